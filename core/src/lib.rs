@@ -1,0 +1,38 @@
+//! All that the author of a regularizer needs, and no more.
+//!
+//! A regularizer is a function of a [`Cloud`] of points: `penalty(cloud, draw) -> scalar`. Its config struct *is* the trait
+//! object: [`regularizer!`] declares the struct, its defaults and its card, and `typetag` reads it from YAML.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`Regularizer`], [`Cloud`], [`Draw`] | the trait, what it sees, and its only source of randomness |
+//! | [`number`] | numbers that cannot be illegal: [`number::Positive`], [`number::NonNegative`], ... |
+//! | [`registry`] | the regularizers linked into this program: cards, lookup by name |
+//! | [`maths`] | tensor maths that regularizers share |
+//! | [`conformance`] | the checks that every regularizer passes; call [`conformance::conforms`] from a test |
+//!
+//! Letters in shape comments are fixed: g groups, n points, d dims, k slices.
+
+extern crate self as regatta_core; // `regularizer!` names this crate by its own name, here too
+
+mod cloud;
+pub mod conformance;
+mod draw;
+mod error;
+pub mod maths;
+pub mod number;
+pub mod registry;
+mod regularizer;
+
+pub use cloud::Cloud;
+pub use draw::Draw;
+pub use error::{Error, Result};
+pub use registry::{Card, Plugin};
+pub use regularizer::Regularizer;
+
+// Re-exported so that a plugin shares this crate's copy of the registry and of the tensor type.
+pub use candle_core as candle;
+pub use candle_core::Tensor;
+pub use inventory;
+pub use serde;
+pub use typetag;

@@ -1,0 +1,161 @@
+//! Maths over all pairs of points of a group: everything here is (g, n, n) and costs n².
+
+use super::{TINY_SQUARE, centred};
+use crate::Result;
+use candle_core::{CpuStorage, CustomOp1, D, Layout, Shape, Tensor};
+use std::f64::consts::PI;
+
+/// Points scaled to norm 1; a zero vector stays zero, with a zero gradient. (g, n, d) -> (g, n, d)
+///
+/// # Errors
+/// When a tensor operation fails.
+pub fn unit(points: &Tensor) -> Result<Tensor> {
+    Ok(points.broadcast_div(&norms(points)?)?)
+}
+
+/// Norm of each point. (g, n, d) -> (g, n, 1)
+fn norms(points: &Tensor) -> Result<Tensor> {
+    Ok((points.sqr()?.sum_keepdim(D::Minus1)? + TINY_SQUARE)?.sqrt()?)
+}
+
+/// Cosines of `z_i / (norm + epsilon)`; with epsilon above 0 they shrink slightly, as some published code has it.
+/// (g, n, d) -> (g, n, n)
+///
+/// # Errors
+/// When a tensor operation fails.
+pub fn cosines(points: &Tensor, epsilon: f64) -> Result<Tensor> {
+    let u = points.broadcast_div(&(norms(points)? + epsilon)?)?;
+    Ok(u.matmul(&u.transpose(1, 2)?)?)
+}
+
+/// `‖z_i - z_j‖²`, never below 0. Points are centred first, so that a common offset costs no digits. (g, n, d) -> (g, n, n)
+///
+/// # Errors
+/// When a tensor operation fails.
+pub fn squared_distances(points: &Tensor) -> Result<Tensor> {
+    let z = centred(points)?;
+    let square = z.sqr()?.sum_keepdim(D::Minus1)?; // (g, n, 1)
+    let product = z.matmul(&z.transpose(1, 2)?)?; // (g, n, n)
+    let distance = square.broadcast_add(&square.transpose(1, 2)?)?.sub(&(product * 2.0)?)?;
+    Ok(distance.relu()?)
+}
+
+/// `arccos(c) / π` of cosines bounded to ±(1 - clamp), with a straight-through gradient: the slope is that at the bounded
+/// value, and never zero, so points that are too close to tell apart are still pushed apart.
+///
+/// # Errors
+/// When the tensor is not on the CPU or not of floats.
+pub fn bounded_angles(cosines: &Tensor, clamp: f64) -> Result<Tensor> {
+    Ok(cosines.apply_op1(BoundedAngle { bound: 1.0 - clamp })?)
+}
+
+struct BoundedAngle {
+    bound: f64,
+}
+
+impl CustomOp1 for BoundedAngle {
+    fn name(&self) -> &'static str {
+        "bounded_angle"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        let Some((start, end)) = layout.contiguous_offsets() else {
+            candle_core::bail!("bounded_angle: expected a contiguous tensor")
+        };
+        let (bound, narrow) = (self.bound, self.bound as f32);
+        let angles = match storage {
+            CpuStorage::F32(c) => CpuStorage::F32(
+                c[start..end].iter().map(|c| c.clamp(-narrow, narrow).acos() * std::f32::consts::FRAC_1_PI).collect(),
+            ),
+            CpuStorage::F64(c) => CpuStorage::F64(c[start..end].iter().map(|c| c.clamp(-bound, bound).acos() / PI).collect()),
+            _ => candle_core::bail!("bounded_angle: expected f32 or f64"),
+        };
+        Ok((angles, layout.shape().clone()))
+    }
+
+    fn bwd(&self, cosines: &Tensor, _: &Tensor, upstream: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        let sine = cosines.clamp(-self.bound, self.bound)?.sqr()?.affine(-1.0, 1.0)?.sqrt()?;
+        Ok(Some((upstream.div(&sine)? * (-1.0 / PI))?))
+    }
+}
+
+/// Log of the mean of `exp(x)` over the last `rank` dims named, of `count` terms (where x is -inf the term counts in neither
+/// sum). Shifted by the largest x, so it neither overflows nor underflows. (..., dims) -> (...)
+///
+/// # Errors
+/// When a tensor operation fails.
+pub fn log_mean_exp(x: &Tensor, rank: usize, count: usize) -> Result<Tensor> {
+    let kept = x.rank() - rank;
+    let x = x.flatten_from(kept)?; // (..., terms)
+    let largest = x.max_keepdim(D::Minus1)?.detach();
+    let sum = x.broadcast_sub(&largest)?.exp()?.sum(D::Minus1)?;
+    Ok(((sum.log()? + largest.squeeze(D::Minus1)?)? - (count as f64).ln())?)
+}
+
+/// Matrices with `fill` on their diagonals, through which no gradient flows. (g, n, n) -> (g, n, n)
+///
+/// # Errors
+/// When a tensor operation fails.
+pub fn off_diagonal(matrices: &Tensor, fill: f64) -> Result<Tensor> {
+    let n = matrices.dim(2)?;
+    let on = Tensor::eye(n, candle_core::DType::U8, matrices.device())?.broadcast_as(matrices.shape())?;
+    let fill = Tensor::full(fill, (), matrices.device())?.to_dtype(matrices.dtype())?.broadcast_as(matrices.shape())?;
+    Ok(on.where_cond(&fill, matrices)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Var};
+
+    fn cloud() -> Tensor {
+        Tensor::new(&[[[3f64, 4.0], [0.0, 2.0]]], &Device::Cpu).unwrap()
+    }
+
+    fn check(found: &Tensor, expected: &[f64]) {
+        let found = found.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        assert_eq!(found.len(), expected.len());
+        assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-12), "{found:?} {expected:?}");
+    }
+
+    #[test]
+    fn pairs_by_hand() {
+        check(&cosines(&cloud(), 0.0).unwrap(), &[1.0, 0.8, 0.8, 1.0]);
+        check(&squared_distances(&cloud()).unwrap(), &[0.0, 13.0, 13.0, 0.0]);
+        check(&unit(&cloud()).unwrap(), &[0.6, 0.8, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_zero_vector_has_a_finite_gradient() {
+        let points = Var::new(&[[[0f32, 0.0], [0.0, 0.0]]], &Device::Cpu).unwrap();
+        let total = cosines(&points, 0.0).unwrap().sum_all().unwrap();
+        let grads = total.backward().unwrap();
+        assert_eq!(grads.get(&points).unwrap().to_vec3::<f32>().unwrap(), [[[0.0; 2]; 2]]);
+    }
+
+    #[test]
+    fn angles_are_bounded_and_the_slope_goes_through() {
+        let c = Var::new(&[0f64, 1.0, -1.0], &Device::Cpu).unwrap();
+        let angles = bounded_angles(&c, 0.5).unwrap();
+        check(&angles, &[0.5, 1.0 / 3.0, 2.0 / 3.0]); // arccos(±0.5) is π/3 and 2π/3
+        let grads = angles.sum_all().unwrap().backward().unwrap();
+        let at_bound = -1.0 / (PI * 0.75f64.sqrt());
+        check(grads.get(&c).unwrap(), &[-1.0 / PI, at_bound, at_bound]);
+    }
+
+    #[test]
+    fn log_mean_exp_of_large_numbers() {
+        let x = Tensor::new(&[[1000f64, 1000.0], [f64::NEG_INFINITY, 5.0]], &Device::Cpu).unwrap();
+        check(&log_mean_exp(&x, 1, 2).unwrap(), &[1000.0, 5.0 - 2f64.ln()]);
+        check(&log_mean_exp(&x, 2, 2).unwrap(), &[1000.0]); // the two small terms vanish beside e^1000
+    }
+
+    #[test]
+    fn diagonals_are_filled_and_pass_no_gradient() {
+        let m = Var::new(&[[[1f64, 2.0], [3.0, 4.0]]], &Device::Cpu).unwrap();
+        let filled = off_diagonal(&m, 0.0).unwrap();
+        check(&filled, &[0.0, 2.0, 3.0, 0.0]);
+        let grads = filled.sum_all().unwrap().backward().unwrap();
+        check(grads.get(&m).unwrap(), &[0.0, 1.0, 1.0, 0.0]);
+    }
+}

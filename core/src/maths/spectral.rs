@@ -1,0 +1,105 @@
+//! Functions of symmetric matrices by faer's factorisations, in float64 on the CPU whatever the dtype and device.
+
+use super::attach_gradient;
+use crate::{Error, Result};
+use candle_core::{DType, Device, Tensor};
+use faer::linalg::solvers::{DenseSolveCore, Llt};
+use faer::{Mat, Side};
+
+/// Log-determinant of symmetric positive definite matrices; its gradient is the inverse. (g, d, d) -> (g)
+///
+/// # Errors
+/// When a matrix is not positive definite or not finite.
+pub fn log_det(matrices: &Tensor) -> Result<Tensor> {
+    let (g, d, _) = matrices.dims3()?;
+    let mut values = Vec::with_capacity(g);
+    let mut inverses = Vec::with_capacity(g * d * d);
+    for matrix in float64_matrices(matrices)? {
+        let factor = Llt::new(matrix.as_ref(), Side::Lower)
+            .map_err(|_| Error::Factorisation("Cholesky met a pivot that is not above 0"))?;
+        let lower = factor.L();
+        values.push(2.0 * (0..d).map(|k| lower[(k, k)].ln()).sum::<f64>());
+        extend_rows(&mut inverses, &factor.inverse());
+    }
+    let (dtype, device) = (matrices.dtype(), matrices.device());
+    let value = Tensor::from_vec(values, g, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?;
+    let inverse = Tensor::from_vec(inverses, (g, d, d), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?;
+    attach_gradient(matrices, value, inverse)
+}
+
+/// `M^(-1/2)`, the symmetric one, of symmetric positive definite matrices, as a constant: no gradient flows through it.
+/// (g, d, d) -> (g, d, d)
+///
+/// # Errors
+/// When a matrix is not positive definite or not finite.
+pub fn inverse_sqrt(matrices: &Tensor) -> Result<Tensor> {
+    let (g, d, _) = matrices.dims3()?;
+    let mut roots = Vec::with_capacity(g * d * d);
+    for matrix in float64_matrices(matrices)? {
+        let eigen =
+            matrix.self_adjoint_eigen(Side::Lower).map_err(|_| Error::Factorisation("the eigenvalues did not converge"))?;
+        let (vectors, values) = (eigen.U(), eigen.S().column_vector());
+        if (0..d).any(|k| !(values[k] > 0.0)) {
+            return Err(Error::Factorisation("an eigenvalue is not above 0"));
+        }
+        let scaled = Mat::from_fn(d, d, |i, k| vectors[(i, k)] / values[k].sqrt());
+        extend_rows(&mut roots, &(scaled * vectors.transpose()));
+    }
+    Ok(Tensor::from_vec(roots, (g, d, d), &Device::Cpu)?.to_dtype(matrices.dtype())?.to_device(matrices.device())?)
+}
+
+/// Eigenvalues of one symmetric matrix, in increasing order.
+///
+/// # Errors
+/// When it is not square or not finite.
+pub fn symmetric_eigenvalues(matrix: &Tensor) -> Result<Vec<f64>> {
+    let matrix = float64_matrices(&matrix.unsqueeze(0)?)?.swap_remove(0);
+    matrix.self_adjoint_eigenvalues(Side::Lower).map_err(|_| Error::Factorisation("the eigenvalues did not converge"))
+}
+
+fn float64_matrices(matrices: &Tensor) -> Result<Vec<Mat<f64>>> {
+    let rows = matrices.detach().to_dtype(DType::F64)?.to_vec3::<f64>()?;
+    if rows.iter().flatten().flatten().any(|x| !x.is_finite()) {
+        return Err(Error::Factorisation("it holds a NaN or an infinity"));
+    }
+    Ok(rows.iter().map(|m| Mat::from_fn(m.len(), m.len(), |i, j| m[i][j])).collect())
+}
+
+fn extend_rows(out: &mut Vec<f64>, matrix: &Mat<f64>) {
+    out.extend((0..matrix.nrows()).flat_map(|i| (0..matrix.ncols()).map(move |j| matrix[(i, j)])));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Var;
+
+    fn close(found: &Tensor, expected: &[f64]) {
+        let found = found.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-12), "{found:?} {expected:?}");
+    }
+
+    #[test]
+    fn log_det_and_its_gradient_by_hand() {
+        let m = Var::new(&[[[2f64, 1.0], [1.0, 3.0]]], &Device::Cpu).unwrap(); // det 5, inverse [[3, -1], [-1, 2]] / 5
+        let value = log_det(&m).unwrap();
+        close(&value, &[5f64.ln()]);
+        let grads = value.sum_all().unwrap().backward().unwrap();
+        close(grads.get(&m).unwrap(), &[0.6, -0.2, -0.2, 0.4]);
+    }
+
+    #[test]
+    fn inverse_sqrt_by_hand() {
+        let m = Tensor::new(&[[[4f64, 0.0], [0.0, 0.25]]], &Device::Cpu).unwrap();
+        close(&inverse_sqrt(&m).unwrap(), &[0.5, 0.0, 0.0, 2.0]);
+        assert_eq!(symmetric_eigenvalues(&m.squeeze(0).unwrap()).unwrap(), [0.25, 4.0]);
+    }
+
+    #[test]
+    fn what_is_not_positive_definite_is_refused() {
+        let m = Tensor::new(&[[[1f64, 2.0], [2.0, 1.0]]], &Device::Cpu).unwrap();
+        assert!(log_det(&m).is_err() && inverse_sqrt(&m).is_err());
+        let nan = Tensor::new(&[[[f64::NAN]]], &Device::Cpu).unwrap();
+        assert!(log_det(&nan).is_err() && inverse_sqrt(&nan).is_err());
+    }
+}

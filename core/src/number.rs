@@ -1,0 +1,114 @@
+//! Numbers that cannot be illegal: a config that parses needs no further checks.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! refined {
+    ($(#[$doc:meta])* $name:ident, $value:ident => $legal:expr, $expected:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
+        #[serde(try_from = "f64")]
+        pub struct $name(f64);
+
+        impl $name {
+            /// A number known to be legal, as in a default; in a constant the check is made by the compiler.
+            ///
+            /// # Panics
+            /// When it is not legal.
+            pub const fn new($value: f64) -> Self {
+                assert!($legal, $expected);
+                Self($value)
+            }
+
+            /// The plain number.
+            pub const fn get(self) -> f64 {
+                self.0
+            }
+        }
+
+        impl TryFrom<f64> for $name {
+            type Error = String;
+
+            fn try_from($value: f64) -> std::result::Result<Self, String> {
+                if $legal { Ok(Self($value)) } else { Err(format!(concat!("expected ", $expected, ", found {}"), $value)) }
+            }
+        }
+    };
+}
+
+refined! {
+    /// Any number but NaN and the infinities.
+    Finite, value => value.is_finite(), "a finite number"
+}
+refined! {
+    /// Above 0, finite.
+    Positive, value => value > 0.0 && value.is_finite(), "a finite number above 0"
+}
+refined! {
+    /// 0 or above, finite.
+    NonNegative, value => value >= 0.0 && value.is_finite(), "a finite number, 0 or above"
+}
+refined! {
+    /// At least 0 and below 1: a rate of dropout, a decay.
+    Fraction, value => value >= 0.0 && value < 1.0, "a number from 0 to below 1"
+}
+refined! {
+    /// Strictly between 0 and 1.
+    Inner, value => value > 0.0 && value < 1.0, "a number strictly between 0 and 1"
+}
+
+/// A whole number from `LEAST` to `MOST`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u64")]
+pub struct Count<const LEAST: usize, const MOST: usize>(usize);
+
+impl<const LEAST: usize, const MOST: usize> Count<LEAST, MOST> {
+    /// A number known to be legal, as in a default; in a constant the check is made by the compiler.
+    ///
+    /// # Panics
+    /// When it is out of range.
+    pub const fn new(value: usize) -> Self {
+        assert!(LEAST <= value && value <= MOST, "a count out of range");
+        Self(value)
+    }
+
+    /// The plain number.
+    pub const fn get(self) -> usize {
+        self.0
+    }
+}
+
+impl<const LEAST: usize, const MOST: usize> TryFrom<u64> for Count<LEAST, MOST> {
+    type Error = String;
+
+    fn try_from(value: u64) -> std::result::Result<Self, String> {
+        match usize::try_from(value) {
+            Ok(count) if (LEAST..=MOST).contains(&count) => Ok(Self(count)),
+            _ => Err(format!("expected a whole number from {LEAST} to {MOST}, found {value}")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check<T: serde::de::DeserializeOwned>(json: &str, expected: Result<(), &str>) {
+        let found = serde_json::from_str::<T>(json).map(|_| ()).map_err(|e| e.to_string());
+        match expected {
+            Ok(()) => assert_eq!(found, Ok(()), "{json}"),
+            Err(part) => assert!(found.clone().unwrap_err().contains(part), "{json}: {found:?}"),
+        }
+    }
+
+    #[test]
+    fn bounds_are_kept_when_read() {
+        check::<Positive>("0.5", Ok(()));
+        check::<Positive>("0", Err("expected a finite number above 0, found 0"));
+        check::<NonNegative>("0", Ok(()));
+        check::<NonNegative>("-1", Err("0 or above, found -1"));
+        check::<Fraction>("1.0", Err("from 0 to below 1"));
+        check::<Inner>("0.0", Err("strictly between 0 and 1"));
+        check::<Count<2, 64>>("64", Ok(()));
+        check::<Count<2, 64>>("1", Err("expected a whole number from 2 to 64, found 1"));
+    }
+}

@@ -1,0 +1,25 @@
+//! The trait that every regularizer implements.
+
+use crate::{Cloud, Draw, Result};
+use candle_core::Tensor;
+use std::fmt::Debug;
+
+/// A penalty on a cloud of points. Declare the struct with [`regularizer!`](crate::regularizer) and implement this under
+/// `#[typetag::serde(name = "...")]`: the name is the word that users type.
+///
+/// A regularizer sees points and nothing else: no model, no labels, no optimizer, no other regularizer. Weight, place,
+/// subsampling and scale belong to the runner, so that they mean the same for every method.
+#[typetag::serde]
+pub trait Regularizer: Debug + Send + Sync {
+    /// Scalar penalty of `cloud` (shape `[]`, the dtype of the cloud), averaged over its groups; lower is better.
+    ///
+    /// # Errors
+    /// When the cloud cannot be penalised: too few dims, or a tensor operation that failed.
+    fn penalty(&self, cloud: &Cloud, draw: &mut Draw) -> Result<Tensor>;
+
+    /// Why the gradient is, on purpose, not that of the value: a target that is held fixed, a straight-through slope.
+    /// `None`, the default, promises that they agree, and the conformance kit holds it to finite differences.
+    fn surrogate_gradient(&self) -> Option<&'static str> {
+        None
+    }
+}

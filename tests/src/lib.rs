@@ -1,0 +1,1 @@
+//! Nothing here: the tests beside this folder cross crates.
