@@ -49,7 +49,7 @@ refined! {
 }
 refined! {
     /// At least 0 and below 1: a rate of dropout, a decay.
-    Fraction, value => value >= 0.0 && value < 1.0, "a number from 0 to below 1"
+    Fraction, value => matches!(value, 0.0..1.0), "a number from 0 to below 1"
 }
 refined! {
     /// Strictly between 0 and 1.

@@ -166,12 +166,13 @@ impl<'de> Visitor<'de> for NameOrMap {
 /// them all.
 #[macro_export]
 macro_rules! regularizer {
+    // Two arms: after an optional `variants` the parser could not tell it from the struct's visibility.
     (
         name: $name:literal,
         summary: $summary:literal,
         paper: $paper:literal,
         formula: $formula:literal,
-        $(variants: [$($variant:expr),* $(,)?],)?
+        variants: [$($variant:expr),* $(,)?],
         $(#[$outer:meta])*
         $visibility:vis struct $type:ident {
             $($(#[doc = $doc:literal])+ $field_visibility:vis $field:ident: $field_type:ty = $default:expr,)*
@@ -197,9 +198,25 @@ macro_rules! regularizer {
                 paper: $paper,
                 formula: $formula,
                 fields: &[$($crate::registry::Field { name: stringify!($field), doc: &[$($doc),+] },)*],
-                variants: || vec![Box::new(<$type>::default()) $($(, Box::new($variant))*)?],
+                variants: || vec![Box::new(<$type>::default()) $(, Box::new($variant))*],
                 version: env!("CARGO_PKG_VERSION"),
             }
+        }
+    };
+    (
+        name: $name:literal,
+        summary: $summary:literal,
+        paper: $paper:literal,
+        formula: $formula:literal,
+        $($rest:tt)*
+    ) => {
+        $crate::regularizer! {
+            name: $name,
+            summary: $summary,
+            paper: $paper,
+            formula: $formula,
+            variants: [],
+            $($rest)*
         }
     };
 }

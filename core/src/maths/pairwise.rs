@@ -89,7 +89,7 @@ pub fn log_mean_exp(x: &Tensor, rank: usize, count: usize) -> Result<Tensor> {
     let x = x.flatten_from(kept)?; // (..., terms)
     let largest = x.max_keepdim(D::Minus1)?.detach();
     let sum = x.broadcast_sub(&largest)?.exp()?.sum(D::Minus1)?;
-    Ok(((sum.log()? + largest.squeeze(D::Minus1)?)? - (count as f64).ln())?)
+    Ok(((sum / count as f64)?.log()? + largest.squeeze(D::Minus1)?)?) // divided first: a log near 0 keeps its digits
 }
 
 /// Matrices with `fill` on their diagonals, through which no gradient flows. (g, n, n) -> (g, n, n)

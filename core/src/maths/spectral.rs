@@ -39,7 +39,7 @@ pub fn inverse_sqrt(matrices: &Tensor) -> Result<Tensor> {
         let eigen =
             matrix.self_adjoint_eigen(Side::Lower).map_err(|_| Error::Factorisation("the eigenvalues did not converge"))?;
         let (vectors, values) = (eigen.U(), eigen.S().column_vector());
-        if (0..d).any(|k| !(values[k] > 0.0)) {
+        if !(0..d).all(|k| values[k] > 0.0) {
             return Err(Error::Factorisation("an eigenvalue is not above 0"));
         }
         let scaled = Mat::from_fn(d, d, |i, k| vectors[(i, k)] / values[k].sqrt());
