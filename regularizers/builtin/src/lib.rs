@@ -1,1 +1,25 @@
-//! regatta-builtin
+//! Links the regularizers that Regatta ships. It holds no code: a program says `use regatta_builtin as _;`, and they are in
+//! its registry. Each crate is also here by a short name, for programs that call one directly.
+
+pub use regatta_dispersion as dispersion;
+pub use regatta_infonce as infonce;
+pub use regatta_sigreg as sigreg;
+pub use regatta_vicreg as vicreg;
+pub use regatta_whitening as whitening;
+
+#[cfg(test)]
+mod tests {
+    const NAMES: [&str; 5] = ["dispersion", "infonce", "sigreg", "vicreg", "whitening"];
+
+    /// A crate that the linker dropped would be missing here.
+    #[test]
+    fn these_are_linked_and_no_others() {
+        let cards = regatta_core::registry::cards().unwrap();
+        assert_eq!(cards.into_keys().collect::<Vec<_>>(), NAMES);
+    }
+
+    #[test]
+    fn all_of_them_conform() {
+        assert_eq!(regatta_core::conformance::all_conform(), NAMES);
+    }
+}

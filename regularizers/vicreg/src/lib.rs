@@ -1,1 +1,81 @@
-//! regatta-vicreg
+//! VICReg's variance and covariance terms as a penalty on hidden states.
+//!
+//! For a group `z` of n points and d dims with covariance `C = zᵀz / (n - 1)` of centred z:
+//! ```text
+//! variance · 1/d Σ_k max(0, γ - sqrt(C_kk + ε))  +  covariance · 1/d Σ_{k≠l} C_kl²
+//! ```
+//! Bardes, Ponce, LeCun, "VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning", ICLR 2022,
+//! arXiv:2105.04906, eqs. 1-4. Deviation: no invariance term, since a language model has one view of each token.
+//!
+//! # Shapes
+//! points (g, n, d) -> scalar, by way of (g, d, d)
+
+use regatta_core::maths::{covariance, diagonal, off_diagonal_sum_of_squares};
+use regatta_core::number::{NonNegative, Positive};
+use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
+
+regularizer! {
+    name: "vicreg",
+    summary: "a hinge on the spread of each dim, plus squared covariances",
+    paper: "Bardes, Ponce, LeCun, \"VICReg\", ICLR 2022, arXiv:2105.04906, eqs. 1-4",
+    formula: "variance · mean_k max(0, target_std - sqrt(C_kk + ε)) + covariance · Σ_{k≠l} C_kl² / d, C the covariance (n - 1)",
+    /// Hinge on the spread of each dim, plus squared off-diagonal covariance.
+    pub struct VicReg {
+        /// Weight of the variance term (paper: 25).
+        pub variance: NonNegative = NonNegative::new(25.0),
+        /// Weight of the covariance term (paper: 1).
+        pub covariance: NonNegative = NonNegative::new(1.0),
+        /// Target standard deviation γ: a dim that spreads more costs nothing.
+        pub target_std: Positive = Positive::new(1.0),
+        /// ε under the root: keeps the slope finite where a dim has collapsed.
+        pub epsilon: Positive = Positive::new(1e-4),
+    }
+}
+
+#[typetag::serde(name = "vicreg")]
+impl Regularizer for VicReg {
+    fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
+        let c = covariance(cloud.points())?; // (g, d, d)
+        let spread = (diagonal(&c)? + self.epsilon.get())?.sqrt()?; // (g, d)
+        let hinge = spread.affine(-1.0, self.target_std.get())?.relu()?.mean_all()?;
+        let off = (off_diagonal_sum_of_squares(&c)?.mean_all()? / cloud.dims() as f64)?;
+        Ok(((hinge * self.variance.get())? + (off * self.covariance.get())?)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regatta_core::candle::Device;
+
+    fn check(regularizer: VicReg, points: [[f64; 2]; 2], expected: f64) {
+        let cloud = Cloud::new(Tensor::new(&[points], &Device::Cpu).unwrap()).unwrap();
+        let found = regularizer.penalty(&cloud, &mut Draw::new(0, "test", 0, 0)).unwrap().to_scalar::<f64>().unwrap();
+        assert!((found - expected).abs() < 1e-12, "{regularizer:?}: {found}, expected {expected}");
+    }
+
+    #[test]
+    fn a_copied_dim_pays_covariance() {
+        check(VicReg::default(), [[1.0, 1.0], [-1.0, -1.0]], 4.0); // C = [[2, 2], [2, 2]]: (4 + 4)/2, and sqrt(2) is wide enough
+    }
+
+    #[test]
+    fn collapse_pays_the_whole_hinge() {
+        check(VicReg::default(), [[3.0, 3.0], [3.0, 3.0]], 25.0 * (1.0 - 0.01)); // sqrt(1e-4) = 0.01
+    }
+
+    #[test]
+    fn each_term_has_its_weight_and_the_hinge_its_target() {
+        let hinge = VicReg { variance: NonNegative::new(10.0), covariance: NonNegative::new(0.0), ..Default::default() };
+        let wide = VicReg { target_std: Positive::new(2.0), epsilon: Positive::new(0.25), ..hinge.clone() };
+        // variances 2 and 0: sqrt(2.25) = 1.5, sqrt(0.25) = 0.5, each short of 2
+        check(wide, [[1.0, 0.0], [-1.0, 0.0]], 10.0 * (0.5 + 1.5) / 2.0);
+        let covariance = VicReg { variance: NonNegative::new(0.0), covariance: NonNegative::new(3.0), ..hinge };
+        check(covariance, [[1.0, 1.0], [-1.0, -1.0]], 12.0);
+    }
+
+    #[test]
+    fn conforms() {
+        regatta_core::conformance::conforms::<VicReg>();
+    }
+}
