@@ -1,0 +1,135 @@
+//! Why data are refused.
+
+use std::io;
+use std::path::PathBuf;
+
+/// What is wrong with the data: the file first, then what was expected and what came.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// Nothing has this name.
+    #[error("{}: expected a file, found nothing of that name", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A folder, a pipe or a device.
+    #[error("{}: expected a file, found {found}", path.display())]
+    NotAFile {
+        /// The file.
+        path: PathBuf,
+        /// What the name stands for.
+        found: &'static str,
+    },
+    /// The system would not let us read.
+    #[error("{}: cannot be read: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The system would not let us write.
+    #[error("{}: cannot be written: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file of no bytes, or of nothing but a byte order mark.
+    #[error("{}: expected text or tokens, found an empty file", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Text in another encoding, or no text at all.
+    #[error("{}: expected UTF-8 text, found an invalid sequence at byte {offset}", path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// Where the sequence starts.
+        offset: usize,
+    },
+    /// A file of token ids that ends in half a number.
+    #[error("{}: expected u16 numbers, two bytes each, found {bytes} bytes", path.display())]
+    OddLength {
+        /// The file.
+        path: PathBuf,
+        /// Length of the file.
+        bytes: usize,
+    },
+    /// A token that the model could not look up.
+    #[error("{}: expected token ids below the vocabulary of {vocab_size}, found {id} at position {position}", path.display())]
+    OutsideVocabulary {
+        /// The file.
+        path: PathBuf,
+        /// Where it stands, counted from 0.
+        position: usize,
+        /// The token id.
+        id: u32,
+        /// How many ids there are.
+        vocab_size: usize,
+    },
+    /// Not one window fits.
+    #[error("{name}: expected at least {expected} tokens (the context and one more), found {found}")]
+    TooShort {
+        /// The split.
+        name: String,
+        /// Tokens that one window takes.
+        expected: usize,
+        /// Tokens that the split has.
+        found: usize,
+    },
+    /// Token ids that would not fit u16.
+    #[error("{name}: expected a vocabulary of at most 65536, found {found}")]
+    VocabularyTooLarge {
+        /// The field or file that sets the vocabulary.
+        name: String,
+        /// Entries of the vocabulary.
+        found: usize,
+    },
+    /// A checkpoint with fewer embeddings than the data have tokens.
+    #[error("{name}: expected a vocabulary of at most {model}, which is the checkpoint's, found {found}")]
+    BeyondCheckpoint {
+        /// The field or file that sets the vocabulary.
+        name: String,
+        /// Entries that the data need.
+        found: usize,
+        /// The checkpoint's vocabulary.
+        model: usize,
+    },
+    /// A tokenizer for data that are tokens already.
+    #[error("{}: expected no tokenizer, for the file holds token ids, found one", path.display())]
+    TokensNeedNoTokenizer {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A `tokenizer.json` that the crate `tokenizers` does not accept.
+    #[error("{}: expected a tokenizer.json of Hugging Face: {message}", path.display())]
+    NotATokenizer {
+        /// The file.
+        path: PathBuf,
+        /// What the crate said.
+        message: String,
+    },
+    /// A tokenizer that learned nothing or cannot encode its text.
+    #[error("the tokenizer failed: {message}")]
+    Tokenizer {
+        /// What the crate said.
+        message: String,
+    },
+    /// Some class of the synthetic language would be empty.
+    #[error("data.synthetic.classes: expected at most as many classes as words ({words}), found {classes}")]
+    TooManyClasses {
+        /// How many classes were asked for.
+        classes: usize,
+        /// How many words there are.
+        words: usize,
+    },
+    /// A topic lasts for a word at the least.
+    #[error("data.synthetic.topic_length: expected a number of at least 1, found {found}")]
+    TopicTooShort {
+        /// The length asked for.
+        found: f64,
+    },
+}

@@ -1,0 +1,112 @@
+//! Files of text and of token ids, read whole.
+
+use super::DataError;
+use std::io;
+use std::path::Path;
+
+/// The bytes of a regular file that is not empty.
+pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, DataError> {
+    let read = |source: io::Error| match source.kind() {
+        io::ErrorKind::NotFound => DataError::Missing { path: path.into() },
+        _ => DataError::Read { path: path.into(), source },
+    };
+    // A pipe would give its text once, and a trial that resumes would find none.
+    let kind = std::fs::metadata(path).map_err(read)?.file_type();
+    if !kind.is_file() {
+        let found = if kind.is_dir() { "a folder" } else { "a pipe or a device" };
+        return Err(DataError::NotAFile { path: path.into(), found });
+    }
+    let bytes = std::fs::read(path).map_err(read)?;
+    if bytes.is_empty() { Err(DataError::Empty { path: path.into() }) } else { Ok(bytes) }
+}
+
+/// The text of a file: UTF-8 without its byte order mark, all else as it is, carriage returns and NULs too.
+pub(super) fn text(path: &Path) -> Result<String, DataError> {
+    let mut text = String::from_utf8(bytes(path)?)
+        .map_err(|e| DataError::NotUtf8 { path: path.into(), offset: e.utf8_error().valid_up_to() })?;
+    if text.starts_with('\u{feff}') {
+        text.drain(..'\u{feff}'.len_utf8());
+    }
+    if text.is_empty() { Err(DataError::Empty { path: path.into() }) } else { Ok(text) }
+}
+
+/// Token ids: u16, little-endian.
+pub(super) fn token_ids(path: &Path) -> Result<Vec<u32>, DataError> {
+    let bytes = bytes(path)?;
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    if rest.is_empty() {
+        Ok(pairs.iter().map(|&pair| u16::from_le_bytes(pair).into()).collect())
+    } else {
+        Err(DataError::OddLength { path: path.into(), bytes: bytes.len() })
+    }
+}
+
+/// Cuts a text in three, in order, by shares of its bytes; a cut that falls into a character moves to its front.
+pub(super) fn cut(text: &str, shares: [f64; 3]) -> [&str; 3] {
+    let end = |share: f64| text.floor_char_boundary((share * text.len() as f64).round() as usize);
+    let first = end(shares[0]);
+    let second = end(shares[0] + shares[1]).max(first);
+    [&text[..first], &text[first..second], &text[second..]]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+    use tempfile::TempDir;
+
+    fn write(folder: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn check<T: std::fmt::Debug>(read: fn(&Path) -> Result<T, DataError>, bytes: &[u8], expected: &str) {
+        let folder = TempDir::new().unwrap();
+        let found = read(&write(&folder, "data", bytes)).unwrap_err().to_string();
+        assert!(found.contains("data: ") && found.ends_with(expected), "{found}");
+    }
+
+    #[test]
+    fn files_that_hold_no_data_are_named() {
+        check(text, b"", "expected text or tokens, found an empty file");
+        check(text, b"\xef\xbb\xbf", "expected text or tokens, found an empty file");
+        check(text, b"caf\xe9 au lait", "expected UTF-8 text, found an invalid sequence at byte 3");
+        check(token_ids, b"", "expected text or tokens, found an empty file");
+        check(token_ids, b"\x01\x00\x02", "expected u16 numbers, two bytes each, found 3 bytes");
+    }
+
+    #[test]
+    fn what_is_not_a_file_is_named() {
+        let folder = TempDir::new().unwrap();
+        let check = |path: &Path, expected| {
+            let found = text(path).unwrap_err().to_string();
+            assert_eq!(found, format!("{}: expected a file, found {expected}", path.display()));
+        };
+        check(&folder.path().join("nothing.txt"), "nothing of that name");
+        check(folder.path(), "a folder");
+        #[cfg(unix)]
+        check(Path::new("/dev/null"), "a pipe or a device");
+    }
+
+    #[test]
+    fn the_byte_order_mark_goes_and_the_rest_stays() {
+        let folder = TempDir::new().unwrap();
+        assert_eq!(text(&write(&folder, "a.txt", b"\xef\xbb\xbfa\r\nb\0\n")).unwrap(), "a\r\nb\0\n");
+    }
+
+    #[test]
+    fn token_ids_are_little_endian() {
+        let folder = TempDir::new().unwrap();
+        assert_eq!(token_ids(&write(&folder, "a.bin", &[1, 0, 0, 1, 255, 255])).unwrap(), [1, 256, 65_535]);
+    }
+
+    #[test]
+    fn a_cut_keeps_characters_whole_and_loses_nothing() {
+        assert_eq!(cut("0123456789", [0.5, 0.2, 0.3]), ["01234", "56", "789"]);
+        // é is two bytes, so "aéébc" is seven: half is 3.5, up to 4, inside the second é; three quarters is 5.25, down to 5, behind it
+        assert_eq!(cut("aéébc", [0.5, 0.25, 0.25]), ["aé", "é", "bc"]);
+        assert_eq!(cut("aéébc", [0.3, 0.4, 0.3]), ["a", "éé", "bc"]);
+        assert_eq!(cut("é", [0.4, 0.3, 0.3]), ["", "", "é"]);
+    }
+}

@@ -1,0 +1,25 @@
+//! The data of a trial: where its tokens come from, how they are cut into windows, and in which order these are seen.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`Corpus`], [`Split`] | the tokens of train, validation and test |
+//! | [`Batches`] | which windows of the train split make up the batch of a step |
+//! | [`synthetic`] | text drawn from a known process, and its best possible loss |
+//! | [`Tokenizer`] | from text to token ids, and its `tokenizer.json` |
+//!
+//! A fourth part reads files: text as UTF-8, token ids as u16. Files are read whole into memory, never mapped, so one that
+//! changes on disk while a trial runs cannot change the trial.
+
+mod batches;
+mod corpus;
+mod error;
+mod files;
+mod split;
+pub mod synthetic;
+mod tokenizer;
+
+pub use batches::Batches;
+pub use corpus::Corpus;
+pub use error::DataError;
+pub use split::{Split, unigram_entropy};
+pub use tokenizer::Tokenizer;

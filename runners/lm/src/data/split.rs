@@ -1,0 +1,75 @@
+//! One split of a corpus.
+
+/// The tokens of train, validation or test.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Split {
+    /// What messages call it: the file's name, or that of the stream it was drawn from.
+    pub name: String,
+    /// Token ids.
+    pub tokens: Vec<u32>,
+    /// Bytes of text that the tokens cover, where they stand for text.
+    pub bytes: Option<usize>,
+    /// What an oracle loses on each token: `-ln p(tokens[i] | tokens[..i])`, in nats, where the process is known.
+    pub best_loss: Option<Vec<f32>>,
+}
+
+impl Split {
+    /// Windows of `context` tokens that do not overlap, each with a target for its last token: `(tokens - 1) / context`.
+    pub fn windows(&self, context: usize) -> usize {
+        self.tokens.len().saturating_sub(1) / context
+    }
+
+    /// Inputs and targets of window `index`, `context` tokens each; the targets are the inputs shifted by one.
+    ///
+    /// # Panics
+    /// When `index` is not below [`windows`](Self::windows).
+    pub fn window(&self, index: usize, context: usize) -> (&[u32], &[u32]) {
+        let start = index * context;
+        (&self.tokens[start..start + context], &self.tokens[start + 1..start + context + 1])
+    }
+}
+
+/// Entropy of a split's token counts, in nats: `-Σ_v f_v ln f_v`, f the share of token v.
+///
+/// It is the least loss on this split of a model that knows how frequent each token is and looks at nothing else.
+pub fn unigram_entropy(split: &Split) -> f64 {
+    let mut counts = vec![0u64; split.tokens.iter().max().map_or(0, |&largest| largest as usize + 1)];
+    for &token in &split.tokens {
+        counts[token as usize] += 1;
+    }
+    let total = split.tokens.len() as f64;
+    let shares = counts.iter().filter(|&&count| count > 0).map(|&count| count as f64 / total);
+    shares.map(|share| -share * share.ln()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn split(tokens: &[u32]) -> Split {
+        Split { name: "test".into(), tokens: tokens.to_vec(), bytes: None, best_loss: None }
+    }
+
+    #[test]
+    fn windows_do_not_overlap_and_each_has_its_last_target() {
+        let split = split(&[0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(split.windows(3), 2);
+        assert_eq!(split.window(0, 3), (&[0, 1, 2][..], &[1, 2, 3][..]));
+        assert_eq!(split.window(1, 3), (&[3, 4, 5][..], &[4, 5, 6][..]));
+    }
+
+    #[test]
+    fn a_window_needs_one_token_more_than_the_context() {
+        assert_eq!(split(&[1, 2, 3]).windows(3), 0);
+        assert_eq!(split(&[1, 2, 3, 4]).windows(3), 1);
+        assert_eq!(split(&[]).windows(3), 0);
+    }
+
+    #[test]
+    fn unigram_entropy_by_hand() {
+        // shares 1/2, 1/4, 1/4: ln 2 / 2 + 2 · ln 4 / 4 = 1.5 ln 2
+        assert!((unigram_entropy(&split(&[7, 7, 0, 3])) - 1.5 * 2f64.ln()).abs() < 1e-12);
+        assert_eq!(unigram_entropy(&split(&[5, 5])), 0.0);
+        assert_eq!(unigram_entropy(&split(&[])), 0.0);
+    }
+}

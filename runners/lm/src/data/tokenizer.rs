@@ -1,0 +1,316 @@
+//! From text to token ids.
+
+use super::{DataError, files};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use tokenizers::models::TrainerWrapper;
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::{ModelWrapper, Tokenizer as HuggingFace};
+
+/// Text is cut into pieces of about this many bytes, which are encoded in parallel.
+const PIECE: usize = 16_384;
+
+/// Makes token ids of text. It adds nothing to the text: no space in front, no special tokens.
+#[derive(Debug, Clone)]
+pub struct Tokenizer {
+    kind: Kind,
+    vocab_size: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Kind {
+    /// A token is a byte.
+    Bytes,
+    /// Byte-pair encoding that we trained.
+    Bpe(Box<HuggingFace>),
+    /// Whatever a file says.
+    File(Box<HuggingFace>),
+}
+
+impl Tokenizer {
+    /// Each byte is a token, and its value is the id.
+    pub fn bytes() -> Self {
+        Self { kind: Kind::Bytes, vocab_size: 256 }
+    }
+
+    /// Byte-level byte-pair encoding, learned from a text: the 256 bytes and merges on top, up to `vocab_size` tokens or as many as
+    /// the text yields. Text is first split into words by GPT-2's pattern; no merge crosses a word's edge.
+    ///
+    /// # Errors
+    /// When the trainer fails.
+    pub fn bpe(text: &str, vocab_size: usize) -> Result<Self, DataError> {
+        let mut trainer: TrainerWrapper = BpeTrainer::builder()
+            .show_progress(false)
+            .vocab_size(vocab_size)
+            .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+            .build()
+            .into();
+        let mut learned = byte_level(BPE::default());
+        learned.train(&mut trainer, pieces(text).into_iter()).map_err(failed)?;
+        Ok(Self { vocab_size: vocabulary(&learned), kind: Kind::Bpe(Box::new(learned)) })
+    }
+
+    /// Reads a `tokenizer.json` of Hugging Face. Its truncation, padding and dropout of merges are switched off: they are made for
+    /// single sentences and would lose text or make it random.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is no tokenizer.
+    pub fn file(path: &Path) -> Result<Self, DataError> {
+        let not_one = |message: String| DataError::NotATokenizer { path: path.into(), message };
+        let bytes = files::bytes(path)?;
+        merges_lie_in_vocabulary(&bytes).map_err(not_one)?;
+        let mut read = guarded(|| HuggingFace::from_bytes(&bytes)).map_err(not_one)?;
+        read.with_padding(None).with_truncation(None).map_err(|e| not_one(e.to_string()))?;
+        if let ModelWrapper::BPE(model) = read.get_model()
+            && model.dropout.is_some()
+        {
+            let mut model = model.clone();
+            model.dropout = None;
+            read.with_model(model);
+        }
+        Ok(Self { vocab_size: vocabulary(&read), kind: Kind::File(Box::new(read)) })
+    }
+
+    /// Token ids of a text.
+    ///
+    /// Byte-pair encoding of our own cuts the text into pieces first, at places where its pattern splits anyway, so the tokens are
+    /// those of the whole. A tokenizer from a file sees the whole text at once, for nobody knows where it may be cut.
+    ///
+    /// # Errors
+    /// When a tokenizer from a file has no token for some part of the text.
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, DataError> {
+        match &self.kind {
+            Kind::Bytes => Ok(text.bytes().map(u32::from).collect()),
+            Kind::Bpe(learned) => {
+                let encoded = learned.encode_batch_fast(pieces(text), false).map_err(failed)?;
+                Ok(encoded.iter().flat_map(|piece| piece.get_ids()).copied().collect())
+            }
+            Kind::File(read) => {
+                let encoded = guarded(|| read.encode_fast(text, false)).map_err(|message| DataError::Tokenizer { message })?;
+                Ok(encoded.get_ids().to_vec())
+            }
+        }
+    }
+
+    /// The largest token id, plus 1.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// Writes `tokenizer.json` into a folder, in the format of Hugging Face.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), DataError> {
+        let json = match &self.kind {
+            Kind::Bytes => all_bytes()?.to_string(true),
+            Kind::Bpe(tokenizer) | Kind::File(tokenizer) => tokenizer.to_string(true),
+        };
+        let path = folder.join("tokenizer.json");
+        std::fs::write(&path, json.map_err(failed)?).map_err(|source| DataError::Write { path, source })
+    }
+}
+
+/// A tokenizer that reads text as bytes, by GPT-2's pattern.
+fn byte_level(model: BPE) -> HuggingFace {
+    let mut tokenizer = HuggingFace::new(model);
+    let bytes = ByteLevel::new(false, false, true); // no space in front, offsets as they are, split by the pattern
+    tokenizer.with_pre_tokenizer(Some(bytes)).with_decoder(Some(bytes));
+    tokenizer
+}
+
+/// The 256 bytes without merges, each with its value for id, for programs that read a checkpoint of ours.
+fn all_bytes() -> Result<HuggingFace, DataError> {
+    let vocabulary: [(String, u32); 256] = std::array::from_fn(|byte| (letter(byte as u8).to_string(), byte as u32));
+    let model = BPE::builder().vocab_and_merges(vocabulary, Vec::new()).build();
+    Ok(byte_level(model.map_err(failed)?))
+}
+
+/// The letter that stands for a byte in a byte-level vocabulary (GPT-2's table): visible Latin-1 characters stand for themselves,
+/// the other 68 bytes for the letters from U+0100 on, in order.
+fn letter(byte: u8) -> char {
+    let visible = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
+    if visible(byte) {
+        return byte.into();
+    }
+    let hidden_before = (0..byte).filter(|&earlier| !visible(earlier)).count();
+    char::from_u32(0x100 + hidden_before as u32).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+/// Cuts a text where GPT-2's pattern splits whatever stands around: in front of a line break that follows no white space.
+///
+/// In the pattern, white space only ever begins a word (`" ?\p{L}+"`) or is the whole of it (`"\s+"`), so one always ends where
+/// visible text ends; and nothing in it looks back. Behind a line break a cut would not do: `"\s+(?!\S)"` looks ahead.
+fn pieces(text: &str) -> Vec<&str> {
+    let mut pieces = Vec::with_capacity(text.len() / PIECE + 1);
+    let mut start = 0;
+    let mut space_before = true;
+    for (at, character) in text.char_indices() {
+        if character == '\n' && !space_before && at - start >= PIECE {
+            pieces.push(&text[start..at]);
+            start = at;
+        }
+        space_before = character.is_whitespace();
+    }
+    pieces.push(&text[start..]);
+    pieces
+}
+
+/// Ids may have gaps, so entries are not counted.
+fn vocabulary(tokenizer: &HuggingFace) -> usize {
+    tokenizer.get_vocab(true).into_values().max().map_or(0, |largest| largest as usize + 1)
+}
+
+/// The crate `tokenizers` panics on a merge whose result has no token; so we look for the result first.
+fn merges_lie_in_vocabulary(json: &[u8]) -> Result<(), String> {
+    let json: serde_json::Value = serde_json::from_slice(json).map_err(|e| e.to_string())?;
+    let model = &json["model"];
+    let prefix = model["continuing_subword_prefix"].as_str().unwrap_or("");
+    let heading = |merge: &&serde_json::Value| merge.as_str().is_some_and(|line| line.starts_with("#version"));
+    for merge in model["merges"].as_array().into_iter().flatten().filter(|merge| !heading(merge)) {
+        let parts = match (merge.as_str(), merge.as_array().map(Vec::as_slice)) {
+            (Some(line), _) => line.split_once(' '),
+            (_, Some([left, right])) => left.as_str().zip(right.as_str()),
+            _ => None,
+        };
+        let Some((left, right)) = parts else { return Err(format!("expected a merge of two tokens, found {merge}")) };
+        let Some(rest) = right.strip_prefix(prefix) else {
+            return Err(format!("in the merge {merge}, expected {right:?} to start with {prefix:?}"));
+        };
+        let merged = format!("{left}{rest}");
+        if let Some(missing) = [left, right, &merged].into_iter().find(|token| model["vocab"].get(token).is_none()) {
+            return Err(format!("the merge {merge} needs the token {missing:?}, which the vocabulary lacks"));
+        }
+    }
+    Ok(())
+}
+
+/// Runs code of the crate `tokenizers` on a file's say: a panic of its own becomes a message.
+fn guarded<T>(run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(result) => result.map_err(|e| e.to_string()),
+        Err(_) => Err("the crate `tokenizers` panicked on it".into()),
+    }
+}
+
+fn failed(error: tokenizers::Error) -> DataError {
+    DataError::Tokenizer { message: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    const TEXT: &str =
+        "low low low low lower lower newest newest\n\n  the café's 12 naïve 日本語 \r\n\ttabs\u{a0}and\u{0} nul 🦀\n";
+
+    fn decoded(tokenizer: &Tokenizer, ids: &[u32]) -> String {
+        match &tokenizer.kind {
+            Kind::Bytes => String::from_utf8(ids.iter().map(|&id| id as u8).collect()).unwrap(),
+            Kind::Bpe(inner) | Kind::File(inner) => inner.decode(ids, false).unwrap(),
+        }
+    }
+
+    fn saved(tokenizer: &Tokenizer) -> String {
+        let folder = TempDir::new().unwrap();
+        tokenizer.save(folder.path()).unwrap();
+        std::fs::read_to_string(folder.path().join("tokenizer.json")).unwrap()
+    }
+
+    fn read(json: &str) -> Result<Tokenizer, DataError> {
+        let folder = TempDir::new().unwrap();
+        std::fs::write(folder.path().join("tokenizer.json"), json).unwrap();
+        Tokenizer::file(&folder.path().join("tokenizer.json"))
+    }
+
+    #[test]
+    fn merges_by_hand() {
+        // "ab" three times is the commonest pair, then "ab" + "c" twice; in the alphabet (by letter, from "!") a is 64, b 65, c 66
+        let tokenizer = Tokenizer::bpe("abc\nabc\nab", 258).unwrap();
+        assert_eq!(tokenizer.vocab_size(), 258);
+        assert_eq!(tokenizer.encode("abcab").unwrap(), [257, 256]);
+        assert_eq!(tokenizer.encode("cba").unwrap(), [66, 65, 64]);
+    }
+
+    #[test]
+    fn a_short_text_yields_what_it_can() {
+        assert_eq!(Tokenizer::bpe("abc", 1000).unwrap().vocab_size(), 258); // two merges and no more
+        assert_eq!(Tokenizer::bpe("", 1000).unwrap().vocab_size(), 256);
+    }
+
+    #[test]
+    fn text_comes_back() {
+        for tokenizer in [Tokenizer::bytes(), Tokenizer::bpe(TEXT, 300).unwrap(), Tokenizer::bpe("abc", 300).unwrap()] {
+            let ids = tokenizer.encode(TEXT).unwrap();
+            assert!(ids.iter().all(|&id| (id as usize) < tokenizer.vocab_size()));
+            assert_eq!(decoded(&tokenizer, &ids), TEXT);
+            assert!(tokenizer.encode("").unwrap().is_empty());
+        }
+        assert_eq!(Tokenizer::bytes().encode("é\n").unwrap(), [0xc3, 0xa9, 10]);
+    }
+
+    #[test]
+    fn the_same_text_gives_the_same_tokenizer_and_its_file_the_same_tokens() {
+        let json = saved(&Tokenizer::bpe(TEXT, 300).unwrap());
+        for _ in 0..10 {
+            assert_eq!(saved(&Tokenizer::bpe(TEXT, 300).unwrap()), json); // hash maps are keyed afresh each time
+        }
+        let (trained, read) = (Tokenizer::bpe(TEXT, 300).unwrap(), read(&json).unwrap());
+        assert_eq!(trained.vocab_size(), read.vocab_size());
+        assert_eq!(trained.encode(TEXT).unwrap(), read.encode(TEXT).unwrap());
+    }
+
+    #[test]
+    fn the_file_of_bytes_gives_byte_values() {
+        let read = read(&saved(&Tokenizer::bytes())).unwrap();
+        assert_eq!(read.vocab_size(), 256);
+        assert_eq!(read.encode(TEXT).unwrap(), Tokenizer::bytes().encode(TEXT).unwrap());
+        assert_eq!([letter(b'a'), letter(b' '), letter(b'\n'), letter(0xad)], ['a', 'Ġ', 'Ċ', 'Ń']);
+    }
+
+    #[test]
+    fn pieces_do_not_change_the_tokens() {
+        // Line breaks of every kind, one piece after the other, against the same text as a whole.
+        let text: String =
+            (0..20_000).map(|i| ["word", " next", "\n", "\n\n", " \n", "\n  x", "\r\n", "it's"][i * i % 89 % 8]).collect();
+        assert!(pieces(&text).len() > 3);
+        assert_eq!(pieces(&text).concat(), text);
+        let tokenizer = Tokenizer::bpe(&text, 280).unwrap();
+        let Kind::Bpe(inner) = &tokenizer.kind else { panic!() };
+        assert_eq!(tokenizer.encode(&text).unwrap(), inner.encode_fast(text.as_str(), false).unwrap().get_ids());
+    }
+
+    #[test]
+    fn a_file_neither_truncates_nor_pads_nor_drops() {
+        let mut json: serde_json::Value = serde_json::from_str(&saved(&Tokenizer::bpe(TEXT, 300).unwrap())).unwrap();
+        let whole = read(&json.to_string()).unwrap().encode(TEXT).unwrap();
+        json["truncation"] = serde_json::json!({"direction": "Right", "max_length": 4, "strategy": "LongestFirst", "stride": 0});
+        json["padding"] = serde_json::json!({"strategy": {"Fixed": 999}, "direction": "Right", "pad_to_multiple_of": null,
+                                             "pad_id": 0, "pad_type_id": 0, "pad_token": "!"});
+        json["model"]["dropout"] = 0.5.into();
+        assert_eq!(read(&json.to_string()).unwrap().encode(TEXT).unwrap(), whole);
+    }
+
+    #[test]
+    fn files_that_are_no_tokenizer_are_refused_without_a_panic() {
+        let check = |json: &str, expected: &str| {
+            let found = read(json).unwrap_err().to_string();
+            assert!(
+                found.contains("tokenizer.json: expected a tokenizer.json of Hugging Face: ") && found.contains(expected),
+                "{found}"
+            );
+        };
+        check("not json", "expected");
+        check("{}", "");
+        check(&"[".repeat(100_000), "recursion limit");
+        let model = |model: &str| format!(r#"{{"version": "1.0", "added_tokens": [], "model": {model}}}"#);
+        check(&model(r#"{"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": ["a b"]}"#), r#"needs the token "ab""#);
+        check(&model(r#"{"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": [["a", "c"]]}"#), r#"needs the token "c""#);
+        let prefixed =
+            r#"{"type": "BPE", "vocab": {"aaa": 0, "b": 1, "aaab": 2}, "merges": ["aaa b"], "continuing_subword_prefix": "%%"}"#;
+        check(&model(prefixed), r#"expected "b" to start with "%%""#);
+        check(&model(r#"{"type": "BPE", "vocab": {"a": 0}, "merges": ["a"]}"#), "expected a merge of two tokens");
+    }
+}

@@ -1,0 +1,203 @@
+//! Where tokens come from.
+
+use super::bare_or_map;
+use regatta_core::number::{Count, Fraction, NonNegative, Positive};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// `data:` in a study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum DataSpec {
+    /// Tokens drawn from a known process, whose best possible loss is known too.
+    Synthetic(SyntheticSpec),
+    /// UTF-8 text files.
+    Text(TextSpec),
+    /// Files of token ids, u16, little-endian.
+    Tokens(TokensSpec),
+}
+
+impl Default for DataSpec {
+    fn default() -> Self {
+        Self::Synthetic(SyntheticSpec::default())
+    }
+}
+
+/// A corpus drawn from a process with topics, grammar and repetition; see `regatta_lm::data::synthetic`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SyntheticSpec {
+    /// Words of the language; without a tokenizer each is a token.
+    pub vocab_size: Count<16, 65_536>,
+    /// Exponent s of Zipf's law: the word of rank r has a weight of r^-s.
+    pub zipf: NonNegative,
+    /// Word classes of the grammar, which looks back two words.
+    pub classes: Count<1, 256>,
+    /// Topics, each of which favours some words.
+    pub topics: Count<1, 256>,
+    /// Mean number of words before the topic changes.
+    pub topic_length: Positive,
+    /// Chance that a word repeats what followed the last occurrence of the word before it.
+    pub copy: Fraction,
+    /// Words in the train split.
+    pub train_tokens: Count<2, 1_000_000_000>,
+    /// Words in the validation split.
+    pub validation_tokens: Count<2, 1_000_000_000>,
+    /// Words in the test split.
+    pub test_tokens: Count<2, 1_000_000_000>,
+    /// Seed of the language and of its text; the same for every seed of a study.
+    pub seed: u64,
+    /// Order in which windows of the train split are seen.
+    pub order: Order,
+}
+
+impl Default for SyntheticSpec {
+    fn default() -> Self {
+        Self {
+            vocab_size: Count::new(1024),
+            zipf: NonNegative::new(1.0),
+            classes: Count::new(16),
+            topics: Count::new(8),
+            topic_length: Positive::new(64.0),
+            copy: Fraction::new(0.2),
+            train_tokens: Count::new(1_000_000),
+            validation_tokens: Count::new(32_768),
+            test_tokens: Count::new(65_536),
+            seed: 0,
+            order: Order::Shuffled,
+        }
+    }
+}
+
+/// Text files: three splits, or one file cut in three.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "TextFields")]
+pub struct TextSpec {
+    /// Which files.
+    #[serde(flatten)]
+    pub files: TextFiles,
+    /// Order in which windows of the train split are seen.
+    pub order: Order,
+}
+
+/// The files of a [`TextSpec`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum TextFiles {
+    /// A file for each split; where no test file is named, the validation split stands in.
+    Splits {
+        /// What the model learns from, and the tokenizer.
+        train: PathBuf,
+        /// What is watched.
+        validation: PathBuf,
+        /// What is reported.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        test: Option<PathBuf>,
+    },
+    /// One file, cut in order into train, validation and test.
+    Cut {
+        /// The file.
+        file: PathBuf,
+        /// Shares of train, validation and test, in that order; they sum to 1.
+        split: [f64; 3],
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TextFields {
+    train: Option<PathBuf>,
+    validation: Option<PathBuf>,
+    test: Option<PathBuf>,
+    file: Option<PathBuf>,
+    split: Option<[f64; 3]>,
+    #[serde(default)]
+    order: Order,
+}
+
+impl TryFrom<TextFields> for TextSpec {
+    type Error = String;
+
+    fn try_from(fields: TextFields) -> Result<Self, String> {
+        let files = match fields {
+            TextFields { train: Some(train), validation: Some(validation), test, file: None, split: None, .. } => {
+                TextFiles::Splits { train, validation, test }
+            }
+            TextFields { train: None, validation: None, test: None, file: Some(file), split, .. } => {
+                let split = split.unwrap_or([0.9, 0.05, 0.05]);
+                if split.iter().any(|share| !(*share > 0.0)) || (split.iter().sum::<f64>() - 1.0).abs() > 1e-9 {
+                    return Err(format!("expected `split` to be three shares above 0 that sum to 1, found {split:?}"));
+                }
+                TextFiles::Cut { file, split }
+            }
+            _ => return Err("expected `train` and `validation` (and `test`), or `file` (and `split`)".into()),
+        };
+        Ok(Self { files, order: fields.order })
+    }
+}
+
+/// Files of token ids: u16, little-endian, nothing else in the file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TokensSpec {
+    /// What the model learns from.
+    pub train: PathBuf,
+    /// What is watched.
+    pub validation: PathBuf,
+    /// What is reported; where it is not named, the validation split stands in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub test: Option<PathBuf>,
+    /// How many ids there are; the largest id in any split plus 1 where it is not named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocab_size: Option<Count<2, 65_536>>,
+    /// Order in which windows of the train split are seen.
+    #[serde(default)]
+    pub order: Order,
+}
+
+/// Order of the windows of the train split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Each epoch a fresh permutation, drawn from the trial's seed.
+    #[default]
+    Shuffled,
+    /// Row b of step s starts at token (s·batch_size + b)·context, from the front again at the end.
+    Sequential,
+}
+
+/// `tokenizer:` in a study.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum TokenizerSpec {
+    /// Each byte is a token.
+    Bytes,
+    /// Byte-level byte-pair encoding, trained on the train split.
+    Bpe(BpeSpec),
+    /// A `tokenizer.json` of Hugging Face.
+    File(PathBuf),
+}
+
+/// Fields of `bpe`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BpeSpec {
+    /// Tokens to learn: the 256 bytes and merges on top.
+    pub vocab_size: Count<257, 65_536>,
+}
+
+impl Default for BpeSpec {
+    fn default() -> Self {
+        Self { vocab_size: Count::new(1024) }
+    }
+}
+
+impl TokenizerSpec {
+    /// Reads `bytes`, `bpe`, `{bpe: {...}}` or `{file: ...}`, where it is given.
+    ///
+    /// # Errors
+    /// As `Deserialize`.
+    pub fn optional<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Self>, D::Error> {
+        bare_or_map(deserializer).map(Some)
+    }
+}

@@ -1,0 +1,16 @@
+//! What a trial is made of, as users write it: model, tokenizer, data, training, evaluation and terms.
+//!
+//! These sets are closed, so they are enums and structs; a value that parses is legal by itself. What needs two fields or the
+//! data to judge (heads that do not divide width, a layer that the model does not have) is checked where the two meet.
+
+mod choice;
+mod data;
+mod model;
+mod place;
+mod train;
+
+pub use choice::{OrNone, bare_or_map};
+pub use data::{BpeSpec, DataSpec, Order, SyntheticSpec, TextFiles, TextSpec, TokenizerSpec, TokensSpec};
+pub use model::{Gpt2Spec, ModelSpec};
+pub use place::{At, Layers, Points, Scale, Site, Term, Weight};
+pub use train::{EvaluateSpec, Schedule, TrainSpec};

@@ -1,0 +1,37 @@
+//! What can stop a trial.
+
+use crate::data::DataError;
+use crate::model::CheckpointError;
+
+/// Why a trial failed. Divergence is not an error but an outcome.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// A tensor operation of the model failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+    /// A regularizer failed.
+    #[error("regularizer `{name}` at step {step}: {source}")]
+    Penalty {
+        /// Its name.
+        name: String,
+        /// The step, from 0.
+        step: usize,
+        /// What it said.
+        source: regatta_core::Error,
+    },
+    /// A diagnostic failed.
+    #[error(transparent)]
+    Diagnostic(regatta_core::Error),
+    /// The checkpoint to start from cannot be used.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The data cannot be used.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// What happened could not be recorded.
+    #[error("{0}")]
+    Record(#[from] std::io::Error),
+    /// A term names a place that the model does not have.
+    #[error("{0}")]
+    Place(String),
+}

@@ -1,0 +1,112 @@
+//! What is measured on held-out text.
+
+use super::TrainError;
+use super::train::gather;
+use crate::data::{Split, unigram_entropy};
+use crate::model::Gpt2;
+use crate::ops::cross_entropy;
+use crate::spec::EvaluateSpec;
+use candle_core::{Device, Tensor};
+use regatta_diagnostics::Geometry;
+use serde::{Deserialize, Serialize};
+
+/// Points of a layer's cloud when its geometry is measured.
+const GEOMETRY_POINTS: usize = 2048;
+
+/// Measures of a model on a split. Losses are nats per token.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Evaluation {
+    /// Mean cross-entropy.
+    pub loss: f64,
+    /// Its standard error: the deviation of windows' mean losses over the root of their number.
+    pub loss_standard_error: f64,
+    /// `e^loss`.
+    pub perplexity: f64,
+    /// Bits per byte of text, where the tokens stand for text.
+    pub bits_per_byte: Option<f64>,
+    /// Loss less the best possible loss on the same tokens, where the data's process is known.
+    pub excess_loss: Option<f64>,
+    /// Entropy of the split's token frequencies: the loss of a model that knows nothing else.
+    pub unigram_entropy: f64,
+    /// Windows evaluated.
+    pub windows: usize,
+    /// Tokens predicted.
+    pub tokens: usize,
+    /// Mean cosine between different tokens, by entry of the hidden states: 0 the embedding, the last after the final norm.
+    pub mean_cosine: Vec<f64>,
+    /// Effective rank, by entry of the hidden states.
+    pub effective_rank: Vec<f64>,
+}
+
+/// Mean loss over a split, for watching.
+pub(super) fn mean_loss(model: &Gpt2, split: &Split, context: usize, rows: usize, spec: &EvaluateSpec) -> Result<f64, TrainError> {
+    let losses = losses(model, split, context, rows, &chosen(split, context, spec))?;
+    Ok(losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64)
+}
+
+/// Measures `model` on `split`: windows of `context` tokens, each by itself.
+///
+/// # Errors
+/// When a tensor operation fails.
+pub fn evaluate(model: &Gpt2, split: &Split, context: usize, rows: usize, spec: &EvaluateSpec) -> Result<Evaluation, TrainError> {
+    let windows = chosen(split, context, spec);
+    let losses = losses(model, split, context, rows, &windows)?;
+    let mean = |numbers: &[f32]| numbers.iter().map(|&x| f64::from(x)).sum::<f64>() / numbers.len() as f64;
+    let by_window: Vec<f64> = losses.chunks(context).map(mean).collect();
+    let loss = by_window.iter().sum::<f64>() / by_window.len() as f64;
+    let variance = by_window.iter().map(|x| (x - loss).powi(2)).sum::<f64>() / (by_window.len() - 1).max(1) as f64;
+
+    let best = split.best_loss.as_ref().map(|best| {
+        let of_window = |&window: &usize| mean(&best[window * context + 1..][..context]); // targets are one token further
+        windows.iter().map(of_window).sum::<f64>() / windows.len() as f64
+    });
+    let tokens_per_byte = split.bytes.map(|bytes| split.tokens.len() as f64 / bytes as f64);
+    let geometry = geometry(model, split, context, rows, &windows)?;
+    Ok(Evaluation {
+        loss,
+        loss_standard_error: (variance / by_window.len() as f64).sqrt(),
+        perplexity: loss.exp(),
+        bits_per_byte: tokens_per_byte.map(|ratio| loss * ratio / std::f64::consts::LN_2),
+        excess_loss: best.map(|best| loss - best),
+        unigram_entropy: unigram_entropy(split),
+        windows: windows.len(),
+        tokens: losses.len(),
+        mean_cosine: geometry.iter().map(|layer| layer.mean_cosine).collect(),
+        effective_rank: geometry.iter().map(|layer| layer.effective_rank).collect(),
+    })
+}
+
+/// The windows to evaluate: all, or as many as asked for, spread evenly.
+fn chosen(split: &Split, context: usize, spec: &EvaluateSpec) -> Vec<usize> {
+    let all = split.windows(context);
+    let count = spec.max_windows.get().map_or(all, |most| most.get().min(all));
+    (0..count).map(|i| i * all / count).collect()
+}
+
+/// The loss of each token of the windows, in order.
+fn losses(model: &Gpt2, split: &Split, context: usize, rows: usize, windows: &[usize]) -> Result<Vec<f32>, TrainError> {
+    let mut losses = Vec::with_capacity(windows.len() * context);
+    for windows in windows.chunks(rows) {
+        let (inputs, targets) = gather(split, windows, context);
+        let ids = Tensor::from_vec(inputs, (windows.len(), context), &Device::Cpu)?;
+        losses.extend(cross_entropy(&model.forward(&ids, None)?.logits, targets)?.to_vec1::<f32>()?);
+    }
+    Ok(losses)
+}
+
+/// Geometry of each entry of the hidden states, over the tokens of the first windows, taken as one cloud.
+fn geometry(model: &Gpt2, split: &Split, context: usize, rows: usize, windows: &[usize]) -> Result<Vec<Geometry>, TrainError> {
+    let wanted = GEOMETRY_POINTS.div_ceil(context).min(windows.len());
+    let spread: Vec<usize> = (0..wanted).map(|i| windows[i * windows.len() / wanted]).collect();
+    let mut clouds: Vec<Vec<Tensor>> = Vec::new();
+    for windows in spread.chunks(rows) {
+        let (inputs, _) = gather(split, windows, context);
+        let ids = Tensor::from_vec(inputs, (windows.len(), context), &Device::Cpu)?;
+        let states = model.forward(&ids, None)?.hidden_states;
+        clouds.resize_with(states.len(), Vec::new);
+        for (cloud, state) in clouds.iter_mut().zip(states) {
+            cloud.push(state.flatten(0, 1)?.detach());
+        }
+    }
+    clouds.iter().map(|parts| Geometry::of(&Tensor::cat(parts, 0)?).map_err(TrainError::Diagnostic)).collect()
+}

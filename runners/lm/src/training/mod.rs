@@ -1,0 +1,17 @@
+//! The training of one trial: optimizer, penalties, one step, the loop, and the measures at the end.
+
+mod adamw;
+mod error;
+mod evaluate;
+mod gradients;
+mod penalties;
+mod record;
+mod step;
+mod train;
+
+pub use adamw::AdamW;
+pub use error::TrainError;
+pub use evaluate::{Evaluation, evaluate};
+pub use record::StepRecord;
+pub use step::Learner;
+pub use train::{Outcome, Recorder, Trial, train};

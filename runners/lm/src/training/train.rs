@@ -1,0 +1,123 @@
+//! The loop of one trial.
+
+use super::evaluate::mean_loss;
+use super::{Learner, StepRecord, TrainError};
+use crate::data::{Batches, Corpus, Split};
+use crate::model::{Gpt2, Gpt2Config};
+use crate::spec::{EvaluateSpec, ModelSpec, Term, TrainSpec};
+use candle_core::Device;
+
+/// One arm with one seed: everything that one training run depends on.
+#[derive(Clone, Copy)]
+pub struct Trial<'a> {
+    /// The model that every arm trains.
+    pub model: &'a ModelSpec,
+    /// How every arm is trained.
+    pub train: &'a TrainSpec,
+    /// What is measured, and how often.
+    pub evaluate: &'a EvaluateSpec,
+    /// The arm.
+    pub terms: &'a [Term],
+    /// The tokens.
+    pub corpus: &'a Corpus,
+    /// Start, order of batches, dropout and draws of regularizers derive from it, each by a purpose of its own.
+    pub seed: u64,
+}
+
+/// Where a trial puts what happens, and hears that it should stop.
+pub trait Recorder {
+    /// A step was made.
+    ///
+    /// # Errors
+    /// When it cannot be kept; the trial then fails.
+    fn step(&mut self, record: &StepRecord) -> std::io::Result<()>;
+
+    /// The validation loss (nats per token) of the weights after `steps` updates.
+    ///
+    /// # Errors
+    /// When it cannot be kept; the trial then fails.
+    fn validation(&mut self, steps: usize, loss: f64) -> std::io::Result<()>;
+
+    /// Whether the trial should stop before its next step.
+    fn stop(&self) -> bool {
+        false
+    }
+}
+
+/// How a trial ended.
+pub enum Outcome {
+    /// All steps were made: the trained model.
+    Finished(Gpt2),
+    /// Loss, penalty or gradient stopped being finite.
+    Diverged {
+        /// What, and at which step.
+        reason: String,
+    },
+    /// The recorder asked for it.
+    Stopped {
+        /// Steps made.
+        steps: usize,
+    },
+}
+
+impl Trial<'_> {
+    /// The model as it is before the first step.
+    ///
+    /// # Errors
+    /// When the checkpoint cannot be read or the model does not fit in memory.
+    pub fn start(&self) -> Result<Gpt2, TrainError> {
+        Ok(match self.model {
+            ModelSpec::Gpt2(spec) => Gpt2::fresh(Gpt2Config::new(spec, self.corpus.vocab_size), self.seed, &Device::Cpu)?,
+            ModelSpec::Init(folder) => Gpt2::read(folder, &Device::Cpu)?,
+        })
+    }
+
+    /// Tokens a sequence.
+    pub fn context(&self, model: &Gpt2Config) -> usize {
+        self.train.context.map_or(model.n_positions, |context| context.get())
+    }
+}
+
+/// Trains one trial from its start to its last step.
+///
+/// # Errors
+/// When a tensor operation, a regularizer or the recorder fails. A loss that stops being finite is no error.
+pub fn train(trial: &Trial<'_>, recorder: &mut impl Recorder) -> Result<Outcome, TrainError> {
+    let mut learner = Learner::new(trial.start()?, trial.train, trial.terms, trial.seed);
+    let context = trial.context(learner.model.config());
+    let (corpus, steps, rows) = (trial.corpus, trial.train.steps.get(), trial.train.batch_size.get());
+    corpus.check(context)?;
+    let mut batches = Batches::new(corpus.order, trial.seed, corpus.train.windows(context), rows);
+
+    for step in 0..steps {
+        if recorder.stop() {
+            return Ok(Outcome::Stopped { steps: step });
+        }
+        if step % trial.evaluate.every.get() == 0 {
+            recorder.validation(step, mean_loss(&learner.model, &corpus.validation, context, rows, trial.evaluate)?)?;
+        }
+        let (inputs, targets) = gather(&corpus.train, &batches.windows(step), context);
+        let record = learner.step(step, rows, inputs, targets)?;
+        recorder.step(&record)?;
+        if let Some(reason) = record.divergence() {
+            return Ok(Outcome::Diverged { reason });
+        }
+    }
+    let loss = mean_loss(&learner.model, &corpus.validation, context, rows, trial.evaluate)?;
+    recorder.validation(steps, loss)?;
+    if !loss.is_finite() {
+        return Ok(Outcome::Diverged { reason: "the validation loss is not finite after the last step".into() });
+    }
+    Ok(Outcome::Finished(learner.model))
+}
+
+/// The windows of a batch, one after the other: inputs, and the targets that follow them.
+pub(super) fn gather(split: &Split, windows: &[usize], context: usize) -> (Vec<u32>, Vec<u32>) {
+    let (mut inputs, mut targets) = (Vec::with_capacity(windows.len() * context), Vec::with_capacity(windows.len() * context));
+    for &window in windows {
+        let (window_inputs, window_targets) = split.window(window, context);
+        inputs.extend_from_slice(window_inputs);
+        targets.extend_from_slice(window_targets);
+    }
+    (inputs, targets)
+}
