@@ -1,1 +1,34 @@
-//! regatta-report
+//! From the results of a study to what people read: a table in the terminal, `results.csv`, plots, and one page of HTML.
+//!
+//! Everything here is a pure function of one plain value, [`Results`]. This crate computes no statistics and reads no files.
+//!
+//! | function | what it makes |
+//! |---|---|
+//! | [`terminal_table`] | one row per arm, the verdicts in words below, no wider than it is told |
+//! | [`csv()`] | tidy: one row per trial, one column per measure |
+//! | [`plots()`] | each plot as SVG, with the numbers that it draws as CSV |
+//! | [`page()`] | all of it as one self-contained page that opens offline |
+//! | [`answer()`] | the study's answer in one sentence |
+//!
+//! Text from users (names, reasons, notes) is escaped for the place where it lands: HTML, SVG, CSV and the terminal.
+
+mod answer;
+mod csv;
+mod error;
+mod json;
+mod number;
+mod page;
+mod plot;
+mod results;
+#[cfg(test)]
+mod sample;
+mod table;
+mod text;
+
+pub use answer::answer;
+pub use csv::csv;
+pub use error::{Error, Result};
+pub use page::page;
+pub use plot::{Plot, plots};
+pub use results::{Arm, CurvePoint, Difference, Results, Spread, Trial, UNIT, Verdict};
+pub use table::terminal_table;

@@ -1,0 +1,183 @@
+//! What the numbers say, in words.
+
+use crate::number::{brief, decimals_for, fixed};
+use crate::text::{counted, listed, one_line, shortened};
+use crate::{Arm, Difference, Results, Verdict};
+
+/// Names that a sentence spells out before it counts the rest.
+const MOST_NAMES: usize = 8;
+
+impl Verdict {
+    /// One or two words, for a column.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Baseline => "baseline",
+            Self::Better => "better",
+            Self::Worse => "worse",
+            Self::NoDifference => "none detected",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// The verdict on `arm` in words, with the figures that it rests on.
+    pub fn words(self, arm: &Arm) -> String {
+        match (self, &arm.difference) {
+            (Self::Baseline, _) => "baseline".to_owned(),
+            (Self::Better, Some(difference)) => format!("better: {}", sized(difference, -1.0, "lower")),
+            (Self::Worse, Some(difference)) => format!("worse: {}", sized(difference, 1.0, "higher")),
+            (Self::NoDifference, Some(difference)) => {
+                let seeds =
+                    if difference.pairs == 1 { "this seed".to_owned() } else { format!("these {} seeds", difference.pairs) };
+                format!("no difference detected; {seeds} could have detected {}", brief(difference.detectable, 2))
+            }
+            (Self::Better | Self::Worse, None) => self.label().to_owned(),
+            (Self::NoDifference, None) => "no difference detected".to_owned(),
+            (Self::Unknown, _) => "too few paired trials to say".to_owned(),
+        }
+    }
+}
+
+/// `0.031 nats lower (95% interval 0.012 to 0.050, 3 seeds)`: the difference times `sign`, its smaller end first.
+fn sized(difference: &Difference, sign: f64, direction: &str) -> String {
+    let decimals = difference_decimals([difference]);
+    let ends = [difference.low * sign, difference.high * sign];
+    let (near, far) = if sign < 0.0 { (ends[1], ends[0]) } else { (ends[0], ends[1]) };
+    format!(
+        "{} nats {direction} (95% interval {} to {}, {})",
+        fixed(difference.mean * sign, decimals),
+        fixed(near, decimals),
+        fixed(far, decimals),
+        counted(difference.pairs, "seed")
+    )
+}
+
+/// The decimals that show two digits of the narrowest interval's half-width.
+pub fn difference_decimals<'a>(differences: impl IntoIterator<Item = &'a Difference>) -> usize {
+    decimals_for(differences.into_iter().map(|difference| {
+        let half = (difference.high - difference.low) / 2.0;
+        if half.is_finite() && half > 0.0 { half } else { difference.mean }
+    }))
+}
+
+/// The study's answer in one sentence: which arms were better, which worse, and which could not be told from the baseline.
+pub fn answer(results: &Results) -> String {
+    if results.arms.is_empty() {
+        return "The study names no arms, so there is nothing to compare.".to_owned();
+    }
+    if results.arms.iter().all(|arm| arm.done == 0) {
+        return "No trial has finished, so there is nothing to compare.".to_owned();
+    }
+    if results.arms.iter().all(|arm| arm.verdict == Verdict::Baseline) {
+        return "Only the baseline was trained, so there is nothing to compare.".to_owned();
+    }
+    let named = |verdict| names(results.arms.iter().filter(|arm| arm.verdict == verdict).collect());
+    let (better, worse) = (named(Verdict::Better), named(Verdict::Worse));
+    let mut clauses = Vec::new();
+    if let Some((names, verb)) = &better {
+        clauses.push(format!("{names} {verb} better than {}", one_line(&results.baseline)));
+    }
+    if let Some((names, verb)) = &worse {
+        clauses.push(format!(
+            "{names} {verb} worse{}",
+            if better.is_some() { String::new() } else { format!(" than {}", one_line(&results.baseline)) }
+        ));
+    }
+    if let Some((names, _)) = named(Verdict::NoDifference) {
+        clauses.push(format!("no difference from {} was detected for {names}", one_line(&results.baseline)));
+    }
+    if let Some((names, _)) = named(Verdict::Unknown) {
+        clauses.push(format!("there are too few paired trials to judge {names}"));
+    }
+    format!("By {} loss, {}.", split(results).0, clauses.join("; "))
+}
+
+/// The split that is reported, and what there is to say about it: `validation`, `the study names no test data`.
+pub fn split(results: &Results) -> (String, Option<String>) {
+    match results.held_out.split_once(" (") {
+        Some((split, remark)) => (one_line(split), Some(one_line(remark.strip_suffix(')').unwrap_or(remark)))),
+        None => (one_line(&results.held_out), None),
+    }
+}
+
+/// The arms' names with the verb that goes with them; none for no arms.
+fn names(arms: Vec<&Arm>) -> Option<(String, &'static str)> {
+    let mut names: Vec<String> = arms.iter().take(MOST_NAMES).map(|arm| shortened(&arm.name, 40)).collect();
+    if arms.len() > MOST_NAMES {
+        names.push(counted(arms.len() - MOST_NAMES, "other"));
+    }
+    (!arms.is_empty()).then(|| (listed(&names), if arms.len() == 1 { "was" } else { "were" }))
+}
+
+/// The cautions that a reader needs before the numbers, a sentence each.
+pub fn cautions(results: &Results) -> Vec<String> {
+    let mut cautions = Vec::new();
+    if let (split, Some(remark)) = split(results) {
+        cautions.push(format!("Losses are on the {split} split: {remark}."));
+    }
+    let seeds = results.seeds.len();
+    if (1..5).contains(&seeds) && results.arms.len() > 1 {
+        cautions.push(match seeds {
+            1 => "One seed gives no interval: nothing here separates an effect from chance.".to_owned(),
+            _ => format!("{seeds} seeds are few: the intervals are wide and rough. Five or more make a firmer answer."),
+        });
+    }
+    let lost: usize = results.arms.iter().map(|arm| arm.failures.len()).sum();
+    if lost > 0 {
+        let planned: usize = results.arms.iter().map(|arm| arm.planned).sum();
+        cautions.push(format!(
+            "{lost} of {} did not finish; the numbers of those arms rest on the seeds that did.",
+            counted(planned.max(lost), "trial")
+        ));
+    }
+    cautions
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn verdicts_in_words() {
+        let check = |verdict, difference, expected: &str| assert_eq!(verdict_words(verdict, difference), expected);
+        check(Verdict::Baseline, None, "baseline");
+        check(Verdict::Better, Some([-0.031, -0.050, -0.012]), "better: 0.031 nats lower (95% interval 0.012 to 0.050, 3 seeds)");
+        check(Verdict::Worse, Some([0.2, 0.1, 0.3]), "worse: 0.200 nats higher (95% interval 0.100 to 0.300, 3 seeds)");
+        check(
+            Verdict::NoDifference,
+            Some([0.004, -0.015, 0.023]),
+            "no difference detected; these 3 seeds could have detected 0.04",
+        );
+        check(Verdict::Unknown, None, "too few paired trials to say");
+    }
+
+    fn verdict_words(verdict: Verdict, difference: Option<[f64; 3]>) -> String {
+        verdict.words(&sample::arm("arm", verdict, difference))
+    }
+
+    #[test]
+    fn the_answer_names_every_arm() {
+        let expected = "By test loss, dispersion was better than baseline; vicreg was worse; \
+                        no difference from baseline was detected for infonce.";
+        assert_eq!(answer(&sample::results()), expected);
+    }
+
+    #[test]
+    fn what_weakens_the_answer_is_said() {
+        let mut results = sample::results();
+        results.held_out = "validation (the study names no test data)".into();
+        let cautions = cautions(&results);
+        assert_eq!(cautions[0], "Losses are on the validation split: the study names no test data.");
+        assert!(cautions[1].starts_with("3 seeds are few"), "{cautions:?}");
+        assert!(cautions[2].starts_with("1 of 12 trials did not finish"), "{cautions:?}");
+        assert!(answer(&results).starts_with("By validation loss, "));
+    }
+
+    #[test]
+    fn edges_end_in_a_sentence() {
+        for (what, results) in sample::edges() {
+            let answer = answer(&results);
+            assert!(answer.ends_with('.') && answer.len() < 700, "{what}: {answer}");
+        }
+    }
+}

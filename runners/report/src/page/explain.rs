@@ -1,0 +1,89 @@
+//! "How to read this": what each number means, and what it does not.
+
+use crate::answer::split;
+use crate::number::brief;
+use crate::text::{counted, one_line};
+use crate::{Results, UNIT, Verdict};
+use minijinja::context;
+use minijinja::value::Value;
+
+/// Terms and their explanations, those that this study needs.
+pub fn explanations(results: &Results) -> Vec<Value> {
+    let (held_out, _) = split(results);
+    let baseline = one_line(&results.baseline);
+    let compared = results.arms.iter().filter(|arm| !matches!(arm.verdict, Verdict::Baseline | Verdict::Unknown)).count();
+    let mut explanations = vec![
+        (
+            "Held-out loss",
+            format!(
+                "Cross-entropy on the {held_out} split, in {UNIT}, after training; lower is better. The penalty of an arm is not part \
+                 of it. Mean ± standard deviation over seeds."
+            ),
+        ),
+        (
+            "Paired difference",
+            format!(
+                "All arms of a seed start from the same weights and see the same batches, so each arm is compared with {baseline} \
+                 seed by seed, and the differences are averaged. What the seeds share cancels, which is why a difference can be \
+                 clear although the spreads of both arms overlap."
+            ),
+        ),
+        (
+            "95% interval",
+            "Student's t interval of the mean paired difference. An arm is called better or worse when its interval leaves out 0.".to_owned(),
+        ),
+        ("No difference detected", "Not the same as no difference: the verdict says how large a difference these seeds could have detected.".to_owned()),
+        ("What varies", "Only the seed: initial weights and the order of data. Other models, data, lengths of training or weights of a penalty may give another answer.".to_owned()),
+    ];
+    if compared > 1 {
+        explanations.push((
+            "Several arms",
+            format!(
+                "The intervals are not corrected for the number of arms. Of {compared} comparisons with no true difference, about {} \
+                 would be called better or worse by chance.",
+                brief(compared as f64 * 0.05, 2)
+            ),
+        ));
+    }
+    let seeds = results.seeds.len();
+    if (1..5).contains(&seeds) {
+        let text = format!(
+            "With {} a standard deviation is a rough estimate, and the interval leans on the differences being close to normal. \
+             Read a verdict as a first look; five seeds or more make it firm.",
+            counted(seeds, "seed")
+        );
+        explanations.push(("Few seeds", text));
+    }
+    if results.arms.iter().any(|arm| arm.excess_loss.is_some()) {
+        let text = "Held-out loss minus the best possible loss, which is known exactly for synthetic data: 0 would be perfect.";
+        explanations.push(("Excess loss", text.to_owned()));
+    }
+    if results.arms.iter().any(|arm| arm.bits_per_byte.is_some()) {
+        explanations
+            .push(("Bits per byte", "The loss spread over the bytes of the text: comparable between tokenizers.".to_owned()));
+    }
+    if results.arms.iter().any(|arm| !arm.mean_cosine_by_layer.is_empty()) {
+        let text = "Mean cosine: how far hidden states point the same way; 1 means that all have condensed into one direction. \
+                    Effective rank: how many directions they fill. The table gives the last layer. Neither is a goal in itself.";
+        explanations.push(("Condensation", text.to_owned()));
+    }
+    explanations.push((
+        "Cost",
+        format!("Milliseconds per training step, penalty included, and their ratio to {baseline}'s on the same machine."),
+    ));
+    explanations.into_iter().map(|(term, text)| context! { term, text }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn chance_and_few_seeds_are_explained() {
+        let text: String = explanations(&sample::results()).iter().map(|one| one.get_attr("text").unwrap().to_string()).collect();
+        assert!(text.contains("Of 3 comparisons with no true difference, about 0.15 would be called"), "{text}");
+        assert!(text.contains("With 3 seeds a standard deviation is a rough estimate"), "{text}");
+        assert!(!text.contains("best possible loss"), "{text}");
+    }
+}

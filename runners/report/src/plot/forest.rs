@@ -1,0 +1,131 @@
+//! The forest plot: each arm's difference from the baseline with its interval, and the line of no difference.
+
+use super::canvas::*;
+use crate::text::shortened;
+use crate::{Difference, Results, UNIT, Verdict};
+use plotters::prelude::*;
+use plotters::style::text_anchor::HPos;
+
+/// Shown width, in pixels.
+const WIDTH: i32 = 580;
+/// Right of the frame: the verdicts.
+const RIGHT: i32 = 104;
+const ROW: i32 = 30;
+const TOP: i32 = 44;
+const BOTTOM: i32 = 58;
+
+/// The differences as SVG; none where no arm has one.
+pub fn forest(title: &str, results: &Results) -> Option<String> {
+    let rows: Vec<(String, &Difference, Verdict)> = results
+        .arms
+        .iter()
+        .filter_map(|arm| arm.difference.as_ref().map(|difference| (shortened(&arm.name, 26), difference, arm.verdict)))
+        .filter(|(_, difference, _)| plottable(difference.mean))
+        .collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let reach = reach(rows.iter().map(|(_, difference, _)| *difference));
+    let left = 28 + rows.iter().map(|(name, ..)| text_width(name, 12.5)).max().unwrap_or(0);
+    let height = TOP + ROW * rows.len() as i32 + BOTTOM;
+    Some(sheet(title, WIDTH as u32, height as u32, |area| {
+        let label = kind(11.5, MUTED, HPos::Center);
+        let x = with_air(-reach, reach, 0.04);
+        let count = rows.len() as f64;
+        let mut chart = ChartBuilder::on(area)
+            .margin_top(TOP * SCALE)
+            .margin_right(RIGHT * SCALE)
+            .margin_left(left * SCALE)
+            .margin_bottom(22 * SCALE)
+            .x_label_area_size((BOTTOM - 22) * SCALE)
+            .build_cartesian_2d(x.clone(), count..0.0)?;
+        chart
+            .configure_mesh()
+            .disable_y_mesh()
+            .disable_y_axis()
+            .bold_line_style(stroke(GRID, 1.0))
+            .light_line_style(TRANSPARENT)
+            .axis_style(stroke(GRID, 1.0))
+            .set_all_tick_mark_size(px(4.0))
+            .label_style(label.clone())
+            .x_labels(7)
+            .x_label_formatter(&|value| tick(*value, &x))
+            .draw()?;
+        chart.draw_series([PathElement::new(vec![(0.0, 0.0), (0.0, count)], stroke(MUTED, 1.25))])?;
+        for (index, (_, difference, verdict)) in rows.iter().enumerate() {
+            let y = index as f64 + 0.5;
+            let colour = colour(*verdict);
+            let within = |value: f64| value.clamp(-reach, reach);
+            if plottable(difference.low) && plottable(difference.high) {
+                let (low, high) = (within(difference.low), within(difference.high));
+                chart.draw_series([PathElement::new(vec![(low, y), (high, y)], stroke(colour, 2.0))])?;
+                // An end beyond the frame has no cap.
+                let caps = [difference.low, difference.high].into_iter().filter(|end| end.abs() <= reach);
+                chart
+                    .draw_series(caps.map(|end| PathElement::new(vec![(end, y - 0.14), (end, y + 0.14)], stroke(colour, 2.0))))?;
+            }
+            if difference.mean.abs() <= reach {
+                chart.draw_series([Circle::new((difference.mean, y), px(4.5), colour.filled())])?;
+            }
+        }
+        for (index, (name, _, verdict)) in rows.iter().enumerate() {
+            let y = TOP + ROW * index as i32 + ROW / 2;
+            write(area, name, (left - 10, y), &kind(12.5, INK, HPos::Right))?;
+            write(area, verdict.label(), (WIDTH - RIGHT + 10, y), &kind(12.5, colour(*verdict), HPos::Left))?;
+        }
+        let (from, to, below) = (left, WIDTH - RIGHT, height - 24);
+        write(area, "← lower loss", (from, below), &kind(11.5, MUTED, HPos::Left))?;
+        write(area, UNIT, ((from + to) / 2, below), &label)?;
+        write(area, "higher loss →", (to, below), &kind(11.5, MUTED, HPos::Right))
+    }))
+}
+
+/// The colour of a verdict.
+pub fn colour(verdict: Verdict) -> RGBColor {
+    match verdict {
+        Verdict::Better => COLOURS[0],
+        Verdict::Worse => COLOURS[1],
+        Verdict::Baseline | Verdict::NoDifference | Verdict::Unknown => MUTED,
+    }
+}
+
+fn plottable(value: f64) -> bool {
+    value.is_finite() && value.abs() < 1e9
+}
+
+/// How far the axis goes on both sides of 0: to the farthest end, but no farther than six times the median one.
+pub fn reach<'a>(differences: impl Iterator<Item = &'a Difference>) -> f64 {
+    let far = |difference: &Difference| {
+        let ends = [difference.mean, difference.low, difference.high];
+        ends.into_iter().filter(|end| plottable(*end)).map(f64::abs).fold(0.0, f64::max)
+    };
+    let mut ends: Vec<f64> = differences.map(far).collect();
+    ends.sort_by(f64::total_cmp);
+    let farthest = ends.last().copied().unwrap_or(0.0);
+    let median = ends.get(ends.len().saturating_sub(1) / 2).copied().unwrap_or(0.0);
+    let reach = if median > 0.0 { farthest.min(6.0 * median) } else { farthest };
+    if reach > 1e-6 { reach } else { 0.01 } // all alike: a frame around 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn every_difference_is_drawn() {
+        let svg = forest("differences", &sample::results()).unwrap();
+        assert_eq!(svg.matches("<circle").count(), 3); // three arms, the baseline has none
+        for word in ["dispersion", "infonce", "vicreg", "none detected", "lower loss"] {
+            assert!(svg.contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn one_far_arm_does_not_flatten_the_others() {
+        let difference = |far| Difference { mean: far, low: far, high: far, pairs: 3, detectable: 0.1 };
+        assert_eq!(reach([difference(0.1), difference(-0.2), difference(0.3)].iter()), 0.3);
+        assert!((reach([difference(0.1), difference(-0.2), difference(50.0)].iter()) - 1.2).abs() < 1e-12); // six times 0.2
+        assert_eq!(reach([difference(0.0)].iter()), 0.01);
+    }
+}

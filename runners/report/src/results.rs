@@ -1,0 +1,164 @@
+//! The one value that every report is made from.
+
+use crate::json;
+use serde::Serialize;
+
+/// The unit of every loss, difference and excess loss in [`Results`].
+pub const UNIT: &str = "nats per token";
+
+/// A study and what came of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Results {
+    /// The study's name.
+    pub study: String,
+    /// What the study asks, in its author's words.
+    pub question: Option<String>,
+    /// The program and its version, as in `regatta 0.1.0`.
+    pub program: String,
+    /// What is the same for all arms, as label and value: model, parameters, data, tokens per trial, seeds, optimizer.
+    pub setup: Vec<(String, String)>,
+    /// The seeds that each arm is trained with.
+    pub seeds: Vec<u64>,
+    /// The name of the arm that all others are compared with.
+    pub baseline: String,
+    /// The split that is reported: `test`, or `validation (the study names no test data)`.
+    pub held_out: String,
+    /// The arms, in the study's order, the baseline among them.
+    pub arms: Vec<Arm>,
+    /// Every trial, finished or not.
+    pub trials: Vec<Trial>,
+    /// What else a reader should know, a sentence each.
+    pub notes: Vec<String>,
+}
+
+/// One arm over its seeds.
+#[derive(Debug, Clone, Serialize)]
+pub struct Arm {
+    /// The arm's name.
+    pub name: String,
+    /// Its terms as YAML in one line; empty for the baseline.
+    pub terms: String,
+    /// Trials that the study asks for.
+    pub planned: usize,
+    /// Trials that finished.
+    pub done: usize,
+    /// Trials that did not, a line each: `seed 2 diverged at step 14: loss is NaN`.
+    pub failures: Vec<String>,
+    /// Held-out loss over the seeds that finished, nats per token.
+    pub loss: Option<Spread>,
+    /// Held-out loss of this arm minus the baseline's, paired by seed; none for the baseline itself.
+    pub difference: Option<Difference>,
+    /// What the difference says.
+    pub verdict: Verdict,
+    /// Mean perplexity on the held-out split, exp of nats per token.
+    #[serde(serialize_with = "json::maybe")]
+    pub perplexity: Option<f64>,
+    /// Mean held-out loss in bits per byte of text.
+    #[serde(serialize_with = "json::maybe")]
+    pub bits_per_byte: Option<f64>,
+    /// Mean held-out loss above the best possible one, nats per token, where that is known.
+    #[serde(serialize_with = "json::maybe")]
+    pub excess_loss: Option<f64>,
+    /// Mean cosine between hidden states, -1 to 1, mean over seeds; entry 0 is the embedding.
+    #[serde(serialize_with = "json::list")]
+    pub mean_cosine_by_layer: Vec<f64>,
+    /// Effective rank of the hidden states, 1 to the width, mean over seeds; entry 0 is the embedding.
+    #[serde(serialize_with = "json::list")]
+    pub effective_rank_by_layer: Vec<f64>,
+    /// Milliseconds per training step, mean over seeds.
+    #[serde(serialize_with = "json::maybe")]
+    pub step_ms: Option<f64>,
+    /// `step_ms` over the baseline's.
+    #[serde(serialize_with = "json::maybe")]
+    pub cost_ratio: Option<f64>,
+    /// Training tokens per second, mean over seeds.
+    #[serde(serialize_with = "json::maybe")]
+    pub tokens_per_second: Option<f64>,
+    /// Largest resident memory of a trial, MiB.
+    #[serde(serialize_with = "json::maybe")]
+    pub peak_memory_mib: Option<f64>,
+    /// Cross-entropy of each step's batch over seeds, nats per token.
+    pub training_curve: Vec<CurvePoint>,
+    /// Validation loss over seeds at the steps where it was measured, nats per token.
+    pub validation_curve: Vec<CurvePoint>,
+}
+
+/// A measure over seeds.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Spread {
+    /// Mean over seeds.
+    #[serde(serialize_with = "json::number")]
+    pub mean: f64,
+    /// Standard deviation over seeds, with n-1.
+    #[serde(serialize_with = "json::number")]
+    pub sd: f64,
+    /// Seeds that it is made of.
+    pub count: usize,
+}
+
+/// A paired difference, arm minus baseline, nats per token: below 0 the arm is better.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Difference {
+    /// Mean over pairs.
+    #[serde(serialize_with = "json::number")]
+    pub mean: f64,
+    /// Lower end of the 95% interval.
+    #[serde(serialize_with = "json::number")]
+    pub low: f64,
+    /// Upper end of the 95% interval.
+    #[serde(serialize_with = "json::number")]
+    pub high: f64,
+    /// Seeds that both arms finished.
+    pub pairs: usize,
+    /// The size of difference that these pairs could have detected.
+    #[serde(serialize_with = "json::number")]
+    pub detectable: f64,
+}
+
+/// What an arm's difference from the baseline says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// This is the arm that others are compared with.
+    Baseline,
+    /// The interval lies below 0: a lower loss.
+    Better,
+    /// The interval lies above 0: a higher loss.
+    Worse,
+    /// The interval holds 0.
+    NoDifference,
+    /// There are too few pairs for an interval.
+    Unknown,
+}
+
+/// One point of a curve over seeds.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct CurvePoint {
+    /// Optimizer step, from 0.
+    pub step: u64,
+    /// Mean over seeds.
+    #[serde(serialize_with = "json::number")]
+    pub mean: f64,
+    /// Least over seeds.
+    #[serde(serialize_with = "json::number")]
+    pub low: f64,
+    /// Greatest over seeds.
+    #[serde(serialize_with = "json::number")]
+    pub high: f64,
+}
+
+/// One training run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trial {
+    /// The arm's name.
+    pub arm: String,
+    /// The seed.
+    pub seed: u64,
+    /// Pending, running, done, diverged or failed.
+    pub state: String,
+    /// Why it did not finish.
+    pub reason: Option<String>,
+    /// Measures by name (`test_loss`, `perplexity`, ...), the same names for all trials; none where it was not measured.
+    #[serde(serialize_with = "json::measures")]
+    pub measures: Vec<(String, Option<f64>)>,
+}

@@ -1,0 +1,123 @@
+//! A small study for the tests: one arm of each verdict.
+
+use crate::{Arm, CurvePoint, Difference, Results, Spread, Trial, Verdict};
+
+pub fn results() -> Results {
+    Results {
+        study: "quickstart".into(),
+        question: Some("Does any of it help?".into()),
+        program: "regatta 0.1.0".into(),
+        setup: vec![("model".into(), "gpt2, 4 layers".into())],
+        seeds: vec![0, 1, 2],
+        baseline: "baseline".into(),
+        held_out: "test".into(),
+        arms: vec![
+            arm("baseline", Verdict::Baseline, None),
+            arm("dispersion", Verdict::Better, Some([-0.031, -0.050, -0.012])),
+            arm("infonce", Verdict::NoDifference, Some([0.004, -0.015, 0.023])),
+            Arm {
+                done: 2,
+                failures: vec!["seed 2 diverged at step 14: loss is NaN".into()],
+                ..arm("vicreg", Verdict::Worse, Some([0.2, 0.1, 0.3]))
+            },
+        ],
+        trials: ["baseline", "dispersion", "infonce", "vicreg"].into_iter().flat_map(trials).collect(),
+        notes: vec!["the clock was not idle".into()],
+    }
+}
+
+pub fn arm(name: &str, verdict: Verdict, difference: Option<[f64; 3]>) -> Arm {
+    Arm {
+        name: name.into(),
+        terms: if verdict == Verdict::Baseline { String::new() } else { format!("[{{regularizer: {name}, weight: 0.1}}]") },
+        planned: 3,
+        done: 3,
+        failures: vec![],
+        loss: Some(Spread { mean: 3.5 + difference.map_or(0.0, |d| d[0]), sd: 0.012, count: 3 }),
+        difference: difference.map(|[mean, low, high]| Difference { mean, low, high, pairs: 3, detectable: 0.04 }),
+        verdict,
+        perplexity: Some(33.1),
+        bits_per_byte: Some(1.9),
+        excess_loss: None,
+        mean_cosine_by_layer: vec![0.1, 0.3, 0.62],
+        effective_rank_by_layer: vec![60.0, 40.0, 21.0],
+        step_ms: Some(12.5),
+        cost_ratio: Some(1.1),
+        tokens_per_second: Some(51234.0),
+        peak_memory_mib: Some(210.0),
+        training_curve: curve(100, 1),
+        validation_curve: curve(100, 20),
+    }
+}
+
+pub fn curve(steps: u64, every: usize) -> Vec<CurvePoint> {
+    let point = |step: u64| CurvePoint { step, mean: 3.5 + 2.0 / (1.0 + step as f64), low: 3.4, high: 5.6 };
+    (0..steps).step_by(every).map(point).collect()
+}
+
+fn trials(arm: &'static str) -> impl Iterator<Item = Trial> {
+    (0..3).map(move |seed| {
+        let lost = arm == "vicreg" && seed == 2;
+        Trial {
+            arm: arm.into(),
+            seed,
+            state: if lost { "diverged" } else { "done" }.into(),
+            reason: lost.then(|| "loss is NaN at step 14".into()),
+            measures: vec![
+                ("test_loss".into(), Some(if lost { f64::NAN } else { 3.5 })),
+                ("perplexity".into(), (!lost).then_some(33.115)),
+            ],
+        }
+    })
+}
+
+/// Studies at the edge of what is legal, with what is odd about them: none may panic or print nonsense.
+pub fn edges() -> Vec<(&'static str, Results)> {
+    let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e300, -1e300, 1e-320, 0.0];
+    let nothing = Arm {
+        done: 0,
+        failures: vec!["seed 0 failed: out of memory".into()],
+        loss: None,
+        perplexity: None,
+        bits_per_byte: None,
+        mean_cosine_by_layer: vec![],
+        effective_rank_by_layer: vec![],
+        step_ms: None,
+        cost_ratio: None,
+        tokens_per_second: None,
+        peak_memory_mib: None,
+        training_curve: vec![],
+        validation_curve: vec![],
+        ..arm("nothing", Verdict::Unknown, None)
+    };
+    let odd_arm = |index: usize, value: f64| Arm {
+        loss: Some(Spread { mean: value, sd: value, count: 3 }),
+        difference: Some(Difference { mean: value, low: value, high: value, pairs: 3, detectable: value }),
+        mean_cosine_by_layer: vec![value; 3],
+        effective_rank_by_layer: vec![value],
+        step_ms: Some(value),
+        cost_ratio: Some(value),
+        perplexity: Some(value),
+        training_curve: (0..5).map(|step| CurvePoint { step, mean: value, low: value, high: value }).collect(),
+        validation_curve: vec![CurvePoint { step: u64::MAX, mean: value, low: value, high: value }],
+        ..arm(&format!("odd-{index}"), Verdict::Better, None)
+    };
+    let one_seed = Arm {
+        loss: Some(Spread { mean: 3.5, sd: f64::NAN, count: 1 }),
+        difference: Some(Difference { mean: -0.1, low: f64::NAN, high: f64::NAN, pairs: 1, detectable: f64::NAN }),
+        ..arm("one-seed", Verdict::Unknown, None)
+    };
+    let baseline = arm("baseline", Verdict::Baseline, None);
+    let many = (0..30).map(|index| arm(&format!("arm-{index}"), Verdict::Better, Some([-0.02, -0.03, -0.01])));
+    let with = |arms: Vec<Arm>| Results { arms, ..results() };
+    vec![
+        ("no arms", Results { trials: vec![], seeds: vec![], setup: vec![], notes: vec![], question: None, ..with(vec![]) }),
+        ("one arm", with(vec![baseline.clone()])),
+        ("all failed", with(vec![Arm { verdict: Verdict::Baseline, ..nothing.clone() }, nothing])),
+        ("odd numbers", with(odd.into_iter().enumerate().map(|(index, value)| odd_arm(index, value)).collect())),
+        ("one odd number among sane ones", with(vec![baseline.clone(), odd_arm(0, f64::NAN), odd_arm(1, 1e300)])),
+        ("one seed", Results { seeds: vec![0], ..with(vec![baseline.clone(), one_seed]) }),
+        ("thirty arms", with(std::iter::once(baseline.clone()).chain(many).collect())),
+        ("long names", with(vec![baseline, arm(&"very-long-name-".repeat(40), Verdict::Better, Some([-0.1, -0.2, -0.05]))])),
+    ]
+}

@@ -1,0 +1,201 @@
+//! The table in the terminal.
+
+use crate::answer::{answer, cautions, difference_decimals, split};
+use crate::number::{decimals_for, fixed, signed, significant};
+use crate::text::{one_line, shortened};
+use crate::{Arm, Results, UNIT, Verdict};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+
+/// A rule above, below and under the titles.
+const RULES: TableStyle = {
+    let rule = LineStyle::none().fill('─').junction('─');
+    TableStyle::new().top_border(rule).header_separator(rule).bottom_border(rule)
+};
+
+/// No table is set narrower than this, in columns.
+const NARROWEST: usize = 20;
+
+/// A column: its title, its rank (the greatest gives way first), its cell for an arm.
+struct Column<'a> {
+    title: &'static str,
+    rank: u8,
+    cell: Box<dyn Fn(&Arm) -> String + 'a>,
+}
+
+impl<'a> Column<'a> {
+    fn new(rank: u8, title: &'static str, cell: impl Fn(&Arm) -> String + 'a) -> Self {
+        Self { title, rank, cell: Box::new(cell) }
+    }
+}
+
+/// The arms as a table of at most `width` columns, then the answer, the verdicts in words, the failures and the notes.
+///
+/// Where all columns do not fit, the least important give way; where even arm, loss and difference do not, cells wrap.
+pub fn terminal_table(results: &Results, width: usize) -> String {
+    let width = width.max(NARROWEST);
+    let mut text = String::new();
+    if !results.arms.is_empty() {
+        text.push_str(&table(results, width));
+        text.push_str("\n\n");
+    }
+    let (held_out, _) = split(results);
+    let legend = format!(
+        "Loss: {held_out}, {UNIT}, mean ± standard deviation over seeds. Difference: arm minus {}, paired by seed; below 0 is better.",
+        one_line(&results.baseline)
+    );
+    wrap(&mut text, "", &answer(results), width);
+    for arm in results.arms.iter().filter(|arm| arm.verdict != Verdict::Baseline) {
+        wrap(&mut text, "  ", &format!("{}: {}", shortened(&arm.name, 40), arm.verdict.words(arm)), width);
+    }
+    let failures = results
+        .arms
+        .iter()
+        .flat_map(|arm| arm.failures.iter().map(move |failure| format!("{}: {failure}", shortened(&arm.name, 40))));
+    let failures: Vec<String> = failures.collect();
+    if !failures.is_empty() {
+        wrap(&mut text, "", "Did not finish:", width);
+    }
+    for failure in &failures {
+        wrap(&mut text, "  ", failure, width);
+    }
+    for line in cautions(results).iter().chain(&results.notes).chain(std::iter::once(&legend)) {
+        wrap(&mut text, "", line, width);
+    }
+    text
+}
+
+fn table(results: &Results, width: usize) -> String {
+    let mut columns = columns(results);
+    columns.retain(|column| column.rank == 0 || results.arms.iter().any(|arm| !(column.cell)(arm).is_empty()));
+    loop {
+        let mut table = drawn(results, &columns);
+        let widest = table.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+        if widest <= width {
+            return table.trim_fmt();
+        }
+        match (0..columns.len()).max_by_key(|&index| columns[index].rank) {
+            Some(index) if columns[index].rank > 0 => drop(columns.remove(index)),
+            _ => {
+                table.set_content_arrangement(ContentArrangement::Dynamic).set_width(u16::try_from(width).unwrap_or(u16::MAX));
+                return table.trim_fmt();
+            }
+        }
+    }
+}
+
+fn columns(results: &Results) -> Vec<Column<'_>> {
+    let loss = decimals_for(results.arms.iter().filter_map(|arm| arm.loss.map(|loss| loss.sd)));
+    let difference = difference_decimals(results.arms.iter().filter_map(|arm| arm.difference.as_ref()));
+    let plain = |value: Option<f64>, decimals| value.map(|value| fixed(value, decimals)).unwrap_or_default();
+    vec![
+        Column::new(0, "arm", |arm| shortened(&arm.name, 32)),
+        Column::new(0, "loss", move |arm| {
+            let sd = |sd: f64| if sd.is_finite() { format!(" ± {}", fixed(sd, loss)) } else { String::new() };
+            arm.loss.map(|of| fixed(of.mean, loss) + &sd(of.sd)).unwrap_or("-".into())
+        }),
+        Column::new(0, "difference", move |arm| arm.difference.map(|of| signed(of.mean, difference)).unwrap_or_default()),
+        Column::new(2, "95% interval", move |arm| {
+            let of = arm.difference.filter(|of| of.low.is_finite() && of.high.is_finite());
+            of.map(|of| format!("{} to {}", signed(of.low, difference), signed(of.high, difference))).unwrap_or_default()
+        }),
+        Column::new(1, "verdict", |arm| arm.verdict.label().to_owned()),
+        Column::new(7, "excess", move |arm| plain(arm.excess_loss, loss)),
+        Column::new(8, "bits/byte", move |arm| plain(arm.bits_per_byte, 3)),
+        Column::new(4, "cosine", move |arm| plain(arm.mean_cosine_by_layer.last().copied(), 3)),
+        Column::new(9, "rank", move |arm| plain(arm.effective_rank_by_layer.last().copied(), 1)),
+        Column::new(6, "ms/step", |arm| arm.step_ms.map(|ms| significant(ms, 3)).unwrap_or_default()),
+        Column::new(3, "cost", move |arm| arm.cost_ratio.map(|ratio| fixed(ratio, 2) + "x").unwrap_or_default()),
+        Column::new(5, "done", |arm| format!("{}/{}", arm.done, arm.planned)),
+    ]
+}
+
+fn drawn(results: &Results, columns: &[Column]) -> Table {
+    let aligned = |index: usize, column: &Column, text: String| {
+        let words = index == 0 || column.title == "verdict";
+        Cell::new(text).set_alignment(if words { CellAlignment::Left } else { CellAlignment::Right })
+    };
+    let mut table = Table::new();
+    table.load_style(RULES).force_no_tty().set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(columns.iter().enumerate().map(|(index, column)| aligned(index, column, column.title.to_owned())));
+    for arm in &results.arms {
+        table.add_row(columns.iter().enumerate().map(|(index, column)| aligned(index, column, (column.cell)(arm))));
+    }
+    table
+}
+
+/// Adds `line` to `text`, broken between words at `width`; rows after the first of an indented line are indented twice.
+fn wrap(text: &mut String, indent: &str, line: &str, width: usize) {
+    let mut row = String::from(indent);
+    let mut used = indent.len();
+    let mut begun = false;
+    for word in one_line(line).split_whitespace() {
+        // a word that no row holds is cut
+        for part in word.chars().collect::<Vec<_>>().chunks(width - 2 * indent.len()) {
+            if begun && used + 1 + part.len() > width {
+                text.push_str(&row);
+                text.push('\n');
+                row = indent.repeat(2);
+                used = row.len();
+                begun = false;
+            }
+            if begun {
+                row.push(' ');
+                used += 1;
+            }
+            row.extend(part);
+            used += part.len();
+            begun = true;
+        }
+    }
+    text.push_str(&row);
+    text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn a_hundred_columns_hold_the_answer() {
+        let text = terminal_table(&sample::results(), 100);
+        let row = text.lines().find(|line| line.trim_start().starts_with("dispersion ")).unwrap();
+        let cells: Vec<&str> = row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+        assert_eq!(cells[..5], ["dispersion", "3.469 ± 0.012", "-0.031", "-0.050 to -0.012", "better"], "{text}");
+        assert!(text.contains("dispersion: better: 0.031 nats lower (95% interval 0.012 to 0.050, 3 seeds)"), "{text}");
+        assert!(text.contains("vicreg: seed 2 diverged at step 14: loss is NaN"), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    }
+
+    #[test]
+    fn narrower_drops_the_least_important() {
+        let titles = |width| {
+            let text = terminal_table(&sample::results(), width);
+            text.lines().nth(1).unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(titles(76), ["arm", "loss", "difference", "95%", "interval", "verdict"]);
+        assert_eq!(titles(40), ["arm", "loss", "difference"]);
+    }
+
+    #[test]
+    fn edges_fit_and_do_not_panic() {
+        for (what, results) in sample::edges() {
+            for width in [0, 20, 40, 80, 100, 200, 100_000] {
+                let text = terminal_table(&results, width);
+                assert!(text.ends_with('\n'), "{what}");
+                if width >= 80 {
+                    assert!(text.lines().all(|line| line.chars().count() <= width), "{what} at {width}:\n{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_cannot_steer_the_terminal() {
+        let mut results = sample::results();
+        results.arms[1].name = "red\u{1b}[31m".into();
+        results.notes = vec!["two\nlines".into()];
+        let text = terminal_table(&results, 100);
+        assert!(!text.contains('\u{1b}') && text.contains("two lines"), "{text}");
+    }
+}
