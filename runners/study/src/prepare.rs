@@ -1,0 +1,90 @@
+//! Everything that can be refused before the first step is refused here: data, checkpoint, layers, contexts.
+
+use crate::records::{DataFacts, Manifest, ModelFacts};
+use crate::spec::{Refusal, StudyFile};
+use regatta_core::registry;
+use regatta_lm::data::Corpus;
+use regatta_lm::model::{Gpt2, Gpt2Config};
+use regatta_lm::spec::{DataSpec, ModelSpec};
+use std::collections::BTreeMap;
+
+/// A study whose data is loaded and whose parts fit together.
+pub struct Prepared {
+    /// The tokens.
+    pub corpus: Corpus,
+    /// The model's shape.
+    pub model: Gpt2Config,
+    /// Tokens of a training sequence.
+    pub context: usize,
+}
+
+/// Loads the data and checks what only the data or a checkpoint can tell.
+///
+/// # Errors
+/// With the place in the study's file, when the data is missing, broken or too short, a token id lies outside the vocabulary,
+/// a checkpoint cannot be used, or a term names a layer that the model does not have.
+pub fn prepare(file: &StudyFile) -> Result<Prepared, Refusal> {
+    let study = &file.study;
+    let of_checkpoint = match &study.model {
+        ModelSpec::Gpt2(_) => None,
+        ModelSpec::Init(folder) => {
+            let refuse = |error: regatta_lm::model::CheckpointError| file.refuse("model.init", error);
+            Some(Gpt2::read(folder, &regatta_core::candle::Device::Cpu).map_err(refuse)?.config().clone())
+        }
+    };
+    if let Some(config) = &of_checkpoint {
+        file.check_layers(config.n_layer)?;
+        file.check_context(config.n_positions)?;
+    }
+    let vocab_size = of_checkpoint.as_ref().map(|config| config.vocab_size);
+    let corpus = Corpus::load(&study.data, study.tokenizer.as_ref(), vocab_size).map_err(|error| file.refuse("data", error))?;
+    let model = match (&study.model, of_checkpoint) {
+        (ModelSpec::Gpt2(spec), _) => Gpt2Config::new(spec, corpus.vocab_size),
+        (ModelSpec::Init(_), Some(config)) => config,
+        (ModelSpec::Init(_), None) => unreachable!("the checkpoint's config was read above"),
+    };
+    let context = study.train.context.map_or(model.n_positions, |context| context.get());
+    corpus.check(context).map_err(|error| file.refuse("data", error))?;
+    Ok(Prepared { corpus, model, context })
+}
+
+impl Prepared {
+    /// What the results will have been made with.
+    pub fn manifest(&self, file: &StudyFile) -> Manifest {
+        let cards = registry::cards().unwrap_or_default();
+        let named = file.study.arms.iter().flat_map(|arm| &arm.terms).map(|term| term.regularizer.name());
+        let regularizers: BTreeMap<String, String> =
+            named.map(|name| (name.to_owned(), cards.get(name).map_or("", |card| card.version).to_owned())).collect();
+        let config = &self.model;
+        Manifest {
+            program: Manifest::this_program(),
+            regularizers,
+            platform: Manifest::this_platform(),
+            processor: Manifest::this_processor(),
+            threads: rayon::current_num_threads(),
+            model: ModelFacts {
+                layers: config.n_layer,
+                width: config.n_embd,
+                heads: config.n_head,
+                context: self.context,
+                vocab_size: config.vocab_size,
+                parameters: config.parameters(),
+            },
+            data: DataFacts {
+                source: source(&file.study.data),
+                train_tokens: self.corpus.train.tokens.len(),
+                validation_tokens: self.corpus.validation.tokens.len(),
+                test_tokens: self.corpus.test.as_ref().map(|split| split.tokens.len()),
+                fingerprint: self.corpus.fingerprint.clone(),
+            },
+        }
+    }
+}
+
+fn source(data: &DataSpec) -> String {
+    match data {
+        DataSpec::Synthetic(_) => "synthetic".into(),
+        DataSpec::Text(_) => "text".into(),
+        DataSpec::Tokens(_) => "token files".into(),
+    }
+}

@@ -1,0 +1,84 @@
+//! Files of one JSON value a line: appended to while a trial runs, read while or after it does.
+
+use super::RecordError;
+use serde::{Serialize, de::DeserializeOwned};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// A file that is written a line at a time. Each line reaches the system at once, so a killed process loses none.
+pub struct Lines {
+    path: PathBuf,
+    file: std::fs::File,
+}
+
+impl Lines {
+    /// A new file, in place of one that was there.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create(path: &Path) -> Result<Self, RecordError> {
+        let file = std::fs::File::create(path).map_err(|error| RecordError::new(path, error))?;
+        Ok(Self { path: path.to_owned(), file })
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// When the disk is full or gone.
+    pub fn push<T: Serialize>(&mut self, value: &T) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(value)?;
+        line.push(b'\n');
+        self.file.write_all(&line).map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", self.path.display())))
+    }
+
+    /// Flushes to disk what was written.
+    ///
+    /// # Errors
+    /// When the disk is gone.
+    pub fn sync(&self) -> std::io::Result<()> {
+        self.file.sync_all()
+    }
+}
+
+/// The values of a file of lines; none where there is no file. A last line that was cut short, as by a crash, is left out;
+/// any other line that cannot be read is an error that names it.
+///
+/// # Errors
+/// When the file cannot be read, or holds something else.
+pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RecordError> {
+    let text = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(RecordError::new(path, error)),
+    };
+    let whole = text.ends_with(b"\n");
+    let lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).collect();
+    let mut values = Vec::with_capacity(lines.len());
+    for (index, line) in lines.iter().enumerate() {
+        match serde_json::from_slice(line) {
+            Ok(value) => values.push(value),
+            Err(_) if index + 1 == lines.len() && !whole => tracing::warn!("{}: the last line is cut short and left out", path.display()),
+            Err(error) => return Err(RecordError::new(path, format!("line {}: {error}", index + 1))),
+        }
+    }
+    Ok(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_last_line_is_left_out_and_garbage_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("numbers.jsonl");
+        let mut lines = Lines::create(&path).unwrap();
+        (0..3).for_each(|number| lines.push(&number).unwrap());
+        assert_eq!(read_lines::<u32>(&path).unwrap(), [0, 1, 2]);
+        std::fs::write(&path, "0\n1\n{\"a").unwrap();
+        assert_eq!(read_lines::<u32>(&path).unwrap(), [0, 1]);
+        std::fs::write(&path, "0\nhello\n2\n").unwrap();
+        assert!(read_lines::<u32>(&path).unwrap_err().to_string().contains("line 2"));
+        assert!(read_lines::<u32>(&folder.path().join("none")).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,74 @@
+//! `manifest.json`: what the results were made with.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Program, machine, model and data of a study's results.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Name and version of the program.
+    pub program: String,
+    /// Regularizers that the arms name, and the versions of their crates.
+    pub regularizers: BTreeMap<String, String>,
+    /// Operating system and processor family.
+    pub platform: String,
+    /// The processor's name, where the system tells.
+    pub processor: Option<String>,
+    /// Threads that shared the arithmetic.
+    pub threads: usize,
+    /// The model.
+    pub model: ModelFacts,
+    /// The data.
+    pub data: DataFacts,
+}
+
+/// The model that every arm trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelFacts {
+    /// Blocks.
+    pub layers: usize,
+    /// Dims of the residual stream.
+    pub width: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Tokens of a training sequence.
+    pub context: usize,
+    /// Vocabulary size.
+    pub vocab_size: usize,
+    /// Numbers that training changes.
+    pub parameters: usize,
+}
+
+/// The tokens that every arm saw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DataFacts {
+    /// Where they come from, in words.
+    pub source: String,
+    /// Tokens of the train split.
+    pub train_tokens: usize,
+    /// Tokens of the validation split.
+    pub validation_tokens: usize,
+    /// Tokens of the test split; `None` where the validation split stands in.
+    pub test_tokens: Option<usize>,
+    /// BLAKE3 of all token ids.
+    pub fingerprint: String,
+}
+
+impl Manifest {
+    /// Name and version of this program.
+    pub fn this_program() -> String {
+        concat!("regatta ", env!("CARGO_PKG_VERSION")).to_owned()
+    }
+
+    /// Operating system and processor family of this machine.
+    pub fn this_platform() -> String {
+        format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)
+    }
+
+    /// The name of this machine's processor, where `/proc/cpuinfo` tells.
+    pub fn this_processor() -> Option<String> {
+        let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+        let line = text.lines().find(|line| line.starts_with("model name"))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    }
+}

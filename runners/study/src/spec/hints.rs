@@ -1,0 +1,91 @@
+//! What may have been meant by a name that is not known.
+
+use regatta_core::registry;
+use regatta_lm::spec::{At, EvaluateSpec, SyntheticSpec, TrainSpec};
+use serde_json::{Value, json};
+
+/// What was meant by `word` in place of one of `known`, as a sentence; `path` ends at the word.
+///
+/// One slip of the keyboard away from a known name is that name. Or else it may be a name that belongs to another section, and
+/// last comes the nearest known name.
+pub(super) fn meant(word: &str, known: &[String], path: &[String]) -> Option<String> {
+    let near = near(word, known);
+    let slip = near.filter(|near| strsim::damerau_levenshtein(&plain(word), near) <= 1);
+    let known = |name: &str| format!("did you mean `{name}`?");
+    slip.map(known).or_else(|| elsewhere(word, path)).or(near.map(known))
+}
+
+/// The known name nearest to `word`, whatever its case and dashes.
+pub(super) fn near<'a>(word: &str, known: &'a [String]) -> Option<&'a str> {
+    registry::nearest(&plain(word), known.iter().map(String::as_str))
+}
+
+fn plain(word: &str) -> String {
+    let short: String = word.chars().take(64).collect(); // the distance takes time quadratic in the length
+    short.trim().to_lowercase().replace(['-', ' '], "_")
+}
+
+/// Where else `word` is a name.
+fn elsewhere(word: &str, path: &[String]) -> Option<String> {
+    let places: Vec<String> = match path.first().map(String::as_str) {
+        Some("arms") => in_a_term(word, path),
+        _ => {
+            let sections = sections().into_iter().filter(|(_, names)| names.iter().any(|name| name == word));
+            sections.map(|(section, _)| format!("`{section}.{word}`")).collect()
+        }
+    };
+    (!places.is_empty()).then(|| format!("did you mean {}?", places.join(" or ")))
+}
+
+/// Names within a term, seen from outside the map that they belong to.
+fn in_a_term(word: &str, path: &[String]) -> Vec<String> {
+    let within = path.get(3).map_or("", String::as_str);
+    if ["regularizer", "weight", "at"].contains(&word) && path.len() > 4 {
+        return vec![format!("`{word}` of the term, beside `{within}`")];
+    }
+    if within != "at" && names(json!(At::default())).iter().any(|name| name == word) {
+        return vec![format!("`at.{word}`")];
+    }
+    let cards = registry::cards().unwrap_or_default().into_values();
+    let with_field = cards.filter(|card| card.fields.iter().any(|field| field.name == word));
+    with_field.map(|card| format!("`regularizer.{}.{word}`", card.name)).collect()
+}
+
+fn sections() -> Vec<(&'static str, Vec<String>)> {
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
+    let train = [names(json!(TrainSpec::default())), words(&["context"])].concat();
+    vec![
+        ("model", words(&["family", "layers", "width", "heads", "context", "mlp_width", "init"])),
+        ("train", train),
+        ("evaluate", names(json!(EvaluateSpec::default()))),
+        ("data.synthetic", names(json!(SyntheticSpec::default()))),
+        ("train.schedule.cosine", words(&["warmup", "final"])),
+    ]
+}
+
+fn names(section: Value) -> Vec<String> {
+    section.as_object().map(|fields| fields.keys().cloned().collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(path: &str, known: &[&str], expected: Option<&str>) {
+        let path: Vec<String> = path.split('.').map(str::to_owned).collect();
+        let known: Vec<String> = known.iter().map(|&name| name.to_owned()).collect();
+        assert_eq!(meant(path.last().unwrap(), &known, &path).as_deref(), expected, "{path:?}");
+    }
+
+    #[test]
+    fn a_slip_then_another_section_then_the_nearest() {
+        check("seed", &["seeds", "arms"], Some("did you mean `seeds`?")); // data.synthetic has a `seed`, but this is one slip
+        check("steps", &["seeds", "arms"], Some("did you mean `train.steps`?")); // two slips from `seeds`
+        check("qestoin", &["question", "arms"], Some("did you mean `question`?"));
+        check("context", &["seeds", "arms"], Some("did you mean `model.context` or `train.context`?"));
+        check("arms.a.0.layers", &["regularizer", "weight", "at"], Some("did you mean `at.layers`?"));
+        check("arms.a.0.at.weight", &["site", "layers"], Some("did you mean `weight` of the term, beside `at`?"));
+        check("train.Weight-Decay", &["weight_decay"], Some("did you mean `weight_decay`?"));
+        check("banana", &["seeds", "arms"], None);
+    }
+}

@@ -1,0 +1,149 @@
+//! What the parts of a study must be to each other, and to the machine.
+
+use super::refusal::Misfit;
+use super::{Arm, Study};
+use regatta_lm::spec::{DataSpec, Gpt2Spec, ModelSpec, Points, Site, TokenizerSpec};
+
+/// Parameters that a model may have.
+const MAX_PARAMETERS: u128 = 1 << 31;
+/// f32 weights, gradients and AdamW's two moments.
+const BYTES_A_PARAMETER: u128 = 16;
+
+/// Judges the whole study; `memory` is the machine's, in bytes, where it is known.
+///
+/// # Errors
+/// At the first thing that does not fit.
+pub(super) fn check(study: &Study, memory: Option<u128>) -> Result<(), Misfit> {
+    names(study)?;
+    pooled(study)?;
+    if let ModelSpec::Gpt2(gpt2) = &study.model {
+        context(study, gpt2.context)?;
+        layers(study, gpt2.layers)?;
+    }
+    study.size().map_or(Ok(()), |size| fits(size, memory))
+}
+
+/// Names become those of folders.
+fn names(study: &Study) -> Result<(), Misfit> {
+    let name = &study.name;
+    let bad = name.trim().is_empty() || name.starts_with('.') || name.chars().any(|c| c.is_control() || matches!(c, '/' | '\\'));
+    if bad || name.chars().count() > 64 {
+        let expected = "expected a name for a folder: 1 to 64 characters, no slash, no dot in front";
+        return Err(Misfit::new(["name"], format!("{expected}, found {name:?}")));
+    }
+    for Arm { name, .. } in &study.arms {
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(legal) {
+            let expected = "expected a name of 1 to 64 letters, digits, `.`, `_` or `-`, no dot in front";
+            return Err(Misfit::new(["arms", name], format!("{expected}, found {name:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// One sequence pooled is one point, and a cloud has two.
+fn pooled(study: &Study) -> Result<(), Misfit> {
+    for arm in &study.arms {
+        for (index, term) in arm.terms.iter().enumerate() {
+            if term.at.points == Points::Pooled && study.train.batch_size.get() < 2 {
+                let message = "expected a `train.batch_size` of at least 2 for `pooled`, one point a sequence, found 1";
+                return Err(Misfit::new(["arms", &arm.name, &index.to_string(), "at", "points"], message));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether `train.context` fits in `positions`.
+pub(super) fn context(study: &Study, positions: usize) -> Result<(), Misfit> {
+    match study.train.context.map(|context| context.get()) {
+        Some(context) if context > positions => {
+            let message = format!("expected at most the model's context of {positions}, found {context}");
+            Err(Misfit::new(["train", "context"], message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether every term finds its layers in a model of `blocks` blocks.
+pub(super) fn layers(study: &Study, blocks: usize) -> Result<(), Misfit> {
+    for arm in &study.arms {
+        for (index, term) in arm.terms.iter().enumerate() {
+            let is_matrix = matches!(term.at.site, Site::Embedding | Site::Unembedding);
+            let field = if is_matrix && term.at.points == Points::Pooled { "points" } else { "layers" };
+            let found = term.at.layer_indices(blocks);
+            found.map_err(|message| Misfit::new(["arms", &arm.name, &index.to_string(), "at", field], message))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a trial takes, about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Numbers that are trained.
+    pub parameters: u128,
+    /// Bytes of memory.
+    pub bytes: u128,
+}
+
+impl Study {
+    /// What a trial takes, about; nothing is known of a checkpoint before it is read. Where the vocabulary is known only with
+    /// the data, its part is left out.
+    ///
+    /// ```text
+    /// parameters = (v + context) width + layers (4 width² + 2 width mlp_width + 9 width + mlp_width) + 2 width
+    /// bytes      = 16 parameters + 4 batch context (layers (16 width + heads context) + 2 v)
+    /// ```
+    pub fn size(&self) -> Option<Size> {
+        let ModelSpec::Gpt2(gpt2) = &self.model else { return None };
+        let Gpt2Spec { layers, width, heads, context, mlp_width } = *gpt2;
+        let [layers, width, heads, positions, mlp_width] = [layers, width, heads, context, mlp_width].map(|count| count as u128);
+        let vocabulary = self.vocabulary().unwrap_or(0) as u128;
+        let context = self.train.context.map_or(positions, |context| context.get() as u128);
+        let block = 4 * width * width + 2 * width * mlp_width + 9 * width + mlp_width;
+        let parameters = (vocabulary + positions) * width + layers * block + 2 * width;
+        let tokens = self.train.batch_size.get() as u128 * context;
+        let activations = tokens * (layers * (16 * width + heads * context) + 2 * vocabulary) * 4;
+        Some(Size { parameters, bytes: BYTES_A_PARAMETER * parameters + activations })
+    }
+
+    /// How many tokens there are, where the study says so.
+    fn vocabulary(&self) -> Option<usize> {
+        match (&self.tokenizer, &self.data) {
+            (_, DataSpec::Tokens(tokens)) => tokens.vocab_size.map(|count| count.get()),
+            (Some(TokenizerSpec::Bytes), _) => Some(256),
+            (Some(TokenizerSpec::Bpe(bpe)), _) => Some(bpe.vocab_size.get()),
+            (None, DataSpec::Synthetic(synthetic)) => Some(synthetic.vocab_size.get()),
+            _ => None,
+        }
+    }
+}
+
+fn fits(size: Size, memory: Option<u128>) -> Result<(), Misfit> {
+    if size.parameters > MAX_PARAMETERS {
+        let message = format!("expected a model of at most {MAX_PARAMETERS} parameters, found {}", size.parameters);
+        return Err(Misfit::new(["model"], message));
+    }
+    match memory {
+        Some(memory) if size.bytes > memory => {
+            let gigabytes = |bytes: u128| format!("{:.1} GB", bytes as f64 / 1e9);
+            let message = format!(
+                "expected a trial that fits in this machine's {}, found about {}: {BYTES_A_PARAMETER} bytes for each of {} \
+                 parameters, and the activations of a batch; a smaller model, `train.batch_size` or `train.context` takes less",
+                gigabytes(memory),
+                gigabytes(size.bytes),
+                size.parameters
+            );
+            Err(Misfit::new(["model"], message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The machine's memory in bytes, where the system says.
+pub(super) fn memory() -> Option<u128> {
+    let report = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total = report.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    total.trim().strip_suffix("kB")?.trim().parse::<u128>().ok().map(|kibibytes| kibibytes * 1024)
+}

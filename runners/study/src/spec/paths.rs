@@ -1,0 +1,75 @@
+//! The files and folders that a study names.
+
+use super::Study;
+use super::refusal::Misfit;
+use regatta_lm::spec::{DataSpec, ModelSpec, TextFiles, TokenizerSpec};
+use std::path::{Path, PathBuf};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    File,
+    Folder,
+}
+
+/// Makes every path of the study absolute. A relative one starts from `folder`, where the study lies, or else from the current
+/// directory.
+///
+/// # Errors
+/// At the first that leads to nothing, or to a folder where a file is wanted.
+pub(super) fn resolve(study: &mut Study, folder: &Path) -> Result<(), Misfit> {
+    for (field, path, kind) in named(study) {
+        *path = absolute(path, folder, kind).map_err(|message| Misfit::new(field.split('.'), message))?;
+    }
+    Ok(())
+}
+
+fn named(study: &mut Study) -> Vec<(&'static str, &mut PathBuf, Kind)> {
+    let mut named = Vec::new();
+    if let ModelSpec::Init(folder) = &mut study.model {
+        named.push(("model.init", folder, Kind::Folder));
+    }
+    if let Some(TokenizerSpec::File(file)) = &mut study.tokenizer {
+        named.push(("tokenizer.file", file, Kind::File));
+    }
+    match &mut study.data {
+        DataSpec::Synthetic(_) => {}
+        DataSpec::Text(text) => match &mut text.files {
+            TextFiles::Cut { file, .. } => named.push(("data.text.file", file, Kind::File)),
+            TextFiles::Splits { train, validation, test } => {
+                named.extend([("data.text.train", train, Kind::File), ("data.text.validation", validation, Kind::File)]);
+                named.extend(test.as_mut().map(|test| ("data.text.test", test, Kind::File)));
+            }
+        },
+        DataSpec::Tokens(tokens) => {
+            named.push(("data.tokens.train", &mut tokens.train, Kind::File));
+            named.push(("data.tokens.validation", &mut tokens.validation, Kind::File));
+            named.extend(tokens.test.as_mut().map(|test| ("data.tokens.test", test, Kind::File)));
+        }
+    }
+    named
+}
+
+fn absolute(path: &Path, folder: &Path, kind: Kind) -> Result<PathBuf, String> {
+    let wanted = if kind == Kind::File { "a file" } else { "a folder" };
+    let beside = folder.join(path);
+    let existing = [&beside, path].into_iter().find_map(|candidate| candidate.canonicalize().ok());
+    let Some(existing) = existing.filter(|_| !path.as_os_str().is_empty()) else {
+        let (beside, here) = (shown(&beside), shown(path));
+        let places = if beside == here { beside } else { format!("{beside} nor at {here}") };
+        let neither = if places.contains(" nor at ") { "neither at" } else { "nothing at" };
+        return Err(format!("expected {wanted}, found {neither} {places}"));
+    };
+    if existing.is_dir() != (kind == Kind::Folder) {
+        let found = if existing.is_dir() { "a folder" } else { "a file" };
+        return Err(format!("expected {wanted}, found {found} at {}", existing.display()));
+    }
+    match existing.to_str() {
+        Some(_) => Ok(existing),
+        None => Err(format!("expected a path in UTF-8, found {}", existing.display())),
+    }
+}
+
+/// In full, where the current directory is known.
+fn shown(path: &Path) -> String {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()).display().to_string()
+}

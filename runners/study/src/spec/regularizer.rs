@@ -1,0 +1,19 @@
+//! A regularizer by itself, as a command line names it.
+
+use super::wording;
+use crate::yaml;
+use regatta_core::Plugin;
+
+/// Reads a regularizer from one piece of YAML: a name, or a name with fields.
+///
+/// # Errors
+/// With what was expected and what was found, and the field's path where it has one.
+pub fn regularizer(text: &str) -> Result<Plugin, String> {
+    let document = yaml::parse(text).map_err(|fault| format!("{text}: {}", fault.message))?;
+    serde_path_to_error::deserialize(&document).map_err(|error| {
+        let path = error.path().iter().filter_map(wording::segment).collect();
+        let fault = wording::explain(&document, path, &error.inner().to_string());
+        let at = if fault.path.is_empty() { String::new() } else { format!("{}: ", fault.path.join(".")) };
+        format!("{at}{}", fault.message)
+    })
+}

@@ -1,0 +1,188 @@
+//! What serde says of a value that does not fit, in the words of a study.
+
+use super::hints;
+use super::refusal::in_one_line;
+use crate::yaml::Target;
+use serde_json::Value;
+use serde_path_to_error::Segment;
+
+/// Known names are listed when they are at most this many.
+const MAX_LISTED: usize = 12;
+
+/// Where a study does not fit its types, and why.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Explained {
+    pub path: Vec<String>,
+    pub target: Target,
+    pub message: String,
+}
+
+/// A step of a path as it is written.
+pub(super) fn segment(segment: &Segment) -> Option<String> {
+    match segment {
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Enum { variant } => Some(variant.clone()),
+        Segment::Unknown => None,
+    }
+}
+
+/// The error at `path` of `document` that serde words as `error`.
+pub(super) fn explain(document: &Value, mut path: Vec<String>, error: &str) -> Explained {
+    if let Some(field) = error.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+        path.push(field.to_owned());
+        return Explained { path, target: Target::Value, message: "expected a value, found none".into() };
+    }
+    if let Some((word, known)) = unknown(error) {
+        let target = end_at_key(document, &mut path, &word);
+        return Explained { message: unknown_name(&word, &known, &path), path, target };
+    }
+    Explained { message: mismatch(error).unwrap_or_else(|| error.to_owned()), path, target: Target::Value }
+}
+
+/// Of ``unknown field `a`, expected `b` or `c` ``: a, and b and c. Of variants likewise.
+fn unknown(error: &str) -> Option<(String, Vec<String>)> {
+    let rest = error.strip_prefix("unknown field `").or_else(|| error.strip_prefix("unknown variant `"))?;
+    let (word, known) = match rest.rfind("`, expected ") {
+        Some(end) => (&rest[..end], &rest[end + "`, expected ".len()..]),
+        None => (rest.split("`, there are no ").next()?, ""),
+    };
+    Some((word.to_owned(), backticked(known)))
+}
+
+/// Every second part between backticks.
+fn backticked(text: &str) -> Vec<String> {
+    text.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Makes `path` end at the unknown name where that is a key.
+fn end_at_key(document: &Value, path: &mut Vec<String>, word: &str) -> Target {
+    let at = |path: &[String]| {
+        path.iter().try_fold(document, |value, step| match value {
+            Value::Array(list) => list.get(step.parse::<usize>().ok()?),
+            value => value.get(step),
+        })
+    };
+    if at(path).is_some_and(|value| value.get(word).is_some()) {
+        path.push(word.to_owned());
+        return Target::Key;
+    }
+    let is_key = path.last().is_some_and(|last| last == word) && at(path).is_some();
+    if is_key { Target::Key } else { Target::Value }
+}
+
+fn unknown_name(word: &str, known: &[String], path: &[String]) -> String {
+    let mut message = format!("unknown name `{}`", in_one_line(word));
+    let quoted: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+    match &quoted[..] {
+        [] => message += ", there are no names to choose from",
+        [one] => message += &format!(", expected {one}"),
+        some if some.len() <= MAX_LISTED => message += &format!(", expected one of {}", some.join(", ")),
+        _ => {}
+    }
+    if let Some(hint) = hints::meant(word, known, path) {
+        message += &format!("; {hint}");
+    }
+    message
+}
+
+/// Of `invalid type: string "a", expected f64` and its kin.
+fn mismatch(error: &str) -> Option<String> {
+    if let Some(length) = error.strip_prefix("invalid length ") {
+        let (length, expected) = length.split_once(", expected ")?;
+        let expected = if expected.starts_with("fewer") { "one name".into() } else { in_words(expected) };
+        return Some(format!("expected {expected}, found {length}"));
+    }
+    let rest = error.strip_prefix("invalid type: ").or_else(|| error.strip_prefix("invalid value: "))?;
+    let (found, expected) = rest.split_at(rest.rfind(", expected ")?);
+    let expected = &expected[", expected ".len()..];
+    let mut message = format!("expected {}, found {}", in_words(expected), in_one_line(&plain(found)));
+    let word = found.strip_prefix("string \"").and_then(|found| found.strip_suffix('"'));
+    let known = backticked(expected);
+    if let Some(near) = word.and_then(|word| hints::near(word, &known)) {
+        message += &format!("; did you mean `{near}`?");
+    }
+    Some(message)
+}
+
+/// What was found, without serde's name of its type.
+fn plain(found: &str) -> String {
+    let number = ["integer `", "floating point `", "boolean `", "character `"].iter().find_map(|kind| found.strip_prefix(kind));
+    match found {
+        "null" | "unit value" | "Option value" => "nothing".into(),
+        "map" => "a map".into(),
+        "sequence" => "a list".into(),
+        "unit variant" | "newtype variant" | "struct variant" | "tuple variant" => "a bare name".into(),
+        _ => number.map_or_else(|| found.strip_prefix("string ").unwrap_or(found), |number| number.trim_end_matches('`')).into(),
+    }
+}
+
+/// What was expected, without Rust's name of its type.
+fn in_words(expected: &str) -> String {
+    if let Some(length) = expected.strip_prefix("an array of length ") {
+        return format!("a list of {length}");
+    }
+    match expected {
+        "f32" | "f64" => "a number",
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or above",
+        "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
+        "a string" | "string" => "words",
+        "path string" => "a path",
+        "a boolean" => "true or false",
+        "a sequence" => "a list",
+        "string or map" | "map with a single key" => "a name, or one name with its fields",
+        "unit variant" | "unit" => "nothing behind the name",
+        _ if expected.starts_with("struct ") || expected.starts_with("tuple ") => "a map of fields",
+        _ if expected.starts_with("enum ") || expected.starts_with("variant ") => "a name",
+        _ if expected.starts_with("dyn ") => "the name of a regularizer",
+        _ => expected,
+    }
+    .into()
+}
+
+/// What a value is, in words.
+pub(super) fn found(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".into(),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "a map".into(),
+        other => in_one_line(&other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(error: &str, expected: &str) {
+        assert_eq!(explain(&Value::Null, Vec::new(), error).message, expected);
+    }
+
+    #[test]
+    fn types_become_words() {
+        check(r#"invalid type: string "a", expected f64"#, r#"expected a number, found "a""#);
+        check("invalid type: floating point `1.5`, expected usize", "expected a whole number, 0 or above, found 1.5");
+        check("invalid value: integer `-1`, expected u64", "expected a whole number, 0 or above, found -1");
+        check("invalid type: null, expected struct TrainSpec", "expected a map of fields, found nothing");
+        check("invalid type: sequence, expected a string", "expected words, found a list");
+        check("invalid length 1, expected an array of length 3", "expected a list of 3, found 1");
+        check("invalid length 2, expected fewer elements in map", "expected one name, found 2");
+        check(
+            r#"invalid value: string "nnone", expected a number or `none`"#,
+            "expected a number or `none`, found \"nnone\"; did you mean `none`?",
+        );
+        check("expected a finite number above 0, found -1", "expected a finite number above 0, found -1");
+        check("missing field `weight`", "expected a value, found none");
+    }
+
+    #[test]
+    fn unknown_names_come_with_the_known() {
+        check("unknown field `b`, expected `a`", "unknown name `b`, expected `a`; did you mean `a`?");
+        check(
+            "unknown variant `lats`, expected `all` or `last`",
+            "unknown name `lats`, expected one of `all`, `last`; did you mean `last`?",
+        );
+        check("unknown variant `x`, there are no variants", "unknown name `x`, there are no names to choose from");
+        check("unknown field `a`, expected `b\nc`, expected `long`", "unknown name `a`, expected `b\\nc`, expected `long`");
+    }
+}
