@@ -1,1 +1,72 @@
-//! regatta-cli
+//! The verbs of Regatta. It links no regularizer: a program names its own and calls [`main`].
+//!
+//! ```ignore
+//! use my_plugin as _;          // the linker drops a crate that nothing names
+//! use regatta_builtin as _;
+//!
+//! fn main() -> std::process::ExitCode {
+//!     regatta_cli::main()
+//! }
+//! ```
+
+mod failure;
+mod log;
+mod memory;
+mod progress;
+mod signals;
+mod verbs;
+
+use clap::{Parser, Subcommand};
+use failure::Failure;
+use std::process::ExitCode;
+
+/// Every allocation of the program goes through here: pages are kept, and the bytes held are counted.
+#[global_allocator]
+static ALLOCATOR: memory::Counted = memory::Counted;
+
+/// Races anti-collapse regularizers for language models against each other.
+#[derive(Debug, Parser)]
+#[command(name = "regatta", version, about, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+    /// How log lines are written.
+    #[arg(long, global = true, value_enum, default_value = "text")]
+    log: log::Format,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Train what is not done yet, evaluate, and report
+    Run(verbs::run::Arguments),
+    /// Read a study, resolve it, print it and estimate its cost; train nothing
+    Check(verbs::check::Arguments),
+    /// List the regularizers linked into this program
+    List,
+    /// Explain a regularizer: formula, paper, fields and defaults
+    Explain(verbs::explain::Arguments),
+    /// Make tables, plots and page from what is on disk
+    Report(verbs::report::Arguments),
+    /// Measure the speed of training
+    Bench(verbs::bench::Arguments),
+}
+
+/// The whole program: reads its arguments, does what they say, and returns 0 when all is done, 1 when a trial failed or
+/// diverged, 2 when the input was refused.
+pub fn main() -> ExitCode {
+    memory::keep_pages();
+    let arguments = Arguments::parse();
+    log::start(arguments.log);
+    let done = regatta_core::registry::cards().map_err(Failure::refused).and_then(|_| match arguments.verb {
+        Verb::Run(arguments) => verbs::run::run(&arguments),
+        Verb::Check(arguments) => verbs::check::check(&arguments),
+        Verb::List => verbs::list::list(),
+        Verb::Explain(arguments) => verbs::explain::explain(&arguments),
+        Verb::Report(arguments) => verbs::report::report(&arguments),
+        Verb::Bench(arguments) => verbs::bench::bench(&arguments),
+    });
+    match done {
+        Ok(code) => code,
+        Err(failure) => failure.exit(),
+    }
+}

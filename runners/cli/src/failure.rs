@@ -1,0 +1,64 @@
+//! How the program ends when it cannot do what was asked.
+
+use regatta_study::{Refusal, RunError};
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// A message and an exit status.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    code: u8,
+    quiet: bool,
+}
+
+impl Failure {
+    /// The input cannot be used: status 2.
+    pub fn refused(message: impl Display) -> Self {
+        Self { message: message.to_string(), code: 2, quiet: false }
+    }
+
+    /// Something went wrong on the way: status 1.
+    pub fn failed(message: impl Display) -> Self {
+        Self { message: message.to_string(), code: 1, quiet: false }
+    }
+
+    /// Says why, on stderr, and gives the status.
+    pub fn exit(self) -> ExitCode {
+        if !self.quiet {
+            eprintln!("error: {}", self.message);
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::refused(refusal)
+    }
+}
+
+impl From<RunError> for Failure {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Record(_) => Self::failed(error),
+            RunError::Refused(_) | RunError::OtherStudy { .. } | RunError::Folder(_) => Self::refused(error),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    /// A reader of our output that went away, as `head` does, is no failure worth a word.
+    fn from(error: std::io::Error) -> Self {
+        let quiet = error.kind() == std::io::ErrorKind::BrokenPipe;
+        Self { message: error.to_string(), code: u8::from(!quiet), quiet }
+    }
+}
+
+/// Writes to stdout; unlike `println!` it does not panic when the reader is gone.
+pub(crate) fn say(text: impl Display) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{text}")?;
+    stdout.flush()
+}

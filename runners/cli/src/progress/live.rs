@@ -1,0 +1,112 @@
+//! A live table on a terminal: one row per trial, and one for the study.
+
+use super::pace::{Pace, words};
+use crate::log;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use regatta_lm::training::StepRecord;
+use regatta_study::records::{State, Status};
+use regatta_study::{Planned, Watcher};
+
+/// Rows of the table; of a longer study only the trials around the one that runs are shown.
+const MOST_ROWS: usize = 24;
+
+/// The table.
+#[derive(Default)]
+pub(super) struct Live {
+    trials: Vec<Planned>,
+    rows: Vec<Option<ProgressBar>>,
+    study: Option<ProgressBar>,
+    pace: Option<Pace>,
+    steps: usize,
+    made: usize,
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).map_or_else(|_| ProgressStyle::default_bar(), |style| style.progress_chars("=> "))
+}
+
+impl Live {
+    fn row(&self, trial: usize) -> ProgressBar {
+        let row = log::table().add(ProgressBar::new(self.steps as u64));
+        row.set_style(style("{prefix:<26!} {bar:20} {pos:>6}/{len:<6} {wide_msg}"));
+        row.set_prefix(format!("{} seed {}", self.trials[trial].arm, self.trials[trial].seed));
+        row
+    }
+
+    fn show_pace(&self) {
+        let (Some(study), Some(pace)) = (&self.study, &self.pace) else { return };
+        study.set_message(pace.remaining().map(|left| format!("{} left", words(left))).unwrap_or_default());
+    }
+}
+
+impl Watcher for Live {
+    fn planned(&mut self, trials: &[Planned], steps: usize) {
+        (self.trials, self.steps) = (trials.to_vec(), steps);
+        let settled = trials.iter().filter(|trial| trial.settled).count();
+        self.pace = Some(Pace::new((trials.len() - settled) * steps));
+        log::table().set_draw_target(ProgressDrawTarget::stderr_with_hz(8));
+        self.rows = vec![None; trials.len()];
+        if trials.len() <= MOST_ROWS {
+            for (index, trial) in trials.iter().enumerate() {
+                let row = self.row(index);
+                match trial.settled {
+                    true => row.finish_with_message("done before"),
+                    false => row.set_message("waits"),
+                }
+                row.tick();
+                self.rows[index] = Some(row);
+            }
+        }
+        let study = log::table().add(ProgressBar::new(trials.len() as u64));
+        study.set_style(style("{prefix:<26!} {bar:20} {pos:>6}/{len:<6} {wide_msg}"));
+        study.set_prefix("trials");
+        study.set_position(settled as u64);
+        self.study = Some(study);
+    }
+
+    fn begun(&mut self, trial: usize) {
+        self.made = 0;
+        if self.rows[trial].is_none() {
+            let row = self.row(trial);
+            self.rows[trial] = Some(row);
+        }
+        self.show_pace();
+    }
+
+    fn step(&mut self, trial: usize, record: &StepRecord) {
+        self.made += 1;
+        self.pace.iter_mut().for_each(Pace::step);
+        if let Some(row) = &self.rows[trial] {
+            row.set_position(record.step as u64 + 1);
+            row.set_message(format!("loss {:.4}  {:.0} tokens/s", record.loss, record.tokens_per_second));
+        }
+        self.show_pace();
+    }
+
+    fn ended(&mut self, trial: usize, status: &Status) {
+        let missing = self.steps - self.made;
+        self.pace.iter_mut().for_each(|pace| pace.skip(missing));
+        if let Some(row) = &self.rows[trial] {
+            match (status.state, &status.reason) {
+                (State::Done, _) => row.finish(),
+                (state, reason) => row.abandon_with_message(format!("{}: {}", state.word(), reason.as_deref().unwrap_or("no reason given"))),
+            }
+            if self.trials.len() > MOST_ROWS {
+                log::table().remove(row);
+            }
+        }
+        if status.state != State::Done {
+            let Planned { arm, seed, .. } = &self.trials[trial];
+            tracing::warn!("{arm} seed {seed} {}: {}", status.state.word(), status.reason.as_deref().unwrap_or("no reason given"));
+        }
+        self.study.iter().for_each(|study| study.inc(1));
+        self.show_pace();
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.rows.iter().flatten().filter(|row| !row.is_finished()).for_each(ProgressBar::abandon);
+        self.study.iter().for_each(ProgressBar::abandon);
+    }
+}

@@ -1,0 +1,52 @@
+//! `regatta explain NAME`
+
+use crate::failure::{Failure, say};
+use regatta_core::{Card, registry};
+use std::fmt::Write;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A regularizer's name, as `regatta list` prints it
+    name: String,
+}
+
+/// Prints a regularizer's card.
+pub(crate) fn explain(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let cards = registry::cards().map_err(Failure::refused)?;
+    let Some(card) = cards.get(arguments.name.as_str()) else {
+        let known = cards.keys().copied().collect::<Vec<_>>().join("`, `");
+        let hint = registry::nearest(&arguments.name, cards.keys().copied());
+        let hint = hint.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+        return Err(Failure::refused(format!("unknown regularizer `{}`, expected one of `{known}`{hint}", arguments.name)));
+    };
+    say(text(card).trim_end())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(card: &Card) -> String {
+    let mut text = format!("{}: {}\n\n", card.name, card.summary);
+    let mut line = |args: std::fmt::Arguments<'_>| {
+        let _ = writeln!(text, "{args}"); // writing to a string cannot fail
+    };
+    for (index, formula) in card.formula.lines().enumerate() {
+        line(format_args!("{}{formula}", if index == 0 { "formula   " } else { "          " }));
+    }
+    line(format_args!("paper     {}", card.paper));
+    line(format_args!("version   {}", card.version));
+    line(format_args!("\nfields (default)"));
+    let defaults = card.defaults();
+    for field in card.fields {
+        let default = defaults.get(field.name).map(ToString::to_string).unwrap_or_default().replace('"', "");
+        let doc: Vec<&str> = field.doc.iter().map(|line| line.trim()).collect();
+        line(format_args!("  {} ({default})\n      {}", field.name, doc.join("\n      ")));
+    }
+    for variant in (card.variants)() {
+        if let Some(reason) = variant.surrogate_gradient() {
+            let written = serde_json::to_string(&variant).unwrap_or_default();
+            line(format_args!("\nThe gradient of {written} is not that of its value: {reason}."));
+        }
+    }
+    line(format_args!("\nin a study\n  - regularizer: {}\n    weight: 0.1", card.name));
+    text
+}

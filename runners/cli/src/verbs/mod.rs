@@ -1,0 +1,8 @@
+//! The verbs, one file each.
+
+pub(crate) mod bench;
+pub(crate) mod check;
+pub(crate) mod explain;
+pub(crate) mod list;
+pub(crate) mod report;
+pub(crate) mod run;

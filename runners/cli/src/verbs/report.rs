@@ -1,0 +1,40 @@
+//! `regatta report DIR`
+
+use crate::failure::{Failure, say};
+use regatta_report::Results;
+use regatta_study::records::write_whole;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Columns of the table where no terminal says how many there are.
+const WIDTH_IN_A_PIPE: u16 = 120;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A study's folder of results, such as runs/quickstart
+    dir: PathBuf,
+}
+
+/// Prints the table and writes the page of a folder.
+pub(crate) fn report(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let results = regatta_study::results(&arguments.dir).map_err(Failure::refused)?;
+    write(&arguments.dir, &results)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes results.csv, report.html and plots/, and prints the table.
+pub(crate) fn write(folder: &Path, results: &Results) -> Result<(), Failure> {
+    let put = |name: &Path, text: &str| write_whole(&folder.join(name), text.as_bytes()).map_err(Failure::failed);
+    put(Path::new("results.csv"), &regatta_report::csv(results))?;
+    put(Path::new("report.html"), &regatta_report::page(results).map_err(Failure::failed)?)?;
+    let plots = Path::new("plots");
+    std::fs::create_dir_all(folder.join(plots))?;
+    for plot in regatta_report::plots(results) {
+        put(&plots.join(&plot.name).with_extension("svg"), &plot.svg)?;
+        put(&plots.join(&plot.name).with_extension("csv"), &plot.data_csv)?;
+    }
+    let width = comfy_table::Table::new().width().unwrap_or(WIDTH_IN_A_PIPE);
+    say(regatta_report::terminal_table(results, usize::from(width)))?;
+    say(format_args!("\n{}", folder.join("report.html").display()))?;
+    Ok(())
+}
