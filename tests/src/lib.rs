@@ -1,1 +1,0 @@
-//! Nothing here: the tests beside this folder cross crates.

@@ -1,0 +1,59 @@
+//! The program under test: the verbs, the built-in regularizers, and one that misbehaves on demand.
+
+use regatta_builtin as _;
+use regatta_core::number::Count;
+use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
+use serde::{Deserialize, Serialize};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn main() -> std::process::ExitCode {
+    regatta_cli::main()
+}
+
+/// What a misbehaving regularizer does.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum How {
+    Panic,
+    Nan,
+    Infinity,
+    Fail,
+    WrongShape,
+    Sleep,
+}
+
+regularizer! {
+    name: "misbehaving",
+    summary: "does what a regularizer must not do",
+    paper: "none: for tests",
+    formula: "none",
+    /// A regularizer that goes wrong after some calls.
+    struct Misbehaving {
+        /// What it does.
+        how: How = How::Panic,
+        /// Calls that go well before.
+        after: Count<0, 1_000_000> = Count::new(0),
+    }
+}
+
+#[typetag::serde(name = "misbehaving")]
+impl Regularizer for Misbehaving {
+    fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
+        static CALLS: AtomicUsize = AtomicUsize::new(0);
+        let fine = cloud.points().sqr()?.mean_all()?;
+        if CALLS.fetch_add(1, Ordering::Relaxed) < self.after.get() {
+            return Ok(fine);
+        }
+        match self.how {
+            How::Panic => panic!("this regularizer panics on purpose"),
+            How::Nan => Ok((fine * f64::NAN)?),
+            How::Infinity => Ok((fine * f64::INFINITY)?),
+            How::Fail => Ok(cloud.points().reshape((1, 2, 3, 4, 5))?),
+            How::WrongShape => Ok(cloud.points().clone()),
+            How::Sleep => {
+                std::thread::sleep(std::time::Duration::from_millis(50));
+                Ok(fine)
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What goes wrong becomes a record, and the others finish.
+
+use crate::{Study, tiny};
+use std::time::Duration;
+
+fn misbehaving(how: &str) -> Study {
+    Study::new(&tiny(&format!("  bad: [{{regularizer: {{misbehaving: {{how: {how}, after: 3}}}}, weight: 0.1}}]\n")))
+}
+
+/// Runs a study with one arm that misbehaves; expects its state and a part of the reason, and the baseline done.
+fn check(how: &str, state: &str, reason: &str) {
+    let study = misbehaving(how);
+    let output = study.run("out", &[], 1);
+    let status = study.json("out", "bad", 0, "status.json");
+    assert_eq!(status["state"], state, "{how}: {status}");
+    assert!(status["reason"].as_str().unwrap().contains(reason), "{how}: {status}");
+    for seed in [0, 1] {
+        assert_eq!(study.json("out", "baseline", seed, "status.json")["state"], "done");
+    }
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(table.contains("bad") && table.contains(state), "{how}: the table does not name it: {table}");
+    let page = std::fs::read_to_string(study.path().join("out/report.html")).unwrap();
+    assert!(page.contains(state), "{how}: the page does not name it");
+}
+
+#[test]
+fn a_panic_is_a_record() {
+    check("panic", "failed", "panics on purpose");
+}
+
+#[test]
+fn a_loss_that_is_not_finite_is_a_record() {
+    check("nan", "diverged", "penalty of `misbehaving` is NaN at step 3");
+    check("infinity", "diverged", "penalty of `misbehaving` is inf at step 3");
+}
+
+#[test]
+fn an_error_and_a_wrong_shape_are_records() {
+    check("fail", "failed", "regularizer `misbehaving` at step 3");
+    check("wrong_shape", "failed", "expected a scalar");
+}
+
+#[test]
+fn a_metrics_line_keeps_what_was_not_finite() {
+    let study = misbehaving("nan");
+    study.run("out", &[], 1);
+    let last = study.metrics("out", "bad", 0).pop().unwrap();
+    assert_eq!((last["step"].as_u64(), last["penalty"].as_str()), (Some(3), Some("NaN")));
+}
+
+#[test]
+fn only_what_is_missing_is_trained() {
+    let study = Study::new(&tiny("  dispersion: [{regularizer: dispersion, weight: 0.1}]\n"));
+    study.run("out", &[], 0);
+    let metrics = |arm: &str, seed| study.trial("out", arm, seed).join("metrics.jsonl");
+    let written = |arm: &str, seed| std::fs::metadata(metrics(arm, seed)).unwrap().modified().unwrap();
+    let before = (written("baseline", 0), study.weights("out", "dispersion", 1));
+    std::fs::remove_dir_all(study.trial("out", "dispersion", 1)).unwrap();
+    std::thread::sleep(Duration::from_millis(20));
+    study.run("out", &[], 0);
+    assert_eq!(written("baseline", 0), before.0, "a finished trial was trained again");
+    assert_eq!(study.weights("out", "dispersion", 1), before.1);
+
+    // a third seed is added to what is there
+    study.run("out", &["--set", "seeds=3"], 0);
+    assert_eq!(written("baseline", 0), before.0);
+    assert!(metrics("dispersion", 2).exists());
+}
+
+#[test]
+fn a_folder_of_another_study_is_refused_and_stays_whole() {
+    let study = Study::new(&tiny(""));
+    study.run("out", &[], 0);
+    let before = study.weights("out", "baseline", 0);
+    let output = study.run("out", &["--set", "train.lr=0.5"], 2);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--fresh"));
+    assert_eq!(study.weights("out", "baseline", 0), before);
+    study.run("out", &["--set", "train.lr=0.5", "--fresh"], 0);
+    assert_ne!(study.weights("out", "baseline", 0), before);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_stops_after_a_step_and_the_same_command_goes_on() {
+    use std::process::{Command, Stdio};
+    let yaml = tiny("  slow: [{regularizer: {misbehaving: {how: sleep}}, weight: 0.1}]\n").replace("steps: 8", "steps: 60");
+    let study = Study::new(&yaml);
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_regatta-under-test"))
+            .args(["run", "study.yaml", "--out", signal])
+            .current_dir(study.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let slow = study.trial(signal, "slow", 0).join("metrics.jsonl");
+        let patience = std::time::Instant::now();
+        while std::fs::metadata(&slow).map_or(0, |file| file.len()) == 0 && patience.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "SIG{signal}");
+        assert_eq!(study.json(signal, "slow", 0, "status.json")["state"], "pending");
+        assert!(study.path().join(signal).join("report.html").exists(), "what was done is reported");
+    }
+    study.run("INT", &[], 0);
+    assert_eq!(study.json("INT", "slow", 0, "status.json")["state"], "done");
+}

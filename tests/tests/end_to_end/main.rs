@@ -1,0 +1,85 @@
+//! Whole runs of the program, as a user makes them.
+
+mod faults;
+mod identical;
+mod input;
+mod verbs;
+
+use regatta_builtin as _; // configs name the built-in regularizers
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+/// A study so small that a trial takes a fraction of a second: baseline and whatever arms are given.
+fn tiny(arms: &str) -> String {
+    format!(
+        "\
+name: tiny
+seeds: [0, 1]
+model: {{layers: 1, width: 16, heads: 2, context: 16}}
+data: {{synthetic: {{vocab_size: 32, classes: 4, topics: 2, train_tokens: 4000, validation_tokens: 600, test_tokens: 600}}}}
+train: {{steps: 8, batch_size: 4, schedule: constant}}
+evaluate: {{every: 4}}
+arms:
+  baseline: []
+{arms}"
+    )
+}
+
+/// A folder with a study in it, and the program to run there.
+struct Study {
+    folder: tempfile::TempDir,
+}
+
+impl Study {
+    fn new(yaml: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("study.yaml"), yaml).unwrap();
+        Self { folder }
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn command(&self, arguments: &[&str]) -> assert_cmd::Command {
+        let mut command = assert_cmd::Command::new(env!("CARGO_BIN_EXE_regatta-under-test"));
+        command.current_dir(self.path()).args(arguments).timeout(std::time::Duration::from_secs(120));
+        command
+    }
+
+    fn regatta(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs the study into `out` and expects the exit status.
+    fn run(&self, out: &str, more: &[&str], status: i32) -> Output {
+        let output = self.regatta(&[&["run", "study.yaml", "--out", out], more].concat());
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{text}");
+        assert!(!text.contains("RUST_BACKTRACE") || text.contains("on purpose"), "a panic: {text}");
+        output
+    }
+
+    fn trial(&self, out: &str, arm: &str, seed: u64) -> PathBuf {
+        self.path().join(out).join("trials").join(arm).join(format!("seed-{seed}"))
+    }
+
+    /// The lines of metrics.jsonl without the times.
+    fn metrics(&self, out: &str, arm: &str, seed: u64) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(self.trial(out, arm, seed).join("metrics.jsonl")).unwrap();
+        let timeless = |line: &str| {
+            let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+            line.as_object_mut().unwrap().remove("tokens_per_second").unwrap();
+            line
+        };
+        text.lines().map(timeless).collect()
+    }
+
+    fn weights(&self, out: &str, arm: &str, seed: u64) -> Vec<u8> {
+        std::fs::read(self.trial(out, arm, seed).join("checkpoint/model.safetensors")).unwrap()
+    }
+
+    fn json(&self, out: &str, arm: &str, seed: u64, file: &str) -> serde_json::Value {
+        serde_json::from_str(&std::fs::read_to_string(self.trial(out, arm, seed).join(file)).unwrap()).unwrap()
+    }
+}

@@ -1,0 +1,141 @@
+//! The verbs, and what a run leaves on disk.
+
+use crate::{Study, tiny};
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn a_run_leaves_what_the_design_says() {
+    let study = Study::new(&tiny("  dispersion: [{regularizer: dispersion, weight: 0.1}]\n"));
+    let output = study.run("out", &[], 0);
+    let table = text(&output.stdout);
+    assert!(table.contains("baseline") && table.contains("dispersion"), "{table}");
+    for file in ["study.yaml", "manifest.json", "results.csv", "report.html"] {
+        assert!(study.path().join("out").join(file).exists(), "{file}");
+    }
+    let trial = study.trial("out", "dispersion", 1);
+    for file in ["status.json", "metrics.jsonl", "evaluation.json", "checkpoint/config.json", "checkpoint/model.safetensors"] {
+        assert!(trial.join(file).exists(), "{file}");
+    }
+    let line = &study.metrics("out", "dispersion", 1)[0];
+    let keys: Vec<&str> = line.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["step", "loss", "penalty", "terms", "grad_norm", "lr"]); // and tokens_per_second, left out above
+    assert!(line["terms"]["dispersion"].is_number());
+    let evaluation = study.json("out", "dispersion", 1, "evaluation.json");
+    for key in
+        ["loss", "loss_standard_error", "perplexity", "excess_loss", "wall_seconds", "tokens_per_second", "peak_memory_mib"]
+    {
+        assert!(evaluation[key].is_number(), "{key}: {evaluation}");
+    }
+    for key in ["mean_cosine", "effective_rank"] {
+        assert_eq!(evaluation[key].as_array().unwrap().len(), 2, "{key}: {evaluation}"); // the embedding and one block
+    }
+    assert!(evaluation["excess_loss"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn the_study_as_understood_gives_the_same_trials() {
+    let study = Study::new(&tiny("  dispersion: [{regularizer: dispersion, weight: 0.1}]\n"));
+    study.run("out", &["--set", "train.steps=5"], 0);
+    let again = study.regatta(&["run", "out/study.yaml", "--out", "out"]);
+    assert_eq!(again.status.code(), Some(0), "{}", text(&again.stderr));
+    assert!(text(&again.stderr).contains("4 of 4 trials are done already"), "{}", text(&again.stderr));
+}
+
+#[test]
+fn a_report_is_a_pure_function_of_the_folder() {
+    let study = Study::new(&tiny(""));
+    study.run("out", &[], 0);
+    let page = || std::fs::read_to_string(study.path().join("out/report.html")).unwrap();
+    let before = page();
+    std::fs::remove_file(study.path().join("out/report.html")).unwrap();
+    assert_eq!(study.regatta(&["report", "out"]).status.code(), Some(0));
+    assert_eq!(page(), before);
+    let nowhere = study.regatta(&["report", "nowhere"]);
+    assert_eq!(nowhere.status.code(), Some(2));
+    assert!(text(&nowhere.stderr).contains("expected the folder of a study"));
+}
+
+#[test]
+fn check_prints_the_study_and_its_cost_and_writes_nothing() {
+    let study = Study::new(&tiny(""));
+    let output = study.regatta(&["check", "study.yaml"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let printed = text(&output.stdout);
+    for part in ["weight_decay: 0.1", "trials      2", "parameters", "tokens", "a step"] {
+        assert!(printed.contains(part), "{part}: {printed}");
+    }
+    assert_eq!(std::fs::read_dir(study.path()).unwrap().count(), 1, "check wrote something");
+}
+
+#[test]
+fn list_and_explain_know_the_built_in_regularizers() {
+    let study = Study::new("");
+    let listed = text(&study.regatta(&["list"]).stdout);
+    for name in ["dispersion", "infonce", "sigreg", "vicreg", "whitening"] {
+        assert!(listed.contains(name), "{listed}");
+        let explained = text(&study.regatta(&["explain", name]).stdout);
+        for part in ["formula", "paper", "arXiv", "fields (default)"] {
+            assert!(explained.contains(part), "{name}: {explained}");
+        }
+    }
+    let unknown = study.regatta(&["explain", "dispersoin"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown.stderr).contains("did you mean `dispersion`?"));
+}
+
+#[test]
+fn bench_measures_with_and_without_a_regularizer() {
+    let study = Study::new("");
+    for more in [&[][..], &["--regularizer", "{dispersion: {variant: decorrelation}}"]] {
+        let output = study.regatta(&[&["bench", "--shape", "tiny", "--steps", "1", "--warmup", "1", "--json"], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        for key in ["tokens_per_second", "step_ms", "best_step_ms", "peak_rss_mib"] {
+            assert!(line[key].as_f64().unwrap() > 0.0, "{key}: {line}");
+        }
+    }
+    let unknown = study.regatta(&["bench", "--regularizer", "dispersoin"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(text(&unknown.stderr).contains("dispersion"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let study = Study::new("");
+    let program = env!("CARGO_BIN_EXE_regatta-under-test");
+    let output =
+        std::process::Command::new("sh").args(["-c", &format!("'{program}' list | true")]).current_dir(study.path()).output();
+    assert_eq!(text(&output.unwrap().stderr), "");
+}
+
+#[test]
+fn json_log_lines_are_json() {
+    let study = Study::new(&tiny(""));
+    let output = study.run("out", &["--log", "json"], 0);
+    let lines = text(&output.stderr);
+    assert!(!lines.is_empty() && lines.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{lines}");
+}
+
+#[test]
+fn every_config_parses() {
+    let configs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(configs).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        seen += 1;
+        // configs of text are read with a text at hand
+        let text_file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(text_file.path(), "a text\n".repeat(1000)).unwrap();
+        let yaml = std::fs::read_to_string(&path).unwrap();
+        let set = format!("data.text.file={}", text_file.path().display());
+        let overrides = if yaml.contains("file:") { vec![set] } else { vec![] };
+        regatta_study::Study::read(&path, &overrides).unwrap_or_else(|refusal| panic!("{}: {refusal}", path.display()));
+    }
+    assert!(seen >= 3, "{seen} configs");
+}

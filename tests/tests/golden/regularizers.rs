@@ -1,0 +1,101 @@
+//! Value and gradient of every regularizer, through the registry, against numbers that the published methods give in float64.
+
+use crate::fixture;
+use regatta_builtin as _;
+use regatta_core::candle::{DType, Device, Var, safetensors};
+use regatta_core::{Cloud, Draw, Plugin, Tensor};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap};
+
+/// How far a number found may be from the one expected: `absolute + relative |expected|`.
+#[derive(Clone, Copy)]
+struct Tolerance {
+    relative: f64,
+    absolute: f64,
+}
+
+impl Tolerance {
+    /// Notes each number beyond the tolerance, and returns the largest difference over the largest number expected.
+    fn compare(self, what: &str, found: &[f64], expected: &[f64], failures: &mut Vec<String>) -> f64 {
+        assert_eq!(found.len(), expected.len(), "{what}: as many numbers");
+        let (mut difference, mut size) = (0f64, 0f64);
+        for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
+            let off = (found - expected).abs();
+            // A NaN is beyond every tolerance.
+            if off.is_nan() || off > self.absolute + self.relative * expected.abs() {
+                failures.push(format!("{what}[{index}]: found {found}, expected {expected}"));
+            }
+            difference = difference.max(off);
+            size = size.max(expected.abs());
+        }
+        difference / size
+    }
+}
+
+/// The largest differences met by one regularizer, and over how many cases.
+#[derive(Default)]
+struct Largest {
+    cases: usize,
+    value: f64,
+    gradient: f64,
+}
+
+fn float64(tensor: &Tensor) -> Vec<f64> {
+    tensor.to_dtype(DType::F64).and_then(|t| t.flatten_all()).and_then(|t| t.to_vec1()).expect("numbers")
+}
+
+/// The case's penalty of `points`, in float32: along its own slices where it gives some, else as a study would have it.
+fn penalty(case: &Value, tensors: &HashMap<String, Tensor>, points: &Tensor) -> Tensor {
+    let yaml = serde_yaml::to_string(&case["regularizer"]).expect("YAML");
+    let plugin: Plugin = serde_yaml::from_str(&yaml).unwrap_or_else(|error| panic!("{yaml}: {error}"));
+    match case["slices"].as_str() {
+        None => plugin.0.penalty(&Cloud::new(points.clone()).expect("a cloud"), &mut Draw::new(0, "golden", 0, 0)),
+        Some(slices) => {
+            let fields = serde_json::to_value(&plugin).expect("a plugin can be written")["sigreg"].clone();
+            let sigreg: regatta_builtin::sigreg::SigReg = serde_json::from_value(fields).expect("only sigreg has slices");
+            sigreg.penalty_along(points, &tensors[slices])
+        }
+    }
+    .unwrap_or_else(|error| panic!("{yaml}: {error}"))
+}
+
+#[test]
+fn golden_regularizers() {
+    let Some(folder) = fixture("regularizers") else { return };
+    let text = std::fs::read_to_string(folder.join("manifest.json")).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let manifest: Value = serde_json::from_str(&text).expect("the manifest is JSON");
+    let tensors = safetensors::load(folder.join("tensors.safetensors"), &Device::Cpu).expect("the tensors");
+    let allowed = |kind: &str| manifest["tolerance"][kind].as_f64().expect("a tolerance");
+    let tolerance = Tolerance { relative: allowed("relative"), absolute: allowed("absolute") };
+
+    let mut failures = Vec::new();
+    let mut largest: BTreeMap<String, Largest> = BTreeMap::new();
+    for case in manifest["cases"].as_array().expect("cases") {
+        let text = |key: &str| case[key].as_str().unwrap_or_else(|| panic!("{case} has no {key}"));
+        let points = Var::from_tensor(&tensors[text("points")]).expect("a variable");
+        assert_eq!(points.dtype(), DType::F32, "{case}: training works in float32");
+        let penalty = penalty(case, &tensors, &points);
+        let grads = penalty.backward().expect("a backward pass");
+        let gradient = grads.get(&points).unwrap_or_else(|| panic!("{case}: no gradient reaches the points"));
+
+        let id = format!("case {} {} on {}", text("id"), case["regularizer"], text("points"));
+        let loss = case["loss"].as_f64().expect("a loss");
+        let value = tolerance.compare(&format!("{id}: value"), &float64(&penalty), &[loss], &mut failures);
+        let expected = float64(&tensors[text("grad")]);
+        let gradient = tolerance.compare(&format!("{id}: gradient"), &float64(gradient), &expected, &mut failures);
+
+        let name = case["regularizer"].as_str().map(str::to_owned);
+        let name = name.or_else(|| case["regularizer"].as_object()?.keys().next().cloned()).expect("a name");
+        let so_far = largest.entry(name).or_default();
+        so_far.cases += 1;
+        so_far.value = so_far.value.max(value);
+        so_far.gradient = so_far.gradient.max(gradient);
+    }
+
+    for (name, Largest { cases, value, gradient }) in &largest {
+        println!("{name}: {cases} cases, largest relative difference: value {value:.1e}, gradient {gradient:.1e}");
+    }
+    assert!(!largest.is_empty(), "the manifest has no cases");
+    let first = failures[..failures.len().min(20)].join("\n");
+    assert!(failures.is_empty(), "{} numbers beyond the tolerance, first:\n{first}", failures.len());
+}

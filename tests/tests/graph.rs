@@ -1,0 +1,251 @@
+//! Holds the workspace to its arrows: which crate may know which, what no source file may say, and why. ARCHITECTURE.md tells
+//! the same in words. Development dependencies are free: tests may cross any border.
+
+use cargo_metadata::{DependencyKind, MetadataCommand, Package};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// A crate of the workspace: where it lies, and the names of the crates that it uses outside tests.
+#[derive(Debug, Clone, Default)]
+struct Member {
+    folder: PathBuf,
+    uses: BTreeSet<String>,
+}
+
+type Graph = BTreeMap<String, Member>;
+
+/// (crate, crates of the workspace that it may use, why no others).
+const ARROWS: [(&str, &[&str], &str); 8] = [
+    ("regatta", &["regatta-builtin", "regatta-cli"], "the program only joins the verbs and the built-in plugins"),
+    (
+        "regatta-cli",
+        &["regatta-core", "regatta-lm", "regatta-report", "regatta-study"],
+        "a stranger's program calls the same verbs with plugins of its own choice",
+    ),
+    ("regatta-study", &["regatta-core", "regatta-lm", "regatta-report"], "a study runs trials and hands rows to the report"),
+    (
+        "regatta-lm",
+        &["regatta-core", "regatta-diagnostics"],
+        "the trainer sees penalties through the trait, or the models would not be identical",
+    ),
+    ("regatta-diagnostics", &["regatta-core"], "the judge never meets the accused: diagnostics know no plugin and no model"),
+    ("regatta-report", &[], "a report is a function of rows and strings; it can be built and tested without a tensor"),
+    ("regatta-core", &[], "the plugin API is the bottom crate: a plugin's author must need nothing above it"),
+    (
+        "regatta-tests",
+        &["regatta-builtin", "regatta-cli", "regatta-core"],
+        "the program under test is joined as any program is; only tests may look behind it",
+    ),
+];
+
+const PLUGIN_REASON: &str = "a plugin stands on core alone: it sees points, and no model, trainer, diagnostic or other plugin";
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests folder lies in the workspace").to_owned()
+}
+
+fn workspace() -> Graph {
+    let root = root();
+    let mut command = MetadataCommand::new();
+    command.manifest_path(root.join("Cargo.toml")).no_deps().other_options(["--offline".to_owned()]);
+    let metadata = command.exec().expect("cargo metadata");
+    let member = |package: &Package| {
+        let manifest = package.manifest_path.as_std_path();
+        let folder = manifest.parent().and_then(|folder| folder.strip_prefix(&root).ok()).expect("a member below the root");
+        let used = package.dependencies.iter().filter(|dependency| dependency.kind != DependencyKind::Development);
+        let uses = used.map(|dependency| dependency.name.clone()).collect();
+        (package.name.to_string(), Member { folder: folder.to_owned(), uses })
+    };
+    metadata.packages.iter().map(member).collect()
+}
+
+fn is_plugin(member: &Member) -> bool {
+    member.folder.starts_with("regularizers") && !is_builtin(member)
+}
+
+fn is_builtin(member: &Member) -> bool {
+    member.folder == Path::new("regularizers/builtin")
+}
+
+fn plugins(graph: &Graph) -> BTreeSet<&str> {
+    graph.iter().filter(|(_, member)| is_plugin(member)).map(|(name, _)| name.as_str()).collect()
+}
+
+/// Crates of the workspace that `member` may use, and why no others.
+fn allowed<'a>(graph: &'a Graph, name: &str, member: &Member) -> Option<(BTreeSet<&'a str>, &'static str)> {
+    if is_plugin(member) {
+        return Some((BTreeSet::from(["regatta-core"]), PLUGIN_REASON));
+    }
+    if is_builtin(member) {
+        return Some((plugins(graph), "builtin only links the plugins"));
+    }
+    let (_, allowed, reason) = ARROWS.iter().find(|(known, ..)| *known == name)?;
+    Some((allowed.iter().copied().collect(), reason))
+}
+
+/// Arrows that break the architecture, each with its reason.
+fn broken_arrows(graph: &Graph) -> Vec<String> {
+    let mut broken = Vec::new();
+    let mut refuse = |name: &str, used: &str, reason: &str| broken.push(format!("{name} must not use {used}: {reason}"));
+    for (name, member) in graph {
+        let Some((allowed, reason)) = allowed(graph, name, member) else {
+            refuse(name, "anything yet", "it is new: give it a place in ARROWS and in ARCHITECTURE.md");
+            continue;
+        };
+        for used in &member.uses {
+            if graph.contains_key(used) && !allowed.contains(used.as_str()) {
+                refuse(name, used, reason);
+            }
+            if is_plugin(member) && used == "candle-nn" {
+                refuse(name, used, "its initialisers cannot be seeded and its fused operations cut the gradient");
+            }
+            if name == "regatta-report" && used.starts_with("candle") {
+                refuse(name, used, reason);
+            }
+            if used == "serde_yaml" && !["regatta-study", "regatta-cli"].contains(&name.as_str()) {
+                refuse(
+                    name,
+                    used,
+                    "YAML is read in one place, behind its guards: bare serde_yaml takes seconds for 80 KB of `[`",
+                );
+            }
+        }
+    }
+    broken
+}
+
+#[test]
+fn arrows_run_one_way() {
+    let broken = broken_arrows(&workspace());
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn a_broken_arrow_is_seen() {
+    let broken_by = |name: &str, used: &str| {
+        let mut graph = workspace();
+        graph.entry(name.to_owned()).or_default().uses.insert(used.to_owned());
+        broken_arrows(&graph).len()
+    };
+    for (name, used) in [
+        ("regatta-cli", "regatta-builtin"),
+        ("regatta-study", "regatta-vicreg"),
+        ("regatta-lm", "regatta-sigreg"),
+        ("regatta-lm", "regatta-study"),
+        ("regatta-lm", "serde_yaml"),
+        ("regatta-diagnostics", "regatta-infonce"),
+        ("regatta-report", "candle-core"),
+        ("regatta-report", "regatta-core"),
+        ("regatta-core", "regatta-diagnostics"),
+        ("regatta-vicreg", "regatta-whitening"),
+        ("regatta-vicreg", "regatta-lm"),
+        ("regatta-vicreg", "candle-nn"),
+        ("regatta-builtin", "regatta-core"),
+        ("regatta-cli", "regatta-tests"),
+        ("a-new-crate", "regatta-core"),
+    ] {
+        assert_eq!(broken_by(name, used), 1, "{name} -> {used} must be refused, once");
+    }
+    assert_eq!(broken_by("regatta-vicreg", "rayon"), 0, "crates from outside are a plugin's own business");
+}
+
+#[test]
+fn builtin_links_every_folder_of_regularizers() {
+    let graph = workspace();
+    let folders = std::fs::read_dir(root().join("regularizers")).expect("regularizers/");
+    let folders: BTreeSet<PathBuf> = folders
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.is_dir() && !path.ends_with("builtin"))
+        .map(|path| path.strip_prefix(root()).expect("below the root").to_owned())
+        .collect();
+    assert!(!folders.is_empty(), "regularizers/ holds no plugin");
+    let builtin = &graph["regatta-builtin"];
+    let linked: BTreeSet<PathBuf> =
+        graph.iter().filter(|(name, _)| builtin.uses.contains(*name)).map(|(_, member)| member.folder.clone()).collect();
+    assert_eq!(folders, linked, "the linker drops a plugin that nothing names: builtin must depend on each of them");
+}
+
+#[test]
+fn the_foundations_are_direct_dependencies() {
+    let graph = workspace();
+    for name in ["candle-core", "candle-nn", "inventory", "serde_yaml", "tracing-subscriber", "typetag"] {
+        let used = graph.values().any(|member| member.uses.contains(name));
+        assert!(used, "no crate depends on {name} directly, and the design stands on it");
+    }
+}
+
+/// Every Rust file below `folder`, but for build output.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display())) {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() && !path.ends_with("target") {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+/// What the compiler sees of a file: without comments, each line with its number. A `//` within a string ends the line too.
+fn code(text: &str) -> Vec<(usize, &str)> {
+    let bare = |line: &str| line.find("//").unwrap_or(line.len());
+    text.lines().enumerate().map(|(index, line)| (index + 1, &line[..bare(line)])).collect()
+}
+
+/// The part of a file above the tests at its foot.
+fn above_tests(text: &str) -> &str {
+    text.find("#[cfg(test)]\nmod ").map_or(text, |end| &text[..end])
+}
+
+#[test]
+fn the_trainer_and_the_judge_name_no_regularizer() {
+    let graph = workspace();
+    let names: Vec<&str> = plugins(&graph).into_iter().map(|name| name.trim_start_matches("regatta-")).collect();
+    for folder in ["runners/lm/src", "runners/diagnostics/src"] {
+        for path in sources(&root().join(folder)) {
+            if path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests") {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).expect("a source file");
+            for (line, code) in code(above_tests(&text)) {
+                let lower = code.to_lowercase();
+                let named = names.iter().find(|name| lower.contains(**name));
+                assert!(
+                    named.is_none(),
+                    "{}:{line} names `{}`: training and judging by name would treat one method unlike the others",
+                    path.display(),
+                    named.unwrap_or(&""),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_draws_from_candles_own_generator() {
+    let banned = ["Tensor::rand", "Var::rand", ".rand_like(", ".randn_like("];
+    for folder in ["core", "regularizers", "runners", "tests", "examples"] {
+        for path in sources(&root().join(folder)).iter().filter(|path| !path.ends_with("tests/tests/graph.rs")) {
+            let text = std::fs::read_to_string(path).expect("a source file");
+            for (line, code) in code(&text) {
+                let found = banned.iter().find(|call| code.contains(**call));
+                assert!(
+                    found.is_none(),
+                    "{}:{line} uses `{}`: that generator cannot be seeded on the CPU; draw from regatta_core::Draw",
+                    path.display(),
+                    found.unwrap_or(&""),
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn comments_and_tests_are_no_code() {
+    let text = "let a = 1; // vicreg\n/// vicreg\nfn b() {}\n#[cfg(test)]\nmod tests {\n    vicreg\n}\n";
+    let seen: Vec<(usize, &str)> = code(above_tests(text));
+    assert_eq!(seen, [(1, "let a = 1; "), (2, ""), (3, "fn b() {}")]);
+}
