@@ -14,6 +14,7 @@ mod log;
 mod memory;
 mod progress;
 mod signals;
+mod threads;
 mod verbs;
 
 use clap::{Parser, Subcommand};
@@ -55,6 +56,7 @@ enum Verb {
 /// diverged, 2 when the input was refused.
 pub fn main() -> ExitCode {
     memory::keep_pages();
+    threads::share_one_pool();
     let arguments = Arguments::parse();
     log::start(arguments.log);
     let done = regatta_core::registry::cards().map_err(Failure::refused).and_then(|_| match arguments.verb {

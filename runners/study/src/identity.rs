@@ -1,8 +1,8 @@
 //! The identity of a trial: a hash of all that its results depend on.
 
+use crate::records::RecordError;
 use crate::spec::Arm;
 use crate::spec::Study;
-use crate::records::RecordError;
 use regatta_core::registry;
 use regatta_lm::data::Corpus;
 use regatta_lm::spec::ModelSpec;
@@ -17,10 +17,13 @@ use std::path::Path;
 pub fn identity(study: &Study, arm: &Arm, seed: u64, corpus: &Corpus) -> Result<String, RecordError> {
     let model = match &study.model {
         ModelSpec::Gpt2(_) => to_value(&study.model),
-        ModelSpec::Init(folder) => json!({ "config": file_hash(&folder.join("config.json"))?, "weights": file_hash(&folder.join("model.safetensors"))? }),
+        ModelSpec::Init(folder) => {
+            json!({ "config": file_hash(&folder.join("config.json"))?, "weights": file_hash(&folder.join("model.safetensors"))? })
+        }
     };
     let cards = registry::cards().unwrap_or_default();
-    let versions: Vec<&str> = arm.terms.iter().map(|term| cards.get(term.regularizer.name()).map_or("", |card| card.version)).collect();
+    let versions: Vec<&str> =
+        arm.terms.iter().map(|term| cards.get(term.regularizer.name()).map_or("", |card| card.version)).collect();
     let all = json!({
         "program": env!("CARGO_PKG_VERSION"),
         "model": model,

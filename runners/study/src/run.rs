@@ -3,8 +3,8 @@
 use crate::identity::identity;
 use crate::prepare::{Prepared, prepare};
 use crate::records::{RecordError, State, Status, TrialFolder, write_json, write_whole};
-use crate::trial::{MemoryMeter, Surroundings, run_trial};
 use crate::spec::{Refusal, StudyFile};
+use crate::trial::{MemoryMeter, Surroundings, run_trial};
 use regatta_lm::training::{StepRecord, Trial};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -102,7 +102,12 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
         let settled = status.as_ref().is_some_and(|status| status.state.is_settled());
         if settled && status.is_some_and(|status| status.identity != *identity) {
             let folder = options.out.display().to_string();
-            return Err(RunError::OtherStudy { folder, arm: arm.name.clone(), seed: *seed, what: "model, training, data or terms" });
+            return Err(RunError::OtherStudy {
+                folder,
+                arm: arm.name.clone(),
+                seed: *seed,
+                what: "model, training, data or terms",
+            });
         }
         planned.push(Planned { arm: arm.name.clone(), seed: *seed, settled });
     }

@@ -29,7 +29,8 @@ pub(crate) struct Surroundings<'a> {
 pub(crate) fn run_trial(trial: &Trial<'_>, surroundings: Surroundings<'_>) -> Result<Status, RecordError> {
     let (folder, identity) = (surroundings.folder, surroundings.identity);
     folder.create()?;
-    let running = Status { state: State::Running, reason: None, identity: identity.to_owned(), started: Some(now()), ended: None };
+    let running =
+        Status { state: State::Running, reason: None, identity: identity.to_owned(), started: Some(now()), ended: None };
     folder.set_status(&running)?;
     let result = catch_unwind(AssertUnwindSafe(|| train_and_measure(trial, surroundings)));
     let (state, reason) = match result {

@@ -89,7 +89,9 @@ impl Watcher for Live {
         if let Some(row) = &self.rows[trial] {
             match (status.state, &status.reason) {
                 (State::Done, _) => row.finish(),
-                (state, reason) => row.abandon_with_message(format!("{}: {}", state.word(), reason.as_deref().unwrap_or("no reason given"))),
+                (state, reason) => {
+                    row.abandon_with_message(format!("{}: {}", state.word(), reason.as_deref().unwrap_or("no reason given")))
+                }
             }
             if self.trials.len() > MOST_ROWS {
                 log::table().remove(row);
@@ -97,7 +99,11 @@ impl Watcher for Live {
         }
         if status.state != State::Done {
             let Planned { arm, seed, .. } = &self.trials[trial];
-            tracing::warn!("{arm} seed {seed} {}: {}", status.state.word(), status.reason.as_deref().unwrap_or("no reason given"));
+            tracing::warn!(
+                "{arm} seed {seed} {}: {}",
+                status.state.word(),
+                status.reason.as_deref().unwrap_or("no reason given")
+            );
         }
         self.study.iter().for_each(|study| study.inc(1));
         self.show_pace();

@@ -1,8 +1,8 @@
 //! What a run looks like while it runs: a live table on a terminal, plain lines elsewhere.
 
 mod live;
-mod plain;
 mod pace;
+mod plain;
 
 use regatta_study::Watcher;
 use std::io::IsTerminal;

@@ -52,7 +52,14 @@ impl Watcher for Plain {
         self.pace.iter_mut().for_each(Pace::step);
         if self.last_line.is_some_and(|time| time.elapsed() >= EVERY) {
             self.last_line = Some(Instant::now());
-            tracing::info!("{} step {}/{} loss {:.4}{}", self.name(trial), record.step + 1, self.steps, record.loss, self.remaining());
+            tracing::info!(
+                "{} step {}/{} loss {:.4}{}",
+                self.name(trial),
+                record.step + 1,
+                self.steps,
+                record.loss,
+                self.remaining()
+            );
         }
     }
 
@@ -61,7 +68,9 @@ impl Watcher for Plain {
         self.pace.iter_mut().for_each(|pace| pace.skip(missing));
         match (status.state, &status.reason) {
             (State::Done, _) => tracing::info!("{} done, last loss {:.4}{}", self.name(trial), self.last_loss, self.remaining()),
-            (state, reason) => tracing::warn!("{} {}: {}", self.name(trial), state.word(), reason.as_deref().unwrap_or("no reason given")),
+            (state, reason) => {
+                tracing::warn!("{} {}: {}", self.name(trial), state.word(), reason.as_deref().unwrap_or("no reason given"))
+            }
         }
     }
 }

@@ -132,7 +132,8 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<ExitCode, Failure> {
 /// The term whose cost is measured: every layer, every point.
 fn term(arguments: &Arguments) -> Result<Vec<Term>, Failure> {
     let Some(text) = arguments.regularizer.as_deref().filter(|name| *name != "none") else { return Ok(Vec::new()) };
-    let regularizer = regatta_study::regularizer(text).map_err(|message| Failure::refused(format!("--regularizer: {message}")))?;
+    let regularizer =
+        regatta_study::regularizer(text).map_err(|message| Failure::refused(format!("--regularizer: {message}")))?;
     let points = match arguments.points {
         Cloud::Tokens => Points::Tokens,
         Cloud::Batch => Points::Batch,

@@ -1,7 +1,7 @@
 //! `regatta check STUDY.yaml`
 
 use crate::failure::{Failure, say};
-use regatta_lm::training::{Learner, Trial, TrainError};
+use regatta_lm::training::{Learner, TrainError, Trial};
 use regatta_study::{Prepared, StudyFile, prepare};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,10 +27,17 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (arms, seeds, steps) = (study.arms.len(), study.seeds.len(), study.train.steps.get());
     let tokens = steps * study.train.batch_size.get() * prepared.context;
     say(format_args!("\ntrials      {} ({arms} arms x {seeds} seeds)", arms * seeds))?;
-    say(format_args!("parameters  {} ({} without embeddings)", model.parameters, model.parameters - (model.vocab_size + prepared.model.n_positions) * model.width))?;
+    say(format_args!(
+        "parameters  {} ({} without embeddings)",
+        model.parameters,
+        model.parameters - (model.vocab_size + prepared.model.n_positions) * model.width
+    ))?;
     say(format_args!("tokens      {tokens} a trial, {} in all", tokens * arms * seeds))?;
     let test = data.test_tokens.map_or("none: validation stands in".to_owned(), |count| count.to_string());
-    say(format_args!("data        {}: {} train, {} validation, test {test}, vocabulary {}", data.source, data.train_tokens, data.validation_tokens, model.vocab_size))?;
+    say(format_args!(
+        "data        {}: {} train, {} validation, test {test}, vocabulary {}",
+        data.source, data.train_tokens, data.validation_tokens, model.vocab_size
+    ))?;
     if tokens > data.train_tokens {
         say(format_args!("            each train token is seen {:.1} times", tokens as f64 / data.train_tokens as f64))?;
     }
@@ -39,7 +46,12 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     for arm in &study.arms {
         let seconds = step_seconds(&file, &prepared, &arm.terms).map_err(Failure::failed)?;
         total += seconds * (steps * seeds) as f64;
-        say(format_args!("  {:<24} {:>8.1} ms a step, {} for {seeds} seeds", arm.name, seconds * 1e3, duration(seconds * (steps * seeds) as f64)))?;
+        say(format_args!(
+            "  {:<24} {:>8.1} ms a step, {} for {seeds} seeds",
+            arm.name,
+            seconds * 1e3,
+            duration(seconds * (steps * seeds) as f64)
+        ))?;
     }
     say(format_args!("time        {} of training on this machine, {} threads", duration(total), manifest.threads))?;
     Ok(ExitCode::SUCCESS)

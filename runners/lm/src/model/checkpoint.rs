@@ -45,8 +45,10 @@ impl Gpt2Config {
     pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
         let path = folder.join("config.json");
         let text = std::fs::read_to_string(&path).map_err(|source| CheckpointError::File { path: path.clone(), source })?;
-        let config: Self = serde_json::from_str(&text)
-            .map_err(|error| CheckpointError::Config { path: path.clone(), message: format!("expected the config of a GPT-2: {error}") })?;
+        let config: Self = serde_json::from_str(&text).map_err(|error| CheckpointError::Config {
+            path: path.clone(),
+            message: format!("expected the config of a GPT-2: {error}"),
+        })?;
         config.check().map_err(|message| CheckpointError::Config { path, message })?;
         Ok(config)
     }
@@ -69,7 +71,9 @@ impl Gpt2 {
         let mut found = without_prefix(found);
         let mut parameters = BTreeMap::new();
         for (name, shape) in config.shapes() {
-            let tensor = found.remove(&name).ok_or_else(|| refuse(format!("expected a tensor `{name}` of shape {shape:?}, found none")))?;
+            let tensor = found
+                .remove(&name)
+                .ok_or_else(|| refuse(format!("expected a tensor `{name}` of shape {shape:?}, found none")))?;
             if tensor.dims() != shape {
                 return Err(refuse(format!("expected `{name}` of shape {shape:?}, found {:?}", tensor.dims())));
             }

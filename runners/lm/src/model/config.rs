@@ -120,16 +120,21 @@ impl Gpt2Config {
         if !self.scale_attn_weights || self.scale_attn_by_inverse_layer_idx {
             return expected("scale_attn_weights", "true, and scale_attn_by_inverse_layer_idx false", &"another scale");
         }
-        if !(self.layer_norm_epsilon > 0.0) {
+        if self.layer_norm_epsilon.is_nan() || self.layer_norm_epsilon <= 0.0 {
             return expected("layer_norm_epsilon", "above 0", &self.layer_norm_epsilon);
         }
-        let sizes = [("vocab_size", self.vocab_size), ("n_positions", self.n_positions), ("n_embd", self.n_embd), ("n_head", self.n_head)];
+        let sizes = [
+            ("vocab_size", self.vocab_size),
+            ("n_positions", self.n_positions),
+            ("n_embd", self.n_embd),
+            ("n_head", self.n_head),
+        ];
         for (field, size) in sizes.into_iter().chain([("n_layer", self.n_layer + 1), ("n_inner", self.mlp_width())]) {
             if size == 0 || size > 1 << 24 {
                 return expected(field, "between 1 and 16777216", &size);
             }
         }
-        if self.n_embd % self.n_head != 0 {
+        if !self.n_embd.is_multiple_of(self.n_head) {
             return expected("n_head", "a divisor of n_embd", &format!("{} and {}", self.n_head, self.n_embd));
         }
         Ok(())

@@ -63,7 +63,8 @@ struct Block {
 impl Block {
     fn new(parameters: &BTreeMap<String, Var>, layer: usize, epsilon: f64) -> Self {
         let tensor = |name: &str| parameters[&format!("h.{layer}.{name}")].as_tensor().clone();
-        let norm = |name: &str| Norm { weight: tensor(&format!("{name}.weight")), bias: tensor(&format!("{name}.bias")), epsilon };
+        let norm =
+            |name: &str| Norm { weight: tensor(&format!("{name}.weight")), bias: tensor(&format!("{name}.bias")), epsilon };
         let linear = |name: &str| Linear { weight: tensor(&format!("{name}.weight")), bias: tensor(&format!("{name}.bias")) };
         Self {
             ln_1: norm("ln_1"),
@@ -138,7 +139,11 @@ impl Gpt2 {
             seen.hidden_states.push(x.clone());
 
             let qkv = block.c_attn.forward(&block.ln_1.forward(&x)?.reshape((b * t, d))?)?; // (b·t, 3d)
-            let mixed = causal_attention(&qkv.reshape((b, t, 3 * d))?, self.config.n_head, drop.map(|drop| drop.at(1 << 32 | layer as u64)))?;
+            let mixed = causal_attention(
+                &qkv.reshape((b, t, 3 * d))?,
+                self.config.n_head,
+                drop.map(|drop| drop.at(1 << 32 | layer as u64)),
+            )?;
             let attention = maybe_drop(block.attn_proj.forward(&mixed.reshape((b * t, d))?)?.reshape((b, t, d))?)?;
             x = (x + &attention)?;
 

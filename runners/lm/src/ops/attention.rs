@@ -38,7 +38,7 @@ const ROWS: usize = 64;
 impl Sizes {
     fn of(shape: &Shape, heads: usize) -> Result<Self> {
         let (batch, time, width) = shape.dims3()?;
-        if width % (3 * heads) != 0 {
+        if !width.is_multiple_of(3 * heads) {
             bail!("attention: {width} is not 3 x {heads} heads x dims")
         }
         Ok(Self { batch, time, heads, head_dims: width / (3 * heads) })
@@ -300,11 +300,7 @@ mod tests {
             })
             .collect();
         let masks = Tensor::from_vec(masks, (2, 2, 70, 70), &Device::Cpu).unwrap();
-        agree(
-            &[normals(&[2, 70, 12])],
-            |x| causal_attention(&x[0], 2, Some(dropout.clone())),
-            |x| plain(&x[0], 2, Some(&masks)),
-        );
+        agree(&[normals(&[2, 70, 12])], |x| causal_attention(&x[0], 2, Some(dropout.clone())), |x| plain(&x[0], 2, Some(&masks)));
     }
 
     #[test]

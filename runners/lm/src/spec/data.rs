@@ -125,7 +125,7 @@ impl TryFrom<TextFields> for TextSpec {
             }
             TextFields { train: None, validation: None, test: None, file: Some(file), split, .. } => {
                 let split = split.unwrap_or([0.9, 0.05, 0.05]);
-                if split.iter().any(|share| !(*share > 0.0)) || (split.iter().sum::<f64>() - 1.0).abs() > 1e-9 {
+                if split.iter().any(|share| share.is_nan() || *share <= 0.0) || (split.iter().sum::<f64>() - 1.0).abs() > 1e-9 {
                     return Err(format!("expected `split` to be three shares above 0 that sum to 1, found {split:?}"));
                 }
                 TextFiles::Cut { file, split }

@@ -75,7 +75,9 @@ impl TryFrom<ModelFields> for ModelSpec {
             let named = layers.is_some() || width.is_some() || heads.is_some() || context.is_some() || mlp_width.is_some();
             return match named {
                 false => Ok(Self::Init(folder)),
-                true => Err("expected `init` alone: the checkpoint says its own layers, width, heads, context and mlp_width".into()),
+                true => {
+                    Err("expected `init` alone: the checkpoint says its own layers, width, heads, context and mlp_width".into())
+                }
             };
         }
         let _ = family; // GPT-2 is the only family so far, named or not
@@ -88,7 +90,7 @@ impl TryFrom<ModelFields> for ModelSpec {
             context: context.map_or(default.context, Count::get),
             mlp_width: mlp_width.map_or(4 * width, Count::get),
         };
-        if spec.width % spec.heads != 0 {
+        if !spec.width.is_multiple_of(spec.heads) {
             return Err(format!("expected `heads` to divide `width`, found {} heads and width {}", spec.heads, spec.width));
         }
         Ok(Self::Gpt2(spec))

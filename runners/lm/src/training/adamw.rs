@@ -56,7 +56,9 @@ impl AdamW {
             scale: scale as f32,
         };
         for (name, var) in parameters {
-            let (Some(grad), Some(moments)) = (grads.get(var), self.moments.get_mut(name)) else { bail!("no gradient reaches `{name}`") };
+            let (Some(grad), Some(moments)) = (grads.get(var), self.moments.get_mut(name)) else {
+                bail!("no gradient reaches `{name}`")
+            };
             let keep = if var.rank() >= 2 { (1.0 - lr * self.weight_decay) as f32 } else { 1.0 };
             var.inplace_op2(&grad.contiguous()?, &Update { rates: Rates { keep, ..rates }, moments: RefCell::new(moments) })?;
         }
@@ -87,7 +89,8 @@ impl InplaceOp2 for Update<'_> {
     fn cpu_fwd(&self, weights: &mut CpuStorage, layout: &Layout, grads: &CpuStorage, grad_layout: &Layout) -> Result<()> {
         const BLOCK: usize = 16_384;
         let (CpuStorage::F32(weights), CpuStorage::F32(grads)) = (weights, grads) else { bail!("adamw: expected float32") };
-        let (Some((start, end)), Some((grad_start, grad_end))) = (layout.contiguous_offsets(), grad_layout.contiguous_offsets()) else {
+        let (Some((start, end)), Some((grad_start, grad_end))) = (layout.contiguous_offsets(), grad_layout.contiguous_offsets())
+        else {
             bail!("adamw: expected contiguous tensors")
         };
         let mut moments = self.moments.borrow_mut();
@@ -98,14 +101,16 @@ impl InplaceOp2 for Update<'_> {
         }
         let Rates { keep, first_beta, second_beta, step, root, scale } = self.rates;
         let blocks = weights.par_chunks_mut(BLOCK).zip(grads.par_chunks(BLOCK));
-        blocks.zip(first.par_chunks_mut(BLOCK).zip(second.par_chunks_mut(BLOCK))).for_each(|((weights, grads), (first, second))| {
-            for (((w, g), m), v) in weights.iter_mut().zip(grads).zip(first).zip(second) {
-                let g = g * scale;
-                *m = first_beta * *m + (1.0 - first_beta) * g;
-                *v = second_beta * *v + (1.0 - second_beta) * g * g;
-                *w = *w * keep - step * *m / (v.sqrt() * root + EPSILON as f32);
-            }
-        });
+        blocks.zip(first.par_chunks_mut(BLOCK).zip(second.par_chunks_mut(BLOCK))).for_each(
+            |((weights, grads), (first, second))| {
+                for (((w, g), m), v) in weights.iter_mut().zip(grads).zip(first).zip(second) {
+                    let g = g * scale;
+                    *m = first_beta * *m + (1.0 - first_beta) * g;
+                    *v = second_beta * *v + (1.0 - second_beta) * g * g;
+                    *w = *w * keep - step * *m / (v.sqrt() * root + EPSILON as f32);
+                }
+            },
+        );
         Ok(())
     }
 }
@@ -133,7 +138,8 @@ mod tests {
             adamw.step(&parameters, &loss.backward().unwrap(), 0.1, 1.0).unwrap();
             (matrix.to_vec2::<f32>().unwrap().concat(), bias.to_vec1::<f32>().unwrap()[0])
         };
-        let close = |found: &[f32], expected: &[f32]| assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 2e-6), "{found:?}");
+        let close =
+            |found: &[f32], expected: &[f32]| assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 2e-6), "{found:?}");
         let (weights, bias) = step();
         close(&weights, &[1.0 * 0.99 - 0.1, -2.0 * 0.99 + 0.1]);
         close(&[bias], &[2.9]);

@@ -39,7 +39,13 @@ pub struct Evaluation {
 }
 
 /// Mean loss over a split, for watching.
-pub(super) fn mean_loss(model: &Gpt2, split: &Split, context: usize, rows: usize, spec: &EvaluateSpec) -> Result<f64, TrainError> {
+pub(super) fn mean_loss(
+    model: &Gpt2,
+    split: &Split,
+    context: usize,
+    rows: usize,
+    spec: &EvaluateSpec,
+) -> Result<f64, TrainError> {
     let losses = losses(model, split, context, rows, &chosen(split, context, spec))?;
     Ok(losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64)
 }

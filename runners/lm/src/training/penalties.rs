@@ -52,7 +52,8 @@ pub(super) fn penalties(
 
 /// `name`, or `name.1` where it is taken, and so on.
 fn free_name(taken: &[(String, f64, Tensor)], name: &str) -> String {
-    let used = taken.iter().filter(|(other, ..)| other == name || other.rsplit_once('.').is_some_and(|(stem, _)| stem == name)).count();
+    let used =
+        taken.iter().filter(|(other, ..)| other == name || other.rsplit_once('.').is_some_and(|(stem, _)| stem == name)).count();
     if used == 0 { name.to_owned() } else { format!("{name}.{used}") }
 }
 
@@ -69,10 +70,10 @@ fn site<'a>(site: Site, layer: usize, model: &'a Gpt2, seen: &'a Activations) ->
 /// Which points form a cloud, subsampled and scaled.
 fn cloud(at: &At, tensor: &Tensor, draw: &mut Draw) -> regatta_core::Result<Cloud> {
     let points = match (tensor.dims(), at.points) {
-        (&[_, _], _) => tensor.unsqueeze(0)?,                                 // (1, v, d)
-        (_, Points::Tokens) => tensor.clone(),                                // (b, t, d)
-        (_, Points::Batch) => tensor.flatten(0, 1)?.unsqueeze(0)?,            // (1, b·t, d)
-        (_, Points::Pooled) => tensor.mean(1)?.unsqueeze(0)?,                 // (1, b, d)
+        (&[_, _], _) => tensor.unsqueeze(0)?,                      // (1, v, d)
+        (_, Points::Tokens) => tensor.clone(),                     // (b, t, d)
+        (_, Points::Batch) => tensor.flatten(0, 1)?.unsqueeze(0)?, // (1, b·t, d)
+        (_, Points::Pooled) => tensor.mean(1)?.unsqueeze(0)?,      // (1, b, d)
     };
     let points = match at.max_points.get() {
         Some(most) if points.dim(1)? > most.get() => subsample(&points, most.get(), draw)?,
@@ -84,7 +85,8 @@ fn cloud(at: &At, tensor: &Tensor, draw: &mut Draw) -> regatta_core::Result<Clou
 /// `count` points of each group without replacement, each group its own. (g, n, d) -> (g, count, d)
 fn subsample(points: &Tensor, count: usize, draw: &mut Draw) -> Result<Tensor> {
     let (g, n, d) = points.dims3()?;
-    let rows: Vec<u32> = (0..g).flat_map(|group| draw.sample(n, count).into_iter().map(move |row| (group * n + row) as u32)).collect();
+    let rows: Vec<u32> =
+        (0..g).flat_map(|group| draw.sample(n, count).into_iter().map(move |row| (group * n + row) as u32)).collect();
     let rows = Tensor::from_vec(rows, g * count, points.device())?;
     points.reshape((g * n, d))?.index_select(&rows, 0)?.reshape((g, count, d))
 }
@@ -146,7 +148,10 @@ mod tests {
         let x = Tensor::new(&[[[3f32, 4.0], [6.0, 8.0]]], &Device::Cpu).unwrap();
         assert_eq!(numbers(&at(Points::Tokens, 9, Scale::Unit), &x), [[[0.6, 0.8], [0.6, 0.8]]]);
         let root = 2f32.sqrt();
-        assert_eq!(numbers(&at(Points::Tokens, 9, Scale::UnitSqrtDim), &x), [[[0.6 * root, 0.8 * root], [0.6 * root, 0.8 * root]]]);
+        assert_eq!(
+            numbers(&at(Points::Tokens, 9, Scale::UnitSqrtDim), &x),
+            [[[0.6 * root, 0.8 * root], [0.6 * root, 0.8 * root]]]
+        );
         let normed = numbers(&at(Points::Tokens, 9, Scale::LayerNorm), &x);
         assert!((normed[0][0][0] + 1.0).abs() < 1e-4 && (normed[0][1][1] - 1.0).abs() < 1e-4, "{normed:?}");
     }

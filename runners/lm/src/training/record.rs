@@ -112,7 +112,8 @@ mod tests {
     #[test]
     fn numbers_that_are_not_finite_are_words_and_come_back() {
         let terms = BTreeMap::from([("dispersion".to_owned(), f64::INFINITY)]);
-        let record = StepRecord { step: 3, loss: 1.5, penalty: f64::NAN, terms, grad_norm: 1.0, lr: 1e-3, tokens_per_second: 10.0 };
+        let record =
+            StepRecord { step: 3, loss: 1.5, penalty: f64::NAN, terms, grad_norm: 1.0, lr: 1e-3, tokens_per_second: 10.0 };
         let line = serde_json::to_string(&record).unwrap();
         assert!(line.contains(r#""penalty":"NaN","terms":{"dispersion":"inf"}"#), "{line}");
         let read: StepRecord = serde_json::from_str(&line).unwrap();

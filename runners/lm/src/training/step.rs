@@ -54,8 +54,15 @@ impl<'a> Learner<'a> {
         let lr = self.train.lr.get() * self.train.schedule.factor(step, self.train.steps.get());
 
         let number = |tensor: &Tensor| tensor.to_scalar::<f32>().map(f64::from);
-        let mut record =
-            StepRecord { step, loss: number(&loss)?, penalty: 0.0, terms: Default::default(), grad_norm, lr, tokens_per_second: 0.0 };
+        let mut record = StepRecord {
+            step,
+            loss: number(&loss)?,
+            penalty: 0.0,
+            terms: Default::default(),
+            grad_norm,
+            lr,
+            tokens_per_second: 0.0,
+        };
         for (name, weight, penalty) in penalties {
             let raw = number(&penalty)?;
             record.penalty += weight * raw;

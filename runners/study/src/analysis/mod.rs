@@ -29,7 +29,8 @@ struct ArmRecords {
 /// When the folder holds no study, or a record that cannot be read.
 pub fn results(folder: &Path) -> Result<Results, RecordError> {
     let path = folder.join("study.yaml");
-    let text = std::fs::read_to_string(&path).map_err(|error| RecordError::new(&path, format!("expected the folder of a study: {error}")))?;
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| RecordError::new(&path, format!("expected the folder of a study: {error}")))?;
     let study = yaml::parse(&text).map_err(|fault| RecordError::new(&path, fault.message))?;
     let manifest: Option<Manifest> = read_json(&folder.join("manifest.json"))?;
     let seeds: Vec<u64> = study["seeds"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
@@ -55,7 +56,8 @@ pub fn results(folder: &Path) -> Result<Results, RecordError> {
 }
 
 fn read_arm(folder: &Path, name: &str, terms: &Value, seeds: &[u64]) -> Result<ArmRecords, RecordError> {
-    let mut arm = ArmRecords { name: name.to_owned(), terms: terms.clone(), statuses: BTreeMap::new(), evaluations: BTreeMap::new() };
+    let mut arm =
+        ArmRecords { name: name.to_owned(), terms: terms.clone(), statuses: BTreeMap::new(), evaluations: BTreeMap::new() };
     for &seed in seeds {
         let trial = TrialFolder::of(folder, name, seed);
         let Some(status) = trial.status()? else { continue };
@@ -87,7 +89,9 @@ fn notes(arms: &[ArmRecords], baseline: Option<&ArmRecords>) -> Vec<String> {
     }
     let entropy = arms.iter().flat_map(|arm| arm.evaluations.values()).map(|e| e.measures.unigram_entropy).next();
     if let Some(entropy) = entropy {
-        notes.push(format!("A model that knows token frequencies alone would have a held-out loss of {entropy:.4} (unigram entropy)."));
+        notes.push(format!(
+            "A model that knows token frequencies alone would have a held-out loss of {entropy:.4} (unigram entropy)."
+        ));
     }
     notes
 }
@@ -111,7 +115,13 @@ fn summary(folder: &Path, arm: &ArmRecords, baseline: Option<&ArmRecords>, seeds
         done: done.len(),
         failures: arm.statuses.iter().filter_map(|(seed, status)| failure(*seed, status)).collect(),
         loss: mean(&losses).map(|mean| Spread { mean, sd: standard_deviation(&losses).unwrap_or(f64::NAN), count: losses.len() }),
-        difference: paired.as_ref().map(|p| Difference { mean: p.mean, low: p.low, high: p.high, pairs: p.pairs, detectable: p.detectable }),
+        difference: paired.as_ref().map(|p| Difference {
+            mean: p.mean,
+            low: p.low,
+            high: p.high,
+            pairs: p.pairs,
+            detectable: p.detectable,
+        }),
         verdict: if is_baseline { Verdict::Baseline } else { word(statistics::verdict(paired.as_ref())) },
         perplexity: mean(&all(&|e| e.measures.perplexity)),
         bits_per_byte: all_known(&|e| e.measures.bits_per_byte),
@@ -130,7 +140,8 @@ fn summary(folder: &Path, arm: &ArmRecords, baseline: Option<&ArmRecords>, seeds
 /// Differences of held-out loss over the seeds that both arms finished.
 fn paired(arm: &ArmRecords, baseline: &ArmRecords) -> Option<Paired> {
     let loss = |arm: &ArmRecords, seed: &u64| arm.evaluations.get(seed).map(|e| e.measures.loss);
-    let differences: Vec<f64> = arm.evaluations.keys().filter_map(|seed| Some(loss(arm, seed)? - loss(baseline, seed)?)).collect();
+    let differences: Vec<f64> =
+        arm.evaluations.keys().filter_map(|seed| Some(loss(arm, seed)? - loss(baseline, seed)?)).collect();
     Paired::of(&differences)
 }
 
@@ -160,7 +171,8 @@ fn by_layer(arm: &ArmRecords, measure: impl Fn(&TrialEvaluation) -> &Vec<f64>) -
 
 /// The terms of an arm as a reader would write them in one line of YAML.
 fn terms_in_a_line(terms: &Value) -> String {
-    let line = |value: &Value| serde_json::to_string(value).unwrap_or_default().replace('"', "").replace(',', ", ").replace(':', ": ");
+    let line =
+        |value: &Value| serde_json::to_string(value).unwrap_or_default().replace('"', "").replace(',', ", ").replace(':', ": ");
     terms.as_array().into_iter().flatten().map(line).collect::<Vec<_>>().join("; ")
 }
 

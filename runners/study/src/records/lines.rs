@@ -57,7 +57,9 @@ pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RecordErro
     for (index, line) in lines.iter().enumerate() {
         match serde_json::from_slice(line) {
             Ok(value) => values.push(value),
-            Err(_) if index + 1 == lines.len() && !whole => tracing::warn!("{}: the last line is cut short and left out", path.display()),
+            Err(_) if index + 1 == lines.len() && !whole => {
+                tracing::warn!("{}: the last line is cut short and left out", path.display())
+            }
             Err(error) => return Err(RecordError::new(path, format!("line {}: {error}", index + 1))),
         }
     }
