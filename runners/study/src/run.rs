@@ -87,6 +87,9 @@ pub enum RunError {
 /// Before anything is trained, when the study, its data or the folder cannot be used; later only when a status cannot be
 /// written. A trial that fails, panics or diverges is a record, and the others go on.
 pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -> Result<Ended, RunError> {
+    if options.out.exists() && !options.out.is_dir() {
+        return Err(RunError::Folder(RecordError::new(options.out, "expected a folder for results, found a file")));
+    }
     let prepared = prepare(file)?;
     let study = &file.study;
     let mut trials = Vec::new();
@@ -98,7 +101,7 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
     }
     let mut planned = Vec::new();
     for (arm, seed, folder, identity) in &trials {
-        let status = if options.fresh { None } else { folder.status()? };
+        let status = if options.fresh { None } else { folder.status().map_err(RunError::Folder)? };
         let settled = status.as_ref().is_some_and(|status| status.state.is_settled());
         if settled && status.is_some_and(|status| status.identity != *identity) {
             let folder = options.out.display().to_string();
@@ -143,9 +146,6 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
 fn begin_folder(file: &StudyFile, prepared: &Prepared, options: &Options<'_>) -> Result<(), RecordError> {
     let out = options.out;
     let at_out = |error: std::io::Error| RecordError::new(out, error);
-    if out.exists() && !out.is_dir() {
-        return Err(RecordError::new(out, "expected a folder for results, found a file"));
-    }
     let trials = out.join("trials");
     if options.fresh && trials.exists() {
         std::fs::remove_dir_all(&trials).map_err(at_out)?;

@@ -60,6 +60,14 @@ fn files_that_are_no_studies() {
 }
 
 #[test]
+fn a_file_where_results_should_go() {
+    let study = Study::new(&tiny(""));
+    std::fs::write(study.path().join("taken"), "a file").unwrap();
+    let output = study.run("taken", &[], 2);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("taken: expected a folder for results, found a file"));
+}
+
+#[test]
 fn layers_that_the_model_does_not_have() {
     refused(&tiny("  d: [{regularizer: dispersion, weight: 1, at: {layers: [2]}}]\n"), &[], &["study.yaml:9:", "layers", "2"]);
 }
