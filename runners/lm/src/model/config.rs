@@ -4,7 +4,7 @@ use crate::spec::Gpt2Spec;
 use serde::{Deserialize, Serialize};
 
 /// The fields of `config.json` that shape the model. Other fields are ignored when read; those that would change what is
-/// computed are checked by [`Gpt2Config::check`].
+/// computed are checked as it is read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Gpt2Config {
     /// `gpt2`.
