@@ -1,7 +1,8 @@
 //! One pool of threads.
 
-/// Tells candle to leave its own pool empty. Its workers spin while they wait for the next elementwise operation, and so take
-/// the cores from the pool that does the real work: with both, a step of a small model took twice as long on two cores.
+/// Tells candle to leave its own pool empty. Its workers spin while they wait for the next elementwise operation, on the cores of
+/// the pool that does the rest. It matters little: on two cores, alternating, a step of the quickstart's model took 23.3 ms
+/// without them and 25.1 with them, and `bench --shape small` made 2,521 and 2,580 tokens per second (medians of three).
 /// Who sets `CANDLE_NUM_THREADS` is obeyed.
 pub(crate) fn share_one_pool() {
     const VARIABLE: &str = "CANDLE_NUM_THREADS";

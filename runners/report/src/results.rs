@@ -74,7 +74,7 @@ pub struct Arm {
     /// Training tokens per second, mean over seeds.
     #[serde(serialize_with = "json::maybe")]
     pub tokens_per_second: Option<f64>,
-    /// Largest resident memory of a trial, MiB.
+    /// The most memory that a trial held at once, the largest over seeds, MiB.
     #[serde(serialize_with = "json::maybe")]
     pub peak_memory_mib: Option<f64>,
     /// Cross-entropy of each step's batch over seeds, nats per token.

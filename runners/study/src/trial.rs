@@ -69,11 +69,8 @@ fn train_and_measure(trial: &Trial<'_>, surroundings: Surroundings<'_>) -> Resul
 
     let context = trial.context(model.config());
     let rows = trial.train.batch_size.get();
-    let (split, held_out) = match &trial.corpus.test {
-        Some(test) => ("test", test),
-        None => ("validation", &trial.corpus.validation),
-    };
-    let measures = evaluate(&model, held_out, context, rows, trial.evaluate)?;
+    let split = if trial.corpus.test.is_some() { "test" } else { "validation" };
+    let measures = evaluate(&model, trial.corpus.held_out(), context, rows, trial.evaluate)?;
     write_checkpoint(trial, folder, &model)?;
     let tokens_per_second = median(&mut recorder.rates);
     let cost = Cost {

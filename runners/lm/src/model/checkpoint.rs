@@ -65,7 +65,7 @@ impl Gpt2 {
         let path = folder.join("model.safetensors");
         let bytes = std::fs::read(&path).map_err(|source| CheckpointError::File { path: path.clone(), source })?;
         let refuse = |message: String| CheckpointError::Tensors { path: path.clone(), message };
-        // Freed by now where it does not parse: the header is checked against the file's length before anything is allocated.
+        // The header is checked against the file's length before any tensor is made, so a lying header costs nothing.
         let found = candle_core::safetensors::load_buffer(&bytes, device)
             .map_err(|error| refuse(format!("expected a safetensors file: {error}")))?;
         let mut found = without_prefix(found);
