@@ -3,14 +3,20 @@
 use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
 
 /// The numbers of a contiguous float32 storage.
-pub(super) fn floats<'a>(storage: &'a CpuStorage, layout: &Layout, op: &str) -> Result<&'a [f32]> {
+///
+/// # Errors
+/// When the storage holds other numbers, or the layout leaves gaps.
+fn floats<'a>(storage: &'a CpuStorage, layout: &Layout, op: &str) -> Result<&'a [f32]> {
     let CpuStorage::F32(numbers) = storage else { bail!("{op}: expected float32, found {:?}", layout.shape()) };
     let Some((start, end)) = layout.contiguous_offsets() else { bail!("{op}: expected a contiguous tensor") };
     Ok(&numbers[start..end])
 }
 
 /// Runs `body` on the numbers of float32 tensors on the CPU.
-pub(super) fn with_floats<const N: usize, R>(tensors: [&Tensor; N], op: &str, body: impl FnOnce([&[f32]; N]) -> R) -> Result<R> {
+///
+/// # Errors
+/// When a tensor is of another type or elsewhere.
+pub fn with_floats<const N: usize, R>(tensors: [&Tensor; N], op: &str, body: impl FnOnce([&[f32]; N]) -> R) -> Result<R> {
     let tensors = tensors.iter().map(|tensor| tensor.contiguous()).collect::<Result<Vec<_>>>()?;
     let guards: Vec<_> = tensors.iter().map(Tensor::storage_and_layout).collect();
     let mut slices: [&[f32]; N] = [&[]; N];

@@ -1,0 +1,147 @@
+//! Matrix products of float32 slices, on the calling thread: a caller with many of them spreads them over threads itself.
+
+use gemm::Parallelism;
+
+/// A matrix inside a slice.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a> {
+    numbers: &'a [f32],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a> Matrix<'a> {
+    /// `rows` x `columns` numbers, row after row.
+    ///
+    /// # Panics
+    /// When the slice has another length.
+    pub fn new(numbers: &'a [f32], rows: usize, columns: usize) -> Self {
+        assert_eq!(numbers.len(), rows * columns);
+        Self::part(numbers, rows, columns, columns)
+    }
+
+    /// The first `columns` numbers of each of `rows` rows that start `stride` numbers apart.
+    ///
+    /// # Panics
+    /// When they do not lie inside the slice.
+    pub fn part(numbers: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        assert!(extent(rows, columns, stride) <= numbers.len());
+        Self { numbers, rows, columns, row_stride: stride, column_stride: 1 }
+    }
+
+    /// Rows and columns exchanged.
+    pub fn transposed(self) -> Self {
+        let Self { numbers, rows, columns, row_stride, column_stride } = self;
+        Self { numbers, rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride }
+    }
+}
+
+/// A matrix inside a slice, to write to; its rows are contiguous.
+#[derive(Debug)]
+pub struct MatrixMut<'a> {
+    numbers: &'a mut [f32],
+    rows: usize,
+    columns: usize,
+    stride: usize,
+}
+
+impl<'a> MatrixMut<'a> {
+    /// `rows` x `columns` numbers, row after row.
+    ///
+    /// # Panics
+    /// When the slice has another length.
+    pub fn new(numbers: &'a mut [f32], rows: usize, columns: usize) -> Self {
+        assert_eq!(numbers.len(), rows * columns);
+        Self::part(numbers, rows, columns, columns)
+    }
+
+    /// The first `columns` numbers of each of `rows` rows that start `stride` numbers apart.
+    ///
+    /// # Panics
+    /// When they overlap, or do not lie inside the slice.
+    pub fn part(numbers: &'a mut [f32], rows: usize, columns: usize, stride: usize) -> Self {
+        assert!(columns <= stride && extent(rows, columns, stride) <= numbers.len());
+        Self { numbers, rows, columns, stride }
+    }
+}
+
+/// Numbers from the first of the first row to the last of the last.
+fn extent(rows: usize, columns: usize, stride: usize) -> usize {
+    if rows == 0 || columns == 0 { 0 } else { (rows - 1) * stride + columns }
+}
+
+/// What becomes of the numbers that a product is written over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Onto {
+    /// They are replaced.
+    Replace,
+    /// The product is added to them.
+    Add,
+}
+
+/// `out = scale·left·right`, or added to what is there.
+///
+/// # Shapes
+/// left (m, k), right (k, n), out (m, n)
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn product(out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matrix<'_>, right: Matrix<'_>) {
+    assert_eq!((out.rows, out.columns, left.columns), (left.rows, right.columns, right.rows), "(m, n, k)");
+    // SAFETY: the constructors hold every index inside its slice, and `out` is borrowed for writing alone.
+    unsafe {
+        gemm::gemm(
+            out.rows,
+            out.columns,
+            left.columns,
+            out.numbers.as_mut_ptr(),
+            1,
+            out.stride as isize,
+            onto == Onto::Add,
+            left.numbers.as_ptr(),
+            left.column_stride as isize,
+            left.row_stride as isize,
+            right.numbers.as_ptr(),
+            right.column_stride as isize,
+            right.row_stride as isize,
+            1.0,
+            scale,
+            false,
+            false,
+            false,
+            Parallelism::None,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_hand() {
+        let (left, right) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]);
+        let mut out = [100.0; 4];
+        product(MatrixMut::new(&mut out, 2, 2), Onto::Replace, 1.0, Matrix::new(&left, 2, 2), Matrix::new(&right, 2, 2));
+        assert_eq!(out, [19.0, 22.0, 43.0, 50.0]);
+        product(MatrixMut::new(&mut out, 2, 2), Onto::Add, 2.0, Matrix::new(&left, 2, 2).transposed(), Matrix::new(&right, 2, 2));
+        assert_eq!(out, [19.0 + 2.0 * 26.0, 22.0 + 2.0 * 30.0, 43.0 + 2.0 * 38.0, 50.0 + 2.0 * 44.0]);
+    }
+
+    #[test]
+    fn parts_leave_the_rest_alone() {
+        let wide = [1.0, 0.0, 9.0, 0.0, 2.0, 9.0]; // diag(1, 2) beside a column of 9
+        let mut out = [7.0; 6];
+        let ones = [1.0; 4];
+        product(MatrixMut::part(&mut out[1..], 2, 2, 3), Onto::Replace, 1.0, Matrix::part(&wide, 2, 2, 3), Matrix::new(&ones, 2, 2));
+        assert_eq!(out, [7.0, 1.0, 1.0, 7.0, 2.0, 2.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "extent")]
+    fn a_part_that_reaches_beyond_is_refused() {
+        let _ = Matrix::part(&[0.0; 5], 2, 2, 4);
+    }
+}
