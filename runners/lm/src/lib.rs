@@ -1,7 +1,7 @@
 //! One small language model, and the training of one trial.
 
 pub mod data;
+mod kernels;
 pub mod model;
-pub mod ops;
 pub mod spec;
 pub mod training;

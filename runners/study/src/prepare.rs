@@ -29,7 +29,7 @@ pub fn prepare(file: &StudyFile) -> Result<Prepared, Refusal> {
         ModelSpec::Gpt2(_) => None,
         ModelSpec::Init(folder) => {
             let refuse = |error: regatta_lm::model::CheckpointError| file.refuse("model.init", error);
-            Some(Gpt2::read(folder, &regatta_core::candle::Device::Cpu).map_err(refuse)?.config().clone())
+            Some(Gpt2::read(folder).map_err(refuse)?.config().clone())
         }
     };
     if let Some(config) = &of_checkpoint {

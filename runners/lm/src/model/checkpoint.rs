@@ -1,7 +1,7 @@
 //! Hugging Face checkpoint folders: `config.json` and `model.safetensors`.
 
-use super::{Gpt2, Gpt2Config};
-use candle_core::{DType, Device, Tensor, Var};
+use super::{Gpt2, Gpt2Config, Parameters};
+use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
@@ -60,19 +60,19 @@ impl Gpt2 {
     ///
     /// # Errors
     /// When a file is missing or broken, or a tensor is missing, unknown, or of another shape.
-    pub fn read(folder: &Path, device: &Device) -> Result<Self, CheckpointError> {
+    pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
         let config = Gpt2Config::read(folder)?;
         let path = folder.join("model.safetensors");
         let bytes = std::fs::read(&path).map_err(|source| CheckpointError::File { path: path.clone(), source })?;
         let refuse = |message: String| CheckpointError::Tensors { path: path.clone(), message };
         // The header is checked against the file's length before any tensor is made, so a lying header costs nothing.
-        let found = candle_core::safetensors::load_buffer(&bytes, device)
+        let found = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
             .map_err(|error| refuse(format!("expected a safetensors file: {error}")))?;
         let mut found = without_prefix(found);
-        let mut parameters = BTreeMap::new();
-        for (name, shape) in config.shapes() {
+        let mut parameters = Parameters::zeros(&config);
+        for (name, shape, numbers) in parameters.named_mut() {
             let tensor = found
-                .remove(&name)
+                .remove(name)
                 .ok_or_else(|| refuse(format!("expected a tensor `{name}` of shape {shape:?}, found none")))?;
             if tensor.dims() != shape {
                 return Err(refuse(format!("expected `{name}` of shape {shape:?}, found {:?}", tensor.dims())));
@@ -80,8 +80,8 @@ impl Gpt2 {
             if !tensor.dtype().is_float() {
                 return Err(refuse(format!("expected `{name}` of floats, found {:?}", tensor.dtype())));
             }
-            let var = tensor.to_dtype(DType::F32).and_then(|tensor| Var::from_tensor(&tensor));
-            parameters.insert(name, var.map_err(|error| refuse(error.to_string()))?);
+            let read = tensor.to_dtype(DType::F32).and_then(|tensor| tensor.flatten_all()?.to_vec1::<f32>());
+            numbers.copy_from_slice(&read.map_err(|error| refuse(error.to_string()))?);
         }
         match found.keys().min() {
             None => Ok(Self::from_parameters(config, parameters)),
@@ -101,8 +101,11 @@ impl Gpt2 {
 
         let path = folder.join("model.safetensors");
         let refuse = |message: String| CheckpointError::Tensors { path: path.clone(), message };
-        let named: BTreeMap<String, Tensor> =
-            self.parameters().iter().map(|(name, var)| (format!("{PREFIX}{name}"), var.as_tensor().clone())).collect();
+        let tensor = |(name, shape, numbers): (&str, &[usize], &[f32])| {
+            Ok((format!("{PREFIX}{name}"), Tensor::from_slice(numbers, shape, &Device::Cpu)?))
+        };
+        let named = self.parameters().named().map(tensor).collect::<candle_core::Result<BTreeMap<_, _>>>();
+        let named = named.map_err(|error| refuse(error.to_string()))?;
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         let bytes = safetensors::serialize(named, Some(metadata)).map_err(|error| refuse(error.to_string()))?;
         std::fs::write(&path, bytes).map_err(|source| CheckpointError::File { path: path.clone(), source })

@@ -1,12 +1,15 @@
 //! What can stop a trial.
 
 use crate::data::DataError;
-use crate::model::CheckpointError;
+use crate::model::{BatchError, CheckpointError};
 
 /// Why a trial failed. Divergence is not an error but an outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// A tensor operation of the model failed.
+    /// The batch does not fit the model.
+    #[error(transparent)]
+    Batch(#[from] BatchError),
+    /// A tensor operation between the model and a regularizer failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
     /// A regularizer failed.

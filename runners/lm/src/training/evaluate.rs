@@ -3,8 +3,7 @@
 use super::TrainError;
 use super::train::gather;
 use crate::data::{Split, unigram_entropy};
-use crate::model::Gpt2;
-use crate::ops::cross_entropy;
+use crate::model::{Gpt2, Keep, Pass};
 use crate::spec::EvaluateSpec;
 use candle_core::{Device, Tensor};
 use regatta_diagnostics::Geometry;
@@ -92,11 +91,7 @@ fn chosen(split: &Split, context: usize, spec: &EvaluateSpec) -> Vec<usize> {
 /// The loss of each token of the windows, in order.
 fn losses(model: &Gpt2, split: &Split, context: usize, rows: usize, windows: &[usize]) -> Result<Vec<f32>, TrainError> {
     let mut losses = Vec::with_capacity(windows.len() * context);
-    for windows in windows.chunks(rows) {
-        let (inputs, targets) = gather(split, windows, context);
-        let ids = Tensor::from_vec(inputs, (windows.len(), context), &Device::Cpu)?;
-        losses.extend(cross_entropy(&model.forward(&ids, None)?.logits, targets)?.to_vec1::<f32>()?);
-    }
+    in_batches(model, split, context, rows, windows, Keep::Last, |pass, targets| losses.extend(pass.losses(model, targets)))?;
     Ok(losses)
 }
 
@@ -104,15 +99,35 @@ fn losses(model: &Gpt2, split: &Split, context: usize, rows: usize, windows: &[u
 fn geometry(model: &Gpt2, split: &Split, context: usize, rows: usize, windows: &[usize]) -> Result<Vec<Geometry>, TrainError> {
     let wanted = GEOMETRY_POINTS.div_ceil(context).min(windows.len());
     let spread: Vec<usize> = (0..wanted).map(|i| windows[i * windows.len() / wanted]).collect();
-    let mut clouds: Vec<Vec<Tensor>> = Vec::new();
-    for windows in spread.chunks(rows) {
-        let (inputs, _) = gather(split, windows, context);
-        let ids = Tensor::from_vec(inputs, (windows.len(), context), &Device::Cpu)?;
-        let states = model.forward(&ids, None)?.hidden_states;
-        clouds.resize_with(states.len(), Vec::new);
-        for (cloud, state) in clouds.iter_mut().zip(states) {
-            cloud.push(state.flatten(0, 1)?.detach());
+    let mut clouds: Vec<Vec<f32>> = vec![Vec::new(); model.config().n_layer + 1];
+    in_batches(model, split, context, rows, &spread, Keep::HiddenStates, |pass, _| {
+        clouds.iter_mut().enumerate().for_each(|(entry, cloud)| cloud.extend(pass.hidden_state(entry)));
+    })?;
+    let geometry = |cloud: Vec<f32>| {
+        let cloud = Tensor::from_vec(cloud, (spread.len() * context, model.config().n_embd), &Device::Cpu)?;
+        Geometry::of(&cloud).map_err(TrainError::Diagnostic)
+    };
+    clouds.into_iter().map(geometry).collect()
+}
+
+/// Takes the windows through the model, `rows` at a time, and shows each pass and its targets.
+fn in_batches(
+    model: &Gpt2,
+    split: &Split,
+    context: usize,
+    rows: usize,
+    windows: &[usize],
+    keep: Keep,
+    mut see: impl FnMut(&mut Pass, &[u32]),
+) -> Result<(), TrainError> {
+    let mut pass = Pass::new(model.config(), rows.min(windows.len()), context, keep);
+    for windows in windows.chunks(rows) {
+        if windows.len() != pass.shape().0 {
+            pass = Pass::new(model.config(), windows.len(), context, keep);
         }
+        let (inputs, targets) = gather(split, windows, context);
+        pass.forward(model, &inputs, None)?;
+        see(&mut pass, &targets);
     }
-    clouds.iter().map(|parts| Geometry::of(&Tensor::cat(parts, 0)?).map_err(TrainError::Diagnostic)).collect()
+    Ok(())
 }

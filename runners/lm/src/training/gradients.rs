@@ -1,33 +1,52 @@
 //! The global norm of a gradient.
 
-use candle_core::backprop::GradStore;
-use candle_core::{Result, Storage, Tensor, Var, bail};
+use crate::model::Parameters;
 use rayon::prelude::*;
-use std::collections::BTreeMap;
+use regatta_core::maths::vector::dot;
 
-/// The norm of all gradients taken together, and the name of the first tensor whose gradient is not finite. Squares are
-/// summed in float64, in blocks of a fixed size and in the order of the names, so that it is the same bits every time.
-pub(super) fn global_norm(parameters: &BTreeMap<String, Var>, grads: &GradStore) -> Result<(f64, Option<String>)> {
-    let mut total = 0f64;
-    let mut broken = None;
-    for (name, var) in parameters {
-        let Some(grad) = grads.get(var) else { bail!("no gradient reaches `{name}`") };
-        let square = sum_of_squares(grad)?;
-        if !square.is_finite() && broken.is_none() {
-            broken = Some(name.clone());
-        }
-        total += square;
-    }
-    Ok((total.sqrt(), broken))
+/// Numbers whose squares are summed in float32.
+const BLOCK: usize = 4_096;
+
+/// The norm of all gradients taken together, and the name of the first tensor whose gradient is not finite. Squares are summed
+/// in blocks of a fixed size and the blocks in float64, so the norm does not depend on the number of threads.
+pub(super) fn global_norm(gradients: &Parameters) -> (f64, Option<&str>) {
+    let blocks: Vec<&[f32]> = gradients.named().flat_map(|(.., numbers)| numbers.chunks(BLOCK)).collect();
+    let squares: Vec<f64> = blocks.par_iter().with_min_len(16).map(|block| square(block)).collect();
+    let total = squares.iter().sum::<f64>();
+    let broken = if total.is_finite() { None } else { gradients.named().find(|(.., numbers)| !square(numbers).is_finite()) };
+    (total.sqrt(), broken.map(|(name, ..)| name))
 }
 
-fn sum_of_squares(grad: &Tensor) -> Result<f64> {
-    const BLOCK: usize = 4_096;
-    let grad = grad.contiguous()?;
-    let (storage, layout) = grad.storage_and_layout();
-    let Storage::Cpu(cpu) = &*storage else { bail!("the trainer runs on the CPU") };
-    let (start, end) = layout.contiguous_offsets().unwrap_or_default();
-    let blocks = cpu.as_slice::<f32>()?[start..end].par_chunks(BLOCK);
-    let sums: Vec<f64> = blocks.map(|block| block.iter().map(|&x| f64::from(x) * f64::from(x)).sum()).collect();
-    Ok(sums.into_iter().sum())
+/// Float64 where float32 would overflow.
+fn square(numbers: &[f32]) -> f64 {
+    let square = f64::from(dot(numbers, numbers));
+    if square.is_finite() { square } else { numbers.iter().map(|&x| f64::from(x) * f64::from(x)).sum() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Gpt2Config;
+    use crate::spec::Gpt2Spec;
+
+    fn gradients(numbers: [f32; 4]) -> Parameters {
+        let spec = Gpt2Spec { layers: 0, width: 1, heads: 1, context: 1, mlp_width: 1 };
+        let mut gradients = Parameters::zeros(&Gpt2Config::new(&spec, 1));
+        gradients.numbers_mut().copy_from_slice(&numbers);
+        gradients
+    }
+
+    #[test]
+    fn all_tensors_count() {
+        assert_eq!(global_norm(&gradients([3.0, 0.0, 0.0, 4.0])), (5.0, None));
+        assert!((global_norm(&gradients([3e30, 0.0, 0.0, 4e30])).0 / 5e30 - 1.0).abs() < 1e-6, "squares beyond float32");
+    }
+
+    #[test]
+    fn the_first_broken_tensor_is_named() {
+        let gradients = gradients([3.0, f32::NAN, 0.0, f32::INFINITY]);
+        let (norm, broken) = global_norm(&gradients);
+        assert!(norm.is_nan());
+        assert_eq!(broken, Some("wpe.weight"));
+    }
 }

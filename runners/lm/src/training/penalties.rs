@@ -1,70 +1,145 @@
-//! From the tensors of a forward pass to penalties: where, which points, then what. Names no regularizer.
+//! From the activations of a forward pass to penalties and their gradients: where, which points, then what. Names no
+//! regularizer.
 
 use super::TrainError;
-use crate::model::{Activations, Gpt2};
+use crate::kernels::add;
+use crate::model::{Gpt2, Keep, Pass, Upstream};
 use crate::spec::{At, Points, Scale, Site, Term};
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, Device, Result, Tensor, Var};
+use rayon::prelude::*;
 use regatta_core::{Cloud, Draw};
+use std::collections::BTreeMap;
 
-/// The raw penalty of each term whose weight is not 0 at `step`: its name, its weight, and the mean over its layers.
+/// The penalty of a term at one step.
+pub(super) struct Penalty {
+    /// The regularizer's name; a second term of the same name is called `name.1`.
+    pub name: String,
+    pub weight: f64,
+    /// Raw: the mean over the term's layers.
+    pub value: f64,
+}
+
+/// What a pass has to keep for these terms.
+pub(super) fn keep(terms: &[Term]) -> Keep {
+    Keep::ForBackward { contributions: terms.iter().any(|term| matches!(term.at.site, Site::Attention | Site::Mlp)) }
+}
+
+/// One term at one layer.
+struct Job<'a> {
+    index: usize,
+    term: &'a Term,
+    layer: usize,
+    /// Of the layer's penalty in the loss.
+    weight: f64,
+}
+
+/// The penalty of each term whose weight is not 0 at `step`, and the gradient of their weighted sum in what they see.
 ///
 /// A term's draws derive from (seed, its place in the arm, step, layer), so adding a term moves no other term's draws, and
 /// none moves the data. A term of weight 0 is not computed: nothing is spent on it, and its arm has the baseline's bytes.
+/// Layers are worked on side by side, and summed in order.
 pub(super) fn penalties(
     terms: &[Term],
     model: &Gpt2,
-    seen: &Activations,
+    pass: &Pass,
     seed: u64,
     step: usize,
-) -> std::result::Result<Vec<(String, f64, Tensor)>, TrainError> {
-    let mut computed: Vec<(String, f64, Tensor)> = Vec::new();
+) -> std::result::Result<(Vec<Penalty>, Upstream), TrainError> {
+    let mut jobs = Vec::new();
     for (index, term) in terms.iter().enumerate() {
         let weight = term.weight.at(step);
         if weight == 0.0 {
             continue;
         }
         let layers = term.at.layer_indices(model.config().n_layer).map_err(TrainError::Place)?;
-        let mut total: Option<Tensor> = None;
-        for &layer in &layers {
-            let draw = |what: &str| Draw::new(seed, &format!("term {index} {what}"), step as u64, layer as u64);
-            let tensor = site(term.at.site, layer, model, seen);
-            let failed = |source| TrainError::Penalty { name: term.regularizer.name().to_owned(), step, source };
-            let cloud = cloud(&term.at, tensor, &mut draw("points")).map_err(failed)?;
-            let penalty = term.regularizer.0.penalty(&cloud, &mut draw("penalty")).map_err(failed)?;
-            if penalty.rank() != 0 {
-                return Err(TrainError::Place(format!(
-                    "regularizer `{}` returned a penalty of shape {:?}, expected a scalar",
-                    term.regularizer.name(),
-                    penalty.dims()
-                )));
-            }
-            total = Some(match total {
-                None => penalty,
-                Some(sum) => (sum + penalty)?,
-            });
+        let job = |&layer: &usize| Job { index, term, layer, weight: weight / layers.len() as f64 };
+        jobs.extend(layers.iter().map(job));
+    }
+    let done: Vec<_> = jobs.par_iter().map(|job| job.penalty(model, pass, seed, step)).collect();
+
+    let (mut computed, mut upstream): (Vec<Penalty>, _) = (Vec::new(), Upstream::default());
+    let mut last = None;
+    for (job, done) in jobs.iter().zip(done) {
+        let (value, gradient) = done?;
+        if last != Some(job.index) {
+            last = Some(job.index);
+            let name = free_name(&computed, job.term.regularizer.name());
+            computed.push(Penalty { name, weight: job.term.weight.at(step), value: 0.0 });
         }
-        if let Some(total) = total {
-            computed.push((free_name(&computed, term.regularizer.name()), weight, (total / layers.len() as f64)?));
+        let penalty = computed.last_mut().expect("pushed with the term's first layer");
+        penalty.value += value * job.weight / penalty.weight;
+        let Some(gradient) = gradient else { continue };
+        match job.term.at.site {
+            Site::HiddenStates => collect(&mut upstream.hidden_states, job.layer, gradient),
+            Site::Attention => collect(&mut upstream.attention, job.layer - 1, gradient),
+            Site::Mlp => collect(&mut upstream.mlp, job.layer - 1, gradient),
+            Site::Embedding | Site::Unembedding => match &mut upstream.embedding {
+                Some(sum) => add(sum, &gradient),
+                none => *none = Some(gradient),
+            },
         }
     }
-    Ok(computed)
+    Ok((computed, upstream))
+}
+
+impl Job<'_> {
+    /// The raw penalty, and the gradient of its weighted value; none where the penalty is constant.
+    fn penalty(
+        &self,
+        model: &Gpt2,
+        pass: &Pass,
+        seed: u64,
+        step: usize,
+    ) -> std::result::Result<(f64, Option<Vec<f32>>), TrainError> {
+        let Self { index, term, layer, weight } = *self;
+        let draw = |what: &str| Draw::new(seed, &format!("term {index} {what}"), step as u64, layer as u64);
+        let seen = Var::from_tensor(&site(term.at.site, layer, model, pass)?)?;
+        let failed = |source| TrainError::Penalty { name: term.regularizer.name().to_owned(), step, source };
+        let cloud = cloud(&term.at, &seen, &mut draw("points")).map_err(failed)?;
+        let penalty = term.regularizer.0.penalty(&cloud, &mut draw("penalty")).map_err(failed)?;
+        if penalty.rank() != 0 {
+            return Err(TrainError::Place(format!(
+                "regularizer `{}` returned a penalty of shape {:?}, expected a scalar",
+                term.regularizer.name(),
+                penalty.dims()
+            )));
+        }
+        let gradients = (&penalty * weight)?.backward()?;
+        let gradient = gradients.get(&seen).map(|gradient| gradient.flatten_all()?.to_vec1()).transpose()?;
+        Ok((f64::from(penalty.to_scalar::<f32>()?), gradient))
+    }
+}
+
+fn collect(sums: &mut BTreeMap<usize, Vec<f32>>, layer: usize, gradient: Vec<f32>) {
+    match sums.get_mut(&layer) {
+        Some(sum) => add(sum, &gradient),
+        None => drop(sums.insert(layer, gradient)),
+    }
 }
 
 /// `name`, or `name.1` where it is taken, and so on.
-fn free_name(taken: &[(String, f64, Tensor)], name: &str) -> String {
-    let used =
-        taken.iter().filter(|(other, ..)| other == name || other.rsplit_once('.').is_some_and(|(stem, _)| stem == name)).count();
-    if used == 0 { name.to_owned() } else { format!("{name}.{used}") }
+fn free_name(taken: &[Penalty], name: &str) -> String {
+    let used = taken.iter().filter(|Penalty { name: other, .. }| {
+        other == name || other.rsplit_once('.').is_some_and(|(stem, _)| stem == name)
+    });
+    match used.count() {
+        0 => name.to_owned(),
+        used => format!("{name}.{used}"),
+    }
 }
 
 /// The tensor of a site: (b, t, d), or a weight matrix (v, d).
-fn site<'a>(site: Site, layer: usize, model: &'a Gpt2, seen: &'a Activations) -> &'a Tensor {
-    match site {
-        Site::HiddenStates => &seen.hidden_states[layer],
-        Site::Attention => &seen.attention[layer - 1],
-        Site::Mlp => &seen.mlp[layer - 1],
-        Site::Embedding | Site::Unembedding => model.embedding(),
-    }
+fn site(site: Site, layer: usize, model: &Gpt2, pass: &Pass) -> Result<Tensor> {
+    let ((b, t), d) = (pass.shape(), model.config().n_embd);
+    let activations = match site {
+        Site::HiddenStates => pass.hidden_state(layer),
+        Site::Attention => pass.attention(layer - 1),
+        Site::Mlp => pass.mlp(layer - 1),
+        Site::Embedding | Site::Unembedding => {
+            return Tensor::from_slice(model.embedding(), (model.config().vocab_size, d), &Device::Cpu);
+        }
+    };
+    Tensor::from_vec(activations, (b, t, d), &Device::Cpu)
 }
 
 /// Which points form a cloud, subsampled and scaled.

@@ -5,7 +5,6 @@ use super::{Learner, StepRecord, TrainError};
 use crate::data::{Batches, Corpus, Split};
 use crate::model::{Gpt2, Gpt2Config};
 use crate::spec::{EvaluateSpec, ModelSpec, Term, TrainSpec};
-use candle_core::Device;
 
 /// One arm with one seed: everything that one training run depends on.
 #[derive(Clone, Copy)]
@@ -67,8 +66,8 @@ impl Trial<'_> {
     /// When the checkpoint cannot be read or the model does not fit in memory.
     pub fn start(&self) -> Result<Gpt2, TrainError> {
         Ok(match self.model {
-            ModelSpec::Gpt2(spec) => Gpt2::fresh(Gpt2Config::new(spec, self.corpus.vocab_size), self.seed, &Device::Cpu)?,
-            ModelSpec::Init(folder) => Gpt2::read(folder, &Device::Cpu)?,
+            ModelSpec::Gpt2(spec) => Gpt2::fresh(Gpt2Config::new(spec, self.corpus.vocab_size), self.seed),
+            ModelSpec::Init(folder) => Gpt2::read(folder)?,
         })
     }
 
@@ -97,7 +96,7 @@ pub fn train(trial: &Trial<'_>, recorder: &mut impl Recorder) -> Result<Outcome,
             recorder.validation(step, mean_loss(&learner.model, &corpus.validation, context, rows, trial.evaluate)?)?;
         }
         let (inputs, targets) = gather(&corpus.train, &batches.windows(step), context);
-        let record = learner.step(step, rows, inputs, targets)?;
+        let record = learner.step(step, rows, &inputs, &targets)?;
         recorder.step(&record)?;
         if let Some(reason) = record.divergence() {
             return Ok(Outcome::Diverged { reason });

@@ -1,7 +1,5 @@
-//! Dropout whose mask is a value: a pure function of its draw.
+//! Dropout whose masks are values: a pure function of their draw; Srivastava et al. 2014.
 
-use candle_core::{Result, Tensor};
-use rayon::prelude::*;
 use regatta_core::Draw;
 
 /// A rate and the draw that its masks come from.
@@ -18,46 +16,48 @@ impl Dropout {
     }
 
     /// The same rate with a draw of its own, for the `index`-th place of a model.
-    pub fn at(&self, index: u64) -> Self {
+    pub(crate) fn at(&self, index: u64) -> Self {
         let mut parent = self.draw.split(index);
         let seed = u64::from(parent.bits()) << 32 | u64::from(parent.bits());
         Self { rate: self.rate, draw: Draw::new(seed, "dropout mask", 0, index) }
     }
 
     /// Fills `mask` with 0 or 1 / (1 - rate), from the stream numbered `part`.
-    pub(super) fn fill(&self, part: u64, mask: &mut [f32]) {
+    pub(crate) fn fill(&self, part: u64, mask: &mut [f32]) {
         let mut draw = self.draw.split(part);
         let threshold = (self.rate * f64::from(u32::MAX)) as u32;
         let kept = (1.0 / (1.0 - self.rate)) as f32;
         mask.iter_mut().for_each(|m| *m = if draw.bits() < threshold { 0.0 } else { kept });
     }
-}
 
-/// `x` with a share of its numbers zeroed, scaled so that the mean stays; Srivastava et al. 2014. Any shape.
-///
-/// # Errors
-/// When the tensor is not float32.
-pub fn dropout(x: &Tensor, dropout: &Dropout) -> Result<Tensor> {
-    const PART: usize = 16_384;
-    let mut mask = vec![0f32; x.elem_count()];
-    mask.par_chunks_mut(PART).enumerate().for_each(|(part, mask)| dropout.fill(part as u64, mask));
-    x.mul(&Tensor::from_vec(mask, x.shape(), x.device())?)
+    /// Multiplies sequences of `length` numbers by their masks, the first from the stream numbered `first`.
+    pub(crate) fn apply(&self, x: &mut [f32], length: usize, first: usize, mask: &mut Vec<f32>) {
+        mask.resize(length, 0.0);
+        for (sequence, x) in x.chunks_exact_mut(length).enumerate() {
+            self.fill((first + sequence) as u64, mask);
+            x.iter_mut().zip(&*mask).for_each(|(x, m)| *x *= m);
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
 
     #[test]
     fn a_share_is_dropped_and_the_mean_stays() {
-        let ones = Tensor::full(1f32, 100_000, &Device::Cpu).unwrap();
         let all = Dropout::new(0.25, Draw::new(0, "test", 0, 0));
-        let out = dropout(&ones, &all).unwrap().to_vec1::<f32>().unwrap();
+        let applied = |dropout: &Dropout, first| {
+            let mut x = vec![1f32; 100_000];
+            dropout.apply(&mut x, 50_000, first, &mut Vec::new());
+            x
+        };
+        let out = applied(&all, 0);
         let zeros = out.iter().filter(|&&x| x == 0.0).count();
         assert!((24_450..25_550).contains(&zeros), "{zeros}"); // 25000 expected, standard deviation 137
         assert!(out.iter().all(|&x| x == 0.0 || x == 4.0 / 3.0));
-        assert_ne!(out, dropout(&ones, &all.at(1)).unwrap().to_vec1::<f32>().unwrap());
-        assert_eq!(out, dropout(&ones, &all).unwrap().to_vec1::<f32>().unwrap());
+        assert_ne!(out, applied(&all.at(1), 0));
+        assert_eq!(out, applied(&all, 0));
+        assert_eq!(out[50_000..], applied(&all, 1)[..50_000], "a sequence's mask is its own, whatever stands before it");
     }
 }

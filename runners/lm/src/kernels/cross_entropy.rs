@@ -1,0 +1,60 @@
+//! Cross-entropy of logits.
+
+use super::attention::exponentials;
+use regatta_core::maths::vector::max;
+
+/// Whether the gradient is wanted beside the loss.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Gradient {
+    /// The logits stay as they are.
+    Unwanted,
+    /// The logits are overwritten by their gradient, of the losses times this.
+    Times(f32),
+}
+
+/// `log sum_v exp(x_v) - x_target` of each row, in nats; its gradient is `softmax - onehot`. logits (r, v), targets (r),
+/// losses (r)
+pub(crate) fn cross_entropy(logits: &mut [f32], targets: &[u32], losses: &mut [f32], gradient: Gradient) {
+    let vocabulary = logits.len() / targets.len();
+    for ((row, &target), loss) in logits.chunks_exact_mut(vocabulary).zip(targets).zip(losses) {
+        let target = target as usize;
+        let (most, at_target) = (max(row), row[target]);
+        let Gradient::Times(scale) = gradient else {
+            *loss = sum_of_exponentials(row, most).ln() + (most - at_target);
+            continue;
+        };
+        let sum = exponentials(row, most);
+        *loss = sum.ln() + (most - at_target);
+        let share = scale / sum;
+        row.iter_mut().for_each(|x| *x *= share);
+        row[target] -= scale;
+    }
+}
+
+fn sum_of_exponentials(row: &[f32], most: f32) -> f32 {
+    regatta_core::maths::vector::sum_of(row, row, |x, _| regatta_core::maths::vector::exp(x - most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_logits_cost_the_log_of_the_vocabulary() {
+        let (mut logits, mut losses) = ([1000f32; 8], [0.0]);
+        cross_entropy(&mut logits, &[5], &mut losses, Gradient::Unwanted);
+        assert!((losses[0] - 8f32.ln()).abs() < 1e-6);
+        assert_eq!(logits, [1000.0; 8]);
+        cross_entropy(&mut logits, &[5], &mut losses, Gradient::Times(2.0));
+        assert!((losses[0] - 8f32.ln()).abs() < 1e-6);
+        assert_eq!(logits, [0.25, 0.25, 0.25, 0.25, 0.25, -1.75, 0.25, 0.25]); // 2·(1/8 - onehot)
+    }
+
+    #[test]
+    fn two_rows_by_hand() {
+        let (mut logits, mut losses) = ([0.0, 3f32.ln(), 0.0, 0.0], [0.0; 2]);
+        cross_entropy(&mut logits, &[1, 0], &mut losses, Gradient::Times(1.0));
+        assert!((losses[0] - (4f32 / 3.0).ln()).abs() < 1e-6 && (losses[1] - 2f32.ln()).abs() < 1e-6, "{losses:?}");
+        assert!(logits.iter().zip([0.25, -0.25, -0.5, 0.5]).all(|(x, e)| (x - e).abs() < 1e-6), "{logits:?}");
+    }
+}

@@ -1,0 +1,20 @@
+//! The model's operations on slices, forward and backward, each on the calling thread.
+//!
+//! The passes of [`crate::model`] call them on parts of a batch and spread the parts over threads; nothing here allocates in a
+//! loop or starts a thread. Rows are contiguous; backward kernels *add* to gradients of weights, so that parts add up.
+//!
+//! Letters: t time, d width, h heads, v vocabulary, r rows, i inputs, o outputs.
+
+mod attention;
+mod cross_entropy;
+mod dropout;
+mod gelu;
+mod layer_norm;
+mod rows;
+
+pub(crate) use attention::{Attention, AttentionScratch};
+pub(crate) use cross_entropy::{Gradient, cross_entropy};
+pub use dropout::Dropout;
+pub(crate) use gelu::{gelu, gelu_backward};
+pub(crate) use layer_norm::{Norm, layer_norm, layer_norm_backward};
+pub(crate) use rows::{add, add_columns, linear};

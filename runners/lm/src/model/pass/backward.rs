@@ -1,0 +1,173 @@
+//! One part's gradients, from the final norm back to the embedding.
+
+use super::super::parameters::{Affine, BlockTensors, Tensors};
+use super::forward::{Part, attention, drop_out, place};
+use super::{Gpt2Config, Upstream};
+use crate::kernels::{AttentionScratch, Dropout, add, add_columns, gelu_backward, layer_norm_backward};
+use regatta_core::maths::{Matrix, MatrixMut, Onto, product};
+
+/// Gradients of one block's activations, of one part, and the inputs of its linear maps that the way forward did not keep.
+pub(super) struct Slopes {
+    /// Gradient of the block's input, the residual stream. (r, d)
+    pub stream: Vec<f32>,
+    /// Input of c_attn. (r, d)
+    pub normed_1: Vec<f32>,
+    /// Gradient of the output of c_attn. (r, 3d)
+    pub qkv: Vec<f32>,
+    /// Gradient of the output of attention's projection. (r, d)
+    pub attention: Vec<f32>,
+    /// Input of c_fc. (r, d)
+    pub normed_2: Vec<f32>,
+    /// Gradient of the output of c_fc. (r, m)
+    pub fc: Vec<f32>,
+    /// Input of the MLP's projection. (r, m)
+    pub hidden: Vec<f32>,
+    /// Gradient of the output of the MLP's projection. (r, d)
+    pub mlp: Vec<f32>,
+    /// Sums over this part's rows.
+    pub ln_1: Affine<Vec<f32>>,
+    pub ln_2: Affine<Vec<f32>>,
+    pub ln_f: Affine<Vec<f32>>,
+    pub biases: Biases,
+    /// Gradient of a norm's output, or of attention's. (r, d)
+    passing: Vec<f32>,
+    attention_scratch: AttentionScratch,
+    mask: Vec<f32>,
+}
+
+/// Gradients of the biases of the linear maps, summed over a part's rows.
+pub(super) struct Biases {
+    pub c_attn: Vec<f32>,
+    pub attn_proj: Vec<f32>,
+    pub c_fc: Vec<f32>,
+    pub mlp_proj: Vec<f32>,
+}
+
+impl Slopes {
+    pub fn new(config: &Gpt2Config, rows: usize) -> Self {
+        let (d, m) = (config.n_embd, config.mlp_width());
+        let buffer = |width: usize| vec![0f32; rows * width];
+        let norm = || Affine { weight: vec![0f32; d], bias: vec![0f32; d] };
+        Self {
+            stream: buffer(d),
+            normed_1: buffer(d),
+            qkv: buffer(3 * d),
+            attention: buffer(d),
+            normed_2: buffer(d),
+            fc: buffer(m),
+            hidden: buffer(m),
+            mlp: buffer(d),
+            ln_1: norm(),
+            ln_2: norm(),
+            ln_f: norm(),
+            biases: Biases { c_attn: vec![0.0; 3 * d], attn_proj: vec![0.0; d], c_fc: vec![0.0; m], mlp_proj: vec![0.0; d] },
+            passing: buffer(d),
+            attention_scratch: AttentionScratch::default(),
+            mask: Vec::new(),
+        }
+    }
+}
+
+impl Part {
+    /// Turns the loss's gradient of the final norm's output, with what comes from `upstream`, into that of its input.
+    pub fn final_norm_backward(
+        &mut self,
+        config: &Gpt2Config,
+        tensors: &Tensors<&[f32]>,
+        upstream: Option<&Vec<f32>>,
+        slopes: &mut Slopes,
+    ) {
+        let tokens = self.tokens();
+        add_part(&mut self.normed_slope, upstream, tokens, config.n_embd);
+        slopes.stream.fill(0.0);
+        let last = &self.stream[self.stream.len() - 1];
+        let norm = tensors.ln_f.norm(config.layer_norm_epsilon);
+        let Affine { weight, bias } = &mut slopes.ln_f;
+        weight.fill(0.0);
+        bias.fill(0.0);
+        layer_norm_backward(last, norm, &mut self.normed_slope, &mut slopes.passing, &mut slopes.stream, weight, bias);
+    }
+
+    /// From the gradient of a block's output, `above.stream`, to that of its input and of its linear maps' outputs.
+    #[allow(clippy::too_many_arguments)] // the state of one step of the way back
+    pub fn block_backward(
+        &self,
+        config: &Gpt2Config,
+        layer: usize,
+        tensors: &BlockTensors<&[f32]>,
+        upstream: &Upstream,
+        dropout: Option<&Dropout>,
+        above: &Slopes,
+        slopes: &mut Slopes,
+    ) {
+        let (d, epsilon, length) = (config.n_embd, config.layer_norm_epsilon, self.time * config.n_embd);
+        let kept = &self.blocks[layer];
+        let Slopes { stream, passing, mask, biases, .. } = slopes;
+        stream.copy_from_slice(&above.stream);
+        if layer + 1 < config.n_layer {
+            add_part(stream, upstream.hidden_states.get(&(layer + 1)), self.tokens(), d);
+        }
+
+        slopes.mlp.copy_from_slice(stream);
+        add_part(&mut slopes.mlp, upstream.mlp.get(&layer), self.tokens(), d);
+        drop_out(dropout, place::mlp(layer), &mut slopes.mlp, length, self.first, mask);
+        input_slope(&slopes.mlp, tensors.mlp_proj.weight, d, &mut slopes.fc);
+        gelu_backward(&kept.fc, &mut slopes.hidden, &mut slopes.fc);
+        input_slope(&slopes.fc, tensors.c_fc.weight, tensors.c_fc.bias.len(), passing);
+        let Affine { weight, bias } = cleared(&mut slopes.ln_2);
+        layer_norm_backward(&kept.middle, tensors.ln_2.norm(epsilon), passing, &mut slopes.normed_2, stream, weight, bias);
+
+        slopes.attention.copy_from_slice(stream);
+        add_part(&mut slopes.attention, upstream.attention.get(&layer), self.tokens(), d);
+        drop_out(dropout, place::attention(layer), &mut slopes.attention, length, self.first, mask);
+        input_slope(&slopes.attention, tensors.attn_proj.weight, d, passing);
+        let weights_dropout = dropout.map(|dropout| dropout.at(place::attention_weights(layer)));
+        let attention = attention(config, self.time, weights_dropout.as_ref());
+        let forward = kept.qkv.chunks_exact(3 * length).zip(kept.mixed.chunks_exact(length));
+        let backward = passing.chunks_exact(length).zip(slopes.qkv.chunks_exact_mut(3 * length));
+        let log_sums = kept.log_sums.chunks_exact(config.n_head * self.time);
+        for (index, (((qkv, out), (g, dqkv)), log_sums)) in forward.zip(backward).zip(log_sums).enumerate() {
+            attention.backward(self.first + index, qkv, (out, log_sums), g, dqkv, &mut slopes.attention_scratch);
+        }
+        input_slope(&slopes.qkv, tensors.c_attn.weight, 3 * d, passing);
+        let Affine { weight, bias } = cleared(&mut slopes.ln_1);
+        let norm = tensors.ln_1.norm(epsilon);
+        layer_norm_backward(&self.stream[layer], norm, passing, &mut slopes.normed_1, stream, weight, bias);
+
+        let outputs = [&slopes.qkv, &slopes.attention, &slopes.fc, &slopes.mlp];
+        let sums = [&mut biases.c_attn, &mut biases.attn_proj, &mut biases.c_fc, &mut biases.mlp_proj];
+        for (sums, slopes) in sums.into_iter().zip(outputs) {
+            sums.fill(0.0);
+            add_columns(sums, slopes);
+        }
+    }
+
+    /// The gradient of the embeddings' sum, before dropout, in place.
+    pub fn embedding_backward(&self, config: &Gpt2Config, upstream: &Upstream, dropout: Option<&Dropout>, slopes: &mut Slopes) {
+        if config.n_layer > 0 {
+            add_part(&mut slopes.stream, upstream.hidden_states.get(&0), self.tokens(), config.n_embd);
+        }
+        let length = self.time * config.n_embd;
+        drop_out(dropout, place::EMBEDDING, &mut slopes.stream, length, self.first, &mut slopes.mask);
+    }
+}
+
+/// The gradient of a linear map's input: `g·Wᵀ`. g (r, o), weight (i, o) -> out (r, i)
+fn input_slope(g: &[f32], weight: &[f32], outputs: usize, out: &mut [f32]) {
+    let (rows, inputs) = (g.len() / outputs, weight.len() / outputs);
+    let (g, weight) = (Matrix::new(g, rows, outputs), Matrix::new(weight, inputs, outputs));
+    product(MatrixMut::new(out, rows, inputs), Onto::Replace, 1.0, g, weight.transposed());
+}
+
+/// Adds the rows of `tokens` of a gradient of the whole batch.
+fn add_part(slope: &mut [f32], upstream: Option<&Vec<f32>>, tokens: std::ops::Range<usize>, d: usize) {
+    if let Some(upstream) = upstream {
+        add(slope, &upstream[tokens.start * d..tokens.end * d]);
+    }
+}
+
+fn cleared(norm: &mut Affine<Vec<f32>>) -> &mut Affine<Vec<f32>> {
+    norm.weight.fill(0.0);
+    norm.bias.fill(0.0);
+    norm
+}
