@@ -1,7 +1,7 @@
 //! SIGReg's value and gradient together, on the float32 points of one group.
 //!
-//! A row of projections is worked on 16 slices at a time, which fill a vector register. With `turn = exp(i dt x)`, the knots'
-//! `exp(i t_j x)` are its powers; they are started afresh every 32 knots, before rounding adds up.
+//! With `turn = exp(i dt x)`, the knots' `exp(i t_j x)` are its powers; they are started afresh every 32 knots, before rounding
+//! adds up. A row of projections is worked on in blocks of slices, side by side: plain loops, which become vector instructions.
 
 use crate::epps_pulley::Knot;
 use rayon::prelude::*;
@@ -11,9 +11,12 @@ use regatta_core::maths::{Matrix, MatrixMut, Onto, product};
 
 /// Rows that one task takes: float32 sums are no longer than that, and sums of those are in float64.
 const ROWS: usize = 128;
-const LANES: usize = 16;
+/// Slices worked on side by side: their sums at all knots stay in the nearest cache.
+const BLOCK: usize = 128;
 /// Knots from one exact power to the next.
 const RUN: usize = 32;
+/// Knots taken together, while their powers are in registers.
+const STEP: usize = 4;
 
 /// Unit directions, and the knots along each.
 pub struct Slices<'a> {
@@ -31,9 +34,10 @@ impl<'a> Slices<'a> {
     pub fn new(directions: &'a [f32], dims: usize, knots: Vec<Knot>) -> Self {
         let count = directions.len() / dims;
         let mut across = vec![0.0; directions.len()];
-        for first in (0..count).step_by(LANES) {
+        const TILE: usize = 16; // numbers of a cache line
+        for first in (0..count).step_by(TILE) {
             for dim in 0..dims {
-                for slice in first..(first + LANES).min(count) {
+                for slice in first..(first + TILE).min(count) {
                     across[dim * count + slice] = directions[slice * dims + dim];
                 }
             }
@@ -44,78 +48,96 @@ impl<'a> Slices<'a> {
 
     /// The mean over slices of the statistic of one group. points (n, d), gradient (n, d)
     pub fn penalty(&self, points: &[f32], gradient: &mut [f32]) -> f64 {
-        let slices = self.directions.len() / self.dims;
-        let n = points.len() / self.dims;
-        let width = slices.next_multiple_of(LANES); // slices that fill up a register see points at 0, and are left out
-        let mut x = vec![0f32; n * width];
-        let rows = x.par_chunks_mut(ROWS * width).zip(points.par_chunks(ROWS * self.dims)).with_max_len(1);
+        let (n, k) = (points.len() / self.dims, self.count());
+        let mut x = vec![0f32; n * k];
+        let rows = x.par_chunks_mut(ROWS * k).zip(points.par_chunks(ROWS * self.dims)).with_max_len(1);
         let parts: Vec<Vec<f32>> = rows
             .map(|(x, points)| {
                 let count = points.len() / self.dims;
-                let (left, right) = (Matrix::new(points, count, self.dims), Matrix::new(&self.across, self.dims, slices));
-                product(MatrixMut::part(x, count, slices, width), Onto::Replace, 1.0, left, right);
-                self.sums(x, width)
+                let (left, right) = (Matrix::new(points, count, self.dims), Matrix::new(&self.across, self.dims, k));
+                product(MatrixMut::new(x, count, k), Onto::Replace, 1.0, left, right);
+                self.sums(x)
             })
             .collect();
 
-        let (value, coefficients) = self.coefficients(&parts, n, slices, width);
-        let rows = x.par_chunks_mut(ROWS * width).zip(gradient.par_chunks_mut(ROWS * self.dims)).with_max_len(1);
+        let (value, coefficients) = self.coefficients(&parts, n);
+        let rows = x.par_chunks_mut(ROWS * k).zip(gradient.par_chunks_mut(ROWS * self.dims)).with_max_len(1);
         rows.for_each(|(x, gradient)| {
-            self.slopes(x, width, &coefficients);
+            self.slopes(x, &coefficients);
             let count = gradient.len() / self.dims;
-            let (left, right) = (Matrix::part(x, count, slices, width), Matrix::new(self.directions, slices, self.dims));
+            let (left, right) = (Matrix::new(x, count, k), Matrix::new(self.directions, k, self.dims));
             product(MatrixMut::new(gradient, count, self.dims), Onto::Replace, 1.0, left, right);
         });
-        value / slices as f64
+        value / k as f64
     }
 
-    /// Sums over rows of cosine and sine at each knot. x (rows, width) -> (knots, 2, width)
-    fn sums(&self, x: &[f32], width: usize) -> Vec<f32> {
-        let mut sums = vec![0f32; self.knots.len() * 2 * width];
-        for first in (0..width).step_by(LANES) {
-            for rows in x.chunks(4 * width) {
-                match rows.len() / width {
-                    4 => self.add_rows::<4>(rows, width, first, &mut sums),
-                    _ => rows.chunks_exact(width).for_each(|row| self.add_rows::<1>(row, width, first, &mut sums)),
+    /// How many slices: k.
+    fn count(&self) -> usize {
+        self.directions.len() / self.dims
+    }
+
+    /// Sums over rows of cosine and sine at each knot. x (rows, k) -> (knots, 2, k)
+    fn sums(&self, x: &[f32]) -> Vec<f32> {
+        let k = self.count();
+        let mut sums = vec![0f32; self.knots.len() * 2 * k];
+        let mut block = vec![Complex::ZERO; self.knots.len()];
+        let mut room = [[Complex::ZERO; 2]; 2];
+        for first in (0..k).step_by(BLOCK) {
+            let width = BLOCK.min(k - first);
+            block.fill(Complex::ZERO);
+            for rows in x.chunks(2 * k) {
+                let rows = rows.split_at(k);
+                let [turns, powers] = &mut room;
+                if rows.1.is_empty() {
+                    let ([turn, _], [power, _]) = (turns, powers);
+                    let row = [&rows.0[first..first + width]];
+                    self.add_powers(row, &mut block, std::array::from_mut(turn), std::array::from_mut(power));
+                } else {
+                    let rows = [&rows.0[first..first + width], &rows.1[first..first + width]];
+                    self.add_powers(rows, &mut block, turns, powers);
                 }
+            }
+            for (sums, knot) in sums.chunks_exact_mut(2 * k).zip(&block) {
+                sums[first..first + width].copy_from_slice(&knot.re[..width]);
+                sums[k + first..k + first + width].copy_from_slice(&knot.im[..width]);
             }
         }
         sums
     }
 
-    /// Adds some rows of one register's slices: together, so that each sum is fetched and stored once for all of them.
-    #[inline(always)]
-    fn add_rows<const R: usize>(&self, rows: &[f32], width: usize, first: usize, sums: &mut [f32]) {
-        let x: [[f32; LANES]; R] = std::array::from_fn(|row| lanes(&rows[row * width + first..]));
-        let turns = x.map(|x| Lanes::of_turns(x, self.step));
-        for (run, sums) in sums.chunks_mut(RUN * 2 * width).enumerate() {
-            let mut powers = x.map(|x| Lanes::of_turns(x, self.step * (run * RUN) as f64));
-            for sums in sums.chunks_exact_mut(2 * width) {
-                let (re, im) = sums.split_at_mut(width);
-                let (re, im) = (&mut re[first..first + LANES], &mut im[first..first + LANES]);
-                for lane in 0..LANES {
-                    re[lane] += powers.iter().map(|power| power.re[lane]).sum::<f32>();
-                    im[lane] += powers.iter().map(|power| power.im[lane]).sum::<f32>();
-                }
-                powers.iter_mut().zip(&turns).for_each(|(power, turn)| *power = power.times(turn));
-            }
+    /// Adds the powers of some rows to the sums at all knots.
+    fn add_powers<const R: usize>(
+        &self,
+        rows: [&[f32]; R],
+        sums: &mut [Complex],
+        turns: &mut [Complex; R],
+        powers: &mut [Complex; R],
+    ) {
+        turns.iter_mut().zip(rows).for_each(|(turn, x)| turn.become_turns(x, self.step));
+        for (run, sums) in sums.chunks_mut(RUN).enumerate() {
+            powers.iter_mut().zip(rows).for_each(|(power, x)| power.become_turns(x, self.step * (run * RUN) as f64));
+            let (steps, rest) = sums.as_chunks_mut::<STEP>();
+            steps.iter_mut().for_each(|sums| add_and_turn(sums, powers, turns));
+            rest.iter_mut().for_each(|sum| add_and_turn(std::array::from_mut(sum), powers, turns));
         }
     }
 
-    /// Sum of the statistics over slices, and the coefficients p_j of the gradient. -> (knots, 2, width)
+    /// Sum of the statistics over slices, and the coefficients p_j of the gradient. -> (knots, 2, k)
     ///
     /// With C and S the means of cosine and sine the statistic is `n Σ w [(C - φ)² + S²]`, and along x its slope
     /// `Σ 2wt [S cos(t x) - (C - φ) sin(t x)] = Re Σ p_j turn^j`, `p_j = 2wt (S + i (C - φ))`.
-    fn coefficients(&self, parts: &[Vec<f32>], n: usize, slices: usize, width: usize) -> (f64, Vec<f32>) {
+    fn coefficients(&self, parts: &[Vec<f32>], n: usize) -> (f64, Vec<f32>) {
+        let k = self.count();
+        let mut totals = vec![0f64; self.knots.len() * 2 * k];
+        parts.iter().for_each(|part| totals.iter_mut().zip(part).for_each(|(total, sum)| *total += f64::from(*sum)));
         let mut value = 0.0;
-        let mut coefficients = vec![0f32; self.knots.len() * 2 * width];
-        for (index, (knot, p)) in self.knots.iter().zip(coefficients.chunks_exact_mut(2 * width)).enumerate() {
-            let slope = 2.0 * knot.weight * knot.t / slices as f64;
-            let (re, im) = p.split_at_mut(width);
-            let mean = |at: usize| parts.iter().map(|part| f64::from(part[at])).sum::<f64>() / n as f64;
-            for slice in 0..slices {
-                let at = index * 2 * width + slice;
-                let (off, sine) = (mean(at) - knot.target, mean(at + width));
+        let mut coefficients = vec![0f32; totals.len()];
+        let knots = totals.chunks_exact(2 * k).zip(coefficients.chunks_exact_mut(2 * k));
+        for (knot, (totals, p)) in self.knots.iter().zip(knots) {
+            let slope = 2.0 * knot.weight * knot.t / k as f64;
+            let ((cosines, sines), (re, im)) = (totals.split_at(k), p.split_at_mut(k));
+            for slice in 0..k {
+                let (off, sine) = (cosines[slice] / n as f64 - knot.target, sines[slice] / n as f64);
                 value += n as f64 * knot.weight * (off * off + sine * sine);
                 (re[slice], im[slice]) = ((slope * sine) as f32, (slope * off) as f32);
             }
@@ -123,69 +145,96 @@ impl<'a> Slices<'a> {
         (value, coefficients)
     }
 
-    /// Turns each projection into the slope of the statistic along it. x (rows, width)
-    fn slopes(&self, x: &mut [f32], width: usize, coefficients: &[f32]) {
-        for first in (0..width).step_by(LANES) {
-            for row in x.chunks_exact_mut(width) {
-                let x: [f32; LANES] = lanes(&row[first..]);
-                let turn = Lanes::of_turns(x, self.step);
-                let mut slope = [0f32; LANES];
-                for (run, p) in coefficients.chunks(RUN * 2 * width).enumerate() {
-                    let mut sum = Lanes { re: [0.0; LANES], im: [0.0; LANES] };
-                    for p in p.chunks_exact(2 * width).rev() {
-                        sum = sum.times(&turn); // Horner
-                        let (re, im): ([f32; LANES], [f32; LANES]) = (lanes(&p[first..]), lanes(&p[width + first..]));
-                        for lane in 0..LANES {
-                            sum.re[lane] += re[lane];
-                            sum.im[lane] += im[lane];
-                        }
+    /// Turns each projection into the slope of the statistic along it. x (rows, k), coefficients (knots, 2, k)
+    fn slopes(&self, x: &mut [f32], coefficients: &[f32]) {
+        let k = self.count();
+        let (mut turn, mut start, mut sum) = (Complex::ZERO, Complex::ZERO, Complex::ZERO);
+        for first in (0..k).step_by(BLOCK) {
+            let width = BLOCK.min(k - first);
+            let coefficients = coefficients.chunks_exact(2 * k);
+            let block: Vec<Complex> =
+                coefficients.map(|p| Complex::of(&p[first..first + width], &p[k + first..k + first + width])).collect();
+            for row in x.chunks_exact_mut(k) {
+                let x = &mut row[first..first + width];
+                turn.become_turns(x, self.step);
+                let mut slopes = [0f32; BLOCK];
+                for (run, p) in block.chunks(RUN).enumerate() {
+                    sum.re.fill(0.0);
+                    sum.im.fill(0.0);
+                    let (rest, steps) = p.as_rchunks::<STEP>();
+                    steps.iter().rev().for_each(|p| turn_and_add(p, &mut sum, &turn)); // Horner
+                    rest.iter().rev().for_each(|p| turn_and_add(std::array::from_ref(p), &mut sum, &turn));
+                    start.become_turns(x, self.step * (run * RUN) as f64);
+                    for (lane, slope) in slopes.iter_mut().enumerate() {
+                        *slope += fused(sum.re[lane], start.re[lane], -(sum.im[lane] * start.im[lane]));
                     }
-                    let start = Lanes::of_turns(x, self.step * (run * RUN) as f64);
-                    let sum = sum.times(&start);
-                    (0..LANES).for_each(|lane| slope[lane] += sum.re[lane]);
                 }
-                row[first..first + LANES].copy_from_slice(&slope);
+                x.copy_from_slice(&slopes[..width]);
             }
         }
     }
 }
 
-fn lanes(x: &[f32]) -> [f32; LANES] {
-    std::array::from_fn(|lane| x[lane])
-}
-
-/// A complex number per lane.
+/// A complex number for each slice of a block.
 #[derive(Clone, Copy)]
-struct Lanes {
-    re: [f32; LANES],
-    im: [f32; LANES],
+struct Complex {
+    re: [f32; BLOCK],
+    im: [f32; BLOCK],
 }
 
-impl Lanes {
-    /// `exp(2πi·step·x)`
-    #[inline(always)]
-    fn of_turns(x: [f32; LANES], step: f64) -> Self {
+impl Complex {
+    const ZERO: Self = Self { re: [0.0; BLOCK], im: [0.0; BLOCK] };
+
+    fn of(re: &[f32], im: &[f32]) -> Self {
+        let mut numbers = Self::ZERO;
+        numbers.re[..re.len()].copy_from_slice(re);
+        numbers.im[..im.len()].copy_from_slice(im);
+        numbers
+    }
+
+    /// Becomes `exp(2πi·step·x)`. Where x is large, a product rounded before its whole turns are taken off would lose digits.
+    #[inline(never)]
+    fn become_turns(&mut self, x: &[f32], step: f64) {
+        if step == 0.0 {
+            self.re.fill(1.0);
+            self.im.fill(0.0);
+            return;
+        }
         let high = step as f32;
         let low = (step - f64::from(high)) as f32;
-        let mut turns = Self { re: [1.0; LANES], im: [0.0; LANES] };
-        if step > 0.0 {
-            for lane in 0..LANES {
-                // What the product loses is less than a turn's parts that float32 tells apart, but whole turns would hide it.
-                let whole = (x[lane] * high).round_ties_even();
-                let part = fused(x[lane], low, fused(x[lane], high, -whole));
-                (turns.im[lane], turns.re[lane]) = sine_cosine_of_turns(part);
-            }
+        for ((re, im), &x) in self.re.iter_mut().zip(&mut self.im).zip(x) {
+            let whole = (x * high).round_ties_even();
+            (*im, *re) = sine_cosine_of_turns(fused(x, low, fused(x, high, -whole)));
         }
-        turns
     }
+}
 
-    #[inline(always)]
-    fn times(&self, other: &Self) -> Self {
-        let mut product = *self;
-        for lane in 0..LANES {
-            product.re[lane] = fused(self.re[lane], other.re[lane], -(self.im[lane] * other.im[lane]));
-            product.im[lane] = fused(self.re[lane], other.im[lane], self.im[lane] * other.re[lane]);
+/// Adds the powers of all rows to the sum of each knot, with a turn after each.
+#[inline(never)] // apart, the compiler knows that these do not overlap
+fn add_and_turn<const K: usize, const R: usize>(sums: &mut [Complex; K], powers: &mut [Complex; R], turns: &[Complex; R]) {
+    for lane in 0..BLOCK {
+        for row in 0..R {
+            let (mut re, mut im) = (powers[row].re[lane], powers[row].im[lane]);
+            let (c, s) = (turns[row].re[lane], turns[row].im[lane]);
+            for sum in sums.iter_mut() {
+                sum.re[lane] += re;
+                sum.im[lane] += im;
+                (re, im) = (fused(re, c, -(im * s)), fused(re, s, im * c));
+            }
+            (powers[row].re[lane], powers[row].im[lane]) = (re, im);
         }
-        product
+    }
+}
+
+/// From the last coefficient to the first: times the turn, plus the coefficient.
+#[inline(never)]
+fn turn_and_add<const K: usize>(coefficients: &[Complex; K], sum: &mut Complex, turn: &Complex) {
+    for lane in 0..BLOCK {
+        let (mut re, mut im) = (sum.re[lane], sum.im[lane]);
+        let (c, s) = (turn.re[lane], turn.im[lane]);
+        for p in coefficients.iter().rev() {
+            (re, im) = (fused(re, c, fused(-im, s, p.re[lane])), fused(re, s, fused(im, c, p.im[lane])));
+        }
+        (sum.re[lane], sum.im[lane]) = (re, im);
     }
 }

@@ -47,7 +47,8 @@ w_t = exp(-t²/2) dt at both ends of [0, t_max], 2 exp(-t²/2) dt inside",
 impl Regularizer for SigReg {
     fn penalty(&self, cloud: &Cloud, draw: &mut Draw) -> Result<Tensor> {
         let z = cloud.points();
-        let directions = unit(&draw.normals(&[self.slices.get(), cloud.dims()], z.dtype(), z.device())?)?; // (k, d)
+        let normals = draw.normals(&[self.slices.get(), cloud.dims()], z.dtype(), z.device())?;
+        let directions = unit(&normals)?; // (k, d)
         self.penalty_along(z, &directions.t()?)
     }
 }
