@@ -23,16 +23,22 @@ pub fn pair_sum(pairs: &Pairs<'_>, gradient: &mut [f32], term: impl Fn(f32) -> (
     panels.iter().map(|(_, total)| total).sum()
 }
 
-/// Log of the sum over i≠j of `exp(x(q_ij))`. `exponent`, which never falls as q rises, gives x and its slope; the gradient
+/// Log of `own`, at least 0, plus the sum over i≠j of `exp(x(q_ij))`. `exponent`, which never falls as q rises, gives x and its slope; the gradient
 /// with respect to the points is written. It neither overflows nor underflows: each block is shifted by its own largest x.
 ///
 /// # Shapes
 /// gradient (n, d), zeros at first
-pub fn pair_log_sum_exp(pairs: &Pairs<'_>, gradient: &mut [f32], exponent: impl Fn(f32) -> (f32, f32) + Sync) -> f64 {
+pub fn pair_log_sum_exp(
+    pairs: &Pairs<'_>,
+    own: f64,
+    gradient: &mut [f32],
+    exponent: impl Fn(f32) -> (f32, f32) + Sync,
+) -> f64 {
+    let least = if own > 0.0 { 0.0 } else { f32::MIN }; // beside a term exp(0), what underflows unshifted is nothing
     let pulls = pairs.pulls(gradient);
-    let mut panels: Vec<_> = pulls.into_iter().map(|pull| Shifted { pull, shift: f32::MIN, total: 0.0 }).collect();
+    let mut panels: Vec<_> = pulls.into_iter().map(|pull| Shifted { pull, shift: least, total: 0.0 }).collect();
     pairs.visit(&mut panels, |block, here, there| {
-        let shift = exponent(max(block.q).max(f32::MIN)).0;
+        let shift = exponent(max(block.q).max(f32::MIN)).0.max(least);
         let times = block.times();
         let columns = block.columns.len();
         let sums = block.q.chunks_exact_mut(columns).map(|row| {
@@ -51,8 +57,9 @@ pub fn pair_log_sum_exp(pairs: &Pairs<'_>, gradient: &mut [f32], exponent: impl 
             block.pull_columns(scale, &mut there.pull);
         }
     });
-    let highest = panels.iter().fold(f32::MIN, |most, panel| most.max(panel.shift));
-    let total: f64 = panels.iter().map(|panel| panel.total * f64::from(panel.shift - highest).exp()).sum();
+    let highest = panels.iter().fold(least, |most, panel| most.max(panel.shift));
+    let others: f64 = panels.iter().map(|panel| panel.total * f64::from(panel.shift - highest).exp()).sum();
+    let total = others + own * (-f64::from(highest)).exp().min(f64::MAX);
     for (index, panel) in panels.iter_mut().enumerate() {
         let share = 2.0 * f64::from(panel.shift - highest).exp() / total;
         pairs.settle(index, &mut panel.pull, share as f32);

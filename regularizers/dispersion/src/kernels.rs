@@ -28,7 +28,7 @@ impl Dispersion {
         let u = Scaled::new(points.to_vec(), d, self.epsilon.get() as f32);
         let pairs = Pairs::products(u.points(), d);
         let (bound, rate) = (1.0 - self.clamp.get() as f32, -1.0 / self.temperature.get() as f32);
-        let log_sum = pair_log_sum_exp(&pairs, gradient, |cosine| {
+        let log_sum = pair_log_sum_exp(&pairs, 0.0, gradient, |cosine| {
             let (angle, slope) = bounded_angle(cosine, bound);
             (rate * angle, rate * slope)
         });
@@ -36,19 +36,15 @@ impl Dispersion {
         log_sum - ordered_pairs(&pairs).ln() + self.epsilon.get()
     }
 
-    /// The pair of a point with itself counts: `exp(0)` a point, beside the sum over the others.
+    /// The pair of a point with itself counts: `exp(0)` a point.
     fn fused_l2_repel(&self, points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
         let z = centred_rows(points, d);
         let pairs = Pairs::distances(&z, d);
         let n = pairs.count() as f64;
         let rate = (2.0 / self.temperature.get()) as f32; // q is half the squared distance, below 0
-        let others = pair_log_sum_exp(&pairs, gradient, |q| (rate * q, rate));
-        let largest = others.max(n.ln());
-        let log_sum = largest + ((others - largest).exp() + (n.ln() - largest).exp()).ln();
-
-        let share = (others - log_sum).exp() as f32; // the sum over the others is that part of the whole
+        let log_sum = pair_log_sum_exp(&pairs, n, gradient, |q| (rate * q, rate));
         let decay = (0.2 / points.len() as f64) as f32;
-        gradient.iter_mut().zip(points).for_each(|(g, x)| *g = share * *g + decay * x);
+        gradient.iter_mut().zip(points).for_each(|(g, x)| *g += decay * x);
         log_sum - 2.0 * n.ln() + self.epsilon.get() + 0.1 * mean_square(points)
     }
 

@@ -21,9 +21,12 @@ pub fn entropy(pairs: &Pairs<'_>, rate: f32, epsilon: f32, gradient: &mut [f32])
         let others = &softmax[block.columns.clone()];
         let rows = block.q.chunks_exact(others.len()).zip(&softmax[block.rows.clone()]);
         for ((row, one), sum) in rows.clone().zip(here.iter_mut()) {
-            let at = |q| Neighbour::new(one.log_part(q), epsilon);
-            sum.entropy += vector::sum_of(row, row, |q, _| at(q).entropy());
-            sum.slope += vector::sum_of(row, row, |q, _| at(q).slope());
+            let (entropy, slope) = vector::pair_of_sums(row, |q| {
+                let neighbour = Neighbour::new(one.log_part(q), epsilon);
+                (neighbour.entropy(), neighbour.slope())
+            });
+            sum.entropy += entropy;
+            sum.slope += slope;
         }
         if let Some(there) = there {
             let mut entropies = vec![0f32; others.len()];

@@ -22,7 +22,7 @@ impl InfoNce {
 fn wang_isola(u: &Scaled, d: usize, t: f32, gradient: &mut [f32]) -> f64 {
     let centred = centred_rows(u.points(), d); // distances in a narrow cone keep their digits
     let pairs = Pairs::distances(&centred, d);
-    let log_sum = pair_log_sum_exp(&pairs, gradient, |q| (2.0 * t * q, 2.0 * t)); // q is half the squared distance, below 0
+    let log_sum = pair_log_sum_exp(&pairs, 0.0, gradient, |q| (2.0 * t * q, 2.0 * t)); // q is half the squared distance, below 0
     u.backward(gradient, 1.0);
     let n = pairs.count() as f64;
     log_sum - (n * (n - 1.0)).ln()
