@@ -10,7 +10,7 @@ const TOLERANCE: f64 = 1e-5;
 /// sizes, of several groups and panels, with repeated points, with zeros, collapsed.
 ///
 /// # Panics
-/// With what was expected and what came, when they differ.
+/// With what was expected and what came, when they differ; or when the number of threads changes a bit.
 pub fn float32_agrees(regularizer: &dyn Regularizer) {
     penalty_agrees(&format!("{regularizer:?}"), |points| {
         regularizer.penalty(&Cloud::new(points.clone())?, &mut Draw::new(0, "agreement penalty", 0, 0))
@@ -21,11 +21,14 @@ pub fn float32_agrees(regularizer: &dyn Regularizer) {
 ///
 /// # Panics
 /// As there.
-pub fn penalty_agrees(name: &str, penalty: impl Fn(&Tensor) -> Result<Tensor>) {
+pub fn penalty_agrees(name: &str, penalty: impl Fn(&Tensor) -> Result<Tensor> + Sync) {
+    let threads = [1, 3].map(|count| rayon::ThreadPoolBuilder::new().num_threads(count).build().expect("threads"));
     for (what, cloud) in clouds().expect("clouds") {
         let narrow = cloud.to_dtype(DType::F32).expect("a cast");
         let wide = narrow.to_dtype(DType::F64).expect("a cast"); // of the same numbers
-        let (found, gradient) = value_and_gradient(&penalty, &narrow);
+        let [one, three] = threads.each_ref().map(|threads| threads.install(|| value_and_gradient(&penalty, &narrow)));
+        assert!(one == three, "{name}, {what}: another number of threads gives other numbers");
+        let (found, gradient) = one;
         let (expected, expected_gradient) = value_and_gradient(&penalty, &wide);
         let off = (found - expected).abs() / expected.abs().max(0.1);
         assert!(off < TOLERANCE, "{name}, {what}: {found}, in float64 {expected}: {off:e}");

@@ -19,14 +19,19 @@ pub struct Pairs<'a> {
     /// `‖u_i‖² / 2`; empty where q is the product.
     half_squares: Vec<f32>,
     panel: usize,
+    /// For each panel of rows, the columns' panels with their q; empty where nothing is kept.
+    kept: Vec<Vec<(usize, Vec<f32>)>>,
 }
+
+/// The most points whose pairs are kept from one pass to the next: 2 MB.
+const KEPT: usize = 1024;
 
 impl<'a> Pairs<'a> {
     /// Pairs by their products `u_i·u_j`. points (n, d)
     pub fn products(points: &'a [f32], dims: usize) -> Self {
         // Panels are large enough for matrix products to run well, and many enough for threads to share.
         let panel = (points.len() / dims).div_ceil(8).clamp(128, 512).next_multiple_of(32);
-        Self { points, dims, half_squares: Vec::new(), panel }
+        Self { points, dims, half_squares: Vec::new(), panel, kept: Vec::new() }
     }
 
     /// Pairs by `-‖u_i - u_j‖² / 2`, never above 0; points of large common offset lose digits. points (n, d)
@@ -41,6 +46,16 @@ impl<'a> Pairs<'a> {
             (0..count).map(move |i| 0.5 * squares[i * (count + 1)])
         });
         Self { half_squares: half_squares.collect(), ..Self::products(points, dims) }
+    }
+
+    /// For kernels of several passes: keeps q from the first, where the points are few.
+    pub fn kept(mut self) -> Self {
+        if self.count() <= KEPT {
+            let mut kept = vec![Vec::new(); self.count().div_ceil(self.panel)];
+            self.visit(&mut kept, |block, here, _| here.push((block.columns.start, block.q.to_vec())));
+            self.kept = kept;
+        }
+        self
     }
 
     /// How many points: n.
@@ -83,9 +98,19 @@ impl<'a> Pairs<'a> {
     fn block<'b>(&'b self, rows: Range<usize>, columns: Range<usize>, q: &'b mut [f32]) -> Block<'b> {
         let points = |range: &Range<usize>| &self.points[range.start * self.dims..range.end * self.dims];
         let (row_points, column_points) = (points(&rows), points(&columns));
+        let kept = self.kept.get(rows.start / self.panel).into_iter().flatten();
+        match kept.into_iter().find(|(first, _)| *first == columns.start) {
+            Some((_, kept)) => q.copy_from_slice(kept),
+            None => self.compute(&rows, &columns, row_points, column_points, q),
+        }
+        let distances = !self.half_squares.is_empty();
+        Block { q, rows, columns, row_points, column_points, dims: self.dims, distances }
+    }
+
+    fn compute(&self, rows: &Range<usize>, columns: &Range<usize>, left: &[f32], right: &[f32], q: &mut [f32]) {
         let (m, k, n) = (rows.len(), self.dims, columns.len());
-        let right = Matrix::new(column_points, n, k).transposed();
-        product(MatrixMut::new(q, m, n), Onto::Replace, 1.0, Matrix::new(row_points, m, k), right);
+        let right = Matrix::new(right, n, k).transposed();
+        product(MatrixMut::new(q, m, n), Onto::Replace, 1.0, Matrix::new(left, m, k), right);
         if !self.half_squares.is_empty() {
             let halves = &self.half_squares[columns.clone()];
             for (row, half) in q.chunks_exact_mut(n).zip(&self.half_squares[rows.clone()]) {
@@ -95,8 +120,6 @@ impl<'a> Pairs<'a> {
         if rows == columns {
             q.iter_mut().step_by(n + 1).for_each(|q| *q = f32::NEG_INFINITY);
         }
-        let distances = !self.half_squares.is_empty();
-        Block { q, rows, columns, row_points, column_points, dims: self.dims, distances }
     }
 
     /// Cuts a gradient (n, d) of zeros into panels that pulls are added to.
@@ -184,5 +207,82 @@ impl Pull<'_> {
     /// Multiplies all that has been added.
     pub fn scale(&mut self, factor: f32) {
         self.sums.iter_mut().chain(&mut self.weights).for_each(|x| *x *= factor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `count` points of three dims, whole numbers: sums of their products are exact.
+    fn points(count: usize) -> Vec<f32> {
+        (0..count * 3).map(|i| ((i * 7) % 11) as f32 - 5.0).collect()
+    }
+
+    fn q(points: &[f32], distances: bool, i: usize, j: usize) -> f32 {
+        let (u, v) = (&points[3 * i..3 * i + 3], &points[3 * j..3 * j + 3]);
+        if distances {
+            -0.5 * u.iter().zip(v).map(|(u, v)| (u - v) * (u - v)).sum::<f32>()
+        } else {
+            u.iter().zip(v).map(|(u, v)| u * v).sum()
+        }
+    }
+
+    /// Every pair is seen once, from one side or the other, with its q; kept or not.
+    fn check(count: usize, distances: bool, kept: bool) {
+        let points = points(count);
+        let pairs = if distances { Pairs::distances(&points, 3) } else { Pairs::products(&points, 3) };
+        let pairs = if kept { pairs.kept() } else { pairs };
+        let mut seen = vec![Vec::new(); count.div_ceil(pairs.panel())];
+        pairs.visit(&mut seen, |block, here, there| {
+            assert_eq!(there.is_none(), block.rows == block.columns);
+            for (i, row) in block.rows.clone().zip(block.q.chunks_exact(block.columns.len())) {
+                for (j, &found) in block.columns.clone().zip(row) {
+                    let expected = if i == j { f32::NEG_INFINITY } else { q(&points, distances, i, j) };
+                    assert_eq!(found, expected, "({i}, {j})");
+                    here.push((i, j));
+                    if there.is_some() {
+                        here.push((j, i));
+                    }
+                }
+            }
+        });
+        let mut seen: Vec<_> = seen.into_iter().flatten().collect();
+        seen.sort_unstable();
+        assert!(seen.into_iter().eq((0..count).flat_map(|i| (0..count).map(move |j| (i, j)))));
+    }
+
+    #[test]
+    fn every_pair_is_seen_once() {
+        for (distances, kept) in [(false, false), (false, true), (true, false), (true, true)] {
+            check(2, distances, kept);
+            check(128, distances, kept);
+            check(300, distances, kept); // three panels, the last of 44 points
+            check(513, distances, kept); // five, the last of one point
+        }
+    }
+
+    #[test]
+    fn pulls_are_sums_over_all_points() {
+        let (count, points) = (300, points(300));
+        for distances in [false, true] {
+            let pairs = if distances { Pairs::distances(&points, 3) } else { Pairs::products(&points, 3) };
+            let mut gradient = vec![0.0; points.len()];
+            let mut pulls = pairs.pulls(&mut gradient);
+            pairs.visit(&mut pulls, |block, here, there| {
+                block.q.iter_mut().for_each(|q| *q = if *q > f32::NEG_INFINITY { 1.0 } else { 0.0 });
+                block.pull(1.0, here);
+                there.into_iter().for_each(|there| block.pull_columns(1.0, there));
+            });
+            pulls.iter_mut().enumerate().for_each(|(panel, pull)| pairs.settle(panel, pull, 2.0));
+            for (i, found) in gradient.chunks_exact(3).enumerate() {
+                for (k, found) in found.iter().enumerate() {
+                    let sum: f32 = points[k..].iter().step_by(3).sum();
+                    let own = points[3 * i + k];
+                    let expected = if distances { sum - count as f32 * own } else { sum - own };
+                    assert_eq!(*found, 2.0 * expected, "({i}, {k})");
+                }
+            }
+        }
     }
 }

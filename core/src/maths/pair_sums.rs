@@ -28,12 +28,7 @@ pub fn pair_sum(pairs: &Pairs<'_>, gradient: &mut [f32], term: impl Fn(f32) -> (
 ///
 /// # Shapes
 /// gradient (n, d), zeros at first
-pub fn pair_log_sum_exp(
-    pairs: &Pairs<'_>,
-    own: f64,
-    gradient: &mut [f32],
-    exponent: impl Fn(f32) -> (f32, f32) + Sync,
-) -> f64 {
+pub fn pair_log_sum_exp(pairs: &Pairs<'_>, own: f64, gradient: &mut [f32], exponent: impl Fn(f32) -> (f32, f32) + Sync) -> f64 {
     let least = if own > 0.0 { 0.0 } else { f32::MIN }; // beside a term exp(0), what underflows unshifted is nothing
     let pulls = pairs.pulls(gradient);
     let mut panels: Vec<_> = pulls.into_iter().map(|pull| Shifted { pull, shift: least, total: 0.0 }).collect();

@@ -65,7 +65,7 @@ impl Dispersion {
     fn fused_perplexity_entropy(&self, points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
         let z = centred_rows(points, d);
         let rate = (2.0 / self.temperature.get()) as f32;
-        entropy(&Pairs::distances(&z, d), rate, self.epsilon.get().max(crate::LEAST_EPSILON) as f32, gradient)
+        entropy(&Pairs::distances(&z, d).kept(), rate, self.epsilon.get().max(crate::LEAST_EPSILON) as f32, gradient)
     }
 }
 

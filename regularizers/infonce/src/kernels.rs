@@ -30,7 +30,7 @@ fn wang_isola(u: &Scaled, d: usize, t: f32, gradient: &mut [f32]) -> f64 {
 
 /// A pair weighs what i gives j in its softmax, and j gives i.
 fn negatives(u: &Scaled, d: usize, rate: f32, gradient: &mut [f32]) -> f64 {
-    let pairs = Pairs::products(u.points(), d);
+    let pairs = Pairs::products(u.points(), d).kept();
     let softmax = pair_softmax(&pairs, rate);
     let mut pulls = pairs.pulls(gradient);
     pairs.visit(&mut pulls, |block, here, there| {
