@@ -9,9 +9,9 @@ use std::f32::consts::{FRAC_PI_2, LN_2, PI, SQRT_2};
 #[inline(always)]
 pub fn arccos(x: f32) -> f32 {
     let size = x.abs();
-    let p = fused(-0.001_262_491_1, size, 0.006_670_090_1);
+    let p = fused(-0.001_262_491_1, size, 0.006_670_09);
     let p = fused(p, size, -0.017_088_126);
-    let p = fused(p, size, 0.030_891_881);
+    let p = fused(p, size, 0.030_891_88);
     let p = fused(p, size, -0.050_174_305);
     let p = fused(p, size, 0.088_978_99);
     let p = fused(p, size, -0.214_598_8);
@@ -37,7 +37,7 @@ pub fn ln(x: f32) -> f32 {
     let p = fused(p, m, -1.666_805_8e-1);
     let p = fused(p, m, 2.000_071_5e-1);
     let p = fused(p, m, -2.499_999_4e-1);
-    let p = fused(p, m, 3.333_333_1e-1);
+    let p = fused(p, m, 0.333_333_3);
     let square = m * m;
     let whole = fused(p, square * m, fused(-0.5, square, m));
     let whole = fused(n, LN_2, whole);
