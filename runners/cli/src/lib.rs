@@ -48,7 +48,7 @@ enum Verb {
     Explain(verbs::explain::Arguments),
     /// Make tables, plots and page from what is on disk
     Report(verbs::report::Arguments),
-    /// Measure the speed of training
+    /// Measure the speed of training, the cost of a penalty, or the rate of matrix products
     Bench(verbs::bench::Arguments),
 }
 

@@ -1,0 +1,161 @@
+//! One penalty on a cloud of standard normal points: the time of value and gradient, and the memory that they take.
+
+use super::{Named, PROGRAM, Seconds, mib, products, round};
+use crate::failure::Failure;
+use crate::memory::peak_resident_mib;
+use regatta_core::candle::{Device, Var};
+use regatta_core::{Cloud, Draw};
+use serde::Serialize;
+use std::fmt;
+use std::str::FromStr;
+
+/// Groups, points a group, dims a point.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub groups: usize,
+    pub points: usize,
+    pub dims: usize,
+}
+
+/// Numbers of the largest cloud: 16 GiB of them.
+const MOST: usize = 1 << 32;
+
+impl Shape {
+    pub fn numbers(self) -> usize {
+        self.groups * self.points * self.dims
+    }
+}
+
+impl FromStr for Shape {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let sizes: Option<Vec<usize>> = text.split('x').map(|size| size.parse().ok()).collect();
+        let shape = match sizes.as_deref() {
+            Some(&[points, dims]) => Some(Self { groups: 1, points, dims }),
+            Some(&[groups, points, dims]) => Some(Self { groups, points, dims }),
+            _ => None,
+        };
+        let numbers = |shape: &Self| shape.groups.checked_mul(shape.points)?.checked_mul(shape.dims);
+        let legal = |shape: &Self| shape.points >= 2 && numbers(shape).is_some_and(|count| (1..=MOST).contains(&count));
+        shape.filter(legal).ok_or_else(|| {
+            let expected = "expected POINTSxDIMS or GROUPSxPOINTSxDIMS, as in 32768x256";
+            format!("{expected}, of at least 2 points a group and at most {MOST} numbers in all")
+        })
+    }
+}
+
+impl fmt::Display for Shape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}x{}", self.groups, self.points, self.dims)
+    }
+}
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+pub(super) struct Measured {
+    program: &'static str,
+    /// [groups, points, dims]
+    cloud: [usize; 3],
+    regularizer: String,
+    threads: usize,
+    value_and_gradient_ms: f64,
+    best_value_and_gradient_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    products_ms: Option<f64>,
+    cloud_mib: f64,
+    /// With the cloud made, before the first penalty.
+    resident_before_mib: Option<f64>,
+    /// Of the penalty: the products alone come after it.
+    peak_rss_mib: Option<f64>,
+}
+
+/// Times the penalty, and the two products alone where they are asked for.
+pub(super) fn measure(shape: Shape, named: &Named, products: bool) -> Result<Measured, Failure> {
+    let Shape { groups, points, dims } = shape;
+    let mut draw = Draw::new(0, "bench cloud", 0, 0);
+    // Written as float32 at once: a wider copy that is freed again would be memory that the penalty takes unseen.
+    let numbers: Vec<f32> = (0..shape.numbers()).map(|_| draw.normal() as f32).collect();
+    let points = Var::from_vec(numbers, (groups, points, dims), &Device::Cpu).map_err(Failure::failed)?;
+    let before = resident_mib();
+
+    let cloud = Cloud::new(points.as_tensor().clone()).map_err(Failure::refused)?;
+    let mut repetition = 0;
+    let penalty = Seconds::of(|| {
+        let mut draw = Draw::new(0, "bench penalty", repetition, 0);
+        repetition += 1;
+        let value = named.plugin.0.penalty(&cloud, &mut draw).map_err(Failure::failed)?;
+        let gradients = value.backward().map_err(Failure::failed)?;
+        match gradients.get(&points) {
+            Some(_) => Ok(()),
+            None => Err(Failure::failed(format!("`{}` gives its points no gradient", named.plugin.name()))),
+        }
+    })?;
+    let peak = peak_resident_mib();
+
+    Ok(Measured {
+        program: PROGRAM,
+        cloud: [groups, shape.points, dims],
+        regularizer: named.words.clone(),
+        threads: rayon::current_num_threads(),
+        value_and_gradient_ms: round(penalty.median() * 1e3, 2),
+        best_value_and_gradient_ms: round(penalty.best() * 1e3, 2),
+        products_ms: match products {
+            true => Some(round(products::over_all_pairs(shape, points.as_tensor())?.median() * 1e3, 2)),
+            false => None,
+        },
+        cloud_mib: round((shape.numbers() * size_of::<f32>()) as f64 / 1024.0 / 1024.0, 1),
+        resident_before_mib: before.map(f64::round),
+        peak_rss_mib: peak.map(f64::round),
+    })
+}
+
+/// The memory of this process that is resident now, MiB, where the system tells.
+fn resident_mib() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kibibytes / 1024.0)
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [groups, points, dims] = self.cloud;
+        let shape = Shape { groups, points, dims };
+        write!(
+            f,
+            "{shape}, regularizer {}: value and gradient {} ms (best {})",
+            self.regularizer, self.value_and_gradient_ms, self.best_value_and_gradient_ms
+        )?;
+        if let Some(products) = self.products_ms {
+            write!(f, ", its two products alone {products} ms")?;
+        }
+        write!(
+            f,
+            "; {} MiB resident at most, {} before the first penalty, cloud {} MiB; {} threads",
+            mib(self.peak_rss_mib),
+            mib(self.resident_before_mib),
+            self.cloud_mib,
+            self.threads
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cloud_has_one_group_where_none_are_named() {
+        assert_eq!("64x8".parse(), Ok(Shape { groups: 1, points: 64, dims: 8 }));
+        assert_eq!("4x64x8".parse(), Ok(Shape { groups: 4, points: 64, dims: 8 }));
+        assert_eq!("4x64x8".parse::<Shape>().unwrap().numbers(), 2048);
+    }
+
+    #[test]
+    fn what_is_no_cloud_is_refused() {
+        for text in ["", "64", "64x", "x8", "64x8x2x2", "64 x 8", "1x8", "64x0", "0x64x8", "-4x8", "65536x65537"] {
+            assert!(text.parse::<Shape>().unwrap_err().contains("expected POINTSxDIMS"), "{text}");
+        }
+    }
+}

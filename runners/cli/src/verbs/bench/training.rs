@@ -1,0 +1,271 @@
+//! The speed of training, measured as `tests/peers/peer.py` measures PyTorch's.
+//!
+//! One step is forward, cross-entropy over the vocabulary, the penalty averaged over all blocks with weight 0.1, backward,
+//! clip by global norm 1, AdamW; float32. Token ids are random: the cost does not depend on them.
+
+use super::{Named, PROGRAM, Seconds, mib, round};
+use crate::failure::Failure;
+use crate::memory::peak_resident_mib;
+use clap::ValueEnum;
+use regatta_core::Draw;
+use regatta_core::number::{Count, Finite};
+use regatta_lm::model::{Gpt2, Gpt2Config};
+use regatta_lm::spec::{At, Gpt2Spec, OrNone, Points, Schedule, Term, TrainSpec, Weight};
+use regatta_lm::training::Learner;
+use serde::Serialize;
+use std::fmt;
+use std::time::Instant;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Training {
+    /// Size of model and batch
+    #[arg(long, value_enum, default_value = "small")]
+    shape: Shape,
+    /// Blocks, in place of the shape's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    layers: Option<u64>,
+    /// Width, in place of the shape's; heads stay as wide as they are, so there are more or fewer of them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    width: Option<u64>,
+    /// Tokens a sequence, in place of the shape's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1_048_576))]
+    context: Option<u64>,
+    /// Sequences a step, in place of the shape's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    batch: Option<u64>,
+    /// Vocabulary size, in place of the shape's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=16_777_216))]
+    vocab: Option<u64>,
+    /// Which points form a cloud [default: batch for sigreg, vicreg and whitening, which are of moments; tokens for the
+    /// pairwise ones, dispersion and infonce, and for any other]
+    #[arg(long, value_enum)]
+    points: Option<Group>,
+    /// Steps that are measured
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    steps: u64,
+    /// Steps before them that are not
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    warmup: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Shape {
+    /// 4 blocks, 128 wide, context 128, batch 16, vocabulary 4096
+    Tiny,
+    /// 6 blocks, 256 wide, context 256, batch 8, vocabulary 4096
+    Small,
+    /// 8 blocks, 512 wide, context 512, batch 4, vocabulary 8192
+    Medium,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Group {
+    /// Each sequence by itself
+    Tokens,
+    /// All tokens of the batch
+    Batch,
+    /// The mean of each sequence
+    Pooled,
+}
+
+/// What is trained.
+#[derive(Debug, PartialEq)]
+struct Sizes {
+    model: Gpt2Spec,
+    vocab: usize,
+    batch: usize,
+}
+
+impl Shape {
+    fn sizes(self) -> Sizes {
+        let (layers, width, heads, context, vocab, batch) = match self {
+            Self::Tiny => (4, 128, 4, 128, 4096, 16),
+            Self::Small => (6, 256, 8, 256, 4096, 8),
+            Self::Medium => (8, 512, 8, 512, 8192, 4),
+        };
+        Sizes { model: Gpt2Spec { layers, width, heads, context, mlp_width: 4 * width }, vocab, batch }
+    }
+}
+
+impl Training {
+    /// Those of the shape, but for what is named.
+    fn sizes(&self) -> Result<Sizes, String> {
+        let Sizes { model, vocab, batch } = self.shape.sizes();
+        let or = |named: Option<u64>, own: usize| named.map_or(own, |named| named as usize);
+        let (width, head) = (or(self.width, model.width), model.width / model.heads);
+        if !width.is_multiple_of(head) {
+            return Err(format!("--width: expected a multiple of {head}, the width of a head, found {width}"));
+        }
+        let model = Gpt2Spec {
+            layers: or(self.layers, model.layers),
+            width,
+            heads: width / head,
+            context: or(self.context, model.context),
+            mlp_width: 4 * width,
+        };
+        Ok(Sizes { model, vocab: or(self.vocab, vocab), batch: or(self.batch, batch) })
+    }
+
+    fn points(&self, regularizer: &str) -> Points {
+        match self.points {
+            Some(Group::Tokens) => Points::Tokens,
+            Some(Group::Batch) => Points::Batch,
+            Some(Group::Pooled) => Points::Pooled,
+            None => usual_points(regularizer),
+        }
+    }
+}
+
+/// The cloud that a regularizer is for: moments want all points that there are, pairs cost their square.
+fn usual_points(regularizer: &str) -> Points {
+    match regularizer {
+        "sigreg" | "vicreg" | "whitening" => Points::Batch,
+        _ => Points::Tokens,
+    }
+}
+
+/// What was measured; the names are those of the peer.
+#[derive(Debug, Serialize)]
+pub(super) struct Measured {
+    program: &'static str,
+    shape: Shape,
+    regularizer: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    points: Option<Points>,
+    threads: usize,
+    tokens_per_second: f64,
+    step_ms: f64,
+    best_step_ms: f64,
+    peak_rss_mib: Option<f64>,
+    layers: usize,
+    width: usize,
+    heads: usize,
+    context: usize,
+    batch: usize,
+    vocab: usize,
+    parameters: usize,
+}
+
+/// Trains on random tokens.
+pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Result<Measured, Failure> {
+    let sizes = arguments.sizes().map_err(Failure::refused)?;
+    let Sizes { model: spec, vocab, batch } = &sizes;
+    let points = regularizer.as_ref().map(|named| arguments.points(named.plugin.name()));
+    let words = regularizer.as_ref().map_or("none".to_owned(), |named| named.words.clone());
+    let terms: Vec<Term> = regularizer.into_iter().zip(points).map(|(named, points)| term(named, points)).collect();
+
+    let train = TrainSpec { schedule: Schedule::Constant, batch_size: Count::new(*batch), ..TrainSpec::default() };
+    let config = Gpt2Config::new(spec, *vocab);
+    let parameters = config.parameters();
+    let model = Gpt2::fresh(config, 0);
+    let mut learner = Learner::new(model, &train, &terms, 0);
+    let tokens = batch * spec.context;
+    let mut times = Vec::new();
+    for step in 0..(arguments.warmup + arguments.steps) as usize {
+        let mut draw = Draw::new(0, "bench tokens", step as u64, 0);
+        let mut ids = || (0..tokens).map(|_| draw.below(*vocab) as u32).collect::<Vec<_>>();
+        let (inputs, targets) = (ids(), ids());
+        let started = Instant::now(); // around the whole call: the step's own clock stops before its tensors are freed
+        let record = learner.step(step, *batch, &inputs, &targets).map_err(Failure::failed)?;
+        let seconds = started.elapsed().as_secs_f64();
+        if let Some(reason) = record.divergence() {
+            return Err(Failure::failed(format!("{reason}, and a step without its update is no measure")));
+        }
+        if step as u64 >= arguments.warmup {
+            times.push(seconds);
+        }
+    }
+    let times = Seconds::sorted(times);
+    Ok(Measured {
+        program: PROGRAM,
+        shape: arguments.shape,
+        regularizer: words,
+        points,
+        threads: rayon::current_num_threads(),
+        tokens_per_second: round(tokens as f64 / times.median(), 1),
+        step_ms: round(times.median() * 1e3, 2),
+        best_step_ms: round(times.best() * 1e3, 2),
+        peak_rss_mib: peak_resident_mib().map(f64::round),
+        layers: spec.layers,
+        width: spec.width,
+        heads: spec.heads,
+        context: spec.context,
+        batch: *batch,
+        vocab: *vocab,
+        parameters,
+    })
+}
+
+/// Every block's output, the last after the final norm, and every point.
+fn term(named: Named, points: Points) -> Term {
+    let at = At { points, max_points: OrNone::None, ..At::default() };
+    Term { regularizer: named.plugin, weight: Weight::Constant(Finite::new(0.1)), at }
+}
+
+impl fmt::Display for Measured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { layers, width, context, batch, vocab, .. } = self;
+        write!(
+            f,
+            "{layers} blocks, {width} wide, context {context}, batch {batch}, vocabulary {vocab}, regularizer {}: \
+             {:.0} tokens per second, {:.1} ms a step (best {:.1}), {} MiB resident at most, {} threads",
+            self.regularizer,
+            self.tokens_per_second,
+            self.step_ms,
+            self.best_step_ms,
+            mib(self.peak_rss_mib),
+            self.threads
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        training: Training,
+    }
+
+    fn training(arguments: &str) -> Training {
+        Program::try_parse_from(["bench"].into_iter().chain(arguments.split_whitespace())).unwrap().training
+    }
+
+    fn check(arguments: &str, expected: Result<[usize; 6], &str>) {
+        match (training(arguments).sizes(), expected) {
+            (Ok(Sizes { model, vocab, batch }), Ok(expected)) => {
+                let found = [model.layers, model.width, model.heads, model.context, batch, vocab];
+                assert_eq!(found, expected, "{arguments}");
+                assert_eq!(model.mlp_width, 4 * model.width, "{arguments}");
+            }
+            (Err(found), Err(part)) => assert!(found.contains(part), "{arguments}: {found}"),
+            (found, _) => panic!("{arguments}: {found:?}, expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn heads_stay_as_wide_as_they_are() {
+        check("--shape tiny", Ok([4, 128, 4, 128, 16, 4096]));
+        check("--shape tiny --width 256 --layers 2", Ok([2, 256, 8, 128, 16, 4096])); // heads of 32
+        check("--shape medium --width 128 --vocab 64", Ok([8, 128, 2, 512, 4, 64])); // heads of 64
+        check("--context 64 --batch 1", Ok([6, 256, 8, 64, 1, 4096]));
+        check("--width 100", Err("--width: expected a multiple of 32, the width of a head, found 100"));
+        check("--shape medium --width 32", Err("expected a multiple of 64"));
+    }
+
+    #[test]
+    fn moments_see_the_batch_and_pairs_a_sequence() {
+        for name in ["sigreg", "vicreg", "whitening"] {
+            assert_eq!(training("").points(name), Points::Batch);
+        }
+        for name in ["dispersion", "infonce", "a_plugin_of_someone_else"] {
+            assert_eq!(training("").points(name), Points::Tokens);
+        }
+        assert_eq!(training("--points tokens").points("vicreg"), Points::Tokens);
+        assert_eq!(training("--points pooled").points("dispersion"), Points::Pooled);
+    }
+}

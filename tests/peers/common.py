@@ -1,0 +1,147 @@
+"""What compare.py and curves.py share: running both programs, pairing what they measured, writing Markdown."""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+
+# Every regularizer with its variants and forms: a label, what `regatta bench --regularizer` takes, what peer.py calls it.
+PAIRWISE = [
+    ("dispersion", "dispersion", "dispersion"),
+    ("dispersion l2_repel", "dispersion: {variant: l2_repel}", "l2_repel"),
+    ("dispersion decorrelation", "dispersion: {variant: decorrelation}", "decorrelation"),
+    ("dispersion orthogonalization", "dispersion: {variant: orthogonalization}", "orthogonalization"),
+    ("dispersion perplexity_entropy", "dispersion: {variant: perplexity_entropy}", "perplexity_entropy"),
+    ("infonce", "infonce", "infonce"),
+    ("infonce negatives", "infonce: {form: negatives}", "negatives"),
+]
+MOMENTS = [
+    ("sigreg", "sigreg", "sigreg"),
+    ("vicreg", "vicreg", "vicreg"),
+    ("whitening", "whitening", "whitening"),
+    ("whitening gaussian_kl", "whitening: {form: gaussian_kl}", None),
+    ("whitening zca_distance", "whitening: {form: zca_distance}", None),
+]
+
+
+class Failed(Exception):
+    """A program ended without a measurement."""
+
+
+class Programs:
+    """The two programs under comparison, each run as a process of its own."""
+
+    def __init__(self, options):
+        self.binary, self.python, self.threads, self.raw = options.regatta, options.python, options.threads, options.raw
+        if not Path(self.binary).is_file():
+            sys.exit(f"error: expected the program at {self.binary}: cargo build --release, or name another with --regatta")
+
+    def need_torch(self):
+        try:
+            found = subprocess.run([self.python, "-c", "import torch"], capture_output=True)
+        except OSError as error:
+            sys.exit(f"error: --python {self.python}: {error.strerror}")
+        if found.returncode != 0:
+            install = f"{self.python} -m pip install torch numpy"
+            sys.exit(f"error: {self.python} has no PyTorch: {install}, or name another interpreter with --python")
+
+    def regatta(self, *arguments):
+        """What `regatta bench` measured."""
+        return self._measured([self.binary, "bench", "--json", *map(str, arguments)])
+
+    def peer(self, *arguments):
+        """What peer.py measured."""
+        return self._measured([self.python, str(HERE / "peer.py"), "--threads", str(self.threads), *map(str, arguments)])
+
+    def _measured(self, command):
+        print("+", " ".join(command[1:]), file=sys.stderr, flush=True)
+        environment = os.environ | {"RAYON_NUM_THREADS": str(self.threads)}
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        except OSError as error:
+            sys.exit(f"error: {command[0]}: {error.strerror}")
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+            raise Failed(f"{' '.join(command[1:])}: {last}")
+        line = done.stdout.strip().splitlines()[-1]
+        if self.raw:
+            with open(self.raw, "a") as file:
+                file.write(line + "\n")
+        return json.loads(line)
+
+
+def arguments(description):
+    """A parser with what all scripts understand."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    program, cores = ROOT / "target/release/regatta", len(os.sched_getaffinity(0))
+    parser.add_argument("--regatta", default=program, metavar="PATH", help="the program (default: target/release/regatta)")
+    parser.add_argument("--python", default=sys.executable, metavar="PATH", help="one with PyTorch (default: this one)")
+    parser.add_argument("--threads", type=int, default=cores, help=f"threads of both programs (default: all, {cores} here)")
+    parser.add_argument("--raw", metavar="FILE", help="also append each measurement to FILE, a line of JSON each")
+    return parser
+
+
+def words(known):
+    """A parser of comma-separated words, each of them known."""
+
+    def read(text):
+        found = text.split(",")
+        for word in found:
+            if word not in known:
+                raise argparse.ArgumentTypeError(f"unknown word `{word}`, expected some of {', '.join(known)}")
+        return found
+
+    return read
+
+
+def rotated(items, by):
+    """So that each program is first, second and last equally often."""
+    by %= len(items)
+    return items[by:] + items[:by]
+
+
+def spread(values, show):
+    """`median (min–max)`, or the only value."""
+    values = list(values)
+    middle = show(statistics.median(values))
+    return middle if len(values) == 1 else f"{middle} ({show(min(values))}–{show(max(values))})"
+
+
+def count(value):
+    return f"{value:,.0f}"
+
+
+def times(value):
+    return f"{value:.2f}×"
+
+
+def percent(value):
+    return f"{100 * value:.1f}%"
+
+
+def milliseconds(value):
+    return f"{value:,.2f}" if value < 10 else f"{value:,.1f}" if value < 100 else f"{value:,.0f}"
+
+
+def table(header, rows):
+    """A Markdown table; the first column is of words, the others of numbers."""
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *rows]
+    print("\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines), end="\n\n", flush=True)
+
+
+def machine(threads):
+    """One line: what the numbers were taken on."""
+    model = platform.processor() or platform.machine()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        model = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass  # not Linux, or not x86: the name above has to do
+    print(f"{model}, {os.cpu_count()} cores, {threads} threads, {platform.system()} {platform.release()}\n", flush=True)

@@ -1,0 +1,133 @@
+"""Regatta against PyTorch on this machine, in one run: the programs take turns, the order rotates, ratios are paired.
+
+  compare.py            speed: tokens per second, ratios, share of what the machine's matrix products allow, memory
+  compare.py --costs    the share of a step that each regularizer adds, here and there
+  compare.py --clouds   time and memory of the pairwise penalties on clouds of up to 32768 x 256
+
+Prints Markdown on stdout and what it runs on stderr. Give it a quiet machine.
+"""
+
+import statistics
+import sys
+
+from common import MOMENTS, PAIRWISE, Failed, Programs, arguments, count, machine, milliseconds, percent, rotated, spread, table
+from common import times, words
+
+SHAPES = ["tiny", "small", "medium"]
+REGULARIZERS = ["none", "dispersion", "infonce", "sigreg", "vicreg", "whitening"]
+
+
+def speed(programs, options):
+    kinds = {"regatta": programs.regatta, "eager": programs.peer}
+    if options.compile:
+        kinds["compiled"] = lambda *arguments: programs.peer(*arguments, "--compile")
+    peers = list(kinds)[1:]
+    for shape in options.shapes or SHAPES:
+        found = {(regularizer, kind): [] for regularizer in options.regularizers for kind in kinds}
+        rates = {"regatta": [], "torch": []}
+        for repetition in range(options.repetitions):
+            rates["regatta"].append(programs.regatta("--product")["product_gflops"])
+            rates["torch"].append(programs.peer("--product")["product_gflops"])
+            for regularizer in options.regularizers:
+                for kind in rotated(list(kinds), repetition):
+                    found[regularizer, kind].append(kinds[kind]("--shape", shape, "--regularizer", regularizer))
+
+        first = found[options.regularizers[0], "regatta"][0]
+        operations = 6 * first["parameters"] + 6 * first["layers"] * first["context"] * first["width"]
+        limit = 1e9 * max(map(statistics.median, rates.values())) / operations
+        print(f"## {shape}\n")
+        ours, theirs = (spread(rates[kind], count) for kind in ["regatta", "torch"])
+        print(
+            f"Products of 2048 x 2048: Regatta {ours} GFLOP/s, PyTorch {theirs}. At the larger, {operations / 1e6:.1f} million "
+            f"operations a token allow {count(limit)} tokens per second; those of the penalty are not counted.\n"
+        )
+        column = lambda regularizer, kind, key: [measured[key] for measured in found[regularizer, kind]]
+        rows = []
+        for regularizer in options.regularizers:
+            tokens = {kind: column(regularizer, kind, "tokens_per_second") for kind in kinds}
+            paired = [[ours / theirs for ours, theirs in zip(tokens["regatta"], tokens[peer])] for peer in peers]
+            rows.append([regularizer, *(spread(tokens[kind], count) for kind in kinds), *(spread(one, times) for one in paired)])
+        header = ["tokens per second", *kinds, *(f"regatta / {peer}" for peer in peers)]
+        table(header, rows)
+
+        rows = []
+        for regularizer in options.regularizers:
+            shares = [statistics.median(column(regularizer, kind, "tokens_per_second")) / limit for kind in kinds]
+            memory = [spread(column(regularizer, kind, "peak_rss_mib"), count) for kind in kinds]
+            rows.append([regularizer, *map(percent, shares), *memory])
+        header = ["share of the limit; peak memory", *(f"{kind}, share" for kind in kinds), *(f"{kind}, MiB" for kind in kinds)]
+        table(header, rows)
+
+
+def costs(programs, options):
+    known = [entry for entry in PAIRWISE + MOMENTS if entry[0].split()[0] in options.regularizers]
+    for shape in options.shapes or ["tiny", "small"]:
+        rows = []
+        for label, fragment, theirs in known:
+            sides = [("regatta", programs.regatta, fragment)] + [("eager", programs.peer, theirs)] * bool(theirs)
+            share = {"regatta": [], "eager": []}
+            for repetition in range(options.repetitions):
+                for side, run, name in sides:
+                    pair = rotated([("none", "none"), ("with", name)], repetition)
+                    ms = {which: run("--shape", shape, "--regularizer", named)["step_ms"] for which, named in pair}
+                    share[side].append((ms["with"] - ms["none"]) / ms["none"])
+            rows.append([label, *(spread(shares, percent) if shares else "–" for shares in share.values())])
+        print(f"## {shape}\n")
+        table(["what a step costs more, in shares of a step without", "regatta", "eager"], rows)
+
+
+def clouds(programs, options):
+    print("Value and gradient of one penalty; memory is the peak above the cloud itself.\n")
+    known = [entry for entry in PAIRWISE if entry[0].split()[0] in options.regularizers]
+    rows = []
+    for label, fragment, theirs in known:
+        for points in options.points:
+            shape, ours, reference = f"{points}x256", [], []
+            with_reference = points <= 8192 or options.reference_at_full_size
+            for repetition in range(options.repetitions):
+                for side in rotated(["regatta", "reference"], repetition):
+                    if side == "regatta":
+                        ours.append(programs.regatta("--cloud", shape, "--regularizer", fragment, "--products"))
+                    elif with_reference:
+                        try:
+                            reference.append(programs.peer("--cloud", shape, "--regularizer", theirs))
+                        except Failed as failed:
+                            print(f"error: {failed}", file=sys.stderr)
+                            with_reference = False
+            memory = lambda sizes: spread(sizes, count) if sizes else "–"
+            above = lambda runs: memory([run["peak_rss_mib"] - run["resident_before_mib"] for run in runs])
+            time = lambda runs: spread([run["value_and_gradient_ms"] for run in runs], milliseconds) if runs else "–"
+            products = spread([run["products_ms"] for run in ours], milliseconds)
+            over = spread([run["value_and_gradient_ms"] / run["products_ms"] for run in ours], times)
+            peak = memory([run["peak_rss_mib"] for run in ours])
+            rows.append([label, shape, time(ours), products, over, time(reference), above(ours), peak, above(reference)])
+    header = ["penalty", "cloud", "regatta, ms", "its two products, ms", "penalty / products", "reference, ms"]
+    table([*header, "regatta, MiB above", "regatta, MiB in all", "reference, MiB above"], rows)
+
+
+def main():
+    parser = arguments(__doc__)
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--costs", action="store_true", help="the share of a step that each regularizer adds")
+    mode.add_argument("--clouds", action="store_true", help="time and memory of the pairwise penalties on large clouds")
+    parser.add_argument("--shapes", type=words(SHAPES), help="comma-separated (default: all; with --costs tiny,small)")
+    parser.add_argument("--regularizers", type=words(REGULARIZERS), default=REGULARIZERS, help="comma-separated (default: all)")
+    parser.add_argument("--repetitions", type=int, help="of every measurement (default: 5; with --clouds, which repeat, 1)")
+    parser.add_argument("--compile", action="store_true", help="also measure PyTorch with a compiled model")
+    points = lambda text: [int(number) for number in text.split(",")]
+    parser.add_argument("--points", type=points, default=[4096, 8192, 32768], help="with --clouds (default: 4096,8192,32768)")
+    full = "with --clouds, PyTorch above 8192 points too: at 32768 it takes more than 8 GiB"
+    parser.add_argument("--reference-at-full-size", action="store_true", help=full)
+    options = parser.parse_args()
+    options.repetitions = options.repetitions or (1 if options.clouds else 5)
+    programs = Programs(options)
+    programs.need_torch()
+    machine(options.threads)
+    try:
+        (costs if options.costs else clouds if options.clouds else speed)(programs, options)
+    except Failed as failed:
+        sys.exit(f"error: {failed}")
+
+
+if __name__ == "__main__":
+    main()

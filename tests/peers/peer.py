@@ -1,0 +1,249 @@
+"""The same work as `regatta bench`, in PyTorch: one small GPT-2 and the same penalties, written as their papers write them.
+
+A step is forward, cross-entropy over the vocabulary, the penalty averaged over all blocks' outputs with weight 0.1, backward,
+clip by global norm 1, fused AdamW; float32 on the CPU, random tokens. Pairwise penalties see each sequence by itself, those of
+moments all tokens of the batch. Prints one line of JSON with the keys of `regatta bench --json`.
+"""
+
+import argparse
+import json
+import math
+import re
+import resource
+import sys
+import time
+from pathlib import Path
+
+try:
+    import torch
+    import torch.nn.functional as F
+    from torch import nn
+except ImportError:
+    sys.exit(f"error: {sys.executable} has no PyTorch: {sys.executable} -m pip install torch numpy")
+
+SHAPES = {
+    "tiny": dict(layers=4, width=128, heads=4, context=128, batch=16, vocab=4096),
+    "small": dict(layers=6, width=256, heads=8, context=256, batch=8, vocab=4096),
+    "medium": dict(layers=8, width=512, heads=8, context=512, batch=4, vocab=8192),
+}
+
+
+class Attention(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.c_attn, self.c_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
+
+    def forward(self, x):
+        q, k, v = (y.unflatten(-1, (self.heads, -1)).transpose(1, 2) for y in self.c_attn(x).chunk(3, -1))  # (b, heads, t, -1)
+        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.c_proj(mixed.transpose(1, 2).flatten(2))
+
+
+class Block(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.ln_1, self.attn = nn.LayerNorm(width), Attention(width, heads)
+        self.ln_2 = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
+
+    def forward(self, x):
+        x = x + self.attn(self.ln_1(x))
+        return x + self.mlp(self.ln_2(x))
+
+
+class Gpt2(nn.Module):
+    """Learned positions, pre-norm blocks, the output matrix tied to the embedding."""
+
+    def __init__(self, layers, width, heads, context, vocab):
+        super().__init__()
+        self.wte, self.wpe = nn.Embedding(vocab, width), nn.Embedding(context, width)
+        self.h = nn.ModuleList([Block(width, heads) for _ in range(layers)])
+        self.ln_f = nn.LayerNorm(width)
+        for weight in self.parameters():
+            if weight.dim() == 2:
+                nn.init.normal_(weight, std=0.02)
+
+    def forward(self, ids):  # (b, t)
+        x = self.wte(ids) + self.wpe.weight[: ids.shape[1]]
+        hidden = []
+        for block in self.h:
+            x = block(x)
+            hidden.append(x)
+        hidden[-1] = self.ln_f(x)
+        return F.linear(hidden[-1], self.wte.weight), hidden  # (b, t, v), and each block's output, the last after the final norm
+
+
+def cosines(z, epsilon):  # (g, n, d) -> (g, n, n)
+    u = z / (z.norm(dim=-1, keepdim=True) + epsilon)
+    return u @ u.transpose(-1, -2)
+
+
+def half_turns(z, epsilon=0.01, clamp=0.25):
+    c = cosines(z, epsilon)
+    bounded = c + (c.clamp(clamp - 1, 1 - clamp) - c).detach()  # straight-through: the slope is that at the bound
+    return torch.arccos(bounded) / math.pi
+
+
+def itself(z):
+    """Where a point meets itself. (n, n)"""
+    return torch.eye(z.shape[1], dtype=torch.bool, device=z.device)
+
+
+def mean_over_pairs(x):
+    n = x.shape[1]
+    return x.masked_fill(itself(x), 0).sum((1, 2)).mean() / (n * (n - 1))
+
+
+def dispersion(z, epsilon=0.01):
+    exponents = (epsilon - half_turns(z)).masked_fill(itself(z), -math.inf)
+    return (exponents.flatten(1).logsumexp(1) - math.log(z.shape[1] * (z.shape[1] - 1))).mean()
+
+
+def l2_repel(z, epsilon=0.01):
+    exponents = epsilon - torch.cdist(z, z).square()
+    return (exponents.flatten(1).logsumexp(1) - 2 * math.log(z.shape[1])).mean() + 0.1 * z.square().mean()
+
+
+def decorrelation(z):
+    return mean_over_pairs(cosines(z - z.mean(-1, keepdim=True), 0).square())
+
+
+def orthogonalization(z, margin=0.5):
+    return mean_over_pairs((margin - half_turns(z)).relu().square())
+
+
+def perplexity_entropy(z, epsilon=0.01):
+    p = (-torch.cdist(z, z).square()).masked_fill(itself(z), -math.inf).softmax(-1)
+    return (p * torch.log2(p + epsilon)).sum(-1).mean()
+
+
+def infonce(z, t=2.0):
+    return torch.stack([(-t * torch.pdist(u).square()).exp().mean().log() for u in F.normalize(z, dim=-1)]).mean()
+
+
+def negatives(z, temperature=0.5):
+    exponents = (cosines(z, 0) / temperature).masked_fill(itself(z), -math.inf)
+    return (exponents.logsumexp(-1) - math.log(z.shape[1] - 1)).mean()
+
+
+def covariance(z):
+    x = z.flatten(0, -2)
+    x = x - x.mean(0)
+    return x.T @ x / (len(x) - 1)
+
+
+def vicreg(z):
+    c, spread = covariance(z), torch.sqrt(z.flatten(0, -2).var(0) + 1e-4)
+    off = (c.square().sum() - c.diagonal().square().sum()) / len(c)
+    return 25 * (1 - spread).relu().mean() + off
+
+
+def whitening(z):
+    c = covariance(z)
+    return (c - torch.eye(len(c), device=c.device)).square().sum() / len(c)
+
+
+def sigreg(z, slices=256, knots=17, t_max=3.0):
+    x = z.flatten(0, -2)
+    directions = F.normalize(torch.randn(x.shape[1], slices, device=x.device), dim=0)
+    t = torch.linspace(0, t_max, knots, device=x.device)
+    normal = torch.exp(-t.square() / 2)
+    weights = normal * 2 * t_max / (knots - 1)
+    weights[0], weights[-1] = weights[0] / 2, weights[-1] / 2
+    angles = (x @ directions)[:, :, None] * t  # (n, k, knots)
+    gap = (angles.cos().mean(0) - normal).square() + angles.sin().mean(0).square()
+    return len(x) * (gap @ weights).mean()
+
+
+PAIRWISE = [dispersion, l2_repel, decorrelation, orthogonalization, perplexity_entropy, infonce, negatives]
+PENALTIES = {penalty.__name__: penalty for penalty in [*PAIRWISE, vicreg, sigreg, whitening]}
+
+
+def resident_mib():
+    return round(int(re.search(r"VmRSS:\s*(\d+)", Path("/proc/self/status").read_text())[1]) / 1024)
+
+
+def peak_rss_mib():
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def timed(work):
+    """Milliseconds, median and best, of at least three runs and of as many as begin within two seconds, after one more."""
+    work()
+    times, begin = [], time.perf_counter()
+    while len(times) < 3 or time.perf_counter() - begin < 2:
+        start = time.perf_counter()
+        work()
+        times.append(1e3 * (time.perf_counter() - start))
+    return sorted(times)[len(times) // 2], min(times)
+
+
+def training(options):
+    sizes = SHAPES[options.shape]
+    context, batch, vocab = sizes["context"], sizes["batch"], sizes["vocab"]
+    model = Gpt2(**{name: size for name, size in sizes.items() if name != "batch"})
+    forward, penalty = torch.compile(model) if options.compile else model, PENALTIES.get(options.regularizer)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+    times = []
+    for step in range(options.warmup + options.steps):
+        ids = torch.randint(0, vocab, (batch, context + 1))
+        start = time.perf_counter()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.autocast):
+            logits, hidden = forward(ids[:, :-1])
+        loss = F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten())
+        if penalty:
+            loss = loss + 0.1 * torch.stack([penalty(h.float()) for h in hidden]).mean()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        if step >= options.warmup:
+            times.append(time.perf_counter() - start)
+    median = sorted(times)[len(times) // 2]
+    speed = dict(tokens_per_second=round(batch * context / median, 1), step_ms=round(1e3 * median, 2))
+    speed |= dict(best_step_ms=round(1e3 * min(times), 2), peak_rss_mib=peak_rss_mib())
+    return dict(shape=options.shape, **speed, **sizes, parameters=sum(weight.numel() for weight in model.parameters()))
+
+
+def cloud(options):
+    *groups, count, dims = map(int, options.cloud.split("x"))
+    points = torch.randn(*(groups or [1]), count, dims, requires_grad=True)
+    before, penalty = resident_mib(), PENALTIES[options.regularizer]
+    median, best = timed(lambda: torch.autograd.grad(penalty(points), points))
+    memory = dict(cloud_mib=round(points.numel() * 4 / 2**20, 1), resident_before_mib=before, peak_rss_mib=peak_rss_mib())
+    speed = dict(value_and_gradient_ms=round(median, 2), best_value_and_gradient_ms=round(best, 2))
+    return dict(cloud=list(points.shape)) | speed | memory
+
+
+def product(size=2048):
+    left, right, out = (torch.randn(size, size) for _ in range(3))
+    median, best = (round(2 * size**3 / ms / 1e6, 1) for ms in timed(lambda: torch.mm(left, right, out=out)))
+    return dict(size=size, product_gflops=median, best_product_gflops=best)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shape", default="small", choices=SHAPES, help="size of model and batch (default: small)")
+    parser.add_argument("--regularizer", default="none", choices=["none", *PENALTIES], help="default: none")
+    parser.add_argument("--steps", type=int, default=10, help="steps that are measured (default: 10)")
+    parser.add_argument("--warmup", type=int, default=3, help="steps before them that are not (default: 3)")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: as PyTorch chooses")
+    parser.add_argument("--compile", action="store_true", help="compile the model; the penalty stays as it is")
+    parser.add_argument("--autocast", action="store_true", help="the model's forward under autocast to bfloat16")
+    parser.add_argument("--cloud", metavar="NxD", help="instead of training, value and gradient of one penalty on random points")
+    parser.add_argument("--product", action="store_true", help="instead of training, the rate of a 2048 x 2048 product")
+    options = parser.parse_args()
+    if options.cloud and options.regularizer == "none":
+        parser.error("--cloud needs --regularizer")
+    if options.cloud and not re.fullmatch(r"([1-9]\d*x){1,2}[1-9]\d*", options.cloud):
+        parser.error(f"--cloud: expected NxD or GxNxD, as in 4096x256, found {options.cloud}")
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    measured = product() if options.product else cloud(options) if options.cloud else training(options)
+    name = f"pytorch {torch.__version__}" + " compiled" * options.compile + " autocast" * options.autocast
+    print(json.dumps(dict(peer=name, threads=options.threads, regularizer=options.regularizer) | measured))
+
+
+if __name__ == "__main__":
+    main()
