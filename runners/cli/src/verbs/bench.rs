@@ -6,7 +6,6 @@
 use crate::failure::{Failure, say};
 use crate::memory::peak_resident_mib;
 use clap::ValueEnum;
-use regatta_core::candle::Device;
 use regatta_core::number::{Count, Finite};
 use regatta_core::{Draw, registry};
 use regatta_lm::model::{Gpt2, Gpt2Config};
@@ -89,14 +88,14 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (spec, vocab_size, batch_size) = arguments.shape.sizes();
     let terms = term(arguments)?;
     let train = TrainSpec { schedule: Schedule::Constant, batch_size: Count::new(batch_size), ..TrainSpec::default() };
-    let model = Gpt2::fresh(Gpt2Config::new(&spec, vocab_size), 0, &Device::Cpu).map_err(Failure::failed)?;
+    let model = Gpt2::fresh(Gpt2Config::new(&spec, vocab_size), 0);
     let mut learner = Learner::new(model, &train, &terms, 0);
     let tokens = batch_size * spec.context;
     let mut times = Vec::new();
     for step in 0..(arguments.warmup + arguments.steps) as usize {
         let mut draw = Draw::new(0, "bench tokens", step as u64, 0);
         let mut ids = || (0..tokens).map(|_| draw.below(vocab_size) as u32).collect::<Vec<_>>();
-        let record = learner.step(step, batch_size, ids(), ids()).map_err(Failure::failed)?;
+        let record = learner.step(step, batch_size, &ids(), &ids()).map_err(Failure::failed)?;
         if step as u64 >= arguments.warmup {
             times.push(tokens as f64 / record.tokens_per_second);
         }
