@@ -1,7 +1,35 @@
 //! A value with a gradient computed by hand.
 
+use super::with_floats;
 use crate::Result;
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Storage, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Shape, Storage, Tensor};
+use rayon::prelude::*;
+
+/// Whether kernels on slices take this tensor: float32 on the CPU. What they compute is written with tensor operations too,
+/// for every other.
+pub fn takes_kernels(points: &Tensor) -> bool {
+    points.dtype() == DType::F32 && points.device().is_cpu()
+}
+
+/// Mean over groups of a penalty whose kernel computes value and gradient of one group together.
+///
+/// `kernel` gets the points of a group and a gradient of zeros to write to, and returns the value. Groups run side by side.
+///
+/// # Shapes
+/// points (g, n, d); of a group (n, d) each -> scalar
+///
+/// # Errors
+/// When [`takes_kernels`] does not hold, or the kernel fails.
+pub fn mean_over_groups(points: &Tensor, op: &str, kernel: impl Fn(&[f32], &mut [f32]) -> Result<f64> + Sync) -> Result<Tensor> {
+    let (g, n, d) = points.dims3()?;
+    let mut gradient = vec![0f32; g * n * d];
+    let values = with_floats([points], op, |[points]| {
+        let groups = points.par_chunks_exact(n * d).zip(gradient.par_chunks_exact_mut(n * d)).with_max_len(1);
+        groups.map(|(points, gradient)| kernel(points, gradient).map(|value| value as f32)).collect::<Result<Vec<f32>>>()
+    })??;
+    let gradient = Tensor::from_vec(gradient, (g, n, d), &Device::Cpu)?;
+    Ok(attach_gradient(points, Tensor::from_vec(values, g, &Device::Cpu)?, gradient)?.mean_all()?)
+}
 
 /// `value` as a function of `input` whose gradient is the given one.
 ///
@@ -43,10 +71,25 @@ impl CustomOp1 for Attached {
     }
 
     fn bwd(&self, input: &Tensor, value: &Tensor, upstream: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        if takes_kernels(&self.gradient) && takes_kernels(upstream) {
+            return Ok(Some(scaled(&self.gradient, upstream)?));
+        }
         let mut shape = value.dims().to_vec();
         shape.resize(input.rank(), 1);
         Ok(Some(self.gradient.broadcast_mul(&upstream.reshape(shape)?)?))
     }
+}
+
+/// Each group's gradient times its upstream, without candle's slow way where only the first dim is spread.
+fn scaled(gradient: &Tensor, upstream: &Tensor) -> candle_core::Result<Tensor> {
+    let scaled = with_floats([gradient, upstream], "attach_gradient", |[gradient, upstream]| {
+        let each = gradient.len() / upstream.len().max(1);
+        let mut scaled = Vec::with_capacity(gradient.len());
+        let groups = gradient.chunks_exact(each.max(1)).zip(upstream);
+        groups.for_each(|(group, upstream)| scaled.extend(group.iter().map(|x| x * upstream)));
+        scaled
+    })?;
+    Tensor::from_vec(scaled, gradient.shape(), &Device::Cpu)
 }
 
 #[cfg(test)]

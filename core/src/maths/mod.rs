@@ -13,23 +13,42 @@
 //! | file | what |
 //! |---|---|
 //! | `product` | matrix products on the calling thread |
+//! | `blockwise` | all pairs of a group, a block at a time |
+//! | `pair_sums` | sums over pairs, with their gradients |
+//! | `gram` | sums of products over points, and products with a matrix, on all threads |
+//! | `scaled` | points scaled to unit norm or centred, and the way back |
+//! | [`elementary`] | arccosine, logarithm, sine and cosine that become vector instructions |
 //! | [`vector`] | sums in lanes, and an exponential that becomes vector instructions |
 //! | `slices` | the numbers of a tensor as a slice |
+//! | [`agreement`] | float32 kernels against tensor operations in float64, for tests |
+//! | `scratch` | room to work in |
 
+pub mod agreement;
 mod attach;
+mod blockwise;
+pub mod elementary;
+mod gram;
 mod moments;
+mod pair_sums;
 mod pairwise;
 mod product;
+mod scaled;
+mod scratch;
 mod slices;
 mod spectral;
 pub mod vector;
 
-pub use attach::attach_gradient;
+pub use attach::{attach_gradient, mean_over_groups, takes_kernels};
+pub use blockwise::{Block, Pairs, Pull};
+pub use gram::{gram, times};
 pub use moments::{centred, covariance, diagonal, off_diagonal_sum_of_squares};
+pub use pair_sums::{Softmax, pair_log_sum_exp, pair_softmax, pair_sum};
 pub use pairwise::{bounded_angles, cosines, log_mean_exp, off_diagonal, squared_distances, unit};
-pub use product::{Matrix, MatrixMut, Onto, product};
+pub use product::{Float, Matrix, MatrixMut, Onto, product};
+pub use scaled::{Scaled, centred_rows, mean_point};
+pub use scratch::with_scratch;
 pub use slices::with_floats;
-pub use spectral::{inverse_sqrt, log_det, symmetric_eigenvalues};
+pub use spectral::{inverse_sqrt, inverse_sqrt_of, log_det, log_det_of, symmetric_eigenvalues};
 
 /// Added to a sum of squares under a root, so that the slope at zero is zero and not NaN; far below any square that matters.
 pub(crate) const TINY_SQUARE: f64 = 1e-30;

@@ -1,23 +1,29 @@
-//! Matrix products of float32 slices, on the calling thread: a caller with many of them spreads them over threads itself.
+//! Matrix products of slices of floats, on the calling thread: a caller with many of them spreads them over threads itself.
 
 use gemm::Parallelism;
 
+/// f32 or f64.
+pub trait Float: Copy + Default + Send + Sync + std::ops::AddAssign + From<f32> + 'static {}
+
+impl Float for f32 {}
+impl Float for f64 {}
+
 /// A matrix inside a slice.
 #[derive(Debug, Clone, Copy)]
-pub struct Matrix<'a> {
-    numbers: &'a [f32],
+pub struct Matrix<'a, T = f32> {
+    numbers: &'a [T],
     rows: usize,
     columns: usize,
     row_stride: usize,
     column_stride: usize,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a, T: Float> Matrix<'a, T> {
     /// `rows` x `columns` numbers, row after row.
     ///
     /// # Panics
     /// When the slice has another length.
-    pub fn new(numbers: &'a [f32], rows: usize, columns: usize) -> Self {
+    pub fn new(numbers: &'a [T], rows: usize, columns: usize) -> Self {
         assert_eq!(numbers.len(), rows * columns);
         Self::part(numbers, rows, columns, columns)
     }
@@ -26,9 +32,14 @@ impl<'a> Matrix<'a> {
     ///
     /// # Panics
     /// When they do not lie inside the slice.
-    pub fn part(numbers: &'a [f32], rows: usize, columns: usize, stride: usize) -> Self {
+    pub fn part(numbers: &'a [T], rows: usize, columns: usize, stride: usize) -> Self {
         assert!(extent(rows, columns, stride) <= numbers.len());
         Self { numbers, rows, columns, row_stride: stride, column_stride: 1 }
+    }
+
+    /// How many rows and columns.
+    pub fn shape(&self) -> (usize, usize) {
+        (self.rows, self.columns)
     }
 
     /// Rows and columns exchanged.
@@ -40,19 +51,19 @@ impl<'a> Matrix<'a> {
 
 /// A matrix inside a slice, to write to; its rows are contiguous.
 #[derive(Debug)]
-pub struct MatrixMut<'a> {
-    numbers: &'a mut [f32],
+pub struct MatrixMut<'a, T = f32> {
+    numbers: &'a mut [T],
     rows: usize,
     columns: usize,
     stride: usize,
 }
 
-impl<'a> MatrixMut<'a> {
+impl<'a, T: Float> MatrixMut<'a, T> {
     /// `rows` x `columns` numbers, row after row.
     ///
     /// # Panics
     /// When the slice has another length.
-    pub fn new(numbers: &'a mut [f32], rows: usize, columns: usize) -> Self {
+    pub fn new(numbers: &'a mut [T], rows: usize, columns: usize) -> Self {
         assert_eq!(numbers.len(), rows * columns);
         Self::part(numbers, rows, columns, columns)
     }
@@ -61,7 +72,7 @@ impl<'a> MatrixMut<'a> {
     ///
     /// # Panics
     /// When they overlap, or do not lie inside the slice.
-    pub fn part(numbers: &'a mut [f32], rows: usize, columns: usize, stride: usize) -> Self {
+    pub fn part(numbers: &'a mut [T], rows: usize, columns: usize, stride: usize) -> Self {
         assert!(columns <= stride && extent(rows, columns, stride) <= numbers.len());
         Self { numbers, rows, columns, stride }
     }
@@ -88,7 +99,7 @@ pub enum Onto {
 ///
 /// # Panics
 /// When the shapes do not fit.
-pub fn product(out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matrix<'_>, right: Matrix<'_>) {
+pub fn product<T: Float>(out: MatrixMut<'_, T>, onto: Onto, scale: T, left: Matrix<'_, T>, right: Matrix<'_, T>) {
     assert_eq!((out.rows, out.columns, left.columns), (left.rows, right.columns, right.rows), "(m, n, k)");
     // SAFETY: the constructors hold every index inside its slice, and `out` is borrowed for writing alone.
     unsafe {
@@ -106,7 +117,7 @@ pub fn product(out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matrix<'_>, rig
             right.numbers.as_ptr(),
             right.column_stride as isize,
             right.row_stride as isize,
-            1.0,
+            T::from(1.0),
             scale,
             false,
             false,
@@ -135,7 +146,13 @@ mod tests {
         let wide = [1.0, 0.0, 9.0, 0.0, 2.0, 9.0]; // diag(1, 2) beside a column of 9
         let mut out = [7.0; 6];
         let ones = [1.0; 4];
-        product(MatrixMut::part(&mut out[1..], 2, 2, 3), Onto::Replace, 1.0, Matrix::part(&wide, 2, 2, 3), Matrix::new(&ones, 2, 2));
+        product(
+            MatrixMut::part(&mut out[1..], 2, 2, 3),
+            Onto::Replace,
+            1.0,
+            Matrix::part(&wide, 2, 2, 3),
+            Matrix::new(&ones, 2, 2),
+        );
         assert_eq!(out, [7.0, 1.0, 1.0, 7.0, 2.0, 2.0]);
     }
 

@@ -15,11 +15,9 @@ pub fn log_det(matrices: &Tensor) -> Result<Tensor> {
     let mut values = Vec::with_capacity(g);
     let mut inverses = Vec::with_capacity(g * d * d);
     for matrix in float64_matrices(matrices)? {
-        let factor = Llt::new(matrix.as_ref(), Side::Lower)
-            .map_err(|_| Error::Factorisation("Cholesky met a pivot that is not above 0"))?;
-        let lower = factor.L();
-        values.push(2.0 * (0..d).map(|k| lower[(k, k)].ln()).sum::<f64>());
-        extend_rows(&mut inverses, &factor.inverse());
+        let (value, inverse) = log_det_and_inverse(&matrix)?;
+        values.push(value);
+        extend_rows(&mut inverses, &inverse);
     }
     let (dtype, device) = (matrices.dtype(), matrices.device());
     let value = Tensor::from_vec(values, g, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?;
@@ -36,14 +34,7 @@ pub fn inverse_sqrt(matrices: &Tensor) -> Result<Tensor> {
     let (g, d, _) = matrices.dims3()?;
     let mut roots = Vec::with_capacity(g * d * d);
     for matrix in float64_matrices(matrices)? {
-        let eigen =
-            matrix.self_adjoint_eigen(Side::Lower).map_err(|_| Error::Factorisation("the eigenvalues did not converge"))?;
-        let (vectors, values) = (eigen.U(), eigen.S().column_vector());
-        if !(0..d).all(|k| values[k] > 0.0) {
-            return Err(Error::Factorisation("an eigenvalue is not above 0"));
-        }
-        let scaled = Mat::from_fn(d, d, |i, k| vectors[(i, k)] / values[k].sqrt());
-        extend_rows(&mut roots, &(scaled * vectors.transpose()));
+        extend_rows(&mut roots, &inverse_root(&matrix)?);
     }
     Ok(Tensor::from_vec(roots, (g, d, d), &Device::Cpu)?.to_dtype(matrices.dtype())?.to_device(matrices.device())?)
 }
@@ -55,6 +46,53 @@ pub fn inverse_sqrt(matrices: &Tensor) -> Result<Tensor> {
 pub fn symmetric_eigenvalues(matrix: &Tensor) -> Result<Vec<f64>> {
     let matrix = float64_matrices(&matrix.unsqueeze(0)?)?.swap_remove(0);
     matrix.self_adjoint_eigenvalues(Side::Lower).map_err(|_| Error::Factorisation("the eigenvalues did not converge"))
+}
+
+/// Log-determinant and inverse of one symmetric positive definite matrix. (d, d), row after row
+///
+/// # Errors
+/// As [`log_det`].
+pub fn log_det_of(matrix: &[f64], d: usize) -> Result<(f64, Vec<f64>)> {
+    let (value, inverse) = log_det_and_inverse(&finite(matrix, d)?)?;
+    Ok((value, rows(&inverse)))
+}
+
+/// As [`inverse_sqrt`], of one matrix. (d, d), row after row
+///
+/// # Errors
+/// As [`inverse_sqrt`].
+pub fn inverse_sqrt_of(matrix: &[f64], d: usize) -> Result<Vec<f64>> {
+    Ok(rows(&inverse_root(&finite(matrix, d)?)?))
+}
+
+fn log_det_and_inverse(matrix: &Mat<f64>) -> Result<(f64, Mat<f64>)> {
+    let factor =
+        Llt::new(matrix.as_ref(), Side::Lower).map_err(|_| Error::Factorisation("Cholesky met a pivot that is not above 0"))?;
+    let lower = factor.L();
+    Ok((2.0 * (0..matrix.nrows()).map(|k| lower[(k, k)].ln()).sum::<f64>(), factor.inverse()))
+}
+
+fn inverse_root(matrix: &Mat<f64>) -> Result<Mat<f64>> {
+    let eigen = matrix.self_adjoint_eigen(Side::Lower).map_err(|_| Error::Factorisation("the eigenvalues did not converge"))?;
+    let (vectors, values, d) = (eigen.U(), eigen.S().column_vector(), matrix.nrows());
+    if !(0..d).all(|k| values[k] > 0.0) {
+        return Err(Error::Factorisation("an eigenvalue is not above 0"));
+    }
+    let scaled = Mat::from_fn(d, d, |i, k| vectors[(i, k)] / values[k].sqrt());
+    Ok(scaled * vectors.transpose())
+}
+
+fn finite(matrix: &[f64], d: usize) -> Result<Mat<f64>> {
+    if matrix.iter().any(|x| !x.is_finite()) {
+        return Err(Error::Factorisation("it holds a NaN or an infinity"));
+    }
+    Ok(Mat::from_fn(d, d, |i, j| matrix[i * d + j]))
+}
+
+fn rows(matrix: &Mat<f64>) -> Vec<f64> {
+    let mut rows = Vec::with_capacity(matrix.nrows() * matrix.ncols());
+    extend_rows(&mut rows, matrix);
+    rows
 }
 
 fn float64_matrices(matrices: &Tensor) -> Result<Vec<Mat<f64>>> {

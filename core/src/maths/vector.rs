@@ -28,6 +28,24 @@ pub fn sum_of(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
+/// Sums of both numbers of `terms(x_i)`.
+#[inline]
+pub fn pair_of_sums(x: &[f32], terms: impl Fn(f32) -> (f32, f32)) -> (f32, f32) {
+    let (mut first, mut second) = ([0f32; LANES], [0f32; LANES]);
+    let chunks = x.chunks_exact(LANES);
+    for (lane, &x) in chunks.remainder().iter().enumerate() {
+        (first[lane], second[lane]) = terms(x);
+    }
+    for chunk in chunks {
+        for lane in 0..LANES {
+            let (one, other) = terms(chunk[lane]);
+            first[lane] += one;
+            second[lane] += other;
+        }
+    }
+    (first.iter().sum(), second.iter().sum())
+}
+
 /// Largest number; -inf of none.
 #[inline]
 pub fn max(x: &[f32]) -> f32 {

@@ -17,9 +17,12 @@
 //! its bound, the slope is that at the bound.
 //!
 //! # Shapes
-//! points (g, n, d) -> scalar, by way of (g, n, n)
+//! points (g, n, d) -> scalar, by way of (g, n, n); of float32 on the CPU by way of blocks of pairs, in memory linear in n
 
-use regatta_core::maths::{bounded_angles, cosines, log_mean_exp, off_diagonal, squared_distances};
+mod kernels;
+mod neighbours;
+
+use regatta_core::maths::{bounded_angles, cosines, log_mean_exp, off_diagonal, squared_distances, takes_kernels};
 use regatta_core::number::{Inner, NonNegative, Positive};
 use regatta_core::serde::{Deserialize, Serialize};
 use regatta_core::{Cloud, Draw, Error, Regularizer, Result, Tensor, regularizer, typetag};
@@ -76,6 +79,12 @@ perplexity_entropy: mean_i Σ_j p_ij log₂(p_ij + ε), p_i = softmax over j≠i
 impl Regularizer for Dispersion {
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
         let z = cloud.points(); // (g, n, d)
+        if self.variant == Variant::Decorrelation && cloud.dims() < 2 {
+            return Err(Error::TooFewDims { least: 2, found: cloud.dims() });
+        }
+        if takes_kernels(z) {
+            return self.fused(z);
+        }
         match self.variant {
             Variant::AngularSpread => self.angular_spread(z),
             Variant::L2Repel => self.l2_repel(z),
@@ -137,10 +146,7 @@ const LEAST_EPSILON: f64 = 1e-30;
 /// Standardised points have `s_i·s_j / (d - 1)` equal to the cosine of the points less the mean over their dims: both factors
 /// d - 1 cancel. A point that is constant over its dims correlates with nothing, and its slope is finite.
 fn decorrelation(z: &Tensor) -> Result<Tensor> {
-    let (_, n, d) = z.dims3()?;
-    if d < 2 {
-        return Err(Error::TooFewDims { least: 2, found: d });
-    }
+    let n = z.dim(1)?;
     let correlations = cosines(&z.broadcast_sub(&z.mean_keepdim(2)?)?, 0.0)?; // (g, n, n)
     mean_over_pairs(&off_diagonal(&correlations.sqr()?, 0.0)?, n)
 }

@@ -115,3 +115,12 @@ fn beyond_the_clamp_points_are_still_pushed_apart() {
 fn conforms() {
     regatta_core::conformance::conforms::<Dispersion>();
 }
+
+#[test]
+fn kernels_agree_with_tensor_operations() {
+    for variant in
+        [Variant::AngularSpread, Variant::L2Repel, Variant::Decorrelation, Variant::Orthogonalization, Variant::PerplexityEntropy]
+    {
+        regatta_core::maths::agreement::float32_agrees(&of(variant));
+    }
+}

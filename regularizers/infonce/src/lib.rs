@@ -11,9 +11,11 @@
 //! and `negatives` takes a mean where InfoNCE takes a sum, so that its size does not depend on n.
 //!
 //! # Shapes
-//! points (g, n, d) -> scalar, by way of (g, n, n)
+//! points (g, n, d) -> scalar, by way of (g, n, n); of float32 on the CPU by way of blocks of pairs, in memory linear in n
 
-use regatta_core::maths::{cosines, log_mean_exp, off_diagonal, squared_distances, unit};
+mod kernels;
+
+use regatta_core::maths::{cosines, log_mean_exp, off_diagonal, squared_distances, takes_kernels, unit};
 use regatta_core::number::Positive;
 use regatta_core::serde::{Deserialize, Serialize};
 use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
@@ -51,6 +53,9 @@ negatives: mean_i log mean_{j≠i} exp(u_i·u_j / temperature)",
 impl Regularizer for InfoNce {
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
         let (z, n) = (cloud.points(), cloud.count()); // (g, n, d)
+        if takes_kernels(z) {
+            return self.fused(z);
+        }
         match self.form {
             Form::WangIsola => {
                 let exponents = (squared_distances(&unit(z)?)? * -self.t.get())?; // (g, n, n)
@@ -95,6 +100,13 @@ mod tests {
         let points = [[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]];
         check(Form::WangIsola, points, ((2.0 * (-4f64).exp() + (-8f64).exp()) / 3.0).ln());
         check(Form::Negatives, points, 2.0 * ((1.0 + (-2f64).exp()) / 2.0).ln() / 3.0); // the middle point's log is 0
+    }
+
+    #[test]
+    fn kernels_agree_with_tensor_operations() {
+        for form in [Form::WangIsola, Form::Negatives] {
+            regatta_core::maths::agreement::float32_agrees(&InfoNce { form, ..Default::default() });
+        }
     }
 
     #[test]

@@ -36,12 +36,24 @@ impl Lanes {
 }
 
 /// A knot of the quadrature.
-struct Knot {
-    t: f64,
+pub struct Knot {
+    pub t: f64,
     /// Characteristic function of the standard normal: `φ = exp(-t²/2)`.
-    target: f64,
+    pub target: f64,
     /// Trapezoid, doubled by symmetry, times φ.
-    weight: f64,
+    pub weight: f64,
+}
+
+/// `count` knots, at least 2, evenly spaced over [0, `t_max`].
+pub fn knots(count: usize, t_max: f64) -> Vec<Knot> {
+    let step = t_max / (count - 1) as f64;
+    let knot = |index: usize| {
+        let t = step * index as f64;
+        let target = (-0.5 * t * t).exp();
+        let ends = index == 0 || index == count - 1;
+        Knot { t, target, weight: target * if ends { step } else { 2.0 * step } }
+    };
+    (0..count).map(knot).collect()
 }
 
 /// The statistic with its knots laid out.
@@ -51,16 +63,9 @@ pub struct EppsPulley {
 }
 
 impl EppsPulley {
-    /// `count` knots, at least 2, evenly spaced over [0, `t_max`].
-    pub fn new(count: usize, t_max: f64) -> Self {
-        let step = t_max / (count - 1) as f64;
-        let knot = |index: usize| {
-            let t = step * index as f64;
-            let target = (-0.5 * t * t).exp();
-            let ends = index == 0 || index == count - 1;
-            Knot { t, target, weight: target * if ends { step } else { 2.0 * step } }
-        };
-        Self { step, knots: (0..count).map(knot).collect() }
+    /// The statistic at these [`knots`].
+    pub fn new(knots: Vec<Knot>) -> Self {
+        Self { step: knots[1].t, knots }
     }
 
     /// The mean over slices of the statistic of one group; its gradient is written beside.
@@ -140,7 +145,7 @@ mod tests {
     fn check(slices: usize, knots: usize, t_max: f64) {
         let x: Vec<f64> = (0..5 * slices).map(|i| ((i * i) as f64 * 0.37).sin() * 3.0 + 0.2).collect(); // (5, slices)
         let mut gradient = vec![0.0; x.len()];
-        let value = EppsPulley::new(knots, t_max).mean_over_slices(&x, slices, &mut gradient);
+        let value = EppsPulley::new(self::knots(knots, t_max)).mean_over_slices(&x, slices, &mut gradient);
 
         let columns: Vec<_> = (0..slices)
             .map(|k| by_the_formula(&x.iter().copied().skip(k).step_by(slices).collect::<Vec<_>>(), knots, t_max))

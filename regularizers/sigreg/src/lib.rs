@@ -17,10 +17,12 @@
 //! points (g, n, d), slices (d, k), projections (g, n, k) -> scalar; never (g, n, k, knots)
 
 mod epps_pulley;
+mod fused;
 
-use epps_pulley::EppsPulley;
+use epps_pulley::{EppsPulley, knots};
+use fused::Slices;
 use regatta_core::candle::DType;
-use regatta_core::maths::{attach_gradient, unit};
+use regatta_core::maths::{attach_gradient, mean_over_groups, takes_kernels, unit, with_floats};
 use regatta_core::number::{Count, Positive};
 use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
 
@@ -45,7 +47,8 @@ w_t = exp(-t²/2) dt at both ends of [0, t_max], 2 exp(-t²/2) dt inside",
 impl Regularizer for SigReg {
     fn penalty(&self, cloud: &Cloud, draw: &mut Draw) -> Result<Tensor> {
         let z = cloud.points();
-        let directions = unit(&draw.normals(&[self.slices.get(), cloud.dims()], z.dtype(), z.device())?)?; // (k, d)
+        let normals = draw.normals(&[self.slices.get(), cloud.dims()], z.dtype(), z.device())?;
+        let directions = unit(&normals)?; // (k, d)
         self.penalty_along(z, &directions.t()?)
     }
 }
@@ -61,10 +64,18 @@ impl SigReg {
     pub fn penalty_along(&self, points: &Tensor, slices: &Tensor) -> Result<Tensor> {
         let (g, n, d) = points.dims3()?;
         let k = slices.dim(1)?;
+        let knots = knots(self.knots.get(), self.t_max.get());
+        if takes_kernels(points) && takes_kernels(slices) {
+            let directions = slices.t()?.contiguous()?; // (k, d)
+            return with_floats([&directions], "sigreg", |[directions]| {
+                let slices = Slices::new(directions, d, knots);
+                mean_over_groups(points, "sigreg", |points, gradient| Ok(slices.penalty(points, gradient)))
+            })?;
+        }
         let projections = points.reshape((g * n, d))?.matmul(slices)?.reshape((g, n, k))?;
         let x = projections.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
 
-        let statistic = EppsPulley::new(self.knots.get(), self.t_max.get());
+        let statistic = EppsPulley::new(knots);
         let mut gradient = vec![0.0; x.len()];
         let groups = x.chunks_exact(n * k).zip(gradient.chunks_exact_mut(n * k));
         let value: Vec<f64> = groups.map(|(x, gradient)| statistic.mean_over_slices(x, k, gradient)).collect();
@@ -119,6 +130,18 @@ mod tests {
         };
         assert_eq!(value(0), value(0));
         assert_ne!(value(0), value(1));
+    }
+
+    #[test]
+    fn kernels_agree_with_tensor_operations() {
+        for (slices, knots, t_max) in [(1, 2, 1.0), (16, 17, 3.0), (19, 33, 5.0), (3, 100, 9.0)] {
+            let regularizer = SigReg { knots: Count::new(knots), t_max: Positive::new(t_max), ..Default::default() };
+            regatta_core::maths::agreement::penalty_agrees(&format!("{regularizer:?} along {slices}"), |points| {
+                // The same directions for both: a draw rounded to float32 gives others than one that is not.
+                let normals = Draw::new(0, "test", 0, 0).normals(&[slices, points.dim(2)?], DType::F32, &Device::Cpu)?;
+                regularizer.penalty_along(points, &unit(&normals)?.t()?.to_dtype(points.dtype())?)
+            });
+        }
     }
 
     #[test]

@@ -10,7 +10,9 @@
 //! # Shapes
 //! points (g, n, d) -> scalar, by way of (g, d, d)
 
-use regatta_core::maths::{covariance, diagonal, off_diagonal_sum_of_squares};
+use regatta_core::maths::{
+    Matrix, centred_rows, covariance, diagonal, gram, mean_over_groups, off_diagonal_sum_of_squares, takes_kernels, times, vector,
+};
 use regatta_core::number::{NonNegative, Positive};
 use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
 
@@ -35,11 +37,38 @@ regularizer! {
 #[typetag::serde(name = "vicreg")]
 impl Regularizer for VicReg {
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
+        if takes_kernels(cloud.points()) {
+            let d = cloud.dims();
+            return mean_over_groups(cloud.points(), "vicreg", |points, gradient| Ok(self.fused(points, d, gradient)));
+        }
         let c = covariance(cloud.points())?; // (g, d, d)
         let spread = (diagonal(&c)? + self.epsilon.get())?.sqrt()?; // (g, d)
         let hinge = spread.affine(-1.0, self.target_std.get())?.relu()?.mean_all()?;
         let off = (off_diagonal_sum_of_squares(&c)?.mean_all()? / cloud.dims() as f64)?;
         Ok(((hinge * self.variance.get())? + (off * self.covariance.get())?)?)
+    }
+}
+
+impl VicReg {
+    /// Value and gradient together, on the float32 points of one group. points (n, d), gradient (n, d)
+    fn fused(&self, points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
+        let z = centred_rows(points, d);
+        let degrees = (points.len() / d - 1) as f64;
+        let mut c = gram(&z, d); // (n - 1)·C, and then the slope along C: dC = (dzᵀz + zᵀdz) / (n - 1)
+        let (mut hinge, mut off) = (0.0, 0.0);
+        for (k, row) in c.chunks_exact_mut(d).enumerate() {
+            let spread = (f64::from(row[k]) / degrees + self.epsilon.get()).sqrt();
+            row[k] = 0.0;
+            off += f64::from(vector::dot(row, row));
+            let slope = 4.0 * self.covariance.get() / (degrees * degrees * d as f64);
+            row.iter_mut().for_each(|x| *x *= slope as f32);
+            if spread <= self.target_std.get() {
+                hinge += self.target_std.get() - spread;
+                row[k] = (-self.variance.get() / (degrees * spread * d as f64)) as f32;
+            }
+        }
+        times(&z, Matrix::new(&c, d, d), gradient, |_, _| {});
+        (self.variance.get() * hinge + self.covariance.get() * off / (degrees * degrees)) / d as f64
     }
 }
 
@@ -72,6 +101,12 @@ mod tests {
         check(wide, [[1.0, 0.0], [-1.0, 0.0]], 10.0 * (0.5 + 1.5) / 2.0);
         let covariance = VicReg { variance: NonNegative::new(0.0), covariance: NonNegative::new(3.0), ..hinge };
         check(covariance, [[1.0, 1.0], [-1.0, -1.0]], 12.0);
+    }
+
+    #[test]
+    fn kernels_agree_with_tensor_operations() {
+        regatta_core::maths::agreement::float32_agrees(&VicReg::default());
+        regatta_core::maths::agreement::float32_agrees(&VicReg { target_std: Positive::new(0.3), ..Default::default() });
     }
 
     #[test]

@@ -14,8 +14,10 @@
 //! # Shapes
 //! points (g, n, d) -> scalar, by way of (g, d, d)
 
+mod kernels;
+
 use regatta_core::candle::DType;
-use regatta_core::maths::{centred, covariance, diagonal, inverse_sqrt, log_det};
+use regatta_core::maths::{centred, covariance, diagonal, inverse_sqrt, log_det, takes_kernels};
 use regatta_core::number::Positive;
 use regatta_core::serde::{Deserialize, Serialize};
 use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
@@ -57,6 +59,9 @@ zca_distance: mean over points and dims of (z - stop_gradient((z - m)(C + εI)^(
 impl Regularizer for Whitening {
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
         let z = cloud.points(); // (g, n, d)
+        if takes_kernels(z) {
+            return self.fused(z);
+        }
         match self.form {
             Form::Frobenius => frobenius(z),
             Form::GaussianKl => self.gaussian_kl(z),
@@ -147,6 +152,13 @@ mod tests {
         let gradient = grads.get(&points).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
         let expected = 1.0 - 1.0 / 2.001f64.sqrt(); // d/dz mean (z - place)² = 2 (z - place) / 2 points
         assert!((gradient[0] - expected).abs() < 1e-12 && (gradient[1] + expected).abs() < 1e-12, "{gradient:?}");
+    }
+
+    #[test]
+    fn kernels_agree_with_tensor_operations() {
+        for form in [Form::Frobenius, Form::GaussianKl, Form::ZcaDistance] {
+            regatta_core::maths::agreement::float32_agrees(&Whitening { form, ..Default::default() });
+        }
     }
 
     #[test]

@@ -1,0 +1,288 @@
+//! All pairs of points of a group, a block at a time: memory linear in the points where an (n, n) matrix would be quadratic.
+//!
+//! The points are cut into panels. A block is the pairs of two panels, seen once: what is symmetric in i and j serves both. In
+//! round r the panels I and J with `I + J ≡ r` (modulo their number) meet, so each panel is in one block a round, a block may
+//! write to both of its panels, and every sum has one order whatever the number of threads.
+
+use super::scratch::with_scratch;
+use super::{Matrix, MatrixMut, Onto, product};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// The pairs of a group of points, each by one number q: `u_i·u_j`, or `-‖u_i - u_j‖² / 2`.
+///
+/// The pair of a point with itself has q = -inf.
+#[derive(Debug)]
+pub struct Pairs<'a> {
+    points: &'a [f32],
+    dims: usize,
+    /// `‖u_i‖² / 2`; empty where q is the product.
+    half_squares: Vec<f32>,
+    panel: usize,
+    /// For each panel of rows, the columns' panels with their q; empty where nothing is kept.
+    kept: Vec<Vec<(usize, Vec<f32>)>>,
+}
+
+/// The most points whose pairs are kept from one pass to the next: 2 MB.
+const KEPT: usize = 1024;
+
+impl<'a> Pairs<'a> {
+    /// Pairs by their products `u_i·u_j`. points (n, d)
+    pub fn products(points: &'a [f32], dims: usize) -> Self {
+        // Panels are large enough for matrix products to run well, and many enough for threads to share.
+        let panel = (points.len() / dims).div_ceil(8).clamp(128, 512).next_multiple_of(32);
+        Self { points, dims, half_squares: Vec::new(), panel, kept: Vec::new() }
+    }
+
+    /// Pairs by `-‖u_i - u_j‖² / 2`, never above 0; points of large common offset lose digits. points (n, d)
+    pub fn distances(points: &'a [f32], dims: usize) -> Self {
+        // As matrix products too, in small blocks: summed in the same order, equal points are at distance 0 and not near it.
+        const ROWS: usize = 32;
+        let half_squares = points.chunks(ROWS * dims).flat_map(|rows| {
+            let count = rows.len() / dims;
+            let mut squares = [0.0; ROWS * ROWS];
+            let rows = Matrix::new(rows, count, dims);
+            product(MatrixMut::new(&mut squares[..count * count], count, count), Onto::Replace, 1.0, rows, rows.transposed());
+            (0..count).map(move |i| 0.5 * squares[i * (count + 1)])
+        });
+        Self { half_squares: half_squares.collect(), ..Self::products(points, dims) }
+    }
+
+    /// For kernels of several passes: keeps q from the first, where the points are few.
+    pub fn kept(mut self) -> Self {
+        if self.count() <= KEPT {
+            let mut kept = vec![Vec::new(); self.count().div_ceil(self.panel)];
+            self.visit(&mut kept, |block, here, _| here.push((block.columns.start, block.q.to_vec())));
+            self.kept = kept;
+        }
+        self
+    }
+
+    /// How many points: n.
+    pub fn count(&self) -> usize {
+        self.points.len() / self.dims
+    }
+
+    /// How many points a panel has; the last may have fewer.
+    pub fn panel(&self) -> usize {
+        self.panel
+    }
+
+    /// Calls `body` on every block with what belongs to the panel of its rows and, but for the diagonal, that of its columns.
+    ///
+    /// # Panics
+    /// When there is not one state a panel.
+    pub fn visit<S: Send>(&self, states: &mut [S], body: impl Fn(Block<'_>, &mut S, Option<&mut S>) + Sync) {
+        let panels = self.count().div_ceil(self.panel);
+        assert_eq!(states.len(), panels, "one state a panel");
+        for round in 0..panels {
+            let mut free: Vec<_> = states.iter_mut().map(Some).collect();
+            let mut meetings = Vec::with_capacity(panels);
+            for first in 0..panels {
+                let second = (round + panels - first) % panels;
+                if let Some(here) = free[first].take() {
+                    meetings.push((first, second, here, free[second].take()));
+                }
+            }
+            meetings.into_par_iter().with_max_len(1).for_each(|(first, second, here, there)| {
+                let (rows, columns) = (self.range(first), self.range(second));
+                with_scratch(rows.len() * columns.len(), |q| body(self.block(rows, columns, q), here, there));
+            });
+        }
+    }
+
+    fn range(&self, panel: usize) -> Range<usize> {
+        panel * self.panel..((panel + 1) * self.panel).min(self.count())
+    }
+
+    fn block<'b>(&'b self, rows: Range<usize>, columns: Range<usize>, q: &'b mut [f32]) -> Block<'b> {
+        let points = |range: &Range<usize>| &self.points[range.start * self.dims..range.end * self.dims];
+        let (row_points, column_points) = (points(&rows), points(&columns));
+        let kept = self.kept.get(rows.start / self.panel).into_iter().flatten();
+        match kept.into_iter().find(|(first, _)| *first == columns.start) {
+            Some((_, kept)) => q.copy_from_slice(kept),
+            None => self.compute(&rows, &columns, row_points, column_points, q),
+        }
+        let distances = !self.half_squares.is_empty();
+        Block { q, rows, columns, row_points, column_points, dims: self.dims, distances }
+    }
+
+    fn compute(&self, rows: &Range<usize>, columns: &Range<usize>, left: &[f32], right: &[f32], q: &mut [f32]) {
+        let (m, k, n) = (rows.len(), self.dims, columns.len());
+        let right = Matrix::new(right, n, k).transposed();
+        product(MatrixMut::new(q, m, n), Onto::Replace, 1.0, Matrix::new(left, m, k), right);
+        if !self.half_squares.is_empty() {
+            let halves = &self.half_squares[columns.clone()];
+            for (row, half) in q.chunks_exact_mut(n).zip(&self.half_squares[rows.clone()]) {
+                row.iter_mut().zip(halves).for_each(|(q, other)| *q = at_most_0(*q - (half + other))); // alike for (j, i)
+            }
+        }
+        if rows == columns {
+            q.iter_mut().step_by(n + 1).for_each(|q| *q = f32::NEG_INFINITY);
+        }
+    }
+
+    /// Cuts a gradient (n, d) of zeros into panels that pulls are added to.
+    pub fn pulls<'g>(&self, gradient: &'g mut [f32]) -> Vec<Pull<'g>> {
+        let rows = gradient.chunks_mut(self.panel * self.dims);
+        rows.map(|sums| Pull { weights: vec![0.0; if self.half_squares.is_empty() { 0 } else { sums.len() / self.dims }], sums })
+            .collect()
+    }
+
+    /// Turns the pulls on panel number `panel` into `scale·Σ_j W_ij dq_ij/du_i`, where W is symmetric.
+    pub fn settle(&self, panel: usize, pull: &mut Pull<'_>, scale: f32) {
+        let points = self.points[self.range(panel).start * self.dims..].chunks_exact(self.dims);
+        let rows = pull.sums.chunks_exact_mut(self.dims);
+        if self.half_squares.is_empty() {
+            rows.for_each(|row| row.iter_mut().for_each(|x| *x *= scale));
+        } else {
+            for ((row, point), weight) in rows.zip(points).zip(&pull.weights) {
+                row.iter_mut().zip(point).for_each(|(x, u)| *x = scale * (*x - weight * u));
+            }
+        }
+    }
+}
+
+/// NaN stays NaN.
+#[inline(always)]
+fn at_most_0(x: f32) -> f32 {
+    if x > 0.0 { 0.0 } else { x }
+}
+
+/// The pairs of two panels.
+#[derive(Debug)]
+pub struct Block<'a> {
+    /// q of each pair, row after row; a body writes the weights of the pairs over them.
+    pub q: &'a mut [f32],
+    /// The points that the rows stand for.
+    pub rows: Range<usize>,
+    /// The points that the columns stand for.
+    pub columns: Range<usize>,
+    row_points: &'a [f32],
+    column_points: &'a [f32],
+    dims: usize,
+    distances: bool,
+}
+
+impl Block<'_> {
+    /// How many times each number of the block counts in a sum over i≠j: off the diagonal it stands for (j, i) too.
+    pub fn times(&self) -> f64 {
+        if self.rows == self.columns { 1.0 } else { 2.0 }
+    }
+
+    /// Adds `scale·Σ_j W_ij u_j`, W being what is now in the place of q, to each point of both panels.
+    pub fn pull(&self, scale: f32, here: &mut Pull<'_>) {
+        let (m, k, n) = (self.rows.len(), self.columns.len(), self.dims);
+        let weights = Matrix::new(self.q, m, k);
+        product(MatrixMut::new(here.sums, m, n), Onto::Add, scale, weights, Matrix::new(self.column_points, k, n));
+        if self.distances {
+            let rows = here.weights.iter_mut().zip(self.q.chunks_exact(k));
+            rows.for_each(|(sum, row)| *sum += scale * super::vector::sum(row));
+        }
+    }
+
+    /// As [`pull`](Self::pull), for the points of the columns.
+    pub fn pull_columns(&self, scale: f32, there: &mut Pull<'_>) {
+        let (m, k, n) = (self.columns.len(), self.rows.len(), self.dims);
+        let weights = Matrix::new(self.q, k, m).transposed();
+        product(MatrixMut::new(there.sums, m, n), Onto::Add, scale, weights, Matrix::new(self.row_points, k, n));
+        if self.distances {
+            for row in self.q.chunks_exact(m) {
+                there.weights.iter_mut().zip(row).for_each(|(sum, weight)| *sum += scale * weight);
+            }
+        }
+    }
+}
+
+/// What the pairs seen so far add up to for each point of a panel.
+#[derive(Debug)]
+pub struct Pull<'a> {
+    /// `Σ_j W_ij u_j`, (points, d).
+    sums: &'a mut [f32],
+    /// `Σ_j W_ij`; empty where q is the product.
+    weights: Vec<f32>,
+}
+
+impl Pull<'_> {
+    /// Multiplies all that has been added.
+    pub fn scale(&mut self, factor: f32) {
+        self.sums.iter_mut().chain(&mut self.weights).for_each(|x| *x *= factor);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `count` points of three dims, whole numbers: sums of their products are exact.
+    fn points(count: usize) -> Vec<f32> {
+        (0..count * 3).map(|i| ((i * 7) % 11) as f32 - 5.0).collect()
+    }
+
+    fn q(points: &[f32], distances: bool, i: usize, j: usize) -> f32 {
+        let (u, v) = (&points[3 * i..3 * i + 3], &points[3 * j..3 * j + 3]);
+        if distances {
+            -0.5 * u.iter().zip(v).map(|(u, v)| (u - v) * (u - v)).sum::<f32>()
+        } else {
+            u.iter().zip(v).map(|(u, v)| u * v).sum()
+        }
+    }
+
+    /// Every pair is seen once, from one side or the other, with its q; kept or not.
+    fn check(count: usize, distances: bool, kept: bool) {
+        let points = points(count);
+        let pairs = if distances { Pairs::distances(&points, 3) } else { Pairs::products(&points, 3) };
+        let pairs = if kept { pairs.kept() } else { pairs };
+        let mut seen = vec![Vec::new(); count.div_ceil(pairs.panel())];
+        pairs.visit(&mut seen, |block, here, there| {
+            assert_eq!(there.is_none(), block.rows == block.columns);
+            for (i, row) in block.rows.clone().zip(block.q.chunks_exact(block.columns.len())) {
+                for (j, &found) in block.columns.clone().zip(row) {
+                    let expected = if i == j { f32::NEG_INFINITY } else { q(&points, distances, i, j) };
+                    assert_eq!(found, expected, "({i}, {j})");
+                    here.push((i, j));
+                    if there.is_some() {
+                        here.push((j, i));
+                    }
+                }
+            }
+        });
+        let mut seen: Vec<_> = seen.into_iter().flatten().collect();
+        seen.sort_unstable();
+        assert!(seen.into_iter().eq((0..count).flat_map(|i| (0..count).map(move |j| (i, j)))));
+    }
+
+    #[test]
+    fn every_pair_is_seen_once() {
+        for (distances, kept) in [(false, false), (false, true), (true, false), (true, true)] {
+            check(2, distances, kept);
+            check(128, distances, kept);
+            check(300, distances, kept); // three panels, the last of 44 points
+            check(513, distances, kept); // five, the last of one point
+        }
+    }
+
+    #[test]
+    fn pulls_are_sums_over_all_points() {
+        let (count, points) = (300, points(300));
+        for distances in [false, true] {
+            let pairs = if distances { Pairs::distances(&points, 3) } else { Pairs::products(&points, 3) };
+            let mut gradient = vec![0.0; points.len()];
+            let mut pulls = pairs.pulls(&mut gradient);
+            pairs.visit(&mut pulls, |block, here, there| {
+                block.q.iter_mut().for_each(|q| *q = if *q > f32::NEG_INFINITY { 1.0 } else { 0.0 });
+                block.pull(1.0, here);
+                there.into_iter().for_each(|there| block.pull_columns(1.0, there));
+            });
+            pulls.iter_mut().enumerate().for_each(|(panel, pull)| pairs.settle(panel, pull, 2.0));
+            for (i, found) in gradient.chunks_exact(3).enumerate() {
+                for (k, found) in found.iter().enumerate() {
+                    let sum: f32 = points[k..].iter().step_by(3).sum();
+                    let own = points[3 * i + k];
+                    let expected = if distances { sum - count as f32 * own } else { sum - own };
+                    assert_eq!(*found, 2.0 * expected, "({i}, {k})");
+                }
+            }
+        }
+    }
+}

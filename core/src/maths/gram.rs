@@ -1,0 +1,81 @@
+//! Sums of products over points, `zᵀz`, and products of points with a symmetric matrix, on slices of floats and all threads.
+
+use super::{Float, Matrix, MatrixMut, Onto, product};
+use rayon::prelude::*;
+
+/// Rows that one task takes: many enough for matrix products to run well, few enough for threads to share.
+const ROWS: usize = 256;
+
+/// `zᵀz`: symmetric, each half computed once. (n, d) -> (d, d)
+///
+/// The rows are summed in at most 16 parts, and those in their order, whatever the number of threads.
+pub fn gram<T: Float>(points: &[T], dims: usize) -> Vec<T> {
+    let rows = (points.len() / dims).div_ceil(16).max(ROWS);
+    let parts: Vec<Vec<T>> = points.par_chunks(rows * dims).with_max_len(1).map(|rows| upper_half(rows, dims)).collect();
+    let mut parts = parts.into_iter();
+    let mut sum = parts.next().unwrap_or_else(|| vec![T::default(); dims * dims]);
+    for part in parts {
+        sum.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
+    }
+    for i in 0..dims {
+        for j in 0..i {
+            sum[i * dims + j] = sum[j * dims + i];
+        }
+    }
+    sum
+}
+
+/// `zᵀz` in tiles on and above the diagonal; what is below is of no meaning.
+fn upper_half<T: Float>(points: &[T], dims: usize) -> Vec<T> {
+    const TILE: usize = 128;
+    let count = points.len() / dims;
+    let mut gram = vec![T::default(); dims * dims];
+    for first in (0..dims).step_by(TILE) {
+        let (rows, columns) = (TILE.min(dims - first), dims - first);
+        let left = Matrix::part(&points[first..], count, rows, dims).transposed();
+        let right = Matrix::part(&points[first..], count, columns, dims);
+        product(MatrixMut::part(&mut gram[first * (dims + 1)..], rows, columns, dims), Onto::Replace, T::from(1.0), left, right);
+    }
+    gram
+}
+
+/// Writes the points times a matrix, each part of rows then given to `finish` with its points.
+///
+/// # Shapes
+/// points (n, k), matrix (k, d), out (n, d); `finish` gets (rows, k) and (rows, d)
+pub fn times(points: &[f32], matrix: Matrix<'_>, out: &mut [f32], finish: impl Fn(&[f32], &mut [f32]) + Sync) {
+    let (inner, dims) = matrix.shape();
+    let rows = points.par_chunks(ROWS * inner).zip(out.par_chunks_mut(ROWS * dims)).with_max_len(1);
+    rows.for_each(|(points, out)| {
+        let count = points.len() / inner;
+        product(MatrixMut::new(out, count, dims), Onto::Replace, 1.0, Matrix::new(points, count, inner), matrix);
+        finish(points, out);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_over_points_by_hand() {
+        let points = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]; // three points of two dims
+        assert_eq!(gram(&points, 2), [35.0, 44.0, 44.0, 56.0]);
+        let mut out = [0.0; 6];
+        times(&points, Matrix::new(&[1.0, 1.0, 0.0, 1.0], 2, 2), &mut out, |points, out| {
+            out.iter_mut().zip(points).for_each(|(x, point)| *x -= point);
+        });
+        assert_eq!(out, [0.0, 1.0, 0.0, 3.0, 0.0, 5.0]);
+    }
+
+    #[test]
+    fn many_rows_and_dims_are_cut_into_parts() {
+        let (count, dims) = (5_000, 131);
+        let points: Vec<f32> = (0..count * dims).map(|i| ((i * 7) % 13) as f32 - 6.0).collect(); // whole numbers add exactly
+        let found = gram(&points, dims);
+        for (i, j) in [(0, 0), (3, 130), (130, 3), (129, 130)] {
+            let expected: f32 = points.chunks_exact(dims).map(|point| point[i] * point[j]).sum();
+            assert_eq!(found[i * dims + j], expected, "({i}, {j})");
+        }
+    }
+}
