@@ -67,7 +67,7 @@ fn step_seconds(file: &StudyFile, prepared: &Prepared, terms: &[regatta_lm::spec
     let (started, mut best) = (Instant::now(), f64::INFINITY);
     for step in 0..4 {
         let ids = vec![0u32; rows * prepared.context];
-        let record = learner.step(step, rows, ids.clone(), ids)?;
+        let record = learner.step(step, rows, &ids, &ids)?;
         best = best.min((rows * prepared.context) as f64 / record.tokens_per_second);
         if started.elapsed().as_secs() >= 5 {
             break;

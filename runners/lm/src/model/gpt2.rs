@@ -52,8 +52,8 @@ mod tests {
 
     #[test]
     fn parameters_are_counted_by_hand() {
-        // embeddings 11·16 + 8·16 = 304; a block 12·16² + 13·16 = 3280; the final norm 32
-        assert_eq!(model(2).config().parameters(), 304 + 2 * 3280 + 32);
+        // embeddings 11·16 + 8·16 = 304; a block with an MLP of 40: 4·16² + 9·16 + 2·16·40 + 40 = 2488; the final norm 32
+        assert_eq!(model(2).config().parameters(), 304 + 2 * 2488 + 32);
         assert_eq!(model(0).config().parameters(), 304 + 32);
     }
 

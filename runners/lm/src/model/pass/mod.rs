@@ -10,10 +10,12 @@
 //! | `forward` | one part, from token ids to the final norm |
 //! | `unembed` | one part's logits, losses and their gradient |
 //! | `backward` | one part's gradients, block by block |
+//! | `turned` | the weights turned for the way back |
 //! | `weights` | gradients of weight matrices, over all parts |
 
 mod backward;
 mod forward;
+mod turned;
 mod unembed;
 mod weights;
 
@@ -22,10 +24,12 @@ use crate::kernels::Dropout;
 use backward::Slopes;
 use forward::Part;
 use rayon::prelude::*;
+use regatta_core::maths::Matrix;
 use std::collections::BTreeMap;
+use turned::Turned;
 
 /// Rows of a part, where a sequence is shorter: enough for matrix products to be fast.
-const ROWS: usize = 512;
+const ROWS: usize = 256;
 
 /// Parts that a batch is split into at least, where it has as many sequences.
 const PARTS: usize = 4;
@@ -88,6 +92,7 @@ pub struct Pass {
     logits: Vec<Vec<f32>>,
     /// Gradients of two neighbouring blocks' activations, of each part.
     slopes: [Vec<Slopes>; 2],
+    turned: Turned,
 }
 
 impl Pass {
@@ -102,7 +107,7 @@ impl Pass {
         };
         let slopes = [slopes(), slopes()];
         let logits = parts.iter().take(PARTS).map(|part| vec![0.0; part.rows() * config.vocab_size]).collect();
-        Self { keep, sequences, time, parts, logits, slopes }
+        Self { keep, sequences, time, parts, logits, slopes, turned: Turned::default() }
     }
 
     /// Sequences and tokens of the batches that it is for.
@@ -156,6 +161,7 @@ impl Pass {
     ) -> Vec<f32> {
         assert!(matches!(self.keep, Keep::ForBackward { .. }), "the way back needs what {:?} forgets", self.keep);
         let (config, tensors) = (model.config(), model.parameters().tensors());
+        self.turned.turn_blocks(&tensors);
         let losses = self.cross_entropy(model, targets, Some(gradients));
         let mut sums = gradients.tensors_mut();
 
@@ -168,11 +174,11 @@ impl Pass {
         weights::sum_vectors(&mut sums.ln_f, now.iter().map(|slopes| &slopes.ln_f));
         let mut above = None; // the block above, whose weights' gradients are not summed yet
         for layer in (0..last).rev() {
-            let parts = &self.parts;
+            let (parts, turned) = (&self.parts, &self.turned.blocks[layer]);
             rayon::join(
                 || {
                     parts.par_iter().zip(&*now).zip(&mut *next).for_each(|((part, above), slopes)| {
-                        part.block_backward(config, layer, &tensors.blocks[layer], upstream, dropout, above, slopes);
+                        part.block_backward(config, layer, (&tensors.blocks[layer], turned), upstream, dropout, above, slopes);
                     });
                 },
                 || above.into_iter().for_each(|(layer, block)| weights::sum_block(parts, now, layer, block)),
@@ -188,8 +194,8 @@ impl Pass {
 
     /// The logits of each token (b·t, v), after [`Self::forward`].
     pub fn logits(&self, model: &Gpt2) -> Vec<f32> {
-        let wte = model.embedding();
-        self.parts.iter().flat_map(|part| part.logits(wte)).collect()
+        let wte = Matrix::new(model.embedding(), model.config().vocab_size, model.config().n_embd);
+        self.parts.iter().flat_map(|part| part.logits(wte.transposed())).collect()
     }
 
     /// A hidden state (b·t, d), counted as Hugging Face counts them: the embedding, each block's output, the last of them after

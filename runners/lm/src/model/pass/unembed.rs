@@ -12,7 +12,10 @@ impl Pass {
     /// embedding as the output matrix. The logits of a few parts are there at a time.
     pub(super) fn cross_entropy(&mut self, model: &Gpt2, targets: &[u32], mut gradients: Option<&mut Parameters>) -> Vec<f32> {
         assert_eq!(targets.len(), self.sequences * self.time, "one target a token");
-        let (wte, d) = (model.embedding(), model.config().n_embd);
+        let (tensors, d) = (model.parameters().tensors(), model.config().n_embd);
+        self.turned.turn_embedding(&tensors);
+        let (wte, turned) = (Matrix::new(tensors.wte, model.config().vocab_size, d), &self.turned.wte);
+        let turned = Matrix::new(turned, d, model.config().vocab_size);
         let gradient = match gradients {
             Some(_) => Gradient::Times(1.0 / targets.len() as f32),
             None => Gradient::Unwanted,
@@ -20,7 +23,7 @@ impl Pass {
         for (wave, parts) in self.parts.chunks_mut(PARTS).enumerate() {
             parts.par_iter_mut().zip(&mut self.logits).for_each(|(part, logits)| {
                 let targets = &targets[part.tokens()];
-                part.unembed(wte, d, targets, logits, gradient);
+                part.unembed(wte, turned, targets, logits, gradient);
             });
             if let Some(gradients) = &mut gradients {
                 let onto = if wave == 0 { Onto::Replace } else { Onto::Add };
@@ -32,31 +35,35 @@ impl Pass {
 }
 
 impl Part {
-    fn unembed(&mut self, wte: &[f32], d: usize, targets: &[u32], logits: &mut [f32], gradient: Gradient) {
-        let (rows, vocabulary) = (self.rows(), wte.len() / d);
+    /// wte (v, d), turned (d, v)
+    fn unembed(
+        &mut self,
+        wte: Matrix<'_>,
+        turned: Matrix<'_>,
+        targets: &[u32],
+        logits: &mut [f32],
+        gradient: Gradient,
+    ) {
+        let (rows, (vocabulary, d)) = (self.rows(), wte.shape());
         let logits = &mut logits[..rows * vocabulary]; // the last part may be a smaller one
-        let embedding = Matrix::new(wte, vocabulary, d);
-        product(
-            MatrixMut::new(logits, rows, vocabulary),
-            Onto::Replace,
-            1.0,
-            Matrix::new(&self.normed, rows, d),
-            embedding.transposed(),
-        );
+        self.unembed_onto(turned, logits);
         cross_entropy(logits, targets, &mut self.losses, gradient);
         if matches!(gradient, Gradient::Times(_)) {
             let slope = MatrixMut::new(&mut self.normed_slope, rows, d);
-            product(slope, Onto::Replace, 1.0, Matrix::new(logits, rows, vocabulary), embedding);
+            product(slope, Onto::Replace, 1.0, Matrix::new(logits, rows, vocabulary), wte);
         }
     }
 
-    pub fn logits(&self, wte: &[f32]) -> Vec<f32> {
-        let (rows, d) = (self.rows(), self.normed.len() / self.rows());
-        let vocabulary = wte.len() / d;
-        let mut logits = vec![0.0; rows * vocabulary];
-        let embedding = Matrix::new(wte, vocabulary, d).transposed();
-        let normed = Matrix::new(&self.normed, rows, d);
-        product(MatrixMut::new(&mut logits, rows, vocabulary), Onto::Replace, 1.0, normed, embedding);
+    /// turned (d, v)
+    pub fn logits(&self, turned: Matrix<'_>) -> Vec<f32> {
+        let mut logits = vec![0.0; self.rows() * turned.shape().1];
+        self.unembed_onto(turned, &mut logits);
         logits
+    }
+
+    fn unembed_onto(&self, turned: Matrix<'_>, logits: &mut [f32]) {
+        let (rows, (d, vocabulary)) = (self.rows(), turned.shape());
+        let normed = Matrix::new(&self.normed, rows, d);
+        product(MatrixMut::new(logits, rows, vocabulary), Onto::Replace, 1.0, normed, turned);
     }
 }

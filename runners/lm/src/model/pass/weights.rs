@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use regatta_core::maths::{Matrix, MatrixMut, Onto, product};
 
 /// Rows of a tile of a weight matrix.
-const TILE: usize = 128;
+const TILE: usize = 256;
 
 /// `Xᵀ·G` of each part, summed: X the inputs of a linear map (r, i), G the gradients of its outputs (r, o).
 struct Factors<'a> {
