@@ -83,3 +83,22 @@ fn the_tokenizer_is_the_same_in_another_process() {
     assert_eq!(tokenizers[0], tokenizers[1]);
     assert_eq!(studies[0].metrics("out", "baseline", 0), studies[1].metrics("out", "baseline", 0));
 }
+
+#[test]
+fn one_thread_gives_the_bytes_of_three() {
+    let arms = "  dispersion: [{regularizer: dispersion, weight: 0.1}, {regularizer: {dispersion: {variant: perplexity_entropy}}, weight: 0.1}]
+  infonce: [{regularizer: infonce, weight: 0.1, at: {site: mlp, scale: unit}}]
+  moments: [{regularizer: vicreg, weight: 0.02, at: {points: batch, scale: layer_norm}}, {regularizer: whitening, weight: 0.02}]
+  sigreg: [{regularizer: sigreg, weight: 0.02, at: {points: batch}}, {regularizer: dispersion, weight: 0.1, at: {site: embedding}}]
+";
+    let study =
+        Study::new(&tiny(arms).replace("layers: 1, width: 16", "layers: 2, width: 48").replace("batch_size: 4", "batch_size: 9"));
+    for threads in ["1", "3"] {
+        let run = study.command(&["run", "study.yaml", "--out", threads]).env("RAYON_NUM_THREADS", threads).output().unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    }
+    for arm in ["baseline", "dispersion", "infonce", "moments", "sigreg"] {
+        assert_eq!(study.metrics("1", arm, 0), study.metrics("3", arm, 0), "{arm}");
+        assert_eq!(study.weights("1", arm, 0), study.weights("3", arm, 0), "{arm}");
+    }
+}

@@ -7,13 +7,7 @@ pub(crate) fn linear(x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
     let (outputs, inputs) = (bias.len(), weight.len() / bias.len());
     let rows = y.len() / outputs;
     y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
-    product(
-        MatrixMut::new(y, rows, outputs),
-        Onto::Add,
-        1.0,
-        Matrix::new(x, rows, inputs),
-        Matrix::new(weight, inputs, outputs),
-    );
+    product(MatrixMut::new(y, rows, outputs), Onto::Add, 1.0, Matrix::new(x, rows, inputs), Matrix::new(weight, inputs, outputs));
 }
 
 /// `x += y`, number by number.

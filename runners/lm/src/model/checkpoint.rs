@@ -71,9 +71,8 @@ impl Gpt2 {
         let mut found = without_prefix(found);
         let mut parameters = Parameters::zeros(&config);
         for (name, shape, numbers) in parameters.named_mut() {
-            let tensor = found
-                .remove(name)
-                .ok_or_else(|| refuse(format!("expected a tensor `{name}` of shape {shape:?}, found none")))?;
+            let tensor =
+                found.remove(name).ok_or_else(|| refuse(format!("expected a tensor `{name}` of shape {shape:?}, found none")))?;
             if tensor.dims() != shape {
                 return Err(refuse(format!("expected `{name}` of shape {shape:?}, found {:?}", tensor.dims())));
             }

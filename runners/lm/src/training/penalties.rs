@@ -119,9 +119,9 @@ fn collect(sums: &mut BTreeMap<usize, Vec<f32>>, layer: usize, gradient: Vec<f32
 
 /// `name`, or `name.1` where it is taken, and so on.
 fn free_name(taken: &[Penalty], name: &str) -> String {
-    let used = taken.iter().filter(|Penalty { name: other, .. }| {
-        other == name || other.rsplit_once('.').is_some_and(|(stem, _)| stem == name)
-    });
+    let used = taken
+        .iter()
+        .filter(|Penalty { name: other, .. }| other == name || other.rsplit_once('.').is_some_and(|(stem, _)| stem == name));
     match used.count() {
         0 => name.to_owned(),
         used => format!("{name}.{used}"),

@@ -171,14 +171,7 @@ pub(super) fn attention<'a>(config: &Gpt2Config, time: usize, dropout: Option<&'
 }
 
 /// Masks sequences of `length` numbers, the first of which is the batch's `first`.
-pub(super) fn drop_out(
-    dropout: Option<&Dropout>,
-    place: u64,
-    x: &mut [f32],
-    length: usize,
-    first: usize,
-    mask: &mut Vec<f32>,
-) {
+pub(super) fn drop_out(dropout: Option<&Dropout>, place: u64, x: &mut [f32], length: usize, first: usize, mask: &mut Vec<f32>) {
     if let Some(dropout) = dropout {
         dropout.at(place).apply(x, length, first, mask);
     }

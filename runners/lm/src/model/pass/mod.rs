@@ -187,7 +187,10 @@ impl Pass {
             (now, next) = (next, now);
         }
         above.into_iter().for_each(|(layer, block)| weights::sum_block(&self.parts, now, layer, block));
-        self.parts.par_iter().zip(&mut *now).for_each(|(part, slopes)| part.embedding_backward(config, upstream, dropout, slopes));
+        self.parts
+            .par_iter()
+            .zip(&mut *now)
+            .for_each(|(part, slopes)| part.embedding_backward(config, upstream, dropout, slopes));
         weights::sum_embeddings(&self.parts, now, upstream.embedding.as_deref(), sums.wte, sums.wpe);
         losses
     }

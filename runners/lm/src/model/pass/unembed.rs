@@ -36,14 +36,7 @@ impl Pass {
 
 impl Part {
     /// wte (v, d), turned (d, v)
-    fn unembed(
-        &mut self,
-        wte: Matrix<'_>,
-        turned: Matrix<'_>,
-        targets: &[u32],
-        logits: &mut [f32],
-        gradient: Gradient,
-    ) {
+    fn unembed(&mut self, wte: Matrix<'_>, turned: Matrix<'_>, targets: &[u32], logits: &mut [f32], gradient: Gradient) {
         let (rows, (vocabulary, d)) = (self.rows(), wte.shape());
         let logits = &mut logits[..rows * vocabulary]; // the last part may be a smaller one
         self.unembed_onto(turned, logits);
