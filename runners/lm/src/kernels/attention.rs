@@ -1,6 +1,7 @@
 //! Causal self-attention of one sequence, block of rows by block of rows: no (t, t) matrix is kept.
 
 use super::dropout::Dropout;
+use super::exponentials::{LANES, exponentials};
 use regatta_core::maths::vector::{dot, exp, max};
 use regatta_core::maths::{Matrix, MatrixMut, Onto, product};
 
@@ -27,9 +28,6 @@ pub(crate) struct AttentionScratch {
 
 /// Queries of one block; keys after the last of them are not looked at.
 const ROWS: usize = 64;
-
-/// Vector registers hold this many numbers: rows are worked on in whole ones.
-const LANES: usize = 16;
 
 /// A block of rows and the columns that they see.
 #[derive(Debug, Clone, Copy)]
@@ -197,22 +195,4 @@ fn hide_later(row: &mut [f32], seen: usize) -> usize {
     row[seen..end].fill(f32::NEG_INFINITY);
     row[end..].fill(0.0);
     end
-}
-
-/// `x = exp(x - shift)`, and the sum of what came out.
-pub(crate) fn exponentials(x: &mut [f32], shift: f32) -> f32 {
-    let mut lanes = [0f32; LANES];
-    let mut chunks = x.chunks_exact_mut(LANES);
-    for chunk in &mut chunks {
-        for lane in 0..LANES {
-            chunk[lane] = exp(chunk[lane] - shift);
-            lanes[lane] += chunk[lane];
-        }
-    }
-    let mut rest = 0.0;
-    for x in chunks.into_remainder() {
-        *x = exp(*x - shift);
-        rest += *x;
-    }
-    lanes.iter().sum::<f32>() + rest
 }

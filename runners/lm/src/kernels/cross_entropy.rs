@@ -1,6 +1,6 @@
 //! Cross-entropy of logits.
 
-use super::attention::exponentials;
+use super::exponentials::{exponentials, sum_of_exponentials};
 use regatta_core::maths::vector::max;
 
 /// Whether the gradient is wanted beside the loss.
@@ -29,10 +29,6 @@ pub(crate) fn cross_entropy(logits: &mut [f32], targets: &[u32], losses: &mut [f
         row.iter_mut().for_each(|x| *x *= share);
         row[target] -= scale;
     }
-}
-
-fn sum_of_exponentials(row: &[f32], most: f32) -> f32 {
-    regatta_core::maths::vector::sum_of(row, row, |x, _| regatta_core::maths::vector::exp(x - most))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@
 mod attention;
 mod cross_entropy;
 mod dropout;
+mod exponentials;
 mod gelu;
 mod layer_norm;
 mod rows;
