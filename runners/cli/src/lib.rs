@@ -48,6 +48,9 @@ enum Verb {
     Explain(verbs::explain::Arguments),
     /// Make tables, plots and page from what is on disk
     Report(verbs::report::Arguments),
+    /// Run trials for a run that asks for them on standard input
+    #[command(hide = true)]
+    Worker(verbs::worker::Arguments),
     /// Measure the speed of training, the cost of a penalty, or the rate of matrix products
     Bench(verbs::bench::Arguments),
 }
@@ -58,13 +61,14 @@ pub fn main() -> ExitCode {
     memory::keep_pages();
     threads::share_one_pool();
     let arguments = Arguments::parse();
-    log::start(arguments.log);
+    log::start(if matches!(arguments.verb, Verb::Worker(_)) { log::Format::Bare } else { arguments.log });
     let done = regatta_core::registry::cards().map_err(Failure::refused).and_then(|_| match arguments.verb {
         Verb::Run(arguments) => verbs::run::run(&arguments),
         Verb::Check(arguments) => verbs::check::check(&arguments),
         Verb::List => verbs::list::list(),
         Verb::Explain(arguments) => verbs::explain::explain(&arguments),
         Verb::Report(arguments) => verbs::report::report(&arguments),
+        Verb::Worker(arguments) => verbs::worker::worker(&arguments),
         Verb::Bench(arguments) => verbs::bench::bench(&arguments),
     });
     match done {

@@ -14,6 +14,9 @@ pub(crate) enum Format {
     Text,
     /// One JSON object a line.
     Json,
+    /// Warnings only and nothing but their words, for the process that repeats them.
+    #[value(skip)]
+    Bare,
 }
 
 static TABLE: OnceLock<MultiProgress> = OnceLock::new();
@@ -25,11 +28,13 @@ pub(crate) fn table() -> &'static MultiProgress {
 
 /// Starts logging. A second call changes nothing.
 pub(crate) fn start(format: Format) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let usual = if format == Format::Bare { "warn" } else { "info" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(AboveTable);
     let _ = match format {
         Format::Text => lines.with_target(false).without_time().with_ansi(false).try_init(),
         Format::Json => lines.json().try_init(),
+        Format::Bare => lines.with_level(false).with_target(false).without_time().with_ansi(false).try_init(),
     };
 }
 

@@ -62,6 +62,13 @@ pub(crate) fn peak() -> u64 {
     PEAK.load(Relaxed) as u64
 }
 
+/// Memory of the machine, bytes, where the system tells.
+pub(crate) fn of_the_machine() -> Option<u64> {
+    let report = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let total = report.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    Some(total.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
 /// The most memory of this process that was resident at once, MiB, where the system tells.
 pub(crate) fn peak_resident_mib() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

@@ -9,12 +9,45 @@ use regatta_lm::spec::ModelSpec;
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// The hash of one arm with one seed: model, training, evaluation, terms with their regularizers' versions, the tokens
+/// What a trial's results depend on, and its hash.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Identity {
+    /// BLAKE3 of the inputs, keys in order.
+    pub hash: String,
+    /// By name.
+    pub inputs: Value,
+}
+
+impl Identity {
+    /// Which inputs differ from those of another trial: `train.lr: 0.001, was 0.01`.
+    pub fn differences(&self, other: &Value) -> Vec<String> {
+        let mut found = Vec::new();
+        differ(&mut found, String::new(), &self.inputs, other);
+        found
+    }
+}
+
+fn differ(found: &mut Vec<String>, path: String, now: &Value, was: &Value) {
+    match (now, was) {
+        (Value::Object(now), Value::Object(was)) => {
+            let keys: std::collections::BTreeSet<&String> = now.keys().chain(was.keys()).collect();
+            let dot = if path.is_empty() { "" } else { "." };
+            for key in keys {
+                let value = |map: &serde_json::Map<String, Value>| map.get(key).cloned().unwrap_or(Value::Null);
+                differ(found, format!("{path}{dot}{key}"), &value(now), &value(was));
+            }
+        }
+        _ if now == was => {}
+        _ => found.push(format!("{path}: {now}, was {was}")),
+    }
+}
+
+/// The identity of one arm with one seed: model, training, evaluation, terms with their regularizers' versions, the tokens
 /// themselves, the seed and the program's version. Neither the arm's name, nor paths, nor the order of keys matter.
 ///
 /// # Errors
 /// When a checkpoint to start from cannot be read.
-pub fn identity(study: &Study, arm: &Arm, seed: u64, corpus: &Corpus) -> Result<String, RecordError> {
+pub fn identity(study: &Study, arm: &Arm, seed: u64, corpus: &Corpus) -> Result<Identity, RecordError> {
     let model = match &study.model {
         ModelSpec::Gpt2(_) => to_value(&study.model),
         ModelSpec::Init(folder) => {
@@ -24,7 +57,7 @@ pub fn identity(study: &Study, arm: &Arm, seed: u64, corpus: &Corpus) -> Result<
     let cards = registry::cards().unwrap_or_default();
     let versions: Vec<&str> =
         arm.terms.iter().map(|term| cards.get(term.regularizer.name()).map_or("", |card| card.version)).collect();
-    let all = json!({
+    let inputs = sorted(json!({
         "program": env!("CARGO_PKG_VERSION"),
         "model": model,
         "train": to_value(&study.train),
@@ -35,8 +68,8 @@ pub fn identity(study: &Study, arm: &Arm, seed: u64, corpus: &Corpus) -> Result<
         "terms": to_value(&arm.terms),
         "versions": versions,
         "seed": seed,
-    });
-    Ok(blake3::hash(sorted(all).to_string().as_bytes()).to_hex().to_string())
+    }));
+    Ok(Identity { hash: blake3::hash(inputs.to_string().as_bytes()).to_hex().to_string(), inputs })
 }
 
 fn to_value<T: serde::Serialize>(value: &T) -> Value {
@@ -64,6 +97,14 @@ fn sorted(value: Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn differences_are_named_by_their_paths() {
+        let identity = Identity { hash: String::new(), inputs: json!({"train": {"lr": 0.1, "steps": 3}, "terms": [1]}) };
+        let other = json!({"train": {"lr": 0.2, "steps": 3}, "terms": [1], "seed": 1});
+        assert_eq!(identity.differences(&other), ["seed: null, was 1", "train.lr: 0.1, was 0.2"]);
+        assert!(identity.differences(&identity.inputs).is_empty());
+    }
 
     #[test]
     fn the_order_of_keys_does_not_matter() {

@@ -2,17 +2,22 @@
 
 mod analysis;
 mod identity;
+mod plan;
+mod pool;
 mod prepare;
 pub mod records;
 mod run;
 mod spec;
 mod trial;
+mod worker;
 mod yaml;
 
 pub mod statistics;
 
 pub use analysis::results;
+pub use pool::Limits;
 pub use prepare::{Prepared, prepare};
 pub use run::{Ended, Options, Planned, RunError, Watcher, run};
 pub use spec::{Arm, Origin, Refusal, Size, Study, StudyFile, regularizer};
-pub use trial::MemoryMeter;
+pub use trial::{Every, MemoryMeter};
+pub use worker::{Work, work};

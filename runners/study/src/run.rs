@@ -1,13 +1,14 @@
 //! A study, from its YAML to its records: train what is not done yet.
 
-use crate::identity::identity;
+use crate::plan::{PlannedTrial, adopt, plan};
+use crate::pool::{Limits, Pool};
 use crate::prepare::{Prepared, prepare};
-use crate::records::{RecordError, State, Status, TrialFolder, write_json, write_whole};
+use crate::records::{Fence, Lease, LeaseError, RecordError, Status, write_json, write_whole};
 use crate::spec::{Refusal, StudyFile};
-use crate::trial::{MemoryMeter, Surroundings, run_trial};
-use regatta_lm::training::{StepRecord, Trial};
+use regatta_lm::training::StepRecord;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
 
 /// How to run a study.
 pub struct Options<'a> {
@@ -17,8 +18,10 @@ pub struct Options<'a> {
     pub fresh: bool,
     /// Set from outside when the run should stop after the step it is at.
     pub stop: &'a AtomicBool,
-    /// How memory is counted, where it is.
-    pub memory: Option<MemoryMeter>,
+    /// The program that runs [`work`](crate::work) for an attempt at the folder.
+    pub worker: &'a dyn Fn(u64) -> Command,
+    /// What workers may take.
+    pub limits: Limits,
 }
 
 /// One trial of the plan.
@@ -28,19 +31,21 @@ pub struct Planned {
     pub arm: String,
     /// The seed.
     pub seed: u64,
+    /// Its steps.
+    pub steps: usize,
     /// Whether an earlier run settled it.
     pub settled: bool,
 }
 
-/// Someone who is told what happens, as it happens.
+/// Someone who is told what happens, as it happens. Trials may run side by side.
 pub trait Watcher {
-    /// All trials, in the order in which they run, and the steps of each.
-    fn planned(&mut self, trials: &[Planned], steps: usize);
-    /// A trial begins.
-    fn begun(&mut self, trial: usize);
-    /// A step was made.
+    /// All trials, in the order in which they begin.
+    fn planned(&mut self, trials: &[Planned]);
+    /// A trial begins, after so many steps that were made before it was cut off.
+    fn begun(&mut self, trial: usize, from: usize);
+    /// A step was made; of quick steps not every one is told.
     fn step(&mut self, trial: usize, record: &StepRecord);
-    /// A trial ended.
+    /// A trial ended; one that failed may begin again.
     fn ended(&mut self, trial: usize, status: &Status);
 }
 
@@ -67,8 +72,13 @@ pub enum RunError {
     /// The folder for results cannot be used; nothing was trained.
     #[error(transparent)]
     Folder(RecordError),
+    /// Another runner holds the folder; nothing was trained.
+    #[error(transparent)]
+    Held(LeaseError),
     /// The folder holds results of another study.
-    #[error("{folder}: trial {arm}, seed {seed}, is there with another {what}: name another --out, or say --fresh to start over")]
+    #[error(
+        "{folder}: trial {arm}, seed {seed}, is there with other settings ({differences}): name another --out, or say --fresh to start over"
+    )]
     OtherStudy {
         /// The folder for results.
         folder: String,
@@ -76,81 +86,81 @@ pub enum RunError {
         arm: String,
         /// The trial's seed.
         seed: u64,
-        /// What differs.
-        what: &'static str,
+        /// What differs, where that is known.
+        differences: String,
     },
 }
 
-/// Trains every trial of the study that is not settled yet, seed by seed so that a run cut short still has whole pairs.
+/// Trains every trial of the study that is not settled yet, seed by seed so that a run cut short still has whole pairs. A trial
+/// that was cut off goes on from its last checkpoint.
 ///
 /// # Errors
 /// Before anything is trained, when the study, its data or the folder cannot be used; later only when a status cannot be
-/// written. A trial that fails, panics or diverges is a record, and the others go on.
+/// written, or another runner took the folder over. A trial that fails, panics or diverges is a record, and the others go on.
 pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -> Result<Ended, RunError> {
-    if options.out.exists() && !options.out.is_dir() {
-        return Err(RunError::Folder(RecordError::new(options.out, "expected a folder for results, found a file")));
+    let out = options.out;
+    if out.exists() && !out.is_dir() {
+        return Err(RunError::Folder(RecordError::new(out, "expected a folder for results, found a file")));
     }
     let prepared = prepare(file)?;
-    let study = &file.study;
-    let mut trials = Vec::new();
-    for &seed in &study.seeds {
-        for arm in &study.arms {
-            let folder = TrialFolder::of(options.out, &arm.name, seed);
-            trials.push((arm, seed, folder, identity(study, arm, seed, &prepared.corpus)?));
-        }
+    let trials = plan(file, &prepared, out)?;
+    if !options.fresh {
+        refuse_others(&trials, out)?;
     }
-    let mut planned = Vec::new();
-    for (arm, seed, folder, identity) in &trials {
-        let status = if options.fresh { None } else { folder.status().map_err(RunError::Folder)? };
-        let settled = status.as_ref().is_some_and(|status| status.state.is_settled());
-        if settled && status.is_some_and(|status| status.identity != *identity) {
-            let folder = options.out.display().to_string();
-            return Err(RunError::OtherStudy {
-                folder,
-                arm: arm.name.clone(),
-                seed: *seed,
-                what: "model, training, data or terms",
-            });
-        }
-        planned.push(Planned { arm: arm.name.clone(), seed: *seed, settled });
-    }
-    begin_folder(file, &prepared, options).map_err(RunError::Folder)?;
-    watcher.planned(&planned, study.train.steps.get());
+    std::fs::create_dir_all(out).map_err(|error| RunError::Folder(RecordError::new(out, error)))?;
+    let lease = Lease::take(out).map_err(|error| match error {
+        LeaseError::Record(error) => RunError::Folder(error),
+        held => RunError::Held(held),
+    })?;
+    begin_folder(file, &prepared, &trials, options, lease.fence()).map_err(RunError::Folder)?;
 
-    for (index, (arm, seed, folder, identity)) in trials.iter().enumerate() {
-        if planned[index].settled {
-            continue;
-        }
-        if options.stop.load(Ordering::Relaxed) {
-            return Ok(Ended::Interrupted);
-        }
-        watcher.begun(index);
-        let (model, train, evaluate, terms) = (&study.model, &study.train, &study.evaluate, &arm.terms);
-        let trial = Trial { model, train, evaluate, terms, corpus: &prepared.corpus, seed: *seed };
-        let mut on_step = |record: &StepRecord| watcher.step(index, record);
-        let surroundings = Surroundings { folder, identity, stop: options.stop, memory: options.memory, on_step: &mut on_step };
-        let status = run_trial(&trial, surroundings)?;
-        watcher.ended(index, &status);
-        if status.state == State::Pending {
-            return Ok(Ended::Interrupted);
-        }
+    let mut planned = Vec::new();
+    for PlannedTrial { arm, seed, folder, study, identity, .. } in &trials {
+        let status = folder.status().map_err(RunError::Folder)?;
+        let settled = status.is_some_and(|status| status.state.is_settled() && status.identity == identity.hash);
+        planned.push(Planned { arm: arm.name.clone(), seed: *seed, steps: study.train.steps.get(), settled });
     }
-    let mut all_done = true;
-    for (_, _, folder, _) in &trials {
-        all_done &= folder.status()?.is_some_and(|status| status.state == State::Done);
-    }
-    Ok(if all_done { Ended::AllDone } else { Ended::SomeFailed })
+    watcher.planned(&planned);
+    let missing = (0..trials.len()).filter(|&trial| !planned[trial].settled).collect();
+    Pool { trials: &trials, options, fence: lease.fence(), watcher }.run(missing)
 }
 
-/// Makes the folder, or empties it of trials, and says what the results are made with.
-fn begin_folder(file: &StudyFile, prepared: &Prepared, options: &Options<'_>) -> Result<(), RecordError> {
-    let out = options.out;
-    let at_out = |error: std::io::Error| RecordError::new(out, error);
-    let trials = out.join("trials");
-    if options.fresh && trials.exists() {
-        std::fs::remove_dir_all(&trials).map_err(at_out)?;
+/// Refuses a folder whose trials are those of another study: neither are their results overwritten, nor what they could go on
+/// from. A trial that only failed may be tried with other settings.
+fn refuse_others(trials: &[PlannedTrial<'_>], out: &Path) -> Result<(), RunError> {
+    use crate::records::State;
+    for PlannedTrial { arm, seed, folder, identity, .. } in trials {
+        let status = folder.status().map_err(RunError::Folder)?;
+        let Some(status) = status.filter(|status| status.identity != identity.hash && status.state != State::Failed) else {
+            continue;
+        };
+        let inputs = folder.inputs().map_err(RunError::Folder)?;
+        let differences = inputs.map(|inputs| identity.differences(&inputs)).filter(|found| !found.is_empty());
+        return Err(RunError::OtherStudy {
+            folder: out.display().to_string(),
+            arm: arm.name.clone(),
+            seed: *seed,
+            differences: differences.map_or_else(|| format!("identity {}", status.identity), |found| found.join("; ")),
+        });
     }
-    std::fs::create_dir_all(out).map_err(at_out)?;
+    Ok(())
+}
+
+/// Empties the folder of trials where that is asked for, finds trials that were renamed, and says what the results are made
+/// with.
+fn begin_folder(
+    file: &StudyFile,
+    prepared: &Prepared,
+    trials: &[PlannedTrial<'_>],
+    options: &Options<'_>,
+    fence: &Fence,
+) -> Result<(), RecordError> {
+    let out = options.out;
+    let folder = out.join("trials");
+    if options.fresh && folder.exists() {
+        std::fs::remove_dir_all(&folder).map_err(|error| RecordError::new(&folder, error))?;
+    }
+    adopt(trials, out, fence)?;
     write_whole(&out.join("study.yaml"), file.study.to_yaml().as_bytes())?;
     write_json(&out.join("manifest.json"), &prepared.manifest(file))
 }

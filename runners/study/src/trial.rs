@@ -1,10 +1,15 @@
-//! One trial, from its start to its records.
+//! One trial, from its start or its last checkpoint to its records.
 
-use crate::records::{Cost, Lines, RecordError, State, Status, TrialEvaluation, TrialFolder, Validation};
-use regatta_lm::training::{Outcome, Recorder, StepRecord, TrainError, Trial, evaluate, train};
+use crate::identity::Identity;
+use crate::records::{Checkpoints, Cost, Kept, Lines, RecordError, State, Status, TrialEvaluation, TrialFolder, Validation};
+use regatta_lm::model::Gpt2Config;
+use regatta_lm::training::{Learner, Outcome, Recorder, Restored, StepRecord, TrainError, Trial, evaluate, train};
+use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const STATE: &str = "state.json";
 
 /// How the program counts the memory that it holds; the allocator is the program's own.
 #[derive(Debug, Clone, Copy)]
@@ -15,24 +20,64 @@ pub struct MemoryMeter {
     pub peak: fn() -> u64,
 }
 
+/// How often a trial keeps a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Every {
+    /// After so much time, at the next step.
+    Time(Duration),
+    /// After so many steps.
+    Steps(usize),
+}
+
+/// What happens in a trial, as it happens.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Event {
+    /// It begins, with so many updates made before.
+    Begun {
+        /// Updates made by runs that were cut off.
+        from: usize,
+    },
+    /// A step was made.
+    Step(StepRecord),
+    /// It is measuring: nothing to tell, and alive.
+    Alive,
+    /// It ended.
+    Ended(Status),
+}
+
 /// What a trial needs besides its [`Trial`].
 pub(crate) struct Surroundings<'a> {
     pub folder: &'a TrialFolder,
-    pub identity: &'a str,
+    pub identity: &'a Identity,
+    pub attempt: u64,
+    pub every: Every,
     pub stop: &'a AtomicBool,
     pub memory: Option<MemoryMeter>,
-    pub on_step: &'a mut dyn FnMut(&StepRecord),
+    pub tell: &'a mut dyn FnMut(Event),
 }
 
 /// Trains, measures and records one trial. Whatever the trial does (an error, a panic, a loss that is not finite) ends in
 /// its status; only a status that cannot be written is an error.
-pub(crate) fn run_trial(trial: &Trial<'_>, surroundings: Surroundings<'_>) -> Result<Status, RecordError> {
-    let (folder, identity) = (surroundings.folder, surroundings.identity);
+pub(crate) fn run_trial(trial: &Trial<'_>, surroundings: Surroundings<'_>) -> Result<(), RecordError> {
+    let Surroundings { folder, identity, attempt, every, stop, memory, tell } = surroundings;
     folder.create()?;
-    let running =
-        Status { state: State::Running, reason: None, identity: identity.to_owned(), started: Some(now()), ended: None };
+    folder.set_inputs(&identity.inputs)?;
+    let checkpoints = folder.checkpoints(&identity.hash)?;
+    let began = begin(trial, folder, &checkpoints)?;
+    let from = began.restored.as_ref().map(|restored| restored.steps);
+    let running = Status {
+        state: State::Running,
+        reason: None,
+        identity: identity.hash.clone(),
+        started: Some(now()),
+        ended: None,
+        attempt,
+        resumed_from: from,
+    };
     folder.set_status(&running)?;
-    let result = catch_unwind(AssertUnwindSafe(|| train_and_measure(trial, surroundings)));
+    tell(Event::Begun { from: from.unwrap_or(0) });
+    let mut run = Run { trial, folder, checkpoints: &checkpoints, every, stop, memory, tell };
+    let result = catch_unwind(AssertUnwindSafe(|| run.train_and_measure(began)));
     let (state, reason) = match result {
         Ok(Ok(ended)) => ended,
         Ok(Err(error)) => (State::Failed, Some(error.to_string())),
@@ -40,54 +85,119 @@ pub(crate) fn run_trial(trial: &Trial<'_>, surroundings: Surroundings<'_>) -> Re
     };
     let status = Status { state, reason, ended: Some(now()), ..running };
     folder.set_status(&status)?;
-    Ok(status)
+    if state.is_settled() {
+        checkpoints.clear()?;
+    }
+    tell(Event::Ended(status));
+    Ok(())
 }
 
-fn train_and_measure(trial: &Trial<'_>, surroundings: Surroundings<'_>) -> Result<(State, Option<String>), TrainError> {
-    let Surroundings { folder, stop, memory, on_step, .. } = surroundings;
-    let started = Instant::now();
-    if let Some(meter) = memory {
-        (meter.restart)();
-    }
-    let failed = |error: RecordError| TrainError::Record(std::io::Error::other(error.to_string()));
-    let mut recorder = ToFolder {
-        metrics: folder.new_metrics().map_err(failed)?,
-        validations: folder.new_validations().map_err(failed)?,
-        stop,
-        on_step,
-        rates: Vec::new(),
-        last_validation: f64::NAN,
-    };
-    let outcome = train(trial, &mut recorder)?;
-    recorder.metrics.sync()?;
-    recorder.validations.sync()?;
-    let model = match outcome {
-        Outcome::Finished(model) => model,
-        Outcome::Diverged { reason } => return Ok((State::Diverged, Some(reason))),
-        Outcome::Stopped { steps } => return Ok((State::Pending, Some(format!("interrupted after {steps} steps")))),
-    };
+/// Where a trial begins: at its first step, or after a checkpoint.
+#[derive(Default)]
+struct Began {
+    restored: Option<Restored>,
+    made: Vec<StepRecord>,
+    measured: Vec<Validation>,
+    seconds: f64,
+}
 
-    let context = trial.context(model.config());
-    let rows = trial.train.batch_size.get();
-    let split = if trial.corpus.test.is_some() { "test" } else { "validation" };
-    let measures = evaluate(&model, trial.corpus.held_out(), context, rows, trial.evaluate)?;
-    write_checkpoint(trial, folder, &model)?;
-    let tokens_per_second = median(&mut recorder.rates);
-    let cost = Cost {
-        wall_seconds: started.elapsed().as_secs_f64(),
-        step_ms: 1e3 * (rows * context) as f64 / tokens_per_second,
-        tokens_per_second,
-        peak_memory_mib: memory.map(|meter| (meter.peak)() as f64 / f64::from(1 << 20)),
+/// What a checkpoint says besides weights and moments.
+#[derive(Serialize, Deserialize)]
+struct Progress {
+    steps: usize,
+    wall_seconds: f64,
+}
+
+/// Reads the newest checkpoint that can be used, with the lines that were written before it.
+fn begin(trial: &Trial<'_>, folder: &TrialFolder, checkpoints: &Checkpoints) -> Result<Began, RecordError> {
+    let mut began = Began::default();
+    let accept = |kept: &Kept| {
+        let config = trial.config().map_err(|error| error.to_string())?;
+        began = read(&config, folder, kept)?;
+        Ok(())
     };
-    let evaluation = TrialEvaluation { split: split.into(), measures, validation_loss: recorder.last_validation, cost };
-    folder.set_evaluation(&evaluation).map_err(failed)?;
-    Ok((State::Done, None))
+    match checkpoints.newest(accept)? {
+        Some(_) => Ok(began),
+        None => Ok(Began::default()),
+    }
+}
+
+fn read(config: &Gpt2Config, folder: &TrialFolder, kept: &Kept) -> Result<Began, String> {
+    let file = |name: &str| kept.files.get(name).ok_or_else(|| format!("expected {name}, found none"));
+    let progress: Progress = serde_json::from_slice(file(STATE)?).map_err(|error| format!("{STATE}: {error}"))?;
+    let restored = Restored::read(config, progress.steps, file(Restored::WEIGHTS)?, file(Restored::OPTIMIZER)?);
+    let restored = Some(restored.map_err(|error| error.to_string())?);
+    let (made, measured) = folder.written_before(progress.steps).map_err(|error| error.to_string())?;
+    Ok(Began { restored, made, measured, seconds: progress.wall_seconds })
+}
+
+struct Run<'a, 'b> {
+    trial: &'a Trial<'a>,
+    folder: &'a TrialFolder,
+    checkpoints: &'a Checkpoints,
+    every: Every,
+    stop: &'a AtomicBool,
+    memory: Option<MemoryMeter>,
+    tell: &'b mut dyn FnMut(Event),
+}
+
+impl Run<'_, '_> {
+    fn train_and_measure(&mut self, began: Began) -> Result<(State, Option<String>), TrainError> {
+        let (trial, folder) = (self.trial, self.folder);
+        if let Some(meter) = self.memory {
+            (meter.restart)();
+        }
+        let mut recorder = ToFolder {
+            metrics: folder.metrics_after(&began.made).map_err(record)?,
+            validations: folder.validations_after(&began.measured).map_err(record)?,
+            checkpoints: self.checkpoints,
+            every: self.every,
+            stop: self.stop,
+            tell: std::cell::RefCell::new(&mut *self.tell),
+            rates: began.made.iter().map(|record| record.tokens_per_second).collect(),
+            last_validation: f64::NAN,
+            started: Instant::now(),
+            seconds_before: began.seconds,
+            kept: (Instant::now(), began.made.len()),
+        };
+        let learner = match train(trial, began.restored, &mut recorder)? {
+            Outcome::Finished(learner) => learner,
+            Outcome::Diverged { reason } => {
+                recorder.sync()?;
+                return Ok((State::Diverged, Some(reason)));
+            }
+            Outcome::Stopped(learner) => return recorder.interrupted(&learner),
+        };
+        let model = &learner.model;
+        let (context, rows) = (trial.context(model.config()), trial.train.batch_size.get());
+        let split = if trial.corpus.test.is_some() { "test" } else { "validation" };
+        let measures =
+            match evaluate(model, trial.corpus.held_out(), context, rows, trial.evaluate, &|| !Recorder::stop(&recorder)) {
+                Err(TrainError::Interrupted) => return recorder.interrupted(&learner),
+                other => other?,
+            };
+        recorder.sync()?;
+        write_checkpoint(trial, folder, model)?;
+        let tokens_per_second = median(&mut recorder.rates);
+        let cost = Cost {
+            wall_seconds: recorder.seconds(),
+            step_ms: 1e3 * (rows * context) as f64 / tokens_per_second,
+            tokens_per_second,
+            peak_memory_mib: self.memory.map(|meter| (meter.peak)() as f64 / f64::from(1 << 20)),
+        };
+        let evaluation = TrialEvaluation { split: split.into(), measures, validation_loss: recorder.last_validation, cost };
+        folder.set_evaluation(&evaluation).map_err(record)?;
+        Ok((State::Done, None))
+    }
+}
+
+fn record(error: RecordError) -> TrainError {
+    TrainError::Record(std::io::Error::other(error.to_string()))
 }
 
 /// The trained model and its tokenizer, for any program that reads Hugging Face's layout.
 fn write_checkpoint(trial: &Trial<'_>, folder: &TrialFolder, model: &regatta_lm::model::Gpt2) -> Result<(), TrainError> {
-    let checkpoint = folder.checkpoint();
-    std::fs::create_dir_all(&checkpoint)?;
+    let checkpoint = folder.create_checkpoint().map_err(record)?;
     model.write(&checkpoint)?;
     if let Some(tokenizer) = &trial.corpus.tokenizer {
         tokenizer.save(&checkpoint)?;
@@ -95,21 +205,53 @@ fn write_checkpoint(trial: &Trial<'_>, folder: &TrialFolder, model: &regatta_lm:
     Ok(())
 }
 
-/// Puts what happens into the trial's files, and hears the signal to stop.
+/// Puts what happens into the trial's files, keeps checkpoints, and hears the request to stop.
 struct ToFolder<'a> {
     metrics: Lines,
     validations: Lines,
+    checkpoints: &'a Checkpoints,
+    every: Every,
     stop: &'a AtomicBool,
-    on_step: &'a mut dyn FnMut(&StepRecord),
+    tell: std::cell::RefCell<&'a mut dyn FnMut(Event)>,
     rates: Vec<f64>,
     last_validation: f64,
+    started: Instant,
+    seconds_before: f64,
+    /// When the last checkpoint was tried, and after how many steps.
+    kept: (Instant, usize),
+}
+
+impl ToFolder<'_> {
+    fn seconds(&self) -> f64 {
+        self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+
+    fn sync(&self) -> std::io::Result<()> {
+        self.metrics.sync()?;
+        self.validations.sync()
+    }
+
+    fn keep(&mut self, learner: &Learner<'_>) -> std::io::Result<()> {
+        let snapshot = learner.snapshot();
+        self.kept = (Instant::now(), snapshot.steps);
+        self.sync()?; // the lines before a checkpoint must be there when it is
+        let progress = Progress { steps: snapshot.steps, wall_seconds: self.seconds() };
+        let [weights, optimizer] = snapshot.files().map_err(std::io::Error::other)?;
+        let files = [weights, optimizer, (STATE, serde_json::to_vec(&progress)?)];
+        self.checkpoints.save(snapshot.steps, &files).map_err(std::io::Error::other)
+    }
+
+    fn interrupted(mut self, learner: &Learner<'_>) -> Result<(State, Option<String>), TrainError> {
+        self.keep(learner)?;
+        Ok((State::Pending, Some(format!("interrupted after {} steps", learner.snapshot().steps))))
+    }
 }
 
 impl Recorder for ToFolder<'_> {
     fn step(&mut self, record: &StepRecord) -> std::io::Result<()> {
         self.metrics.push(record)?;
         self.rates.push(record.tokens_per_second);
-        (self.on_step)(record);
+        (self.tell.get_mut())(Event::Step(record.clone()));
         Ok(())
     }
 
@@ -119,7 +261,21 @@ impl Recorder for ToFolder<'_> {
     }
 
     fn stop(&self) -> bool {
+        (self.tell.borrow_mut())(Event::Alive);
         self.stop.load(Ordering::Relaxed)
+    }
+
+    /// A checkpoint that cannot be kept is said loudly and tried again when the next is due: training loses nothing by it yet.
+    fn between(&mut self, learner: &Learner<'_>) -> std::io::Result<()> {
+        let (when, steps) = self.kept;
+        let due = match self.every {
+            Every::Time(time) => when.elapsed() >= time,
+            Every::Steps(count) => learner.snapshot().steps >= steps + count,
+        };
+        if due && let Err(error) = self.keep(learner) {
+            tracing::error!("{error}; it is tried again when the next is due");
+        }
+        Ok(())
     }
 }
 
@@ -133,6 +289,7 @@ fn median(numbers: &mut [f64]) -> f64 {
     if numbers.is_empty() { f64::NAN } else { numbers[numbers.len() / 2] }
 }
 
-fn now() -> u64 {
+/// Seconds since 1970.
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
 }

@@ -17,8 +17,8 @@ pub(super) struct Live {
     rows: Vec<Option<ProgressBar>>,
     study: Option<ProgressBar>,
     pace: Option<Pace>,
-    steps: usize,
-    made: usize,
+    /// Steps made of each trial.
+    made: Vec<usize>,
 }
 
 fn style(template: &str) -> ProgressStyle {
@@ -27,7 +27,7 @@ fn style(template: &str) -> ProgressStyle {
 
 impl Live {
     fn row(&self, trial: usize) -> ProgressBar {
-        let row = log::table().add(ProgressBar::new(self.steps as u64));
+        let row = log::table().add(ProgressBar::new(self.trials[trial].steps as u64));
         row.set_style(style("{prefix:<26!} {bar:20} {pos:>6}/{len:<6} {wide_msg}"));
         row.set_prefix(format!("{} seed {}", self.trials[trial].arm, self.trials[trial].seed));
         row
@@ -40,10 +40,11 @@ impl Live {
 }
 
 impl Watcher for Live {
-    fn planned(&mut self, trials: &[Planned], steps: usize) {
-        (self.trials, self.steps) = (trials.to_vec(), steps);
+    fn planned(&mut self, trials: &[Planned]) {
+        (self.trials, self.made) = (trials.to_vec(), vec![0; trials.len()]);
         let settled = trials.iter().filter(|trial| trial.settled).count();
-        self.pace = Some(Pace::new((trials.len() - settled) * steps));
+        let missing = trials.iter().filter(|trial| !trial.settled);
+        self.pace = Some(Pace::new(missing.map(|trial| trial.steps).sum()));
         log::table().set_draw_target(ProgressDrawTarget::stderr_with_hz(8));
         self.rows = vec![None; trials.len()];
         if trials.len() <= MOST_ROWS {
@@ -64,8 +65,9 @@ impl Watcher for Live {
         self.study = Some(study);
     }
 
-    fn begun(&mut self, trial: usize) {
-        self.made = 0;
+    fn begun(&mut self, trial: usize, from: usize) {
+        self.pace.iter_mut().for_each(|pace| pace.skip(from.saturating_sub(self.made[trial])));
+        self.made[trial] = self.made[trial].max(from);
         if self.rows[trial].is_none() {
             let row = self.row(trial);
             self.rows[trial] = Some(row);
@@ -74,8 +76,9 @@ impl Watcher for Live {
     }
 
     fn step(&mut self, trial: usize, record: &StepRecord) {
-        self.made += 1;
-        self.pace.iter_mut().for_each(Pace::step);
+        let made = (record.step + 1).saturating_sub(self.made[trial]);
+        self.made[trial] = record.step + 1;
+        self.pace.iter_mut().for_each(|pace| pace.steps(made));
         if let Some(row) = &self.rows[trial] {
             row.set_position(record.step as u64 + 1);
             row.set_message(format!("loss {:.4}  {:.0} tokens/s", record.loss, record.tokens_per_second));
@@ -84,7 +87,7 @@ impl Watcher for Live {
     }
 
     fn ended(&mut self, trial: usize, status: &Status) {
-        let missing = self.steps - self.made;
+        let missing = self.trials[trial].steps.saturating_sub(self.made[trial]);
         self.pace.iter_mut().for_each(|pace| pace.skip(missing));
         if let Some(row) = &self.rows[trial] {
             match (status.state, &status.reason) {

@@ -15,13 +15,13 @@ impl Pace {
         Self { started: Instant::now(), made: 0, left }
     }
 
-    /// A step was made.
-    pub fn step(&mut self) {
-        self.made += 1;
-        self.left = self.left.saturating_sub(1);
+    /// Steps were made.
+    pub fn steps(&mut self, count: usize) {
+        self.made += count;
+        self.left = self.left.saturating_sub(count);
     }
 
-    /// A trial ended with steps that it will not make.
+    /// There are steps that no longer have to be made: of a trial that ended, or that goes on from a checkpoint.
     pub fn skip(&mut self, steps: usize) {
         self.left = self.left.saturating_sub(steps);
     }
@@ -55,7 +55,7 @@ mod tests {
     fn what_is_left_shrinks_with_steps_and_with_trials_cut_short() {
         let mut pace = Pace::new(10);
         assert!(pace.remaining().is_none());
-        pace.step();
+        pace.steps(1);
         pace.skip(9);
         assert_eq!(pace.remaining(), Some(Duration::ZERO));
     }

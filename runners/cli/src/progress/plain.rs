@@ -12,11 +12,10 @@ const EVERY: Duration = Duration::from_secs(10);
 #[derive(Default)]
 pub(super) struct Plain {
     trials: Vec<Planned>,
-    steps: usize,
-    made: usize,
+    /// Steps made of each trial, and its last loss.
+    made: Vec<(usize, f64)>,
     pace: Option<Pace>,
     last_line: Option<Instant>,
-    last_loss: f64,
 }
 
 impl Plain {
@@ -31,32 +30,37 @@ impl Plain {
 }
 
 impl Watcher for Plain {
-    fn planned(&mut self, trials: &[Planned], steps: usize) {
+    fn planned(&mut self, trials: &[Planned]) {
         let settled = trials.iter().filter(|trial| trial.settled).count();
         if settled > 0 {
             tracing::info!("{settled} of {} trials are done already", trials.len());
         }
-        self.pace = Some(Pace::new((trials.len() - settled) * steps));
-        (self.trials, self.steps) = (trials.to_vec(), steps);
+        let missing = trials.iter().filter(|trial| !trial.settled);
+        self.pace = Some(Pace::new(missing.map(|trial| trial.steps).sum()));
+        (self.trials, self.made) = (trials.to_vec(), vec![(0, f64::NAN); trials.len()]);
     }
 
-    fn begun(&mut self, trial: usize) {
-        self.made = 0;
+    fn begun(&mut self, trial: usize, from: usize) {
         self.last_line = Some(Instant::now());
-        tracing::info!("{} begins{}", self.name(trial), self.remaining());
+        match from {
+            0 => tracing::info!("{} begins{}", self.name(trial), self.remaining()),
+            from => tracing::info!("{} goes on after step {from}{}", self.name(trial), self.remaining()),
+        }
+        self.pace.iter_mut().for_each(|pace| pace.skip(from.saturating_sub(self.made[trial].0)));
+        self.made[trial].0 = self.made[trial].0.max(from);
     }
 
     fn step(&mut self, trial: usize, record: &StepRecord) {
-        self.made += 1;
-        self.last_loss = record.loss;
-        self.pace.iter_mut().for_each(Pace::step);
+        let made = (record.step + 1).saturating_sub(self.made[trial].0);
+        self.made[trial] = (record.step + 1, record.loss);
+        self.pace.iter_mut().for_each(|pace| pace.steps(made));
         if self.last_line.is_some_and(|time| time.elapsed() >= EVERY) {
             self.last_line = Some(Instant::now());
             tracing::info!(
                 "{} step {}/{} loss {:.4}{}",
                 self.name(trial),
                 record.step + 1,
-                self.steps,
+                self.trials[trial].steps,
                 record.loss,
                 self.remaining()
             );
@@ -64,10 +68,10 @@ impl Watcher for Plain {
     }
 
     fn ended(&mut self, trial: usize, status: &Status) {
-        let missing = self.steps - self.made;
-        self.pace.iter_mut().for_each(|pace| pace.skip(missing));
+        let (made, last_loss) = self.made[trial];
+        self.pace.iter_mut().for_each(|pace| pace.skip(self.trials[trial].steps.saturating_sub(made)));
         match (status.state, &status.reason) {
-            (State::Done, _) => tracing::info!("{} done, last loss {:.4}{}", self.name(trial), self.last_loss, self.remaining()),
+            (State::Done, _) => tracing::info!("{} done, last loss {last_loss:.4}{}", self.name(trial), self.remaining()),
             (state, reason) => {
                 tracing::warn!("{} {}: {}", self.name(trial), state.word(), reason.as_deref().unwrap_or("no reason given"))
             }

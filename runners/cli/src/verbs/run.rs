@@ -3,9 +3,11 @@
 use super::report;
 use crate::failure::Failure;
 use crate::{memory, progress, signals::Signals};
-use regatta_study::{Ended, MemoryMeter, Options, StudyFile};
+use regatta_study::{Ended, Every, Limits, Options, StudyFile};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
+use std::str::FromStr;
+use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -20,6 +22,54 @@ pub(crate) struct Arguments {
     /// Throw away the trials in the folder and start over
     #[arg(long)]
     fresh: bool,
+    /// Trials side by side, each in a process of its own; the threads are divided between them
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: u16,
+    /// How often a running trial keeps a checkpoint: 45s, 10m, or 200steps
+    #[arg(long, value_name = "TIME|STEPS", default_value = "60s")]
+    checkpoint_every: CheckpointEvery,
+    /// End a trial that shows no sign of life for so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = clap::value_parser!(u32).range(1..))]
+    timeout: u32,
+    /// End a trial that holds more memory [default: nine tenths of the machine's, divided by the jobs]
+    #[arg(long, value_name = "MIB")]
+    memory_limit: Option<u64>,
+    /// Try a trial that failed so often again
+    #[arg(long, value_name = "N", default_value = "0")]
+    retry: usize,
+    /// Begin no trial after one that failed
+    #[arg(long)]
+    fail_fast: bool,
+}
+
+/// `45s`, `10m` or `200steps`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct CheckpointEvery(pub Every);
+
+impl FromStr for CheckpointEvery {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let refused = || format!("expected a time or a count of steps above 0, such as 45s, 10m or 200steps, found `{text}`");
+        let count = |text: &str| text.parse::<u32>().ok().filter(|count| *count > 0).ok_or_else(refused);
+        let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+        let count = count(&text[..text.len() - unit.len()])?;
+        Ok(Self(match unit {
+            "s" => Every::Time(Duration::from_secs(count.into())),
+            "m" => Every::Time(Duration::from_secs(60 * u64::from(count))),
+            "steps" => Every::Steps(count as usize),
+            _ => return Err(refused()),
+        }))
+    }
+}
+
+impl std::fmt::Display for CheckpointEvery {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Every::Time(time) => write!(f, "{}s", time.as_secs()),
+            Every::Steps(count) => write!(f, "{count}steps"),
+        }
+    }
 }
 
 /// Trains what is not done yet, then reports.
@@ -27,8 +77,27 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let file = StudyFile::read(&arguments.study, &arguments.set)?;
     let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&file.study.name));
     let signals = Signals::listen()?;
-    let meter = MemoryMeter { restart: memory::restart_peak, peak: memory::peak };
-    let options = Options { out: &out, fresh: arguments.fresh, stop: &signals.stop, memory: Some(meter) };
+    let program = std::env::current_exe()?;
+    let worker = |attempt: u64| {
+        let mut command = Command::new(&program);
+        command.arg("worker").arg(&arguments.study).arg("--out").arg(&out);
+        command.args(["--attempt", &attempt.to_string()]);
+        command.args(["--checkpoint-every", &arguments.checkpoint_every.to_string()]);
+        for set in &arguments.set {
+            command.args(["--set", set]);
+        }
+        command
+    };
+    let jobs = usize::from(arguments.jobs);
+    let share = memory::of_the_machine().map(|bytes| bytes / 10 * 9 / u64::from(arguments.jobs));
+    let limits = Limits {
+        jobs,
+        timeout: Duration::from_secs(arguments.timeout.into()),
+        memory: arguments.memory_limit.map(|mib| mib << 20).or(share),
+        retry: arguments.retry,
+        fail_fast: arguments.fail_fast,
+    };
+    let options = Options { out: &out, fresh: arguments.fresh, stop: &signals.stop, worker: &worker, limits };
     let mut watcher = progress::watcher();
     let ended = regatta_study::run(&file, &options, &mut *watcher)?;
     drop(watcher);
@@ -37,8 +106,24 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Ended::AllDone => ExitCode::SUCCESS,
         Ended::SomeFailed => ExitCode::from(1),
         Ended::Interrupted => {
-            tracing::warn!("stopped on request; the same command goes on with what is missing");
+            tracing::warn!("stopped on request; the same command goes on from here");
             ExitCode::from(signals.exit_code())
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_steps_are_read_and_written() {
+        for text in ["45s", "600s", "200steps"] {
+            assert_eq!(text.parse::<CheckpointEvery>().unwrap().to_string(), text);
+        }
+        assert_eq!("10m".parse(), Ok(CheckpointEvery(Every::Time(Duration::from_secs(600)))));
+        for text in ["", "0s", "s", "3", "-1s", "3 s", "2h", "99999999999steps"] {
+            assert!(text.parse::<CheckpointEvery>().unwrap_err().contains(&format!("found `{text}`")));
+        }
+    }
 }

@@ -36,6 +36,16 @@ impl AdamW {
         }
     }
 
+    /// First and second moments, and the updates made.
+    pub(super) fn state(&self) -> (&Parameters, &Parameters, usize) {
+        (&self.first, &self.second, self.steps as usize)
+    }
+
+    /// Goes on from moments that [`Self::state`] gave.
+    pub(super) fn restore(&mut self, first: Parameters, second: Parameters, steps: usize) {
+        (self.first, self.second, self.steps) = (first, second, i32::try_from(steps).unwrap_or(i32::MAX));
+    }
+
     /// One update of every parameter, with the gradient times `scale` (the factor of clipping).
     pub fn step(&mut self, parameters: &mut Parameters, gradients: &Parameters, lr: f64, scale: f64) {
         self.steps += 1;

@@ -34,6 +34,9 @@ pub enum TrainError {
     /// What happened could not be recorded.
     #[error("{0}")]
     Record(#[from] std::io::Error),
+    /// Someone asked for it to stop.
+    #[error("interrupted")]
+    Interrupted,
     /// A term names a place that the model does not have.
     #[error("{0}")]
     Place(String),

@@ -37,6 +37,9 @@ pub struct Evaluation {
     pub effective_rank: Vec<f64>,
 }
 
+/// Asked between batches: whether to go on. A measurement that may not ends in [`TrainError::Interrupted`].
+pub type Watch<'a> = &'a dyn Fn() -> bool;
+
 /// Mean loss over a split, for watching.
 pub(super) fn mean_loss(
     model: &Gpt2,
@@ -44,18 +47,26 @@ pub(super) fn mean_loss(
     context: usize,
     rows: usize,
     spec: &EvaluateSpec,
+    watch: Watch<'_>,
 ) -> Result<f64, TrainError> {
-    let losses = losses(model, split, context, rows, &chosen(split, context, spec))?;
+    let losses = losses(model, split, context, rows, &chosen(split, context, spec), watch)?;
     Ok(losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64)
 }
 
 /// Measures `model` on `split`: windows of `context` tokens, each by itself.
 ///
 /// # Errors
-/// When a tensor operation fails.
-pub fn evaluate(model: &Gpt2, split: &Split, context: usize, rows: usize, spec: &EvaluateSpec) -> Result<Evaluation, TrainError> {
+/// When a tensor operation fails, or `watch` ends it.
+pub fn evaluate(
+    model: &Gpt2,
+    split: &Split,
+    context: usize,
+    rows: usize,
+    spec: &EvaluateSpec,
+    watch: Watch<'_>,
+) -> Result<Evaluation, TrainError> {
     let windows = chosen(split, context, spec);
-    let losses = losses(model, split, context, rows, &windows)?;
+    let losses = losses(model, split, context, rows, &windows, watch)?;
     let mean = |numbers: &[f32]| numbers.iter().map(|&x| f64::from(x)).sum::<f64>() / numbers.len() as f64;
     let by_window: Vec<f64> = losses.chunks(context).map(mean).collect();
     let loss = by_window.iter().sum::<f64>() / by_window.len() as f64;
@@ -66,7 +77,7 @@ pub fn evaluate(model: &Gpt2, split: &Split, context: usize, rows: usize, spec: 
         windows.iter().map(of_window).sum::<f64>() / windows.len() as f64
     });
     let tokens_per_byte = split.bytes.map(|bytes| split.tokens.len() as f64 / bytes as f64);
-    let geometry = geometry(model, split, context, rows, &windows)?;
+    let geometry = geometry(model, split, context, rows, &windows, watch)?;
     Ok(Evaluation {
         loss,
         loss_standard_error: (variance / by_window.len() as f64).sqrt(),
@@ -89,18 +100,33 @@ fn chosen(split: &Split, context: usize, spec: &EvaluateSpec) -> Vec<usize> {
 }
 
 /// The loss of each token of the windows, in order.
-fn losses(model: &Gpt2, split: &Split, context: usize, rows: usize, windows: &[usize]) -> Result<Vec<f32>, TrainError> {
+fn losses(
+    model: &Gpt2,
+    split: &Split,
+    context: usize,
+    rows: usize,
+    windows: &[usize],
+    watch: Watch<'_>,
+) -> Result<Vec<f32>, TrainError> {
     let mut losses = Vec::with_capacity(windows.len() * context);
-    in_batches(model, split, context, rows, windows, Keep::Last, |pass, targets| losses.extend(pass.losses(model, targets)))?;
+    let see = |pass: &mut Pass, targets: &[u32]| losses.extend(pass.losses(model, targets));
+    in_batches(model, split, context, rows, windows, (Keep::Last, watch), see)?;
     Ok(losses)
 }
 
 /// Geometry of each entry of the hidden states, over the tokens of the first windows, taken as one cloud.
-fn geometry(model: &Gpt2, split: &Split, context: usize, rows: usize, windows: &[usize]) -> Result<Vec<Geometry>, TrainError> {
+fn geometry(
+    model: &Gpt2,
+    split: &Split,
+    context: usize,
+    rows: usize,
+    windows: &[usize],
+    watch: Watch<'_>,
+) -> Result<Vec<Geometry>, TrainError> {
     let wanted = GEOMETRY_POINTS.div_ceil(context).min(windows.len());
     let spread: Vec<usize> = (0..wanted).map(|i| windows[i * windows.len() / wanted]).collect();
     let mut clouds: Vec<Vec<f32>> = vec![Vec::new(); model.config().n_layer + 1];
-    in_batches(model, split, context, rows, &spread, Keep::HiddenStates, |pass, _| {
+    in_batches(model, split, context, rows, &spread, (Keep::HiddenStates, watch), |pass, _| {
         clouds.iter_mut().enumerate().for_each(|(entry, cloud)| cloud.extend(pass.hidden_state(entry)));
     })?;
     let geometry = |cloud: Vec<f32>| {
@@ -117,11 +143,14 @@ fn in_batches(
     context: usize,
     rows: usize,
     windows: &[usize],
-    keep: Keep,
+    (keep, watch): (Keep, Watch<'_>),
     mut see: impl FnMut(&mut Pass, &[u32]),
 ) -> Result<(), TrainError> {
     let mut pass = Pass::new(model.config(), rows.min(windows.len()), context, keep);
     for windows in windows.chunks(rows) {
+        if !watch() {
+            return Err(TrainError::Interrupted);
+        }
         if windows.len() != pass.shape().0 {
             pass = Pass::new(model.config(), windows.len(), context, keep);
         }

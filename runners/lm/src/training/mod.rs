@@ -6,12 +6,14 @@ mod evaluate;
 mod gradients;
 mod penalties;
 mod record;
+mod snapshot;
 mod step;
 mod train;
 
 pub use adamw::AdamW;
 pub use error::TrainError;
-pub use evaluate::{Evaluation, evaluate};
+pub use evaluate::{Evaluation, Watch, evaluate};
 pub use record::StepRecord;
+pub use snapshot::{Restored, Snapshot, SnapshotError};
 pub use step::Learner;
 pub use train::{Outcome, Recorder, Trial, train};

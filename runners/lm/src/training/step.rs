@@ -2,6 +2,7 @@
 
 use super::gradients::global_norm;
 use super::penalties::{keep, penalties};
+use super::snapshot::{Restored, Snapshot};
 use super::{AdamW, StepRecord, TrainError};
 use crate::kernels::Dropout;
 use crate::model::{Gpt2, Parameters, Pass};
@@ -27,6 +28,19 @@ impl<'a> Learner<'a> {
         let gradients = Parameters::zeros(model.config());
         let optimizer = AdamW::new(model.config(), train);
         Self { model, gradients, optimizer, pass: None, train, terms, seed }
+    }
+
+    /// What has to be kept for another learner to go on from here, bit for bit: all randomness is a function of the step.
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        let (first, second, steps) = self.optimizer.state();
+        Snapshot { steps, weights: self.model.parameters(), first, second }
+    }
+
+    /// Goes on from what a learner of the same model and training kept.
+    pub fn restore(&mut self, restored: Restored) {
+        let Restored { steps, weights, first, second } = restored;
+        *self.model.parameters_mut() = weights;
+        self.optimizer.restore(first, second, steps);
     }
 
     /// Forward, cross-entropy, penalties, backward, clip, update. `inputs` and `targets` are `rows` sequences, one after the

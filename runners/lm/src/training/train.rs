@@ -1,7 +1,7 @@
 //! The loop of one trial.
 
 use super::evaluate::mean_loss;
-use super::{Learner, StepRecord, TrainError};
+use super::{Learner, Restored, StepRecord, TrainError};
 use crate::data::{Batches, Corpus, Split};
 use crate::model::{Gpt2, Gpt2Config};
 use crate::spec::{EvaluateSpec, ModelSpec, Term, TrainSpec};
@@ -37,36 +37,52 @@ pub trait Recorder {
     /// When it cannot be kept; the trial then fails.
     fn validation(&mut self, steps: usize, loss: f64) -> std::io::Result<()>;
 
-    /// Whether the trial should stop before its next step.
+    /// Whether the trial should stop before its next step; asked between batches of a measurement too.
     fn stop(&self) -> bool {
         false
+    }
+
+    /// Asked before each step but the first: a place to keep a snapshot of the learner, if it is time.
+    ///
+    /// # Errors
+    /// When it should be kept and cannot be.
+    fn between(&mut self, _learner: &Learner<'_>) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
 /// How a trial ended.
-pub enum Outcome {
-    /// All steps were made: the trained model.
-    Finished(Gpt2),
+pub enum Outcome<'a> {
+    /// All steps were made.
+    Finished(Box<Learner<'a>>),
     /// Loss, penalty or gradient stopped being finite.
     Diverged {
         /// What, and at which step.
         reason: String,
     },
-    /// The recorder asked for it.
-    Stopped {
-        /// Steps made.
-        steps: usize,
-    },
+    /// The recorder asked for it; another learner can go on from this one's snapshot.
+    Stopped(Box<Learner<'a>>),
 }
 
 impl Trial<'_> {
+    /// The model's shape.
+    ///
+    /// # Errors
+    /// When the checkpoint's config cannot be read.
+    pub fn config(&self) -> Result<Gpt2Config, TrainError> {
+        Ok(match self.model {
+            ModelSpec::Gpt2(spec) => Gpt2Config::new(spec, self.corpus.vocab_size),
+            ModelSpec::Init(folder) => Gpt2Config::read(folder)?,
+        })
+    }
+
     /// The model as it is before the first step.
     ///
     /// # Errors
     /// When the checkpoint cannot be read or the model does not fit in memory.
     pub fn start(&self) -> Result<Gpt2, TrainError> {
         Ok(match self.model {
-            ModelSpec::Gpt2(spec) => Gpt2::fresh(Gpt2Config::new(spec, self.corpus.vocab_size), self.seed),
+            ModelSpec::Gpt2(_) => Gpt2::fresh(self.config()?, self.seed),
             ModelSpec::Init(folder) => Gpt2::read(folder)?,
         })
     }
@@ -77,23 +93,44 @@ impl Trial<'_> {
     }
 }
 
-/// Trains one trial from its start to its last step.
+/// Trains one trial from its start, or from where an earlier run of it was cut off, to its last step.
+///
+/// What a measurement of the validation loss finds at step s belongs to the run that makes step s: a snapshot after s updates
+/// was kept before it.
 ///
 /// # Errors
 /// When a tensor operation, a regularizer or the recorder fails. A loss that stops being finite is no error.
-pub fn train(trial: &Trial<'_>, recorder: &mut impl Recorder) -> Result<Outcome, TrainError> {
-    let mut learner = Learner::new(trial.start()?, trial.train, trial.terms, trial.seed);
+pub fn train<'a>(trial: &Trial<'a>, from: Option<Restored>, recorder: &mut impl Recorder) -> Result<Outcome<'a>, TrainError> {
+    let mut learner = Box::new(Learner::new(trial.start()?, trial.train, trial.terms, trial.seed));
+    let first = from.as_ref().map_or(0, |restored| restored.steps);
+    from.into_iter().for_each(|restored| learner.restore(restored));
     let context = trial.context(learner.model.config());
     let (corpus, steps, rows) = (trial.corpus, trial.train.steps.get(), trial.train.batch_size.get());
     corpus.check(context)?;
     let mut batches = Batches::new(corpus.order, trial.seed, corpus.train.windows(context), rows);
 
-    for step in 0..steps {
+    let measure = |model: &Gpt2, recorder: &mut dyn Recorder| match mean_loss(
+        model,
+        &corpus.validation,
+        context,
+        rows,
+        trial.evaluate,
+        &|| !recorder.stop(),
+    ) {
+        Err(TrainError::Interrupted) => Ok(None),
+        other => other.map(Some),
+    };
+
+    for step in first..steps {
         if recorder.stop() {
-            return Ok(Outcome::Stopped { steps: step });
+            return Ok(Outcome::Stopped(learner));
+        }
+        if step > first {
+            recorder.between(&learner)?;
         }
         if step % trial.evaluate.every.get() == 0 {
-            recorder.validation(step, mean_loss(&learner.model, &corpus.validation, context, rows, trial.evaluate)?)?;
+            let Some(loss) = measure(&learner.model, recorder)? else { return Ok(Outcome::Stopped(learner)) };
+            recorder.validation(step, loss)?;
         }
         let (inputs, targets) = gather(&corpus.train, &batches.windows(step), context);
         let record = learner.step(step, rows, &inputs, &targets)?;
@@ -102,12 +139,12 @@ pub fn train(trial: &Trial<'_>, recorder: &mut impl Recorder) -> Result<Outcome,
             return Ok(Outcome::Diverged { reason });
         }
     }
-    let loss = mean_loss(&learner.model, &corpus.validation, context, rows, trial.evaluate)?;
+    let Some(loss) = measure(&learner.model, recorder)? else { return Ok(Outcome::Stopped(learner)) };
     recorder.validation(steps, loss)?;
     if !loss.is_finite() {
         return Ok(Outcome::Diverged { reason: "the validation loss is not finite after the last step".into() });
     }
-    Ok(Outcome::Finished(learner.model))
+    Ok(Outcome::Finished(learner))
 }
 
 /// The windows of a batch, one after the other: inputs, and the targets that follow them.

@@ -1,6 +1,6 @@
 //! The folder of one trial.
 
-use super::{Lines, RecordError, read_json, read_lines, write_json};
+use super::{Checkpoints, Fence, Lines, RecordError, disk, first_lines, read_json, read_lines, write_json};
 use regatta_lm::training::{Evaluation, StepRecord};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -55,6 +55,12 @@ pub struct Status {
     /// When it ended, seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<u64>,
+    /// Which runner of the folder, counted from 1, wrote this.
+    #[serde(default)]
+    pub attempt: u64,
+    /// Updates made when that runner began, where it went on from a checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resumed_from: Option<usize>,
 }
 
 /// `evaluation.json`: what was measured at the end, on the held-out split, and what it cost.
@@ -98,12 +104,74 @@ pub struct Validation {
 #[derive(Debug, Clone)]
 pub struct TrialFolder {
     path: PathBuf,
+    fence: Option<Fence>,
 }
 
 impl TrialFolder {
-    /// The folder of an arm's seed in a study's folder.
+    /// The folder of an arm's seed in a study's folder, to read.
     pub fn of(study: &Path, arm: &str, seed: u64) -> Self {
-        Self { path: study.join("trials").join(arm).join(format!("seed-{seed}")) }
+        Self { path: study.join("trials").join(arm).join(format!("seed-{seed}")), fence: None }
+    }
+
+    /// The trial in this very folder, to read.
+    pub fn at(path: PathBuf) -> Self {
+        Self { path, fence: None }
+    }
+
+    /// Moves the folder to another place, where nothing is yet.
+    ///
+    /// # Errors
+    /// When it cannot be moved, or this runner may not write here.
+    pub fn become_folder(&self, place: &Path) -> Result<(), RecordError> {
+        self.check()?;
+        let above = place.parent().map_or(Ok(()), disk::create_folder);
+        above.and_then(|()| disk::rename(&self.path, place)).map_err(|error| RecordError::new(place, error))
+    }
+
+    /// The same, to write to while `fence` lets it.
+    pub fn guarded(self, fence: &Fence) -> Self {
+        Self { fence: Some(fence.clone()), ..self }
+    }
+
+    /// Whether this runner may write here.
+    fn check(&self) -> Result<&Fence, RecordError> {
+        let fence = self.fence.as_ref().ok_or_else(|| RecordError::new(&self.path, "it was opened to be read"))?;
+        fence.check().map_err(|error| RecordError::new(&self.path, error))?;
+        Ok(fence)
+    }
+
+    /// What the trial goes on from when it was cut off.
+    ///
+    /// # Errors
+    /// When this runner may not write here.
+    pub fn checkpoints(&self, identity: &str) -> Result<Checkpoints, RecordError> {
+        Ok(Checkpoints::of(self.path.join("resume"), self.check()?.clone(), identity))
+    }
+
+    /// Empties the folder.
+    ///
+    /// # Errors
+    /// When it cannot be removed, or this runner may not write here.
+    pub fn remove(&self) -> Result<(), RecordError> {
+        self.check()?;
+        disk::remove_folder(&self.path).map_err(|error| RecordError::new(&self.path, error))
+    }
+
+    /// All that the trial's results depend on; `None` where nothing was written yet.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn inputs(&self) -> Result<Option<serde_json::Value>, RecordError> {
+        read_json(&self.path.join("trial.json"))
+    }
+
+    /// Says all that the trial's results depend on.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn set_inputs(&self, inputs: &serde_json::Value) -> Result<(), RecordError> {
+        self.check()?;
+        write_json(&self.path.join("trial.json"), inputs)
     }
 
     /// Where it is.
@@ -116,12 +184,24 @@ impl TrialFolder {
         self.path.join("checkpoint")
     }
 
+    /// Makes the folder for the trained model.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn create_checkpoint(&self) -> Result<PathBuf, RecordError> {
+        self.check()?;
+        let path = self.checkpoint();
+        disk::create_folder(&path).map_err(|error| RecordError::new(&path, error))?;
+        Ok(path)
+    }
+
     /// Makes the folder.
     ///
     /// # Errors
     /// When it cannot be made.
     pub fn create(&self) -> Result<(), RecordError> {
-        std::fs::create_dir_all(&self.path).map_err(|error| RecordError::new(&self.path, error))
+        self.check()?;
+        disk::create_folder(&self.path).map_err(|error| RecordError::new(&self.path, error))
     }
 
     /// How the trial stands; `None` where nothing was written yet.
@@ -137,23 +217,37 @@ impl TrialFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn set_status(&self, status: &Status) -> Result<(), RecordError> {
+        self.check()?;
         write_json(&self.path.join("status.json"), status)
     }
 
-    /// `metrics.jsonl`, new.
+    /// `metrics.jsonl` with nothing but these lines, to be added to.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn new_metrics(&self) -> Result<Lines, RecordError> {
-        Lines::create(&self.path.join("metrics.jsonl"))
+    pub fn metrics_after(&self, made: &[StepRecord]) -> Result<Lines, RecordError> {
+        Lines::after(&self.path.join("metrics.jsonl"), made, self.check()?)
     }
 
-    /// `validation.jsonl`, new.
+    /// `validation.jsonl` with nothing but these lines, to be added to.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn new_validations(&self) -> Result<Lines, RecordError> {
-        Lines::create(&self.path.join("validation.jsonl"))
+    pub fn validations_after(&self, measured: &[Validation]) -> Result<Lines, RecordError> {
+        Lines::after(&self.path.join("validation.jsonl"), measured, self.check()?)
+    }
+
+    /// What a trial that was cut off wrote of its first `steps` steps: each step, and the validations before them.
+    ///
+    /// # Errors
+    /// When a line is missing or broken.
+    pub fn written_before(&self, steps: usize) -> Result<(Vec<StepRecord>, Vec<Validation>), RecordError> {
+        let path = self.path.join("metrics.jsonl");
+        let made: Vec<StepRecord> = first_lines(&path, |record: &StepRecord| record.step < steps)?;
+        if made.len() != steps || made.iter().enumerate().any(|(index, record)| record.step != index) {
+            return Err(RecordError::new(&path, format!("expected steps 0 to {steps}, found {} of them in order", made.len())));
+        }
+        Ok((made, first_lines(&self.path.join("validation.jsonl"), |validation: &Validation| validation.step < steps)?))
     }
 
     /// The steps made so far.
@@ -185,6 +279,7 @@ impl TrialFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn set_evaluation(&self, evaluation: &TrialEvaluation) -> Result<(), RecordError> {
+        self.check()?;
         write_json(&self.path.join("evaluation.json"), evaluation)
     }
 }

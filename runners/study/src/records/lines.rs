@@ -1,6 +1,6 @@
 //! Files of one JSON value a line: appended to while a trial runs, read while or after it does.
 
-use super::RecordError;
+use super::{Fence, RecordError, disk, write_whole};
 use serde::{Serialize, de::DeserializeOwned};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,26 +9,36 @@ use std::path::{Path, PathBuf};
 pub struct Lines {
     path: PathBuf,
     file: std::fs::File,
+    fence: Fence,
 }
 
 impl Lines {
-    /// A new file, in place of one that was there.
+    /// A file that holds these values, in place of one that was there, to be added to while `fence` lets it.
     ///
     /// # Errors
     /// When it cannot be made.
-    pub fn create(path: &Path) -> Result<Self, RecordError> {
-        let file = std::fs::File::create(path).map_err(|error| RecordError::new(path, error))?;
-        Ok(Self { path: path.to_owned(), file })
+    pub fn after<T: Serialize>(path: &Path, values: &[T], fence: &Fence) -> Result<Self, RecordError> {
+        let lines = values.iter().map(line).collect::<Result<Vec<_>, _>>().map_err(|error| RecordError::new(path, error))?;
+        write_whole(path, &lines.concat())?;
+        let file = std::fs::File::options().append(true).open(path).map_err(|error| RecordError::new(path, error))?;
+        Ok(Self { path: path.to_owned(), file, fence: fence.clone() })
     }
 
     /// Adds a line.
     ///
     /// # Errors
-    /// When the disk is full or gone.
+    /// When the disk is full or gone, or another runner has taken the folder over.
     pub fn push<T: Serialize>(&mut self, value: &T) -> std::io::Result<()> {
-        let mut line = serde_json::to_vec(value)?;
-        line.push(b'\n');
-        self.file.write_all(&line).map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", self.path.display())))
+        let line = line(value)?;
+        let mut write = || {
+            self.fence.check()?;
+            disk::announce("write", &self.path)?;
+            self.file.write_all(&line)
+        };
+        write().map_err(|error| {
+            let message = format!("{}: could not write {} bytes: {error}", self.path.display(), line.len());
+            std::io::Error::new(error.kind(), message)
+        })
     }
 
     /// Flushes to disk what was written.
@@ -36,8 +46,30 @@ impl Lines {
     /// # Errors
     /// When the disk is gone.
     pub fn sync(&self) -> std::io::Result<()> {
-        self.file.sync_all()
+        disk::announce("sync", &self.path)?;
+        self.file.sync_all().map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", self.path.display())))
     }
+}
+
+fn line<T: Serialize>(value: &T) -> std::io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// The values of a file's first lines, for as long as `wanted` holds; what comes after them is not looked at.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn first_lines<T: DeserializeOwned>(path: &Path, wanted: impl Fn(&T) -> bool) -> Result<Vec<T>, RecordError> {
+    let text = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(RecordError::new(path, error)),
+    };
+    let whole = text.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n"));
+    let values = whole.map_while(|line| serde_json::from_slice(line).ok());
+    Ok(values.take_while(wanted).collect())
 }
 
 /// The values of a file of lines; none where there is no file. A last line that was cut short, as by a crash, is left out;
@@ -74,11 +106,14 @@ mod tests {
     fn a_torn_last_line_is_left_out_and_garbage_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("numbers.jsonl");
-        let mut lines = Lines::create(&path).unwrap();
-        (0..3).for_each(|number| lines.push(&number).unwrap());
+        let lease = super::super::Lease::take(folder.path()).unwrap();
+        let mut lines = Lines::after(&path, &[0], lease.fence()).unwrap();
+        (1..3).for_each(|number| lines.push(&number).unwrap());
         assert_eq!(read_lines::<u32>(&path).unwrap(), [0, 1, 2]);
         std::fs::write(&path, "0\n1\n{\"a").unwrap();
         assert_eq!(read_lines::<u32>(&path).unwrap(), [0, 1]);
+        assert_eq!(first_lines(&path, |number: &u32| *number < 9).unwrap(), [0, 1]);
+        assert_eq!(first_lines(&path, |number: &u32| *number < 1).unwrap(), [0]);
         std::fs::write(&path, "0\nhello\n2\n").unwrap();
         assert!(read_lines::<u32>(&path).unwrap_err().to_string().contains("line 2"));
         assert!(read_lines::<u32>(&folder.path().join("none")).unwrap().is_empty());

@@ -2,21 +2,30 @@
 //! name, and then renamed.
 //!
 //! ```text
-//! runs/<name>/study.yaml        the study as understood
+//! runs/<name>/run.lock          who is running the study
+//!            /study.yaml        the study as understood
 //!            /manifest.json     program, machine, data: what the results were made with
 //!            /trials/<arm>/seed-<n>/status.json       how the trial stands
 //!                                  /metrics.jsonl     a line each step
 //!                                  /validation.jsonl  a line each measurement of the validation loss
 //!                                  /evaluation.json   what was measured at the end
+//!                                  /trial.json        all that its results depend on
+//!                                  /resume/           while it is not done: what it goes on from
 //!                                  /checkpoint/       the trained model, in Hugging Face's layout
 //! ```
 
+mod checkpoints;
+mod disk;
 mod folder;
+mod lease;
 mod lines;
 mod manifest;
 
+pub use checkpoints::{Checkpoints, Kept};
+pub use disk::{Hook, before_each_change};
 pub use folder::{Cost, State, Status, TrialEvaluation, TrialFolder, Validation};
-pub use lines::{Lines, read_lines};
+pub use lease::{Fence, Holder, Lease, LeaseError, holder};
+pub use lines::{Lines, first_lines, read_lines};
 pub use manifest::{DataFacts, Manifest, ModelFacts};
 
 use std::path::{Path, PathBuf};
@@ -43,14 +52,8 @@ impl RecordError {
 /// # Errors
 /// When the folder cannot be written or the disk is full.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), RecordError> {
-    use std::io::Write;
     let partial = path.with_extension("partial");
-    let write = || {
-        let mut file = std::fs::File::create(&partial)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        std::fs::rename(&partial, path)
-    };
+    let write = || disk::write_synced(&partial, content).and_then(|()| disk::rename(&partial, path));
     write().map_err(|error| RecordError::new(path, format!("could not write {} bytes: {error}", content.len())))
 }
 

@@ -1,0 +1,154 @@
+//! What a learner keeps so that another can go on from there: weights and moments, as safetensors.
+
+use crate::model::{Gpt2Config, Parameters};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::collections::BTreeMap;
+
+/// Weights and optimizer of a learner, borrowed to be written.
+pub struct Snapshot<'a> {
+    /// Updates made.
+    pub steps: usize,
+    pub(super) weights: &'a Parameters,
+    pub(super) first: &'a Parameters,
+    pub(super) second: &'a Parameters,
+}
+
+/// Weights and optimizer that were read back.
+#[derive(Debug)]
+pub struct Restored {
+    /// Updates made.
+    pub steps: usize,
+    pub(super) weights: Parameters,
+    pub(super) first: Parameters,
+    pub(super) second: Parameters,
+}
+
+/// Why a snapshot cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// The bytes are no safetensors file.
+    #[error("expected a safetensors file: {0}")]
+    Format(#[from] safetensors::SafeTensorError),
+    /// It does not hold exactly the tensors of the model, in float32.
+    #[error("{0}")]
+    Tensors(String),
+}
+
+impl Snapshot<'_> {
+    /// Two files: the weights, and the optimizer's moments (`first.` and `second.` before each tensor's name). Equal numbers
+    /// give equal bytes.
+    ///
+    /// # Errors
+    /// When a tensor cannot be written, which a model in memory rules out.
+    pub fn files(&self) -> Result<[(&'static str, Vec<u8>); 2], SnapshotError> {
+        Ok([
+            (Restored::WEIGHTS, serialized([("", self.weights)])?),
+            (Restored::OPTIMIZER, serialized([("first.", self.first), ("second.", self.second)])?),
+        ])
+    }
+}
+
+impl Restored {
+    /// The file of weights.
+    pub const WEIGHTS: &'static str = "model.safetensors";
+    /// The file of moments.
+    pub const OPTIMIZER: &'static str = "optimizer.safetensors";
+
+    /// What [`Snapshot::files`] wrote of a model of this shape after `steps` updates.
+    ///
+    /// # Errors
+    /// When a file is broken, or a tensor is missing, unknown, of another shape, or not of float32.
+    pub fn read(config: &Gpt2Config, steps: usize, weights: &[u8], optimizer: &[u8]) -> Result<Self, SnapshotError> {
+        let [weights] = deserialized(config, weights, [""])?;
+        let [first, second] = deserialized(config, optimizer, ["first.", "second."])?;
+        Ok(Self { steps, weights, first, second })
+    }
+}
+
+fn serialized<const N: usize>(groups: [(&str, &Parameters); N]) -> Result<Vec<u8>, SnapshotError> {
+    let mut bytes: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
+    for (prefix, parameters) in groups {
+        for (name, shape, numbers) in parameters.named() {
+            bytes.insert(format!("{prefix}{name}"), (shape.to_vec(), numbers.iter().flat_map(|x| x.to_le_bytes()).collect()));
+        }
+    }
+    let views: Result<Vec<(&String, TensorView<'_>)>, _> =
+        bytes.iter().map(|(name, (shape, bytes))| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?))).collect();
+    Ok(safetensors::serialize(views.map_err(SnapshotError::Format)?, None)?)
+}
+
+fn deserialized<const N: usize>(
+    config: &Gpt2Config,
+    bytes: &[u8],
+    prefixes: [&str; N],
+) -> Result<[Parameters; N], SnapshotError> {
+    let tensors = SafeTensors::deserialize(bytes)?; // the header is checked against the length before anything is copied
+    let mut groups = prefixes.map(|_| Parameters::zeros(config));
+    let mut expected = 0;
+    for (prefix, parameters) in prefixes.iter().zip(&mut groups) {
+        for (name, shape, numbers) in parameters.named_mut() {
+            expected += 1;
+            let name = format!("{prefix}{name}");
+            let missing = |_| SnapshotError::Tensors(format!("expected a tensor `{name}` of shape {shape:?}, found none"));
+            let tensor = tensors.tensor(&name).map_err(missing)?;
+            if tensor.shape() != shape || tensor.dtype() != Dtype::F32 {
+                let found = (tensor.shape(), tensor.dtype());
+                return Err(SnapshotError::Tensors(format!("expected `{name}` of shape {shape:?} in F32, found {found:?}")));
+            }
+            let (floats, _) = tensor.data().as_chunks::<4>();
+            numbers.iter_mut().zip(floats).for_each(|(number, bytes)| *number = f32::from_le_bytes(*bytes));
+        }
+    }
+    match tensors.len() == expected {
+        true => Ok(groups),
+        false => Err(SnapshotError::Tensors(format!("expected {expected} tensors, found {}", tensors.len()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Gpt2Spec;
+
+    fn config(layers: usize) -> Gpt2Config {
+        Gpt2Config::new(&Gpt2Spec { layers, width: 4, heads: 2, context: 3, mlp_width: 8 }, 5)
+    }
+
+    fn counted(config: &Gpt2Config, start: f32) -> Parameters {
+        let mut parameters = Parameters::zeros(config);
+        parameters.numbers_mut().iter_mut().enumerate().for_each(|(i, x)| *x = start + i as f32);
+        parameters
+    }
+
+    fn files(config: &Gpt2Config) -> [Vec<u8>; 2] {
+        let [weights, first, second] = [0.5, -7.0, 1e-30].map(|start| counted(config, start));
+        Snapshot { steps: 9, weights: &weights, first: &first, second: &second }.files().unwrap().map(|(_, bytes)| bytes)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let config = config(2);
+        let [weights, optimizer] = files(&config);
+        let read = Restored::read(&config, 9, &weights, &optimizer).unwrap();
+        assert_eq!(read.steps, 9);
+        for (found, start) in [(read.weights, 0.5), (read.first, -7.0), (read.second, 1e-30)] {
+            assert_eq!(found.numbers(), counted(&config, start).numbers());
+        }
+    }
+
+    #[test]
+    fn other_tensors_are_refused() {
+        let (config, larger) = (config(1), config(2));
+        let [weights, optimizer] = files(&config);
+        let refused = |config: &Gpt2Config, weights: &[u8], optimizer: &[u8]| {
+            Restored::read(config, 0, weights, optimizer).unwrap_err().to_string()
+        };
+        assert!(refused(&larger, &weights, &optimizer).contains("`h.1."), "{}", refused(&larger, &weights, &optimizer));
+        let [more, _] = files(&larger);
+        assert!(refused(&config, &more, &optimizer).contains("expected 16 tensors, found 28"));
+        assert!(refused(&config, &optimizer, &weights).contains("found none"));
+        assert!(refused(&config, &weights[..weights.len() - 1], &optimizer).contains("safetensors"));
+        let lying = [&u64::MAX.to_le_bytes()[..], b"{}"].concat();
+        assert!(refused(&config, &lying, &optimizer).contains("safetensors"));
+    }
+}
