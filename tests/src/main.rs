@@ -6,7 +6,10 @@ use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typeta
 use serde::{Deserialize, Serialize};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+mod disk;
+
 fn main() -> std::process::ExitCode {
+    disk::fail_as_told();
     regatta_cli::main()
 }
 
@@ -20,6 +23,14 @@ enum How {
     Fail,
     WrongShape,
     Sleep,
+    /// Never returns.
+    Hang,
+    /// Asks for memory until there is no more.
+    Eat,
+    /// Sends its own process SIGINT, each time after so many calls.
+    Interrupt,
+    /// Ends its process as a fault in foreign code would.
+    Abort,
 }
 
 regularizer! {
@@ -41,7 +52,8 @@ impl Regularizer for Misbehaving {
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
         static CALLS: AtomicUsize = AtomicUsize::new(0);
         let fine = cloud.points().sqr()?.mean_all()?;
-        if CALLS.fetch_add(1, Ordering::Relaxed) < self.after.get() {
+        let calls = CALLS.fetch_add(1, Ordering::Relaxed);
+        if calls < self.after.get() {
             return Ok(fine);
         }
         match self.how {
@@ -50,6 +62,23 @@ impl Regularizer for Misbehaving {
             How::Infinity => Ok((fine * f64::INFINITY)?),
             How::Fail => Ok(cloud.points().reshape((1, 2, 3, 4, 5))?),
             How::WrongShape => Ok(cloud.points().clone()),
+            How::Interrupt => {
+                if calls == self.after.get() {
+                    let _ = std::process::Command::new("kill").args(["-INT", &std::process::id().to_string()]).status();
+                }
+                Ok(fine)
+            }
+            How::Abort => std::process::abort(),
+            How::Hang => loop {
+                std::thread::sleep(std::time::Duration::from_secs(1));
+            },
+            How::Eat => {
+                let mut eaten: Vec<Vec<u8>> = Vec::new();
+                loop {
+                    eaten.push(vec![1; 16 << 20]);
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+            }
             How::Sleep => {
                 std::thread::sleep(std::time::Duration::from_millis(50));
                 Ok(fine)

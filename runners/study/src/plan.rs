@@ -43,31 +43,50 @@ pub(crate) fn plan<'a>(file: &'a StudyFile, prepared: &'a Prepared, out: &Path) 
     Ok(trials)
 }
 
-/// Gives trials that are there under another arm's name (it was renamed) the folder that the plan has for them.
+/// Gives trials that are there under another arm's name (it was renamed) the folder that the plan has for them. All leave their
+/// old places before the first takes its new one: two arms may have exchanged names.
 ///
 /// # Errors
 /// When a folder cannot be read or moved.
 pub(crate) fn adopt(trials: &[PlannedTrial<'_>], out: &Path, fence: &Fence) -> Result<(), RecordError> {
-    let mut there: BTreeMap<String, PathBuf> = BTreeMap::new();
-    let mut folders = vec![out.join("trials")];
+    let there = by_identity(&out.join("trials"));
+    let between = out.join("trials").join(".moving");
+    let mut moved = Vec::new();
+    for trial in trials {
+        let place = trial.folder.path();
+        let at_home = trial.folder.status()?.is_some_and(|status| status.identity == trial.identity.hash);
+        let Some(found) = there.get(&trial.identity.hash).filter(|_| !at_home) else { continue };
+        let needed_there = trials.iter().any(|other| other.folder.path() == found && other.identity.hash == trial.identity.hash);
+        if needed_there || moved.iter().any(|(stop, _): &(PathBuf, &Path)| stop.ends_with(&trial.identity.hash)) {
+            continue;
+        }
+        tracing::info!("{} holds this very trial: it becomes {}", found.display(), place.display());
+        let stop = between.join(&trial.identity.hash);
+        if found != &stop {
+            TrialFolder::at(found.clone()).guarded(fence).become_folder(&stop)?;
+        }
+        moved.push((stop, place));
+    }
+    for (stop, place) in &moved {
+        TrialFolder::at(place.to_path_buf()).guarded(fence).remove()?; // a trial that failed; any other was refused or moved
+        TrialFolder::at(stop.clone()).guarded(fence).become_folder(place)?;
+    }
+    if !moved.is_empty() {
+        std::fs::remove_dir(&between).map_err(|error| RecordError::new(&between, error))?;
+    }
+    Ok(())
+}
+
+/// The folders below `folder` that hold a trial, by its identity.
+fn by_identity(folder: &Path) -> BTreeMap<String, PathBuf> {
+    let mut there = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
-        let known = TrialFolder::at(folder.clone()).status().ok().flatten();
-        match known {
+        match TrialFolder::at(folder.clone()).status().ok().flatten() {
             Some(status) => drop(there.insert(status.identity, folder)),
             None => folders.extend(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir())),
         }
     }
-    let planned: Vec<&Path> = trials.iter().map(|trial| trial.folder.path()).collect();
-    for trial in trials {
-        let Some(found) = there.get(&trial.identity.hash) else { continue };
-        if trial.folder.status()?.is_some() || planned.contains(&found.as_path()) {
-            continue;
-        }
-        let folder = trial.folder.path();
-        tracing::info!("{} holds this very trial: it becomes {}", found.display(), folder.display());
-        TrialFolder::at(found.clone()).guarded(fence).become_folder(folder)?;
-        there.remove(&trial.identity.hash);
-    }
-    Ok(())
+    there
 }

@@ -131,7 +131,8 @@ fn refuse_others(trials: &[PlannedTrial<'_>], out: &Path) -> Result<(), RunError
     use crate::records::State;
     for PlannedTrial { arm, seed, folder, identity, .. } in trials {
         let status = folder.status().map_err(RunError::Folder)?;
-        let Some(status) = status.filter(|status| status.identity != identity.hash && status.state != State::Failed) else {
+        let foreign = |status: &Status| trials.iter().all(|trial| trial.identity.hash != status.identity);
+        let Some(status) = status.filter(|status| foreign(status) && status.state != State::Failed) else {
             continue;
         };
         let inputs = folder.inputs().map_err(RunError::Folder)?;

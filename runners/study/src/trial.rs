@@ -273,7 +273,7 @@ impl Recorder for ToFolder<'_> {
             Every::Steps(count) => learner.snapshot().steps >= steps + count,
         };
         if due && let Err(error) = self.keep(learner) {
-            tracing::error!("{error}; it is tried again when the next is due");
+            tracing::error!("could not keep a checkpoint: {error}; it is tried again when the next is due");
         }
         Ok(())
     }

@@ -1,9 +1,12 @@
 //! Whole runs of the program, as a user makes them.
 
 mod faults;
+mod folder;
 mod identical;
 mod input;
+mod resume;
 mod verbs;
+mod workers;
 
 use regatta_builtin as _; // configs name the built-in regularizers
 use std::path::{Path, PathBuf};
@@ -60,6 +63,37 @@ impl Study {
         output
     }
 
+    /// Starts the study into `out` and returns while it runs.
+    fn start(&self, out: &str, more: &[&str]) -> std::process::Child {
+        std::process::Command::new(env!("CARGO_BIN_EXE_regatta-under-test"))
+            .args([&["run", "study.yaml", "--out", out], more].concat())
+            .current_dir(self.path())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// Waits until a trial has made its first steps.
+    fn await_steps(&self, out: &str, arm: &str, seed: u64) {
+        let metrics = self.trial(out, arm, seed).join("metrics.jsonl");
+        let patience = std::time::Instant::now();
+        while std::fs::metadata(&metrics).map_or(0, |file| file.len()) == 0 {
+            assert!(patience.elapsed() < std::time::Duration::from_secs(60), "no step of {arm} after a minute");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// Whether two trials made the same steps, validations and weights; steps are those of the reference, each once.
+    fn assert_equal_trials(&self, out: &str, reference: &str, arm: &str, seed: u64, what: &str) {
+        assert_eq!(self.metrics(out, arm, seed), self.metrics(reference, arm, seed), "{what}: metrics");
+        let validations = |out: &str| std::fs::read_to_string(self.trial(out, arm, seed).join("validation.jsonl")).unwrap();
+        assert_eq!(validations(out), validations(reference), "{what}: validations");
+        assert!(self.weights(out, arm, seed) == self.weights(reference, arm, seed), "{what}: weights");
+        let loss = |out: &str| self.json(out, arm, seed, "evaluation.json")["loss"].clone();
+        assert_eq!(loss(out), loss(reference), "{what}: held-out loss");
+    }
+
     fn trial(&self, out: &str, arm: &str, seed: u64) -> PathBuf {
         self.path().join(out).join("trials").join(arm).join(format!("seed-{seed}"))
     }
@@ -67,7 +101,7 @@ impl Study {
     /// The lines of metrics.jsonl without the times.
     fn metrics(&self, out: &str, arm: &str, seed: u64) -> Vec<serde_json::Value> {
         let text = std::fs::read_to_string(self.trial(out, arm, seed).join("metrics.jsonl")).unwrap();
-        let timeless = |line: &str| {
+        let timeless = |line: &str| -> serde_json::Value {
             let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
             line.as_object_mut().unwrap().remove("tokens_per_second").unwrap();
             line

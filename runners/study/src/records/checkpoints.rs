@@ -64,7 +64,7 @@ impl Checkpoints {
         let name = format!("step-{steps:06}");
         let (whole, partial) = (self.folder.join(&name), self.folder.join(format!("{name}.tmp-{}", self.fence.attempt())));
         let bytes: usize = files.iter().map(|(_, content)| content.len()).sum();
-        let failed = |error| RecordError::new(&whole, format!("could not keep a checkpoint of {bytes} bytes: {error}"));
+        let failed = |error| RecordError::new(&whole, format!("could not write {bytes} bytes: {error}"));
         self.write(&whole, &partial, steps, files).inspect_err(|_| drop(std::fs::remove_dir_all(&partial))).map_err(failed)?;
         self.prune().map_err(|error| RecordError::new(&self.folder, error))
     }

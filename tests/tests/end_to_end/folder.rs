@@ -1,0 +1,135 @@
+//! One runner at a time, and nothing done twice.
+
+use crate::{Study, tiny};
+use std::io::Read;
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+fn slow() -> Study {
+    Study::new(&tiny("  slow: [{regularizer: {misbehaving: {how: sleep}}, weight: 0.1}]\n").replace("steps: 8", "steps: 60"))
+}
+
+fn signal(name: &str, pids: &[u32]) {
+    let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+    assert!(Command::new("kill").arg(format!("-{name}")).args(pids).status().unwrap().success());
+}
+
+/// The processes that this one started.
+fn children(pid: u32) -> Vec<u32> {
+    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    list.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+#[test]
+fn a_second_runner_is_refused_at_once_and_told_who_runs() {
+    let study = slow();
+    let mut first = study.start("out", &[]);
+    study.await_steps("out", "slow", 0);
+    let started = Instant::now();
+    let second = study.regatta(&["run", "study.yaml", "--out", "out"]);
+    assert!(started.elapsed() < Duration::from_secs(1));
+    assert_eq!(second.status.code(), Some(2));
+    let words = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(words.contains(&format!("process {} on ", first.id())), "{words}");
+    signal("TERM", &[first.id()]);
+    assert_eq!(first.wait().unwrap().code(), Some(143));
+}
+
+#[test]
+fn a_frozen_runner_is_taken_over_and_writes_nothing_when_it_wakes() {
+    let study = slow();
+    let mut frozen = study.start("out", &["--checkpoint-every", "1steps"]);
+    study.await_steps("out", "slow", 0);
+    let all = [&[frozen.id()][..], &children(frozen.id())].concat();
+    signal("STOP", &all);
+    let lock = study.path().join("out/run.lock");
+    let long_ago = SystemTime::now() - Duration::from_secs(3600);
+    std::fs::File::options().append(true).open(&lock).unwrap().set_modified(long_ago).unwrap();
+    study.run("out", &[], 0);
+    let state = |path: &std::path::Path| (std::fs::metadata(path).unwrap().modified().unwrap(), std::fs::read(path).unwrap());
+    let files = ["status.json", "metrics.jsonl", "validation.jsonl", "evaluation.json", "checkpoint/model.safetensors"];
+    let paths: Vec<_> = files.iter().map(|file| study.trial("out", "slow", 0).join(file)).collect();
+    let before: Vec<_> = paths.iter().map(|path| state(path)).collect();
+    signal("CONT", &all);
+    assert_eq!(frozen.wait().unwrap().code(), Some(1));
+    let mut words = String::new();
+    frozen.stderr.take().unwrap().read_to_string(&mut words).unwrap();
+    assert!(words.contains("taken over by"), "{words}");
+    assert!(paths.iter().map(|path| state(path)).eq(before), "the runner that was frozen wrote something");
+    assert!(!study.trial("out", "slow", 0).join("resume").exists());
+}
+
+#[test]
+fn signals_keep_the_state_within_a_step_and_two_seconds() {
+    for (name, code) in [("INT", Some(130)), ("TERM", Some(143)), ("USR1", Some(0))] {
+        let study = slow();
+        let mut child = study.start("out", &[]);
+        study.await_steps("out", "slow", 0);
+        let asked = Instant::now();
+        signal(name, &[child.id()]);
+        assert_eq!(child.wait().unwrap().code(), code, "SIG{name}");
+        assert!(asked.elapsed() < Duration::from_millis(2000 + 50), "SIG{name} took {:?}", asked.elapsed());
+        let status = study.json("out", "slow", 0, "status.json");
+        assert_eq!(status["state"], "pending");
+        let made = study.metrics("out", "slow", 0).len();
+        assert!(status["reason"].as_str().unwrap().contains(&format!("after {made} steps")), "{status}, {made} steps");
+        study.run("out", &[], 0);
+        assert_eq!(study.json("out", "slow", 0, "status.json")["resumed_from"], made as u64);
+        let steps: Vec<_> = study.metrics("out", "slow", 0).iter().map(|line| line["step"].as_u64().unwrap()).collect();
+        assert!(steps.iter().copied().eq(0..60), "{steps:?}");
+    }
+}
+
+#[test]
+fn a_second_interrupt_ends_at_once() {
+    let study =
+        Study::new(&tiny("  hung: [{regularizer: {misbehaving: {how: hang}}, weight: 0.1}]\n").replace("  baseline: []\n", ""));
+    let mut child = study.start("out", &[]);
+    let patience = Instant::now();
+    while !study.trial("out", "hung", 0).join("metrics.jsonl").exists() && patience.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let workers = children(child.id());
+    signal("INT", &[child.id()]);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "the first waits for the step that hangs");
+    let asked = Instant::now();
+    signal("INT", &[child.id()]);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(asked.elapsed() < Duration::from_millis(200));
+    signal("KILL", &workers);
+}
+
+#[test]
+fn another_order_or_another_name_redoes_nothing_and_another_setting_does() {
+    let arms = ["  dispersion: [{regularizer: dispersion, weight: 0.1}]\n", "  vicreg: [{regularizer: vicreg, weight: 0.1}]\n"];
+    let study = Study::new(&tiny(&arms.concat()));
+    study.run("out", &[], 0);
+    let written = |arm: &str| std::fs::metadata(study.trial("out", arm, 1).join("evaluation.json")).unwrap().modified().unwrap();
+    let (first, second) = (written("dispersion"), written("vicreg"));
+    let again = |text: &str| {
+        std::fs::write(study.path().join("study.yaml"), text).unwrap();
+        study.regatta(&["run", "study.yaml", "--out", "out"])
+    };
+    let reordered = tiny(&[arms[1], arms[0]].concat()).replace("steps: 8, batch_size: 4", "batch_size: 4, steps: 8");
+    assert!(again(&reordered).status.success());
+    assert!(again(&reordered.replace("dispersion:", "spread:").replace("vicreg:", "dispersion:")).status.success());
+    assert_eq!((written("spread"), written("dispersion")), (first, second), "renamed, and one took the other's name");
+    let other = again(&reordered.replace("batch_size: 4", "batch_size: 5"));
+    assert_eq!(other.status.code(), Some(2));
+    let words = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(words.contains("train.batch_size: 5, was 4"), "{words}");
+}
+
+#[test]
+fn folders_that_cannot_be_used_are_refused_by_name_before_a_step() {
+    let study = Study::new(&tiny(""));
+    study.run("a folder ünd spaces/out", &[], 0);
+    std::fs::write(study.path().join("file"), "x").unwrap();
+    for out in ["file", "file/below", "/proc/regatta"] {
+        let output = study.regatta(&["run", "study.yaml", "--out", out]);
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{words}");
+        assert!(words.contains(out), "{words}");
+    }
+}
