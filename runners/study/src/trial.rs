@@ -85,8 +85,8 @@ pub(crate) fn run_trial(trial: &Trial<'_>, surroundings: Surroundings<'_>) -> Re
     };
     let status = Status { state, reason, ended: Some(now()), ..running };
     folder.set_status(&status)?;
-    if state.is_settled() {
-        checkpoints.clear()?;
+    if state == State::Done {
+        checkpoints.clear()?; // of one that diverged they are what a search for the cause begins with
     }
     tell(Event::Ended(status));
     Ok(())
@@ -164,7 +164,9 @@ impl Run<'_, '_> {
             Outcome::Finished(learner) => learner,
             Outcome::Diverged { reason } => {
                 recorder.sync()?;
-                return Ok((State::Diverged, Some(reason)));
+                let kept = self.checkpoints.latest().map_err(record)?;
+                let kept = kept.map(|path| format!("; the last checkpoint before it is {}", path.display())).unwrap_or_default();
+                return Ok((State::Diverged, Some(reason + &kept)));
             }
             Outcome::Stopped(learner) => return recorder.interrupted(&learner),
         };

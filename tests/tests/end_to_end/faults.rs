@@ -31,7 +31,7 @@ fn a_panic_is_a_record() {
 #[test]
 fn a_loss_that_is_not_finite_is_a_record() {
     check("nan", "diverged", "penalty of `misbehaving` is NaN at step 3");
-    check("infinity", "diverged", "penalty of `misbehaving` is inf at step 3");
+    check("infinity", "diverged", "penalty of `misbehaving` is inf at step 3, first in the gradient of wte.weight");
 }
 
 #[test]
@@ -46,6 +46,57 @@ fn a_metrics_line_keeps_what_was_not_finite() {
     study.run("out", &[], 1);
     let last = study.metrics("out", "bad", 0).pop().unwrap();
     assert_eq!((last["step"].as_u64(), last["penalty"].as_str()), (Some(3), Some("NaN")));
+}
+
+#[test]
+fn a_trial_that_diverged_names_its_last_checkpoint_and_is_counted() {
+    let study = misbehaving("nan");
+    let output = study.run("out", &["--checkpoint-every", "2steps"], 1);
+    let reason = study.json("out", "bad", 0, "status.json")["reason"].as_str().unwrap().to_owned();
+    let (_, checkpoint) = reason.split_once("the last checkpoint before it is ").expect(&reason);
+    assert!(study.path().join(checkpoint).join("MANIFEST.json").exists(), "{reason}");
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(table.contains("0/2") && table.contains("2/2"), "{table}");
+}
+
+#[test]
+fn a_report_of_a_thousand_trials_takes_seconds() {
+    let study = Study::new(&tiny("  dispersion: [{regularizer: dispersion, weight: 0.1}]\n"));
+    study.run("out", &[], 0);
+    for arm in ["baseline", "dispersion"] {
+        for seed in 2..500 {
+            let folder = study.trial("out", arm, seed);
+            std::fs::create_dir(&folder).unwrap();
+            for file in ["status.json", "metrics.jsonl", "validation.jsonl", "evaluation.json"] {
+                std::fs::copy(study.trial("out", arm, seed % 2).join(file), folder.join(file)).unwrap();
+            }
+        }
+    }
+    let yaml = study.path().join("out/study.yaml");
+    let seeds: String = (0..500).map(|seed| format!("- {seed}\n")).collect();
+    let text = std::fs::read_to_string(&yaml).unwrap().replace("- 0\n- 1\n", &seeds);
+    std::fs::write(&yaml, text).unwrap();
+    let started = std::time::Instant::now();
+    let output = study.regatta(&["report", "out"]);
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("500/500"));
+}
+
+#[test]
+fn a_pause_of_the_whole_run_loses_nothing() {
+    use std::process::Command;
+    let study =
+        Study::new(&tiny("  slow: [{regularizer: {misbehaving: {how: sleep}}, weight: 0.1}]\n").replace("steps: 8", "steps: 20"));
+    let mut child = study.start("out", &[]);
+    study.await_steps("out", "slow", 0);
+    for signal in ["-STOP", "-CONT"] {
+        let worker = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", child.id())).unwrap();
+        Command::new("kill").args([signal, &child.id().to_string(), worker.trim()]).status().unwrap();
+        std::thread::sleep(Duration::from_millis(400));
+    }
+    assert!(child.wait().unwrap().success());
+    study.run("again", &[], 0);
+    study.assert_equal_trials("again", "out", "slow", 0, "stopped and continued");
 }
 
 #[test]

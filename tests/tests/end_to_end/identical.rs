@@ -102,3 +102,14 @@ fn one_thread_gives_the_bytes_of_three() {
         assert_eq!(study.weights("1", arm, 0), study.weights("3", arm, 0), "{arm}");
     }
 }
+
+#[test]
+fn two_names_for_one_arm_end_in_equal_bytes() {
+    let study =
+        Study::new(&tiny("  a: [{regularizer: dispersion, weight: 0.1}]\n  b: [{regularizer: dispersion, weight: 0.1}]\n"));
+    study.run("out", &["--jobs", "2"], 0);
+    for seed in [0, 1] {
+        assert_eq!(study.metrics("out", "a", seed), study.metrics("out", "b", seed));
+        assert_eq!(study.weights("out", "a", seed), study.weights("out", "b", seed));
+    }
+}

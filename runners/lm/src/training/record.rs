@@ -25,6 +25,9 @@ pub struct StepRecord {
     pub lr: f64,
     /// Tokens of the batch over the wall time of the step.
     pub tokens_per_second: f64,
+    /// The first tensor whose gradient is not finite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_gradient: Option<String>,
 }
 
 impl StepRecord {
@@ -34,7 +37,8 @@ impl StepRecord {
         let (what, value) = named.into_iter().find(|(_, value)| !value.is_finite())?;
         let term = self.terms.iter().find(|(_, value)| !value.is_finite());
         let of = term.map(|(name, _)| format!(" of `{name}`")).unwrap_or_default();
-        Some(format!("the {what}{of} is {} at step {}", Word(value), self.step))
+        let first = self.broken_gradient.as_ref().map(|name| format!(", first in the gradient of {name}")).unwrap_or_default();
+        Some(format!("the {what}{of} is {} at step {}{first}", Word(value), self.step))
     }
 }
 
@@ -112,12 +116,25 @@ mod tests {
     #[test]
     fn numbers_that_are_not_finite_are_words_and_come_back() {
         let terms = BTreeMap::from([("dispersion".to_owned(), f64::INFINITY)]);
-        let record =
-            StepRecord { step: 3, loss: 1.5, penalty: f64::NAN, terms, grad_norm: 1.0, lr: 1e-3, tokens_per_second: 10.0 };
+        let record = StepRecord {
+            step: 3,
+            loss: 1.5,
+            penalty: f64::NAN,
+            terms,
+            grad_norm: 1.0,
+            lr: 1e-3,
+            tokens_per_second: 10.0,
+            broken_gradient: None,
+        };
         let line = serde_json::to_string(&record).unwrap();
         assert!(line.contains(r#""penalty":"NaN","terms":{"dispersion":"inf"}"#), "{line}");
         let read: StepRecord = serde_json::from_str(&line).unwrap();
         assert!(read.penalty.is_nan() && read.terms["dispersion"] == f64::INFINITY);
         assert_eq!(record.divergence().unwrap(), "the penalty of `dispersion` is NaN at step 3");
+        let broken = StepRecord { broken_gradient: Some("wte.weight".into()), ..record };
+        assert_eq!(
+            broken.divergence().unwrap(),
+            "the penalty of `dispersion` is NaN at step 3, first in the gradient of wte.weight"
+        );
     }
 }

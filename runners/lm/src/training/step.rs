@@ -73,11 +73,10 @@ impl<'a> Learner<'a> {
             grad_norm,
             lr,
             tokens_per_second: 0.0,
+            broken_gradient: broken.map(str::to_owned),
         };
-        match (record.divergence(), broken) {
-            (None, _) => self.optimizer.step(self.model.parameters_mut(), &self.gradients, lr, clip),
-            (Some(reason), Some(tensor)) => tracing::debug!("{reason}; first in the gradient of {tensor}"),
-            (Some(reason), None) => tracing::debug!("{reason}"),
+        if record.divergence().is_none() {
+            self.optimizer.step(self.model.parameters_mut(), &self.gradients, lr, clip);
         }
         record.tokens_per_second = inputs.len() as f64 / started.elapsed().as_secs_f64();
         Ok(record)

@@ -107,6 +107,14 @@ impl Checkpoints {
         Ok(None)
     }
 
+    /// The folder of the newest, whole or not.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn latest(&self) -> Result<Option<PathBuf>, RecordError> {
+        Ok(self.list()?.pop().map(|(_, path)| path))
+    }
+
     /// Removes all.
     ///
     /// # Errors

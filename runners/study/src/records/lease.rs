@@ -277,5 +277,11 @@ mod tests {
         assert!(Lease::take(folder.path()).unwrap_err().to_string().contains("on elsewhere (attempt 9)"));
         old(&lock);
         assert_eq!(Lease::take(folder.path()).unwrap().fence().attempt(), 10);
+
+        // a clock that was set back by a day leaves a touch in the future: nothing touches it again
+        std::fs::write(&lock, serde_json::to_string(&elsewhere).unwrap()).unwrap();
+        let ahead = SystemTime::now() + Duration::from_secs(86_400);
+        File::options().append(true).open(&lock).unwrap().set_modified(ahead).unwrap();
+        assert_eq!(Lease::take(folder.path()).unwrap().fence().attempt(), 10);
     }
 }
