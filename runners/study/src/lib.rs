@@ -14,5 +14,5 @@ pub mod statistics;
 pub use analysis::results;
 pub use prepare::{Prepared, prepare};
 pub use run::{Ended, Options, Planned, RunError, Watcher, run};
-pub use spec::{Arm, Origin, Refusal, Size, Study, StudyFile, regularizer};
+pub use spec::{Arm, Assignment, Axis, Origin, Refusal, Size, Study, StudyFile, Variant, Vary, regularizer};
 pub use trial::MemoryMeter;
