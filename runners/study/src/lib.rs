@@ -14,5 +14,7 @@ pub mod statistics;
 pub use analysis::results;
 pub use prepare::{Prepared, prepare};
 pub use run::{Ended, Options, Planned, RunError, Watcher, run};
-pub use spec::{Arm, Assignment, Axis, Origin, Refusal, Size, Study, StudyFile, Variant, Vary, regularizer};
+pub use spec::{
+    Arm, Assignment, Axis, Candidate, Metric, Origin, Refusal, Size, Study, StudyFile, Tune, Variant, Vary, Winner, regularizer,
+};
 pub use trial::MemoryMeter;

@@ -15,6 +15,7 @@ mod regularizer;
 mod seeds;
 mod source;
 mod sweep;
+mod tune;
 mod understand;
 mod vary;
 mod wording;
@@ -25,6 +26,7 @@ pub use limits::Size;
 pub use refusal::{Origin, Refusal};
 pub use regularizer::regularizer;
 pub use sweep::Variant;
+pub use tune::{Candidate, Metric, Tune, Winner};
 pub use vary::{Assignment, Axis, Vary};
 
 use regatta_lm::spec::{DataSpec, EvaluateSpec, ModelSpec, TokenizerSpec, TrainSpec, bare_or_map};
@@ -66,6 +68,9 @@ pub struct Study {
     /// What is varied, where the arms are compared at more than one point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vary: Option<Vary>,
+    /// What is tuned for each arm, with the same budget.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tune: Option<Tune>,
     /// What the study's file starts from. It is resolved as files are read, so a study never holds it.
     #[serde(default, rename = "extends", skip_serializing, deserialize_with = "only_in_a_file")]
     _extends: (),

@@ -1,6 +1,7 @@
 //! Studies and what is said of them. The regularizers are small ones of these tests' own.
 
 mod faults;
+mod tune;
 mod vary;
 
 use super::*;
