@@ -9,6 +9,7 @@ pub mod records;
 mod run;
 mod spec;
 mod trial;
+mod tuning;
 mod worker;
 mod yaml;
 
@@ -18,6 +19,8 @@ pub use analysis::results;
 pub use pool::Limits;
 pub use prepare::{Prepared, prepare};
 pub use run::{Ended, Options, Planned, RunError, Watcher, run};
-pub use spec::{Arm, Origin, Refusal, Size, Study, StudyFile, regularizer};
+pub use spec::{
+    Arm, Assignment, Axis, Candidate, Metric, Origin, Refusal, Size, Study, StudyFile, Tune, Variant, Vary, Winner, regularizer,
+};
 pub use trial::{Every, MemoryMeter};
 pub use worker::{Work, work};

@@ -3,44 +3,127 @@
 use crate::identity::{Identity, identity};
 use crate::prepare::Prepared;
 use crate::records::{Fence, RecordError, TrialFolder};
-use crate::spec::{Arm, Study, StudyFile};
+use crate::spec::{Arm, Candidate, Study, StudyFile, Variant};
 use regatta_lm::training::Trial;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Which trial: a variant of the study, perhaps with settings that are tuned, and a seed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    /// Its place among the variants.
+    pub variant: usize,
+    /// Settings that are tried, or that tuning chose.
+    pub candidate: Option<Candidate>,
+    /// Whether they are tried: such a trial is not judged.
+    pub tuning: bool,
+    pub seed: u64,
+}
 
 /// A trial of the plan.
-pub(crate) struct PlannedTrial<'a> {
-    pub study: &'a Study,
-    pub arm: &'a Arm,
-    pub seed: u64,
+pub(crate) struct PlannedTrial {
+    pub order: Order,
+    /// The arm and its point, as people name it.
+    pub name: String,
     pub folder: TrialFolder,
     pub identity: Identity,
-    pub prepared: &'a Prepared,
+    study: Arc<Study>,
+    index: usize,
+    prepared: Prepared,
 }
 
-impl PlannedTrial<'_> {
+impl PlannedTrial {
+    /// The trial that `order` names.
+    ///
+    /// # Errors
+    /// When a checkpoint to start from cannot be read.
+    ///
+    /// # Panics
+    /// When the study has no such variant.
+    pub fn new(file: &StudyFile, prepared: &[Prepared], out: &Path, order: Order) -> Result<Self, RecordError> {
+        let (variant, prepared) = (&file.variants()[order.variant], &prepared[order.variant]);
+        let study = match &order.candidate {
+            Some(candidate) => Arc::new(variant.study.with(variant.index, candidate)),
+            None => variant.study.clone(),
+        };
+        let (mut place, mut name) = (place(variant), variant_name(variant));
+        if let Some(candidate) = order.candidate.filter(|_| order.tuning) {
+            place = format!("{place}/tune/{}", label(&candidate));
+            name = format!("{name} tuning {}", label(&candidate));
+        }
+        let folder = TrialFolder::of(out, &place, order.seed);
+        let identity = identity(&study, &study.arms[variant.index], order.seed, &prepared.corpus)?;
+        Ok(Self { order, name, folder, identity, study, index: variant.index, prepared: prepared.clone() })
+    }
+
     /// What the trainer needs of it.
     pub fn trial(&self) -> Trial<'_> {
-        let Study { model, train, evaluate, .. } = self.study;
-        Trial { model, train, evaluate, terms: &self.arm.terms, corpus: &self.prepared.corpus, seed: self.seed }
+        let Study { model, train, evaluate, .. } = &*self.study;
+        Trial { model, train, evaluate, terms: &self.arm().terms, corpus: &self.prepared.corpus, seed: self.order.seed }
+    }
+
+    pub fn arm(&self) -> &Arm {
+        &self.study.arms[self.index]
+    }
+
+    pub fn steps(&self) -> usize {
+        self.study.train.steps.get()
     }
 }
 
-/// All trials, seed by seed, so that a run cut short still has whole pairs.
-///
-/// # Errors
-/// When a checkpoint to start from cannot be read.
-pub(crate) fn plan<'a>(file: &'a StudyFile, prepared: &'a Prepared, out: &Path) -> Result<Vec<PlannedTrial<'a>>, RecordError> {
-    let study = &file.study;
-    let mut trials = Vec::new();
-    for &seed in &study.seeds {
-        for arm in &study.arms {
-            let folder = TrialFolder::of(out, &arm.name, seed);
-            let identity = identity(study, arm, seed, &prepared.corpus)?;
-            trials.push(PlannedTrial { study, arm, seed, folder, identity, prepared });
+/// Where the trials of a variant are kept, below `trials/`.
+pub(crate) fn place(variant: &Variant) -> String {
+    match variant.label() {
+        "" => variant.arm.clone(),
+        label => format!("{}/{label}", variant.arm),
+    }
+}
+
+/// How people name a variant.
+pub(crate) fn variant_name(variant: &Variant) -> String {
+    match variant.label() {
+        "" => variant.arm.clone(),
+        label => format!("{} {label}", variant.arm),
+    }
+}
+
+/// `weight=0.1,lr=0.001`
+pub(crate) fn label(candidate: &Candidate) -> String {
+    let weight = candidate.weight.map(|weight| format!("weight={weight}"));
+    let lr = candidate.lr.map(|lr| format!("lr={lr}"));
+    let parts: Vec<String> = weight.into_iter().chain(lr).collect();
+    if parts.is_empty() { "as-written".into() } else { parts.join(",") }
+}
+
+/// The trials that tune each variant.
+pub(crate) fn tuning_orders(file: &StudyFile) -> Vec<Order> {
+    let mut orders = Vec::new();
+    for (variant, Variant { study, index, .. }) in file.variants().iter().enumerate() {
+        for (candidate, seeds) in file.study.tune.as_ref().map(|_| study.candidates(&study.arms[*index])).unwrap_or_default() {
+            orders.extend(seeds.iter().map(|&seed| Order { variant, candidate: Some(candidate), tuning: true, seed }));
         }
     }
-    Ok(trials)
+    orders
+}
+
+/// The trials that are judged, seed by seed, so that a run cut short still has whole pairs. A variant is left out where tuning
+/// found no candidate that can be trained.
+pub(crate) fn judged_orders(file: &StudyFile, chosen: &[Option<Candidate>]) -> Vec<Order> {
+    let mut orders = Vec::new();
+    for &seed in &file.study.seeds {
+        for (variant, candidate) in chosen.iter().enumerate() {
+            match (&file.study.tune, candidate) {
+                (None, _) => orders.push(Order { variant, candidate: None, tuning: false, seed }),
+                (Some(_), Some(candidate)) => {
+                    orders.push(Order { variant, candidate: Some(*candidate), tuning: false, seed });
+                }
+                (Some(_), None) => {}
+            }
+        }
+    }
+    orders
 }
 
 /// Gives trials that are there under another arm's name (it was renamed) the folder that the plan has for them. All leave their
@@ -48,7 +131,7 @@ pub(crate) fn plan<'a>(file: &'a StudyFile, prepared: &'a Prepared, out: &Path) 
 ///
 /// # Errors
 /// When a folder cannot be read or moved.
-pub(crate) fn adopt(trials: &[PlannedTrial<'_>], out: &Path, fence: &Fence) -> Result<(), RecordError> {
+pub(crate) fn adopt(trials: &[PlannedTrial], out: &Path, fence: &Fence) -> Result<(), RecordError> {
     let there = by_identity(&out.join("trials"));
     let between = out.join("trials").join(".moving");
     let mut moved = Vec::new();

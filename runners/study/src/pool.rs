@@ -4,7 +4,7 @@ use crate::plan::PlannedTrial;
 use crate::records::{Fence, RecordError, State, Status};
 use crate::run::{Ended, Options, RunError, Watcher};
 use crate::trial::{Event, now};
-use crate::worker::Order;
+use crate::worker::Task;
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
@@ -48,7 +48,7 @@ struct Worker {
 
 /// Runs the trials at these places of the plan.
 pub(crate) struct Pool<'a, 'b> {
-    pub trials: &'a [PlannedTrial<'a>],
+    pub trials: &'a [PlannedTrial],
     pub options: &'a Options<'a>,
     pub fence: &'a Fence,
     pub watcher: &'b mut dyn Watcher,
@@ -115,10 +115,11 @@ impl Pool<'_, '_> {
             };
             queue.pop_front();
             tries[trial] += 1;
-            let order = Order { trial, identity: self.trials[trial].identity.hash.clone() };
+            let planned = &self.trials[trial];
+            let task = Task { order: planned.order.clone(), identity: planned.identity.hash.clone() };
             if let Some(worker) = &mut workers[place] {
                 (worker.trial, worker.heard) = (Some(trial), Instant::now());
-                worker.order(&order);
+                worker.order(&task);
             }
         }
         Ok(())
@@ -227,8 +228,8 @@ impl Worker {
     }
 
     /// A worker that is gone cannot be written to; that it is gone will be heard.
-    fn order(&mut self, order: &Order) {
-        if let (Some(orders), Ok(line)) = (&mut self.orders, serde_json::to_string(order)) {
+    fn order(&mut self, task: &Task) {
+        if let (Some(orders), Ok(line)) = (&mut self.orders, serde_json::to_string(task)) {
             let _ = writeln!(orders, "{line}").and_then(|()| orders.flush());
         }
     }

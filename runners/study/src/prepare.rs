@@ -1,50 +1,64 @@
 //! Everything that can be refused before the first step is refused here: data, checkpoint, layers, contexts.
 
 use crate::records::{DataFacts, Manifest, ModelFacts};
-use crate::spec::{Refusal, StudyFile};
+use crate::spec::{Refusal, StudyFile, Variant};
 use regatta_core::registry;
 use regatta_lm::data::Corpus;
 use regatta_lm::model::{Gpt2, Gpt2Config};
 use regatta_lm::spec::{DataSpec, ModelSpec};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-/// A study whose data is loaded and whose parts fit together.
+/// A variant whose data is loaded and whose parts fit together.
+#[derive(Clone)]
 pub struct Prepared {
-    /// The tokens.
-    pub corpus: Corpus,
+    /// The tokens; variants with the same data share them.
+    pub corpus: Arc<Corpus>,
     /// The model's shape.
     pub model: Gpt2Config,
     /// Tokens of a training sequence.
     pub context: usize,
 }
 
-/// Loads the data and checks what only the data or a checkpoint can tell.
+/// Loads the data of each variant, in their order, and checks what only the data or a checkpoint can tell.
 ///
 /// # Errors
 /// With the place in the study's file, when the data is missing, broken or too short, a token id lies outside the vocabulary,
 /// a checkpoint cannot be used, or a term names a layer that the model does not have.
-pub fn prepare(file: &StudyFile) -> Result<Prepared, Refusal> {
-    let study = &file.study;
+pub fn prepare(file: &StudyFile) -> Result<Vec<Prepared>, Refusal> {
+    let mut corpora = HashMap::new();
+    file.variants().iter().map(|variant| prepare_variant(file, variant, &mut corpora)).collect()
+}
+
+fn prepare_variant(file: &StudyFile, variant: &Variant, corpora: &mut HashMap<String, Arc<Corpus>>) -> Result<Prepared, Refusal> {
+    let study = &variant.study;
     let of_checkpoint = match &study.model {
         ModelSpec::Gpt2(_) => None,
         ModelSpec::Init(folder) => {
-            let refuse = |error: regatta_lm::model::CheckpointError| file.refuse("model.init", error);
+            let refuse = |error: regatta_lm::model::CheckpointError| file.refuse_variant(variant, "model.init", error);
             Some(Gpt2::read(folder).map_err(refuse)?.config().clone())
         }
     };
     if let Some(config) = &of_checkpoint {
-        file.check_layers(config.n_layer)?;
-        file.check_context(config.n_positions)?;
+        file.check_variant(variant, config.n_layer, config.n_positions)?;
     }
     let vocab_size = of_checkpoint.as_ref().map(|config| config.vocab_size);
-    let corpus = Corpus::load(&study.data, study.tokenizer.as_ref(), vocab_size).map_err(|error| file.refuse("data", error))?;
+    let key = serde_json::json!([study.data, study.tokenizer, vocab_size]).to_string();
+    let corpus = match corpora.get(&key) {
+        Some(corpus) => corpus.clone(),
+        None => {
+            let loaded = Corpus::load(&study.data, study.tokenizer.as_ref(), vocab_size);
+            let corpus = Arc::new(loaded.map_err(|error| file.refuse_variant(variant, "data", error))?);
+            corpora.entry(key).or_insert(corpus).clone()
+        }
+    };
     let model = match (&study.model, of_checkpoint) {
         (ModelSpec::Gpt2(spec), _) => Gpt2Config::new(spec, corpus.vocab_size),
         (ModelSpec::Init(_), Some(config)) => config,
         (ModelSpec::Init(_), None) => unreachable!("the checkpoint's config was read above"),
     };
     let context = study.train.context.map_or(model.n_positions, |context| context.get());
-    corpus.check(context).map_err(|error| file.refuse("data", error))?;
+    corpus.check(context).map_err(|error| file.refuse_variant(variant, "data", error))?;
     Ok(Prepared { corpus, model, context })
 }
 

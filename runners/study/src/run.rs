@@ -1,10 +1,11 @@
 //! A study, from its YAML to its records: train what is not done yet.
 
-use crate::plan::{PlannedTrial, adopt, plan};
+use crate::plan::{Order, PlannedTrial, adopt, judged_orders, place, tuning_orders};
 use crate::pool::{Limits, Pool};
 use crate::prepare::{Prepared, prepare};
-use crate::records::{Fence, Lease, LeaseError, RecordError, Status, write_json, write_whole};
-use crate::spec::{Refusal, StudyFile};
+use crate::records::{Fence, Lease, LeaseError, PlanRow, RecordError, State, Status, TuningRow, write_json, write_whole};
+use crate::spec::{Candidate, Refusal, StudyFile, Variant};
+use crate::tuning;
 use regatta_lm::training::StepRecord;
 use std::path::Path;
 use std::process::Command;
@@ -27,8 +28,8 @@ pub struct Options<'a> {
 /// One trial of the plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
-    /// The arm's name.
-    pub arm: String,
+    /// The arm, its point of the sweep, and what is tuned.
+    pub name: String,
     /// The seed.
     pub seed: u64,
     /// Its steps.
@@ -39,7 +40,8 @@ pub struct Planned {
 
 /// Someone who is told what happens, as it happens. Trials may run side by side.
 pub trait Watcher {
-    /// All trials, in the order in which they begin.
+    /// All trials, in the order in which they begin. Told again where tuning comes first: once for its trials, and once for those
+    /// that are judged.
     fn planned(&mut self, trials: &[Planned]);
     /// A trial begins, after so many steps that were made before it was cut off.
     fn begun(&mut self, trial: usize, from: usize);
@@ -77,13 +79,13 @@ pub enum RunError {
     Held(LeaseError),
     /// The folder holds results of another study.
     #[error(
-        "{folder}: trial {arm}, seed {seed}, is there with other settings ({differences}): name another --out, or say --fresh to start over"
+        "{folder}: trial {name}, seed {seed}, is there with other settings ({differences}): name another --out, or say --fresh to start over"
     )]
     OtherStudy {
         /// The folder for results.
         folder: String,
-        /// The trial's arm.
-        arm: String,
+        /// The trial's arm and point.
+        name: String,
         /// The trial's seed.
         seed: u64,
         /// What differs, where that is known.
@@ -92,7 +94,7 @@ pub enum RunError {
 }
 
 /// Trains every trial of the study that is not settled yet, seed by seed so that a run cut short still has whole pairs. A trial
-/// that was cut off goes on from its last checkpoint.
+/// that was cut off goes on from its last checkpoint. Where the study tunes, all tuning trials come first.
 ///
 /// # Errors
 /// Before anything is trained, when the study, its data or the folder cannot be used; later only when a status cannot be
@@ -103,33 +105,64 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
         return Err(RunError::Folder(RecordError::new(out, "expected a folder for results, found a file")));
     }
     let prepared = prepare(file)?;
-    let trials = plan(file, &prepared, out)?;
+    let planned = |orders: Vec<Order>| -> Result<Vec<PlannedTrial>, RecordError> {
+        orders.into_iter().map(|order| PlannedTrial::new(file, &prepared, out, order)).collect()
+    };
+    let mut chosen = vec![None; file.variants().len()];
+    let tuning = planned(tuning_orders(file))?;
+    let judged = planned(judged_orders(file, &chosen))?; // none before tuning has chosen
+    let first = if tuning.is_empty() { &judged } else { &tuning };
     if !options.fresh {
-        refuse_others(&trials, out)?;
+        refuse_others(first, out)?;
     }
     std::fs::create_dir_all(out).map_err(|error| RunError::Folder(RecordError::new(out, error)))?;
     let lease = Lease::take(out).map_err(|error| match error {
         LeaseError::Record(error) => RunError::Folder(error),
         held => RunError::Held(held),
     })?;
-    begin_folder(file, &prepared, &trials, options, lease.fence()).map_err(RunError::Folder)?;
+    let fence = lease.fence();
+    begin_folder(file, &prepared, options).map_err(RunError::Folder)?;
+    write_json(&out.join("plan.json"), &rows(file, &prepared, &chosen)).map_err(RunError::Folder)?;
+    let ended = train(first, options, fence, watcher)?;
+    if tuning.is_empty() || ended == Ended::Interrupted {
+        return Ok(ended);
+    }
 
+    let table = tuning::table(file, &tuning)?;
+    write_json(&out.join("tuning.json"), &table)?;
+    chosen = table.iter().map(TuningRow::chosen).collect();
+    for row in table.iter().filter(|row| row.winner.is_none()) {
+        tracing::warn!("{}: no candidate could be trained with every tuning seed, so there is none to judge", row.name);
+    }
+    write_json(&out.join("plan.json"), &rows(file, &prepared, &chosen))?;
+    let judged = planned(judged_orders(file, &chosen))?;
+    if !options.fresh {
+        refuse_others(&judged, out)?;
+    }
+    let judged_ended = train(&judged, options, fence, watcher)?;
+    let all_chosen = chosen.iter().all(Option::is_some);
+    Ok(if judged_ended == Ended::AllDone && !(all_chosen && ended == Ended::AllDone) { Ended::SomeFailed } else { judged_ended })
+}
+
+/// Trains what is not settled of these trials.
+fn train(trials: &[PlannedTrial], options: &Options<'_>, fence: &Fence, watcher: &mut dyn Watcher) -> Result<Ended, RunError> {
+    adopt(trials, options.out, fence).map_err(RunError::Folder)?;
     let mut planned = Vec::new();
-    for PlannedTrial { arm, seed, folder, study, identity, .. } in &trials {
-        let status = folder.status().map_err(RunError::Folder)?;
-        let settled = status.is_some_and(|status| status.state.is_settled() && status.identity == identity.hash);
-        planned.push(Planned { arm: arm.name.clone(), seed: *seed, steps: study.train.steps.get(), settled });
+    for trial in trials {
+        let status = trial.folder.status().map_err(RunError::Folder)?;
+        let settled = status.is_some_and(|status| status.state.is_settled() && status.identity == trial.identity.hash);
+        planned.push(Planned { name: trial.name.clone(), seed: trial.order.seed, steps: trial.steps(), settled });
     }
     watcher.planned(&planned);
     let missing = (0..trials.len()).filter(|&trial| !planned[trial].settled).collect();
-    Pool { trials: &trials, options, fence: lease.fence(), watcher }.run(missing)
+    Pool { trials, options, fence, watcher }.run(missing)
 }
 
 /// Refuses a folder whose trials are those of another study: neither are their results overwritten, nor what they could go on
 /// from. A trial that only failed may be tried with other settings.
-fn refuse_others(trials: &[PlannedTrial<'_>], out: &Path) -> Result<(), RunError> {
-    use crate::records::State;
-    for PlannedTrial { arm, seed, folder, identity, .. } in trials {
+fn refuse_others(trials: &[PlannedTrial], out: &Path) -> Result<(), RunError> {
+    for trial in trials {
+        let PlannedTrial { folder, identity, .. } = trial;
         let status = folder.status().map_err(RunError::Folder)?;
         let foreign = |status: &Status| trials.iter().all(|trial| trial.identity.hash != status.identity);
         let Some(status) = status.filter(|status| foreign(status) && status.state != State::Failed) else {
@@ -139,29 +172,42 @@ fn refuse_others(trials: &[PlannedTrial<'_>], out: &Path) -> Result<(), RunError
         let differences = inputs.map(|inputs| identity.differences(&inputs)).filter(|found| !found.is_empty());
         return Err(RunError::OtherStudy {
             folder: out.display().to_string(),
-            arm: arm.name.clone(),
-            seed: *seed,
+            name: trial.name.clone(),
+            seed: trial.order.seed,
             differences: differences.map_or_else(|| format!("identity {}", status.identity), |found| found.join("; ")),
         });
     }
     Ok(())
 }
 
-/// Empties the folder of trials where that is asked for, finds trials that were renamed, and says what the results are made
-/// with.
-fn begin_folder(
-    file: &StudyFile,
-    prepared: &Prepared,
-    trials: &[PlannedTrial<'_>],
-    options: &Options<'_>,
-    fence: &Fence,
-) -> Result<(), RecordError> {
+/// Empties the folder of trials where that is asked for, and says what the results are made with.
+fn begin_folder(file: &StudyFile, prepared: &[Prepared], options: &Options<'_>) -> Result<(), RecordError> {
     let out = options.out;
     let folder = out.join("trials");
     if options.fresh && folder.exists() {
         std::fs::remove_dir_all(&folder).map_err(|error| RecordError::new(&folder, error))?;
     }
-    adopt(trials, out, fence)?;
     write_whole(&out.join("study.yaml"), file.study.to_yaml().as_bytes())?;
-    write_json(&out.join("manifest.json"), &prepared.manifest(file))
+    write_json(&out.join("manifest.json"), &prepared[0].manifest(file))
+}
+
+/// A row for each variant: what is compared with what.
+fn rows(file: &StudyFile, prepared: &[Prepared], chosen: &[Option<Candidate>]) -> Vec<PlanRow> {
+    let row = |((variant, prepared), chosen): ((&Variant, &Prepared), &Option<Candidate>)| {
+        let study = match chosen {
+            Some(candidate) => variant.study.with(variant.index, candidate),
+            None => variant.study.with(variant.index, &Candidate::default()),
+        };
+        PlanRow {
+            arm: variant.arm.clone(),
+            point: variant.label().to_owned(),
+            place: place(variant),
+            baseline: place(file.baseline_of(variant)),
+            terms: serde_json::to_value(&study.arms[variant.index].terms).unwrap_or_default(),
+            parameters: prepared.model.parameters(),
+            tokens: study.train.steps.get() * study.train.batch_size.get() * prepared.context,
+            chosen: *chosen,
+        }
+    };
+    file.variants().iter().zip(prepared).zip(chosen).map(row).collect()
 }

@@ -3,7 +3,7 @@
 //! Orders come in and messages go out, a JSON value a line. Where the orders end, so does the work: the trial at hand keeps a
 //! checkpoint and stops, whether the other process said so or died.
 
-use crate::plan::plan;
+use crate::plan::{Order, PlannedTrial};
 use crate::prepare::prepare;
 use crate::records::{Fence, RecordError};
 use crate::run::RunError;
@@ -22,10 +22,9 @@ const STEPS_APART: Duration = Duration::from_millis(40);
 const SIGNS_APART: Duration = Duration::from_millis(500);
 
 /// A trial to run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Order {
-    /// Its place in the plan.
-    pub trial: usize,
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Task {
+    pub order: Order,
     /// What it is, in case the study's files have changed since the plan was made.
     pub identity: String,
 }
@@ -57,21 +56,24 @@ pub fn work(
     let (sender, receiver) = std::sync::mpsc::channel();
     let stop = Arc::clone(&work.stop);
     std::thread::spawn(move || {
-        let read = orders.lines().map_while(Result::ok).filter_map(|line| serde_json::from_str::<Order>(&line).ok());
-        read.for_each(|order| drop(sender.send(order)));
+        let read = orders.lines().map_while(Result::ok).filter_map(|line| serde_json::from_str::<Task>(&line).ok());
+        read.for_each(|task| drop(sender.send(task)));
         stop.store(true, Ordering::Relaxed);
     });
     let prepared = prepare(file)?;
-    let trials = plan(file, &prepared, work.out)?;
     let fence = Fence::of(work.out, work.attempt);
-    while let Ok(order) = receiver.recv() {
+    while let Ok(Task { order, identity }) = receiver.recv() {
         if work.stop.load(Ordering::Relaxed) {
             break;
         }
-        let trial = trials.get(order.trial).filter(|trial| trial.identity.hash == order.identity);
-        let Some(trial) = trial else {
-            return Err(RecordError::new(work.out, "the study or its data changed while it ran").into());
-        };
+        let changed = || RecordError::new(work.out, "the study or its data changed while it ran");
+        if order.variant >= file.variants().len() {
+            return Err(changed().into());
+        }
+        let trial = PlannedTrial::new(file, &prepared, work.out, order)?;
+        if trial.identity.hash != identity {
+            return Err(changed().into());
+        }
         let folder = trial.folder.clone().guarded(&fence);
         let (mut last, mut held_back) = (Instant::now(), None);
         let mut tell = |event: Event| {

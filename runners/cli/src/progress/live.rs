@@ -29,7 +29,7 @@ impl Live {
     fn row(&self, trial: usize) -> ProgressBar {
         let row = log::table().add(ProgressBar::new(self.trials[trial].steps as u64));
         row.set_style(style("{prefix:<26!} {bar:20} {pos:>6}/{len:<6} {wide_msg}"));
-        row.set_prefix(format!("{} seed {}", self.trials[trial].arm, self.trials[trial].seed));
+        row.set_prefix(format!("{} seed {}", self.trials[trial].name, self.trials[trial].seed));
         row
     }
 
@@ -42,6 +42,7 @@ impl Live {
 impl Watcher for Live {
     fn planned(&mut self, trials: &[Planned]) {
         (self.trials, self.made) = (trials.to_vec(), vec![0; trials.len()]);
+        self.rows.drain(..).flatten().chain(self.study.take()).for_each(|row| log::table().remove(&row)); // of tuning
         let settled = trials.iter().filter(|trial| trial.settled).count();
         let missing = trials.iter().filter(|trial| !trial.settled);
         self.pace = Some(Pace::new(missing.map(|trial| trial.steps).sum()));
@@ -101,9 +102,9 @@ impl Watcher for Live {
             }
         }
         if status.state != State::Done {
-            let Planned { arm, seed, .. } = &self.trials[trial];
+            let Planned { name, seed, .. } = &self.trials[trial];
             tracing::warn!(
-                "{arm} seed {seed} {}: {}",
+                "{name} seed {seed} {}: {}",
                 status.state.word(),
                 status.reason.as_deref().unwrap_or("no reason given")
             );

@@ -20,8 +20,8 @@ pub(super) struct Plain {
 
 impl Plain {
     fn name(&self, trial: usize) -> String {
-        let Planned { arm, seed, .. } = &self.trials[trial];
-        format!("[{}/{}] {arm} seed {seed}", trial + 1, self.trials.len())
+        let Planned { name, seed, .. } = &self.trials[trial];
+        format!("[{}/{}] {name} seed {seed}", trial + 1, self.trials.len())
     }
 
     fn remaining(&self) -> String {

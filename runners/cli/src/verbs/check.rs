@@ -2,7 +2,8 @@
 
 use crate::failure::{Failure, say};
 use regatta_lm::training::{Learner, TrainError, Trial};
-use regatta_study::{Prepared, StudyFile, prepare};
+use regatta_study::{Prepared, StudyFile, Variant, prepare};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -20,49 +21,76 @@ pub(crate) struct Arguments {
 pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let file = StudyFile::read(&arguments.study, &arguments.set)?;
     let prepared = prepare(&file)?;
-    let manifest = prepared.manifest(&file);
+    let manifest = prepared[0].manifest(&file);
     say(file.study.to_yaml().trim_end())?;
 
-    let (study, model, data) = (&file.study, &manifest.model, &manifest.data);
-    let (arms, seeds, steps) = (study.arms.len(), study.seeds.len(), study.train.steps.get());
-    let tokens = steps * study.train.batch_size.get() * prepared.context;
-    say(format_args!("\ntrials      {} ({arms} arms x {seeds} seeds)", arms * seeds))?;
-    say(format_args!(
-        "parameters  {} ({} without embeddings)",
-        model.parameters,
-        model.parameters - (model.vocab_size + prepared.model.n_positions) * model.width
-    ))?;
-    say(format_args!("tokens      {tokens} a trial, {} in all", tokens * arms * seeds))?;
+    let (study, data, variants) = (&file.study, &manifest.data, file.variants());
+    let seeds = study.seeds.len();
+    let tuning = study.tune.as_ref().map_or(0, regatta_study::Tune::trials); // of each variant
+    let arms = if variants.len() == study.arms.len() { "arms" } else { "arms at points of the sweep" };
+    let tuned = if tuning > 0 { format!("{tuning} tuning trials and ") } else { String::new() };
+    let trials = variants.len() * (tuning + seeds);
+    say(format_args!("\ntrials      {trials} ({} {arms} x {tuned}{seeds} seeds)", variants.len()))?;
+    let sizes: BTreeSet<(usize, usize)> = prepared.iter().map(size).collect();
+    for (parameters, embeddings) in sizes {
+        say(format_args!("parameters  {parameters} ({} without embeddings)", parameters - embeddings))?;
+    }
+    let tokens = |variant: &Variant, prepared: &Prepared| {
+        variant.study.train.steps.get() * variant.study.train.batch_size.get() * prepared.context
+    };
+    let each: BTreeSet<usize> = variants.iter().zip(&prepared).map(|(variant, prepared)| tokens(variant, prepared)).collect();
+    let all: usize = variants.iter().zip(&prepared).map(|(variant, prepared)| tokens(variant, prepared)).sum();
+    let each: Vec<String> = each.iter().map(usize::to_string).collect();
+    say(format_args!("tokens      {} a trial, {} in all", each.join(" or "), all * (tuning + seeds)))?;
     let test = data.test_tokens.map_or("none: validation stands in".to_owned(), |count| count.to_string());
     say(format_args!(
         "data        {}: {} train, {} validation, test {test}, vocabulary {}",
-        data.source, data.train_tokens, data.validation_tokens, model.vocab_size
+        data.source, data.train_tokens, data.validation_tokens, manifest.model.vocab_size
     ))?;
-    if tokens > data.train_tokens {
-        say(format_args!("            each train token is seen {:.1} times", tokens as f64 / data.train_tokens as f64))?;
+    let most = variants.iter().zip(&prepared).map(|(variant, prepared)| tokens(variant, prepared)).max().unwrap_or(0);
+    if most > data.train_tokens {
+        say(format_args!("            each train token is seen {:.1} times", most as f64 / data.train_tokens as f64))?;
     }
     say("\nestimated from a few steps of each arm on random weights, thrown away again:")?;
-    let mut total = 0.0;
-    for arm in &study.arms {
-        let seconds = step_seconds(&file, &prepared, &arm.terms).map_err(Failure::failed)?;
-        total += seconds * (steps * seeds) as f64;
-        say(format_args!(
-            "  {:<24} {:>8.1} ms a step, {} for {seeds} seeds",
-            arm.name,
-            seconds * 1e3,
-            duration(seconds * (steps * seeds) as f64)
-        ))?;
+    let (mut total, mut measured) = (0.0, BTreeMap::new());
+    for (number, (variant, prepared)) in variants.iter().zip(&prepared).enumerate() {
+        let work = size(prepared).0 as f64 * (variant.study.train.batch_size.get() * prepared.context) as f64;
+        let known = measured.get(&variant.arm).copied().filter(|_| number >= MOST_MEASURED);
+        let (seconds, how) = match known {
+            Some((seconds, of)) => (seconds * work / of, "about "),
+            None => (step_seconds(variant, prepared).map_err(Failure::failed)?, ""),
+        };
+        measured.insert(variant.arm.clone(), (seconds, work));
+        let trials = tuning + seeds;
+        let time = seconds * (variant.study.train.steps.get() * trials) as f64;
+        total += time;
+        let name = format!("{} {}", variant.arm, variant.label());
+        let ms = seconds * 1e3;
+        say(format_args!("  {name:<32} {how}{ms:>8.1} ms a step, {} for {trials} trials", duration(time)))?;
     }
-    say(format_args!("time        {} of training on this machine, {} threads", duration(total), manifest.threads))?;
+    say(format_args!(
+        "time        {} of training on this machine, {} threads, one trial after the other",
+        duration(total),
+        manifest.threads
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// The shortest of a few steps of an arm.
-fn step_seconds(file: &StudyFile, prepared: &Prepared, terms: &[regatta_lm::spec::Term]) -> Result<f64, TrainError> {
-    let study = &file.study;
+/// Variants whose steps are timed; those of further ones are reckoned from their arm's last, by parameters and tokens.
+const MOST_MEASURED: usize = 24;
+
+/// All parameters, and those of the embeddings.
+fn size(prepared: &Prepared) -> (usize, usize) {
+    let model = &prepared.model;
+    (model.parameters(), (model.vocab_size + model.n_positions) * model.n_embd)
+}
+
+/// The shortest of a few steps of a variant.
+fn step_seconds(variant: &Variant, prepared: &Prepared) -> Result<f64, TrainError> {
+    let study = &variant.study;
     let (model, train, evaluate) = (&study.model, &study.train, &study.evaluate);
-    let trial = Trial { model, train, evaluate, terms, corpus: &prepared.corpus, seed: 0 };
-    let mut learner = Learner::new(trial.start()?, train, terms, 0);
+    let trial = Trial { model, train, evaluate, terms: variant.terms(), corpus: &prepared.corpus, seed: 0 };
+    let mut learner = Learner::new(trial.start()?, train, variant.terms(), 0);
     let rows = train.batch_size.get();
     let (started, mut best) = (Instant::now(), f64::INFINITY);
     for step in 0..4 {

@@ -5,6 +5,8 @@
 //! runs/<name>/run.lock          who is running the study
 //!            /study.yaml        the study as understood
 //!            /manifest.json     program, machine, data: what the results were made with
+//!            /plan.json         a row for each arm at each point of the sweep
+//!            /tuning.json       what was tuned, and what was chosen
 //!            /trials/<arm>/seed-<n>/status.json       how the trial stands
 //!                                  /metrics.jsonl     a line each step
 //!                                  /validation.jsonl  a line each measurement of the validation loss
@@ -20,6 +22,7 @@ mod folder;
 mod lease;
 mod lines;
 mod manifest;
+mod rows;
 
 pub use checkpoints::{Checkpoints, Kept};
 pub use disk::{Hook, before_each_change};
@@ -27,6 +30,7 @@ pub use folder::{Cost, State, Status, TrialEvaluation, TrialFolder, Validation};
 pub use lease::{Fence, Holder, Lease, LeaseError, holder};
 pub use lines::{Lines, first_lines, read_lines};
 pub use manifest::{DataFacts, Manifest, ModelFacts};
+pub use rows::{PlanRow, TuningRow, TuningTrial};
 
 use std::path::{Path, PathBuf};
 

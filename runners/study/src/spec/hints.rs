@@ -20,6 +20,14 @@ pub(super) fn near<'a>(word: &str, known: &'a [String]) -> Option<&'a str> {
     registry::nearest(&plain(word), known.iter().map(String::as_str))
 }
 
+/// The known name nearest to what begins `parts`, the parts of a dotted path: names may hold dots.
+pub(super) fn near_start<'a>(parts: &[&str], known: &'a [String]) -> Option<&'a str> {
+    let starts = (1..=parts.len().min(8)).map(|count| parts[..count].join("."));
+    let distance = |start: &str, near: &str| (strsim::damerau_levenshtein(&plain(start), near), std::cmp::Reverse(start.len()));
+    let near = starts.filter_map(|start| near(&start, known).map(|near| (distance(&start, near), near)));
+    near.min().map(|(_, near)| near)
+}
+
 fn plain(word: &str) -> String {
     let short: String = word.chars().take(64).collect(); // the distance takes time quadratic in the length
     short.trim().to_lowercase().replace(['-', ' '], "_")
@@ -59,6 +67,7 @@ fn sections() -> Vec<(&'static str, Vec<String>)> {
         ("train", train),
         ("evaluate", names(json!(EvaluateSpec::default()))),
         ("data.synthetic", names(json!(SyntheticSpec::default()))),
+        ("tune", words(&["metric"])), // its other names are more often meant for `train` or a term
         ("train.schedule.cosine", words(&["warmup", "final"])),
     ]
 }

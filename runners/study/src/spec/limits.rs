@@ -1,7 +1,7 @@
 //! What the parts of a study must be to each other, and to the machine.
 
 use super::refusal::Misfit;
-use super::{Arm, Study};
+use super::{Arm, Study, pattern};
 use regatta_lm::spec::{DataSpec, Gpt2Spec, ModelSpec, Points, Site, TokenizerSpec};
 
 /// Parameters that a model may have.
@@ -16,6 +16,7 @@ const BYTES_A_PARAMETER: u128 = 16;
 pub(super) fn check(study: &Study, memory: Option<u128>) -> Result<(), Misfit> {
     names(study)?;
     pooled(study)?;
+    tuning(study)?;
     if let ModelSpec::Gpt2(gpt2) = &study.model {
         context(study, gpt2.context)?;
         layers(study, gpt2.layers)?;
@@ -36,6 +37,31 @@ fn names(study: &Study) -> Result<(), Misfit> {
         if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(legal) {
             let expected = "expected a name of 1 to 64 letters, digits, `.`, `_` or `-`, no dot in front";
             return Err(Misfit::new(["arms", name], format!("{expected}, found {name:?}")));
+        }
+    }
+    Ok(())
+}
+
+/// What is tuned is judged by other seeds, and does not vary too.
+fn tuning(study: &Study) -> Result<(), Misfit> {
+    let Some(tune) = &study.tune else { return Ok(()) };
+    if let Some(seed) = tune.seeds.iter().find(|seed| study.seeds.contains(seed)) {
+        let why = "what a seed chose, fresh seeds judge";
+        let message = format!("expected seeds that the study does not have, found {seed} in its `seeds`: {why}");
+        return Err(Misfit::new(["tune", "seeds"], message));
+    }
+    let Some(vary) = &study.vary else { return Ok(()) };
+    let whole = study.plain();
+    for path in vary.paths() {
+        let fields = pattern::fields(&whole, path).unwrap_or_default(); // what is no path is refused with its place, later
+        let writes = |section: &str, depth: usize, name: &str| {
+            fields.iter().any(|field| field[0] == section && field.get(depth).is_none_or(|step| step == name))
+        };
+        let (lr, weight) = (writes("train", 1, "lr"), writes("arms", 3, "weight"));
+        let both = [("lr", lr && tune.lr.is_some()), ("weight", weight && tune.weight.is_some())];
+        if let Some((field, _)) = both.iter().find(|(_, both)| *both) {
+            let message = format!("expected what does not vary, found that `vary` has `{path}`: tune it or vary it");
+            return Err(Misfit::new(["tune", field], message));
         }
     }
     Ok(())

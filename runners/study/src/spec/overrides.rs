@@ -6,6 +6,9 @@ use super::wording::found;
 use crate::yaml;
 use serde_json::{Map, Value};
 
+/// Steps that a path may have.
+pub(super) const MAX_STEPS: usize = 64;
+
 /// An override that was made.
 #[derive(Debug)]
 pub(super) struct Override {
@@ -27,19 +30,37 @@ pub(super) fn apply(document: &mut Value, assignment: &str) -> Result<Override, 
     let Some((path, value)) = given else {
         return Err(refuse("", "expected `path=value`, as in `train.steps=50`".into()));
     };
-    if value.len() > yaml::MAX_BYTES || path.split('.').count() > 64 {
+    if value.len() > yaml::MAX_BYTES || path.split('.').count() > MAX_STEPS {
         return Err(refuse("", "expected a shorter path or value".into()));
     }
     let value = yaml::decode(value.into()).and_then(|value| yaml::parse(&value)).map_err(|fault| refuse(path, fault.message))?;
     let parts: Vec<&str> = path.split('.').collect();
     let mut taken = Vec::new();
-    match set(document, &parts, value, &mut taken) {
+    match set(document, &parts, value, Keys::Dotted, &mut taken) {
         Ok(()) => Ok(Override { assignment: assignment.to_owned(), path: taken }),
         Err(message) => Err(refuse(&taken.join("."), message)),
     }
 }
 
-fn set(here: &mut Value, parts: &[&str], value: Value, taken: &mut Vec<String>) -> Result<(), String> {
+/// Sets the value at `path`, keys and indices down to it, as [`apply`] does.
+///
+/// # Errors
+/// When it leads nowhere, with the way that was found.
+pub(super) fn put(document: &mut Value, path: &[String], value: Value) -> Result<(), (Vec<String>, String)> {
+    let (parts, mut taken): (Vec<&str>, _) = (path.iter().map(String::as_str).collect(), Vec::new());
+    set(document, &parts, value, Keys::Whole, &mut taken).map_err(|message| (taken, message))
+}
+
+/// How parts of a path become keys.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    /// A key that holds dots is several parts.
+    Dotted,
+    /// Each part is a key.
+    Whole,
+}
+
+fn set(here: &mut Value, parts: &[&str], value: Value, keys: Keys, taken: &mut Vec<String>) -> Result<(), String> {
     let Some(&first) = parts.first() else {
         *here = value;
         return Ok(());
@@ -52,17 +73,23 @@ fn set(here: &mut Value, parts: &[&str], value: Value, taken: &mut Vec<String>) 
     }
     match here {
         Value::Object(map) => {
-            let count = longest_key(map, parts);
+            let count = match keys {
+                Keys::Whole => 1,
+                Keys::Dotted if taken.len() <= 2 && taken.first().is_some_and(|section| section == "vary") => {
+                    key_of_vary(map, parts)
+                }
+                Keys::Dotted => longest_key(map, parts),
+            };
             let (key, rest) = (parts[..count].join("."), &parts[count..]);
             if !map.contains_key(&key) && rest.first().is_some_and(|next| next.parse::<usize>().is_ok()) {
                 let known: Vec<String> = map.keys().cloned().collect();
-                let near = (1..=parts.len()).find_map(|count| hints::near(&parts[..count].join("."), &known));
+                let near = hints::near_start(parts, &known);
                 let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
                 taken.push(key);
                 return Err(format!("expected a list, found nothing of that name{hint}"));
             }
             taken.push(key.clone());
-            set(map.entry(key).or_insert(Value::Null), rest, value, taken)
+            set(map.entry(key).or_insert(Value::Null), rest, value, keys, taken)
         }
         Value::Array(list) => {
             taken.push(first.to_owned());
@@ -72,14 +99,20 @@ fn set(here: &mut Value, parts: &[&str], value: Value, taken: &mut Vec<String>) 
                 0 => format!("expected an index, found `{}`, but the list is empty", in_one_line(first)),
                 _ => format!("expected an index from 0 to {}, found `{}`", length - 1, in_one_line(first)),
             })?;
-            set(item, &parts[1..], value, taken)
+            set(item, &parts[1..], value, keys, taken)
         }
         other => Err(format!("expected a list or a map with `{}`, found {}", in_one_line(first), found(other))),
     }
 }
 
+/// As [`longest_key`], but keys of `vary` are paths: one that is not there yet takes all parts.
+fn key_of_vary(map: &Map<String, Value>, parts: &[&str]) -> usize {
+    let count = longest_key(map, parts);
+    if map.contains_key(&parts[..count].join(".")) { count } else { parts.len() }
+}
+
 /// How many parts the longest key of `map` takes that begins `parts`; 1 where there is none.
-fn longest_key(map: &Map<String, Value>, parts: &[&str]) -> usize {
+pub(super) fn longest_key(map: &Map<String, Value>, parts: &[&str]) -> usize {
     (1..=parts.len()).rev().find(|&count| map.contains_key(&parts[..count].join("."))).unwrap_or(1)
 }
 

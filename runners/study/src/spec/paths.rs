@@ -5,25 +5,27 @@ use super::refusal::Misfit;
 use regatta_lm::spec::{DataSpec, ModelSpec, TextFiles, TokenizerSpec};
 use std::path::{Path, PathBuf};
 
+/// What a path leads to.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     File,
     Folder,
 }
 
-/// Makes every path of the study absolute. A relative one starts from `folder`, where the study lies, or else from the current
-/// directory.
+/// Makes every path of the study absolute. A relative one starts from the `folder` of its field, where the file lies that wrote
+/// it, or else from the current directory.
 ///
 /// # Errors
 /// At the first that leads to nothing, or to a folder where a file is wanted.
-pub(super) fn resolve(study: &mut Study, folder: &Path) -> Result<(), Misfit> {
+pub(super) fn resolve(study: &mut Study, folder: &dyn Fn(&str) -> PathBuf) -> Result<(), Misfit> {
     for (field, path, kind) in named(study) {
-        *path = absolute(path, folder, kind).map_err(|message| Misfit::new(field.split('.'), message))?;
+        *path = absolute(path, &folder(field), kind).map_err(|message| Misfit::new(field.split('.'), message))?;
     }
     Ok(())
 }
 
-fn named(study: &mut Study) -> Vec<(&'static str, &mut PathBuf, Kind)> {
+/// The fields that hold paths, with what each leads to.
+pub(super) fn named(study: &mut Study) -> Vec<(&'static str, &mut PathBuf, Kind)> {
     let mut named = Vec::new();
     if let ModelSpec::Init(folder) = &mut study.model {
         named.push(("model.init", folder, Kind::Folder));

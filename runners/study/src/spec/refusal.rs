@@ -2,6 +2,7 @@
 
 use crate::yaml::Place;
 use std::fmt;
+use std::path::Path;
 
 /// A study is refused: where, which field, what was expected and what was found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,8 +33,8 @@ pub enum Origin {
 }
 
 impl Origin {
-    pub(super) fn file(file: &str, place: Place) -> Self {
-        Self::File { file: file.to_owned(), line: place.line, column: place.column }
+    pub(super) fn file(file: &Path, place: Place) -> Self {
+        Self::File { file: file.display().to_string(), line: place.line, column: place.column }
     }
 }
 

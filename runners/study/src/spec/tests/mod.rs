@@ -1,6 +1,8 @@
 //! Studies and what is said of them. The regularizers are small ones of these tests' own.
 
 mod faults;
+mod tune;
+mod vary;
 
 use super::*;
 use regatta_core::number::Positive;

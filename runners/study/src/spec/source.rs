@@ -1,0 +1,124 @@
+//! What was written, and where: the study's file, the files that it extends, and overrides.
+
+use super::extends;
+use super::overrides::{self, Override};
+use super::refusal::{Origin, Refusal};
+use super::understand::{name_after, nothing_means_defaults};
+use super::wording::{self, Explained};
+use crate::yaml::{self, Place, Target};
+use serde_json::Value;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug)]
+pub(super) struct Source {
+    /// The study's own file, then what it extends, and so on.
+    layers: Vec<Layer>,
+    /// The values of all files, with overrides.
+    pub document: Value,
+    overrides: Vec<Override>,
+}
+
+/// One file.
+#[derive(Debug)]
+pub(super) struct Layer {
+    /// As it was named.
+    pub file: PathBuf,
+    pub text: String,
+    pub document: Value,
+}
+
+impl Layer {
+    /// The bytes of the file at `path`, of a huge one only its beginning.
+    pub fn open(path: &Path) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let most = yaml::MAX_BYTES as u64 + 1; // one more than is legal
+        File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))?;
+        Ok(bytes)
+    }
+
+    /// Reads a file's values from its bytes.
+    pub fn parse(file: &Path, bytes: Vec<u8>) -> Result<Self, Refusal> {
+        let at = |place, path, message| Refusal { origin: Origin::file(file, place), path, message };
+        let text = yaml::decode(bytes).map_err(|fault| at(fault.place, String::new(), fault.message))?;
+        let document = yaml::parse(&text).map_err(|fault| at(fault.place, fault.path.join("."), fault.message))?;
+        if !document.is_object() {
+            let message = format!("expected a study, a map with at least `arms`, found {}", wording::found(&document));
+            return Err(at(yaml::locate(&text, &[], Target::Value), String::new(), message));
+        }
+        Ok(Self { file: file.to_owned(), text, document })
+    }
+
+    pub fn refuse(&self, path: &[String], target: Target, message: String) -> Refusal {
+        let origin = Origin::file(&self.file, yaml::locate(&self.text, path, target));
+        Refusal { origin, path: path.join("."), message }
+    }
+
+    /// How many steps of `path` this file wrote, and whether what comes after them is settled here: written, or overwritten by
+    /// a value that is no map.
+    fn wrote(&self, path: &[String]) -> (usize, bool) {
+        let mut here = &self.document;
+        for (depth, step) in path.iter().enumerate() {
+            match here.as_object().map(|map| map.get(step)) {
+                Some(Some(value)) => here = value,
+                Some(None) => return (depth, false),
+                None => return (depth, true),
+            }
+        }
+        (path.len(), true)
+    }
+}
+
+impl Source {
+    pub fn read(path: &Path, overrides: &[String]) -> Result<Self, Refusal> {
+        let bytes = Layer::open(path).map_err(|error| {
+            let message = format!("expected a study, found no readable file: {error}");
+            Refusal { origin: Origin::file(path, Place::START), path: String::new(), message }
+        })?;
+        let layers = extends::layers(Layer::parse(path, bytes)?)?;
+        let mut document = extends::merged(&layers);
+        let overrides =
+            overrides.iter().map(|assignment| overrides::apply(&mut document, assignment)).collect::<Result<_, _>>()?;
+        nothing_means_defaults(&mut document);
+        name_after(&mut document, path);
+        Ok(Self { layers, document, overrides })
+    }
+
+    /// The folder from which a path starts that was written at `path`.
+    pub fn folder(&self, path: &[String]) -> PathBuf {
+        let set = self.overrides.iter().any(|set| path.starts_with(&set.path));
+        let layer = if set { &self.layers[0] } else { self.writer(path) };
+        layer.file.parent().unwrap_or(Path::new("")).to_owned()
+    }
+
+    pub fn refuse_fault(&self, Explained { path, target, message }: Explained) -> Refusal {
+        self.refuse(path, target, message)
+    }
+
+    /// The last override that wrote the value is to blame, or else the file that wrote it.
+    pub fn refuse(&self, path: Vec<String>, target: Target, mut message: String) -> Refusal {
+        if let Some(set) = self.overrides.iter().rev().find(|set| path.starts_with(&set.path)) {
+            return Refusal { origin: Origin::Set(set.assignment.clone()), path: path.join("."), message };
+        }
+        let within: Vec<&str> =
+            self.overrides.iter().filter(|set| set.path.starts_with(&path)).map(|set| set.assignment.as_str()).collect();
+        if !within.is_empty() && !path.is_empty() {
+            message = format!("{message} (with --set {})", within.join(" --set "));
+        }
+        self.writer(&path).refuse(&path, target, message)
+    }
+
+    /// The file that wrote what `path` leads to, or else the longest part of the way there.
+    fn writer(&self, path: &[String]) -> &Layer {
+        let mut best = (0, &self.layers[0]);
+        for layer in &self.layers {
+            match layer.wrote(path) {
+                (_, true) => return layer,
+                (depth, false) if depth > best.0 => best = (depth, layer),
+                _ => {}
+            }
+        }
+        best.1
+    }
+}

@@ -1,0 +1,125 @@
+//! From plain values to a study that was judged whole.
+
+use super::refusal::Misfit;
+use super::wording::{self, Explained};
+use super::{Study, Vary, limits, paths};
+use crate::yaml::Target;
+use regatta_core::number::Count;
+use regatta_lm::spec::ModelSpec;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Types `document` and judges it. A field's relative path starts from its `folder`.
+///
+/// # Errors
+/// At the first thing that is wrong with it.
+pub(super) fn understand(document: &Value, folder: &dyn Fn(&str) -> PathBuf, memory: Option<u128>) -> Result<Study, Explained> {
+    let mut study = typed(document)?;
+    if let (ModelSpec::Gpt2(gpt2), None) = (&study.model, study.train.context) {
+        study.train.context = Count::try_from(gpt2.context as u64).ok();
+    }
+    paths::resolve(&mut study, folder).and_then(|()| limits::check(&study, memory))?;
+    Ok(study)
+}
+
+fn typed(document: &Value) -> Result<Study, Explained> {
+    let study: Study = serde_path_to_error::deserialize(document).map_err(|error| {
+        let path = error.path().iter().filter_map(wording::segment).collect();
+        wording::explain(document, path, &error.inner().to_string())
+    })?;
+    match serde_json::to_value(&study) {
+        Ok(_) => Ok(study),
+        Err(error) => Err(Misfit::new(["arms"], format!("expected what can be written back: {error}")).into()),
+    }
+}
+
+impl From<Misfit> for Explained {
+    fn from(Misfit { path, message }: Misfit) -> Self {
+        let is_arm = path.len() == 2 && path[0] == "arms"; // its name is at fault
+        Self { path, message, target: if is_arm { Target::Key } else { Target::Value } }
+    }
+}
+
+/// A study without a name has its file's.
+pub(super) fn name_after(document: &mut Value, file: &Path) {
+    if let Some(study) = document.as_object_mut()
+        && !study.contains_key("name")
+    {
+        study.insert("name".into(), file.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default().into());
+    }
+}
+
+/// A section or a choice with nothing behind its name takes its defaults.
+pub(super) fn nothing_means_defaults(document: &mut Value) {
+    let Some(study) = document.as_object_mut() else { return };
+    let optional = ["name", "question", "seeds", "model", "tokenizer", "data", "train", "evaluate", "vary", "tune", "extends"];
+    study.retain(|section, value| !(value.is_null() && optional.contains(&section.as_str())));
+    for section in ["data", "tokenizer"] {
+        study.get_mut(section).into_iter().for_each(empty_choice);
+    }
+    if let Some(schedule) = study.get_mut("train").and_then(|train| train.get_mut("schedule")) {
+        empty_choice(schedule);
+    }
+    let arms = study.get_mut("arms").and_then(Value::as_object_mut).into_iter().flat_map(|arms| arms.values_mut());
+    for term in arms.filter_map(Value::as_array_mut).flatten().filter_map(Value::as_object_mut) {
+        if term.get("at").is_some_and(Value::is_null) {
+            term.remove("at");
+        }
+        if let Some(regularizer) = term.get_mut("regularizer") {
+            empty_choice(regularizer);
+        }
+    }
+}
+
+/// `{name: }` means `{name: {}}`, but for the names that have no fields.
+fn empty_choice(choice: &mut Value) {
+    for (name, value) in choice.as_object_mut().into_iter().flatten() {
+        if value.is_null() && !["bytes", "file", "constant"].contains(&name.as_str()) {
+            *value = json!({});
+        }
+    }
+}
+
+/// A section that is written as the user wrote it, because a sweep reaches into it: a default that were spelled out there would
+/// no longer follow what varies, or stand in its way.
+#[derive(Debug, Clone)]
+pub(super) struct Open {
+    path: &'static [&'static str],
+    /// `None` where the user wrote nothing.
+    written: Option<Value>,
+}
+
+impl Open {
+    /// Puts it in its place in the study `whole`.
+    pub fn put(&self, whole: &mut Value) {
+        let Some((last, before)) = self.path.split_last() else { return };
+        let parent = before.iter().try_fold(whole, |here, step| here.get_mut(step));
+        if let Some(map) = parent.and_then(Value::as_object_mut) {
+            match &self.written {
+                Some(written) => _ = map.insert((*last).to_owned(), written.clone()),
+                None => _ = map.shift_remove(*last),
+            }
+        }
+    }
+}
+
+/// The sections of `document` that `vary` reaches into, with the absolute paths of `study`.
+pub(super) fn open(document: &Value, study: &mut Study) -> Vec<Open> {
+    const SECTIONS: [&[&str]; 4] = [&["model"], &["data"], &["tokenizer"], &["train", "schedule"]];
+    let mut absolute = document.clone();
+    for (field, path, _) in paths::named(study) {
+        let here = field.split('.').try_fold(&mut absolute, |here, step| here.get_mut(step));
+        if let (Some(here), Some(path)) = (here, path.to_str()) {
+            *here = path.into();
+        }
+    }
+    let at = |path: &[&str]| path.iter().try_fold(&absolute, |here, step| here.get(step)).cloned();
+    let varied: Vec<Vec<&str>> = study.vary.iter().flat_map(Vary::paths).map(|path| path.split('.').collect()).collect();
+    let within = |section: &[&str]| varied.iter().any(|path| path.len() > section.len() && path.starts_with(section));
+    let mut open: Vec<Open> = SECTIONS.iter().filter(|path| within(path)).map(|path| Open { path, written: at(path) }).collect();
+    let context: &[&str] = &["train", "context"];
+    if varied.iter().any(|path| path[0] == "model") && at(context).is_none() {
+        open.push(Open { path: context, written: None });
+    }
+    open
+}
