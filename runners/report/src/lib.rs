@@ -15,6 +15,7 @@
 mod answer;
 mod csv;
 mod error;
+mod figures;
 mod json;
 mod number;
 mod page;
@@ -30,5 +31,5 @@ pub use csv::csv;
 pub use error::{Error, Result};
 pub use page::page;
 pub use plot::{Plot, plots};
-pub use results::{Arm, CurvePoint, Difference, Results, Spread, Trial, UNIT, Verdict};
+pub use results::{Arm, CurvePoint, Difference, EqualTime, Interval, Results, Spread, Trial, UNIT, Verdict};
 pub use table::terminal_table;

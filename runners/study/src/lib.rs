@@ -11,7 +11,7 @@ mod yaml;
 
 pub mod statistics;
 
-pub use analysis::results;
+pub use analysis::{CompareError, compare, results};
 pub use prepare::{Prepared, prepare};
 pub use run::{Ended, Options, Planned, RunError, Watcher, run};
 pub use spec::{Arm, Origin, Refusal, Size, Study, StudyFile, regularizer};
