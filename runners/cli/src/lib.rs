@@ -48,6 +48,8 @@ enum Verb {
     Explain(verbs::explain::Arguments),
     /// Make tables, plots and page from what is on disk
     Report(verbs::report::Arguments),
+    /// Print a study's arms as Markdown, CSV, LaTeX or JSON
+    Results(verbs::results::Arguments),
     /// Measure the speed of training, the cost of a penalty, or the rate of matrix products
     Bench(verbs::bench::Arguments),
 }
@@ -65,6 +67,7 @@ pub fn main() -> ExitCode {
         Verb::List => verbs::list::list(),
         Verb::Explain(arguments) => verbs::explain::explain(&arguments),
         Verb::Report(arguments) => verbs::report::report(&arguments),
+        Verb::Results(arguments) => verbs::results::results(&arguments),
         Verb::Bench(arguments) => verbs::bench::bench(&arguments),
     });
     match done {

@@ -72,7 +72,7 @@ pub fn legend(results: &Results) -> String {
         legend += &format!(" Intervals are {corrected}.");
     }
     if differences().any(|of| of.equal_time.is_some()) {
-        legend += " At equal time: difference of validation loss when the quicker trial of each pair was done.";
+        legend += " Equal time: difference of validation loss when the quicker trial of each pair was done.";
     }
     legend
 }

@@ -5,4 +5,5 @@ pub(crate) mod check;
 pub(crate) mod explain;
 pub(crate) mod list;
 pub(crate) mod report;
+pub(crate) mod results;
 pub(crate) mod run;

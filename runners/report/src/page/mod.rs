@@ -79,7 +79,7 @@ mod tests {
             "<strong>better</strong>: 0.031 nats lower (95% interval 0.012 to 0.050, corrected for 3 comparisons; 3 seeds, fewer than five)",
             "<h2>Statistics of the differences</h2>",
             "P(improvement)",
-            "−0.021 (−0.040 to −0.002)",
+            "−0.021 (−0.040 to\u{a0}−0.002)",
             "3.469 ± 0.012",
             "−0.031",
             "seed 2 diverged at step 14: loss is NaN",

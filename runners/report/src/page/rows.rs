@@ -67,7 +67,10 @@ pub fn statistics_titles() -> Vec<&'static str> {
 /// The figures of a difference, in the order of their titles.
 fn statistics(difference: &Difference, decimals: usize) -> Vec<Value> {
     let cells = FIGURES.iter().map(|figure| match (figure.text)(difference, decimals) {
-        Some(text) => cell(text, (figure.sort)(difference).unwrap_or(f64::NAN)),
+        // where a cell is broken, the second end of an interval keeps its word
+        Some(text) => {
+            cell(text.replace("to ", "to\u{a0}").replace("< ", "<\u{a0}"), (figure.sort)(difference).unwrap_or(f64::NAN))
+        }
         None => maybe(None, number),
     });
     cells.collect()
