@@ -9,11 +9,13 @@
 //! | [`plots()`] | each plot as SVG, with the numbers that it draws as CSV |
 //! | [`page()`] | all of it as one self-contained page that opens offline |
 //! | [`arms_table`] | one row per arm, as Markdown, CSV, LaTeX or JSON |
+//! | [`comparison()`] | two arms: the verdict in words and every figure, a line each |
 //! | [`answer()`] | the study's answer in one sentence |
 //!
 //! Text from users (names, reasons, notes) is escaped for the place where it lands: HTML, SVG, CSV, Markdown, LaTeX and the terminal.
 
 mod answer;
+mod comparison;
 mod csv;
 mod error;
 mod figures;
@@ -29,6 +31,7 @@ mod table;
 mod text;
 
 pub use answer::answer;
+pub use comparison::comparison;
 pub use csv::csv;
 pub use error::{Error, Result};
 pub use formats::{Format, arms_table};

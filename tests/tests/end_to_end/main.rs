@@ -3,6 +3,7 @@
 mod faults;
 mod identical;
 mod input;
+mod statistics;
 mod verbs;
 
 use regatta_builtin as _; // configs name the built-in regularizers
