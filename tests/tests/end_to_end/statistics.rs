@@ -97,3 +97,32 @@ fn arms_that_are_not_there_are_refused() {
     assert_eq!(study.regatta(&["results", "nowhere"]).status.code(), Some(2));
     assert_eq!(study.regatta(&["results", "out", "--format", "yaml"]).status.code(), Some(2));
 }
+
+#[test]
+fn an_arm_that_diverged_was_tried_and_counts() {
+    let arms = "  dispersion: [{regularizer: dispersion, weight: 0.1}]\n  bad: [{regularizer: {misbehaving: {how: nan}}, weight: 0.1}]\n";
+    let study = Study::new(&tiny(arms));
+    study.run("out", &[], 1);
+    let printed = text(&study.regatta(&["results", "out", "--format", "json"]).stdout);
+    let json: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    assert_eq!(json["arms"][1]["difference"]["comparisons"], 2, "{json}");
+    assert!(json["arms"][2]["difference"].is_null() && json["arms"][2]["verdict"] == "unknown", "{json}");
+    let output = study.regatta(&["compare", "out", "bad", "dispersion"]);
+    let printed = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(printed.starts_with("bad against dispersion: too few paired trials to say."), "{printed}");
+    assert!(printed.contains("seed 0 diverged") && !printed.contains("interval, corrected"), "{printed}");
+}
+
+#[test]
+fn one_seed_and_no_baseline_are_said() {
+    let arms = "  first: [{regularizer: dispersion, weight: 0.1}]\n  second: [{regularizer: dispersion, weight: 0.2}]\n";
+    let study = Study::new(&tiny(arms).replace("  baseline: []\n", ""));
+    study.run("out", &["--set", "seeds=[0]"], 0);
+    let printed = text(&study.regatta(&["results", "out"]).stdout);
+    let cells: Vec<&str> = printed.lines().nth(3).unwrap().split('|').map(str::trim).collect();
+    assert_eq!((cells[1], &cells[3..=7], cells[9]), ("second", &["", "", "", "", "unknown"][..], "1/1"), "{printed}");
+    assert!(printed.contains("One seed gives no interval"), "{printed}");
+    let report = text(&study.regatta(&["report", "out"]).stdout);
+    assert!(report.contains("No arm is without terms: `first` stands in as the baseline"), "{report}");
+}

@@ -2,8 +2,8 @@
 //!
 //! A loss is the seed's own luck, which all arms share, plus the trial's noise: both normal. The bands hold the count of
 //! 1,000 studies with a chance of 95%, `N p ± 1.96 √(N p (1 - p))`: 50 ± 13.5 at 5% and 800 ± 24.8 at 80%. Where many counts are
-//! taken, one in twenty would lie outside by luck: there it is 50,000 studies each, and four standard deviations, which is a
-//! fourth of that width as a share.
+//! taken, one in twenty would lie outside by luck: there it is 20,000 studies each and four standard deviations, which is still
+//! less than half of that width as a share.
 
 use super::power::detectable_shift;
 use super::{ALPHA, Interval, Paired, Verdict, bootstrap_interval, verdict};
@@ -36,7 +36,7 @@ fn called(studies: usize, seeds: usize, arms: usize, effect: f64, interval: impl
 }
 
 /// The few studies that a reader can picture, then many of fewer, as many and more seeds.
-const RUNS: [(usize, usize); 4] = [(1_000, 5), (50_000, 3), (50_000, 5), (50_000, 8)];
+const RUNS: [(usize, usize); 4] = [(1_000, 5), (20_000, 3), (20_000, 5), (20_000, 8)];
 
 /// Counts of so many studies that agree with a share of `share`.
 fn band(studies: usize, share: f64) -> RangeInclusive<usize> {
@@ -59,7 +59,7 @@ fn detectable(seeds: usize, comparisons: usize) -> f64 {
 #[test]
 fn bands_by_hand() {
     assert_eq!((band(1_000, 0.05), band(1_000, 0.8)), (37..=63, 776..=824));
-    assert_eq!(band(50_000, 0.05), 2306..=2694); // 2500 ± 4·48.7
+    assert_eq!(band(20_000, 0.05), 877..=1123); // 1000 ± 4·30.8
 }
 
 #[test]
