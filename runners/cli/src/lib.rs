@@ -51,6 +51,10 @@ enum Verb {
     /// Run trials for a run that asks for them on standard input
     #[command(hide = true)]
     Worker(verbs::worker::Arguments),
+    /// Print a study's arms as Markdown, CSV, LaTeX or JSON
+    Results(verbs::results::Arguments),
+    /// Compare two arms of a study: every statistic of their paired difference
+    Compare(verbs::compare::Arguments),
     /// Measure the speed of training, the cost of a penalty, or the rate of matrix products
     Bench(verbs::bench::Arguments),
 }
@@ -69,6 +73,8 @@ pub fn main() -> ExitCode {
         Verb::Explain(arguments) => verbs::explain::explain(&arguments),
         Verb::Report(arguments) => verbs::report::report(&arguments),
         Verb::Worker(arguments) => verbs::worker::worker(&arguments),
+        Verb::Results(arguments) => verbs::results::results(&arguments),
+        Verb::Compare(arguments) => verbs::compare::compare(&arguments),
         Verb::Bench(arguments) => verbs::bench::bench(&arguments),
     });
     match done {

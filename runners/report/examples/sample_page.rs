@@ -1,6 +1,6 @@
 //! Writes a page of invented numbers, to look at: `cargo run -p regatta-report --example sample_page -- PATH.html`.
 
-use regatta_report::{Arm, CurvePoint, Difference, Results, Spread, Trial, Verdict, page, terminal_table};
+use regatta_report::{Arm, CurvePoint, Difference, EqualTime, Interval, Results, Spread, Trial, Verdict, page, terminal_table};
 
 /// Name, difference with its interval, last layer's cosine and rank, ratio of cost.
 const ARMS: [(&str, [f64; 3], f64, f64, f64); 5] = [
@@ -64,8 +64,8 @@ fn arm(name: &str, difference: Option<[f64; 3]>, cosine: f64, rank: f64, cost: f
         planned: 3,
         done: 3,
         failures: vec![],
-        loss: Some(Spread { mean: loss, sd: 0.0121 + cosine * 0.01, count: 3 }),
-        difference: difference.map(|[mean, low, high]| Difference { mean, low, high, pairs: 3, detectable: (high - low) * 0.8 }),
+        loss: Some(Spread { mean: loss, sd: 0.0121 + cosine * 0.01, interquartile_mean: loss, count: 3 }),
+        difference: difference.map(|ends| invented(ends, cost)),
         verdict,
         perplexity: Some(loss.exp()),
         bits_per_byte: Some(loss / 2.05),
@@ -78,6 +78,29 @@ fn arm(name: &str, difference: Option<[f64; 3]>, cosine: f64, rank: f64, cost: f
         peak_memory_mib: Some(180.0 * cost.sqrt()),
         training_curve: (0..600).map(|step| point(step, shift, 0.09, name.len() as f64)).collect(),
         validation_curve: (0..=600).step_by(50).map(|step| point(step, shift, 0.0, name.len() as f64)).collect(),
+    }
+}
+
+/// Figures that fit a mean and its corrected interval.
+fn invented([mean, low, high]: [f64; 3], cost: f64) -> Difference {
+    let around =
+        |mean: f64, share: f64| Interval { low: mean - share * (high - low) / 2.0, high: mean + share * (high - low) / 2.0 };
+    let later = mean + 0.05 * (cost - 1.0);
+    let p = (-4.0 * (mean / (high - low)).abs()).exp() / 5.0;
+    Difference {
+        mean,
+        interval: around(mean, 0.43),
+        corrected: Interval { low, high },
+        comparisons: 5,
+        bootstrap: Some(around(mean, 0.2)),
+        pairs: 3,
+        detectable: (high - low) * 0.8,
+        p,
+        p_holm: (3.0 * p).min(1.0),
+        p_wilcoxon: Some(0.25),
+        effect_size: 11.5 * mean / (high - low),
+        improvement: Some(if mean < 0.0 { 0.89 } else { 0.22 }),
+        equal_time: Some(EqualTime { mean: later, corrected: around(later, 1.0), pairs: 3, seconds: 14.6 }),
     }
 }
 

@@ -30,7 +30,7 @@ pub fn row(cells: impl IntoIterator<Item = String>) -> String {
 
 /// A cell of text, quoted where it must be and disarmed where a spreadsheet would run it.
 pub fn text(text: &str) -> String {
-    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
+    let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) && text.parse::<f64>().is_err();
     let cell = if formula { format!("'{text}") } else { text.to_owned() };
     if cell.contains([',', '"', '\n', '\r']) { format!("\"{}\"", cell.replace('"', "\"\"")) } else { cell }
 }
@@ -61,6 +61,7 @@ mod tests {
         let check = |cell: &str, expected: &str| assert_eq!(text(cell), expected);
         check("=1+1", "'=1+1");
         check("@SUM(A1)", "'@SUM(A1)");
+        check("\n=1+1", "\"'\n=1+1\"");
         check("-cmd|' /C calc'!A0", "'-cmd|' /C calc'!A0");
         check("+a,\"b\"", "\"'+a,\"\"b\"\"\"");
         check("-5", "-5"); // a number runs nothing

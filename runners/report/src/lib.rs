@@ -8,13 +8,18 @@
 //! | [`csv()`] | tidy: one row per trial, one column per measure |
 //! | [`plots()`] | each plot as SVG, with the numbers that it draws as CSV |
 //! | [`page()`] | all of it as one self-contained page that opens offline |
+//! | [`arms_table`] | one row per arm, as Markdown, CSV, LaTeX or JSON |
+//! | [`comparison()`] | two arms: the verdict in words and every figure, a line each |
 //! | [`answer()`] | the study's answer in one sentence |
 //!
-//! Text from users (names, reasons, notes) is escaped for the place where it lands: HTML, SVG, CSV and the terminal.
+//! Text from users (names, reasons, notes) is escaped for the place where it lands: HTML, SVG, CSV, Markdown, LaTeX and the terminal.
 
 mod answer;
+mod comparison;
 mod csv;
 mod error;
+mod figures;
+mod formats;
 mod json;
 mod number;
 mod page;
@@ -26,9 +31,11 @@ mod table;
 mod text;
 
 pub use answer::answer;
+pub use comparison::comparison;
 pub use csv::csv;
 pub use error::{Error, Result};
+pub use formats::{Format, arms_table};
 pub use page::page;
 pub use plot::{Plot, plots};
-pub use results::{Arm, CurvePoint, Difference, Results, Spread, Trial, UNIT, Verdict};
+pub use results::{Arm, CurvePoint, Difference, EqualTime, Interval, Results, Spread, Trial, UNIT, Verdict};
 pub use table::terminal_table;

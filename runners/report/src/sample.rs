@@ -1,6 +1,6 @@
 //! A small study for the tests: one arm of each verdict.
 
-use crate::{Arm, CurvePoint, Difference, Results, Spread, Trial, Verdict};
+use crate::{Arm, CurvePoint, Difference, EqualTime, Interval, Results, Spread, Trial, Verdict};
 
 pub fn results() -> Results {
     Results {
@@ -33,8 +33,8 @@ pub fn arm(name: &str, verdict: Verdict, difference: Option<[f64; 3]>) -> Arm {
         planned: 3,
         done: 3,
         failures: vec![],
-        loss: Some(Spread { mean: 3.5 + difference.map_or(0.0, |d| d[0]), sd: 0.012, count: 3 }),
-        difference: difference.map(|[mean, low, high]| Difference { mean, low, high, pairs: 3, detectable: 0.04 }),
+        loss: Some(spread(3.5 + difference.map_or(0.0, |d| d[0]), 0.012, 3)),
+        difference: difference.map(self::difference),
         verdict,
         perplexity: Some(33.1),
         bits_per_byte: Some(1.9),
@@ -47,6 +47,31 @@ pub fn arm(name: &str, verdict: Verdict, difference: Option<[f64; 3]>) -> Arm {
         peak_memory_mib: Some(210.0),
         training_curve: curve(100, 1),
         validation_curve: curve(100, 20),
+    }
+}
+
+fn spread(mean: f64, sd: f64, count: usize) -> Spread {
+    Spread { mean, sd, interquartile_mean: mean, count }
+}
+
+/// A mean and the ends of its corrected interval, among three comparisons of three seeds; other figures follow by fixed shares.
+pub fn difference([mean, low, high]: [f64; 3]) -> Difference {
+    let narrower = |share: f64| Interval { low: mean + share * (low - mean), high: mean + share * (high - mean) };
+    let shifted = Interval { low: low + 0.01, high: high + 0.01 };
+    Difference {
+        mean,
+        interval: narrower(0.46),
+        corrected: Interval { low, high },
+        comparisons: 3,
+        bootstrap: Some(narrower(0.25)),
+        pairs: 3,
+        detectable: 0.04,
+        p: 0.011,
+        p_holm: 0.033,
+        p_wilcoxon: Some(0.25),
+        effect_size: -5.11,
+        improvement: Some(0.89),
+        equal_time: Some(EqualTime { mean: mean + 0.01, corrected: shifted, pairs: 3, seconds: 41.5 }),
     }
 }
 
@@ -91,8 +116,16 @@ pub fn edges() -> Vec<(&'static str, Results)> {
         ..arm("nothing", Verdict::Unknown, None)
     };
     let odd_arm = |index: usize, value: f64| Arm {
-        loss: Some(Spread { mean: value, sd: value, count: 3 }),
-        difference: Some(Difference { mean: value, low: value, high: value, pairs: 3, detectable: value }),
+        loss: Some(spread(value, value, 3)),
+        difference: Some(Difference {
+            detectable: value,
+            p: value,
+            p_holm: value,
+            p_wilcoxon: Some(value),
+            effect_size: value,
+            improvement: Some(value),
+            ..difference([value; 3])
+        }),
         mean_cosine_by_layer: vec![value; 3],
         effective_rank_by_layer: vec![value],
         step_ms: Some(value),
@@ -103,8 +136,8 @@ pub fn edges() -> Vec<(&'static str, Results)> {
         ..arm(&format!("odd-{index}"), Verdict::Better, None)
     };
     let one_seed = Arm {
-        loss: Some(Spread { mean: 3.5, sd: f64::NAN, count: 1 }),
-        difference: Some(Difference { mean: -0.1, low: f64::NAN, high: f64::NAN, pairs: 1, detectable: f64::NAN }),
+        loss: Some(spread(3.5, f64::NAN, 1)),
+        difference: Some(Difference { pairs: 1, detectable: f64::NAN, ..difference([-0.1, f64::NAN, f64::NAN]) }),
         ..arm("one-seed", Verdict::Unknown, None)
     };
     let baseline = arm("baseline", Verdict::Baseline, None);

@@ -1,6 +1,7 @@
 //! The table in the terminal.
 
-use crate::answer::{answer, cautions, difference_decimals, split};
+use crate::answer::{answer, cautions, corrected_for, difference_decimals, split};
+use crate::figures;
 use crate::number::{decimals_for, fixed, signed, significant};
 use crate::text::{one_line, shortened};
 use crate::{Arm, Results, UNIT, Verdict};
@@ -38,11 +39,6 @@ pub fn terminal_table(results: &Results, width: usize) -> String {
         text.push_str(&table(results, width));
         text.push_str("\n\n");
     }
-    let (held_out, _) = split(results);
-    let legend = format!(
-        "Loss: {held_out}, {UNIT}, mean ± standard deviation over seeds. Difference: arm minus {}, paired by seed; below 0 is better.",
-        one_line(&results.baseline)
-    );
     wrap(&mut text, "", &answer(results), width);
     for arm in results.arms.iter().filter(|arm| arm.verdict != Verdict::Baseline) {
         wrap(&mut text, "  ", &format!("{}: {}", shortened(&arm.name, 40), arm.verdict.words(arm)), width);
@@ -58,10 +54,27 @@ pub fn terminal_table(results: &Results, width: usize) -> String {
     for failure in &failures {
         wrap(&mut text, "  ", failure, width);
     }
-    for line in cautions(results).iter().chain(&results.notes).chain(std::iter::once(&legend)) {
+    for line in cautions(results).iter().chain(&results.notes).chain([&legend(results)]) {
         wrap(&mut text, "", line, width);
     }
     text
+}
+
+/// What the columns are.
+pub fn legend(results: &Results) -> String {
+    let (held_out, _) = split(results);
+    let mut legend = format!(
+        "Loss: {held_out}, {UNIT}, mean ± standard deviation over seeds. Difference: arm minus {}, paired by seed; below 0 is better.",
+        one_line(&results.baseline)
+    );
+    let differences = || results.arms.iter().filter_map(|arm| arm.difference);
+    if let Some(corrected) = differences().next().and_then(|of| corrected_for(of.comparisons)) {
+        legend += &format!(" Intervals are {corrected}.");
+    }
+    if differences().any(|of| of.equal_time.is_some()) {
+        legend += " Equal time: difference of validation loss when the quicker trial of each pair was done.";
+    }
+    legend
 }
 
 fn table(results: &Results, width: usize) -> String {
@@ -95,15 +108,17 @@ fn columns(results: &Results) -> Vec<Column<'_>> {
         }),
         Column::new(0, "difference", move |arm| arm.difference.map(|of| signed(of.mean, difference)).unwrap_or_default()),
         Column::new(2, "95% interval", move |arm| {
-            let of = arm.difference.filter(|of| of.low.is_finite() && of.high.is_finite());
-            of.map(|of| format!("{} to {}", signed(of.low, difference), signed(of.high, difference))).unwrap_or_default()
+            arm.difference.and_then(|of| figures::interval(&of.corrected, difference)).unwrap_or_default()
         }),
-        Column::new(1, "verdict", |arm| arm.verdict.label().to_owned()),
-        Column::new(7, "excess", move |arm| plain(arm.excess_loss, loss)),
-        Column::new(8, "bits/byte", move |arm| plain(arm.bits_per_byte, 3)),
+        Column::new(1, "verdict", |arm| arm.verdict.column(arm)),
+        Column::new(6, "equal time", move |arm| {
+            arm.difference.and_then(|of| of.equal_time).map(|of| signed(of.mean, difference)).unwrap_or_default()
+        }),
+        Column::new(8, "excess", move |arm| plain(arm.excess_loss, loss)),
+        Column::new(9, "bits/byte", move |arm| plain(arm.bits_per_byte, 3)),
         Column::new(4, "cosine", move |arm| plain(arm.mean_cosine_by_layer.last().copied(), 3)),
-        Column::new(9, "rank", move |arm| plain(arm.effective_rank_by_layer.last().copied(), 1)),
-        Column::new(6, "ms/step", |arm| arm.step_ms.map(|ms| significant(ms, 3)).unwrap_or_default()),
+        Column::new(10, "rank", move |arm| plain(arm.effective_rank_by_layer.last().copied(), 1)),
+        Column::new(7, "ms/step", |arm| arm.step_ms.map(|ms| significant(ms, 3)).unwrap_or_default()),
         Column::new(3, "cost", move |arm| arm.cost_ratio.map(|ratio| fixed(ratio, 2) + "x").unwrap_or_default()),
         Column::new(5, "done", |arm| format!("{}/{}", arm.done, arm.planned)),
     ]
@@ -161,8 +176,11 @@ mod tests {
         let text = terminal_table(&sample::results(), 100);
         let row = text.lines().find(|line| line.trim_start().starts_with("dispersion ")).unwrap();
         let cells: Vec<&str> = row.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
-        assert_eq!(cells[..5], ["dispersion", "3.469 ± 0.012", "-0.031", "-0.050 to -0.012", "better"], "{text}");
-        assert!(text.contains("dispersion: better: 0.031 nats lower (95% interval 0.012 to 0.050, 3 seeds)"), "{text}");
+        assert_eq!(cells[..5], ["dispersion", "3.469 ± 0.012", "-0.031", "-0.050 to -0.012", "better (3 seeds)"], "{text}");
+        assert!(
+            text.contains("dispersion: better: 0.031 nats lower (95% interval 0.012 to 0.050, corrected for 3 comparisons;"),
+            "{text}"
+        );
         assert!(text.contains("vicreg: seed 2 diverged at step 14: loss is NaN"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     }
@@ -173,7 +191,7 @@ mod tests {
             let text = terminal_table(&sample::results(), width);
             text.lines().nth(1).unwrap().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
         };
-        assert_eq!(titles(76), ["arm", "loss", "difference", "95%", "interval", "verdict"]);
+        assert_eq!(titles(86), ["arm", "loss", "difference", "95%", "interval", "verdict"]);
         assert_eq!(titles(40), ["arm", "loss", "difference"]);
     }
 

@@ -15,7 +15,7 @@ mod yaml;
 
 pub mod statistics;
 
-pub use analysis::results;
+pub use analysis::{CompareError, compare, results};
 pub use pool::Limits;
 pub use prepare::{Prepared, prepare};
 pub use run::{Ended, Options, Planned, RunError, Watcher, run};

@@ -5,6 +5,7 @@ mod folder;
 mod identical;
 mod input;
 mod resume;
+mod statistics;
 mod verbs;
 mod workers;
 

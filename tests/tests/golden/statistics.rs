@@ -1,7 +1,7 @@
 //! The statistics of a study against numbers computed by SciPy: `golden/statistics.json`.
 
 use crate::fixture;
-use regatta_study::statistics::{Paired, holm, mean, wilcoxon_p};
+use regatta_study::statistics::{Paired, holm, interquartile_mean, mean, wilcoxon_p};
 use serde_json::Value;
 
 const TOLERANCE: f64 = 1e-6;
@@ -45,13 +45,13 @@ fn golden_paired_differences() {
             ("t", paired.t),
             ("p_t", paired.p),
             ("cohen_dz", paired.effect_size),
-            ("minimum_detectable_effect_80", paired.detectable),
+            ("minimum_detectable_effect_80", paired.detectable(1)),
             ("p_wilcoxon", wilcoxon_p(&differences).expect("differences that are not 0")),
         ] {
             check(&format!("{field} of {} pairs", paired.pairs), found, number(&expected[field]));
         }
-        check("low end of the interval", paired.low, number(&expected["ci95"][0]));
-        check("high end of the interval", paired.high, number(&expected["ci95"][1]));
+        check("low end of the interval", paired.interval(1).low, number(&expected["ci95"][0]));
+        check("high end of the interval", paired.interval(1).high, number(&expected["ci95"][1]));
         check("mean of the arm less mean of the baseline", mean(&arm).unwrap() - mean(&baseline).unwrap(), paired.mean);
     }
 }
@@ -63,5 +63,15 @@ fn golden_holm_adjustment() {
         let (found, expected) = (holm(&numbers(&case["p"])), numbers(&case["adjusted"]));
         assert_eq!(found.len(), expected.len());
         found.iter().zip(expected).for_each(|(found, expected)| check("an adjusted p", *found, expected));
+    }
+}
+
+#[test]
+fn golden_interquartile_mean() {
+    let Some(fixture) = statistics() else { return };
+    for case in cases(&fixture, "interquartile_mean") {
+        let values = numbers(&case["values"]);
+        let found = interquartile_mean(&values).expect("finite values");
+        check(&format!("interquartile mean of {} values", values.len()), found, number(&case["iqm"]));
     }
 }

@@ -30,7 +30,9 @@ pub fn explanations(results: &Results) -> Vec<Value> {
         ),
         (
             "95% interval",
-            "Student's t interval of the mean paired difference. An arm is called better or worse when its interval leaves out 0.".to_owned(),
+            "Student's t interval of the mean paired difference. An arm is called better or worse when its interval, corrected for the \
+             number of arms, leaves out 0."
+                .to_owned(),
         ),
         ("No difference detected", "Not the same as no difference: the verdict says how large a difference these seeds could have detected.".to_owned()),
         ("What varies", "Only the seed: initial weights and the order of data. Other models, data, lengths of training or weights of a penalty may give another answer.".to_owned()),
@@ -39,11 +41,18 @@ pub fn explanations(results: &Results) -> Vec<Value> {
         explanations.push((
             "Several arms",
             format!(
-                "The intervals are not corrected for the number of arms. Of {compared} comparisons with no true difference, about {} \
-                 would be called better or worse by chance.",
+                "Of {compared} arms that do nothing, luck alone would have about {} of them look better or worse at 95% each. The \
+                 corrected intervals are wider, so that all of them hold their true differences with a chance of 95% (Bonferroni), \
+                 and p, Holm, is adjusted for the same reason.",
                 brief(compared as f64 * 0.05, 2)
             ),
         ));
+    }
+    if results.arms.iter().any(|arm| arm.difference.is_some_and(|of| of.equal_time.is_some())) {
+        let text = "Arms make the same number of steps, and dearer ones take longer. Here each pair of trials is compared at the \
+                    time in which the quicker one was done, on the validation loss, between whose measurements the curve is taken \
+                    as straight. Times are of this machine.";
+        explanations.push(("At equal time", text.to_owned()));
     }
     let seeds = results.seeds.len();
     if (1..5).contains(&seeds) {
@@ -82,7 +91,7 @@ mod tests {
     #[test]
     fn chance_and_few_seeds_are_explained() {
         let text: String = explanations(&sample::results()).iter().map(|one| one.get_attr("text").unwrap().to_string()).collect();
-        assert!(text.contains("Of 3 comparisons with no true difference, about 0.15 would be called"), "{text}");
+        assert!(text.contains("Of 3 arms that do nothing, luck alone would have about 0.15 of them"), "{text}");
         assert!(text.contains("With 3 seeds a standard deviation is a rough estimate"), "{text}");
         assert!(!text.contains("best possible loss"), "{text}");
     }

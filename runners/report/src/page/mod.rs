@@ -3,7 +3,7 @@
 mod explain;
 mod rows;
 
-use crate::answer::{answer, cautions, split};
+use crate::answer::{answer, cautions, corrected_for, split};
 use crate::plot::{MOST_POINTS, Plot, plots, thinned};
 use crate::text::one_line;
 use crate::{Result, Results, UNIT};
@@ -32,6 +32,9 @@ pub fn page(results: &Results) -> Result<String> {
         unit => UNIT,
         arms => rows::arms(results),
         known => rows::known(results),
+        statistics => rows::statistics_titles(),
+        compared => results.arms.iter().any(|arm| arm.difference.is_some()),
+        corrected => results.arms.iter().find_map(|arm| arm.difference).and_then(|of| corrected_for(of.comparisons)),
         failures => rows::failures(results),
         differences => figures(&["differences"]),
         losses => figures(&["validation_loss", "validation_loss_late", "training_loss"]),
@@ -73,7 +76,10 @@ mod tests {
             "<title>quickstart · Regatta</title>",
             "Does any of it help?",
             "By test loss, dispersion was better than baseline; vicreg was worse;",
-            "<strong>better</strong>: 0.031 nats lower (95% interval 0.012 to 0.050, 3 seeds)",
+            "<strong>better</strong>: 0.031 nats lower (95% interval 0.012 to 0.050, corrected for 3 comparisons; 3 seeds, fewer than five)",
+            "<h2>Statistics of the differences</h2>",
+            "P(improvement)",
+            "−0.021 (−0.040 to\u{a0}−0.002)",
             "3.469 ± 0.012",
             "−0.031",
             "seed 2 diverged at step 14: loss is NaN",
@@ -126,6 +132,8 @@ mod tests {
         let (_, rest) = page.split_once(r#"<script type="application/json" id="results">"#).unwrap();
         let data: serde_json::Value = serde_json::from_str(rest.split_once("</script>").unwrap().0).unwrap();
         assert_eq!(data["arms"][1]["difference"]["mean"], -0.031);
+        assert_eq!(data["arms"][1]["difference"]["corrected"]["low"], -0.050);
+        assert_eq!(data["arms"][1]["difference"]["equal_time"]["seconds"], 41.5);
         assert_eq!(data["trials"][11]["measures"]["test_loss"], "NaN");
     }
 

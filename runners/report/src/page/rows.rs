@@ -2,11 +2,12 @@
 
 use crate::answer::difference_decimals;
 use crate::csv::number;
+use crate::figures::{self, FIGURES};
 use crate::number::{decimals_for, fixed, grouped, signed, significant};
 use crate::plot::canvas::INK;
 use crate::plot::coloured;
 use crate::text::{one_line, shortened};
-use crate::{Arm, Results, Trial, Verdict};
+use crate::{Arm, Difference, Results, Trial, Verdict};
 use minijinja::context;
 use minijinja::value::Value;
 
@@ -30,9 +31,9 @@ pub fn arms(results: &Results) -> Vec<Value> {
     let row = |(arm, colour, _): (&Arm, plotters::style::RGBColor, usize)| {
         let spread = |sd: f64| if sd.is_finite() { format!(" ± {}", fixed(sd, loss_decimals)) } else { String::new() };
         let loss = arm.loss.map(|loss| cell(fixed(loss.mean, loss_decimals) + &spread(loss.sd), loss.mean));
-        let interval = arm.difference.filter(|of| of.low.is_finite() && of.high.is_finite());
         let interval =
-            interval.map(|of| format!("{} to {}", signed(of.low, decimals), signed(of.high, decimals)).replace('-', "−"));
+            arm.difference.and_then(|of| figures::interval(&of.corrected, decimals)).map(|text| text.replace('-', "−"));
+        let iqm = arm.loss.map(|loss| loss.interquartile_mean).filter(|iqm| iqm.is_finite());
         context! {
             name => shortened(&arm.name, 80),
             colour => if colour == INK { "var(--ink)".to_owned() } else { format!("#{:02x}{:02x}{:02x}", colour.0, colour.1, colour.2) },
@@ -41,6 +42,8 @@ pub fn arms(results: &Results) -> Vec<Value> {
             difference => maybe(arm.difference.map(|of| of.mean), |mean| signed(mean, decimals)),
             interval => interval,
             verdict => verdict(arm),
+            figures => arm.difference.map(|of| statistics(&of, decimals)),
+            iqm => maybe(iqm, |value| fixed(value, loss_decimals)),
             excess => maybe(arm.excess_loss, |value| fixed(value, loss_decimals)),
             bits => maybe(arm.bits_per_byte, |value| fixed(value, 3)),
             cosine => maybe(arm.mean_cosine_by_layer.last().copied(), |value| fixed(value, 3)),
@@ -54,6 +57,23 @@ pub fn arms(results: &Results) -> Vec<Value> {
         }
     };
     coloured(results).map(row).collect()
+}
+
+/// What the figures of a difference are called.
+pub fn statistics_titles() -> Vec<&'static str> {
+    FIGURES.iter().map(|figure| figure.title).collect()
+}
+
+/// The figures of a difference, in the order of their titles.
+fn statistics(difference: &Difference, decimals: usize) -> Vec<Value> {
+    let cells = FIGURES.iter().map(|figure| match (figure.text)(difference, decimals) {
+        // where a cell is broken, the second end of an interval keeps its word
+        Some(text) => {
+            cell(text.replace("to ", "to\u{a0}").replace("< ", "<\u{a0}"), (figure.sort)(difference).unwrap_or(f64::NAN))
+        }
+        None => maybe(None, number),
+    });
+    cells.collect()
 }
 
 /// Which of the columns that not every study has are known for some arm.
@@ -168,6 +188,10 @@ mod tests {
         ] {
             assert_eq!(text(dispersion, cell), expected);
         }
+        assert_eq!(text(dispersion, "iqm"), "3.469");
+        let figures = dispersion.get_attr("figures").unwrap();
+        assert_eq!(figures.len(), Some(statistics_titles().len()));
+        assert!(rows[0].get_attr("figures").unwrap().is_none(), "the baseline has no difference");
         assert_eq!(dispersion.get_attr("interval").unwrap().to_string(), "−0.050 to −0.012");
         assert_eq!(dispersion.get_attr("difference").unwrap().get_attr("sort").unwrap().to_string(), "-0.031");
     }

@@ -1,4 +1,4 @@
-//! The forest plot: each arm's difference from the baseline with its interval, and the line of no difference.
+//! The forest plot: each arm's difference from the baseline with its corrected interval, and the line of no difference.
 
 use super::canvas::*;
 use crate::text::shortened;
@@ -56,11 +56,11 @@ pub fn forest(title: &str, results: &Results) -> Option<String> {
             let y = index as f64 + 0.5;
             let colour = colour(*verdict);
             let within = |value: f64| value.clamp(-reach, reach);
-            if plottable(difference.low) && plottable(difference.high) {
-                let (low, high) = (within(difference.low), within(difference.high));
+            if plottable(difference.corrected.low) && plottable(difference.corrected.high) {
+                let (low, high) = (within(difference.corrected.low), within(difference.corrected.high));
                 chart.draw_series([PathElement::new(vec![(low, y), (high, y)], stroke(colour, 2.0))])?;
                 // An end beyond the frame has no cap.
-                let caps = [difference.low, difference.high].into_iter().filter(|end| end.abs() <= reach);
+                let caps = [difference.corrected.low, difference.corrected.high].into_iter().filter(|end| end.abs() <= reach);
                 chart
                     .draw_series(caps.map(|end| PathElement::new(vec![(end, y - 0.14), (end, y + 0.14)], stroke(colour, 2.0))))?;
             }
@@ -96,7 +96,7 @@ fn plottable(value: f64) -> bool {
 /// How far the axis goes on both sides of 0: to the farthest end, but no farther than six times the median one.
 pub fn reach<'a>(differences: impl Iterator<Item = &'a Difference>) -> f64 {
     let far = |difference: &Difference| {
-        let ends = [difference.mean, difference.low, difference.high];
+        let ends = [difference.mean, difference.corrected.low, difference.corrected.high];
         ends.into_iter().filter(|end| plottable(*end)).map(f64::abs).fold(0.0, f64::max)
     };
     let mut ends: Vec<f64> = differences.map(far).collect();
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn one_far_arm_does_not_flatten_the_others() {
-        let difference = |far| Difference { mean: far, low: far, high: far, pairs: 3, detectable: 0.1 };
+        let difference = |far| sample::difference([far; 3]);
         assert_eq!(reach([difference(0.1), difference(-0.2), difference(0.3)].iter()), 0.3);
         assert!((reach([difference(0.1), difference(-0.2), difference(50.0)].iter()) - 1.2).abs() < 1e-12); // six times 0.2
         assert_eq!(reach([difference(0.0)].iter()), 0.01);

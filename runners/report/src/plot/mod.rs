@@ -5,10 +5,11 @@ mod forest;
 mod lines;
 mod thin;
 
+use crate::answer::corrected_for;
 use crate::csv::{number, row, text};
 use crate::number::fixed;
 use crate::text::shortened;
-use crate::{Arm, CurvePoint, Results, UNIT, Verdict};
+use crate::{Arm, CurvePoint, Difference, Interval, Results, UNIT, Verdict};
 use canvas::{INK, colour_of};
 use lines::{Chart, Line, MOST_BANDS, Point};
 use plotters::style::RGBColor;
@@ -50,17 +51,22 @@ fn differences(results: &Results) -> Option<Plot> {
     let svg = forest::forest(&title, results)?;
     let with: Vec<_> = results.arms.iter().filter_map(|arm| arm.difference.as_ref().map(|of| (&arm.name, of))).collect();
     let rows = with.iter().map(|(name, of)| {
-        row([text(name), number(of.mean), number(of.low), number(of.high), of.pairs.to_string(), number(of.detectable)])
+        let Interval { low, high } = of.corrected;
+        row([text(name), number(of.mean), number(low), number(high), of.pairs.to_string(), number(of.detectable)])
     });
     let data_csv = row(["arm", "mean", "low", "high", "pairs", "detectable"].map(String::from)) + &rows.collect::<String>();
     let reach = forest::reach(with.iter().map(|(_, of)| *of));
-    let beyond = with.iter().any(|(_, of)| !(of.low.abs() <= reach && of.high.abs() <= reach && of.mean.abs() <= reach));
-    let remark = if beyond {
-        "What lies beyond the frame, and intervals that are not known, are not drawn: the table has the figures."
-    } else {
-        ""
-    };
-    Some(Plot { name: "differences".into(), title, remark: remark.into(), svg, data_csv })
+    let within = |of: &Difference| [of.mean, of.corrected.low, of.corrected.high].iter().all(|end| end.abs() <= reach);
+    let mut remarks = Vec::new();
+    if let Some(corrected) = with.first().and_then(|(_, of)| corrected_for(of.comparisons)) {
+        remarks.push(format!("Intervals are {corrected}."));
+    }
+    if !with.iter().all(|(_, of)| within(of)) {
+        remarks.push(
+            "What lies beyond the frame, and intervals that are not known, are not drawn: the table has the figures.".into(),
+        );
+    }
+    Some(Plot { name: "differences".into(), title, remark: remarks.join(" "), svg, data_csv })
 }
 
 fn curves(results: &Results, name: &str, title: &str, curve: impl Fn(&Arm) -> &[CurvePoint]) -> Option<Plot> {

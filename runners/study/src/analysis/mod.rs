@@ -1,156 +1,215 @@
 //! From records to results: what every table, plot and page is made from. A pure function of a study's folder; it needs
 //! neither the data nor the regularizers, so a folder can be read anywhere.
 
+mod arm;
+mod comparison;
 mod curves;
+mod equal_time;
 mod setup;
+mod trials;
 
-use crate::records::{Manifest, RecordError, State, Status, TrialEvaluation, TrialFolder, read_json};
-use crate::statistics::{self, Paired, mean, standard_deviation};
+use crate::records::{Manifest, RecordError, State, Status, TrialEvaluation, read_json};
+use crate::statistics::{interquartile_mean, mean, standard_deviation};
 use crate::yaml;
-use curves::{training_curve, validation_curve};
-use regatta_report::{Arm, Difference, Results, Spread, Trial, Verdict};
+use arm::ArmRecords;
+use comparison::Family;
+use curves::over_seeds;
+use regatta_core::registry;
+use regatta_report::{Arm, Results, Spread, Verdict};
 use serde_json::Value;
-use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What one arm left on disk.
-struct ArmRecords {
-    name: String,
-    terms: Value,
-    /// By seed; trials with no status are not there.
-    statuses: BTreeMap<u64, Status>,
-    /// By seed; trials that are done.
-    evaluations: BTreeMap<u64, TrialEvaluation>,
-}
-
-/// The results of the study in `folder`, of whatever trials are done.
+/// The results of the study in `folder`, of whatever trials are done: each arm against the baseline.
 ///
 /// # Errors
 /// When the folder holds no study, or a record that cannot be read.
 pub fn results(folder: &Path) -> Result<Results, RecordError> {
-    let path = folder.join("study.yaml");
-    let text = std::fs::read_to_string(&path)
-        .map_err(|error| RecordError::new(&path, format!("expected the folder of a study: {error}")))?;
-    let study = yaml::parse(&text).map_err(|fault| RecordError::new(&path, fault.message))?;
-    let manifest: Option<Manifest> = read_json(&folder.join("manifest.json"))?;
-    let seeds: Vec<u64> = study["seeds"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
-
-    let mut arms = Vec::new();
-    for (name, terms) in study["arms"].as_object().into_iter().flatten() {
-        arms.push(read_arm(folder, name, terms, &seeds)?);
+    let mut records = Records::read(folder)?;
+    for arm in &mut records.arms {
+        arm.read_runs(folder)?;
     }
-    let baseline = baseline(&arms);
-    let results = Results {
-        study: study["name"].as_str().unwrap_or_default().to_owned(),
-        question: study["question"].as_str().map(str::to_owned),
-        program: manifest.as_ref().map_or_else(Manifest::this_program, |manifest| manifest.program.clone()),
-        setup: setup::lines(&study, manifest.as_ref(), &seeds),
-        held_out: held_out(&arms),
-        baseline: baseline.map(|arm| arm.name.clone()).unwrap_or_default(),
-        notes: notes(&arms, baseline),
-        arms: arms.iter().map(|arm| summary(folder, arm, baseline, &seeds)).collect::<Result<_, _>>()?,
-        trials: arms.iter().flat_map(|arm| seeds.iter().map(|&seed| trial(arm, seed))).collect(),
-        seeds,
-    };
+    let baseline = records.baseline();
+    let family = Family::with_baseline(&records.arms, baseline);
+    let mut results = records.results(&records.arms.iter().collect::<Vec<_>>(), baseline, &family);
+    if let Some(arm) = baseline.filter(|arm| arm.has_terms()) {
+        results.notes.insert(0, format!("No arm is without terms: `{}` stands in as the baseline.", arm.name));
+    }
     Ok(results)
 }
 
-fn read_arm(folder: &Path, name: &str, terms: &Value, seeds: &[u64]) -> Result<ArmRecords, RecordError> {
-    let mut arm =
-        ArmRecords { name: name.to_owned(), terms: terms.clone(), statuses: BTreeMap::new(), evaluations: BTreeMap::new() };
-    for &seed in seeds {
-        let trial = TrialFolder::of(folder, name, seed);
-        let Some(status) = trial.status()? else { continue };
-        if status.state == State::Done {
-            let missing = || RecordError::new(trial.path(), "expected evaluation.json of a trial that is done, found none");
-            arm.evaluations.insert(seed, trial.evaluation()?.ok_or_else(missing)?);
-        }
-        arm.statuses.insert(seed, status);
+/// The results of two arms of the study in `folder`, the second in the place of the baseline.
+///
+/// Where one of them is the study's baseline, the comparison is one of those that the study was made for, and is corrected as
+/// in [`results`]; of two other arms it is one of all the pairs that might have been picked, and is corrected for them all.
+///
+/// # Errors
+/// When the folder holds no study or a record that cannot be read, when it has no arm of such a name, or when both names are
+/// one.
+pub fn compare(folder: &Path, arm: &str, reference: &str) -> Result<Results, CompareError> {
+    let mut records = Records::read(folder)?;
+    let [first, second] = [records.index(arm)?, records.index(reference)?];
+    if first == second {
+        return Err(CompareError::SameArm(arm.to_owned()));
     }
-    Ok(arm)
+    for index in [first, second] {
+        records.arms[index].read_runs(folder)?;
+    }
+    let (arm, reference) = (&records.arms[first], &records.arms[second]);
+    let planned = records.baseline().is_some_and(|baseline| [&arm.name, &reference.name].contains(&&baseline.name));
+    let family =
+        if planned { Family::with_baseline(&records.arms, records.baseline()) } else { Family::all_pairs(&records.arms) };
+    let mut results = records.results(&[reference, arm], Some(reference), &family);
+    if !planned {
+        results.notes.push(format!(
+            "Neither arm is the study's baseline: the comparison is one of {} pairs that might have been picked, and is corrected \
+             for them all.",
+            family.comparisons()
+        ));
+    }
+    Ok(results)
 }
 
-/// The arm that others are compared with: the first without terms, else the first whose weights are all 0, else the first.
-fn baseline(arms: &[ArmRecords]) -> Option<&ArmRecords> {
-    let terms = |arm: &ArmRecords| arm.terms.as_array().cloned().unwrap_or_default();
-    let weightless = |arm: &ArmRecords| terms(arm).iter().all(|term| term["weight"].as_f64() == Some(0.0));
-    arms.iter().find(|arm| terms(arm).is_empty()).or_else(|| arms.iter().find(|arm| weightless(arm))).or_else(|| arms.first())
+/// Why two arms could not be compared.
+#[derive(Debug, thiserror::Error)]
+pub enum CompareError {
+    /// The folder could not be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The study has no such arm.
+    #[error("unknown arm `{name}`, expected {known}{hint}")]
+    UnknownArm {
+        /// The name that came.
+        name: String,
+        /// The names that the study has, in words.
+        known: String,
+        /// The nearest of them, as a question; empty where none is near.
+        hint: String,
+    },
+    /// An arm does not differ from itself.
+    #[error("expected two different arms, found `{0}` twice")]
+    SameArm(String),
 }
 
-fn held_out(arms: &[ArmRecords]) -> String {
+/// A study's folder, read.
+struct Records {
+    study: Value,
+    manifest: Option<Manifest>,
+    seeds: Vec<u64>,
+    arms: Vec<ArmRecords>,
+}
+
+impl Records {
+    fn read(folder: &Path) -> Result<Self, RecordError> {
+        let path = folder.join("study.yaml");
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| RecordError::new(&path, format!("expected the folder of a study: {error}")))?;
+        let study = yaml::parse(&text).map_err(|fault| RecordError::new(&path, fault.message))?;
+        let manifest = read_json(&folder.join("manifest.json"))?;
+        let seeds: Vec<u64> = study["seeds"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+        let mut arms = Vec::new();
+        for (name, terms) in study["arms"].as_object().into_iter().flatten() {
+            arms.push(ArmRecords::read(folder, name, terms, &seeds)?);
+        }
+        Ok(Self { study, manifest, seeds, arms })
+    }
+
+    /// Where the arm of that name is.
+    fn index(&self, name: &str) -> Result<usize, CompareError> {
+        /// Names are listed when they are at most this many.
+        const MOST_LISTED: usize = 12;
+        self.arms.iter().position(|arm| arm.name == name).ok_or_else(|| {
+            let name: String = name.chars().take(100).flat_map(char::escape_debug).collect();
+            let nearest = registry::nearest(&name, self.arms.iter().map(|arm| arm.name.as_str()));
+            let quoted: Vec<String> = self.arms.iter().map(|arm| format!("`{}`", arm.name)).collect();
+            let known = match &quoted[..] {
+                [] => "no name: the study has no arms".to_owned(),
+                [one] => one.clone(),
+                some if some.len() <= MOST_LISTED => format!("one of {}", some.join(", ")),
+                many => format!("one of the study's {} arms", many.len()),
+            };
+            CompareError::UnknownArm {
+                known,
+                hint: nearest.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default(),
+                name,
+            }
+        })
+    }
+
+    /// The arm that others are compared with: the first without terms, else the first whose weights are all 0, else the first.
+    fn baseline(&self) -> Option<&ArmRecords> {
+        let first = |is: fn(&ArmRecords) -> bool| self.arms.iter().find(|arm| is(arm));
+        first(|arm| !arm.has_terms()).or_else(|| first(ArmRecords::is_weightless)).or_else(|| self.arms.first())
+    }
+
+    /// `arms` of the study against `reference`, judged as part of `family`.
+    fn results(&self, arms: &[&ArmRecords], reference: Option<&ArmRecords>, family: &Family<'_>) -> Results {
+        let (study, manifest) = (&self.study, self.manifest.as_ref());
+        Results {
+            study: study["name"].as_str().unwrap_or_default().to_owned(),
+            question: study["question"].as_str().map(str::to_owned),
+            program: manifest.map_or_else(Manifest::this_program, |manifest| manifest.program.clone()),
+            setup: setup::lines(study, manifest, &self.seeds),
+            seeds: self.seeds.clone(),
+            baseline: reference.map(|arm| arm.name.clone()).unwrap_or_default(),
+            held_out: held_out(arms),
+            notes: notes(arms),
+            arms: arms.iter().map(|arm| summary(arm, reference, family, self.seeds.len())).collect(),
+            trials: arms.iter().flat_map(|arm| self.seeds.iter().map(|&seed| trials::trial(arm, seed))).collect(),
+        }
+    }
+}
+
+fn held_out(arms: &[&ArmRecords]) -> String {
     let stands_in = arms.iter().flat_map(|arm| arm.evaluations.values()).any(|evaluation| evaluation.split == "validation");
     if stands_in { "validation (the study names no test data)".into() } else { "test".into() }
 }
 
-fn notes(arms: &[ArmRecords], baseline: Option<&ArmRecords>) -> Vec<String> {
-    let mut notes = Vec::new();
-    if let Some(arm) = baseline.filter(|arm| arm.terms.as_array().is_some_and(|terms| !terms.is_empty())) {
-        notes.push(format!("No arm is without terms: `{}` stands in as the baseline.", arm.name));
-    }
+fn notes(arms: &[&ArmRecords]) -> Vec<String> {
     let entropy = arms.iter().flat_map(|arm| arm.evaluations.values()).map(|e| e.measures.unigram_entropy).next();
-    if let Some(entropy) = entropy {
-        notes.push(format!(
-            "A model that knows token frequencies alone would have a held-out loss of {entropy:.4} (unigram entropy)."
-        ));
-    }
-    notes
+    let note = |entropy| {
+        format!("A model that knows token frequencies alone would have a held-out loss of {entropy:.4} (unigram entropy).")
+    };
+    entropy.map(note).into_iter().collect()
 }
 
-fn summary(folder: &Path, arm: &ArmRecords, baseline: Option<&ArmRecords>, seeds: &[u64]) -> Result<Arm, RecordError> {
-    let done: Vec<u64> = arm.evaluations.keys().copied().collect();
+fn summary(arm: &ArmRecords, reference: Option<&ArmRecords>, family: &Family<'_>, planned: usize) -> Arm {
     let all = |measure: &dyn Fn(&TrialEvaluation) -> f64| arm.evaluations.values().map(measure).collect::<Vec<f64>>();
     let all_known = |measure: &dyn Fn(&TrialEvaluation) -> Option<f64>| {
         let known: Vec<f64> = arm.evaluations.values().filter_map(measure).collect();
         mean(&known)
     };
-    let losses = all(&|e| e.measures.loss);
-    let is_baseline = baseline.is_some_and(|baseline| baseline.name == arm.name);
-    let paired = baseline.filter(|_| !is_baseline).and_then(|baseline| paired(arm, baseline));
+    let losses = arm.losses();
+    let (difference, verdict) = match reference {
+        Some(reference) if reference.name != arm.name => family.difference(arm, reference),
+        _ => (None, Verdict::Baseline),
+    };
     let step_ms = mean(&all(&|e| e.cost.step_ms));
-    let baseline_ms = baseline.and_then(|arm| mean(&arm.evaluations.values().map(|e| e.cost.step_ms).collect::<Vec<_>>()));
-    Ok(Arm {
+    let reference_ms = reference.and_then(|arm| mean(&arm.evaluations.values().map(|e| e.cost.step_ms).collect::<Vec<_>>()));
+    Arm {
         name: arm.name.clone(),
-        terms: terms_in_a_line(&arm.terms),
-        planned: seeds.len(),
-        done: done.len(),
+        terms: arm.terms_in_a_line(),
+        planned,
+        done: arm.evaluations.len(),
         failures: arm.statuses.iter().filter_map(|(seed, status)| failure(*seed, status)).collect(),
-        loss: mean(&losses).map(|mean| Spread { mean, sd: standard_deviation(&losses).unwrap_or(f64::NAN), count: losses.len() }),
-        difference: paired.as_ref().map(|p| Difference {
-            mean: p.mean,
-            low: p.low,
-            high: p.high,
-            pairs: p.pairs,
-            detectable: p.detectable,
+        loss: mean(&losses).map(|mean| Spread {
+            mean,
+            sd: standard_deviation(&losses).unwrap_or(f64::NAN),
+            interquartile_mean: interquartile_mean(&losses).unwrap_or(f64::NAN),
+            count: losses.len(),
         }),
-        verdict: if is_baseline { Verdict::Baseline } else { word(statistics::verdict(paired.as_ref())) },
+        difference,
+        verdict,
         perplexity: mean(&all(&|e| e.measures.perplexity)),
         bits_per_byte: all_known(&|e| e.measures.bits_per_byte),
         excess_loss: all_known(&|e| e.measures.excess_loss),
         mean_cosine_by_layer: by_layer(arm, |e| &e.measures.mean_cosine),
         effective_rank_by_layer: by_layer(arm, |e| &e.measures.effective_rank),
         step_ms,
-        cost_ratio: step_ms.zip(baseline_ms).map(|(arm, baseline)| arm / baseline),
+        cost_ratio: step_ms.zip(reference_ms).map(|(arm, reference)| arm / reference),
         tokens_per_second: mean(&all(&|e| e.cost.tokens_per_second)),
         peak_memory_mib: arm.evaluations.values().filter_map(|e| e.cost.peak_memory_mib).reduce(f64::max),
-        training_curve: training_curve(folder, &arm.name, &done)?,
-        validation_curve: validation_curve(folder, &arm.name, &done)?,
-    })
-}
-
-/// Differences of held-out loss over the seeds that both arms finished.
-fn paired(arm: &ArmRecords, baseline: &ArmRecords) -> Option<Paired> {
-    let loss = |arm: &ArmRecords, seed: &u64| arm.evaluations.get(seed).map(|e| e.measures.loss);
-    let differences: Vec<f64> =
-        arm.evaluations.keys().filter_map(|seed| Some(loss(arm, seed)? - loss(baseline, seed)?)).collect();
-    Paired::of(&differences)
-}
-
-fn word(verdict: statistics::Verdict) -> Verdict {
-    match verdict {
-        statistics::Verdict::Better => Verdict::Better,
-        statistics::Verdict::Worse => Verdict::Worse,
-        statistics::Verdict::NoDifference => Verdict::NoDifference,
-        statistics::Verdict::Unknown => Verdict::Unknown,
+        training_curve: over_seeds(arm.runs.values().map(|run| &run.training)),
+        validation_curve: over_seeds(arm.runs.values().map(|run| &run.validation)),
     }
 }
 
@@ -167,40 +226,4 @@ fn by_layer(arm: &ArmRecords, measure: impl Fn(&TrialEvaluation) -> &Vec<f64>) -
     let layers = arm.evaluations.values().map(|e| measure(e).len()).min().unwrap_or(0);
     let of_layer = |layer: usize| arm.evaluations.values().map(|e| measure(e)[layer]).collect::<Vec<f64>>();
     (0..layers).filter_map(|layer| mean(&of_layer(layer))).collect()
-}
-
-/// The terms of an arm as a reader would write them in one line of YAML.
-fn terms_in_a_line(terms: &Value) -> String {
-    let line =
-        |value: &Value| serde_json::to_string(value).unwrap_or_default().replace('"', "").replace(',', ", ").replace(':', ": ");
-    terms.as_array().into_iter().flatten().map(line).collect::<Vec<_>>().join("; ")
-}
-
-fn trial(arm: &ArmRecords, seed: u64) -> Trial {
-    let status = arm.statuses.get(&seed);
-    let evaluation = arm.evaluations.get(&seed);
-    let measure = |name: &str, value: Option<f64>| (name.to_owned(), value);
-    let of = |get: &dyn Fn(&TrialEvaluation) -> f64| evaluation.map(get);
-    let maybe = |get: &dyn Fn(&TrialEvaluation) -> Option<f64>| evaluation.and_then(get);
-    Trial {
-        arm: arm.name.clone(),
-        seed,
-        state: status.map_or(State::Pending, |status| status.state).word().to_owned(),
-        reason: status.and_then(|status| status.reason.clone()),
-        measures: vec![
-            measure("test_loss", of(&|e| e.measures.loss)),
-            measure("test_loss_se", of(&|e| e.measures.loss_standard_error)),
-            measure("validation_loss", of(&|e| e.validation_loss)),
-            measure("perplexity", of(&|e| e.measures.perplexity)),
-            measure("bits_per_byte", maybe(&|e| e.measures.bits_per_byte)),
-            measure("excess_loss", maybe(&|e| e.measures.excess_loss)),
-            measure("unigram_entropy", of(&|e| e.measures.unigram_entropy)),
-            measure("mean_cosine_last", maybe(&|e| e.measures.mean_cosine.last().copied())),
-            measure("effective_rank_last", maybe(&|e| e.measures.effective_rank.last().copied())),
-            measure("step_ms", of(&|e| e.cost.step_ms)),
-            measure("tokens_per_second", of(&|e| e.cost.tokens_per_second)),
-            measure("wall_seconds", of(&|e| e.cost.wall_seconds)),
-            measure("peak_memory_mib", maybe(&|e| e.cost.peak_memory_mib)),
-        ],
-    }
 }

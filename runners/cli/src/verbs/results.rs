@@ -1,0 +1,40 @@
+//! `regatta results DIR`
+
+use crate::failure::{Failure, say};
+use regatta_report::arms_table;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A study's folder of results, such as runs/quickstart
+    dir: PathBuf,
+    /// How the table is written
+    #[arg(long, value_enum, default_value = "md")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Format {
+    /// A Markdown table, with the answer below
+    Md,
+    /// One row per arm with every figure in full
+    Csv,
+    /// A LaTeX tabular that needs no package
+    Latex,
+    /// Everything but the curves; what is not finite is "NaN", "inf" or "-inf", what was not measured null
+    Json,
+}
+
+/// Prints the arms of a folder, and writes nothing.
+pub(crate) fn results(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let results = regatta_study::results(&arguments.dir).map_err(Failure::refused)?;
+    let format = match arguments.format {
+        Format::Md => regatta_report::Format::Markdown,
+        Format::Csv => regatta_report::Format::Csv,
+        Format::Latex => regatta_report::Format::Latex,
+        Format::Json => regatta_report::Format::Json,
+    };
+    say(arms_table(&results, format).map_err(Failure::failed)?.trim_end())?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,91 @@
+//! One row per arm with every figure in full.
+
+use crate::csv::{number, row, text};
+use crate::{Arm, Difference, Interval, Results};
+
+/// A column of figures: its name, and the figure where it is known.
+type Column = (&'static str, fn(&Arm) -> Option<f64>);
+
+/// The figure of the arm's difference.
+fn of(arm: &Arm, figure: impl Fn(&Difference) -> Option<f64>) -> Option<f64> {
+    arm.difference.as_ref().and_then(figure)
+}
+
+const COLUMNS: [Column; 32] = [
+    ("planned", |arm| Some(arm.planned as f64)),
+    ("done", |arm| Some(arm.done as f64)),
+    ("loss", |arm| Some(arm.loss?.mean)),
+    ("loss_sd", |arm| Some(arm.loss?.sd).filter(|sd| !sd.is_nan())),
+    ("loss_interquartile_mean", |arm| Some(arm.loss?.interquartile_mean)),
+    ("difference", |arm| of(arm, |of| Some(of.mean))),
+    ("corrected_low", |arm| of(arm, |of| Some(of.corrected.low))),
+    ("corrected_high", |arm| of(arm, |of| Some(of.corrected.high))),
+    ("comparisons", |arm| of(arm, |of| Some(of.comparisons as f64))),
+    ("low", |arm| of(arm, |of| Some(of.interval.low))),
+    ("high", |arm| of(arm, |of| Some(of.interval.high))),
+    ("bootstrap_low", |arm| of(arm, |of| of.bootstrap.map(|Interval { low, .. }| low))),
+    ("bootstrap_high", |arm| of(arm, |of| of.bootstrap.map(|Interval { high, .. }| high))),
+    ("pairs", |arm| of(arm, |of| Some(of.pairs as f64))),
+    ("detectable", |arm| of(arm, |of| Some(of.detectable))),
+    ("p", |arm| of(arm, |of| Some(of.p))),
+    ("p_holm", |arm| of(arm, |of| Some(of.p_holm))),
+    ("p_wilcoxon", |arm| of(arm, |of| of.p_wilcoxon)),
+    ("effect_size", |arm| of(arm, |of| Some(of.effect_size))),
+    ("improvement", |arm| of(arm, |of| of.improvement)),
+    ("equal_time_difference", |arm| of(arm, |of| Some(of.equal_time?.mean))),
+    ("equal_time_corrected_low", |arm| of(arm, |of| Some(of.equal_time?.corrected.low))),
+    ("equal_time_corrected_high", |arm| of(arm, |of| Some(of.equal_time?.corrected.high))),
+    ("equal_time_seconds", |arm| of(arm, |of| Some(of.equal_time?.seconds))),
+    ("perplexity", |arm| arm.perplexity),
+    ("bits_per_byte", |arm| arm.bits_per_byte),
+    ("excess_loss", |arm| arm.excess_loss),
+    ("mean_cosine_last", |arm| arm.mean_cosine_by_layer.last().copied()),
+    ("effective_rank_last", |arm| arm.effective_rank_by_layer.last().copied()),
+    ("step_ms", |arm| arm.step_ms),
+    ("cost_ratio", |arm| arm.cost_ratio),
+    ("peak_memory_mib", |arm| arm.peak_memory_mib),
+];
+
+/// A header, then study, arm and verdict in words, and a column for each figure.
+pub fn table(results: &Results) -> String {
+    let names = ["study", "arm", "verdict"].into_iter().chain(COLUMNS.map(|(name, _)| name));
+    let mut lines = row(names.map(text));
+    for arm in &results.arms {
+        let labels = [text(&results.study), text(&arm.name), text(&arm.verdict.words(arm))];
+        let figures = COLUMNS.iter().map(|(_, figure)| figure(arm).map(number).unwrap_or_default());
+        lines += &row(labels.into_iter().chain(figures));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn every_figure_has_a_column() {
+        let csv = table(&sample::results());
+        let rows: Vec<&str> = csv.lines().collect();
+        assert_eq!(rows.len(), 1 + 4);
+        assert!(rows[0].starts_with("study,arm,verdict,planned,done,loss,loss_sd,"), "{csv}");
+        assert!(rows[1].starts_with("quickstart,baseline,baseline,3,3,3.5,0.012,3.5,,,,"), "{csv}");
+        let words =
+            "\"better: 0.031 nats lower (95% interval 0.012 to 0.050, corrected for 3 comparisons; 3 seeds, fewer than five)\"";
+        let (labels, figures) = rows[2].split_once(words).unwrap();
+        assert_eq!(labels, "quickstart,dispersion,");
+        assert!(figures.starts_with(",3,3,3.469,0.012,3.469,-0.031,-0.05,-0.012,3,"), "{figures}");
+        assert!(figures.contains(",3,0.04,0.011,0.033,0.25,-5.11,0.89,-0.02"), "{figures}");
+    }
+
+    #[test]
+    fn names_run_nothing_and_make_no_cell() {
+        let mut results = sample::results();
+        results.arms[1].name = "=cmd|' /C calc'!A0".into();
+        results.arms[2].name = "a,\"b\"\nc".into();
+        let csv = table(&results);
+        assert!(csv.contains("\nquickstart,'=cmd|' /C calc'!A0,"), "{csv}");
+        assert!(csv.contains("\nquickstart,\"a,\"\"b\"\"\nc\","), "{csv}");
+        assert!(csv.contains(",-0.031,"), "numbers are left alone");
+    }
+}

@@ -1,0 +1,79 @@
+//! What one arm left on disk.
+
+use super::curves::Run;
+use crate::records::{RecordError, State, Status, TrialEvaluation, TrialFolder};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The records of one arm.
+pub(super) struct ArmRecords {
+    pub name: String,
+    pub terms: Value,
+    /// By seed; trials with no status are not there.
+    pub statuses: BTreeMap<u64, Status>,
+    /// By seed; trials that are done.
+    pub evaluations: BTreeMap<u64, TrialEvaluation>,
+    /// By seed; trials that are done, once [`Self::read_runs`] has read them.
+    pub runs: BTreeMap<u64, Run>,
+}
+
+impl ArmRecords {
+    /// Status and evaluation of each trial.
+    pub fn read(folder: &Path, name: &str, terms: &Value, seeds: &[u64]) -> Result<Self, RecordError> {
+        let mut arm = Self { terms: terms.clone(), ..Self::empty(name) };
+        for &seed in seeds {
+            let trial = TrialFolder::of(folder, name, seed);
+            let Some(status) = trial.status()? else { continue };
+            if status.state == State::Done {
+                let missing = || RecordError::new(trial.path(), "expected evaluation.json of a trial that is done, found none");
+                arm.evaluations.insert(seed, trial.evaluation()?.ok_or_else(missing)?);
+            }
+            arm.statuses.insert(seed, status);
+        }
+        Ok(arm)
+    }
+
+    /// The lines of each trial that is done: they are long, and not every question needs them.
+    pub fn read_runs(&mut self, folder: &Path) -> Result<(), RecordError> {
+        for (&seed, evaluation) in &self.evaluations {
+            let run = Run::read(&TrialFolder::of(folder, &self.name, seed), &evaluation.cost)?;
+            self.runs.insert(seed, run);
+        }
+        Ok(())
+    }
+
+    /// An arm of which nothing is known.
+    pub fn empty(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            terms: Value::Null,
+            statuses: BTreeMap::new(),
+            evaluations: BTreeMap::new(),
+            runs: BTreeMap::new(),
+        }
+    }
+
+    /// Held-out losses of the trials that are done.
+    pub fn losses(&self) -> Vec<f64> {
+        self.evaluations.values().map(|evaluation| evaluation.measures.loss).collect()
+    }
+
+    /// Whether no penalty is ever computed for it: no terms, or none with a weight.
+    pub fn is_weightless(&self) -> bool {
+        self.terms.as_array().is_none_or(|terms| terms.iter().all(|term| term["weight"].as_f64() == Some(0.0)))
+    }
+
+    /// Whether it has terms, of whatever weight.
+    pub fn has_terms(&self) -> bool {
+        self.terms.as_array().is_some_and(|terms| !terms.is_empty())
+    }
+
+    /// The terms as a reader would write them in one line of YAML.
+    pub fn terms_in_a_line(&self) -> String {
+        let line = |value: &Value| {
+            serde_json::to_string(value).unwrap_or_default().replace('"', "").replace(',', ", ").replace(':', ": ")
+        };
+        self.terms.as_array().into_iter().flatten().map(line).collect::<Vec<_>>().join("; ")
+    }
+}
