@@ -60,6 +60,10 @@ fn arm(name: &str, difference: Option<[f64; 3]>, cosine: f64, rank: f64, cost: f
     let layer = |layer: usize, first: f64, last: f64| first + (last - first) * (layer as f64 / 4.0).powf(1.5);
     Arm {
         name: name.into(),
+        arm: name.into(),
+        point: String::new(),
+        baseline: "baseline".into(),
+        parameters: Some(266_240),
         terms: difference.map_or(String::new(), |_| format!("[{{regularizer: {name}, weight: 0.1, at: {{layers: all}}}}]")),
         planned: 3,
         done: 3,

@@ -92,18 +92,17 @@ pub fn answer(results: &Results) -> String {
     }
     let named = |verdict| names(results.arms.iter().filter(|arm| arm.verdict == verdict).collect());
     let (better, worse) = (named(Verdict::Better), named(Verdict::Worse));
+    let reference = results.reference();
     let mut clauses = Vec::new();
     if let Some((names, verb)) = &better {
-        clauses.push(format!("{names} {verb} better than {}", one_line(&results.baseline)));
+        clauses.push(format!("{names} {verb} better than {reference}"));
     }
     if let Some((names, verb)) = &worse {
-        clauses.push(format!(
-            "{names} {verb} worse{}",
-            if better.is_some() { String::new() } else { format!(" than {}", one_line(&results.baseline)) }
-        ));
+        clauses
+            .push(format!("{names} {verb} worse{}", if better.is_some() { String::new() } else { format!(" than {reference}") }));
     }
     if let Some((names, _)) = named(Verdict::NoDifference) {
-        clauses.push(format!("no difference from {} was detected for {names}", one_line(&results.baseline)));
+        clauses.push(format!("no difference from {reference} was detected for {names}"));
     }
     if let Some((names, _)) = named(Verdict::Unknown) {
         clauses.push(format!("there are too few paired trials to judge {names}"));
@@ -121,7 +120,7 @@ pub fn split(results: &Results) -> (String, Option<String>) {
 
 /// The arms' names with the verb that goes with them; none for no arms.
 fn names(arms: Vec<&Arm>) -> Option<(String, &'static str)> {
-    let mut names: Vec<String> = arms.iter().take(MOST_NAMES).map(|arm| shortened(&arm.name, 40)).collect();
+    let mut names: Vec<String> = arms.iter().take(MOST_NAMES).map(|arm| shortened(&arm.name, 60)).collect();
     if arms.len() > MOST_NAMES {
         names.push(counted(arms.len() - MOST_NAMES, "other"));
     }

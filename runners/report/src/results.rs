@@ -1,6 +1,7 @@
 //! The one value that every report is made from.
 
 use crate::json;
+use crate::text::one_line;
 use serde::Serialize;
 
 /// The unit of every loss, difference and excess loss in [`Results`].
@@ -19,11 +20,11 @@ pub struct Results {
     pub setup: Vec<(String, String)>,
     /// The seeds that each arm is trained with.
     pub seeds: Vec<u64>,
-    /// The name of the arm that all others are compared with.
+    /// The arm that all others are compared with, in a sweep at the same point; in a comparison of two the second.
     pub baseline: String,
     /// The split that is reported: `test`, or `validation (the study names no test data)`.
     pub held_out: String,
-    /// The arms, in the study's order, the baseline among them.
+    /// The arms, in the study's order, the baseline among them; in a sweep each at each of its points.
     pub arms: Vec<Arm>,
     /// Every trial, finished or not.
     pub trials: Vec<Trial>,
@@ -31,12 +32,33 @@ pub struct Results {
     pub notes: Vec<String>,
 }
 
-/// One arm over its seeds.
+impl Results {
+    /// Whether any arm was trained at a point of a sweep.
+    pub fn is_sweep(&self) -> bool {
+        self.arms.iter().any(|arm| !arm.point.is_empty())
+    }
+
+    /// What every arm is compared with, in words: `baseline`, or `baseline at the same point`.
+    pub(crate) fn reference(&self) -> String {
+        let of_its_point = self.arms.iter().any(|arm| arm.baseline != self.baseline);
+        one_line(&self.baseline) + if of_its_point { " at the same point" } else { "" }
+    }
+}
+
+/// One arm over its seeds; in a sweep, at one of its points.
 #[derive(Debug, Clone, Serialize)]
 pub struct Arm {
-    /// The arm's name.
+    /// Its name, which no other has: the arm and, in a sweep, its point, as in `dispersion width=16,weight=0.1`.
     pub name: String,
-    /// Its terms as YAML in one line; empty for the baseline.
+    /// The arm's name in the study.
+    pub arm: String,
+    /// The point of the sweep; empty without one.
+    pub point: String,
+    /// The name of what it is compared with: the baseline at its point. Its own, where it is the baseline.
+    pub baseline: String,
+    /// Numbers that are trained, where that is known.
+    pub parameters: Option<usize>,
+    /// Its terms as YAML in one line, with what tuning chose; empty for the baseline.
     pub terms: String,
     /// Trials that the study asks for.
     pub planned: usize,

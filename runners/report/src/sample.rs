@@ -29,6 +29,10 @@ pub fn results() -> Results {
 pub fn arm(name: &str, verdict: Verdict, difference: Option<[f64; 3]>) -> Arm {
     Arm {
         name: name.into(),
+        arm: name.into(),
+        point: String::new(),
+        baseline: "baseline".into(),
+        parameters: Some(266_240),
         terms: if verdict == Verdict::Baseline { String::new() } else { format!("[{{regularizer: {name}, weight: 0.1}}]") },
         planned: 3,
         done: 3,

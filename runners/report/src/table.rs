@@ -65,7 +65,7 @@ pub fn legend(results: &Results) -> String {
     let (held_out, _) = split(results);
     let mut legend = format!(
         "Loss: {held_out}, {UNIT}, mean ± standard deviation over seeds. Difference: arm minus {}, paired by seed; below 0 is better.",
-        one_line(&results.baseline)
+        results.reference()
     );
     let differences = || results.arms.iter().filter_map(|arm| arm.difference);
     if let Some(corrected) = differences().next().and_then(|of| corrected_for(of.comparisons)) {

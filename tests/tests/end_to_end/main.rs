@@ -6,6 +6,7 @@ mod identical;
 mod input;
 mod resume;
 mod statistics;
+mod sweeps;
 mod verbs;
 mod workers;
 

@@ -14,6 +14,8 @@ fn trained() -> Study {
     let out = study.path().join("out");
     let yaml = std::fs::read_to_string(out.join("study.yaml")).unwrap();
     std::fs::write(out.join("study.yaml"), yaml.replace("odd_name:", "'=odd_|name':")).unwrap();
+    let plan = std::fs::read_to_string(out.join("plan.json")).unwrap();
+    std::fs::write(out.join("plan.json"), plan.replace("odd_name", "=odd_|name")).unwrap();
     std::fs::rename(out.join("trials/odd_name"), out.join("trials/=odd_|name")).unwrap();
     study
 }

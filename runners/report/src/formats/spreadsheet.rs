@@ -11,7 +11,7 @@ fn of(arm: &Arm, figure: impl Fn(&Difference) -> Option<f64>) -> Option<f64> {
     arm.difference.as_ref().and_then(figure)
 }
 
-const COLUMNS: [Column; 32] = [
+const COLUMNS: [Column; 33] = [
     ("planned", |arm| Some(arm.planned as f64)),
     ("done", |arm| Some(arm.done as f64)),
     ("loss", |arm| Some(arm.loss?.mean)),
@@ -44,14 +44,15 @@ const COLUMNS: [Column; 32] = [
     ("step_ms", |arm| arm.step_ms),
     ("cost_ratio", |arm| arm.cost_ratio),
     ("peak_memory_mib", |arm| arm.peak_memory_mib),
+    ("parameters", |arm| arm.parameters.map(|count| count as f64)),
 ];
 
-/// A header, then study, arm and verdict in words, and a column for each figure.
+/// A header, then study, arm, what it is compared with and verdict in words, and a column for each figure.
 pub fn table(results: &Results) -> String {
-    let names = ["study", "arm", "verdict"].into_iter().chain(COLUMNS.map(|(name, _)| name));
+    let names = ["study", "arm", "baseline", "verdict"].into_iter().chain(COLUMNS.map(|(name, _)| name));
     let mut lines = row(names.map(text));
     for arm in &results.arms {
-        let labels = [text(&results.study), text(&arm.name), text(&arm.verdict.words(arm))];
+        let labels = [text(&results.study), text(&arm.name), text(&arm.baseline), text(&arm.verdict.words(arm))];
         let figures = COLUMNS.iter().map(|(_, figure)| figure(arm).map(number).unwrap_or_default());
         lines += &row(labels.into_iter().chain(figures));
     }
@@ -68,12 +69,12 @@ mod tests {
         let csv = table(&sample::results());
         let rows: Vec<&str> = csv.lines().collect();
         assert_eq!(rows.len(), 1 + 4);
-        assert!(rows[0].starts_with("study,arm,verdict,planned,done,loss,loss_sd,"), "{csv}");
-        assert!(rows[1].starts_with("quickstart,baseline,baseline,3,3,3.5,0.012,3.5,,,,"), "{csv}");
+        assert!(rows[0].starts_with("study,arm,baseline,verdict,planned,done,loss,loss_sd,"), "{csv}");
+        assert!(rows[1].starts_with("quickstart,baseline,baseline,baseline,3,3,3.5,0.012,3.5,,,,"), "{csv}");
         let words =
             "\"better: 0.031 nats lower (95% interval 0.012 to 0.050, corrected for 3 comparisons; 3 seeds, fewer than five)\"";
         let (labels, figures) = rows[2].split_once(words).unwrap();
-        assert_eq!(labels, "quickstart,dispersion,");
+        assert_eq!(labels, "quickstart,dispersion,baseline,");
         assert!(figures.starts_with(",3,3,3.469,0.012,3.469,-0.031,-0.05,-0.012,3,"), "{figures}");
         assert!(figures.contains(",3,0.04,0.011,0.033,0.25,-5.11,0.89,-0.02"), "{figures}");
     }

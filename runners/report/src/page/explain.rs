@@ -2,7 +2,7 @@
 
 use crate::answer::split;
 use crate::number::brief;
-use crate::text::{counted, one_line};
+use crate::text::counted;
 use crate::{Results, UNIT, Verdict};
 use minijinja::context;
 use minijinja::value::Value;
@@ -10,7 +10,7 @@ use minijinja::value::Value;
 /// Terms and their explanations, those that this study needs.
 pub fn explanations(results: &Results) -> Vec<Value> {
     let (held_out, _) = split(results);
-    let baseline = one_line(&results.baseline);
+    let baseline = results.reference();
     let compared = results.arms.iter().filter(|arm| !matches!(arm.verdict, Verdict::Baseline | Verdict::Unknown)).count();
     let mut explanations = vec![
         (

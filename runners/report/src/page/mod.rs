@@ -27,7 +27,7 @@ pub fn page(results: &Results) -> Result<String> {
         answer => answer(results),
         cautions => cautions(results),
         notes => &results.notes,
-        baseline => one_line(&results.baseline),
+        baseline => results.reference(),
         held_out => held_out,
         unit => UNIT,
         arms => rows::arms(results),

@@ -47,7 +47,7 @@ pub fn plots(results: &Results) -> Vec<Plot> {
 }
 
 fn differences(results: &Results) -> Option<Plot> {
-    let title = format!("Difference in held-out loss from {}, 95% intervals", shortened(&results.baseline, 24));
+    let title = format!("Difference in held-out loss from {}, 95% intervals", shortened(&results.reference(), 36));
     let svg = forest::forest(&title, results)?;
     let with: Vec<_> = results.arms.iter().filter_map(|arm| arm.difference.as_ref().map(|of| (&arm.name, of))).collect();
     let rows = with.iter().map(|(name, of)| {

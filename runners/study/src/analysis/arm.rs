@@ -1,4 +1,4 @@
-//! What one arm left on disk.
+//! What one arm left on disk, at one point of the sweep.
 
 use super::curves::Run;
 use crate::records::{RecordError, State, Status, TrialEvaluation, TrialFolder};
@@ -6,10 +6,22 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// The records of one arm.
+/// The records of one arm at one point of the sweep: a row of the results.
 pub(super) struct ArmRecords {
+    /// The arm and its point, which no other row has.
     pub name: String,
+    pub arm: String,
+    /// The point; empty without a sweep.
+    pub point: String,
+    /// The folder of its trials, below `trials/`.
+    pub place: String,
+    /// Where the row is that it is compared with; its own place, where it is a baseline.
+    pub baseline: usize,
     pub terms: Value,
+    /// Numbers that are trained, where a plan tells.
+    pub parameters: Option<usize>,
+    /// Tokens that a trial sees, where a plan tells.
+    pub tokens: Option<usize>,
     /// By seed; trials with no status are not there.
     pub statuses: BTreeMap<u64, Status>,
     /// By seed; trials that are done.
@@ -19,25 +31,24 @@ pub(super) struct ArmRecords {
 }
 
 impl ArmRecords {
-    /// Status and evaluation of each trial.
-    pub fn read(folder: &Path, name: &str, terms: &Value, seeds: &[u64]) -> Result<Self, RecordError> {
-        let mut arm = Self { terms: terms.clone(), ..Self::empty(name) };
+    /// Reads status and evaluation of each trial.
+    pub fn read(&mut self, folder: &Path, seeds: &[u64]) -> Result<(), RecordError> {
         for &seed in seeds {
-            let trial = TrialFolder::of(folder, name, seed);
+            let trial = TrialFolder::of(folder, &self.place, seed);
             let Some(status) = trial.status()? else { continue };
             if status.state == State::Done {
                 let missing = || RecordError::new(trial.path(), "expected evaluation.json of a trial that is done, found none");
-                arm.evaluations.insert(seed, trial.evaluation()?.ok_or_else(missing)?);
+                self.evaluations.insert(seed, trial.evaluation()?.ok_or_else(missing)?);
             }
-            arm.statuses.insert(seed, status);
+            self.statuses.insert(seed, status);
         }
-        Ok(arm)
+        Ok(())
     }
 
     /// The lines of each trial that is done: they are long, and not every question needs them.
     pub fn read_runs(&mut self, folder: &Path) -> Result<(), RecordError> {
         for (&seed, evaluation) in &self.evaluations {
-            let run = Run::read(&TrialFolder::of(folder, &self.name, seed), &evaluation.cost)?;
+            let run = Run::read(&TrialFolder::of(folder, &self.place, seed), &evaluation.cost)?;
             self.runs.insert(seed, run);
         }
         Ok(())
@@ -47,7 +58,13 @@ impl ArmRecords {
     pub fn empty(name: &str) -> Self {
         Self {
             name: name.to_owned(),
+            arm: name.to_owned(),
+            point: String::new(),
+            place: name.to_owned(),
+            baseline: 0,
             terms: Value::Null,
+            parameters: None,
+            tokens: None,
             statuses: BTreeMap::new(),
             evaluations: BTreeMap::new(),
             runs: BTreeMap::new(),

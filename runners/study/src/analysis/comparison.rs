@@ -13,11 +13,10 @@ pub(super) struct Family<'a> {
 }
 
 impl<'a> Family<'a> {
-    /// Every arm with the baseline.
-    pub fn with_baseline(arms: &'a [ArmRecords], baseline: Option<&'a ArmRecords>) -> Self {
-        let others =
-            |baseline: &'a ArmRecords| arms.iter().filter(|arm| arm.name != baseline.name).map(move |arm| [arm, baseline]);
-        Self::of(baseline.into_iter().flat_map(others).collect())
+    /// Every row with its own baseline.
+    pub fn with_baselines(arms: &'a [ArmRecords]) -> Self {
+        let others = arms.iter().enumerate().filter(|(index, arm)| arm.baseline != *index);
+        Self::of(others.map(|(_, arm)| [arm, &arms[arm.baseline]]).collect())
     }
 
     /// Every arm with every other: any of these pairs might have been picked.
@@ -133,7 +132,7 @@ mod tests {
     fn a_verdict_is_that_of_all_comparisons() {
         // differences 0.9, 1.0, 1.1: 1 ± 4.303·0.0577 alone, and of 45 comparisons 1 ± 29.98·0.0577
         let mut arms = vec![arm("baseline", &all([3.0; 3])), arm("odd", &all([3.9, 4.0, 4.1]))];
-        let judge = |arms: &[ArmRecords]| Family::with_baseline(arms, arms.first()).difference(&arms[1], &arms[0]);
+        let judge = |arms: &[ArmRecords]| Family::with_baselines(arms).difference(&arms[1], &arms[0]);
         let (alone, verdict) = judge(&arms);
         let alone = alone.unwrap();
         assert_eq!((verdict, alone.comparisons, alone.interval), (Verdict::Worse, 1, alone.corrected));
@@ -147,6 +146,24 @@ mod tests {
         assert!(among.corrected.low < 0.0 && among.corrected.high > 2.0, "{among:?}");
         assert!((among.p_holm - 45.0 * alone.p).abs() < 1e-12, "{among:?}");
         assert!(among.detectable > 4.0 * alone.detectable);
+    }
+
+    #[test]
+    fn rows_of_a_sweep_have_baselines_of_their_own_and_one_family() {
+        // at each of two points the arm is 1 above its own baseline, which are 5 apart
+        let mut arms = [
+            arm("baseline x=1", &all([3.0; 3])),
+            arm("odd x=1", &all([3.9, 4.0, 4.1])),
+            arm("baseline x=2", &all([8.0; 3])),
+            arm("odd x=2", &all([8.9, 9.0, 9.1])),
+        ];
+        (arms[2].baseline, arms[3].baseline) = (2, 2);
+        let family = Family::with_baselines(&arms);
+        assert_eq!(family.comparisons(), 2);
+        for (odd, baseline) in [(1, 0), (3, 2)] {
+            let difference = family.difference(&arms[odd], &arms[baseline]).0.unwrap();
+            assert!((difference.mean - 1.0).abs() < 1e-12 && (difference.p_holm - 2.0 * difference.p).abs() < 1e-9);
+        }
     }
 
     #[test]
@@ -164,16 +181,16 @@ mod tests {
         let baseline = arm("baseline", &all([3.0, 3.1, 3.2]));
         for losses in [&[][..], &[Some(3.0)], &[None, Some(3.0), None], &[Some(3.0), Some(f64::NAN), Some(3.1)]] {
             let arms = [arm("baseline", &all([3.0, 3.1, 3.2])), arm("odd", losses)];
-            let (difference, verdict) = Family::with_baseline(&arms, arms.first()).difference(&arms[1], &baseline);
+            let (difference, verdict) = Family::with_baselines(&arms).difference(&arms[1], &baseline);
             assert!(difference.is_none() && verdict == Verdict::Unknown, "{losses:?}");
         }
-        assert_eq!(Family::with_baseline(&[], None).comparisons(), 0);
+        assert_eq!(Family::with_baselines(&[]).comparisons(), 0);
     }
 
     #[test]
     fn equal_losses_are_no_difference() {
         let arms = [arm("baseline", &all([3.0, 3.1, 3.2])), arm("same", &all([3.0, 3.1, 3.2]))];
-        let (difference, verdict) = Family::with_baseline(&arms, arms.first()).difference(&arms[1], &arms[0]);
+        let (difference, verdict) = Family::with_baselines(&arms).difference(&arms[1], &arms[0]);
         let difference = difference.unwrap();
         assert_eq!((verdict, difference.mean, difference.p, difference.effect_size), (Verdict::NoDifference, 0.0, 1.0, 0.0));
         assert_eq!((difference.p_wilcoxon, difference.improvement), (None, Some(0.5)));

@@ -5,21 +5,21 @@ mod arm;
 mod comparison;
 mod curves;
 mod equal_time;
+mod folder;
 mod setup;
 mod trials;
 
-use crate::records::{Manifest, RecordError, State, Status, TrialEvaluation, read_json};
+use crate::records::{Manifest, RecordError, State, Status, TrialEvaluation};
 use crate::statistics::{interquartile_mean, mean, standard_deviation};
-use crate::yaml;
 use arm::ArmRecords;
 use comparison::Family;
 use curves::over_seeds;
-use regatta_core::registry;
+use folder::Records;
 use regatta_report::{Arm, Results, Spread, Verdict};
-use serde_json::Value;
 use std::path::Path;
 
-/// The results of the study in `folder`, of whatever trials are done: each arm against the baseline.
+/// The results of the study in `folder`, of whatever trials are done: each arm at each point of
+/// the sweep against the baseline at the same point.
 ///
 /// # Errors
 /// When the folder holds no study, or a record that cannot be read.
@@ -28,18 +28,22 @@ pub fn results(folder: &Path) -> Result<Results, RecordError> {
     for arm in &mut records.arms {
         arm.read_runs(folder)?;
     }
-    let baseline = records.baseline();
-    let family = Family::with_baseline(&records.arms, baseline);
-    let mut results = records.results(&records.arms.iter().collect::<Vec<_>>(), baseline, &family);
-    if let Some(arm) = baseline.filter(|arm| arm.has_terms()) {
-        results.notes.insert(0, format!("No arm is without terms: `{}` stands in as the baseline.", arm.name));
+    let family = Family::with_baselines(&records.arms);
+    let rows: Vec<_> = records.arms.iter().enumerate().map(|(index, arm)| (arm, records.reference(index))).collect();
+    let mut results = results_of(&records, &rows, &family);
+    if let Some(baseline) = records.baseline_arm() {
+        results.baseline.clone_from(&baseline.arm);
+        if baseline.has_terms() {
+            results.notes.insert(0, format!("No arm is without terms: `{}` stands in as the baseline.", baseline.arm));
+        }
     }
     Ok(results)
 }
 
-/// The results of two arms of the study in `folder`, the second in the place of the baseline.
+/// The results of two rows of the study in `folder`, the second in the place of the baseline. A row is named by its arm and, in
+/// a sweep, its point, as [`results`] names it.
 ///
-/// Where one of them is the study's baseline, the comparison is one of those that the study was made for, and is corrected as
+/// Where one of them is the other's baseline, the comparison is one of those that the study was made for, and is corrected as
 /// in [`results`]; of two other arms it is one of all the pairs that might have been picked, and is corrected for them all.
 ///
 /// # Errors
@@ -55,13 +59,17 @@ pub fn compare(folder: &Path, arm: &str, reference: &str) -> Result<Results, Com
         records.arms[index].read_runs(folder)?;
     }
     let (arm, reference) = (&records.arms[first], &records.arms[second]);
-    let planned = records.baseline().is_some_and(|baseline| [&arm.name, &reference.name].contains(&&baseline.name));
-    let family =
-        if planned { Family::with_baseline(&records.arms, records.baseline()) } else { Family::all_pairs(&records.arms) };
-    let mut results = records.results(&[reference, arm], Some(reference), &family);
+    let planned = arm.baseline == second || reference.baseline == first;
+    let family = if planned { Family::with_baselines(&records.arms) } else { Family::all_pairs(&records.arms) };
+    let mut results = results_of(&records, &[(reference, reference), (arm, reference)], &family);
+    results.baseline.clone_from(&reference.name);
+    let sizes = arm.parameters.zip(reference.parameters).filter(|(own, other)| own != other);
+    if let Some((own, other)) = sizes {
+        results.notes.push(format!("The models differ in size: {own} parameters against {other}."));
+    }
     if !planned {
         results.notes.push(format!(
-            "Neither arm is the study's baseline: the comparison is one of {} pairs that might have been picked, and is corrected \
+            "Neither arm is the other's baseline: the comparison is one of {} pairs that might have been picked, and is corrected \
              for them all.",
             family.comparisons()
         ));
@@ -90,72 +98,21 @@ pub enum CompareError {
     SameArm(String),
 }
 
-/// A study's folder, read.
-struct Records {
-    study: Value,
-    manifest: Option<Manifest>,
-    seeds: Vec<u64>,
-    arms: Vec<ArmRecords>,
-}
-
-impl Records {
-    fn read(folder: &Path) -> Result<Self, RecordError> {
-        let path = folder.join("study.yaml");
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| RecordError::new(&path, format!("expected the folder of a study: {error}")))?;
-        let study = yaml::parse(&text).map_err(|fault| RecordError::new(&path, fault.message))?;
-        let manifest = read_json(&folder.join("manifest.json"))?;
-        let seeds: Vec<u64> = study["seeds"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
-        let mut arms = Vec::new();
-        for (name, terms) in study["arms"].as_object().into_iter().flatten() {
-            arms.push(ArmRecords::read(folder, name, terms, &seeds)?);
-        }
-        Ok(Self { study, manifest, seeds, arms })
-    }
-
-    /// Where the arm of that name is.
-    fn index(&self, name: &str) -> Result<usize, CompareError> {
-        /// Names are listed when they are at most this many.
-        const MOST_LISTED: usize = 12;
-        self.arms.iter().position(|arm| arm.name == name).ok_or_else(|| {
-            let name: String = name.chars().take(100).flat_map(char::escape_debug).collect();
-            let nearest = registry::nearest(&name, self.arms.iter().map(|arm| arm.name.as_str()));
-            let quoted: Vec<String> = self.arms.iter().map(|arm| format!("`{}`", arm.name)).collect();
-            let known = match &quoted[..] {
-                [] => "no name: the study has no arms".to_owned(),
-                [one] => one.clone(),
-                some if some.len() <= MOST_LISTED => format!("one of {}", some.join(", ")),
-                many => format!("one of the study's {} arms", many.len()),
-            };
-            CompareError::UnknownArm {
-                known,
-                hint: nearest.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default(),
-                name,
-            }
-        })
-    }
-
-    /// The arm that others are compared with: the first without terms, else the first whose weights are all 0, else the first.
-    fn baseline(&self) -> Option<&ArmRecords> {
-        let first = |is: fn(&ArmRecords) -> bool| self.arms.iter().find(|arm| is(arm));
-        first(|arm| !arm.has_terms()).or_else(|| first(ArmRecords::is_weightless)).or_else(|| self.arms.first())
-    }
-
-    /// `arms` of the study against `reference`, judged as part of `family`.
-    fn results(&self, arms: &[&ArmRecords], reference: Option<&ArmRecords>, family: &Family<'_>) -> Results {
-        let (study, manifest) = (&self.study, self.manifest.as_ref());
-        Results {
-            study: study["name"].as_str().unwrap_or_default().to_owned(),
-            question: study["question"].as_str().map(str::to_owned),
-            program: manifest.map_or_else(Manifest::this_program, |manifest| manifest.program.clone()),
-            setup: setup::lines(study, manifest, &self.seeds),
-            seeds: self.seeds.clone(),
-            baseline: reference.map(|arm| arm.name.clone()).unwrap_or_default(),
-            held_out: held_out(arms),
-            notes: notes(arms),
-            arms: arms.iter().map(|arm| summary(arm, reference, family, self.seeds.len())).collect(),
-            trials: arms.iter().flat_map(|arm| self.seeds.iter().map(|&seed| trials::trial(arm, seed))).collect(),
-        }
+/// Rows of the study and what each is compared with, judged as part of `family`.
+fn results_of(records: &Records, rows: &[(&ArmRecords, &ArmRecords)], family: &Family<'_>) -> Results {
+    let (study, manifest) = (&records.study, records.manifest.as_ref());
+    let arms: Vec<&ArmRecords> = rows.iter().map(|(arm, _)| *arm).collect();
+    Results {
+        study: study["name"].as_str().unwrap_or_default().to_owned(),
+        question: study["question"].as_str().map(str::to_owned),
+        program: manifest.map_or_else(Manifest::this_program, |manifest| manifest.program.clone()),
+        setup: setup::lines(records),
+        seeds: records.seeds.clone(),
+        baseline: String::new(),
+        held_out: held_out(&arms),
+        notes: notes(&arms),
+        arms: rows.iter().map(|(arm, reference)| summary(arm, reference, family, records.seeds.len())).collect(),
+        trials: arms.iter().flat_map(|arm| records.seeds.iter().map(|&seed| trials::trial(arm, seed))).collect(),
     }
 }
 
@@ -172,21 +129,23 @@ fn notes(arms: &[&ArmRecords]) -> Vec<String> {
     entropy.map(note).into_iter().collect()
 }
 
-fn summary(arm: &ArmRecords, reference: Option<&ArmRecords>, family: &Family<'_>, planned: usize) -> Arm {
+fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<'_>, planned: usize) -> Arm {
     let all = |measure: &dyn Fn(&TrialEvaluation) -> f64| arm.evaluations.values().map(measure).collect::<Vec<f64>>();
     let all_known = |measure: &dyn Fn(&TrialEvaluation) -> Option<f64>| {
         let known: Vec<f64> = arm.evaluations.values().filter_map(measure).collect();
         mean(&known)
     };
     let losses = arm.losses();
-    let (difference, verdict) = match reference {
-        Some(reference) if reference.name != arm.name => family.difference(arm, reference),
-        _ => (None, Verdict::Baseline),
-    };
+    let (difference, verdict) =
+        if arm.name == reference.name { (None, Verdict::Baseline) } else { family.difference(arm, reference) };
     let step_ms = mean(&all(&|e| e.cost.step_ms));
-    let reference_ms = reference.and_then(|arm| mean(&arm.evaluations.values().map(|e| e.cost.step_ms).collect::<Vec<_>>()));
+    let reference_ms = mean(&reference.evaluations.values().map(|e| e.cost.step_ms).collect::<Vec<_>>());
     Arm {
         name: arm.name.clone(),
+        arm: arm.arm.clone(),
+        point: arm.point.clone(),
+        baseline: reference.name.clone(),
+        parameters: arm.parameters,
         terms: arm.terms_in_a_line(),
         planned,
         done: arm.evaluations.len(),
