@@ -31,8 +31,17 @@ fn a_second_runner_is_refused_at_once_and_told_who_runs() {
     assert_eq!(second.status.code(), Some(2));
     let words = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(words.contains(&format!("process {} on ", first.id())), "{words}");
+    let status = |arguments: &[&str]| String::from_utf8(study.regatta(arguments).stdout).unwrap();
+    let told = status(&["status", "out"]);
+    assert!(told.contains(&format!("run by process {} on ", first.id())) && told.contains("1 running"), "{told}");
     signal("TERM", &[first.id()]);
     assert_eq!(first.wait().unwrap().code(), Some(143));
+    let told = status(&["status", "out"]);
+    assert!(told.contains("nobody is running it") && told.contains("1 done, 3 pending of 4 trials"), "{told}");
+    let told: serde_json::Value = serde_json::from_str(&status(&["status", "out", "--json"])).unwrap();
+    let slow = &told["trials"][1];
+    assert_eq!((slow["name"].as_str(), slow["seed"].as_u64(), slow["steps"].as_u64()), (Some("slow"), Some(0), Some(60)));
+    assert!(slow["made"].as_u64().unwrap() > 0 && slow["reason"].as_str().unwrap().contains("interrupted"), "{slow}");
 }
 
 #[test]
