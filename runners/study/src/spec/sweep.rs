@@ -15,8 +15,8 @@ use std::sync::Arc;
 
 /// Points that a sweep may have.
 const MAX_POINTS: u128 = 10_000;
-/// Points times arms that it may have: each is read and judged before anything is trained.
-const MAX_VARIANTS: u128 = 100_000;
+/// Points times values of the study that it may have: each point is read and judged before anything is trained.
+const MAX_VALUES: u128 = 5_000_000;
 
 /// One arm at one point of the sweep: what a trial trains, but for its seed.
 #[derive(Debug, Clone)]
@@ -85,13 +85,14 @@ impl Sweep {
     pub fn of(source: &Source, study: &mut Study, memory: Option<u128>) -> Result<Self, Refusal> {
         let mut sweep = Self { variants: Vec::new(), entries: Vec::new(), points: vec![Vec::new()], places: Vec::new() };
         if let Some(vary) = &study.vary {
-            let (points, arms) = (vary.count(), study.arms.len() as u128);
-            if points > MAX_POINTS || points * arms > MAX_VARIANTS {
-                let most = format!("expected at most {MAX_POINTS} points, and {MAX_VARIANTS} times an arm");
-                let message = format!("{most}, found {points} points and {arms} arms");
+            let whole = study.plain();
+            let (points, size) = (vary.count(), values(&whole));
+            if points > MAX_POINTS || points * size > MAX_VALUES {
+                let most = format!("expected at most {MAX_POINTS} points, and at most {MAX_VALUES} values in all of them");
+                let message = format!("{most}, found {points} points of a study with {size} values");
                 return Err(source.refuse(vec!["vary".into()], Target::Value, message));
             }
-            (sweep.entries, sweep.points) = entries(source, &study.plain(), vary)?;
+            (sweep.entries, sweep.points) = entries(source, &whole, vary)?;
         }
         let mut document = source.document.clone();
         document.as_object_mut().into_iter().for_each(|fields| _ = fields.shift_remove("vary"));
@@ -195,6 +196,15 @@ impl Sweep {
             }
             self.places.push(places);
         }
+    }
+}
+
+/// How many values `value` holds, itself included.
+fn values(value: &Value) -> u128 {
+    match value {
+        Value::Array(list) => 1 + list.iter().map(values).sum::<u128>(),
+        Value::Object(map) => 1 + map.values().map(values).sum::<u128>(),
+        _ => 1,
     }
 }
 

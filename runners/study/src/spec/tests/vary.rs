@@ -28,7 +28,7 @@ fn names(variants: &[Variant]) -> Vec<String> {
 }
 
 /// The study that is written says the same variants.
-fn written_again(file: &StudyFile) {
+pub(super) fn written_again(file: &StudyFile) {
     let written = file.study.to_yaml();
     let again = Desk::with(&written).file(&[]);
     assert_eq!(again.study, file.study, "{written}");
@@ -170,7 +170,7 @@ fn what_is_no_sweep_is_refused() {
     refused("[{train.lr: 1}, {train.lr: 0}]", 34, ".1.train.lr: expected a finite number above 0, found 0");
     refused("{train: [{stesp: 3}]}", 17, ".train.0.stesp: unknown name `stesp`");
     let many = |count: usize| (1..=count).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
-    refused(&format!("{{train.lr: [{0}], train.steps: [{0}]}}", many(101)), 7, "found 10201 points and 3 arms");
+    refused(&format!("{{train.lr: [{0}], train.steps: [{0}]}}", many(101)), 7, "found 10201 points of a study with ");
     let bomb = format!("{{{}}}", (0..40).map(|i| format!("a{i}: [{}]", many(100))).collect::<Vec<_>>().join(", "));
     refused(&bomb, 7, "expected at most 10000 points");
 }
