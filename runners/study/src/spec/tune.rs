@@ -184,8 +184,8 @@ pub struct Winner {
 }
 
 impl Winner {
-    /// The candidate with the lowest of `means`, the mean of the metric over its seeds; among equals the first. A candidate
-    /// without a finite mean is never chosen. `None` when there is none other.
+    /// The candidate with the lowest of `means`, the mean of the metric over its seeds; among equals the first. One without a
+    /// mean (a trial of it diverged or failed), or whose mean is not finite, is never chosen. `None` when there is no other.
     pub fn of(candidates: &[Candidate], means: &[Option<f64>]) -> Option<Self> {
         let finite = means.iter().take(candidates.len()).enumerate();
         let finite = finite.filter_map(|(index, mean)| mean.filter(|mean| mean.is_finite()).map(|mean| (index, mean)));
