@@ -67,7 +67,7 @@ pub fn checkpoint(bytes: &[u8]) {
     write(&kept.join("model.safetensors"), bytes);
     let checkpoints = Checkpoints::of(folder.path().join("resume"), Fence::of(folder.path(), 1), "identity");
     let found = checkpoints.newest(|_| Ok(())).expect("a folder that can be read");
-    assert!(found.is_none(), "bytes that vouch for themselves");
+    assert!(found.is_none_or(|kept| kept.files.is_empty()), "bytes that vouch for themselves");
 }
 
 /// A file of tokens.

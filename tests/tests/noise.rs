@@ -3,14 +3,15 @@
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use regatta_tests as read;
 use std::time::{Duration, Instant};
 
 fn never_panics(strategy: impl Strategy<Value = Vec<u8>>, reads: fn(&[u8])) {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(10_000);
     let config = Config { cases, failure_persistence: None, ..Config::default() };
-    let run = TestRunner::new(config).run(&strategy, |bytes| {
+    let random = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let run = TestRunner::new_with_rng(config, random).run(&strategy, |bytes| {
         let started = Instant::now();
         reads(&bytes);
         prop_assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
@@ -61,4 +62,9 @@ fn checkpoints() {
 fn token_files() {
     let small = vec(0u16..310, 0..400).prop_map(|tokens| tokens.iter().flat_map(|token| token.to_le_bytes()).collect());
     never_panics(prop_oneof![small, vec(any::<u8>(), 0..400)], read::tokens);
+}
+
+#[test]
+fn an_override_with_a_line_break_is_refused_in_one_line() {
+    read::set(b"spread.vary=\n)"); // spread is no section, so the whole override is blamed
 }
