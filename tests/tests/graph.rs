@@ -33,8 +33,8 @@ const ARROWS: [(&str, &[&str], &str); 8] = [
     ("regatta-core", &[], "the plugin API is the bottom crate: a plugin's author must need nothing above it"),
     (
         "regatta-tests",
-        &["regatta-builtin", "regatta-cli", "regatta-core", "regatta-study"],
-        "the program under test is joined as any program is, on a disk of the study's that fails on demand",
+        &["regatta-builtin", "regatta-cli", "regatta-core", "regatta-lm", "regatta-study"],
+        "the program under test is joined as any program is, on a disk that fails on demand; what reads bytes is shared with fuzz/",
     ),
 ];
 

@@ -51,6 +51,8 @@ enum Verb {
     /// Run trials for a run that asks for them on standard input
     #[command(hide = true)]
     Worker(verbs::worker::Arguments),
+    /// Say how a study stands: its trials, and who is running it
+    Status(verbs::status::Arguments),
     /// Print a study's arms as Markdown, CSV, LaTeX or JSON
     Results(verbs::results::Arguments),
     /// Compare two arms of a study: every statistic of their paired difference
@@ -73,6 +75,7 @@ pub fn main() -> ExitCode {
         Verb::Explain(arguments) => verbs::explain::explain(&arguments),
         Verb::Report(arguments) => verbs::report::report(&arguments),
         Verb::Worker(arguments) => verbs::worker::worker(&arguments),
+        Verb::Status(arguments) => verbs::status::status(&arguments),
         Verb::Results(arguments) => verbs::results::results(&arguments),
         Verb::Compare(arguments) => verbs::compare::compare(&arguments),
         Verb::Bench(arguments) => verbs::bench::bench(&arguments),

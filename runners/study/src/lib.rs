@@ -8,6 +8,7 @@ mod prepare;
 pub mod records;
 mod run;
 mod spec;
+mod standing;
 mod trial;
 mod tuning;
 mod worker;
@@ -22,5 +23,6 @@ pub use run::{Ended, Options, Planned, RunError, Watcher, run};
 pub use spec::{
     Arm, Assignment, Axis, Candidate, Metric, Origin, Refusal, Size, Study, StudyFile, Tune, Variant, Vary, Winner, regularizer,
 };
+pub use standing::{Standing, TrialStanding};
 pub use trial::{Every, MemoryMeter};
 pub use worker::{Work, work};

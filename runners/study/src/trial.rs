@@ -160,7 +160,8 @@ impl Run<'_, '_> {
             seconds_before: began.seconds,
             kept: (Instant::now(), began.made.len()),
         };
-        let learner = match train(trial, began.restored, &mut recorder)? {
+        let from = began.restored.map(|restored| (restored, &began.made[..]));
+        let learner = match train(trial, from, &mut recorder)? {
             Outcome::Finished(learner) => learner,
             Outcome::Diverged { reason } => {
                 recorder.sync()?;

@@ -31,8 +31,17 @@ fn a_second_runner_is_refused_at_once_and_told_who_runs() {
     assert_eq!(second.status.code(), Some(2));
     let words = String::from_utf8_lossy(&second.stderr).into_owned();
     assert!(words.contains(&format!("process {} on ", first.id())), "{words}");
+    let status = |arguments: &[&str]| String::from_utf8(study.regatta(arguments).stdout).unwrap();
+    let told = status(&["status", "out"]);
+    assert!(told.contains(&format!("run by process {} on ", first.id())) && told.contains("1 running"), "{told}");
     signal("TERM", &[first.id()]);
     assert_eq!(first.wait().unwrap().code(), Some(143));
+    let told = status(&["status", "out"]);
+    assert!(told.contains("nobody is running it") && told.contains("1 done, 3 pending of 4 trials"), "{told}");
+    let told: serde_json::Value = serde_json::from_str(&status(&["status", "out", "--json"])).unwrap();
+    let slow = &told["trials"][1];
+    assert_eq!((slow["name"].as_str(), slow["seed"].as_u64(), slow["steps"].as_u64()), (Some("slow"), Some(0), Some(60)));
+    assert!(slow["made"].as_u64().unwrap() > 0 && slow["reason"].as_str().unwrap().contains("interrupted"), "{slow}");
 }
 
 #[test]
@@ -119,6 +128,43 @@ fn another_order_or_another_name_redoes_nothing_and_another_setting_does() {
     assert_eq!(other.status.code(), Some(2));
     let words = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(words.contains("train.batch_size: 5, was 4"), "{words}");
+}
+
+#[test]
+fn data_that_changed_between_runs_is_refused() {
+    let text = |seed: usize| (0..3000).map(|i| format!("{} ", (i * i + seed) % 97)).collect::<String>();
+    let study = Study::new(&tiny("").replace(
+        "data: {synthetic: {vocab_size: 32, classes: 4, topics: 2, train_tokens: 4000, validation_tokens: 600, test_tokens: 600}}",
+        "tokenizer: bytes\ndata: {text: {file: text.txt}}",
+    ));
+    std::fs::write(study.path().join("text.txt"), text(0)).unwrap();
+    study.run("out", &[], 0);
+    std::fs::write(study.path().join("text.txt"), text(1)).unwrap();
+    let output = study.run("out", &[], 2);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("(tokens: "), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A file system of 300 kB: the trial fails and says so, and goes on when there is room.
+#[test]
+fn a_full_file_system_is_said_and_loses_nothing() {
+    let study = Study::new(&tiny("").replace("seeds: [0, 1]", "seeds: [0]").replace("width: 16", "width: 96"));
+    study.run("whole", &[], 0);
+    std::fs::create_dir(study.path().join("small")).unwrap();
+    let program = env!("CARGO_BIN_EXE_regatta-under-test");
+    // in a name space of its own, where an ordinary user may mount; files are copied out, since it ends with the shell
+    let script = format!(
+        "mount -t tmpfs -o size=300k tmpfs small && {{ {program} run study.yaml --out small/out --checkpoint-every 2steps; echo status $?; \
+         mount -o remount,size=64M small && {program} run study.yaml --out small/out; echo status $?; cp -r small/out out; }}"
+    );
+    let run = Command::new("unshare").args(["-Urm", "sh", "-c", &script]).current_dir(study.path()).output().unwrap();
+    let (said, words) = (String::from_utf8_lossy(&run.stdout).into_owned(), String::from_utf8_lossy(&run.stderr).into_owned());
+    if words.contains("unshare failed") || words.contains("Operation not permitted") {
+        eprintln!("this machine lets nobody mount: {words}");
+        return;
+    }
+    assert!(said.contains("status 1") && said.contains("status 0"), "{said}{words}");
+    assert!(words.contains("No space left on device") && words.contains("bytes"), "{words}");
+    study.assert_equal_trials("out", "whole", "baseline", 0, "after the disk was full");
 }
 
 #[test]

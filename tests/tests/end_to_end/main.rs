@@ -4,6 +4,7 @@ mod faults;
 mod folder;
 mod identical;
 mod input;
+mod losses;
 mod resume;
 mod statistics;
 mod sweeps;

@@ -8,4 +8,5 @@ pub(crate) mod list;
 pub(crate) mod report;
 pub(crate) mod results;
 pub(crate) mod run;
+pub(crate) mod status;
 pub(crate) mod worker;

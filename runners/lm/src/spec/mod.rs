@@ -13,4 +13,4 @@ pub use choice::{OrNone, bare_or_map};
 pub use data::{BpeSpec, DataSpec, Order, SyntheticSpec, TextFiles, TextSpec, TokenizerSpec, TokensSpec};
 pub use model::{Gpt2Spec, ModelSpec};
 pub use place::{At, Layers, Points, Scale, Site, Term, Weight};
-pub use train::{EvaluateSpec, Schedule, TrainSpec};
+pub use train::{EvaluateSpec, OnSpike, Schedule, TrainSpec};

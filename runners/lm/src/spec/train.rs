@@ -28,6 +28,21 @@ pub struct TrainSpec {
     pub grad_clip: OrNone<Positive>,
     /// Rate of dropout on embeddings, attention and residuals.
     pub dropout: Fraction,
+    /// What is done about a loss far above those of the steps before.
+    pub on_spike: OnSpike,
+}
+
+/// What is done about a step whose loss is a spike; every spike is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnSpike {
+    /// Nothing more: all arms are trained alike.
+    #[default]
+    Record,
+    /// The step's update is left out.
+    Skip,
+    /// The trial ends, as one that diverged.
+    Stop,
 }
 
 impl Default for TrainSpec {
@@ -42,6 +57,7 @@ impl Default for TrainSpec {
             weight_decay: NonNegative::new(0.1),
             grad_clip: OrNone::Some(Positive::new(1.0)),
             dropout: Fraction::new(0.0),
+            on_spike: OnSpike::Record,
         }
     }
 }

@@ -7,6 +7,7 @@ mod gradients;
 mod penalties;
 mod record;
 mod snapshot;
+mod spikes;
 mod step;
 mod train;
 

@@ -25,6 +25,9 @@ pub struct StepRecord {
     pub lr: f64,
     /// Tokens of the batch over the wall time of the step.
     pub tokens_per_second: f64,
+    /// Standard deviations by which the loss lies above those of the steps before, where it stands out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spike: Option<f64>,
     /// The first tensor whose gradient is not finite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broken_gradient: Option<String>,
@@ -124,6 +127,7 @@ mod tests {
             grad_norm: 1.0,
             lr: 1e-3,
             tokens_per_second: 10.0,
+            spike: None,
             broken_gradient: None,
         };
         let line = serde_json::to_string(&record).unwrap();

@@ -3,10 +3,11 @@
 use super::gradients::global_norm;
 use super::penalties::{keep, penalties};
 use super::snapshot::{Restored, Snapshot};
+use super::spikes::Spikes;
 use super::{AdamW, StepRecord, TrainError};
 use crate::kernels::Dropout;
 use crate::model::{Gpt2, Parameters, Pass};
-use crate::spec::{Term, TrainSpec};
+use crate::spec::{OnSpike, Term, TrainSpec};
 use regatta_core::Draw;
 use std::time::Instant;
 
@@ -17,6 +18,7 @@ pub struct Learner<'a> {
     gradients: Parameters,
     optimizer: AdamW,
     pass: Option<Pass>,
+    spikes: Spikes,
     train: &'a TrainSpec,
     terms: &'a [Term],
     seed: u64,
@@ -27,7 +29,7 @@ impl<'a> Learner<'a> {
     pub fn new(model: Gpt2, train: &'a TrainSpec, terms: &'a [Term], seed: u64) -> Self {
         let gradients = Parameters::zeros(model.config());
         let optimizer = AdamW::new(model.config(), train);
-        Self { model, gradients, optimizer, pass: None, train, terms, seed }
+        Self { model, gradients, optimizer, pass: None, spikes: Spikes::default(), train, terms, seed }
     }
 
     /// What has to be kept for another learner to go on from here, bit for bit: all randomness is a function of the step.
@@ -36,15 +38,19 @@ impl<'a> Learner<'a> {
         Snapshot { steps, weights: self.model.parameters(), first, second }
     }
 
-    /// Goes on from what a learner of the same model and training kept.
-    pub fn restore(&mut self, restored: Restored) {
+    /// Goes on from what a learner of the same model and training kept, and the losses of its steps.
+    pub fn restore(&mut self, restored: Restored, losses: impl Iterator<Item = f64>) {
         let Restored { steps, weights, first, second } = restored;
         *self.model.parameters_mut() = weights;
         self.optimizer.restore(first, second, steps);
+        for loss in losses {
+            let _ = self.spikes.judge(loss);
+        }
     }
 
     /// Forward, cross-entropy, penalties, backward, clip, update. `inputs` and `targets` are `rows` sequences, one after the
-    /// other. Where loss, penalty or gradient is not finite, the update is left out and the record says so.
+    /// other. Where loss, penalty or gradient is not finite, or the loss is a spike that is to be left out, there is no update
+    /// and the record says so.
     ///
     /// # Errors
     /// When the batch does not fit the model, or a regularizer fails.
@@ -73,12 +79,42 @@ impl<'a> Learner<'a> {
             grad_norm,
             lr,
             tokens_per_second: 0.0,
+            spike: None,
             broken_gradient: broken.map(str::to_owned),
         };
-        if record.divergence().is_none() {
+        record.spike = self.spikes.judge(record.loss);
+        let skipped = record.spike.is_some() && self.train.on_spike != OnSpike::Record;
+        if record.divergence().is_none() && !skipped {
             self.optimizer.step(self.model.parameters_mut(), &self.gradients, lr, clip);
         }
         record.tokens_per_second = inputs.len() as f64 / started.elapsed().as_secs_f64();
         Ok(record)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Gpt2Config;
+    use crate::spec::Gpt2Spec;
+
+    /// Whether the weights move in a step whose loss, near ln 5 = 1.6, follows on losses near 0.
+    fn moves(on_spike: OnSpike) -> bool {
+        let train = TrainSpec { on_spike, ..TrainSpec::default() };
+        let config = Gpt2Config::new(&Gpt2Spec { layers: 1, width: 4, heads: 2, context: 3, mlp_width: 8 }, 5);
+        let mut learner = Learner::new(Gpt2::fresh(config, 0), &train, &[], 0);
+        for step in 0..30 {
+            assert_eq!(learner.spikes.judge(0.01 * f64::from(step % 2)), None);
+        }
+        let before = learner.model.parameters().numbers().to_vec();
+        let record = learner.step(30, 1, &[0, 1, 2], &[1, 2, 3]).unwrap();
+        assert!(record.spike.unwrap() > 100.0, "{record:?}");
+        learner.model.parameters().numbers() != before
+    }
+
+    #[test]
+    fn a_spike_is_recorded_and_leaves_out_the_update_only_where_that_is_asked_for() {
+        assert!(moves(OnSpike::Record));
+        assert!(!moves(OnSpike::Skip) && !moves(OnSpike::Stop));
     }
 }

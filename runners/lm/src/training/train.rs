@@ -4,7 +4,7 @@ use super::evaluate::mean_loss;
 use super::{Learner, Restored, StepRecord, TrainError};
 use crate::data::{Batches, Corpus, Split};
 use crate::model::{Gpt2, Gpt2Config};
-use crate::spec::{EvaluateSpec, ModelSpec, Term, TrainSpec};
+use crate::spec::{EvaluateSpec, ModelSpec, OnSpike, Term, TrainSpec};
 
 /// One arm with one seed: everything that one training run depends on.
 #[derive(Clone, Copy)]
@@ -93,17 +93,23 @@ impl Trial<'_> {
     }
 }
 
-/// Trains one trial from its start, or from where an earlier run of it was cut off, to its last step.
+/// Trains one trial from its start, or from where an earlier run of it was cut off and the steps that it made, to its last step.
 ///
 /// What a measurement of the validation loss finds at step s belongs to the run that makes step s: a snapshot after s updates
 /// was kept before it.
 ///
 /// # Errors
 /// When a tensor operation, a regularizer or the recorder fails. A loss that stops being finite is no error.
-pub fn train<'a>(trial: &Trial<'a>, from: Option<Restored>, recorder: &mut impl Recorder) -> Result<Outcome<'a>, TrainError> {
+pub fn train<'a>(
+    trial: &Trial<'a>,
+    from: Option<(Restored, &[StepRecord])>,
+    recorder: &mut impl Recorder,
+) -> Result<Outcome<'a>, TrainError> {
     let mut learner = Box::new(Learner::new(trial.start()?, trial.train, trial.terms, trial.seed));
-    let first = from.as_ref().map_or(0, |restored| restored.steps);
-    from.into_iter().for_each(|restored| learner.restore(restored));
+    let first = from.as_ref().map_or(0, |(restored, _)| restored.steps);
+    if let Some((restored, made)) = from {
+        learner.restore(restored, made.iter().map(|record| record.loss));
+    }
     let context = trial.context(learner.model.config());
     let (corpus, steps, rows) = (trial.corpus, trial.train.steps.get(), trial.train.batch_size.get());
     corpus.check(context)?;
@@ -137,6 +143,16 @@ pub fn train<'a>(trial: &Trial<'a>, from: Option<Restored>, recorder: &mut impl 
         recorder.step(&record)?;
         if let Some(reason) = record.divergence() {
             return Ok(Outcome::Diverged { reason });
+        }
+        if let Some(score) = record.spike {
+            let reason = format!(
+                "the loss of {:.4} at step {step} lies {score:.1} standard deviations above those before it",
+                record.loss
+            );
+            tracing::warn!("{reason}");
+            if trial.train.on_spike == OnSpike::Stop {
+                return Ok(Outcome::Diverged { reason });
+            }
         }
     }
     let Some(loss) = measure(&learner.model, recorder)? else { return Ok(Outcome::Stopped(learner)) };

@@ -82,6 +82,7 @@ mod tests {
             terms: BTreeMap::new(),
             grad_norm: 1.0,
             lr: 1e-3,
+            spike: None,
             broken_gradient: None,
             tokens_per_second,
         };

@@ -258,6 +258,19 @@ impl TrialFolder {
         read_lines(&self.path.join("metrics.jsonl"))
     }
 
+    /// How many steps were written: whole lines, whatever they hold.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn steps_written(&self) -> Result<usize, RecordError> {
+        let path = self.path.join("metrics.jsonl");
+        match std::fs::read(&path) {
+            Ok(bytes) => Ok(bytes.iter().filter(|&&byte| byte == b'\n').count()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(RecordError::new(&path, error)),
+        }
+    }
+
     /// The validation losses measured so far.
     ///
     /// # Errors

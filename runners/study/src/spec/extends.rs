@@ -1,11 +1,11 @@
 //! `extends: base.yaml`: a study that starts from another.
 
-use super::refusal::Refusal;
+use super::refusal::{Refusal, in_one_line};
 use super::source::Layer;
 use super::wording::found;
 use crate::yaml::Target;
 use serde_json::{Map, Value};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Files that may extend each other, the study's own included.
 const MAX_LAYERS: usize = 8;
@@ -22,11 +22,13 @@ pub(super) fn layers(first: Layer) -> Result<Vec<Layer>, Refusal> {
         let Some(path) = base(&mut layers[last])? else { return Ok(layers) };
         let layer = &layers[last];
         let refuse = |message| layer.refuse(&at, Target::Value, message);
-        let absent = |error| refuse(format!("expected a study, found no readable file at {}: {error}", path.display()));
+        let shown = |path: &Path| in_one_line(&path.display().to_string());
+        let absent =
+            |error: std::io::Error| refuse(format!("expected a study, found no readable file at {}: {error}", shown(&path)));
         let real = path.canonicalize().map_err(absent)?;
         if let Some(start) = layers.iter().position(|layer| layer.file.canonicalize().is_ok_and(|file| file == real)) {
-            let circle: Vec<String> = layers[start..].iter().map(|layer| layer.file.display().to_string()).collect();
-            let circle = format!("{} extends {}", circle.join(" extends "), path.display());
+            let circle: Vec<String> = layers[start..].iter().map(|layer| shown(&layer.file)).collect();
+            let circle = format!("{} extends {}", circle.join(" extends "), shown(&path));
             return Err(refuse(format!("expected a study that does not extend itself, found that {circle}")));
         }
         if layers.len() == MAX_LAYERS {

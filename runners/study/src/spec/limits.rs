@@ -3,6 +3,7 @@
 use super::refusal::Misfit;
 use super::{Arm, Study, pattern};
 use regatta_lm::spec::{DataSpec, Gpt2Spec, ModelSpec, Points, Site, TokenizerSpec};
+use std::collections::HashSet;
 
 /// Parameters that a model may have.
 const MAX_PARAMETERS: u128 = 1 << 31;
@@ -45,7 +46,8 @@ fn names(study: &Study) -> Result<(), Misfit> {
 /// What is tuned is judged by other seeds, and does not vary too.
 fn tuning(study: &Study) -> Result<(), Misfit> {
     let Some(tune) = &study.tune else { return Ok(()) };
-    if let Some(seed) = tune.seeds.iter().find(|seed| study.seeds.contains(seed)) {
+    let judges: HashSet<u64> = study.seeds.iter().copied().collect();
+    if let Some(seed) = tune.seeds.iter().find(|seed| judges.contains(seed)) {
         let why = "what a seed chose, fresh seeds judge";
         let message = format!("expected seeds that the study does not have, found {seed} in its `seeds`: {why}");
         return Err(Misfit::new(["tune", "seeds"], message));

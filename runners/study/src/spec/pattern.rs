@@ -115,7 +115,7 @@ impl Search<'_> {
 
 impl Stuck {
     fn message(&self, parts: &[&str]) -> String {
-        let (word, before) = (in_one_line(parts[self.at]), parts[..self.at].join("."));
+        let (word, before) = (in_one_line(parts[self.at]), in_one_line(&parts[..self.at].join(".")));
         if word == "*" && self.items.is_none() {
             return format!("expected `*` for an arm or for the items of a list, found it in `{before}`");
         }

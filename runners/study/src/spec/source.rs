@@ -2,7 +2,7 @@
 
 use super::extends;
 use super::overrides::{self, Override};
-use super::refusal::{Origin, Refusal};
+use super::refusal::{Origin, Refusal, in_one_line};
 use super::understand::{name_after, nothing_means_defaults};
 use super::wording::{self, Explained};
 use crate::yaml::{self, Place, Target};
@@ -104,7 +104,7 @@ impl Source {
         let within: Vec<&str> =
             self.overrides.iter().filter(|set| set.path.starts_with(&path)).map(|set| set.assignment.as_str()).collect();
         if !within.is_empty() && !path.is_empty() {
-            message = format!("{message} (with --set {})", within.join(" --set "));
+            message = format!("{message} (with --set {})", in_one_line(&within.join(" --set ")));
         }
         self.writer(&path).refuse(&path, target, message)
     }

@@ -10,13 +10,12 @@ use crate::yaml::Target;
 use regatta_lm::spec::Term;
 use serde_json::Value;
 use std::collections::HashMap;
-use std::rc::Rc;
 use std::sync::Arc;
 
 /// Points that a sweep may have.
 const MAX_POINTS: u128 = 10_000;
-/// Points times arms that it may have: each is read and judged before anything is trained.
-const MAX_VARIANTS: u128 = 100_000;
+/// Points times values of the study that it may have: each point is read and judged before anything is trained.
+const MAX_VALUES: u128 = 5_000_000;
 
 /// One arm at one point of the sweep: what a trial trains, but for its seed.
 #[derive(Debug, Clone)]
@@ -68,7 +67,7 @@ struct Entry {
     /// And to the value.
     at: Vec<String>,
     /// The fields that it writes.
-    fields: Rc<Vec<Vec<String>>>,
+    fields: Arc<Vec<Vec<String>>>,
 }
 
 impl Entry {
@@ -85,13 +84,14 @@ impl Sweep {
     pub fn of(source: &Source, study: &mut Study, memory: Option<u128>) -> Result<Self, Refusal> {
         let mut sweep = Self { variants: Vec::new(), entries: Vec::new(), points: vec![Vec::new()], places: Vec::new() };
         if let Some(vary) = &study.vary {
-            let (points, arms) = (vary.count(), study.arms.len() as u128);
-            if points > MAX_POINTS || points * arms > MAX_VARIANTS {
-                let most = format!("expected at most {MAX_POINTS} points, and {MAX_VARIANTS} times an arm");
-                let message = format!("{most}, found {points} points and {arms} arms");
+            let whole = study.plain();
+            let (points, size) = (vary.count(), values(&whole));
+            if points > MAX_POINTS || points * size > MAX_VALUES {
+                let most = format!("expected at most {MAX_POINTS} points, and at most {MAX_VALUES} values in all of them");
+                let message = format!("{most}, found {points} points of a study with {size} values");
                 return Err(source.refuse(vec!["vary".into()], Target::Value, message));
             }
-            (sweep.entries, sweep.points) = entries(source, &study.plain(), vary)?;
+            (sweep.entries, sweep.points) = entries(source, &whole, vary)?;
         }
         let mut document = source.document.clone();
         document.as_object_mut().into_iter().for_each(|fields| _ = fields.shift_remove("vary"));
@@ -105,7 +105,7 @@ impl Sweep {
                 Err(fault) => {
                     let others = |entry| point.iter().copied().filter(|&other| other != entry).collect::<Vec<_>>();
                     let alone = |entry: &usize| sweep.study_at(source, &document, &others(*entry), memory).is_ok();
-                    let culprit = point.iter().rev().copied().find(alone);
+                    let culprit = point.iter().rev().copied().find(alone).or(point.last().copied());
                     return Err(sweep.blame(source, point, culprit, fault));
                 }
             }
@@ -140,7 +140,8 @@ impl Sweep {
         understand(&document, &folder, memory)
     }
 
-    /// Who is to blame that there is no study at `point`: `culprit` where nothing in the fault says it.
+    /// Refuses what is wrong at `point`: at the value of `vary` that wrote it, or else at `culprit`, or else at a value that
+    /// wrote a part of it, or else where the study has it.
     fn blame(&self, source: &Source, point: &[usize], culprit: Option<usize>, fault: Explained) -> Refusal {
         let Explained { path, target, message } = fault;
         let entries = || point.iter().rev().map(|&entry| &self.entries[entry]);
@@ -154,11 +155,12 @@ impl Sweep {
         if let Some(entry) = entries().find(above).filter(|_| target == Target::Key) {
             return source.refuse(entry.key.clone(), target, message);
         }
-        let culprit = culprit.map(|entry| &self.entries[entry]).or_else(|| entries().find(above)).or_else(|| entries().next());
-        let Some(culprit) = culprit else { return source.refuse(path, target, message) };
         let all: Vec<Assignment> = point.iter().map(|&entry| self.entries[entry].set.clone()).collect();
-        let message = format!("{}: {message} (at {})", path.join("."), vary::shown(&all));
-        source.refuse(culprit.at.clone(), Target::Value, message)
+        let message = if all.is_empty() { message } else { format!("{message} (at {})", vary::shown(&all)) };
+        match culprit.map(|entry| &self.entries[entry]).or_else(|| entries().find(above)) {
+            Some(culprit) => source.refuse(culprit.at.clone(), Target::Value, format!("{}: {message}", path.join("."))),
+            None => source.refuse(path, target, message),
+        }
     }
 
     /// Refuses `variant` for what is wrong at `path` of its study.
@@ -198,16 +200,25 @@ impl Sweep {
     }
 }
 
+/// How many values `value` holds, itself included.
+fn values(value: &Value) -> u128 {
+    match value {
+        Value::Array(list) => 1 + list.iter().map(values).sum::<u128>(),
+        Value::Object(map) => 1 + map.values().map(values).sum::<u128>(),
+        _ => 1,
+    }
+}
+
 /// The entries of `vary`, and which of them make each point.
 fn entries(source: &Source, whole: &Value, vary: &Vary) -> Result<(Vec<Entry>, Vec<Vec<usize>>), Refusal> {
-    let mut known: HashMap<String, Rc<Vec<Vec<String>>>> = HashMap::new();
+    let mut known: HashMap<String, Arc<Vec<Vec<String>>>> = HashMap::new();
     let mut entries = Vec::new();
     let mut add = |path: &str, key: Vec<String>, values: &[Value]| {
         let fields = match known.get(path) {
             Some(fields) => fields.clone(),
             None => {
                 let fields = pattern::fields(whole, path);
-                let fields = Rc::new(fields.map_err(|message| source.refuse(key.clone(), Target::Key, message))?);
+                let fields = Arc::new(fields.map_err(|message| source.refuse(key.clone(), Target::Key, message))?);
                 known.entry(path.to_owned()).or_insert(fields).clone()
             }
         };

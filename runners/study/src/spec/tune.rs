@@ -7,6 +7,7 @@ use regatta_lm::spec::Weight;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 /// The first seed of a count of tuning seeds: far from those that a study counts from 0.
 const FIRST_SEED: u64 = 1_000_000;
@@ -126,11 +127,12 @@ impl Study {
 
     /// `count` tuning seeds: those listed, then the numbers above them that the study does not use.
     fn tuning_seeds(&self, tune: &Tune, count: usize) -> Vec<u64> {
+        let mut used: HashSet<u64> = self.seeds.iter().chain(&tune.seeds).copied().collect();
         let mut seeds = tune.seeds.clone();
         let mut next = seeds.iter().copied().max().unwrap_or(FIRST_SEED);
         while seeds.len() < count {
             next = next.wrapping_add(1);
-            if !seeds.contains(&next) && !self.seeds.contains(&next) {
+            if used.insert(next) {
                 seeds.push(next);
             }
         }
@@ -184,8 +186,8 @@ pub struct Winner {
 }
 
 impl Winner {
-    /// The candidate with the lowest of `means`, the mean of the metric over its seeds; among equals the first. A candidate
-    /// without a finite mean is never chosen. `None` when there is none other.
+    /// The candidate with the lowest of `means`, the mean of the metric over its seeds; among equals the first. One without a
+    /// mean (a trial of it diverged or failed), or whose mean is not finite, is never chosen. `None` when there is no other.
     pub fn of(candidates: &[Candidate], means: &[Option<f64>]) -> Option<Self> {
         let finite = means.iter().take(candidates.len()).enumerate();
         let finite = finite.filter_map(|(index, mean)| mean.filter(|mean| mean.is_finite()).map(|mean| (index, mean)));

@@ -80,8 +80,8 @@ fn empty_choice(choice: &mut Value) {
     }
 }
 
-/// A section that is written as the user wrote it, because a sweep reaches into it: a default that were spelled out there would
-/// no longer follow what varies, or stand in its way.
+/// A part of a study that is written as the user wrote it, because of what varies: a default that were spelled out there would
+/// no longer follow it, or stand in its way.
 #[derive(Debug, Clone)]
 pub(super) struct Open {
     path: &'static [&'static str],
@@ -103,9 +103,11 @@ impl Open {
     }
 }
 
-/// The sections of `document` that `vary` reaches into, with the absolute paths of `study`.
+/// What is left open in `study`, which `document` says: choices other than those that the sweep makes (`model.init` where the
+/// default is a shape), and defaults that follow the model. Paths are the absolute ones of `study`.
 pub(super) fn open(document: &Value, study: &mut Study) -> Vec<Open> {
-    const SECTIONS: [&[&str]; 4] = [&["model"], &["data"], &["tokenizer"], &["train", "schedule"]];
+    const CHOICES: [&[&str]; 4] = [&["model"], &["data"], &["tokenizer"], &["train", "schedule"]];
+    const FOLLOW_THE_MODEL: [&[&str]; 2] = [&["model", "mlp_width"], &["train", "context"]];
     let mut absolute = document.clone();
     for (field, path, _) in paths::named(study) {
         let here = field.split('.').try_fold(&mut absolute, |here, step| here.get_mut(step));
@@ -113,13 +115,20 @@ pub(super) fn open(document: &Value, study: &mut Study) -> Vec<Open> {
             *here = path.into();
         }
     }
-    let at = |path: &[&str]| path.iter().try_fold(&absolute, |here, step| here.get(step)).cloned();
+    let at = |path: &[&str], whole: &Value| path.iter().try_fold(whole, |here, step| here.get(step)).cloned();
     let varied: Vec<Vec<&str>> = study.vary.iter().flat_map(Vary::paths).map(|path| path.split('.').collect()).collect();
-    let within = |section: &[&str]| varied.iter().any(|path| path.len() > section.len() && path.starts_with(section));
-    let mut open: Vec<Open> = SECTIONS.iter().filter(|path| within(path)).map(|path| Open { path, written: at(path) }).collect();
-    let context: &[&str] = &["train", "context"];
-    if varied.iter().any(|path| path[0] == "model") && at(context).is_none() {
-        open.push(Open { path: context, written: None });
+    let whole = study.plain();
+    let chosen_anew = |choice: &&[&str]| {
+        let keys = varied.iter().filter_map(|path| path.strip_prefix(*choice)?.first());
+        keys.into_iter().any(|key| at(&[*choice, &[key]].concat(), &whole).is_none())
+    };
+    let mut open: Vec<Open> = Vec::new();
+    for path in CHOICES.into_iter().filter(chosen_anew) {
+        open.push(Open { path, written: at(path, &absolute) });
+    }
+    if varied.iter().any(|path| path[0] == "model") {
+        let unwritten = FOLLOW_THE_MODEL.into_iter().filter(|path| at(path, &absolute).is_none());
+        open.extend(unwritten.map(|path| Open { path, written: None }));
     }
     open
 }

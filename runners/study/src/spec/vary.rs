@@ -1,5 +1,6 @@
 //! `vary:` in a study: which fields take which values.
 
+use super::refusal::in_one_line;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
@@ -160,9 +161,9 @@ impl<'de> Deserialize<'de> for Vary {
     }
 }
 
-/// A point in words.
+/// A point in words, in one line.
 pub(super) fn shown(point: &[Assignment]) -> String {
-    point.iter().map(Assignment::to_string).collect::<Vec<_>>().join(", ")
+    in_one_line(&point.iter().map(Assignment::to_string).collect::<Vec<_>>().join(", "))
 }
 
 /// The values of an axis.
@@ -185,7 +186,9 @@ impl<'de> Deserialize<'de> for Values {
                     return Err(de::Error::custom("expected at least one value, found none"));
                 }
                 match twice(values.iter().map(canonical)) {
-                    Some(value) => Err(de::Error::custom(format!("expected each value once, found {value} twice"))),
+                    Some(value) => {
+                        Err(de::Error::custom(format!("expected each value once, found {} twice", in_one_line(&value))))
+                    }
                     None => Ok(Values(values)),
                 }
             }

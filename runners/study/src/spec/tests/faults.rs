@@ -105,9 +105,4 @@ proptest! {
             prop_assert_eq!(Desk::with(study.to_yaml()).read(&[]).unwrap(), study);
         }
     }
-
-    #[test]
-    fn no_override_ends_in_a_panic(path in "(arms|train|model|seeds|data)?(\\.(0|1|steps|spread-0\\.1|at|regularizer|x)){0,4}", value in "\\PC{0,12}") {
-        let _ = Desk::with(WHOLE).read(&[&format!("{path}={value}")]);
-    }
 }

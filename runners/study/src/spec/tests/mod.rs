@@ -1,6 +1,8 @@
 //! Studies and what is said of them. The regularizers are small ones of these tests' own.
 
+mod extends;
 mod faults;
+mod noise;
 mod tune;
 mod vary;
 

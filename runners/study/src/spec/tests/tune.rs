@@ -18,8 +18,10 @@ fn tuned(tune: &str) -> Study {
     study
 }
 
-/// Each arm's candidates: weight, learning rate, seeds.
-fn check_candidates(tune: &str, expected: [&[(Option<f64>, Option<f64>, &[u64])]; 3]) {
+/// Weight, learning rate, seeds.
+type Expected<'a> = (Option<f64>, Option<f64>, &'a [u64]);
+
+fn check_candidates(tune: &str, expected: [&[Expected<'_>]; 3]) {
     let study = tuned(tune);
     let budget = study.tune.as_ref().unwrap().trials();
     for (arm, expected) in study.arms.iter().zip(expected) {

@@ -27,12 +27,17 @@ fn names(variants: &[Variant]) -> Vec<String> {
     variants.iter().map(|variant| format!("{} {}", variant.arm, variant.label())).collect()
 }
 
-/// The study that is written says the same variants.
-fn written_again(file: &StudyFile) {
+/// The study that is written says the same variants, and no two of an arm share a folder.
+pub(super) fn written_again(file: &StudyFile) {
     let written = file.study.to_yaml();
     let again = Desk::with(&written).file(&[]);
     assert_eq!(again.study, file.study, "{written}");
     assert_eq!(again.study.to_yaml(), written);
+    let mut labels: Vec<String> = names(file.variants()).iter().map(|name| name.to_lowercase()).collect();
+    let safe = |label: &String| label.len() <= 265 && label.chars().all(|c| c.is_ascii_alphanumeric() || "._+-=, ".contains(c));
+    assert!(labels.iter().all(safe), "{labels:?}"); // an arm's name, a space and 200 bytes
+    labels.sort();
+    assert!(labels.windows(2).all(|pair| pair[0] != pair[1]), "{labels:?}");
     let all = |file: &StudyFile| -> Vec<_> {
         let plain = |v: &Variant| (v.arm.clone(), v.label().to_owned(), v.point.clone(), v.index, v.study.to_yaml());
         file.variants().iter().map(plain).collect()
@@ -52,6 +57,8 @@ fn without_a_sweep_each_arm_is_one_variant() {
     let file = check_variants(&Desk::with(ARMS), &["baseline ", "spread ", "b.5 "]);
     assert!(file.variants().iter().all(|variant| variant.point.is_empty() && *variant.study == file.study));
     assert_eq!(file.variants()[2].terms().len(), 2);
+    fn shared_among_threads(_: impl Send + Sync) {}
+    shared_among_threads(file);
 }
 
 #[test]
@@ -170,7 +177,7 @@ fn what_is_no_sweep_is_refused() {
     refused("[{train.lr: 1}, {train.lr: 0}]", 34, ".1.train.lr: expected a finite number above 0, found 0");
     refused("{train: [{stesp: 3}]}", 17, ".train.0.stesp: unknown name `stesp`");
     let many = |count: usize| (1..=count).map(|n| n.to_string()).collect::<Vec<_>>().join(", ");
-    refused(&format!("{{train.lr: [{0}], train.steps: [{0}]}}", many(101)), 7, "found 10201 points and 3 arms");
+    refused(&format!("{{train.lr: [{0}], train.steps: [{0}]}}", many(101)), 7, "found 10201 points of a study with ");
     let bomb = format!("{{{}}}", (0..40).map(|i| format!("a{i}: [{}]", many(100))).collect::<Vec<_>>().join(", "));
     refused(&bomb, 7, "expected at most 10000 points");
 }
@@ -186,6 +193,13 @@ fn a_point_that_cannot_be_is_refused_with_what_makes_it() {
     let message = "x.yaml:5:28: vary.model.context.1: train.context: expected at most the model's context of 32, found 50 \
                    (at model.context=32, train.lr=1)";
     assert_eq!(desk.refusal(&["train.context=50"]), message);
+    // Later, nothing is tried again: what no value of the sweep wrote is refused where it is.
+    let file = sweep("{model.context: [64, 32]}").file(&["data.synthetic.train_tokens=40"]);
+    let refusal = file.refuse_variant(&file.variants()[0], "data", "too short").to_string();
+    assert!(
+        refusal.ends_with("x.yaml:1:1: data: too short (at model.context=64) (with --set data.synthetic.train_tokens=40)"),
+        "{refusal}"
+    );
 }
 
 #[test]

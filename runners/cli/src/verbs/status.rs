@@ -1,0 +1,40 @@
+//! `regatta status DIR`
+
+use crate::failure::{Failure, say};
+use comfy_table::{ContentArrangement, Table, TableStyle};
+use regatta_study::Standing;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A study's folder of results, such as runs/quickstart
+    dir: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Says how each trial stands, and who is running the study. Changes nothing.
+pub(crate) fn status(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let standing = Standing::read(&arguments.dir).map_err(Failure::refused)?;
+    if arguments.json {
+        say(serde_json::to_string(&standing).map_err(Failure::failed)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut table = Table::new();
+    table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(["trial", "seed", "state", "steps", ""]);
+    for trial in &standing.trials {
+        let steps = format!("{}/{}", trial.made, trial.steps);
+        let reason = trial.reason.as_deref().unwrap_or_default();
+        table.add_row([&trial.name, &trial.seed.to_string(), trial.state, &steps, reason]);
+    }
+    say(table.trim_fmt())?;
+    say(format_args!("\n{} of {} trials", standing.summary(), standing.trials.len()))?;
+    match standing.holder {
+        Some(holder) => say(format_args!("run by {holder}"))?,
+        None => say("nobody is running it")?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

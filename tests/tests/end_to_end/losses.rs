@@ -1,0 +1,55 @@
+//! Losses of every regularizer over 100 steps, against those that are committed: what is meant to change nothing changes nothing.
+
+use crate::{Study, tiny};
+use serde_json::{Value, json};
+use std::path::Path;
+
+const KINDS: [(&str, &str); 12] = [
+    ("angular_spread", "dispersion"),
+    ("l2_repel", "{dispersion: {variant: l2_repel}}"),
+    ("decorrelation", "{dispersion: {variant: decorrelation}}"),
+    ("orthogonalization", "{dispersion: {variant: orthogonalization}}"),
+    ("perplexity_entropy", "{dispersion: {variant: perplexity_entropy}}"),
+    ("wang_isola", "infonce"),
+    ("negatives", "{infonce: {form: negatives}}"),
+    ("vicreg", "vicreg"),
+    ("sigreg", "sigreg"),
+    ("frobenius", "whitening"),
+    ("gaussian_kl", "{whitening: {form: gaussian_kl}}"),
+    ("zca_distance", "{whitening: {form: zca_distance}}"),
+];
+
+/// To write the file anew, after a change that is meant to change losses:
+/// `REGATTA_WRITE_LOSSES=1 cargo test --workspace --test end_to_end -- losses`.
+#[test]
+fn stored_losses_are_met() {
+    let arm = |(name, kind): &(&str, &str)| {
+        format!("  {name}: [{{regularizer: {kind}, weight: 0.05, at: {{scale: layer_norm, points: batch}}}}]\n")
+    };
+    let yaml =
+        tiny(&KINDS.iter().map(arm).collect::<String>()).replace("seeds: [0, 1]", "seeds: [0]").replace("steps: 8", "steps: 100");
+    let study = Study::new(&yaml);
+    study.run("out", &["--jobs", "2"], 0);
+    let losses = |name: &str| study.metrics("out", name, 0).iter().map(|line| line["loss"].clone()).collect::<Vec<Value>>();
+    let found: serde_json::Map<String, Value> =
+        ["baseline"].into_iter().chain(KINDS.map(|(name, _)| name)).map(|name| (name.to_owned(), losses(name).into())).collect();
+
+    let manifest: Value =
+        serde_json::from_str(&std::fs::read_to_string(study.path().join("out/manifest.json")).unwrap()).unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/losses.json");
+    if std::env::var_os("REGATTA_WRITE_LOSSES").is_some() {
+        let stored = json!({"about": "cross-entropy of 100 steps of each arm, nats per token", "processor": manifest["processor"], "losses": found});
+        std::fs::write(&path, serde_json::to_string_pretty(&stored).unwrap() + "\n").unwrap();
+    }
+    let stored: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    // Another processor has other vector units, which sum in another order.
+    let tolerance = if stored["processor"] == manifest["processor"] { 0.0 } else { 1e-5 };
+    for (name, found) in &found {
+        let expected = stored["losses"][name].as_array().unwrap_or_else(|| panic!("no stored losses of {name}"));
+        assert_eq!(expected.len(), 100, "{name}");
+        for (step, (found, expected)) in found.as_array().unwrap().iter().zip(expected).enumerate() {
+            let (found, expected) = (found.as_f64().unwrap(), expected.as_f64().unwrap());
+            assert!((found - expected).abs() <= tolerance, "{name}, step {step}: found {found}, stored {expected}");
+        }
+    }
+}
