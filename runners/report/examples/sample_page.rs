@@ -43,6 +43,8 @@ fn sample() -> Results {
         baseline: "baseline".into(),
         held_out: "test".into(),
         arms,
+        sizes: vec![],
+        tuning: vec![],
         trials,
         notes: vec!["All numbers on this page are invented: it shows what a report looks like.".into()],
     }

@@ -1,5 +1,6 @@
 //! What the numbers say, in words.
 
+use crate::further;
 use crate::number::{brief, decimals_for, fixed};
 use crate::text::{counted, listed, one_line, shortened};
 use crate::{Arm, Difference, Results, Verdict};
@@ -148,6 +149,7 @@ pub fn cautions(results: &Results) -> Vec<String> {
             counted(planned.max(lost), "trial")
         ));
     }
+    cautions.extend(further::cautions(results));
     cautions
 }
 

@@ -20,6 +20,7 @@ mod csv;
 mod error;
 mod figures;
 mod formats;
+mod further;
 mod json;
 mod number;
 mod page;
@@ -27,6 +28,7 @@ mod plot;
 mod results;
 #[cfg(test)]
 mod sample;
+mod sweep;
 mod table;
 mod text;
 
@@ -38,4 +40,5 @@ pub use formats::{Format, arms_table};
 pub use page::page;
 pub use plot::{Plot, plots};
 pub use results::{Arm, CurvePoint, Difference, EqualTime, Interval, Results, Spread, Trial, UNIT, Verdict};
+pub use sweep::{Edge, PowerLaw, SizePoint, SizeSeries, Tuning, TuningCandidate};
 pub use table::terminal_table;

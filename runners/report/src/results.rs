@@ -1,7 +1,7 @@
 //! The one value that every report is made from.
 
-use crate::json;
 use crate::text::one_line;
+use crate::{SizeSeries, Tuning, json};
 use serde::Serialize;
 
 /// The unit of every loss, difference and excess loss in [`Results`].
@@ -26,6 +26,10 @@ pub struct Results {
     pub held_out: String,
     /// The arms, in the study's order, the baseline among them; in a sweep each at each of its points.
     pub arms: Vec<Arm>,
+    /// Each arm over models of several sizes; empty where all have one.
+    pub sizes: Vec<SizeSeries>,
+    /// What was tried for each arm, and what was chosen; empty where nothing was tuned.
+    pub tuning: Vec<Tuning>,
     /// Every trial, finished or not.
     pub trials: Vec<Trial>,
     /// What else a reader should know, a sentence each.

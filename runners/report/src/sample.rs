@@ -1,6 +1,7 @@
 //! A small study for the tests: one arm of each verdict.
 
-use crate::{Arm, CurvePoint, Difference, EqualTime, Interval, Results, Spread, Trial, Verdict};
+use crate::{Arm, CurvePoint, Difference, Edge, EqualTime, Interval, PowerLaw, Results, SizePoint, SizeSeries, Spread, Trial};
+use crate::{Tuning, TuningCandidate, Verdict};
 
 pub fn results() -> Results {
     Results {
@@ -21,8 +22,58 @@ pub fn results() -> Results {
                 ..arm("vicreg", Verdict::Worse, Some([0.2, 0.1, 0.3]))
             },
         ],
+        sizes: vec![],
+        tuning: vec![],
         trials: ["baseline", "dispersion", "infonce", "vicreg"].into_iter().flat_map(trials).collect(),
         notes: vec!["the clock was not idle".into()],
+    }
+}
+
+/// Two arms at two widths, one of them tuned.
+pub fn sweep() -> Results {
+    let of = [("baseline", None), ("dispersion", Some([-0.031, -0.050, -0.012]))];
+    let sizes = [(16, 1_000), (32, 4_000)];
+    let row = |(name, difference): (&str, Option<[f64; 3]>), (width, parameters): (usize, usize)| Arm {
+        name: format!("{name} width={width}"),
+        arm: name.into(),
+        point: format!("width={width}"),
+        baseline: format!("baseline width={width}"),
+        parameters: Some(parameters),
+        ..arm(name, if difference.is_some() { Verdict::Better } else { Verdict::Baseline }, difference)
+    };
+    let point = |arm: Arm| SizePoint {
+        parameters: arm.parameters.unwrap_or(0),
+        loss: arm.loss,
+        difference: arm.difference,
+        verdict: arm.verdict,
+        arm: arm.name,
+    };
+    let fit = PowerLaw { a: 9.0, b: 0.125, interval: Some(Interval { low: 0.1, high: 0.15 }), sizes: 2, seeds: 3 };
+    let series = |(name, difference): (&str, Option<[f64; 3]>)| SizeSeries {
+        name: name.into(),
+        arm: name.into(),
+        points: sizes.iter().map(|&size| point(row((name, difference), size))).collect(),
+        fit: Some(fit),
+    };
+    let candidate = |weight: f64, validation_loss: Option<f64>| TuningCandidate {
+        weight: Some(weight),
+        lr: None,
+        seeds: vec![1_000_000],
+        validation_loss,
+        chosen: validation_loss == Some(3.5),
+        failures: if validation_loss.is_some() { vec![] } else { vec!["seed 1000000 diverged".into()] },
+    };
+    let tuning = Tuning {
+        arm: "dispersion width=16".into(),
+        candidates: vec![candidate(0.01, Some(3.6)), candidate(0.1, Some(3.5)), candidate(0.03, None)],
+        edges: vec![Edge { setting: "weight".into(), value: 0.1, largest: true }],
+    };
+    Results {
+        seeds: (0..5).collect(),
+        arms: sizes.iter().flat_map(|&size| of.map(|arm| row(arm, size))).collect(),
+        sizes: of.map(series).to_vec(),
+        tuning: vec![tuning],
+        ..results()
     }
 }
 
@@ -155,6 +206,7 @@ pub fn edges() -> Vec<(&'static str, Results)> {
         ("one odd number among sane ones", with(vec![baseline.clone(), odd_arm(0, f64::NAN), odd_arm(1, 1e300)])),
         ("one seed", Results { seeds: vec![0], ..with(vec![baseline.clone(), one_seed]) }),
         ("thirty arms", with(std::iter::once(baseline.clone()).chain(many).collect())),
+        ("a sweep", sweep()),
         ("long names", with(vec![baseline, arm(&"very-long-name-".repeat(40), Verdict::Better, Some([-0.1, -0.2, -0.05]))])),
     ]
 }

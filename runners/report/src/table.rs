@@ -1,10 +1,10 @@
 //! The table in the terminal.
 
 use crate::answer::{answer, cautions, corrected_for, difference_decimals, split};
-use crate::figures;
 use crate::number::{decimals_for, fixed, signed, significant};
 use crate::text::{one_line, shortened};
 use crate::{Arm, Results, UNIT, Verdict};
+use crate::{figures, further};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
 /// A rule above, below and under the titles.
@@ -34,6 +34,7 @@ impl<'a> Column<'a> {
 /// Where all columns do not fit, the least important give way; where even arm, loss and difference do not, cells wrap.
 pub fn terminal_table(results: &Results, width: usize) -> String {
     let width = width.max(NARROWEST);
+    let longest = longest_name(results);
     let mut text = String::new();
     if !results.arms.is_empty() {
         text.push_str(&table(results, width));
@@ -41,12 +42,17 @@ pub fn terminal_table(results: &Results, width: usize) -> String {
     }
     wrap(&mut text, "", &answer(results), width);
     for arm in results.arms.iter().filter(|arm| arm.verdict != Verdict::Baseline) {
-        wrap(&mut text, "  ", &format!("{}: {}", shortened(&arm.name, 40), arm.verdict.words(arm)), width);
+        wrap(&mut text, "  ", &format!("{}: {}", shortened(&arm.name, longest), arm.verdict.words(arm)), width);
+    }
+    /// Arms of which the terminal says what tuning chose and how loss falls with size.
+    const MOST: usize = 12;
+    for (indented, line) in further::lines(results, MOST) {
+        wrap(&mut text, if indented { "  " } else { "" }, &line, width);
     }
     let failures = results
         .arms
         .iter()
-        .flat_map(|arm| arm.failures.iter().map(move |failure| format!("{}: {failure}", shortened(&arm.name, 40))));
+        .flat_map(|arm| arm.failures.iter().map(move |failure| format!("{}: {failure}", shortened(&arm.name, longest))));
     let failures: Vec<String> = failures.collect();
     if !failures.is_empty() {
         wrap(&mut text, "", "Did not finish:", width);
@@ -77,6 +83,11 @@ pub fn legend(results: &Results) -> String {
     legend
 }
 
+/// Characters of a name: in a sweep, what varies is in it.
+fn longest_name(results: &Results) -> usize {
+    if results.is_sweep() { 56 } else { 32 }
+}
+
 fn table(results: &Results, width: usize) -> String {
     let mut columns = columns(results);
     columns.retain(|column| column.rank == 0 || results.arms.iter().any(|arm| !(column.cell)(arm).is_empty()));
@@ -97,11 +108,12 @@ fn table(results: &Results, width: usize) -> String {
 }
 
 fn columns(results: &Results) -> Vec<Column<'_>> {
+    let longest = longest_name(results);
     let loss = decimals_for(results.arms.iter().filter_map(|arm| arm.loss.map(|loss| loss.sd)));
     let difference = difference_decimals(results.arms.iter().filter_map(|arm| arm.difference.as_ref()));
     let plain = |value: Option<f64>, decimals| value.map(|value| fixed(value, decimals)).unwrap_or_default();
     vec![
-        Column::new(0, "arm", |arm| shortened(&arm.name, 32)),
+        Column::new(0, "arm", move |arm| shortened(&arm.name, longest)),
         Column::new(0, "loss", move |arm| {
             let sd = |sd: f64| if sd.is_finite() { format!(" ± {}", fixed(sd, loss)) } else { String::new() };
             arm.loss.map(|of| fixed(of.mean, loss) + &sd(of.sd)).unwrap_or("-".into())

@@ -3,18 +3,29 @@
 use super::columns::{TITLES, rows};
 use crate::Results;
 use crate::answer::{answer, cautions};
+use crate::further::further;
 use crate::table::legend;
 
-/// The arms, then the answer, what weakens it, and what the columns are.
+/// The arms, then the answer, what weakens it, and what the columns are; then effect against size and tuning.
 pub fn table(results: &Results) -> String {
     let line = |cells: &mut dyn Iterator<Item = String>| format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "));
-    let mut text = line(&mut TITLES.iter().map(|(title, _)| (*title).to_owned()));
-    text += &line(&mut TITLES.iter().map(|(_, numbers)| if *numbers { "---:" } else { "---" }.to_owned()));
+    let head = |titles: &[(&str, bool)]| {
+        line(&mut titles.iter().map(|(title, _)| (*title).to_owned()))
+            + &line(&mut titles.iter().map(|(_, numbers)| if *numbers { "---:" } else { "---" }.to_owned()))
+    };
+    let mut text = head(&TITLES);
     for row in rows(results) {
         text += &line(&mut row.iter().map(|cell| escaped(cell)));
     }
     for sentence in [answer(results)].iter().chain(&cautions(results)).chain([&legend(results)]) {
         text += &format!("\n{}\n", escaped(sentence));
+    }
+    for table in further(results) {
+        text += &format!("\n### {}\n\n{}", table.title, head(&table.titles));
+        for row in &table.rows {
+            text += &line(&mut row.cells.iter().map(|cell| escaped(&cell.text)));
+        }
+        text += &format!("\n{}\n", escaped(&table.remark));
     }
     text
 }
@@ -52,6 +63,19 @@ mod tests {
         );
         assert!(text.contains("\nBy test loss, dispersion was better than baseline;"), "{text}");
         assert!(text.contains("corrected for 3 comparisons") && text.contains("3 seeds are few"), "{text}");
+    }
+
+    #[test]
+    fn sizes_and_tuning_are_tables_of_their_own() {
+        let text = table(&sample::sweep());
+        for part in [
+            "\n### Effect against model size\n\n| arm | parameters | loss | difference | 95% interval | verdict |\n| --- | ---: |",
+            "\n| dispersion | 4,000 | 3.469 | -0.031 | -0.050 to -0.012 | better |\n",
+            "\n| baseline | 9.000 | 0.1250 | +0.1000 to +0.1500 | 2 | 3 |\n\nloss = a · parameters^(-b), by least squares",
+            "\n| dispersion width=16 | 0.1 | as written | 1000000 | 3.500 | chosen; largest weight tried |\n",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
     }
 
     #[test]

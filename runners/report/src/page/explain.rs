@@ -35,8 +35,19 @@ pub fn explanations(results: &Results) -> Vec<Value> {
                 .to_owned(),
         ),
         ("No difference detected", "Not the same as no difference: the verdict says how large a difference these seeds could have detected.".to_owned()),
-        ("What varies", "Only the seed: initial weights and the order of data. Other models, data, lengths of training or weights of a penalty may give another answer.".to_owned()),
+        ("What varies", what_varies(results)),
     ];
+    if results.is_sweep() {
+        let text = "Each arm was trained at every point of the sweep, and is compared with the baseline at its own point. Points are \
+                    not tested against each other: the best of them was picked by the seeds that measured it.";
+        explanations.push(("Points of a sweep", text.to_owned()));
+    }
+    if !results.tuning.is_empty() {
+        let text = "Each arm had the same number of tuning trials, and was judged with what did best on validation data, by seeds \
+                    that took no part in the choice. That is fair within the lists that were tried, and says nothing of values \
+                    beyond them or of settings that were not tuned.";
+        explanations.push(("Tuning", text.to_owned()));
+    }
     if compared > 1 {
         explanations.push((
             "Several arms",
@@ -83,6 +94,14 @@ pub fn explanations(results: &Results) -> Vec<Value> {
     explanations.into_iter().map(|(term, text)| context! { term, text }).collect()
 }
 
+fn what_varies(results: &Results) -> String {
+    let only = if results.is_sweep() { "Within a point of the sweep only the seed" } else { "Only the seed" };
+    format!(
+        "{only}: initial weights and the order of data. Other models, data, lengths of training or weights of a penalty may give \
+         another answer."
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +112,7 @@ mod tests {
         let text: String = explanations(&sample::results()).iter().map(|one| one.get_attr("text").unwrap().to_string()).collect();
         assert!(text.contains("Of 3 arms that do nothing, luck alone would have about 0.15 of them"), "{text}");
         assert!(text.contains("With 3 seeds a standard deviation is a rough estimate"), "{text}");
-        assert!(!text.contains("best possible loss"), "{text}");
+        assert!(text.contains("Only the seed: initial") && !text.contains("best possible loss"), "{text}");
+        assert_eq!(explanations(&sample::sweep()).len(), explanations(&sample::results()).len() + 1); // few seeds, sweep, tuning
     }
 }

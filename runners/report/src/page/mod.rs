@@ -4,6 +4,7 @@ mod explain;
 mod rows;
 
 use crate::answer::{answer, cautions, corrected_for, split};
+use crate::further::further;
 use crate::plot::{MOST_POINTS, Plot, plots, thinned};
 use crate::text::one_line;
 use crate::{Result, Results, UNIT};
@@ -37,6 +38,7 @@ pub fn page(results: &Results) -> Result<String> {
         corrected => results.arms.iter().find_map(|arm| arm.difference).and_then(|of| corrected_for(of.comparisons)),
         failures => rows::failures(results),
         differences => figures(&["differences"]),
+        further => further(results).iter().map(|table| context! { plots => figures(table.plots), ..rows::further(table) }).collect::<Vec<_>>(),
         losses => figures(&["validation_loss", "validation_loss_late", "training_loss"]),
         condensation => figures(&["mean_cosine", "effective_rank"]),
         setup => rows::setup(results),
@@ -93,6 +95,26 @@ mod tests {
             assert!(page.contains(part), "{part}");
         }
         assert_eq!(page.matches("<svg ").count(), 6);
+    }
+
+    #[test]
+    fn sizes_and_tuning_have_sections() {
+        let page = page(&sample::sweep()).unwrap();
+        for part in [
+            "<h2>Effect against model size</h2>",
+            "<figure id=\"difference_by_size\">",
+            "<figure id=\"loss_by_size\">",
+            "<td class=\"number\" data-sort=\"-0.05\">−0.050 to −0.012</td>",
+            "<h2>Loss against parameters</h2>",
+            "parameters^(-b)",
+            "<h2>Tuning</h2>",
+            "<tr class=\"marked\">",
+            "<td>chosen; largest weight tried</td>",
+            "best weight 0.1 is the largest tried",
+        ] {
+            assert!(page.contains(part), "{part}");
+        }
+        assert!(!super::page(&sample::results()).unwrap().contains("<h2>Tuning"));
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use crate::answer::difference_decimals;
 use crate::csv::number;
 use crate::figures::{self, FIGURES};
+use crate::further::{Cell, Further, Row};
 use crate::number::{decimals_for, fixed, grouped, signed, significant};
 use crate::plot::canvas::INK;
-use crate::plot::coloured;
+use crate::plot::looks;
 use crate::text::{one_line, shortened};
 use crate::{Arm, Difference, Results, Trial, Verdict};
 use minijinja::context;
@@ -28,7 +29,7 @@ fn maybe(value: Option<f64>, text: impl Fn(f64) -> String) -> Value {
 pub fn arms(results: &Results) -> Vec<Value> {
     let loss_decimals = decimals_for(results.arms.iter().filter_map(|arm| arm.loss.map(|loss| loss.sd)));
     let decimals = difference_decimals(results.arms.iter().filter_map(|arm| arm.difference.as_ref()));
-    let row = |(arm, colour, _): (&Arm, plotters::style::RGBColor, usize)| {
+    let row = |(arm, looks::Look { colour, .. }): (&Arm, looks::Look)| {
         let spread = |sd: f64| if sd.is_finite() { format!(" ± {}", fixed(sd, loss_decimals)) } else { String::new() };
         let loss = arm.loss.map(|loss| cell(fixed(loss.mean, loss_decimals) + &spread(loss.sd), loss.mean));
         let interval =
@@ -56,7 +57,28 @@ pub fn arms(results: &Results) -> Vec<Value> {
             done => context! { text => format!("{} of {}", arm.done, arm.planned), sort => arm.done },
         }
     };
-    coloured(results).map(row).collect()
+    looks::rows(results).into_iter().map(row).collect()
+}
+
+/// A table of sizes or of tuning; one that is long scrolls by itself.
+pub fn further(table: &Further) -> Value {
+    /// Rows that are read without scrolling.
+    const MOST: usize = 24;
+    let cell = |(cell, (_, number)): (&Cell, &(&str, bool))| {
+        let text = if *number { cell.text.replace('-', "−") } else { cell.text.clone() };
+        context! { text, number => *number, sort => cell.sort.map(self::number) }
+    };
+    let row = |row: &Row| {
+        let cells: Vec<Value> = row.cells.iter().zip(&table.titles).map(cell).collect();
+        context! { name => cells.first(), cells => cells.get(1..), marked => row.marked }
+    };
+    context! {
+        title => table.title,
+        remark => table.remark.as_str(),
+        titles => table.titles.iter().map(|(text, number)| context! { text => *text, number => *number }).collect::<Vec<_>>(),
+        rows => table.rows.iter().map(row).collect::<Vec<_>>(),
+        long => table.rows.len() > MOST,
+    }
 }
 
 /// What the figures of a difference are called.

@@ -92,11 +92,6 @@ pub fn text_width(text: &str, size: f64) -> i32 {
     (text.chars().count() as f64 * size * 0.58).ceil() as i32
 }
 
-/// The colour of arm `index` among those that are not the baseline, and how often the palette was used up before it.
-pub fn colour_of(index: usize) -> (RGBColor, usize) {
-    (COLOURS[index % COLOURS.len()], index / COLOURS.len())
-}
-
 /// `low..high` with air around it; more where the values are so alike that ticks could not tell them apart.
 pub fn with_air(low: f64, high: f64, share: f64) -> std::ops::Range<f64> {
     let (span, size) = (high - low, low.abs().max(high.abs()));

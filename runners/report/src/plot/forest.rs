@@ -6,20 +6,26 @@ use crate::{Difference, Results, UNIT, Verdict};
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
-/// Shown width, in pixels.
+/// Shown width, in pixels; more where names are long.
 const WIDTH: i32 = 580;
+/// The least that is left for the intervals.
+const FRAME: i32 = 320;
 /// Right of the frame: the verdicts.
 const RIGHT: i32 = 104;
-const ROW: i32 = 30;
+/// A row's height, and that of one among many.
+const ROW: [i32; 2] = [30, 21];
+/// More rows than this are many.
+const MOST_WIDE: usize = 24;
 const TOP: i32 = 44;
 const BOTTOM: i32 = 58;
 
 /// The differences as SVG; none where no arm has one.
 pub fn forest(title: &str, results: &Results) -> Option<String> {
+    let longest = if results.is_sweep() { 52 } else { 26 }; // what varies is in the names
     let rows: Vec<(String, &Difference, Verdict)> = results
         .arms
         .iter()
-        .filter_map(|arm| arm.difference.as_ref().map(|difference| (shortened(&arm.name, 26), difference, arm.verdict)))
+        .filter_map(|arm| arm.difference.as_ref().map(|difference| (shortened(&arm.name, longest), difference, arm.verdict)))
         .filter(|(_, difference, _)| plottable(difference.mean))
         .collect();
     if rows.is_empty() {
@@ -27,8 +33,10 @@ pub fn forest(title: &str, results: &Results) -> Option<String> {
     }
     let reach = reach(rows.iter().map(|(_, difference, _)| *difference));
     let left = 28 + rows.iter().map(|(name, ..)| text_width(name, 12.5)).max().unwrap_or(0);
-    let height = TOP + ROW * rows.len() as i32 + BOTTOM;
-    Some(sheet(title, WIDTH as u32, height as u32, |area| {
+    let width = WIDTH.max(left + FRAME + RIGHT);
+    let row = ROW[usize::from(rows.len() > MOST_WIDE)];
+    let height = TOP + row * rows.len() as i32 + BOTTOM;
+    Some(sheet(title, width as u32, height as u32, |area| {
         let label = kind(11.5, MUTED, HPos::Center);
         let x = with_air(-reach, reach, 0.04);
         let count = rows.len() as f64;
@@ -69,11 +77,11 @@ pub fn forest(title: &str, results: &Results) -> Option<String> {
             }
         }
         for (index, (name, _, verdict)) in rows.iter().enumerate() {
-            let y = TOP + ROW * index as i32 + ROW / 2;
+            let y = TOP + row * index as i32 + row / 2;
             write(area, name, (left - 10, y), &kind(12.5, INK, HPos::Right))?;
-            write(area, verdict.label(), (WIDTH - RIGHT + 10, y), &kind(12.5, colour(*verdict), HPos::Left))?;
+            write(area, verdict.label(), (width - RIGHT + 10, y), &kind(12.5, colour(*verdict), HPos::Left))?;
         }
-        let (from, to, below) = (left, WIDTH - RIGHT, height - 24);
+        let (from, to, below) = (left, width - RIGHT, height - 24);
         write(area, "← lower loss", (from, below), &kind(11.5, MUTED, HPos::Left))?;
         write(area, UNIT, ((from + to) / 2, below), &label)?;
         write(area, "higher loss →", (to, below), &kind(11.5, MUTED, HPos::Right))

@@ -1,6 +1,7 @@
 //! A chart of curves: one line per arm, its range over seeds shaded, the legend below.
 
 use super::canvas::*;
+use super::looks::{Look, ROUNDS};
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
@@ -29,10 +30,7 @@ pub struct Chart<'a> {
 
 /// One arm's curve.
 pub struct Line {
-    pub name: String,
-    pub colour: RGBColor,
-    /// How often the palette was used up before this line: chooses the dashes.
-    pub round: usize,
+    pub look: Look,
     pub points: Vec<Point>,
 }
 
@@ -51,7 +49,8 @@ impl Point {
         [self.x, self.mean].iter().all(|value| value.is_finite() && value.abs() < LARGEST)
     }
 
-    fn has_range(&self) -> bool {
+    /// Whether its ends can be.
+    pub fn has_range(&self) -> bool {
         [self.low, self.high].iter().all(|value| value.is_finite() && value.abs() < LARGEST)
     }
 }
@@ -113,17 +112,20 @@ impl Chart<'_> {
                 for run in runs(&line.points, |point| point.is_plottable() && point.has_range()) {
                     let upper = run.iter().map(|point| (point.x, point.high.min(top)));
                     let lower = run.iter().rev().map(|point| (point.x, point.low.min(top)));
-                    chart.draw_series([Polygon::new(upper.chain(lower).collect::<Vec<_>>(), line.colour.mix(0.14).filled())])?;
+                    chart.draw_series([Polygon::new(
+                        upper.chain(lower).collect::<Vec<_>>(),
+                        line.look.colour.mix(0.14).filled(),
+                    )])?;
                 }
             }
         }
         for line in self.lines.iter().rev() {
             for run in runs(&line.points, Point::is_plottable) {
                 let points: Vec<(f64, f64)> = run.iter().map(|point| (point.x, point.mean.min(top))).collect();
-                match dashes(line.round) {
-                    None => chart.draw_series(LineSeries::new(points.iter().copied(), stroke(line.colour, 1.75)))?,
+                match dashes(line.look.round) {
+                    None => chart.draw_series(LineSeries::new(points.iter().copied(), stroke(line.look.colour, 1.75)))?,
                     Some((dash, gap)) => {
-                        let style = stroke(line.colour, 1.75);
+                        let style = stroke(line.look.colour, 1.75);
                         chart.draw_series(DashedLineSeries::new(
                             points.iter().copied(),
                             px(dash) as u32,
@@ -133,7 +135,7 @@ impl Chart<'_> {
                     }
                 };
                 if self.marks || points.len() == 1 {
-                    chart.draw_series(points.iter().map(|&at| Circle::new(at, px(3.0), line.colour.filled())))?;
+                    chart.draw_series(points.iter().map(|&at| Circle::new(at, px(3.0), line.look.colour.filled())))?;
                 }
             }
         }
@@ -141,9 +143,9 @@ impl Chart<'_> {
     }
 }
 
-/// Dash and gap in shown pixels, once the palette starts over.
-fn dashes(round: usize) -> Option<(f64, f64)> {
-    [None, Some((7.0, 4.0)), Some((2.0, 3.0)), Some((12.0, 5.0)), Some((4.0, 7.0))][round % 5]
+/// Dash and gap in shown pixels of each kind of stroke.
+pub fn dashes(round: usize) -> Option<(f64, f64)> {
+    [None, Some((7.0, 4.0)), Some((2.0, 3.0)), Some((12.0, 5.0)), Some((4.0, 7.0))][round % ROUNDS]
 }
 
 /// Least and greatest of some finite numbers.
@@ -159,27 +161,42 @@ fn runs(points: &[Point], can: impl Fn(&Point) -> bool) -> Vec<&[Point]> {
     points.split(|point| !can(point)).filter(|run| !run.is_empty()).collect()
 }
 
+/// The lines that a legend names: of several that look alike, the first.
+pub fn names(lines: &[Line]) -> Vec<&Look> {
+    let mut names: Vec<&Look> = Vec::new();
+    for Line { look, .. } in lines {
+        if !names.iter().any(|known| (&known.name, known.colour, known.round) == (&look.name, look.colour, look.round)) {
+            names.push(look);
+        }
+    }
+    names
+}
+
 /// Names beside strokes of their lines, in as many columns as fit.
-struct Legend {
+pub struct Legend {
     columns: usize,
     item: i32,
     rows: usize,
 }
 
 impl Legend {
-    fn new(lines: &[Line]) -> Self {
-        let longest = lines.iter().map(|line| text_width(&line.name, 12.0)).max().unwrap_or(0);
+    /// The legend of some lines.
+    pub fn new(lines: &[Line]) -> Self {
+        let names = names(lines);
+        let longest = names.iter().map(|look| text_width(&look.name, 12.0)).max().unwrap_or(0);
         let item = (longest + 46).min(WIDTH - 68);
         let columns = (((WIDTH - 68) / item) as usize).clamp(1, 4);
-        Self { columns, item, rows: lines.len().div_ceil(columns) }
+        Self { columns, item, rows: names.len().div_ceil(columns) }
     }
 
-    fn height(&self) -> i32 {
+    /// Its height in shown pixels.
+    pub fn height(&self) -> i32 {
         self.rows as i32 * 19 + 20
     }
 
-    fn paint(&self, area: &Area, lines: &[Line]) -> Drawn {
-        for (index, line) in lines.iter().enumerate() {
+    /// Draws it.
+    pub fn paint(&self, area: &Area, lines: &[Line]) -> Drawn {
+        for (index, line) in names(lines).into_iter().enumerate() {
             let (row, column) = (index / self.columns, index % self.columns);
             let (x, y) = (62 + column as i32 * self.item, row as i32 * 19 + 16);
             let (from, to) = ((x * SCALE, y * SCALE), ((x + 24) * SCALE, y * SCALE));
@@ -203,7 +220,7 @@ mod tests {
     fn chart(heights: &[f64], ceiling: Option<f64>) -> Option<String> {
         let point = |(x, &mean): (usize, &f64)| Point { x: x as f64, mean, low: mean, high: mean };
         let points = heights.iter().enumerate().map(point).collect();
-        let lines = vec![Line { name: "a & b".into(), colour: INK, round: 0, points }];
+        let lines = vec![Line { look: Look { name: "a & b".into(), colour: INK, round: 0 }, points }];
         Chart { title: "loss", x: "step", y: "nats per token", marks: false, ceiling, lines }.svg()
     }
 

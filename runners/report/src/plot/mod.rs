@@ -3,16 +3,16 @@
 pub mod canvas;
 mod forest;
 mod lines;
+pub mod looks;
+mod sizes;
 mod thin;
 
 use crate::answer::corrected_for;
 use crate::csv::{number, row, text};
 use crate::number::fixed;
 use crate::text::shortened;
-use crate::{Arm, CurvePoint, Difference, Interval, Results, UNIT, Verdict};
-use canvas::{INK, colour_of};
+use crate::{Arm, CurvePoint, Difference, Interval, Results, UNIT};
 use lines::{Chart, Line, MOST_BANDS, Point};
-use plotters::style::RGBColor;
 pub use thin::{MOST_POINTS, thinned};
 
 /// A plot and its data.
@@ -30,13 +30,15 @@ pub struct Plot {
     pub data_csv: String,
 }
 
-/// The plots that the results have data for: `differences`, `validation_loss`, `validation_loss_late`, `training_loss`,
+/// The plots that the results have data for: `differences`, `difference_by_size`, `loss_by_size`, `validation_loss`, `validation_loss_late`, `training_loss`,
 /// `mean_cosine` and `effective_rank`.
 pub fn plots(results: &Results) -> Vec<Plot> {
     let cosine = "Mean cosine by layer (1: all states point the same way)";
     let rank = "Effective rank by layer (1: collapsed to a line)";
     let plots = [
         differences(results),
+        sizes::differences(results),
+        sizes::losses(results),
         curves(results, "validation_loss", "Validation loss", |arm| &arm.validation_curve),
         late(results),
         curves(results, "training_loss", "Training loss (cross-entropy alone)", |arm| &arm.training_curve),
@@ -73,7 +75,7 @@ fn curves(results: &Results, name: &str, title: &str, curve: impl Fn(&Arm) -> &[
     let mut data_csv = row(["arm", "step", "mean", "low", "high"].map(String::from));
     let mut lines = Vec::new();
     let mut bucket = 1;
-    for (arm, colour, round) in coloured(results) {
+    for (arm, look) in looks::rows(results) {
         bucket = bucket.max(thin::bucket(curve(arm).len(), MOST_POINTS));
         let points = thinned(curve(arm), MOST_POINTS);
         for point in &points {
@@ -81,12 +83,15 @@ fn curves(results: &Results, name: &str, title: &str, curve: impl Fn(&Arm) -> &[
                 &row([text(&arm.name), point.step.to_string(), number(point.mean), number(point.low), number(point.high)]);
         }
         let points = points.iter().map(|p| Point { x: p.step as f64, mean: p.mean, low: p.low, high: p.high }).collect();
-        lines.push(Line { name: shortened(&arm.name, 34), colour, round, points });
+        lines.push(Line { look, points });
     }
     lines.retain(|line| line.points.iter().any(Point::is_plottable));
     let ceiling = ceiling(&lines);
     let above = lines.iter().flat_map(|line| &line.points).any(|point| Some(point.mean) > ceiling);
     let mut remarks = Vec::new();
+    if lines::names(&lines).len() < lines.len() {
+        remarks.push("Colours tell the arms; each line is one of their rows.".into());
+    }
     if bucket > 1 {
         remarks.push(format!("Each point is the mean of up to {bucket} consecutive measurements."));
     }
@@ -124,31 +129,18 @@ fn ceiling(lines: &[Line]) -> Option<f64> {
 fn layers(results: &Results, name: &str, title: &str, y: &str, of: impl Fn(&Arm) -> &Vec<f64>) -> Option<Plot> {
     let mut data_csv = row(["arm", "layer", name].map(String::from));
     let mut lines = Vec::new();
-    for (arm, colour, round) in coloured(results) {
+    for (arm, look) in looks::rows(results) {
         let value = |(layer, &mean): (usize, &f64)| Point { x: layer as f64, mean, low: f64::NAN, high: f64::NAN };
         let points: Vec<Point> = of(arm).iter().enumerate().map(value).collect();
         for point in &points {
             data_csv += &row([text(&arm.name), number(point.x), number(point.mean)]);
         }
-        lines.push(Line { name: shortened(&arm.name, 34), colour, round, points });
+        lines.push(Line { look, points });
     }
     lines.retain(|line| line.points.iter().any(Point::is_plottable));
     let svg = Chart { title, x: "layer (0 is the embedding)", y, marks: true, ceiling: None, lines }.svg()?;
     let remark = "Mean over seeds, on the held-out split at the end of training.".to_owned();
     Some(Plot { name: name.into(), title: title.into(), remark, svg, data_csv })
-}
-
-/// Each arm with its colour in all plots and how often the palette was used up before it.
-pub fn coloured(results: &Results) -> impl Iterator<Item = (&Arm, RGBColor, usize)> {
-    let mut index = 0;
-    results.arms.iter().map(move |arm| {
-        if arm.verdict == Verdict::Baseline {
-            return (arm, INK, 0);
-        }
-        let (colour, round) = colour_of(index);
-        index += 1;
-        (arm, colour, round)
-    })
 }
 
 #[cfg(test)]

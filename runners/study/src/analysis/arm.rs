@@ -22,6 +22,8 @@ pub(super) struct ArmRecords {
     pub parameters: Option<usize>,
     /// Tokens that a trial sees, where a plan tells.
     pub tokens: Option<usize>,
+    /// The learning rate that tuning chose.
+    pub lr: Option<f64>,
     /// By seed; trials with no status are not there.
     pub statuses: BTreeMap<u64, Status>,
     /// By seed; trials that are done.
@@ -65,6 +67,7 @@ impl ArmRecords {
             terms: Value::Null,
             parameters: None,
             tokens: None,
+            lr: None,
             statuses: BTreeMap::new(),
             evaluations: BTreeMap::new(),
             runs: BTreeMap::new(),
@@ -86,11 +89,12 @@ impl ArmRecords {
         self.terms.as_array().is_some_and(|terms| !terms.is_empty())
     }
 
-    /// The terms as a reader would write them in one line of YAML.
+    /// The terms as a reader would write them in one line of YAML, and the learning rate where it was tuned.
     pub fn terms_in_a_line(&self) -> String {
         let line = |value: &Value| {
             serde_json::to_string(value).unwrap_or_default().replace('"', "").replace(',', ", ").replace(':', ": ")
         };
-        self.terms.as_array().into_iter().flatten().map(line).collect::<Vec<_>>().join("; ")
+        let lr = self.lr.map(|lr| format!("lr: {lr}, tuned"));
+        self.terms.as_array().into_iter().flatten().map(line).chain(lr).collect::<Vec<_>>().join("; ")
     }
 }

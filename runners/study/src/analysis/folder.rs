@@ -2,7 +2,7 @@
 
 use super::CompareError;
 use super::arm::ArmRecords;
-use crate::records::{Manifest, PlanRow, RecordError, read_json};
+use crate::records::{Manifest, PlanRow, RecordError, TuningRow, read_json};
 use crate::yaml;
 use regatta_core::registry;
 use serde_json::Value;
@@ -15,6 +15,8 @@ pub(super) struct Records {
     pub seeds: Vec<u64>,
     /// The rows of the results: each arm at each point of the sweep.
     pub arms: Vec<ArmRecords>,
+    /// What was tuned; empty where nothing was, or where tuning has not ended.
+    pub tuning: Vec<TuningRow>,
 }
 
 impl Records {
@@ -34,7 +36,9 @@ impl Records {
         for arm in &mut arms {
             arm.read(folder, &seeds)?;
         }
-        Ok(Self { study, manifest: read_json(&folder.join("manifest.json"))?, seeds, arms })
+        let tuned = study["tune"].is_object();
+        let tuning = if tuned { read_json(&folder.join("tuning.json"))?.unwrap_or_default() } else { Vec::new() };
+        Ok(Self { study, manifest: read_json(&folder.join("manifest.json"))?, seeds, arms, tuning })
     }
 
     /// Where the row of that name is.
@@ -84,6 +88,7 @@ fn planned(rows: &[PlanRow]) -> Result<Vec<ArmRecords>, String> {
             terms: row.terms.clone(),
             parameters: Some(row.parameters),
             tokens: Some(row.tokens),
+            lr: row.chosen.and_then(|chosen| chosen.lr),
             baseline,
             ..ArmRecords::empty("")
         })

@@ -7,9 +7,11 @@ mod curves;
 mod equal_time;
 mod folder;
 mod setup;
+mod sizes;
 mod trials;
+mod tuning;
 
-use crate::records::{Manifest, RecordError, State, Status, TrialEvaluation};
+use crate::records::{Manifest, RecordError, State, Status, TrialEvaluation, TuningRow};
 use crate::statistics::{interquartile_mean, mean, standard_deviation};
 use arm::ArmRecords;
 use comparison::Family;
@@ -31,6 +33,10 @@ pub fn results(folder: &Path) -> Result<Results, RecordError> {
     let family = Family::with_baselines(&records.arms);
     let rows: Vec<_> = records.arms.iter().enumerate().map(|(index, arm)| (arm, records.reference(index))).collect();
     let mut results = results_of(&records, &rows, &family);
+    results.sizes = sizes::series(&records, &results.arms);
+    if records.study["tune"].is_object() && records.tuning.is_empty() {
+        results.notes.push("Tuning has not ended, so no arm was judged yet.".to_owned());
+    }
     if let Some(baseline) = records.baseline_arm() {
         results.baseline.clone_from(&baseline.arm);
         if baseline.has_terms() {
@@ -102,6 +108,8 @@ pub enum CompareError {
 fn results_of(records: &Records, rows: &[(&ArmRecords, &ArmRecords)], family: &Family<'_>) -> Results {
     let (study, manifest) = (&records.study, records.manifest.as_ref());
     let arms: Vec<&ArmRecords> = rows.iter().map(|(arm, _)| *arm).collect();
+    let tuned = |row: &&TuningRow| arms.iter().any(|arm| arm.place == row.place);
+    let of_rows: Vec<TuningRow> = records.tuning.iter().filter(tuned).cloned().collect();
     Results {
         study: study["name"].as_str().unwrap_or_default().to_owned(),
         question: study["question"].as_str().map(str::to_owned),
@@ -111,7 +119,9 @@ fn results_of(records: &Records, rows: &[(&ArmRecords, &ArmRecords)], family: &F
         baseline: String::new(),
         held_out: held_out(&arms),
         notes: notes(&arms),
-        arms: rows.iter().map(|(arm, reference)| summary(arm, reference, family, records.seeds.len())).collect(),
+        sizes: Vec::new(),
+        tuning: tuning::table(&of_rows),
+        arms: rows.iter().map(|(arm, reference)| summary(arm, reference, family, records)).collect(),
         trials: arms.iter().flat_map(|arm| records.seeds.iter().map(|&seed| trials::trial(arm, seed))).collect(),
     }
 }
@@ -129,7 +139,7 @@ fn notes(arms: &[&ArmRecords]) -> Vec<String> {
     entropy.map(note).into_iter().collect()
 }
 
-fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<'_>, planned: usize) -> Arm {
+fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<'_>, records: &Records) -> Arm {
     let all = |measure: &dyn Fn(&TrialEvaluation) -> f64| arm.evaluations.values().map(measure).collect::<Vec<f64>>();
     let all_known = |measure: &dyn Fn(&TrialEvaluation) -> Option<f64>| {
         let known: Vec<f64> = arm.evaluations.values().filter_map(measure).collect();
@@ -147,9 +157,9 @@ fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<'_>, planne
         baseline: reference.name.clone(),
         parameters: arm.parameters,
         terms: arm.terms_in_a_line(),
-        planned,
+        planned: records.seeds.len(),
         done: arm.evaluations.len(),
-        failures: arm.statuses.iter().filter_map(|(seed, status)| failure(*seed, status)).collect(),
+        failures: failures(arm, records),
         loss: mean(&losses).map(|mean| Spread {
             mean,
             sd: standard_deviation(&losses).unwrap_or(f64::NAN),
@@ -170,6 +180,15 @@ fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<'_>, planne
         training_curve: over_seeds(arm.runs.values().map(|run| &run.training)),
         validation_curve: over_seeds(arm.runs.values().map(|run| &run.validation)),
     }
+}
+
+/// The trials that did not finish; where tuning found nothing to train, none of the seeds began.
+fn failures(arm: &ArmRecords, records: &Records) -> Vec<String> {
+    let never = records.tuning.iter().any(|row| row.place == arm.place && row.winner.is_none());
+    let why = "not trained: no candidate could be trained with every tuning seed";
+    let untried = records.seeds.iter().filter(|seed| never && !arm.statuses.contains_key(seed));
+    let tried = arm.statuses.iter().filter_map(|(seed, status)| failure(*seed, status));
+    tried.chain(untried.map(|seed| format!("seed {seed} {why}"))).collect()
 }
 
 fn failure(seed: u64, status: &Status) -> Option<String> {

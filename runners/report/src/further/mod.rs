@@ -1,0 +1,102 @@
+//! What a sweep over sizes and what tuning have to say: tables that the page, Markdown and the terminal share.
+
+mod sizes;
+mod tuning;
+
+use crate::figures::interval;
+use crate::text::one_line;
+use crate::{Interval, Results};
+pub use tuning::cautions;
+
+/// A table and what is said about it.
+pub struct Further {
+    /// Its heading.
+    pub title: &'static str,
+    /// The plots that belong to it, by name.
+    pub plots: &'static [&'static str],
+    /// What it says, in sentences.
+    pub remark: String,
+    /// Titles of its columns, and whether they are of numbers.
+    pub titles: Vec<(&'static str, bool)>,
+    /// Its rows.
+    pub rows: Vec<Row>,
+}
+
+/// A row of it.
+pub struct Row {
+    /// A cell for each title.
+    pub cells: Vec<Cell>,
+    /// Whether it stands out.
+    pub marked: bool,
+}
+
+/// A cell: what is read, and what its column is sorted by where that is another number.
+pub struct Cell {
+    pub text: String,
+    pub sort: Option<f64>,
+}
+
+impl Cell {
+    fn words(text: &str) -> Self {
+        Self { text: one_line(text), sort: None }
+    }
+
+    fn number(text: impl Into<String>, value: f64) -> Self {
+        Self { text: text.into(), sort: Some(value) }
+    }
+
+    /// An interval, sorted by its lower end; nothing where it is not known.
+    fn interval(of: Option<Interval>, decimals: usize) -> Self {
+        let known = of.and_then(|of| Some(Self::number(interval(&of, decimals)?, of.low)));
+        known.unwrap_or_else(|| Self::words(""))
+    }
+}
+
+/// The tables that the results have data for: effect against size, power laws, tuning.
+pub fn further(results: &Results) -> Vec<Further> {
+    [sizes::effects(results), sizes::laws(results), tuning::candidates(results)].into_iter().flatten().collect()
+}
+
+/// What the terminal says of sizes and tuning: a line under a heading for each arm, so many of each at most. With each line,
+/// whether it is indented.
+pub fn lines(results: &Results, most: usize) -> Vec<(bool, String)> {
+    let mut lines = Vec::new();
+    for (heading, items) in [sizes::lines(results), tuning::lines(results)].into_iter().filter(|(_, items)| !items.is_empty()) {
+        lines.push((false, heading.to_owned()));
+        let rest = items.len().saturating_sub(most);
+        lines.extend(items.into_iter().take(most).map(|item| (true, item)));
+        if rest > 0 {
+            lines.push((true, format!("and {rest} more: the page has them all")));
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    /// The text of a row's cells.
+    pub fn row(table: &Further, index: usize) -> Vec<&str> {
+        table.rows[index].cells.iter().map(|cell| cell.text.as_str()).collect()
+    }
+
+    #[test]
+    fn a_table_for_each_question_that_was_asked() {
+        let tables = further(&sample::sweep());
+        let titles: Vec<&str> = tables.iter().map(|table| table.title).collect();
+        assert_eq!(titles, ["Effect against model size", "Loss against parameters", "Tuning"]);
+        assert!(tables.iter().all(|table| table.rows.iter().all(|row| row.cells.len() == table.titles.len())));
+        assert!(further(&sample::results()).is_empty());
+    }
+
+    #[test]
+    fn the_terminal_has_a_line_for_each_arm() {
+        let lines: Vec<String> = lines(&sample::sweep(), 1).into_iter().map(|(_, line)| line).collect();
+        assert_eq!(lines[1], "baseline: b = 0.1250 (95% interval +0.1000 to +0.1500)");
+        assert_eq!(lines[2], "and 1 more: the page has them all");
+        assert_eq!(lines[4], "dispersion width=16: weight 0.1, of 3 candidates; 1 did not finish");
+        assert_eq!(lines.len(), 5);
+    }
+}

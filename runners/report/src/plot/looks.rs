@@ -1,0 +1,91 @@
+//! What rows look like: each its own colour, or, of many rows and of rows that differ in size, its arm's.
+
+use super::canvas::{COLOURS, INK};
+use crate::text::shortened;
+use crate::{Arm, Results, SizeSeries, Verdict};
+use plotters::style::RGBColor;
+
+/// A sweep of more rows shows its arms by colour, not its rows.
+const MOST_ROWS: usize = 12;
+/// Kinds of strokes.
+pub const ROUNDS: usize = 5;
+
+/// How a row is drawn, the same in all plots; its colour is that of its mark in the table too.
+pub struct Look {
+    /// What the legend calls it: the row, or its arm where rows are not told apart.
+    pub name: String,
+    pub colour: RGBColor,
+    /// Chooses the dashes: which of the strokes of its colour it has.
+    pub round: usize,
+}
+
+/// Name, arm, and whether it is a baseline.
+type Item<'a> = (&'a str, &'a str, bool);
+
+/// The rows of the results.
+pub fn rows(results: &Results) -> Vec<(&Arm, Look)> {
+    let items = results.arms.iter().map(|arm| (&*arm.name, &*arm.arm, arm.verdict == Verdict::Baseline)).collect();
+    let by_arm = results.is_sweep() && (!results.sizes.is_empty() || results.arms.len() > MOST_ROWS);
+    results.arms.iter().zip(looks(items, by_arm)).collect()
+}
+
+/// Arms over sizes.
+pub fn series(results: &Results) -> Vec<(&SizeSeries, Look)> {
+    let is_baseline = |series: &SizeSeries| series.points.iter().all(|point| point.verdict == Verdict::Baseline);
+    let items = results.sizes.iter().map(|series| (&*series.name, &*series.arm, is_baseline(series))).collect();
+    results.sizes.iter().zip(looks(items, true)).collect()
+}
+
+fn looks(items: Vec<Item>, by_arm: bool) -> Vec<Look> {
+    let key = |&(name, arm, _): &Item<'_>| if by_arm { arm.to_owned() } else { name.to_owned() };
+    let mut known: Vec<String> = Vec::new(); // with a colour, in the order of the palette
+    for item in items.iter().filter(|(.., baseline)| !baseline) {
+        if !known.contains(&key(item)) {
+            known.push(key(item));
+        }
+    }
+    let before = |index: usize| items[..index].iter().filter(|other| key(other) == key(&items[index])).count();
+    let crowded = (0..items.len()).any(|index| before(index) >= ROUNDS) || known.len() > COLOURS.len();
+    let apart = !by_arm || items.len() <= MOST_ROWS && !crowded;
+    let look = |(index, item): (usize, &Item)| {
+        let place = known.iter().position(|known| *known == key(item)).filter(|_| !item.2);
+        let round = if by_arm && apart { before(index) } else { place.unwrap_or(0) / COLOURS.len() };
+        Look {
+            name: shortened(if apart { item.0 } else { item.1 }, 44),
+            colour: place.map_or(INK, |place| COLOURS[place % COLOURS.len()]),
+            round,
+        }
+    };
+    items.iter().enumerate().map(look).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    fn check(items: &[Item], by_arm: bool, expected: &[(&str, Option<usize>, usize)]) {
+        let found = looks(items.to_vec(), by_arm);
+        let found: Vec<_> = found
+            .iter()
+            .map(|look| (look.name.as_str(), COLOURS.iter().position(|colour| *colour == look.colour), look.round))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_row_has_a_colour_of_its_own_or_its_arms() {
+        let items = [("o x=1", "o", true), ("a x=1", "a", false), ("o x=2", "o", true), ("a x=2", "a", false)];
+        check(&items, false, &[("o x=1", None, 0), ("a x=1", Some(0), 0), ("o x=2", None, 0), ("a x=2", Some(1), 0)]);
+        check(&items, true, &[("o x=1", None, 0), ("a x=1", Some(0), 0), ("o x=2", None, 1), ("a x=2", Some(0), 1)]);
+    }
+
+    #[test]
+    fn more_rows_than_strokes_are_their_arm() {
+        let names: Vec<String> = (0..6).map(|x| format!("a x={x}")).collect();
+        let items: Vec<Item> = names.iter().map(|name| (name.as_str(), "a", false)).collect();
+        check(&items, true, &[("a", Some(0), 0); 6]);
+        assert_eq!(looks(items[..5].to_vec(), true)[4].round, 4);
+        assert_eq!(rows(&sample::sweep())[3].1.name, "dispersion width=32");
+    }
+}
