@@ -148,7 +148,45 @@ mod tests {
         assert!(refused(&config, &more, &optimizer).contains("expected 16 tensors, found 28"));
         assert!(refused(&config, &optimizer, &weights).contains("found none"));
         assert!(refused(&config, &weights[..weights.len() - 1], &optimizer).contains("safetensors"));
-        let lying = [&u64::MAX.to_le_bytes()[..], b"{}"].concat();
-        assert!(refused(&config, &lying, &optimizer).contains("safetensors"));
+    }
+
+    /// A file with this header before `data` bytes of zeros.
+    fn file(header: &str, data: usize) -> Vec<u8> {
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &vec![0; data]].concat()
+    }
+
+    #[test]
+    fn headers_that_lie_are_refused_at_once() {
+        let config = config(1);
+        let [weights, optimizer] = files(&config);
+        let length = usize::from_le_bytes(*weights.first_chunk().unwrap());
+        let (header, data) = (std::str::from_utf8(&weights[8..8 + length]).unwrap(), weights.len() - 8 - length);
+        let mut another_type: serde_json::Value = serde_json::from_str(header).unwrap();
+        let bias = &mut another_type["h.0.attn.c_attn.bias"];
+        (bias["dtype"], bias["shape"][0]) = ("F16".into(), 24.into()); // as many bytes as 12 numbers of float32
+        let mut overlapping: serde_json::Value = serde_json::from_str(header).unwrap();
+        overlapping["h.0.attn.c_attn.bias"]["data_offsets"] = serde_json::json!([4, 52]);
+        let lies = [
+            ("a header of 2^63 bytes", [&(1u64 << 63).to_le_bytes()[..], b"{}"].concat(), "safetensors"),
+            ("a header of 2^64 - 1 bytes", [&u64::MAX.to_le_bytes()[..], b"{}"].concat(), "safetensors"),
+            ("a header longer than the file", [&100u64.to_le_bytes()[..], b"{}"].concat(), "safetensors"),
+            ("a header of 100 MB", file(&" ".repeat(100_000_001), 0), "safetensors"),
+            ("data that overlaps", file(&overlapping.to_string(), data), "safetensors"),
+            ("data that is not there", file(header, data - 4), "safetensors"),
+            ("data that nothing names", file(header, data + 4), "safetensors"),
+            ("another type", file(&another_type.to_string(), data), "expected `h.0.attn.c_attn.bias` of shape [12] in F32"),
+            (
+                "a size beyond all memory",
+                file(r#"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}"#, 0),
+                "safetensors",
+            ),
+        ];
+        for (lie, bytes, words) in lies {
+            let started = std::time::Instant::now();
+            let refused = Restored::read(&config, 0, &bytes, &optimizer).map(drop).expect_err(lie).to_string();
+            assert!(refused.contains(words), "{lie}: {refused}");
+            assert!(started.elapsed() < std::time::Duration::from_millis(50), "{lie}: {:?}", started.elapsed());
+        }
+        assert!(Restored::read(&config, 0, &file(header, data), &optimizer).is_ok(), "the header itself is honest");
     }
 }
