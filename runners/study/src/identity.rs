@@ -25,7 +25,20 @@ impl Identity {
         differ(&mut found, String::new(), &self.inputs, other);
         found
     }
+
+    /// Whether that other trial is this one, trained by another version of the program or of a regularizer.
+    pub fn differs_in_versions_alone(&self, other: &Value) -> bool {
+        let settings = |inputs: &Value| {
+            let mut inputs = inputs.clone();
+            VERSIONS.iter().for_each(|key| inputs[key] = Value::Null);
+            inputs
+        };
+        other.is_object() && self.inputs != *other && settings(&self.inputs) == settings(other)
+    }
 }
+
+/// The inputs that are versions of code.
+const VERSIONS: [&str; 2] = ["program", "versions"];
 
 fn differ(found: &mut Vec<String>, path: String, now: &Value, was: &Value) {
     match (now, was) {
@@ -104,6 +117,14 @@ mod tests {
         let other = json!({"train": {"lr": 0.2, "steps": 3}, "terms": [1], "seed": 1});
         assert_eq!(identity.differences(&other), ["seed: null, was 1", "train.lr: 0.1, was 0.2"]);
         assert!(identity.differences(&identity.inputs).is_empty());
+    }
+
+    #[test]
+    fn other_versions_are_told_from_other_settings() {
+        let identity = Identity { hash: String::new(), inputs: json!({"program": "2", "versions": ["1"], "seed": 0}) };
+        assert!(identity.differs_in_versions_alone(&json!({"program": "1", "versions": ["1"], "seed": 0})));
+        assert!(!identity.differs_in_versions_alone(&json!({"program": "1", "versions": ["1"], "seed": 1})));
+        assert!(!identity.differs_in_versions_alone(&identity.inputs) && !identity.differs_in_versions_alone(&json!(null)));
     }
 
     #[test]

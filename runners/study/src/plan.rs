@@ -2,7 +2,7 @@
 
 use crate::identity::{Identity, identity};
 use crate::prepare::Prepared;
-use crate::records::{Fence, RecordError, TrialFolder};
+use crate::records::{Fence, RecordError, Status, TrialFolder};
 use crate::spec::{Arm, Candidate, Study, StudyFile, Variant};
 use regatta_lm::training::Trial;
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,8 @@ pub(crate) struct PlannedTrial {
     pub name: String,
     pub folder: TrialFolder,
     pub identity: Identity,
+    /// The identity of a finished trial in the folder that stands in for this one though other versions trained it.
+    pub stand_in: Option<String>,
     study: Arc<Study>,
     index: usize,
     prepared: Prepared,
@@ -55,13 +57,18 @@ impl PlannedTrial {
         }
         let folder = TrialFolder::of(out, &place, order.seed);
         let identity = identity(&study, &study.arms[variant.index], order.seed, &prepared.corpus)?;
-        Ok(Self { order, name, folder, identity, study, index: variant.index, prepared: prepared.clone() })
+        Ok(Self { order, name, folder, identity, stand_in: None, study, index: variant.index, prepared: prepared.clone() })
     }
 
     /// What the trainer needs of it.
     pub fn trial(&self) -> Trial<'_> {
         let Study { model, train, evaluate, .. } = &*self.study;
         Trial { model, train, evaluate, terms: &self.arm().terms, corpus: &self.prepared.corpus, seed: self.order.seed }
+    }
+
+    /// Whether a status is that of this trial, or of one that stands in for it.
+    pub fn is_meant_by(&self, status: &Status) -> bool {
+        status.identity == self.identity.hash || self.stand_in.as_ref() == Some(&status.identity)
     }
 
     pub fn arm(&self) -> &Arm {
@@ -137,7 +144,7 @@ pub(crate) fn adopt(trials: &[PlannedTrial], out: &Path, fence: &Fence) -> Resul
     let mut moved = Vec::new();
     for trial in trials {
         let place = trial.folder.path();
-        let at_home = trial.folder.status()?.is_some_and(|status| status.identity == trial.identity.hash);
+        let at_home = trial.folder.status()?.is_some_and(|status| trial.is_meant_by(&status));
         let Some(found) = there.get(&trial.identity.hash).filter(|_| !at_home) else { continue };
         let needed_there = trials.iter().any(|other| other.folder.path() == found && other.identity.hash == trial.identity.hash);
         if needed_there || moved.iter().any(|(stop, _): &(PathBuf, &Path)| stop.ends_with(&trial.identity.hash)) {

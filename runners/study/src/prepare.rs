@@ -91,6 +91,7 @@ impl Prepared {
                 test_tokens: self.corpus.test.as_ref().map(|split| split.tokens.len()),
                 fingerprint: self.corpus.fingerprint.clone(),
             },
+            mismatches: Vec::new(),
         }
     }
 }

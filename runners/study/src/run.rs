@@ -3,10 +3,13 @@
 use crate::plan::{Order, PlannedTrial, adopt, judged_orders, place, tuning_orders};
 use crate::pool::{Limits, Pool};
 use crate::prepare::{Prepared, prepare};
-use crate::records::{Fence, Lease, LeaseError, PlanRow, RecordError, State, Status, TuningRow, write_json, write_whole};
+use crate::records::{
+    Fence, Lease, LeaseError, Manifest, PlanRow, RecordError, State, Status, TuningRow, write_json, write_whole,
+};
 use crate::spec::{Candidate, Refusal, StudyFile, Variant};
 use crate::tuning;
 use regatta_lm::training::StepRecord;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
@@ -17,6 +20,8 @@ pub struct Options<'a> {
     pub out: &'a Path,
     /// Throw away the trials that are there and start over.
     pub fresh: bool,
+    /// Keep finished trials that differ from the plan in the versions of program and regularizers alone.
+    pub allow_mismatch: bool,
     /// Set from outside when the run should stop after the step it is at.
     pub stop: &'a AtomicBool,
     /// The program that runs [`work`](crate::work) for an attempt at the folder.
@@ -79,7 +84,8 @@ pub enum RunError {
     Held(LeaseError),
     /// The folder holds results of another study.
     #[error(
-        "{folder}: trial {name}, seed {seed}, is there with other settings ({differences}): name another --out, or say --fresh to start over"
+        "{folder}: trial {name}, seed {seed}, is there with other {what} ({differences}): name another --out, say --fresh to start over{}",
+        if *.what == "versions" { ", or --allow-mismatch to keep what is finished" } else { "" }
     )]
     OtherStudy {
         /// The folder for results.
@@ -88,6 +94,8 @@ pub enum RunError {
         name: String,
         /// The trial's seed.
         seed: u64,
+        /// `settings`, or `versions` where nothing else differs.
+        what: &'static str,
         /// What differs, where that is known.
         differences: String,
     },
@@ -109,19 +117,18 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
         orders.into_iter().map(|order| PlannedTrial::new(file, &prepared, out, order)).collect()
     };
     let mut chosen = vec![None; file.variants().len()];
-    let tuning = planned(tuning_orders(file))?;
-    let judged = planned(judged_orders(file, &chosen))?; // none before tuning has chosen
-    let first = if tuning.is_empty() { &judged } else { &tuning };
-    if !options.fresh {
-        refuse_others(first, out)?;
-    }
+    let mut tuning = planned(tuning_orders(file))?;
+    let mut judged = planned(judged_orders(file, &chosen))?; // none before tuning has chosen
+    let first = if tuning.is_empty() { &mut judged } else { &mut tuning };
+    let mut manifest = prepared[0].manifest(file);
+    manifest.mismatches = refuse_others(first, options)?;
     std::fs::create_dir_all(out).map_err(|error| RunError::Folder(RecordError::new(out, error)))?;
     let lease = Lease::take(out).map_err(|error| match error {
         LeaseError::Record(error) => RunError::Folder(error),
         held => RunError::Held(held),
     })?;
     let fence = lease.fence();
-    begin_folder(file, &prepared, options).map_err(RunError::Folder)?;
+    begin_folder(file, &manifest, options).map_err(RunError::Folder)?;
     write_json(&out.join("plan.json"), &rows(file, &prepared, &chosen)).map_err(RunError::Folder)?;
     let ended = train(first, options, fence, watcher)?;
     if tuning.is_empty() || ended == Ended::Interrupted {
@@ -135,9 +142,11 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
         tracing::warn!("{}: no candidate could be trained with every tuning seed, so there is none to judge", row.name);
     }
     write_json(&out.join("plan.json"), &rows(file, &prepared, &chosen))?;
-    let judged = planned(judged_orders(file, &chosen))?;
-    if !options.fresh {
-        refuse_others(&judged, out)?;
+    judged = planned(judged_orders(file, &chosen))?;
+    let mismatches = refuse_others(&mut judged, options)?;
+    if !mismatches.is_empty() {
+        manifest.mismatches.extend(mismatches);
+        write_json(&out.join("manifest.json"), &manifest)?;
     }
     let judged_ended = train(&judged, options, fence, watcher)?;
     let all_chosen = chosen.iter().all(Option::is_some);
@@ -150,7 +159,7 @@ fn train(trials: &[PlannedTrial], options: &Options<'_>, fence: &Fence, watcher:
     let mut planned = Vec::new();
     for trial in trials {
         let status = trial.folder.status().map_err(RunError::Folder)?;
-        let settled = status.is_some_and(|status| status.state.is_settled() && status.identity == trial.identity.hash);
+        let settled = status.is_some_and(|status| status.state.is_settled() && trial.is_meant_by(&status));
         planned.push(Planned { name: trial.name.clone(), seed: trial.order.seed, steps: trial.steps(), settled });
     }
     watcher.planned(&planned);
@@ -159,36 +168,49 @@ fn train(trials: &[PlannedTrial], options: &Options<'_>, fence: &Fence, watcher:
 }
 
 /// Refuses a folder whose trials are those of another study: neither are their results overwritten, nor what they could go on
-/// from. A trial that only failed may be tried with other settings.
-fn refuse_others(trials: &[PlannedTrial], out: &Path) -> Result<(), RunError> {
-    for trial in trials {
-        let PlannedTrial { folder, identity, .. } = trial;
-        let status = folder.status().map_err(RunError::Folder)?;
-        let foreign = |status: &Status| trials.iter().all(|trial| trial.identity.hash != status.identity);
-        let Some(status) = status.filter(|status| foreign(status) && status.state != State::Failed) else {
+/// from. A trial that only failed may be tried with other settings. Where versions alone may differ, a finished trial stands in
+/// for the one that is planned, one that is not finished starts over, and what differs is returned.
+fn refuse_others(trials: &mut [PlannedTrial], options: &Options<'_>) -> Result<Vec<String>, RunError> {
+    let known: BTreeSet<String> = trials.iter().map(|trial| trial.identity.hash.clone()).collect();
+    let mut mismatches = Vec::new();
+    for trial in trials.iter_mut().filter(|_| !options.fresh) {
+        let status = trial.folder.status().map_err(RunError::Folder)?;
+        let Some(status) = status.filter(|status| !known.contains(&status.identity) && status.state != State::Failed) else {
             continue;
         };
-        let inputs = folder.inputs().map_err(RunError::Folder)?;
-        let differences = inputs.map(|inputs| identity.differences(&inputs)).filter(|found| !found.is_empty());
-        return Err(RunError::OtherStudy {
-            folder: out.display().to_string(),
-            name: trial.name.clone(),
-            seed: trial.order.seed,
-            differences: differences.map_or_else(|| format!("identity {}", status.identity), |found| found.join("; ")),
-        });
+        let inputs = trial.folder.inputs().map_err(RunError::Folder)?.unwrap_or_default();
+        let differences = if inputs.is_null() { Vec::new() } else { trial.identity.differences(&inputs) };
+        let differences = if differences.is_empty() { format!("identity {}", status.identity) } else { differences.join("; ") };
+        let versions_alone = trial.identity.differs_in_versions_alone(&inputs);
+        if !(versions_alone && options.allow_mismatch) {
+            return Err(RunError::OtherStudy {
+                folder: options.out.display().to_string(),
+                name: trial.name.clone(),
+                seed: trial.order.seed,
+                what: if versions_alone { "versions" } else { "settings" },
+                differences,
+            });
+        }
+        let kept = status.state.is_settled();
+        let fate = if kept { "kept" } else { "starts over" };
+        tracing::warn!("{}, seed {}, {fate}: {differences}", trial.name, trial.order.seed);
+        if kept {
+            mismatches.push(format!("{}, seed {}: {differences}", trial.name, trial.order.seed));
+            trial.stand_in = Some(status.identity);
+        }
     }
-    Ok(())
+    Ok(mismatches)
 }
 
 /// Empties the folder of trials where that is asked for, and says what the results are made with.
-fn begin_folder(file: &StudyFile, prepared: &[Prepared], options: &Options<'_>) -> Result<(), RecordError> {
+fn begin_folder(file: &StudyFile, manifest: &Manifest, options: &Options<'_>) -> Result<(), RecordError> {
     let out = options.out;
     let folder = out.join("trials");
     if options.fresh && folder.exists() {
         std::fs::remove_dir_all(&folder).map_err(|error| RecordError::new(&folder, error))?;
     }
     write_whole(&out.join("study.yaml"), file.study.to_yaml().as_bytes())?;
-    write_json(&out.join("manifest.json"), &prepared[0].manifest(file))
+    write_json(&out.join("manifest.json"), manifest)
 }
 
 /// A row for each variant: what is compared with what.

@@ -2,7 +2,7 @@
 
 use crate::{Study, tiny};
 use std::io::Read;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::{Duration, Instant, SystemTime};
 
 fn slow() -> Study {
@@ -128,6 +128,42 @@ fn another_order_or_another_name_redoes_nothing_and_another_setting_does() {
     assert_eq!(other.status.code(), Some(2));
     let words = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(words.contains("train.batch_size: 5, was 4"), "{words}");
+}
+
+/// Trials of another version, as a folder holds them after an upgrade.
+#[test]
+fn trials_of_another_version_are_kept_only_where_that_is_said() {
+    let study = Study::new(&tiny("  vicreg: [{regularizer: vicreg, weight: 0.1}]\n").replace("seeds: [0, 1]", "seeds: [0]"));
+    study.run("out", &[], 0);
+    let edit = |file: &str, from: &str, to: &str| {
+        let path = study.trial("out", "vicreg", 0).join(file);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(path, text.replace(from, to)).unwrap();
+    };
+    let identity = study.json("out", "vicreg", 0, "status.json")["identity"].as_str().unwrap().to_owned();
+    let version = study.json("out", "vicreg", 0, "trial.json")["versions"][0].as_str().unwrap().to_owned();
+    edit("trial.json", &format!("\"{version}\""), "\"0.0.9\"");
+    edit("status.json", &identity, "of an older version");
+    let words = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let refused = words(&study.run("out", &[], 2));
+    assert!(refused.contains("other versions (") && refused.contains("--allow-mismatch to keep"), "{refused}");
+    let weights = study.trial("out", "vicreg", 0).join("checkpoint/model.safetensors");
+    let made = std::fs::metadata(&weights).unwrap().modified().unwrap();
+    let kept = words(&study.regatta(&["run", "study.yaml", "--out", "out", "--allow-mismatch"]));
+    assert!(kept.contains("vicreg, seed 0, kept: ") && kept.contains("was \"0.0.9\""), "{kept}");
+    assert_eq!(std::fs::metadata(&weights).unwrap().modified().unwrap(), made);
+    let manifest = std::fs::read_to_string(study.path().join("out/manifest.json")).unwrap();
+    assert!(manifest.contains("vicreg, seed 0: "), "{manifest}");
+    let page = std::fs::read_to_string(study.path().join("out/report.html")).unwrap();
+    assert!(page.contains("Kept though other versions trained them"));
+
+    edit("status.json", "\"done\"", "\"pending\"");
+    assert!(study.regatta(&["run", "study.yaml", "--out", "out", "--allow-mismatch"]).status.success());
+    assert_eq!(study.json("out", "vicreg", 0, "status.json")["identity"], identity, "what was not finished starts over");
+    edit("trial.json", "\"seed\": 0", "\"seed\": 7");
+    edit("status.json", &identity, "of other settings");
+    assert!(words(&study.regatta(&["run", "study.yaml", "--out", "out", "--allow-mismatch"])).contains("other settings ("));
 }
 
 #[test]

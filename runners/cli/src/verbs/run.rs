@@ -22,6 +22,9 @@ pub(crate) struct Arguments {
     /// Throw away the trials in the folder and start over
     #[arg(long)]
     fresh: bool,
+    /// Keep finished trials that other versions of the program or its regularizers trained; the results say so
+    #[arg(long, conflicts_with = "fresh")]
+    allow_mismatch: bool,
     /// Trials side by side, each in a process of its own; the threads are divided between them
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: u16,
@@ -97,7 +100,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         retry: arguments.retry,
         fail_fast: arguments.fail_fast,
     };
-    let options = Options { out: &out, fresh: arguments.fresh, stop: &signals.stop, worker: &worker, limits };
+    let (fresh, allow_mismatch) = (arguments.fresh, arguments.allow_mismatch);
+    let options = Options { out: &out, fresh, allow_mismatch, stop: &signals.stop, worker: &worker, limits };
     let mut watcher = progress::watcher();
     let ended = regatta_study::run(&file, &options, &mut *watcher)?;
     drop(watcher);

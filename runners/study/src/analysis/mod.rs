@@ -118,7 +118,7 @@ fn results_of(records: &Records, rows: &[(&ArmRecords, &ArmRecords)], family: &F
         seeds: records.seeds.clone(),
         baseline: String::new(),
         held_out: held_out(&arms),
-        notes: notes(&arms),
+        notes: notes(&arms, manifest),
         sizes: Vec::new(),
         tuning: tuning::table(&of_rows),
         arms: rows.iter().map(|(arm, reference)| summary(arm, reference, family, records)).collect(),
@@ -131,12 +131,14 @@ fn held_out(arms: &[&ArmRecords]) -> String {
     if stands_in { "validation (the study names no test data)".into() } else { "test".into() }
 }
 
-fn notes(arms: &[&ArmRecords]) -> Vec<String> {
+fn notes(arms: &[&ArmRecords], manifest: Option<&Manifest>) -> Vec<String> {
     let entropy = arms.iter().flat_map(|arm| arm.evaluations.values()).map(|e| e.measures.unigram_entropy).next();
     let note = |entropy| {
         format!("A model that knows token frequencies alone would have a held-out loss of {entropy:.4} (unigram entropy).")
     };
-    entropy.map(note).into_iter().collect()
+    let mismatches = manifest.map(|manifest| manifest.mismatches.join("; ")).filter(|all| !all.is_empty());
+    let kept = mismatches.map(|all| format!("Kept though other versions trained them: {all}."));
+    entropy.map(note).into_iter().chain(kept).collect()
 }
 
 fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<'_>, records: &Records) -> Arm {

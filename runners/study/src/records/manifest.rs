@@ -20,6 +20,9 @@ pub struct Manifest {
     pub model: ModelFacts,
     /// The data.
     pub data: DataFacts,
+    /// Trials that were kept though another version trained them, and what differs: `dispersion, seed 0: program: ...`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mismatches: Vec<String>,
 }
 
 /// The model that every arm trained.
