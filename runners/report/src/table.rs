@@ -41,8 +41,12 @@ pub fn terminal_table(results: &Results, width: usize) -> String {
         text.push_str("\n\n");
     }
     wrap(&mut text, "", &answer(results), width);
-    for arm in results.arms.iter().filter(|arm| arm.verdict != Verdict::Baseline) {
+    let in_words = results.arms.iter().filter(|arm| arm.verdict != Verdict::Baseline && !results.has_many_rows());
+    for arm in in_words {
         wrap(&mut text, "  ", &format!("{}: {}", shortened(&arm.name, longest), arm.verdict.words(arm)), width);
+    }
+    if results.has_many_rows() {
+        wrap(&mut text, "", "The page has each row's interval, and what its seeds could have detected.", width);
     }
     /// Arms of which the terminal says what tuning chose and how loss falls with size.
     const MOST: usize = 12;
