@@ -20,9 +20,9 @@ impl Verdict {
         }
     }
 
-    /// The verdict on `arm` for a column: its label, and how few seeds it rests on where they are fewer than five.
-    pub fn column(self, arm: &Arm) -> String {
-        let few = arm.difference.filter(|difference| few(difference.pairs) && self != Self::Unknown);
+    /// The verdict on a difference for a column: its label, and how few seeds it rests on where they are fewer than five.
+    pub fn column(self, difference: Option<Difference>) -> String {
+        let few = difference.filter(|difference| few(difference.pairs) && self != Self::Unknown);
         few.map_or_else(|| self.label().to_owned(), |of| format!("{} ({})", self.label(), counted(of.pairs, "seed")))
     }
 
@@ -211,11 +211,11 @@ mod tests {
     #[test]
     fn five_seeds_are_not_few_and_one_comparison_is_not_corrected() {
         let mut arm = sample::arm("arm", Verdict::Better, Some([-0.031, -0.050, -0.012]));
-        assert_eq!(Verdict::Better.column(&arm), "better (3 seeds)");
-        assert_eq!(Verdict::Unknown.column(&arm), "unknown");
+        assert_eq!(Verdict::Better.column(arm.difference), "better (3 seeds)");
+        assert_eq!(Verdict::Unknown.column(arm.difference), "unknown");
         arm.difference = arm.difference.map(|of| Difference { pairs: 5, comparisons: 1, ..of });
         assert_eq!(Verdict::Better.words(&arm), "better: 0.031 nats lower (95% interval 0.012 to 0.050; 5 seeds)");
-        assert_eq!(Verdict::Better.column(&arm), "better");
+        assert_eq!(Verdict::Better.column(arm.difference), "better");
         assert_eq!(Verdict::NoDifference.words(&arm), "no difference detected; these 5 seeds could have detected 0.04");
     }
 

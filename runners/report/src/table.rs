@@ -126,7 +126,7 @@ fn columns(results: &Results) -> Vec<Column<'_>> {
         Column::new(2, "95% interval", move |arm| {
             arm.difference.and_then(|of| figures::interval(&of.corrected, difference)).unwrap_or_default()
         }),
-        Column::new(1, "verdict", |arm| arm.verdict.column(arm)),
+        Column::new(1, "verdict", |arm| arm.verdict.column(arm.difference)),
         Column::new(6, "equal time", move |arm| {
             arm.difference.and_then(|of| of.equal_time).map(|of| signed(of.mean, difference)).unwrap_or_default()
         }),

@@ -124,7 +124,7 @@ mod tests {
         assert!(page(&results).unwrap().contains("class=\"sortable arms\""));
         results.arms = (0..4).flat_map(|_| results.arms.clone()).collect();
         let page = page(&results).unwrap();
-        assert!(page.contains("class=\"sortable dense\"") && page.contains(">better (3 seeds)</td>"));
+        assert!(page.contains("class=\"sortable dense\"") && page.contains(">better (3\u{a0}seeds)</td>"));
         assert!(!page.contains("<strong>better</strong>"));
     }
 
