@@ -20,9 +20,9 @@ impl Verdict {
         }
     }
 
-    /// The verdict on `arm` for a column: its label, and how few seeds it rests on where they are fewer than five.
-    pub fn column(self, arm: &Arm) -> String {
-        let few = arm.difference.filter(|difference| few(difference.pairs) && self != Self::Unknown);
+    /// The verdict on a difference for a column: its label, and how few seeds it rests on where they are fewer than five.
+    pub fn column(self, difference: Option<Difference>) -> String {
+        let few = difference.filter(|difference| few(difference.pairs) && self != Self::Unknown);
         few.map_or_else(|| self.label().to_owned(), |of| format!("{} ({})", self.label(), counted(of.pairs, "seed")))
     }
 
@@ -91,7 +91,14 @@ pub fn answer(results: &Results) -> String {
     if results.arms.iter().all(|arm| arm.verdict == Verdict::Baseline) {
         return "Only the baseline was trained, so there is nothing to compare.".to_owned();
     }
-    let named = |verdict| names(results.arms.iter().filter(|arm| arm.verdict == verdict).collect());
+    let named = |verdict| {
+        let arms: Vec<&Arm> = results.arms.iter().filter(|arm| arm.verdict == verdict).collect();
+        if results.has_many_rows() {
+            names_by_arm(results, &arms)
+        } else {
+            names(arms.iter().map(|arm| shortened(&arm.name, 60)).collect())
+        }
+    };
     let (better, worse) = (named(Verdict::Better), named(Verdict::Worse));
     let reference = results.reference();
     let mut clauses = Vec::new();
@@ -120,12 +127,29 @@ pub fn split(results: &Results) -> (String, Option<String>) {
 }
 
 /// The arms' names with the verb that goes with them; none for no arms.
-fn names(arms: Vec<&Arm>) -> Option<(String, &'static str)> {
-    let mut names: Vec<String> = arms.iter().take(MOST_NAMES).map(|arm| shortened(&arm.name, 60)).collect();
-    if arms.len() > MOST_NAMES {
-        names.push(counted(arms.len() - MOST_NAMES, "other"));
+fn names(mut names: Vec<String>) -> Option<(String, &'static str)> {
+    let count = names.len();
+    if count > MOST_NAMES {
+        names.truncate(MOST_NAMES);
+        names.push(counted(count - MOST_NAMES, "other"));
     }
-    (!arms.is_empty()).then(|| (listed(&names), if arms.len() == 1 { "was" } else { "were" }))
+    (count > 0).then(|| (listed(&names), if count == 1 { "was" } else { "were" }))
+}
+
+/// The same for many rows of a sweep: `dispersion (at 12 of 12 points)`.
+fn names_by_arm(results: &Results, rows: &[&Arm]) -> Option<(String, &'static str)> {
+    let mut arms: Vec<&str> = Vec::new();
+    for row in rows {
+        if !arms.contains(&row.arm.as_str()) {
+            arms.push(&row.arm);
+        }
+    }
+    let count = |arm: &str, rows: &mut dyn Iterator<Item = &Arm>| rows.filter(|row| row.arm == arm).count();
+    let name = |arm: &&str| {
+        let (some, all) = (count(arm, &mut rows.iter().copied()), count(arm, &mut results.arms.iter()));
+        format!("{} (at {some} of {})", shortened(arm, 60), counted(all, "point"))
+    };
+    names(arms.iter().map(name).collect())
 }
 
 /// The cautions that a reader needs before the numbers, a sentence each.
@@ -187,11 +211,11 @@ mod tests {
     #[test]
     fn five_seeds_are_not_few_and_one_comparison_is_not_corrected() {
         let mut arm = sample::arm("arm", Verdict::Better, Some([-0.031, -0.050, -0.012]));
-        assert_eq!(Verdict::Better.column(&arm), "better (3 seeds)");
-        assert_eq!(Verdict::Unknown.column(&arm), "unknown");
+        assert_eq!(Verdict::Better.column(arm.difference), "better (3 seeds)");
+        assert_eq!(Verdict::Unknown.column(arm.difference), "unknown");
         arm.difference = arm.difference.map(|of| Difference { pairs: 5, comparisons: 1, ..of });
         assert_eq!(Verdict::Better.words(&arm), "better: 0.031 nats lower (95% interval 0.012 to 0.050; 5 seeds)");
-        assert_eq!(Verdict::Better.column(&arm), "better");
+        assert_eq!(Verdict::Better.column(arm.difference), "better");
         assert_eq!(Verdict::NoDifference.words(&arm), "no difference detected; these 5 seeds could have detected 0.04");
     }
 
@@ -200,6 +224,16 @@ mod tests {
         let expected = "By test loss, dispersion was better than baseline; vicreg was worse; \
                         no difference from baseline was detected for infonce.";
         assert_eq!(answer(&sample::results()), expected);
+    }
+
+    #[test]
+    fn many_rows_are_counted_by_their_arms() {
+        let mut results = sample::sweep();
+        results.arms = (0..4).flat_map(|_| results.arms.clone()).collect(); // sixteen rows
+        results.arms[1].verdict = Verdict::NoDifference;
+        let expected = "By test loss, dispersion (at 7 of 8 points) was better than baseline at the same point; \
+                        no difference from baseline at the same point was detected for dispersion (at 1 of 8 points).";
+        assert_eq!(answer(&results), expected);
     }
 
     #[test]

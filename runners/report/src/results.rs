@@ -42,6 +42,13 @@ impl Results {
         self.arms.iter().any(|arm| !arm.point.is_empty())
     }
 
+    /// Whether it is a sweep of so many rows that they are told by their arms, and their words are left to tables.
+    pub(crate) fn has_many_rows(&self) -> bool {
+        /// More rows than this are many.
+        const MANY: usize = 12;
+        self.is_sweep() && self.arms.len() > MANY
+    }
+
     /// What every arm is compared with, in words: `baseline`, or `baseline at the same point`.
     pub(crate) fn reference(&self) -> String {
         let of_its_point = self.arms.iter().any(|arm| arm.baseline != self.baseline);

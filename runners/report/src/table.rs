@@ -41,8 +41,12 @@ pub fn terminal_table(results: &Results, width: usize) -> String {
         text.push_str("\n\n");
     }
     wrap(&mut text, "", &answer(results), width);
-    for arm in results.arms.iter().filter(|arm| arm.verdict != Verdict::Baseline) {
+    let in_words = results.arms.iter().filter(|arm| arm.verdict != Verdict::Baseline && !results.has_many_rows());
+    for arm in in_words {
         wrap(&mut text, "  ", &format!("{}: {}", shortened(&arm.name, longest), arm.verdict.words(arm)), width);
+    }
+    if results.has_many_rows() {
+        wrap(&mut text, "", "The page has each row's interval, and what its seeds could have detected.", width);
     }
     /// Arms of which the terminal says what tuning chose and how loss falls with size.
     const MOST: usize = 12;
@@ -122,7 +126,7 @@ fn columns(results: &Results) -> Vec<Column<'_>> {
         Column::new(2, "95% interval", move |arm| {
             arm.difference.and_then(|of| figures::interval(&of.corrected, difference)).unwrap_or_default()
         }),
-        Column::new(1, "verdict", |arm| arm.verdict.column(arm)),
+        Column::new(1, "verdict", |arm| arm.verdict.column(arm.difference)),
         Column::new(6, "equal time", move |arm| {
             arm.difference.and_then(|of| of.equal_time).map(|of| signed(of.mean, difference)).unwrap_or_default()
         }),

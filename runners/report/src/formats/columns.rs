@@ -33,7 +33,7 @@ pub fn rows(results: &Results) -> Vec<[String; 9]> {
             of.and_then(|of| interval(&of.corrected, decimals)).unwrap_or_default(),
             of.and_then(|of| chance(of.p_holm)).unwrap_or_default(),
             of.and_then(|of| equal_time(&of, decimals)).unwrap_or_default(),
-            arm.verdict.column(arm),
+            arm.verdict.column(of),
             arm.cost_ratio.map(|ratio| fixed(ratio, 2) + "x").unwrap_or_default(),
             format!("{}/{}", arm.done, arm.planned),
         ]

@@ -70,8 +70,8 @@ mod tests {
         let text = table(&sample::sweep());
         for part in [
             "\n### Effect against model size\n\n| arm | parameters | loss | difference | 95% interval | verdict |\n| --- | ---: |",
-            "\n| dispersion | 4,000 | 3.469 | -0.031 | -0.050 to -0.012 | better |\n",
-            "\n| baseline | 9.000 | 0.1250 | +0.1000 to +0.1500 | 2 | 3 |\n\nloss = a · parameters^(-b), by least squares",
+            "\n| dispersion | 4,000 | 3.469 | -0.031 | -0.050 to -0.012 | better (3 seeds) |\n",
+            "\n| dispersion | 9.000 | 0.1250 | +0.1000 to +0.1500 | 2 | 3 |\n\nloss = a · parameters^(-b), by least squares",
             "\n| dispersion width=16 | 0.1 | as written | 1000000 | 3.500 | chosen; largest weight tried |\n",
         ] {
             assert!(text.contains(part), "{part}: {text}");

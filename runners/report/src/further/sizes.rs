@@ -23,7 +23,7 @@ pub fn effects(results: &Results) -> Option<Further> {
             point.loss.map_or(Cell::words(""), |loss| Cell::number(fixed(loss.mean, loss_decimals), loss.mean)),
             point.difference.map_or(Cell::words(""), |of| Cell::number(signed(of.mean, decimals), of.mean)),
             Cell::interval(point.difference.map(|of| of.corrected), decimals),
-            Cell::words(point.verdict.label()),
+            Cell::words(&point.verdict.column(point.difference)),
         ],
         marked: false,
     };
@@ -101,7 +101,7 @@ mod tests {
     fn an_effect_stands_beside_its_size() {
         let table = effects(&sample::sweep()).unwrap();
         assert_eq!(row(&table, 0), ["baseline", "1,000", "3.500", "", "", "baseline"]);
-        assert_eq!(row(&table, 3), ["dispersion", "4,000", "3.469", "-0.031", "-0.050 to -0.012", "better"]);
+        assert_eq!(row(&table, 3), ["dispersion", "4,000", "3.469", "-0.031", "-0.050 to -0.012", "better (3 seeds)"]);
         assert!(table.remark.contains("from baseline at the same point"), "{}", table.remark);
         assert!(table.remark.ends_with("at 95%, corrected for 3 comparisons."), "{}", table.remark);
     }

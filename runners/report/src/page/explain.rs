@@ -89,7 +89,7 @@ pub fn explanations(results: &Results) -> Vec<Value> {
     }
     explanations.push((
         "Cost",
-        format!("Milliseconds per training step, penalty included, and their ratio to {baseline}'s on the same machine."),
+        format!("Milliseconds per training step, penalty included, and their ratio to those of {baseline} on the same machine."),
     ));
     explanations.into_iter().map(|(term, text)| context! { term, text }).collect()
 }

@@ -32,6 +32,7 @@ pub fn page(results: &Results) -> Result<String> {
         held_out => held_out,
         unit => UNIT,
         arms => rows::arms(results),
+        dense => results.has_many_rows(),
         known => rows::known(results),
         statistics => rows::statistics_titles(),
         compared => results.arms.iter().any(|arm| arm.difference.is_some()),
@@ -115,6 +116,16 @@ mod tests {
             assert!(page.contains(part), "{part}");
         }
         assert!(!super::page(&sample::results()).unwrap().contains("<h2>Tuning"));
+    }
+
+    #[test]
+    fn many_rows_are_short() {
+        let mut results = sample::sweep();
+        assert!(page(&results).unwrap().contains("class=\"sortable arms\""));
+        results.arms = (0..4).flat_map(|_| results.arms.clone()).collect();
+        let page = page(&results).unwrap();
+        assert!(page.contains("class=\"sortable dense\"") && page.contains(">better (3\u{a0}seeds)</td>"));
+        assert!(!page.contains("<strong>better</strong>"));
     }
 
     #[test]

@@ -113,7 +113,8 @@ pub fn known(results: &Results) -> Value {
 fn verdict(arm: &Arm) -> Value {
     let words = arm.verdict.words(arm);
     let (head, tail) = words.split_once(": ").unwrap_or((&words, ""));
-    context! { kind => kind(arm.verdict), head => head, tail => tail, sort => rank(arm.verdict) }
+    let short = arm.verdict.column(arm.difference).replace(" seed", "\u{a0}seed");
+    context! { kind => kind(arm.verdict), head => head, tail => tail, short, sort => rank(arm.verdict) }
 }
 
 /// The class in the style sheet.

@@ -5,8 +5,8 @@ use crate::text::shortened;
 use crate::{Arm, Results, SizeSeries, Verdict};
 use plotters::style::RGBColor;
 
-/// A sweep of more rows shows its arms by colour, not its rows.
-const MOST_ROWS: usize = 12;
+/// More series than this are told apart by their arms alone.
+const MOST_SERIES: usize = 12;
 /// Kinds of strokes.
 pub const ROUNDS: usize = 5;
 
@@ -25,7 +25,7 @@ type Item<'a> = (&'a str, &'a str, bool);
 /// The rows of the results.
 pub fn rows(results: &Results) -> Vec<(&Arm, Look)> {
     let items = results.arms.iter().map(|arm| (&*arm.name, &*arm.arm, arm.verdict == Verdict::Baseline)).collect();
-    let by_arm = results.is_sweep() && (!results.sizes.is_empty() || results.arms.len() > MOST_ROWS);
+    let by_arm = results.is_sweep() && (!results.sizes.is_empty() || results.has_many_rows());
     results.arms.iter().zip(looks(items, by_arm)).collect()
 }
 
@@ -46,7 +46,7 @@ fn looks(items: Vec<Item>, by_arm: bool) -> Vec<Look> {
     }
     let before = |index: usize| items[..index].iter().filter(|other| key(other) == key(&items[index])).count();
     let crowded = (0..items.len()).any(|index| before(index) >= ROUNDS) || known.len() > COLOURS.len();
-    let apart = !by_arm || items.len() <= MOST_ROWS && !crowded;
+    let apart = !by_arm || items.len() <= MOST_SERIES && !crowded;
     let look = |(index, item): (usize, &Item)| {
         let place = known.iter().position(|known| *known == key(item)).filter(|_| !item.2);
         let round = if by_arm && apart { before(index) } else { place.unwrap_or(0) / COLOURS.len() };

@@ -146,7 +146,8 @@ impl SizesPlot<'_> {
         }
         let within = |value: f64| value.clamp(y.start, y.end);
         // whiskers of one size stand side by side
-        let step = (x.end - x.start) * 0.012;
+        let whiskers = self.lines.iter().flat_map(|line| &line.points).any(Point::has_range);
+        let step = if whiskers { (x.end - x.start) * 0.012 } else { 0.0 };
         for (index, line) in self.lines.iter().enumerate() {
             let shift = (index as f64 - (self.lines.len() as f64 - 1.0) / 2.0) * step;
             let points: Vec<&Point> = line.points.iter().filter(|point| point.is_plottable() && point.x > 0.0).collect();
