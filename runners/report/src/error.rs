@@ -12,4 +12,8 @@ pub enum Error {
     /// The results could not be written as JSON.
     #[error("the results could not be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// The results could not be written as Parquet.
+    #[cfg(feature = "parquet")]
+    #[error("the results could not be written as Parquet: {0}")]
+    Parquet(#[from] parquet::errors::ParquetError),
 }

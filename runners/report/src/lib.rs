@@ -8,7 +8,7 @@
 //! | [`csv()`] | tidy: one row per trial, one column per measure |
 //! | [`plots()`] | each plot as SVG, with the numbers that it draws as CSV |
 //! | [`page()`] | all of it as one self-contained page that opens offline |
-//! | [`arms_table`] | one row per arm, as Markdown, CSV, LaTeX or JSON |
+//! | [`arms_table`] | one row per arm, as Markdown, CSV, LaTeX or JSON; with the feature `parquet`, `arms_parquet` |
 //! | [`comparison()`] | two arms: the verdict in words and every figure, a line each |
 //! | [`answer()`] | the study's answer in one sentence |
 //!
@@ -36,6 +36,8 @@ pub use answer::answer;
 pub use comparison::comparison;
 pub use csv::csv;
 pub use error::{Error, Result};
+#[cfg(feature = "parquet")]
+pub use formats::arms_parquet;
 pub use formats::{Format, arms_table};
 pub use page::page;
 pub use plot::{Plot, plots};

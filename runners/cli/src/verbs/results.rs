@@ -24,6 +24,9 @@ enum Format {
     Latex,
     /// Everything but the curves; what is not finite is "NaN", "inf" or "-inf", what was not measured null
     Json,
+    /// The columns of csv as a Parquet file, for a pipe or a file
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 /// Prints the arms of a folder, and writes nothing.
@@ -34,7 +37,23 @@ pub(crate) fn results(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Format::Csv => regatta_report::Format::Csv,
         Format::Latex => regatta_report::Format::Latex,
         Format::Json => regatta_report::Format::Json,
+        #[cfg(feature = "parquet")]
+        Format::Parquet => return parquet(&results),
     };
     say(arms_table(&results, format).map_err(Failure::failed)?.trim_end())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(feature = "parquet")]
+fn parquet(results: &regatta_report::Results) -> Result<ExitCode, Failure> {
+    use std::io::{IsTerminal, Write};
+    let mut stdout = std::io::stdout().lock();
+    if stdout.is_terminal() {
+        return Err(Failure::refused(
+            "--format parquet: expected a file or a pipe to write to, as in > arms.parquet, found a terminal",
+        ));
+    }
+    stdout.write_all(&regatta_report::arms_parquet(results).map_err(Failure::failed)?)?;
+    stdout.flush()?;
     Ok(ExitCode::SUCCESS)
 }

@@ -3,9 +3,14 @@
 mod columns;
 mod latex;
 mod markdown;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod spreadsheet;
 
 use crate::{Result, Results};
+
+#[cfg(feature = "parquet")]
+pub use self::parquet::arms_parquet;
 
 /// How a table is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,17 +1,20 @@
-//! One row per arm with every figure in full.
+//! One row per arm with every figure in full, as CSV. The columns are those of Parquet too.
 
 use crate::csv::{number, row, text};
 use crate::{Arm, Difference, Interval, Results};
 
 /// A column of figures: its name, and the figure where it is known.
-type Column = (&'static str, fn(&Arm) -> Option<f64>);
+pub type Column = (&'static str, fn(&Arm) -> Option<f64>);
+
+/// Columns of words, which come first.
+pub const LABELS: [&str; 4] = ["study", "arm", "baseline", "verdict"];
 
 /// The figure of the arm's difference.
 fn of(arm: &Arm, figure: impl Fn(&Difference) -> Option<f64>) -> Option<f64> {
     arm.difference.as_ref().and_then(figure)
 }
 
-const COLUMNS: [Column; 33] = [
+pub const COLUMNS: [Column; 33] = [
     ("planned", |arm| Some(arm.planned as f64)),
     ("done", |arm| Some(arm.done as f64)),
     ("loss", |arm| Some(arm.loss?.mean)),
@@ -47,14 +50,18 @@ const COLUMNS: [Column; 33] = [
     ("parameters", |arm| arm.parameters.map(|count| count as f64)),
 ];
 
+/// What the columns of words hold.
+pub fn labels(results: &Results, arm: &Arm) -> [String; 4] {
+    [results.study.clone(), arm.name.clone(), arm.baseline.clone(), arm.verdict.words(arm)]
+}
+
 /// A header, then study, arm, what it is compared with and verdict in words, and a column for each figure.
 pub fn table(results: &Results) -> String {
-    let names = ["study", "arm", "baseline", "verdict"].into_iter().chain(COLUMNS.map(|(name, _)| name));
+    let names = LABELS.into_iter().chain(COLUMNS.map(|(name, _)| name));
     let mut lines = row(names.map(text));
     for arm in &results.arms {
-        let labels = [text(&results.study), text(&arm.name), text(&arm.baseline), text(&arm.verdict.words(arm))];
         let figures = COLUMNS.iter().map(|(_, figure)| figure(arm).map(number).unwrap_or_default());
-        lines += &row(labels.into_iter().chain(figures));
+        lines += &row(labels(results, arm).map(|label| text(&label)).into_iter().chain(figures));
     }
     lines
 }
