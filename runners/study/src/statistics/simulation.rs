@@ -6,7 +6,7 @@
 //! less than half of that width as a share.
 
 use super::power::detectable_shift;
-use super::{ALPHA, Interval, Paired, Verdict, bootstrap_interval, verdict};
+use super::{ALPHA, Interval, Paired, Verdict, bootstrap_interval, power_law, verdict};
 use regatta_core::Draw;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 use std::ops::RangeInclusive;
@@ -100,4 +100,26 @@ fn bootstrap_intervals_of_few_seeds_are_too_short() {
     let count = called(1_000, 5, 1, 0.0, bootstrap_interval);
     println!("5 seeds, bootstrap: {count} of 1000");
     assert!(count > 2 * band(1_000, 0.05).end(), "{count}");
+}
+
+/// Of so many sweeps over sizes that follow a law, luck and noise on the logarithms of their losses.
+#[test]
+fn an_exponent_lies_outside_its_interval_one_time_in_twenty() {
+    const EXPONENT: f64 = 0.05;
+    for (sizes, seeds) in [(2, 5), (3, 3), (6, 3)] {
+        let outside = |index: &u64| {
+            let mut draw = Draw::new(0, "simulation", *index, sizes);
+            let luck: Vec<f64> = (0..seeds).map(|_| 5.0 * NOISE * draw.normal()).collect();
+            let model = |size: u64| {
+                let x = 10.0 + size as f64;
+                let losses = luck.iter().map(|luck| (1.6 - EXPONENT * x + luck + NOISE * draw.normal()).exp());
+                (x.exp(), losses.collect::<Vec<f64>>())
+            };
+            let interval = power_law(&(0..sizes).map(model).collect::<Vec<_>>()).and_then(|law| law.interval).unwrap();
+            !(interval.low..=interval.high).contains(&EXPONENT)
+        };
+        let count = (0..20_000).filter(outside).count();
+        println!("{sizes} sizes, {seeds} seeds: outside in {count} of 20000");
+        assert!(band(20_000, 0.05).contains(&count), "{sizes} sizes, {seeds} seeds: {count} of 20000");
+    }
 }
