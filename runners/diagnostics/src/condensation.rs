@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 
 /// Bins of a layer's histogram of cosines, as fine as a heatmap shows.
-pub const CONDENSATION_BINS: NonZeroUsize = NonZeroUsize::new(128).unwrap();
+pub const CONDENSATION_BINS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(127); // 128
 
 /// How the cosines between points are spread, layer by layer.
 ///
