@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn twenty_words_and_two_that_never_occur() {
         // word w occurs 20 - w times and lies at angle 0 where w is even, at 90° where it is odd; the last two never occur
-        let axis = |w: usize| if w % 2 == 0 { [2.0, 0.0] } else { [0.0, 2.0] };
+        let axis = |w: usize| if w.is_multiple_of(2) { [2.0, 0.0] } else { [0.0, 2.0] };
         let embeddings = Points::new((0..20).flat_map(axis).chain([-1.0, 0.0, -3.0, 0.0]).collect(), 2).unwrap();
         let counts: Vec<u64> = (0..20).map(|w| 20 - w).chain([0, 0]).collect();
         let found = by_frequency(&embeddings, &counts).unwrap();
