@@ -43,12 +43,12 @@ fn upper_half<T: Float>(points: &[T], dims: usize) -> Vec<T> {
 ///
 /// # Shapes
 /// points (n, k), matrix (k, d), out (n, d); `finish` gets (rows, k) and (rows, d)
-pub fn times(points: &[f32], matrix: Matrix<'_>, out: &mut [f32], finish: impl Fn(&[f32], &mut [f32]) + Sync) {
+pub fn times<T: Float>(points: &[T], matrix: Matrix<'_, T>, out: &mut [T], finish: impl Fn(&[T], &mut [T]) + Sync) {
     let (inner, dims) = matrix.shape();
     let rows = points.par_chunks(ROWS * inner).zip(out.par_chunks_mut(ROWS * dims)).with_max_len(1);
     rows.for_each(|(points, out)| {
         let count = points.len() / inner;
-        product(MatrixMut::new(out, count, dims), Onto::Replace, 1.0, Matrix::new(points, count, inner), matrix);
+        product(MatrixMut::new(out, count, dims), Onto::Replace, T::from(1.0), Matrix::new(points, count, inner), matrix);
         finish(points, out);
     });
 }

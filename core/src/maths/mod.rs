@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `moments` | covariance and the sums over its parts |
 //! | `pairwise` | cosines, squared distances, angles, log-mean-exp over pairs |
-//! | `spectral` | log-determinant and inverse square root of symmetric matrices |
+//! | `spectral` | log-determinant, inverse square root and eigenvectors of symmetric matrices |
 //! | `attach` | a value with a gradient computed by hand |
 //!
 //! And for kernels on float32 slices:
@@ -48,7 +48,7 @@ pub use product::{Float, Matrix, MatrixMut, Onto, product};
 pub use scaled::{Scaled, centred_rows, mean_point};
 pub use scratch::with_scratch;
 pub use slices::with_floats;
-pub use spectral::{inverse_sqrt, inverse_sqrt_of, log_det, log_det_of, symmetric_eigenvalues};
+pub use spectral::{inverse_sqrt, inverse_sqrt_of, log_det, log_det_of, symmetric_eigen_of, symmetric_eigenvalues_of};
 
 /// Added to a sum of squares under a root, so that the slope at zero is zero and not NaN; far below any square that matters.
 pub(crate) const TINY_SQUARE: f64 = 1e-30;

@@ -39,13 +39,27 @@ pub fn inverse_sqrt(matrices: &Tensor) -> Result<Tensor> {
     Ok(Tensor::from_vec(roots, (g, d, d), &Device::Cpu)?.to_dtype(matrices.dtype())?.to_device(matrices.device())?)
 }
 
-/// Eigenvalues of one symmetric matrix, in increasing order.
+/// Eigenvalues of one symmetric matrix, in increasing order. (d, d), row after row
 ///
 /// # Errors
-/// When it is not square or not finite.
-pub fn symmetric_eigenvalues(matrix: &Tensor) -> Result<Vec<f64>> {
-    let matrix = float64_matrices(&matrix.unsqueeze(0)?)?.swap_remove(0);
+/// When it is not finite.
+pub fn symmetric_eigenvalues_of(matrix: &[f64], d: usize) -> Result<Vec<f64>> {
+    let matrix = finite(matrix, d)?;
     matrix.self_adjoint_eigenvalues(Side::Lower).map_err(|_| Error::Factorisation("the eigenvalues did not converge"))
+}
+
+/// Eigenvalues of one symmetric matrix, in increasing order, and its orthonormal eigenvectors: column k of the second is that
+/// of eigenvalue k. (d, d), row after row -> (d), (d, d)
+///
+/// # Errors
+/// When it is not finite.
+pub fn symmetric_eigen_of(matrix: &[f64], d: usize) -> Result<(Vec<f64>, Vec<f64>)> {
+    let eigen = finite(matrix, d)?.self_adjoint_eigen(Side::Lower);
+    let eigen = eigen.map_err(|_| Error::Factorisation("the eigenvalues did not converge"))?;
+    let (values, vectors) = (eigen.S().column_vector(), eigen.U());
+    let mut rows = Vec::with_capacity(d * d);
+    rows.extend((0..d).flat_map(|i| (0..d).map(move |k| vectors[(i, k)])));
+    Ok(((0..d).map(|k| values[k]).collect(), rows))
 }
 
 /// Log-determinant and inverse of one symmetric positive definite matrix. (d, d), row after row
@@ -130,7 +144,17 @@ mod tests {
     fn inverse_sqrt_by_hand() {
         let m = Tensor::new(&[[[4f64, 0.0], [0.0, 0.25]]], &Device::Cpu).unwrap();
         close(&inverse_sqrt(&m).unwrap(), &[0.5, 0.0, 0.0, 2.0]);
-        assert_eq!(symmetric_eigenvalues(&m.squeeze(0).unwrap()).unwrap(), [0.25, 4.0]);
+    }
+
+    #[test]
+    fn eigenvectors_by_hand() {
+        let matrix = [2.0, 1.0, 1.0, 2.0]; // 1 along (1, -1), 3 along (1, 1)
+        let (values, vectors) = symmetric_eigen_of(&matrix, 2).unwrap();
+        assert!(values.iter().zip([1.0, 3.0]).all(|(found, expected)| (found - expected).abs() < 1e-12), "{values:?}");
+        let [a, b, c, d] = vectors[..] else { panic!("four numbers") };
+        assert!((a + c).abs() < 1e-12 && (b - d).abs() < 1e-12 && (b.abs() - 0.5f64.sqrt()).abs() < 1e-12, "{vectors:?}");
+        assert_eq!(symmetric_eigenvalues_of(&[4.0, 0.0, 0.0, 0.25], 2).unwrap(), [0.25, 4.0]);
+        assert!(symmetric_eigenvalues_of(&[f64::NAN], 1).is_err() && symmetric_eigen_of(&[f64::INFINITY], 1).is_err());
     }
 
     #[test]

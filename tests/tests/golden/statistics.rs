@@ -7,27 +7,27 @@ use serde_json::Value;
 const TOLERANCE: f64 = 1e-6;
 
 /// The fixture; `None` where `GOLDEN_DIR` does not hold it.
-fn statistics() -> Option<Value> {
+pub fn statistics() -> Option<Value> {
     let path = fixture("statistics.json")?;
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     Some(serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
 }
 
-fn cases<'a>(fixture: &'a Value, name: &str) -> &'a [Value] {
+pub fn cases<'a>(fixture: &'a Value, name: &str) -> &'a [Value] {
     let cases = fixture[name].as_array().unwrap_or_else(|| panic!("expected a list of cases `{name}`"));
     assert!(!cases.is_empty(), "`{name}` has no cases");
     cases
 }
 
-fn number(value: &Value) -> f64 {
+pub fn number(value: &Value) -> f64 {
     value.as_f64().unwrap_or_else(|| panic!("expected a number, found {value}"))
 }
 
-fn numbers(value: &Value) -> Vec<f64> {
+pub fn numbers(value: &Value) -> Vec<f64> {
     value.as_array().unwrap_or_else(|| panic!("expected a list of numbers, found {value}")).iter().map(number).collect()
 }
 
-fn check(what: &str, found: f64, expected: f64) {
+pub fn check(what: &str, found: f64, expected: f64) {
     assert!((found - expected).abs() < TOLERANCE, "{what}: found {found}, expected {expected}");
 }
 

@@ -24,7 +24,7 @@ pub enum TrainError {
     },
     /// A diagnostic failed.
     #[error(transparent)]
-    Diagnostic(regatta_core::Error),
+    Diagnostic(regatta_diagnostics::Error),
     /// The checkpoint to start from cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
