@@ -4,6 +4,7 @@ use crate::identity::{Identity, identity};
 use crate::prepare::Prepared;
 use crate::records::{Fence, RecordError, TrialFolder};
 use crate::spec::{Arm, Candidate, Study, StudyFile, Variant};
+use regatta_lm::tasks::Tasks;
 use regatta_lm::training::Trial;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -54,7 +55,7 @@ impl PlannedTrial {
             name = format!("{name} tuning {}", label(&candidate));
         }
         let folder = TrialFolder::of(out, &place, order.seed);
-        let identity = identity(&study, &study.arms[variant.index], order.seed, &prepared.corpus)?;
+        let identity = identity(&study, &study.arms[variant.index], order.seed, &prepared.corpus, &prepared.tasks)?;
         Ok(Self { order, name, folder, identity, study, index: variant.index, prepared: prepared.clone() })
     }
 
@@ -62,6 +63,11 @@ impl PlannedTrial {
     pub fn trial(&self) -> Trial<'_> {
         let Study { model, train, evaluate, .. } = &*self.study;
         Trial { model, train, evaluate, terms: &self.arm().terms, corpus: &self.prepared.corpus, seed: self.order.seed }
+    }
+
+    /// What the trained model is scored on.
+    pub fn tasks(&self) -> &Tasks {
+        &self.prepared.tasks
     }
 
     pub fn arm(&self) -> &Arm {

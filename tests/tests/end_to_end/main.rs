@@ -9,6 +9,7 @@ mod resume;
 mod statistics;
 mod verbs;
 mod workers;
+mod worth;
 
 use regatta_builtin as _; // configs name the built-in regularizers
 use std::path::{Path, PathBuf};

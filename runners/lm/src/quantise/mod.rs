@@ -49,7 +49,9 @@ pub fn quantised(model: &Gpt2, bits: Bits, granularity: Granularity, embeddings:
     let mut copy = model.copy();
     for (name, shape, numbers) in copy.parameters_mut().named_mut() {
         let layout = match *shape {
-            [inputs, outputs] if name.starts_with("h.") => Layout { channels: outputs, inputs, channels_apart: 1, inputs_apart: outputs },
+            [inputs, outputs] if name.starts_with("h.") => {
+                Layout { channels: outputs, inputs, channels_apart: 1, inputs_apart: outputs }
+            }
             [tokens, width] if name == "wte.weight" && embeddings => {
                 Layout { channels: tokens, inputs: width, channels_apart: width, inputs_apart: 1 }
             }

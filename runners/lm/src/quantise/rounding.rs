@@ -109,7 +109,12 @@ mod tests {
     #[test]
     fn a_row_can_be_the_channel() {
         let mut rounded = [1.0, 3.0, 10.0, 30.0];
-        round(&mut rounded, Layout { channels: 2, inputs: 2, channels_apart: 2, inputs_apart: 1 }, Bits::Binary, Granularity::Channel);
+        round(
+            &mut rounded,
+            Layout { channels: 2, inputs: 2, channels_apart: 2, inputs_apart: 1 },
+            Bits::Binary,
+            Granularity::Channel,
+        );
         assert_eq!(rounded, [2.0, 2.0, 20.0, 20.0]);
     }
 }

@@ -52,13 +52,7 @@ pub enum TaskError {
 }
 
 impl TaskError {
-    pub(super) fn item(
-        path: &Path,
-        line: usize,
-        field: String,
-        expected: impl Into<String>,
-        found: impl Into<String>,
-    ) -> Self {
+    pub(super) fn item(path: &Path, line: usize, field: String, expected: impl Into<String>, found: impl Into<String>) -> Self {
         let field = if field.is_empty() { field } else { field + ": " };
         Self::Item { path: owned(path), line, field, expected: expected.into(), found: found.into() }
     }

@@ -41,10 +41,7 @@ fn minimal_pair(line: &Map<String, Value>) -> Result<Written, Fault> {
     let sentence = |field: &str| words(field, line.get(field));
     Ok(Written {
         question: String::new(),
-        choices: vec![
-            ("sentence_good".into(), sentence("sentence_good")?),
-            ("sentence_bad".into(), sentence("sentence_bad")?),
-        ],
+        choices: vec![("sentence_good".into(), sentence("sentence_good")?), ("sentence_bad".into(), sentence("sentence_bad")?)],
         answer: 0,
     })
 }

@@ -179,7 +179,8 @@ mod tests {
         let found = log_likelihoods(&model, &items, &|| true).unwrap();
         assert!((found[0] - one_by_one(&model, &tokens[7..], 3)).abs() < 1e-5); // 13 tokens: 12 inputs, the last 3 of 12 targets
         assert!((found[1] - one_by_one(&model, &tokens[7..], 12)).abs() < 1e-5);
-        let task = Task { kind: Kind::MinimalPairs, name: "t".into(), items: vec![items[0].clone(); 2], fingerprint: String::new() };
+        let task =
+            Task { kind: Kind::MinimalPairs, name: "t".into(), items: vec![items[0].clone(); 2], fingerprint: String::new() };
         assert_eq!(TaskScore::of(&task, &[0.0; 4], 12).truncated, 4);
         assert_eq!(TaskScore::of(&task, &[0.0; 4], 19).truncated, 0);
     }

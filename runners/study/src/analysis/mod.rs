@@ -7,6 +7,7 @@ mod curves;
 mod equal_time;
 mod setup;
 mod trials;
+mod worth;
 
 use crate::records::{Manifest, RecordError, State, Status, TrialEvaluation, read_json};
 use crate::statistics::{interquartile_mean, mean, standard_deviation};
