@@ -55,6 +55,8 @@ enum Verb {
     Status(verbs::status::Arguments),
     /// Print a study's arms as Markdown, CSV, LaTeX or JSON
     Results(verbs::results::Arguments),
+    /// Score a checkpoint: tasks, held-out loss, and what rounding its weights leaves of it
+    Evaluate(verbs::evaluate::Arguments),
     /// Compare two arms of a study: every statistic of their paired difference
     Compare(verbs::compare::Arguments),
     /// Measure the speed of training, the cost of a penalty, or the rate of matrix products
@@ -77,6 +79,7 @@ pub fn main() -> ExitCode {
         Verb::Worker(arguments) => verbs::worker::worker(&arguments),
         Verb::Status(arguments) => verbs::status::status(&arguments),
         Verb::Results(arguments) => verbs::results::results(&arguments),
+        Verb::Evaluate(arguments) => verbs::evaluate::evaluate(&arguments),
         Verb::Compare(arguments) => verbs::compare::compare(&arguments),
         Verb::Bench(arguments) => verbs::bench::bench(&arguments),
     });

@@ -3,5 +3,7 @@
 pub mod data;
 mod kernels;
 pub mod model;
+pub mod quantise;
 pub mod spec;
+pub mod tasks;
 pub mod training;

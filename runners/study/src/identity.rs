@@ -6,6 +6,7 @@ use crate::spec::Study;
 use regatta_core::registry;
 use regatta_lm::data::Corpus;
 use regatta_lm::spec::ModelSpec;
+use regatta_lm::tasks::{Kind, Tasks};
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -56,11 +57,11 @@ fn differ(found: &mut Vec<String>, path: String, now: &Value, was: &Value) {
 }
 
 /// The identity of one arm with one seed: model, training, evaluation, terms with their regularizers' versions, the tokens
-/// themselves, the seed and the program's version. Neither the arm's name, nor paths, nor the order of keys matter.
+/// themselves, the tasks' items, the seed and the program's version. Neither the arm's name, nor paths, nor the order of keys matter.
 ///
 /// # Errors
 /// When a checkpoint to start from cannot be read.
-pub fn identity(study: &Study, arm: &Arm, seed: u64, corpus: &Corpus) -> Result<Identity, RecordError> {
+pub fn identity(study: &Study, arm: &Arm, seed: u64, corpus: &Corpus, tasks: &Tasks) -> Result<Identity, RecordError> {
     let model = match &study.model {
         ModelSpec::Gpt2(_) => to_value(&study.model),
         ModelSpec::Init(folder) => {
@@ -74,7 +75,7 @@ pub fn identity(study: &Study, arm: &Arm, seed: u64, corpus: &Corpus) -> Result<
         "program": env!("CARGO_PKG_VERSION"),
         "model": model,
         "train": to_value(&study.train),
-        "evaluate": to_value(&study.evaluate),
+        "evaluate": evaluation(study, tasks),
         "order": to_value(&corpus.order),
         "tokens": corpus.fingerprint,
         "vocab_size": corpus.vocab_size,
@@ -83,6 +84,18 @@ pub fn identity(study: &Study, arm: &Arm, seed: u64, corpus: &Corpus) -> Result<
         "seed": seed,
     }));
     Ok(Identity { hash: blake3::hash(inputs.to_string().as_bytes()).to_hex().to_string(), inputs })
+}
+
+/// What is measured: of a task its name and its items in the place of its path.
+fn evaluation(study: &Study, tasks: &Tasks) -> Value {
+    let mut value = to_value(&study.evaluate);
+    for kind in [Kind::MinimalPairs, Kind::MultipleChoice] {
+        let items: Vec<Value> = tasks.of(kind).map(|task| json!({ "task": task.name, "items": task.fingerprint })).collect();
+        if !items.is_empty() {
+            value[kind.field()] = items.into();
+        }
+    }
+    value
 }
 
 fn to_value<T: serde::Serialize>(value: &T) -> Value {

@@ -22,6 +22,7 @@ pub use prepare::{Prepared, prepare};
 pub use run::{Ended, Options, Planned, RunError, Watcher, run};
 pub use spec::{
     Arm, Assignment, Axis, Candidate, Metric, Origin, Refusal, Size, Study, StudyFile, Tune, Variant, Vary, Winner, regularizer,
+    section,
 };
 pub use standing::{Standing, TrialStanding};
 pub use trial::{Every, MemoryMeter};

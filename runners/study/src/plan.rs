@@ -4,6 +4,7 @@ use crate::identity::{Identity, identity};
 use crate::prepare::Prepared;
 use crate::records::{Fence, RecordError, Status, TrialFolder};
 use crate::spec::{Arm, Candidate, Study, StudyFile, Variant};
+use regatta_lm::tasks::Tasks;
 use regatta_lm::training::Trial;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -56,7 +57,7 @@ impl PlannedTrial {
             name = format!("{name} tuning {}", label(&candidate));
         }
         let folder = TrialFolder::of(out, &place, order.seed);
-        let identity = identity(&study, &study.arms[variant.index], order.seed, &prepared.corpus)?;
+        let identity = identity(&study, &study.arms[variant.index], order.seed, &prepared.corpus, &prepared.tasks)?;
         Ok(Self { order, name, folder, identity, stand_in: None, study, index: variant.index, prepared: prepared.clone() })
     }
 
@@ -69,6 +70,11 @@ impl PlannedTrial {
     /// Whether a status is that of this trial, or of one that stands in for it.
     pub fn is_meant_by(&self, status: &Status) -> bool {
         status.identity == self.identity.hash || self.stand_in.as_ref() == Some(&status.identity)
+    }
+
+    /// What the trained model is scored on.
+    pub fn tasks(&self) -> &Tasks {
+        &self.prepared.tasks
     }
 
     pub fn arm(&self) -> &Arm {

@@ -6,6 +6,7 @@ use regatta_core::registry;
 use regatta_lm::data::Corpus;
 use regatta_lm::model::{Gpt2, Gpt2Config};
 use regatta_lm::spec::{DataSpec, ModelSpec};
+use regatta_lm::tasks::Tasks;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -14,6 +15,8 @@ use std::sync::Arc;
 pub struct Prepared {
     /// The tokens; variants with the same data share them.
     pub corpus: Arc<Corpus>,
+    /// What a trained model is scored on.
+    pub tasks: Arc<Tasks>,
     /// The model's shape.
     pub model: Gpt2Config,
     /// Tokens of a training sequence.
@@ -26,11 +29,14 @@ pub struct Prepared {
 /// With the place in the study's file, when the data is missing, broken or too short, a token id lies outside the vocabulary,
 /// a checkpoint cannot be used, or a term names a layer that the model does not have.
 pub fn prepare(file: &StudyFile) -> Result<Vec<Prepared>, Refusal> {
-    let mut corpora = HashMap::new();
-    file.variants().iter().map(|variant| prepare_variant(file, variant, &mut corpora)).collect()
+    let mut loaded = HashMap::new();
+    file.variants().iter().map(|variant| prepare_variant(file, variant, &mut loaded)).collect()
 }
 
-fn prepare_variant(file: &StudyFile, variant: &Variant, corpora: &mut HashMap<String, Arc<Corpus>>) -> Result<Prepared, Refusal> {
+/// By what they depend on.
+type Loaded = HashMap<String, (Arc<Corpus>, Arc<Tasks>)>;
+
+fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> Result<Prepared, Refusal> {
     let study = &variant.study;
     let of_checkpoint = match &study.model {
         ModelSpec::Gpt2(_) => None,
@@ -44,12 +50,15 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, corpora: &mut HashMap<St
     }
     let vocab_size = of_checkpoint.as_ref().map(|config| config.vocab_size);
     let key = serde_json::json!([study.data, study.tokenizer, vocab_size]).to_string();
-    let corpus = match corpora.get(&key) {
-        Some(corpus) => corpus.clone(),
+    let (corpus, tasks) = match loaded.get(&key) {
+        Some(both) => both.clone(),
         None => {
-            let loaded = Corpus::load(&study.data, study.tokenizer.as_ref(), vocab_size);
-            let corpus = Arc::new(loaded.map_err(|error| file.refuse_variant(variant, "data", error))?);
-            corpora.entry(key).or_insert(corpus).clone()
+            let corpus = Corpus::load(&study.data, study.tokenizer.as_ref(), vocab_size);
+            let corpus = corpus.map_err(|error| file.refuse_variant(variant, "data", error))?;
+            let tasks = Tasks::read(&study.evaluate, corpus.tokenizer.as_ref());
+            let at_fault = |(field, error)| file.refuse_variant(variant, &format!("evaluate.{field}"), error);
+            let both = (Arc::new(corpus), Arc::new(tasks.map_err(at_fault)?));
+            loaded.entry(key).or_insert(both).clone()
         }
     };
     let model = match (&study.model, of_checkpoint) {
@@ -59,7 +68,7 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, corpora: &mut HashMap<St
     };
     let context = study.train.context.map_or(model.n_positions, |context| context.get());
     corpus.check(context).map_err(|error| file.refuse_variant(variant, "data", error))?;
-    Ok(Prepared { corpus, model, context })
+    Ok(Prepared { corpus, tasks, model, context })
 }
 
 impl Prepared {

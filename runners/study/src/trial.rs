@@ -3,7 +3,10 @@
 use crate::identity::Identity;
 use crate::records::{Checkpoints, Cost, Kept, Lines, RecordError, State, Status, TrialEvaluation, TrialFolder, Validation};
 use regatta_lm::model::Gpt2Config;
-use regatta_lm::training::{Learner, Outcome, Recorder, Restored, StepRecord, TrainError, Trial, evaluate, train};
+use regatta_lm::tasks::Tasks;
+use regatta_lm::training::{
+    Evaluation, Learner, Outcome, Recorder, Restored, StepRecord, TrainError, Trial, evaluate, train, worth,
+};
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -48,6 +51,7 @@ pub enum Event {
 /// What a trial needs besides its [`Trial`].
 pub(crate) struct Surroundings<'a> {
     pub folder: &'a TrialFolder,
+    pub tasks: &'a Tasks,
     pub identity: &'a Identity,
     pub attempt: u64,
     pub every: Every,
@@ -59,7 +63,7 @@ pub(crate) struct Surroundings<'a> {
 /// Trains, measures and records one trial. Whatever the trial does (an error, a panic, a loss that is not finite) ends in
 /// its status; only a status that cannot be written is an error.
 pub(crate) fn run_trial(trial: &Trial<'_>, surroundings: Surroundings<'_>) -> Result<(), RecordError> {
-    let Surroundings { folder, identity, attempt, every, stop, memory, tell } = surroundings;
+    let Surroundings { folder, tasks, identity, attempt, every, stop, memory, tell } = surroundings;
     folder.create()?;
     folder.set_inputs(&identity.inputs)?;
     let checkpoints = folder.checkpoints(&identity.hash)?;
@@ -76,7 +80,7 @@ pub(crate) fn run_trial(trial: &Trial<'_>, surroundings: Surroundings<'_>) -> Re
     };
     folder.set_status(&running)?;
     tell(Event::Begun { from: from.unwrap_or(0) });
-    let mut run = Run { trial, folder, checkpoints: &checkpoints, every, stop, memory, tell };
+    let mut run = Run { trial, folder, tasks, checkpoints: &checkpoints, every, stop, memory, tell };
     let result = catch_unwind(AssertUnwindSafe(|| run.train_and_measure(began)));
     let (state, reason) = match result {
         Ok(Ok(ended)) => ended,
@@ -134,6 +138,7 @@ fn read(config: &Gpt2Config, folder: &TrialFolder, kept: &Kept) -> Result<Began,
 struct Run<'a, 'b> {
     trial: &'a Trial<'a>,
     folder: &'a TrialFolder,
+    tasks: &'a Tasks,
     checkpoints: &'a Checkpoints,
     every: Every,
     stop: &'a AtomicBool,
@@ -174,11 +179,14 @@ impl Run<'_, '_> {
         let model = &learner.model;
         let (context, rows) = (trial.context(model.config()), trial.train.batch_size.get());
         let split = if trial.corpus.test.is_some() { "test" } else { "validation" };
-        let measures =
-            match evaluate(model, trial.corpus.held_out(), context, rows, trial.evaluate, &|| !Recorder::stop(&recorder)) {
-                Err(TrainError::Interrupted) => return recorder.interrupted(&learner),
-                other => other?,
-            };
+        let (held_out, spec, watch) = (trial.corpus.held_out(), trial.evaluate, &|| !Recorder::stop(&recorder));
+        let measured = evaluate(model, held_out, context, rows, spec, watch).and_then(|measures| {
+            Ok(Evaluation { worth: worth(model, self.tasks, held_out, context, rows, spec, watch)?, ..measures })
+        });
+        let measures = match measured {
+            Err(TrainError::Interrupted) => return recorder.interrupted(&learner),
+            other => other?,
+        };
         recorder.sync()?;
         write_checkpoint(trial, folder, model)?;
         let tokens_per_second = median(&mut recorder.rates);

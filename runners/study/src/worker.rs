@@ -94,6 +94,7 @@ pub fn work(
         };
         let surroundings = Surroundings {
             folder: &folder,
+            tasks: trial.tasks(),
             identity: &trial.identity,
             attempt: work.attempt,
             every: work.every,

@@ -10,6 +10,7 @@ mod statistics;
 mod sweeps;
 mod verbs;
 mod workers;
+mod worth;
 
 use regatta_builtin as _; // configs name the built-in regularizers
 use std::path::{Path, PathBuf};

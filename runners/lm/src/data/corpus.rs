@@ -56,11 +56,7 @@ impl Corpus {
     /// # Errors
     /// Names the first split that does not.
     pub fn check(&self, context: usize) -> Result<(), DataError> {
-        let expected = context.saturating_add(1);
-        match self.splits().find(|split| split.tokens.len() < expected) {
-            Some(split) => Err(DataError::TooShort { name: split.name.clone(), expected, found: split.tokens.len() }),
-            None => Ok(()),
-        }
+        self.splits().try_for_each(|split| split.check(context))
     }
 
     /// What is reported on: the test split, or the validation split where there is none.

@@ -21,7 +21,7 @@ pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, DataError> {
 }
 
 /// The text of a file: UTF-8 without its byte order mark, all else as it is, carriage returns and NULs too.
-pub(super) fn text(path: &Path) -> Result<String, DataError> {
+pub(crate) fn text(path: &Path) -> Result<String, DataError> {
     let mut text = String::from_utf8(bytes(path)?)
         .map_err(|e| DataError::NotUtf8 { path: path.into(), offset: e.utf8_error().valid_up_to() })?;
     if text.starts_with('\u{feff}') {

@@ -1,5 +1,9 @@
 //! One split of a corpus.
 
+use super::files::text;
+use super::{DataError, Tokenizer};
+use std::path::Path;
+
 /// The tokens of train, validation or test.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Split {
@@ -14,6 +18,25 @@ pub struct Split {
 }
 
 impl Split {
+    /// A text file by itself, as a split.
+    ///
+    /// # Errors
+    /// When it cannot be read, is no text or empty, or cannot be tokenized.
+    pub fn read(path: &Path, tokenizer: &Tokenizer) -> Result<Self, DataError> {
+        let text = text(path)?;
+        let name = path.display().to_string();
+        Ok(Self { name, tokens: tokenizer.encode(&text)?, bytes: Some(text.len()), best_loss: None })
+    }
+
+    /// Whether it fills at least one window of `context` tokens and its last target.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn check(&self, context: usize) -> Result<(), DataError> {
+        let (expected, found) = (context.saturating_add(1), self.tokens.len());
+        if found < expected { Err(DataError::TooShort { name: self.name.clone(), expected, found }) } else { Ok(()) }
+    }
+
     /// Windows of `context` tokens that do not overlap, each with a target for its last token: `(tokens - 1) / context`.
     pub fn windows(&self, context: usize) -> usize {
         self.tokens.len().saturating_sub(1) / context

@@ -1,6 +1,6 @@
 //! From text to token ids.
 
-use super::{DataError, files};
+use super::{DataError, files, prefix};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use tokenizers::models::TrainerWrapper;
@@ -16,6 +16,8 @@ const PIECE: usize = 16_384;
 pub struct Tokenizer {
     kind: Kind,
     vocab_size: usize,
+    /// See [`prefix`].
+    prefix: Option<u32>,
 }
 
 #[derive(Debug, Clone)]
@@ -24,14 +26,14 @@ enum Kind {
     Bytes,
     /// Byte-pair encoding that we trained.
     Bpe(Box<HuggingFace>),
-    /// Whatever a file says.
-    File(Box<HuggingFace>),
+    /// Whatever a file says, and the `tokenizer_config.json` beside it.
+    File(Box<HuggingFace>, Option<serde_json::Value>),
 }
 
 impl Tokenizer {
     /// Each byte is a token, and its value is the id.
     pub fn bytes() -> Self {
-        Self { kind: Kind::Bytes, vocab_size: 256 }
+        Self { kind: Kind::Bytes, vocab_size: 256, prefix: Some(b'\n'.into()) }
     }
 
     /// Byte-level byte-pair encoding, learned from a text: the 256 bytes and merges on top, up to `vocab_size` tokens or as many as
@@ -48,7 +50,8 @@ impl Tokenizer {
             .into();
         let mut learned = byte_level(BPE::default());
         learned.train(&mut trainer, pieces(text).into_iter()).map_err(failed)?;
-        Ok(Self { vocab_size: vocabulary(&learned), kind: Kind::Bpe(Box::new(learned)) })
+        let prefix = learned.token_to_id(&letter(b'\n').to_string());
+        Ok(Self { vocab_size: vocabulary(&learned), kind: Kind::Bpe(Box::new(learned)), prefix })
     }
 
     /// Reads a `tokenizer.json` of Hugging Face. Its truncation, padding and dropout of merges are switched off: they are made for
@@ -69,7 +72,9 @@ impl Tokenizer {
             model.dropout = None;
             read.with_model(model);
         }
-        Ok(Self { vocab_size: vocabulary(&read), kind: Kind::File(Box::new(read)) })
+        let config = prefix::beside(path)?;
+        let prefix = guarded(|| Ok(prefix::prefix(&read, config.as_ref()))).map_err(not_one)?;
+        Ok(Self { vocab_size: vocabulary(&read), kind: Kind::File(Box::new(read), config), prefix })
     }
 
     /// Token ids of a text.
@@ -86,11 +91,25 @@ impl Tokenizer {
                 let encoded = learned.encode_batch_fast(pieces(text), false).map_err(failed)?;
                 Ok(encoded.iter().flat_map(|piece| piece.get_ids()).copied().collect())
             }
-            Kind::File(read) => {
-                let encoded = guarded(|| read.encode_fast(text, false)).map_err(|message| DataError::Tokenizer { message })?;
-                Ok(encoded.get_ids().to_vec())
-            }
+            Kind::File(read, _) => encode_by_file(read, text, false),
         }
+    }
+
+    /// Token ids of a text with the special tokens that a tokenizer from a file adds by itself; ours add none.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub(crate) fn encode_with_special(&self, text: &str) -> Result<Vec<u32>, DataError> {
+        match &self.kind {
+            Kind::File(read, _) => encode_by_file(read, text, true),
+            _ => self.encode(text),
+        }
+    }
+
+    /// The token that stands in front of a text which is scored by itself, where there is one: a line break for our own
+    /// tokenizers; for one from a file, what the `tokenizer_config.json` beside it calls `bos_token`, or else `eos_token`.
+    pub fn prefix(&self) -> Option<u32> {
+        self.prefix
     }
 
     /// The largest token id, plus 1.
@@ -98,18 +117,30 @@ impl Tokenizer {
         self.vocab_size
     }
 
-    /// Writes `tokenizer.json` into a folder, in the format of Hugging Face.
+    /// Writes `tokenizer.json` and `tokenizer_config.json` into a folder, in the format of Hugging Face.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), DataError> {
-        let json = match &self.kind {
-            Kind::Bytes => all_bytes()?.to_string(true),
-            Kind::Bpe(tokenizer) | Kind::File(tokenizer) => tokenizer.to_string(true),
+        let bytes;
+        let (tokenizer, config): (&HuggingFace, _) = match &self.kind {
+            Kind::Bytes => {
+                bytes = all_bytes()?;
+                (&bytes, None)
+            }
+            Kind::Bpe(tokenizer) => (tokenizer, None),
+            Kind::File(tokenizer, config) => (tokenizer, config.as_ref()),
         };
         let path = folder.join("tokenizer.json");
-        std::fs::write(&path, json.map_err(failed)?).map_err(|source| DataError::Write { path, source })
+        let json = tokenizer.to_string(true).map_err(failed)?;
+        std::fs::write(&path, json).map_err(|source| DataError::Write { path, source })?;
+        prefix::save(folder, config, self.prefix.and_then(|token| tokenizer.id_to_token(token)))
     }
+}
+
+fn encode_by_file(read: &HuggingFace, text: &str, special: bool) -> Result<Vec<u32>, DataError> {
+    let encoded = guarded(|| read.encode_fast(text, special)).map_err(|message| DataError::Tokenizer { message })?;
+    Ok(encoded.get_ids().to_vec())
 }
 
 /// A tokenizer that reads text as bytes, by GPT-2's pattern.
@@ -209,7 +240,7 @@ mod tests {
     fn decoded(tokenizer: &Tokenizer, ids: &[u32]) -> String {
         match &tokenizer.kind {
             Kind::Bytes => String::from_utf8(ids.iter().map(|&id| id as u8).collect()).unwrap(),
-            Kind::Bpe(inner) | Kind::File(inner) => inner.decode(ids, false).unwrap(),
+            Kind::Bpe(inner) | Kind::File(inner, _) => inner.decode(ids, false).unwrap(),
         }
     }
 

@@ -24,6 +24,11 @@ impl Gpt2 {
         Self { config, parameters }
     }
 
+    /// A model of the same numbers, to change.
+    pub(crate) fn copy(&self) -> Self {
+        Self { config: self.config.clone(), parameters: self.parameters.clone() }
+    }
+
     /// Its shape.
     pub fn config(&self) -> &Gpt2Config {
         &self.config

@@ -7,10 +7,12 @@ mod choice;
 mod data;
 mod model;
 mod place;
+mod quantisation;
 mod train;
 
 pub use choice::{OrNone, bare_or_map};
 pub use data::{BpeSpec, DataSpec, Order, SyntheticSpec, TextFiles, TextSpec, TokenizerSpec, TokensSpec};
 pub use model::{Gpt2Spec, ModelSpec};
 pub use place::{At, Layers, Points, Scale, Site, Term, Weight};
+pub use quantisation::{Bits, Granularity, QuantisationSpec};
 pub use train::{EvaluateSpec, OnSpike, Schedule, TrainSpec};

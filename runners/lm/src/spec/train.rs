@@ -1,8 +1,9 @@
 //! `train:` and `evaluate:` in a study.
 
-use super::{OrNone, bare_or_map};
+use super::{OrNone, QuantisationSpec, bare_or_map};
 use regatta_core::number::{Count, Fraction, NonNegative, Positive};
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// How every arm is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -118,11 +119,26 @@ pub struct EvaluateSpec {
     pub every: Count<1, 100_000_000>,
     /// Windows of a split that are evaluated, spread evenly over it; `none` takes all.
     pub max_windows: OrNone<Count<2, 1_000_000_000>>,
+    /// JSONL files of minimal pairs that the trained model is scored on; see [`crate::tasks`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub minimal_pairs: Vec<PathBuf>,
+    /// JSONL files of questions with choices that the trained model is scored on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub multiple_choice: Vec<PathBuf>,
+    /// To what the trained weights are rounded before the held-out loss is measured again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quantisation: Option<QuantisationSpec>,
 }
 
 impl Default for EvaluateSpec {
     fn default() -> Self {
-        Self { every: Count::new(50), max_windows: OrNone::Some(Count::new(256)) }
+        Self {
+            every: Count::new(50),
+            max_windows: OrNone::Some(Count::new(256)),
+            minimal_pairs: Vec::new(),
+            multiple_choice: Vec::new(),
+            quantisation: None,
+        }
     }
 }
 

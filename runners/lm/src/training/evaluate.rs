@@ -1,7 +1,7 @@
 //! What is measured on held-out text.
 
-use super::TrainError;
 use super::train::gather;
+use super::{TrainError, Worth};
 use crate::data::{Split, unigram_entropy};
 use crate::model::{Gpt2, Keep, Pass};
 use crate::spec::EvaluateSpec;
@@ -35,6 +35,9 @@ pub struct Evaluation {
     pub mean_cosine: Vec<f64>,
     /// Effective rank, by entry of the hidden states.
     pub effective_rank: Vec<f64>,
+    /// What else was asked for.
+    #[serde(flatten)]
+    pub worth: Worth,
 }
 
 /// Asked between batches: whether to go on. A measurement that may not ends in [`TrainError::Interrupted`].
@@ -53,7 +56,7 @@ pub(super) fn mean_loss(
     Ok(losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64)
 }
 
-/// Measures `model` on `split`: windows of `context` tokens, each by itself.
+/// Measures `model` on `split`: windows of `context` tokens, each by itself. What it is [worth](super::worth) is left empty.
 ///
 /// # Errors
 /// When a tensor operation fails, or `watch` ends it.
@@ -89,6 +92,7 @@ pub fn evaluate(
         tokens: losses.len(),
         mean_cosine: geometry.iter().map(|layer| layer.mean_cosine).collect(),
         effective_rank: geometry.iter().map(|layer| layer.effective_rank).collect(),
+        worth: Worth::default(),
     })
 }
 

@@ -10,6 +10,7 @@ mod snapshot;
 mod spikes;
 mod step;
 mod train;
+mod worth;
 
 pub use adamw::AdamW;
 pub use error::TrainError;
@@ -18,3 +19,4 @@ pub use record::StepRecord;
 pub use snapshot::{Restored, Snapshot, SnapshotError};
 pub use step::Learner;
 pub use train::{Outcome, Recorder, Trial, train};
+pub use worth::{Worth, worth};

@@ -117,6 +117,7 @@ mod tests {
                 tokens: 16,
                 mean_cosine: vec![],
                 effective_rank: vec![],
+                worth: Default::default(),
             };
             let cost = Cost { wall_seconds: 1.0, step_ms: 1.0, tokens_per_second: 1.0, peak_memory_mib: None };
             arm.evaluations.insert(seed as u64, TrialEvaluation { split: "test".into(), measures, validation_loss: loss, cost });

@@ -10,6 +10,7 @@ mod setup;
 mod sizes;
 mod trials;
 mod tuning;
+mod worth;
 
 use crate::records::{Manifest, RecordError, State, Status, TrialEvaluation, TuningRow};
 use crate::statistics::{interquartile_mean, mean, standard_deviation};

@@ -1,6 +1,7 @@
 //! One row for each trial.
 
 use super::arm::ArmRecords;
+use super::worth;
 use crate::records::{State, TrialEvaluation};
 use regatta_report::Trial;
 
@@ -8,6 +9,7 @@ use regatta_report::Trial;
 pub(super) fn trial(arm: &ArmRecords, seed: u64) -> Trial {
     let status = arm.statuses.get(&seed);
     let evaluation = arm.evaluations.get(&seed);
+    let worth = evaluation.map(|evaluation| worth::measures(&evaluation.measures.worth)).unwrap_or_default();
     let measure = |name: &str, value: Option<f64>| (name.to_owned(), value);
     let of = |get: &dyn Fn(&TrialEvaluation) -> f64| evaluation.map(get);
     let maybe = |get: &dyn Fn(&TrialEvaluation) -> Option<f64>| evaluation.and_then(get);
@@ -16,7 +18,7 @@ pub(super) fn trial(arm: &ArmRecords, seed: u64) -> Trial {
         seed,
         state: status.map_or(State::Pending, |status| status.state).word().to_owned(),
         reason: status.and_then(|status| status.reason.clone()),
-        measures: vec![
+        measures: [
             measure("test_loss", of(&|e| e.measures.loss)),
             measure("test_loss_se", of(&|e| e.measures.loss_standard_error)),
             measure("validation_loss", of(&|e| e.validation_loss)),
@@ -30,6 +32,9 @@ pub(super) fn trial(arm: &ArmRecords, seed: u64) -> Trial {
             measure("tokens_per_second", of(&|e| e.cost.tokens_per_second)),
             measure("wall_seconds", of(&|e| e.cost.wall_seconds)),
             measure("peak_memory_mib", maybe(&|e| e.cost.peak_memory_mib)),
-        ],
+        ]
+        .into_iter()
+        .chain(worth)
+        .collect(),
     }
 }

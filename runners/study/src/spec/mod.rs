@@ -24,7 +24,7 @@ pub use arms::Arm;
 pub use file::StudyFile;
 pub use limits::Size;
 pub use refusal::{Origin, Refusal};
-pub use regularizer::regularizer;
+pub use regularizer::{regularizer, section};
 pub use sweep::Variant;
 pub use tune::{Candidate, Metric, Tune, Winner};
 pub use vary::{Assignment, Axis, Vary};

@@ -3,6 +3,7 @@
 use super::Study;
 use super::refusal::Misfit;
 use regatta_lm::spec::{DataSpec, ModelSpec, TextFiles, TokenizerSpec};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// What a path leads to.
@@ -19,14 +20,14 @@ pub(super) enum Kind {
 /// At the first that leads to nothing, or to a folder where a file is wanted.
 pub(super) fn resolve(study: &mut Study, folder: &dyn Fn(&str) -> PathBuf) -> Result<(), Misfit> {
     for (field, path, kind) in named(study) {
-        *path = absolute(path, &folder(field), kind).map_err(|message| Misfit::new(field.split('.'), message))?;
+        *path = absolute(path, &folder(&field), kind).map_err(|message| Misfit::new(field.split('.'), message))?;
     }
     Ok(())
 }
 
 /// The fields that hold paths, with what each leads to.
-pub(super) fn named(study: &mut Study) -> Vec<(&'static str, &mut PathBuf, Kind)> {
-    let mut named = Vec::new();
+pub(super) fn named(study: &mut Study) -> Vec<(Cow<'static, str>, &mut PathBuf, Kind)> {
+    let mut named: Vec<(&'static str, &mut PathBuf, Kind)> = Vec::new();
     if let ModelSpec::Init(folder) = &mut study.model {
         named.push(("model.init", folder, Kind::Folder));
     }
@@ -48,7 +49,12 @@ pub(super) fn named(study: &mut Study) -> Vec<(&'static str, &mut PathBuf, Kind)
             named.extend(tokens.test.as_mut().map(|test| ("data.tokens.test", test, Kind::File)));
         }
     }
-    named
+    let tasks = [("minimal_pairs", &mut study.evaluate.minimal_pairs), ("multiple_choice", &mut study.evaluate.multiple_choice)];
+    let tasks = tasks.into_iter().flat_map(|(field, files)| {
+        let indexed = files.iter_mut().enumerate();
+        indexed.map(move |(index, file)| (format!("evaluate.{field}.{index}").into(), file, Kind::File))
+    });
+    named.into_iter().map(|(field, path, kind)| (field.into(), path, kind)).chain(tasks).collect()
 }
 
 fn absolute(path: &Path, folder: &Path, kind: Kind) -> Result<PathBuf, String> {

@@ -1,14 +1,23 @@
-//! A regularizer by itself, as a command line names it.
+//! A part of a study by itself, as a command line names it.
 
 use super::wording;
 use crate::yaml;
 use regatta_core::Plugin;
+use serde::de::DeserializeOwned;
 
 /// Reads a regularizer from one piece of YAML: a name, or a name with fields.
 ///
 /// # Errors
 /// With what was expected and what was found, and the field's path where it has one.
 pub fn regularizer(text: &str) -> Result<Plugin, String> {
+    section(text)
+}
+
+/// Reads a section of a study, such as `{bits: [4]}` for `evaluate.quantisation`, from one piece of YAML.
+///
+/// # Errors
+/// As [`regularizer`].
+pub fn section<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     let document = yaml::parse(text).map_err(|fault| format!("{text}: {}", fault.message))?;
     serde_path_to_error::deserialize(&document).map_err(|error| {
         let path = error.path().iter().filter_map(wording::segment).collect();

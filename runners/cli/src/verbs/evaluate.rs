@@ -1,0 +1,158 @@
+//! `regatta evaluate CHECKPOINT`
+
+use crate::failure::{Failure, say};
+use regatta_core::number::Count;
+use regatta_lm::data::{Split, Tokenizer};
+use regatta_lm::model::{Gpt2, Gpt2Config};
+use regatta_lm::spec::{EvaluateSpec, OrNone};
+use regatta_lm::tasks::{Kind, Task, TaskScore, Tasks, log_likelihoods};
+use regatta_lm::training::{Evaluation, Worth, worth};
+use serde_json::{Value, json};
+use std::fmt::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Windows of the text that go through the model at once.
+const ROWS: usize = 16;
+
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["minimal_pairs", "multiple_choice", "text"]))]
+pub(crate) struct Arguments {
+    /// A folder in Hugging Face's layout, such as runs/quickstart/trials/baseline/seed-0/checkpoint
+    checkpoint: PathBuf,
+    /// JSONL files of minimal pairs: `sentence_good`, `sentence_bad`
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    minimal_pairs: Vec<PathBuf>,
+    /// JSONL files of questions: `question`, `choices`, `answer`
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    multiple_choice: Vec<PathBuf>,
+    /// A text of which the loss is measured
+    #[arg(long, value_name = "FILE")]
+    text: Option<PathBuf>,
+    /// Measure the text's loss with rounded weights too, as in --quantisation '{bits: [8, 4], granularity: [channel]}'
+    #[arg(long, value_name = "YAML", requires = "text", num_args = 0..=1, default_missing_value = "{}")]
+    quantisation: Option<String>,
+    /// Tokens of a window of the text [default: the model's positions]
+    #[arg(long, requires = "text")]
+    context: Option<usize>,
+    /// Windows of the text, spread evenly over it; 0 takes all
+    #[arg(long, value_name = "COUNT", default_value_t = 256, requires = "text")]
+    max_windows: usize,
+    /// Write the log-likelihoods of every item, a JSON object a line
+    #[arg(long, value_name = "FILE")]
+    items: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints what a checkpoint is worth, and writes nothing but what `--items` names.
+pub(crate) fn evaluate(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let folder = &arguments.checkpoint;
+    let model = Gpt2::read(folder).map_err(Failure::refused)?;
+    let tokenizer = Tokenizer::file(&folder.join("tokenizer.json")).map_err(Failure::refused)?;
+    let spec = spec(arguments)?;
+    let tasks = Tasks::read(&spec, Some(&tokenizer));
+    let tasks = tasks.map_err(|(_, error)| Failure::refused(error))?;
+    let split = arguments.text.as_ref().map(|path| Split::read(path, &tokenizer)).transpose().map_err(Failure::refused)?;
+    let context = context(arguments, model.config())?;
+    split.iter().try_for_each(|split| split.check(context)).map_err(Failure::refused)?;
+
+    let (mut found, mut items) = (Worth::default(), String::new());
+    for kind in [Kind::MinimalPairs, Kind::MultipleChoice] {
+        for task in tasks.of(kind) {
+            let numbers = log_likelihoods(&model, &task.items, &|| true).map_err(Failure::failed)?;
+            write_items(&mut items, task, &numbers);
+            let score = TaskScore::of(task, &numbers, model.config().n_positions);
+            match kind {
+                Kind::MinimalPairs => found.minimal_pairs.push(score),
+                Kind::MultipleChoice => found.multiple_choice.push(score),
+            }
+        }
+    }
+    if let Some(path) = &arguments.items {
+        std::fs::write(path, items).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+    }
+    let mut measures = None;
+    if let Some(split) = &split {
+        let none = Tasks::default();
+        let on_text = regatta_lm::training::evaluate(&model, split, context, ROWS, &spec, &|| true)
+            .and_then(|measures| Ok((measures, worth(&model, &none, split, context, ROWS, &spec, &|| true)?)));
+        let (of_text, rounded) = on_text.map_err(Failure::failed)?;
+        found.quantised = rounded.quantised;
+        measures = Some(of_text);
+    }
+    say(if arguments.json { as_json(found, measures) } else { as_text(&found, measures.as_ref()) }.trim_end())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn spec(arguments: &Arguments) -> Result<EvaluateSpec, Failure> {
+    let quantisation = arguments.quantisation.as_deref().map(regatta_study::section).transpose();
+    let windows = match arguments.max_windows {
+        0 => OrNone::None,
+        most => OrNone::Some(Count::try_from(most as u64).map_err(|error| Failure::refused(format!("--max-windows: {error}")))?),
+    };
+    Ok(EvaluateSpec {
+        max_windows: windows,
+        minimal_pairs: arguments.minimal_pairs.clone(),
+        multiple_choice: arguments.multiple_choice.clone(),
+        quantisation: quantisation.map_err(|message| Failure::refused(format!("--quantisation: {message}")))?,
+        ..Default::default()
+    })
+}
+
+fn context(arguments: &Arguments, model: &Gpt2Config) -> Result<usize, Failure> {
+    let (least, most) = (1, model.n_positions);
+    match arguments.context.unwrap_or(most) {
+        context if (least..=most).contains(&context) => Ok(context),
+        other => Err(Failure::refused(format!("--context: expected {least} to {most}, the model's positions, found {other}"))),
+    }
+}
+
+/// A line for each item: the log-likelihoods of its choices in order, and the right one.
+fn write_items(text: &mut String, task: &Task, log_likelihoods: &[f64]) {
+    let mut rest = log_likelihoods.iter();
+    for item in &task.items {
+        let here: Vec<f64> = rest.by_ref().take(item.choices.len()).copied().collect();
+        let line = json!({ "task": task.name, "log_likelihoods": here, "answer": item.answer });
+        let _ = writeln!(text, "{line}"); // writing to a string cannot fail
+    }
+}
+
+fn as_json(worth: Worth, measures: Option<Evaluation>) -> String {
+    let value = match measures {
+        Some(measures) => serde_json::to_value(Evaluation { worth, ..measures }),
+        None => serde_json::to_value(worth),
+    };
+    format!("{:#}", value.unwrap_or(Value::Null))
+}
+
+fn as_text(worth: &Worth, measures: Option<&Evaluation>) -> String {
+    let mut text = String::new();
+    let mut line = |arguments: std::fmt::Arguments<'_>| {
+        let _ = writeln!(text, "{arguments}"); // writing to a string cannot fail
+    };
+    for (kind, scores) in [("minimal pairs", &worth.minimal_pairs), ("multiple choice", &worth.multiple_choice)] {
+        for (index, score) in scores.iter().enumerate() {
+            if index == 0 {
+                line(format_args!("{kind:<48} {:>17} {:>17} {:>7}", "accuracy", "normalised", "items"));
+            }
+            let share = |value: f64, error: f64| format!("{value:.4} ± {error:.4}");
+            let (plain, normalised) =
+                (share(score.accuracy, score.standard_error), share(score.accuracy_normalised, score.standard_error_normalised));
+            line(format_args!("  {:<46} {plain:>17} {normalised:>17} {:>7}", score.task, score.items));
+            if score.truncated > 0 {
+                line(format_args!("    of {} choices only the last tokens fit the model's positions", score.truncated));
+            }
+        }
+    }
+    if let Some(measures) = measures {
+        let (loss, error, windows) = (measures.loss, measures.loss_standard_error, measures.windows);
+        line(format_args!("loss                      {loss:.4} ± {error:.4} nats per token, {windows} windows"));
+        for found in &worth.quantised {
+            let name = format!("{} by {}", found.bits, found.granularity);
+            line(format_args!("  {name:<23} {:.4} ({:+.4})", found.loss, found.loss - loss));
+        }
+    }
+    text
+}

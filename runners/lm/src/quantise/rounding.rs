@@ -1,0 +1,120 @@
+//! Rounding the numbers of one matrix.
+
+use crate::spec::{Bits, Granularity};
+
+/// The least scale of ternary weights.
+const LEAST_SCALE: f32 = 1e-5;
+
+/// Where the weights of an output channel lie: input k of channel c at `c·channels_apart + k·inputs_apart`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout {
+    pub channels: usize,
+    pub inputs: usize,
+    pub channels_apart: usize,
+    pub inputs_apart: usize,
+}
+
+/// Rounds a matrix in place, every group of weights by a scale of its own.
+pub(super) fn round(weights: &mut [f32], layout: Layout, bits: Bits, granularity: Granularity) {
+    let size = match granularity {
+        Granularity::Tensor => return round_group(weights, bits),
+        Granularity::Channel => layout.inputs,
+        Granularity::Group(size) => size as usize,
+    };
+    let mut group = Vec::with_capacity(size.min(layout.inputs));
+    for channel in 0..layout.channels {
+        for first in (0..layout.inputs).step_by(size) {
+            let places = (first..layout.inputs.min(first + size))
+                .map(|input| channel * layout.channels_apart + input * layout.inputs_apart);
+            group.clear();
+            group.extend(places.clone().map(|place| weights[place]));
+            round_group(&mut group, bits);
+            places.zip(&group).for_each(|(place, &rounded)| weights[place] = rounded);
+        }
+    }
+}
+
+/// Rounds weights that share a scale.
+fn round_group(weights: &mut [f32], bits: Bits) {
+    match bits {
+        Bits::Whole(bits) => {
+            let most = f32::from((1u8 << (bits - 1)) - 1);
+            let scale = weights.iter().fold(0f32, |most, w| most.max(w.abs())) / most;
+            if scale > 0.0 {
+                to_multiples(weights, scale, most);
+            }
+        }
+        Bits::Ternary => to_multiples(weights, mean_size(weights).max(LEAST_SCALE), 1.0),
+        Bits::Binary => {
+            let scale = mean_size(weights);
+            weights.iter_mut().for_each(|w| *w = if *w >= 0.0 { scale } else { -scale });
+        }
+    }
+}
+
+/// The nearest multiple of `scale`, at most `most` of it; a half goes to the even one.
+fn to_multiples(weights: &mut [f32], scale: f32, most: f32) {
+    weights.iter_mut().for_each(|w| *w = (*w / scale).round_ties_even().clamp(-most, most) * scale);
+}
+
+/// `mean |w|`
+fn mean_size(weights: &[f32]) -> f32 {
+    (weights.iter().map(|w| f64::from(w.abs())).sum::<f64>() / weights.len() as f64) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(weights: &[f32], bits: Bits, expected: &[f32]) {
+        let mut rounded = weights.to_vec();
+        round_group(&mut rounded, bits);
+        assert!(rounded.iter().zip(expected).all(|(r, e)| (r - e).abs() < 1e-6), "{rounded:?}, expected {expected:?}");
+    }
+
+    #[test]
+    fn whole_bits_by_hand() {
+        // 3 bits reach to 3, so the scale of 6 is 2: 2.9 / 2 = 1.45 is 1, 3.1 / 2 = 1.55 is 2, and the halves 1 and 3 are 0 and 4
+        check(&[6.0, 2.9, 3.1, -3.1, 1.0, 3.0, 0.0], Bits::Whole(3), &[6.0, 2.0, 4.0, -4.0, 0.0, 4.0, 0.0]);
+        check(&[-4.0, 1.9, 2.1, -2.1], Bits::Whole(2), &[-4.0, 0.0, 4.0, -4.0]); // 2 bits: -1, 0, 1 times 4
+        check(&[127.0, -126.6, 0.4], Bits::Whole(8), &[127.0, -127.0, 0.0]);
+        check(&[0.0, 0.0], Bits::Whole(4), &[0.0, 0.0]);
+    }
+
+    #[test]
+    fn ternary_and_binary_by_hand() {
+        // mean size (4 + 1 + 2 + 1) / 4 = 2: 4 is cut to one scale, 1 / 2 is a half and goes to 0
+        check(&[4.0, -1.0, -2.0, 1.0], Bits::Ternary, &[2.0, 0.0, -2.0, 0.0]);
+        check(&[4.0, -1.0, -2.0, 1.0], Bits::Binary, &[2.0, -2.0, -2.0, 2.0]);
+        check(&[0.0, 0.0], Bits::Ternary, &[0.0, 0.0]);
+        check(&[0.0, -3.0], Bits::Binary, &[1.5, -1.5]);
+    }
+
+    #[test]
+    fn scales_are_shared_within_a_group_of_inputs_of_one_channel() {
+        // (inputs, outputs) = (3, 2): columns 1, 2, 5 and 10, 30, 50
+        let matrix = [1.0, 10.0, 2.0, 30.0, 5.0, 50.0];
+        let check = |granularity: Granularity, expected: [f32; 6]| {
+            let mut rounded = matrix;
+            let layout = Layout { channels: 2, inputs: 3, channels_apart: 1, inputs_apart: 2 };
+            round(&mut rounded, layout, Bits::Binary, granularity);
+            assert!(rounded.iter().zip(expected).all(|(r, e)| (r - e).abs() < 1e-4), "{granularity}: {rounded:?}");
+        };
+        check(Granularity::Tensor, [98.0 / 6.0; 6]);
+        check(Granularity::Channel, [8.0 / 3.0, 30.0, 8.0 / 3.0, 30.0, 8.0 / 3.0, 30.0]);
+        check(Granularity::Group(2), [1.5, 20.0, 1.5, 20.0, 5.0, 50.0]);
+        check(Granularity::Group(32), [8.0 / 3.0, 30.0, 8.0 / 3.0, 30.0, 8.0 / 3.0, 30.0]);
+    }
+
+    #[test]
+    fn a_row_can_be_the_channel() {
+        let mut rounded = [1.0, 3.0, 10.0, 30.0];
+        round(
+            &mut rounded,
+            Layout { channels: 2, inputs: 2, channels_apart: 2, inputs_apart: 1 },
+            Bits::Binary,
+            Granularity::Channel,
+        );
+        assert_eq!(rounded, [2.0, 2.0, 20.0, 20.0]);
+    }
+}

@@ -1,0 +1,59 @@
+//! Why a task is refused.
+
+use super::owned;
+use crate::data::DataError;
+use std::path::{Path, PathBuf};
+
+/// What is wrong with a task: file and line first, then the field, what was expected and what came.
+#[derive(Debug, thiserror::Error)]
+pub enum TaskError {
+    /// The file cannot be read or is no text, or its text has no tokens.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A line is no item.
+    #[error("{}:{line}: {field}expected {expected}, found {found}", path.display())]
+    Item {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// The field with a colon behind it; empty where the whole line is at fault.
+        field: String,
+        /// What was expected.
+        expected: String,
+        /// What came.
+        found: String,
+    },
+    /// A standard error needs two items.
+    #[error("{}: expected at least 2 lines, found {found}", path.display())]
+    TooFew {
+        /// The file.
+        path: PathBuf,
+        /// How many there are.
+        found: usize,
+    },
+    /// Columns of results are named after files.
+    #[error("{}: expected files of different names, found a second `{name}`", path.display())]
+    Twice {
+        /// The second of them.
+        path: PathBuf,
+        /// Their stem.
+        name: String,
+    },
+    /// The data are tokens already.
+    #[error("expected data that are text, found tokens without a tokenizer, by which sentences could be read")]
+    NoTokenizer,
+    /// There is no token to begin a text with.
+    #[error(
+        "expected a tokenizer that knows what a text begins with, found one whose tokenizer_config.json names no `bos_token` or \
+         `eos_token` of its vocabulary"
+    )]
+    NoPrefix,
+}
+
+impl TaskError {
+    pub(super) fn item(path: &Path, line: usize, field: String, expected: impl Into<String>, found: impl Into<String>) -> Self {
+        let field = if field.is_empty() { field } else { field + ": " };
+        Self::Item { path: owned(path), line, field, expected: expected.into(), found: found.into() }
+    }
+}

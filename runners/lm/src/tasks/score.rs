@@ -1,0 +1,193 @@
+//! Likelihoods of choices, and how often the likeliest is the right one.
+
+use super::{Item, Request, Task};
+use crate::model::{Gpt2, Keep, Pass};
+use crate::training::{TrainError, Watch};
+use serde::{Deserialize, Serialize};
+
+/// Tokens that go through the model at once: enough for the products to be fast.
+const TOKENS: usize = 4096;
+
+/// Sequences of a batch are filled up to a multiple of so many tokens, so that few shapes occur.
+const STEP: usize = 8;
+
+/// How a model did on a task; see [`super`] for the definitions.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskScore {
+    /// The task: its file's stem.
+    pub task: String,
+    /// Share of items whose right choice is the likeliest.
+    pub accuracy: f64,
+    /// Its standard error.
+    pub standard_error: f64,
+    /// Share of items whose right choice is the likeliest for its length.
+    pub accuracy_normalised: f64,
+    /// Its standard error.
+    pub standard_error_normalised: f64,
+    /// Items.
+    pub items: usize,
+    /// Choices of which only the last tokens fit the model's positions.
+    pub truncated: usize,
+}
+
+impl TaskScore {
+    /// The score of a task from the log-likelihoods of its choices, item after item.
+    ///
+    /// # Panics
+    /// When there is not one number a choice.
+    pub fn of(task: &Task, log_likelihoods: &[f64], positions: usize) -> Self {
+        let mut rest = log_likelihoods;
+        let (mut right, mut right_normalised) = (0, 0);
+        for item in &task.items {
+            let here = rest.split_off(..item.choices.len()).expect("a number for each choice");
+            let by_length: Vec<f64> = here.iter().zip(&item.choices).map(|(l, choice)| l / choice.characters as f64).collect();
+            right += usize::from(greatest(here) == item.answer);
+            right_normalised += usize::from(greatest(&by_length) == item.answer);
+        }
+        let items = task.items.len();
+        let share = |count: usize| count as f64 / items as f64;
+        let error = |share: f64| (share * (1.0 - share) / (items - 1) as f64).sqrt();
+        let truncated = requests(&task.items).filter(|request| request.tokens.len() > positions + 1).count();
+        Self {
+            task: task.name.clone(),
+            accuracy: share(right),
+            standard_error: error(share(right)),
+            accuracy_normalised: share(right_normalised),
+            standard_error_normalised: error(share(right_normalised)),
+            items,
+            truncated,
+        }
+    }
+}
+
+fn requests(items: &[Item]) -> impl Iterator<Item = &Request> {
+    items.iter().flat_map(|item| &item.choices)
+}
+
+/// The index of the greatest number, the first among equals.
+fn greatest(numbers: &[f64]) -> usize {
+    (1..numbers.len()).fold(0, |best, index| if numbers[index] > numbers[best] { index } else { best })
+}
+
+/// The log-likelihood of each choice, nats, item after item. Sequences of about one length go through the model together; what
+/// fills up the shorter ones stands behind them, where attention does not look.
+///
+/// # Errors
+/// When a token lies outside the model's vocabulary, or `watch` ends it.
+pub fn log_likelihoods(model: &Gpt2, items: &[Item], watch: Watch<'_>) -> Result<Vec<f64>, TrainError> {
+    let positions = model.config().n_positions;
+    let requests: Vec<&Request> = requests(items).collect();
+    let padded = |request: &Request| (request.tokens.len() - 1).min(positions).next_multiple_of(STEP).min(positions);
+    let mut order: Vec<usize> = (0..requests.len()).collect();
+    order.sort_by_key(|&index| padded(requests[index])); // a stable sort: the batches depend on the items alone
+    let mut found = vec![0.0; requests.len()];
+    let mut pass: Option<Pass> = None;
+    for same in order.chunk_by(|&one, &other| padded(requests[one]) == padded(requests[other])) {
+        let time = padded(requests[same[0]]);
+        for batch in same.chunks((TOKENS / time).max(1)) {
+            if !watch() {
+                return Err(TrainError::Interrupted);
+            }
+            let fits = |pass: &Pass| pass.shape() == (batch.len(), time);
+            let pass = match pass.take().filter(fits) {
+                Some(same) => pass.insert(same),
+                None => pass.insert(Pass::new(model.config(), batch.len(), time, Keep::Last)),
+            };
+            let rows: Vec<&[u32]> = batch.iter().map(|&index| last(&requests[index].tokens, time + 1)).collect();
+            let filled = |row: &[u32]| row.iter().copied().chain(std::iter::repeat(0)).take(time).collect::<Vec<u32>>();
+            let inputs: Vec<u32> = rows.iter().flat_map(|row| filled(&row[..row.len() - 1])).collect();
+            let targets: Vec<u32> = rows.iter().flat_map(|row| filled(&row[1..])).collect();
+            pass.forward(model, &inputs, None)?;
+            let losses = pass.losses(model, &targets);
+            for ((&index, row), losses) in batch.iter().zip(&rows).zip(losses.chunks_exact(time)) {
+                let continuation = requests[index].tokens.len() - requests[index].context;
+                let targets = row.len() - 1;
+                let scored = &losses[targets - continuation.min(targets)..targets];
+                found[index] = -scored.iter().map(|&loss| f64::from(loss)).sum::<f64>();
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The last `most` of a list, or all.
+fn last(tokens: &[u32], most: usize) -> &[u32] {
+    &tokens[tokens.len().saturating_sub(most)..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Kind;
+    use super::*;
+    use crate::model::Gpt2Config;
+    use crate::spec::Gpt2Spec;
+
+    fn item(lengths: &[usize], answer: usize) -> Item {
+        let choice = |&characters: &usize| Request { tokens: vec![0, 1], context: 1, characters };
+        Item { choices: lengths.iter().map(choice).collect(), answer }
+    }
+
+    #[test]
+    fn accuracies_by_hand() {
+        let items = vec![item(&[10, 4], 0), item(&[10, 4], 0), item(&[5, 5], 0), item(&[2, 2, 2], 2), item(&[1, 1], 1)];
+        let task = Task { kind: Kind::MinimalPairs, name: "t".into(), items, fingerprint: String::new() };
+        // right; wrong, but -10/10 > -8/4; equal, so the first; right; wrong
+        let found = [-5.0, -8.0, -10.0, -8.0, -3.0, -3.0, -9.0, -8.0, -7.0, -1.0, -2.0];
+        let score = TaskScore::of(&task, &found, 8);
+        assert_eq!((score.accuracy, score.accuracy_normalised, score.items), (0.6, 0.8, 5));
+        assert!((score.standard_error - (0.6f64 * 0.4 / 4.0).sqrt()).abs() < 1e-15);
+        assert!((score.standard_error_normalised - 0.2).abs() < 1e-12); // sqrt(0.8·0.2/4)
+    }
+
+    fn model() -> Gpt2 {
+        let spec = Gpt2Spec { layers: 1, width: 8, heads: 2, context: 12, mlp_width: 16 };
+        let mut model = Gpt2::fresh(Gpt2Config::new(&spec, 7), 0);
+        model.parameters_mut().numbers_mut().iter_mut().for_each(|w| *w *= 20.0); // far from equal likelihoods
+        model
+    }
+
+    /// The log-likelihood of the last `continuation` of `tokens`, each from a pass by itself.
+    fn one_by_one(model: &Gpt2, tokens: &[u32], continuation: usize) -> f64 {
+        let mut pass = Pass::new(model.config(), 1, tokens.len() - 1, Keep::Last);
+        pass.forward(model, &tokens[..tokens.len() - 1], None).unwrap();
+        let losses = pass.losses(model, &tokens[1..]);
+        -losses[losses.len() - continuation..].iter().map(|&loss| f64::from(loss)).sum::<f64>()
+    }
+
+    #[test]
+    fn a_likelihood_is_that_of_a_pass_by_itself_whatever_shares_its_batch() {
+        let model = model();
+        let tokens = |length: usize| (0..length as u32).map(|i| i * i % 7).collect::<Vec<u32>>();
+        let request = |length, context| Request { tokens: tokens(length), context, characters: 1 };
+        let items: Vec<Item> = [(2, 1), (5, 1), (6, 4), (13, 9), (3, 2), (9, 1)]
+            .map(|(length, context)| Item { choices: vec![request(length, context)], answer: 0 })
+            .to_vec();
+        let found = log_likelihoods(&model, &items, &|| true).unwrap();
+        for (item, found) in items.iter().zip(found) {
+            let Request { tokens, context, .. } = &item.choices[0];
+            let alone = one_by_one(&model, tokens, tokens.len() - context);
+            assert!((found - alone).abs() < 1e-5, "{tokens:?}: {found}, alone {alone}");
+        }
+    }
+
+    #[test]
+    fn of_what_is_too_long_the_last_tokens_are_scored() {
+        let model = model();
+        let tokens: Vec<u32> = (0..20).map(|i| i * 3 % 7).collect();
+        let request = |context| Request { tokens: tokens.clone(), context, characters: 1 };
+        let items = [Item { choices: vec![request(17), request(1)], answer: 0 }];
+        let found = log_likelihoods(&model, &items, &|| true).unwrap();
+        assert!((found[0] - one_by_one(&model, &tokens[7..], 3)).abs() < 1e-5); // 13 tokens: 12 inputs, the last 3 of 12 targets
+        assert!((found[1] - one_by_one(&model, &tokens[7..], 12)).abs() < 1e-5);
+        let task =
+            Task { kind: Kind::MinimalPairs, name: "t".into(), items: vec![items[0].clone(); 2], fingerprint: String::new() };
+        assert_eq!(TaskScore::of(&task, &[0.0; 4], 12).truncated, 4);
+        assert_eq!(TaskScore::of(&task, &[0.0; 4], 19).truncated, 0);
+    }
+
+    #[test]
+    fn it_stops_when_told() {
+        let items = [item(&[1, 1], 0)];
+        assert!(matches!(log_likelihoods(&model(), &items, &|| false), Err(TrainError::Interrupted)));
+    }
+}

@@ -1,0 +1,74 @@
+//! What a trained model is worth beyond its loss: how it does on tasks, and what rounding its weights leaves of it.
+
+use super::TrainError;
+use super::evaluate::{Watch, mean_loss};
+use crate::data::Split;
+use crate::model::Gpt2;
+use crate::quantise::{QuantisedLoss, quantised, settings};
+use crate::spec::EvaluateSpec;
+use crate::tasks::{Kind, TaskScore, Tasks, log_likelihoods};
+use serde::{Deserialize, Serialize};
+
+/// What a study asks for beside the loss; each list is empty where it does not.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Worth {
+    /// Scores on minimal pairs, file by file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub minimal_pairs: Vec<TaskScore>,
+    /// Scores on questions with choices, file by file.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub multiple_choice: Vec<TaskScore>,
+    /// Held-out losses of rounded weights, on the windows of the loss itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub quantised: Vec<QuantisedLoss>,
+}
+
+/// Scores `model` on `tasks`, and measures its loss on `split` (windows of `context` tokens, `rows` at a time) with its weights
+/// rounded as `spec` says; the model itself stays as it is.
+///
+/// # Errors
+/// When a task has tokens that the model has not, or `watch` ends it.
+pub fn worth(
+    model: &Gpt2,
+    tasks: &Tasks,
+    split: &Split,
+    context: usize,
+    rows: usize,
+    spec: &EvaluateSpec,
+    watch: Watch<'_>,
+) -> Result<Worth, TrainError> {
+    let scores = |kind| {
+        let score = |task: &_| score(model, task, watch);
+        tasks.of(kind).map(score).collect::<Result<Vec<TaskScore>, TrainError>>()
+    };
+    let mut losses = Vec::new();
+    if let Some(quantisation) = &spec.quantisation {
+        for (bits, granularity) in settings(quantisation) {
+            let rounded = quantised(model, bits, granularity, quantisation.embeddings);
+            let loss = mean_loss(&rounded, split, context, rows, spec, watch)?;
+            losses.push(QuantisedLoss { bits, granularity, loss });
+        }
+    }
+    Ok(Worth { minimal_pairs: scores(Kind::MinimalPairs)?, multiple_choice: scores(Kind::MultipleChoice)?, quantised: losses })
+}
+
+fn score(model: &Gpt2, task: &crate::tasks::Task, watch: Watch<'_>) -> Result<TaskScore, TrainError> {
+    let found = log_likelihoods(model, &task.items, watch)?;
+    Ok(TaskScore::of(task, &found, model.config().n_positions))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_asked_for_is_not_written() {
+        assert_eq!(serde_json::to_string(&Worth::default()).unwrap(), "{}");
+        assert_eq!(serde_json::from_str::<Worth>("{}").unwrap(), Worth::default());
+        let text =
+            r#"{"quantised":[{"bits":8,"granularity":"channel","loss":3.5},{"bits":"binary","granularity":32,"loss":4.0}]}"#;
+        let worth: Worth = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&worth).unwrap(), text);
+    }
+}

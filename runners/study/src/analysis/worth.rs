@@ -1,0 +1,51 @@
+//! Columns of `results.csv` for what a study asks for beside the loss; they are there where it was measured.
+
+use regatta_lm::training::Worth;
+
+/// Names and values: of each task `<kind>_<task>_accuracy` and its kin, of each rounding `quantised_<bits>_<granularity>_loss`.
+pub(super) fn measures(worth: &Worth) -> Vec<(String, Option<f64>)> {
+    let mut measures = Vec::new();
+    for (kind, scores) in [("minimal_pairs", &worth.minimal_pairs), ("multiple_choice", &worth.multiple_choice)] {
+        for score in scores {
+            let mut add = |name: &str, value: f64| measures.push((format!("{kind}_{}_{name}", score.task), Some(value)));
+            add("accuracy", score.accuracy);
+            add("standard_error", score.standard_error);
+            add("accuracy_normalised", score.accuracy_normalised);
+            add("standard_error_normalised", score.standard_error_normalised);
+            add("items", score.items as f64);
+            add("truncated", score.truncated as f64);
+        }
+    }
+    let losses = worth.quantised.iter();
+    measures.extend(losses.map(|found| (format!("quantised_{}_{}_loss", found.bits, found.granularity), Some(found.loss))));
+    measures
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_named_after_files_bits_and_granularities() {
+        let score = r#"{"task": "agreement", "accuracy": 0.75, "standard_error": 0.25, "accuracy_normalised": 0.5,
+                        "standard_error_normalised": 0.3, "items": 4, "truncated": 0}"#;
+        let losses =
+            r#"[{"bits": "ternary", "granularity": "tensor", "loss": 5.0}, {"bits": 3, "granularity": 128, "loss": 4.0}]"#;
+        let worth = format!(r#"{{"minimal_pairs": [{score}], "quantised": {losses}}}"#);
+        let measures = measures(&serde_json::from_str(&worth).unwrap());
+        let names: Vec<&str> = measures.iter().map(|(name, _)| name.as_str()).collect();
+        let expected = [
+            "minimal_pairs_agreement_accuracy",
+            "minimal_pairs_agreement_standard_error",
+            "minimal_pairs_agreement_accuracy_normalised",
+            "minimal_pairs_agreement_standard_error_normalised",
+            "minimal_pairs_agreement_items",
+            "minimal_pairs_agreement_truncated",
+            "quantised_ternary_tensor_loss",
+            "quantised_3_128_loss",
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(measures[0].1, Some(0.75));
+        assert!(super::measures(&Worth::default()).is_empty());
+    }
+}

@@ -1,0 +1,177 @@
+//! What a trained model is worth: tasks and rounded weights, from the study to the columns, and from a checkpoint by itself.
+
+use crate::{Study, tiny};
+use serde_json::Value;
+use std::fmt::Write;
+
+const PAIRS: &str = r#"{"sentence_good": "the cat sees the dog.", "sentence_bad": "cat the dog the sees."}
+{"sentence_good": "the dog sees a bird.", "sentence_bad": "the dog sees a zzzz."}
+{"sentence_good": "a bird sees the cat.", "sentence_bad": "a xqxq sees the cat."}
+{"sentence_good": "a much longer sentence of which the end alone fits the model.", "sentence_bad": "the end."}
+"#;
+const QUESTIONS: &str = r#"{"question": "the cat sees", "choices": ["the dog.", "qqqq", "xxxxxx"], "answer": 0}
+{"question": "a bird", "choices": ["wwww", "sees the cat."], "answer": "B"}
+"#;
+
+/// A study on a text of its own, with `evaluate` as given.
+fn study(evaluate: &str) -> Study {
+    let yaml = tiny("").replace("evaluate: {every: 4}", evaluate);
+    let data = yaml.lines().find(|line| line.starts_with("data:")).unwrap().to_owned();
+    let study = Study::new(&yaml.replace(&data, "tokenizer: bytes\ndata: {text: {train: text.txt, validation: text.txt}}"));
+    let mut text = String::new();
+    for index in 0..200 {
+        let [one, other] = [["the cat", "a bird", "the dog"][index % 3], ["the dog", "a cat"][index % 2]];
+        writeln!(text, "{one} sees {other}.").unwrap();
+    }
+    study.write("text.txt", &text);
+    study.write("pairs.jsonl", PAIRS);
+    study.write("questions.jsonl", QUESTIONS);
+    study
+}
+
+const ALL: &str = "evaluate: {every: 4, minimal_pairs: [pairs.jsonl], multiple_choice: [questions.jsonl], \
+                   quantisation: {bits: [8, 2, ternary, binary], granularity: [tensor, channel, 8]}}";
+
+impl Study {
+    fn write(&self, name: &str, text: &str) {
+        std::fs::write(self.path().join(name), text).unwrap();
+    }
+
+    /// What `regatta evaluate` says of the checkpoint of the baseline with seed 0, as JSON.
+    fn evaluate(&self, more: &[&str]) -> Value {
+        let output = self.regatta(&[&["evaluate", "out/trials/baseline/seed-0/checkpoint", "--json"], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+#[test]
+fn a_trial_measures_what_the_study_asks_for_and_a_checkpoint_gives_the_same() {
+    let study = study(ALL);
+    study.run("out", &[], 0);
+    let found = study.json("out", "baseline", 0, "evaluation.json");
+    let (pairs, questions) = (&found["minimal_pairs"][0], &found["multiple_choice"][0]);
+    assert_eq!((&pairs["task"], &pairs["items"], &pairs["truncated"]), (&"pairs".into(), &4.into(), &7.into())); // 16 positions
+    assert_eq!((&questions["items"], &questions["accuracy"].is_number()), (&2.into(), &true));
+    let p = pairs["accuracy"].as_f64().unwrap();
+    assert!((pairs["standard_error"].as_f64().unwrap() - (p * (1.0 - p) / 3.0).sqrt()).abs() < 1e-12);
+    let quantised = found["quantised"].as_array().unwrap();
+    assert_eq!(quantised.len(), 12);
+    let loss = found["loss"].as_f64().unwrap();
+    let by_bits = |index: usize| (quantised[index]["loss"].as_f64().unwrap() - loss).abs();
+    assert!(by_bits(0) < 1e-3, "8 bits cost {}", by_bits(0));
+    assert!(by_bits(9) > by_bits(0), "one bit costs no more than 8");
+
+    let csv = std::fs::read_to_string(study.path().join("out/results.csv")).unwrap();
+    let header: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
+    for name in [
+        "minimal_pairs_pairs_accuracy",
+        "minimal_pairs_pairs_accuracy_normalised",
+        "minimal_pairs_pairs_standard_error",
+        "multiple_choice_questions_accuracy",
+        "quantised_8_tensor_loss",
+        "quantised_ternary_channel_loss",
+        "quantised_binary_8_loss",
+    ] {
+        let column = header.iter().position(|cell| *cell == name).unwrap_or_else(|| panic!("{name}: {csv}"));
+        assert!(csv.lines().nth(1).unwrap().split(',').nth(column).unwrap().parse::<f64>().is_ok(), "{name}: {csv}");
+    }
+
+    let again = study.evaluate(&[
+        "--minimal-pairs",
+        "pairs.jsonl",
+        "--multiple-choice",
+        "questions.jsonl",
+        "--text",
+        "text.txt",
+        "--quantisation",
+        "{bits: [8, 2, ternary, binary], granularity: [tensor, channel, 8]}",
+    ]);
+    for key in ["minimal_pairs", "multiple_choice"] {
+        assert_eq!(again[key], found[key], "{key}");
+    }
+    let close = |one: &Value, other: &Value| (one.as_f64().unwrap() - other.as_f64().unwrap()).abs() < 1e-5;
+    assert!(close(&again["loss"], &found["loss"])); // batches have another shape
+    assert!(again["quantised"].as_array().unwrap().iter().zip(quantised).all(|(one, other)| close(&one["loss"], &other["loss"])));
+}
+
+#[test]
+fn what_is_not_asked_for_leaves_no_trace() {
+    let study = study("evaluate: {every: 4}");
+    study.run("out", &[], 0);
+    let found = study.json("out", "baseline", 0, "evaluation.json");
+    for key in ["minimal_pairs", "multiple_choice", "quantised"] {
+        assert!(found.get(key).is_none(), "{found}");
+    }
+    let inputs = study.json("out", "baseline", 0, "trial.json");
+    assert_eq!(inputs["evaluate"], serde_json::json!({"every": 4, "max_windows": 256}));
+    assert!(!std::fs::read_to_string(study.path().join("out/study.yaml")).unwrap().contains("minimal_pairs"));
+}
+
+#[test]
+fn a_task_counts_by_its_items_and_its_name() {
+    let study = study(ALL);
+    study.run("out", &[], 0);
+    study.write("pairs.jsonl", &PAIRS.replace("\"sentence_good\"", "\"UID\": \"other\", \"sentence_good\""));
+    let same = study.run("out", &[], 0);
+    assert!(String::from_utf8_lossy(&same.stderr).contains("2 of 2 trials are done already"));
+    study.write("pairs.jsonl", &PAIRS.replace("zzzz", "yyyy"));
+    let other = String::from_utf8_lossy(&study.run("out", &[], 2).stderr).into_owned();
+    assert!(other.contains("evaluate.minimal_pairs"), "{other}");
+}
+
+#[test]
+fn bad_tasks_are_refused_before_anything_is_trained() {
+    let check = |evaluate: &str, parts: &[&str]| {
+        let study = study(evaluate);
+        study.write("bad.jsonl", &PAIRS.replace("\"the end.\"", "7"));
+        for verb in ["run", "check"] {
+            let output = study.regatta(&[verb, "study.yaml"]);
+            let message = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(2), "{message}");
+            parts.iter().for_each(|part| assert!(message.contains(part), "expected `{part}` in: {message}"));
+        }
+        assert!(!study.path().join("runs").exists());
+    };
+    let bad = "bad.jsonl:4: sentence_bad: expected words, found 7";
+    check("evaluate: {minimal_pairs: [pairs.jsonl, bad.jsonl]}", &["study.yaml:7:41: evaluate.minimal_pairs.1: ", bad]);
+    check("evaluate: {minimal_pairs: [none.jsonl]}", &["study.yaml:7:28: evaluate.minimal_pairs.0: expected a file, found nothing"]);
+    check("evaluate: {multiple_choice: [pairs.jsonl]}", &["pairs.jsonl:1: question: expected words, found nothing"]);
+    check("evaluate: {minimal_pairs: pairs.jsonl}", &["evaluate.minimal_pairs: expected a list"]);
+    check("evaluate: {quantisation: {bits: [9]}}", &["evaluate.quantisation.bits.0: expected 2 to 8 bits", "found 9"]);
+    check("evaluate: {quantisation: {bits: [ternery]}}", &["did you mean `ternary`?"]);
+    check("evaluate: {quantisaton: {}}", &["evaluate", "did you mean `quantisation`?"]);
+    let tokens = Study::new(&tiny("").replace("evaluate: {every: 4}", "evaluate: {minimal_pairs: [pairs.jsonl]}"));
+    tokens.write("pairs.jsonl", PAIRS);
+    let message = String::from_utf8_lossy(&tokens.run("out", &[], 2).stderr).into_owned();
+    assert!(message.contains("evaluate.minimal_pairs.0: expected data that are text, found tokens"), "{message}");
+}
+
+#[test]
+fn scores_do_not_depend_on_the_number_of_threads() {
+    let study = study("evaluate: {every: 4}");
+    study.run("out", &[], 0);
+    let items = |threads: &str| {
+        let arguments = ["evaluate", "out/trials/baseline/seed-0/checkpoint", "--minimal-pairs", "pairs.jsonl", "--items", "items"];
+        let output = study.command(&arguments).env("RAYON_NUM_THREADS", threads).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        std::fs::read_to_string(study.path().join("items")).unwrap()
+    };
+    let one = items("1");
+    assert_eq!(one.lines().count(), 4);
+    assert!(one.starts_with(r#"{"task":"pairs","log_likelihoods":[-"#), "{one}");
+    assert_eq!(one, items("2"));
+}
+
+#[test]
+fn paths_start_from_the_file_that_wrote_them() {
+    let study = study("evaluate: {every: 4}");
+    std::fs::create_dir(study.path().join("base")).unwrap();
+    study.write("base/pairs.jsonl", &PAIRS.replace("zzzz", "base"));
+    study.write("base/base.yaml", &format!("{}\n", "evaluate: {minimal_pairs: [pairs.jsonl]}"));
+    let yaml = std::fs::read_to_string(study.path().join("study.yaml")).unwrap();
+    study.write("study.yaml", &format!("extends: base/base.yaml\n{yaml}"));
+    study.run("out", &["--set", "seeds=1"], 0);
+    let written = std::fs::read_to_string(study.path().join("out/study.yaml")).unwrap();
+    assert!(written.contains("base/pairs.jsonl"), "{written}");
+}
