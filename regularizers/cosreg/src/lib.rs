@@ -12,7 +12,7 @@
 //! # Shapes
 //! points (g, n, d) -> scalar
 
-use regatta_core::maths::{Scaled, mean_over_groups, mean_point, takes_kernels, unit, vector};
+use regatta_core::maths::{Scaled, mean_over_groups, takes_kernels, unit, vector};
 use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
 
 regularizer! {
@@ -42,11 +42,14 @@ impl Regularizer for CosReg {
 fn fused(points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
     let u = Scaled::new(points.to_vec(), d, 0.0);
     let n = (points.len() / d) as f64;
-    let mean = mean_point(u.points(), d);
-    gradient.chunks_exact_mut(d).for_each(|row| row.copy_from_slice(&mean)); // u_i itself is along u_i: the sphere takes it away
+    let mut mean = vec![0f64; d]; // in float64: where cosines cancel, little is left of its square
+    u.points().chunks_exact(d).for_each(|u| mean.iter_mut().zip(u).for_each(|(sum, x)| *sum += f64::from(*x)));
+    mean.iter_mut().for_each(|sum| *sum /= n);
+    let pull: Vec<f32> = mean.iter().map(|x| *x as f32).collect();
+    gradient.chunks_exact_mut(d).for_each(|row| row.copy_from_slice(&pull)); // u_i itself is along u_i: the sphere takes it away
     u.backward(gradient, (2.0 / n) as f32);
     let own: f64 = u.points().chunks_exact(d).map(|u| f64::from(vector::dot(u, u))).sum();
-    mean.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>() - own / (n * n)
+    mean.iter().map(|x| x * x).sum::<f64>() - own / (n * n)
 }
 
 #[cfg(test)]

@@ -20,9 +20,7 @@
 //! # Errors
 //! When the points have one dim: there is nothing to be isotropic about.
 
-use regatta_core::maths::{
-    Matrix, centred_rows, covariance, diagonal, gram, mean_over_groups, takes_kernels, times, vector,
-};
+use regatta_core::maths::{Matrix, centred_rows, covariance, diagonal, gram, mean_over_groups, takes_kernels, times, vector};
 use regatta_core::number::Fraction;
 use regatta_core::{Cloud, Draw, Error, Regularizer, Result, Tensor, regularizer, typetag};
 
