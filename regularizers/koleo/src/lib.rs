@@ -28,7 +28,7 @@ const TINY_SQUARE: f64 = 1e-30;
 regularizer! {
     name: "koleo",
     summary: "pushes each point away from its nearest neighbour on the sphere",
-    paper: "Sablayrolles et al., \"Spreading vectors for similarity search\", ICLR 2019, arXiv:1806.03198, section 3.1; Oquab et al., \"DINOv2\", 2023, arXiv:2304.07193",
+    paper: "Sablayrolles et al., \"Spreading vectors\", ICLR 2019, arXiv:1806.03198, section 3.1; DINOv2, 2023, arXiv:2304.07193",
     formula: "-mean_i log(1e-8 + min_{j≠i} ‖u_i - u_j‖), u the unit vectors",
     /// Each point away from its nearest neighbour on the sphere.
     pub struct KoLeo {}
