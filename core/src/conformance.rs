@@ -117,6 +117,7 @@ fn depends_on_its_draw_alone(regularizer: &dyn Regularizer) {
 fn is_sane_on_degenerate_clouds(regularizer: &dyn Regularizer) {
     let spread = gaussian(1, 12, 6);
     let one = spread.narrow(1, 0, 1).expect("a point");
+    let axes = Tensor::eye(6, DType::F64, &Device::Cpu).and_then(|axes| Tensor::cat(&[&axes, &axes.neg()?], 0)?.unsqueeze(0));
     let clouds = [
         ("collapsed to one point", one.broadcast_as((1, 12, 6)).and_then(|x| x.contiguous())),
         ("all zero", spread.zeros_like()),
@@ -124,6 +125,8 @@ fn is_sane_on_degenerate_clouds(regularizer: &dyn Regularizer) {
         ("with two equal points", Tensor::cat(&[&one, &spread], 1)),
         ("of fewer points than dims", spread.narrow(1, 0, 3).and_then(|x| x.contiguous())),
         ("on a line", spread.narrow(2, 0, 1).and_then(|x| x.broadcast_mul(&one))),
+        ("in a plane", spread.narrow(2, 0, 2).and_then(|x| x.pad_with_zeros(2, 0, 4))),
+        ("with all eigenvalues equal", axes),
         ("of norms near 1e5", &spread * 1e5),
         ("of norms near 1e-6", &spread * 1e-6),
         ("far from the origin", &spread + 100.0),

@@ -21,6 +21,8 @@ PAIRWISE = [
     ("dispersion perplexity_entropy", "dispersion: {variant: perplexity_entropy}", "perplexity_entropy"),
     ("infonce", "infonce", "infonce"),
     ("infonce negatives", "infonce: {form: negatives}", "negatives"),
+    ("cosreg", "cosreg", None),
+    ("koleo", "koleo", None),
 ]
 MOMENTS = [
     ("sigreg", "sigreg", "sigreg"),
@@ -28,6 +30,9 @@ MOMENTS = [
     ("whitening", "whitening", "whitening"),
     ("whitening gaussian_kl", "whitening: {form: gaussian_kl}", None),
     ("whitening zca_distance", "whitening: {form: zca_distance}", None),
+    ("coding_rate", "coding_rate", None),
+    ("istar", "istar", None),
+    ("von_neumann_entropy", "von_neumann_entropy", None),
 ]
 
 

@@ -83,7 +83,7 @@ def clouds(programs, options):
     for label, fragment, theirs in known:
         for points in options.points:
             shape, ours, reference = f"{points}x256", [], []
-            with_reference = points <= 8192 or options.reference_at_full_size
+            with_reference = bool(theirs) and (points <= 8192 or options.reference_at_full_size)
             for repetition in range(options.repetitions):
                 for side in rotated(["regatta", "reference"], repetition):
                     if side == "regatta":

@@ -3,9 +3,9 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `moments` | covariance and the sums over its parts |
+//! | `moments` | covariance, the smaller Gram, and sums over their parts |
 //! | `pairwise` | cosines, squared distances, angles, log-mean-exp over pairs |
-//! | `spectral` | log-determinant, inverse square root and eigenvectors of symmetric matrices |
+//! | `spectral` | log-determinant, inverse square root, eigenvectors and sums over eigenvalues of symmetric matrices |
 //! | `attach` | a value with a gradient computed by hand |
 //!
 //! And for kernels on float32 slices:
@@ -16,6 +16,7 @@
 //! | `blockwise` | all pairs of a group, a block at a time |
 //! | `pair_sums` | sums over pairs, with their gradients |
 //! | `gram` | sums of products over points, and products with a matrix, on all threads |
+//! | `smaller` | a function of the smaller Gram of unit points, with its gradient |
 //! | `scaled` | points scaled to unit norm or centred, and the way back |
 //! | [`elementary`] | arccosine, logarithm, sine and cosine that become vector instructions |
 //! | [`vector`] | sums in lanes, and an exponential that becomes vector instructions |
@@ -35,20 +36,24 @@ mod product;
 mod scaled;
 mod scratch;
 mod slices;
+mod smaller;
 mod spectral;
 pub mod vector;
 
 pub use attach::{attach_gradient, mean_over_groups, takes_kernels};
 pub use blockwise::{Block, Pairs, Pull};
 pub use gram::{gram, times};
-pub use moments::{centred, covariance, diagonal, off_diagonal_sum_of_squares};
+pub use moments::{centred, covariance, diagonal, off_diagonal_sum_of_squares, smaller_gram};
 pub use pair_sums::{Softmax, pair_log_sum_exp, pair_softmax, pair_sum};
 pub use pairwise::{bounded_angles, cosines, log_mean_exp, off_diagonal, squared_distances, unit};
 pub use product::{Float, Matrix, MatrixMut, Onto, product};
 pub use scaled::{Scaled, centred_rows, mean_point};
 pub use scratch::with_scratch;
 pub use slices::with_floats;
-pub use spectral::{inverse_sqrt, inverse_sqrt_of, log_det, log_det_of, symmetric_eigen_of, symmetric_eigenvalues_of};
+pub use smaller::of_smaller_gram;
+pub use spectral::{
+    eigenvalue_sum, eigenvalue_sum_of, inverse_sqrt, inverse_sqrt_of, log_det, log_det_of, symmetric_eigen_of, symmetric_eigenvalues_of,
+};
 
 /// Added to a sum of squares under a root, so that the slope at zero is zero and not NaN; far below any square that matters.
 pub(crate) const TINY_SQUARE: f64 = 1e-30;

@@ -1,4 +1,4 @@
-//! Covariance and sums over its parts.
+//! Covariance, the smaller Gram, and sums over their parts.
 
 use crate::Result;
 use candle_core::{D, Tensor};
@@ -19,6 +19,17 @@ pub fn covariance(points: &Tensor) -> Result<Tensor> {
     let z = centred(points)?;
     let n = points.dim(1)? as f64;
     Ok((z.transpose(1, 2)?.matmul(&z)? / (n - 1.0))?)
+}
+
+/// `zᵀz`, or `zzᵀ` where there are fewer points than dims: their eigenvalues are the same but for zeros.
+/// (g, n, d) -> (g, m, m), m the smaller of n and d
+///
+/// # Errors
+/// When a tensor operation fails.
+pub fn smaller_gram(points: &Tensor) -> Result<Tensor> {
+    let (_, n, d) = points.dims3()?;
+    let turned = points.transpose(1, 2)?;
+    Ok(if n < d { points.matmul(&turned)? } else { turned.matmul(points)? })
 }
 
 /// The diagonal of each matrix. (g, d, d) -> (g, d)
@@ -52,6 +63,8 @@ mod tests {
         let c = covariance(&points).unwrap();
         assert_eq!(c.to_vec3::<f64>().unwrap(), [[[2.0, 4.0], [4.0, 8.0]]]);
         assert_eq!(diagonal(&c).unwrap().to_vec2::<f64>().unwrap(), [[2.0, 8.0]]);
+        assert_eq!(smaller_gram(&points.narrow(1, 0, 1).unwrap()).unwrap().to_vec3::<f64>().unwrap(), [[[34.0]]]); // 9 + 25
+        assert_eq!(smaller_gram(&points.narrow(2, 0, 1).unwrap()).unwrap().to_vec3::<f64>().unwrap(), [[[10.0]]]); // 9 + 1
         assert_eq!(off_diagonal_sum_of_squares(&c).unwrap().to_vec1::<f64>().unwrap(), [32.0]);
     }
 }

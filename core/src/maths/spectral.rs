@@ -4,25 +4,39 @@ use super::attach_gradient;
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
 use faer::linalg::solvers::{DenseSolveCore, Llt};
-use faer::{Mat, Side};
+use faer::{Mat, MatRef, Side};
 
 /// Log-determinant of symmetric positive definite matrices; its gradient is the inverse. (g, d, d) -> (g)
 ///
 /// # Errors
 /// When a matrix is not positive definite or not finite.
 pub fn log_det(matrices: &Tensor) -> Result<Tensor> {
+    value_and_slope(matrices, log_det_and_inverse)
+}
+
+/// Sum of f over the eigenvalues of symmetric matrices; `function` gives f and its slope. The gradient is `V f'(Λ) Vᵀ`, which
+/// asks for no gap between eigenvalues: equal ones may come with any basis of their space. (g, d, d) -> (g)
+///
+/// # Errors
+/// When a matrix is not finite.
+pub fn eigenvalue_sum(matrices: &Tensor, function: impl Fn(f64) -> (f64, f64)) -> Result<Tensor> {
+    value_and_slope(matrices, |matrix| eigenvalue_sum_and_slope(matrix, &function))
+}
+
+/// A number of each matrix, with the slope along it as its gradient. (g, d, d) -> (g)
+fn value_and_slope(matrices: &Tensor, of: impl Fn(MatRef<'_, f64>) -> Result<(f64, Mat<f64>)>) -> Result<Tensor> {
     let (g, d, _) = matrices.dims3()?;
     let mut values = Vec::with_capacity(g);
-    let mut inverses = Vec::with_capacity(g * d * d);
+    let mut slopes = Vec::with_capacity(g * d * d);
     for matrix in float64_matrices(matrices)? {
-        let (value, inverse) = log_det_and_inverse(&matrix)?;
+        let (value, slope) = of(matrix.as_ref())?;
         values.push(value);
-        extend_rows(&mut inverses, &inverse);
+        extend_rows(&mut slopes, &slope);
     }
     let (dtype, device) = (matrices.dtype(), matrices.device());
     let value = Tensor::from_vec(values, g, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?;
-    let inverse = Tensor::from_vec(inverses, (g, d, d), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?;
-    attach_gradient(matrices, value, inverse)
+    let slope = Tensor::from_vec(slopes, (g, d, d), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?;
+    attach_gradient(matrices, value, slope)
 }
 
 /// `M^(-1/2)`, the symmetric one, of symmetric positive definite matrices, as a constant: no gradient flows through it.
@@ -34,7 +48,7 @@ pub fn inverse_sqrt(matrices: &Tensor) -> Result<Tensor> {
     let (g, d, _) = matrices.dims3()?;
     let mut roots = Vec::with_capacity(g * d * d);
     for matrix in float64_matrices(matrices)? {
-        extend_rows(&mut roots, &inverse_root(&matrix)?);
+        extend_rows(&mut roots, &inverse_root(matrix.as_ref())?);
     }
     Ok(Tensor::from_vec(roots, (g, d, d), &Device::Cpu)?.to_dtype(matrices.dtype())?.to_device(matrices.device())?)
 }
@@ -67,8 +81,17 @@ pub fn symmetric_eigen_of(matrix: &[f64], d: usize) -> Result<(Vec<f64>, Vec<f64
 /// # Errors
 /// As [`log_det`].
 pub fn log_det_of(matrix: &[f64], d: usize) -> Result<(f64, Vec<f64>)> {
-    let (value, inverse) = log_det_and_inverse(&finite(matrix, d)?)?;
+    let (value, inverse) = log_det_and_inverse(finite(matrix, d)?)?;
     Ok((value, rows(&inverse)))
+}
+
+/// As [`eigenvalue_sum`], of one matrix, with `V f'(Λ) Vᵀ`. (d, d), row after row
+///
+/// # Errors
+/// As [`eigenvalue_sum`].
+pub fn eigenvalue_sum_of(matrix: &[f64], d: usize, function: impl Fn(f64) -> (f64, f64)) -> Result<(f64, Vec<f64>)> {
+    let (value, slope) = eigenvalue_sum_and_slope(finite(matrix, d)?, &function)?;
+    Ok((value, rows(&slope)))
 }
 
 /// As [`inverse_sqrt`], of one matrix. (d, d), row after row
@@ -76,31 +99,38 @@ pub fn log_det_of(matrix: &[f64], d: usize) -> Result<(f64, Vec<f64>)> {
 /// # Errors
 /// As [`inverse_sqrt`].
 pub fn inverse_sqrt_of(matrix: &[f64], d: usize) -> Result<Vec<f64>> {
-    Ok(rows(&inverse_root(&finite(matrix, d)?)?))
+    Ok(rows(&inverse_root(finite(matrix, d)?)?))
 }
 
-fn log_det_and_inverse(matrix: &Mat<f64>) -> Result<(f64, Mat<f64>)> {
-    let factor =
-        Llt::new(matrix.as_ref(), Side::Lower).map_err(|_| Error::Factorisation("Cholesky met a pivot that is not above 0"))?;
+fn log_det_and_inverse(matrix: MatRef<'_, f64>) -> Result<(f64, Mat<f64>)> {
+    let factor = Llt::new(matrix, Side::Lower).map_err(|_| Error::Factorisation("Cholesky met a pivot that is not above 0"))?;
     let lower = factor.L();
     Ok((2.0 * (0..matrix.nrows()).map(|k| lower[(k, k)].ln()).sum::<f64>(), factor.inverse()))
 }
 
-fn inverse_root(matrix: &Mat<f64>) -> Result<Mat<f64>> {
+fn eigenvalue_sum_and_slope(matrix: MatRef<'_, f64>, function: &impl Fn(f64) -> (f64, f64)) -> Result<(f64, Mat<f64>)> {
+    let eigen = matrix.self_adjoint_eigen(Side::Lower).map_err(|_| Error::Factorisation("the eigenvalues did not converge"))?;
+    let (vectors, values, d) = (eigen.U(), eigen.S().column_vector(), matrix.nrows());
+    let (terms, slopes): (Vec<f64>, Vec<f64>) = (0..d).map(|k| function(values[k])).unzip();
+    let scaled = Mat::from_fn(d, d, |i, k| vectors[(i, k)] * slopes[k]);
+    Ok((terms.iter().sum(), scaled * vectors.transpose()))
+}
+
+fn inverse_root(matrix: MatRef<'_, f64>) -> Result<Mat<f64>> {
     let eigen = matrix.self_adjoint_eigen(Side::Lower).map_err(|_| Error::Factorisation("the eigenvalues did not converge"))?;
     let (vectors, values, d) = (eigen.U(), eigen.S().column_vector(), matrix.nrows());
     if !(0..d).all(|k| values[k] > 0.0) {
         return Err(Error::Factorisation("an eigenvalue is not above 0"));
     }
     let scaled = Mat::from_fn(d, d, |i, k| vectors[(i, k)] / values[k].sqrt());
-    Ok(scaled * vectors.transpose())
+    Ok(vectors * scaled.transpose())
 }
 
-fn finite(matrix: &[f64], d: usize) -> Result<Mat<f64>> {
+fn finite(matrix: &[f64], d: usize) -> Result<MatRef<'_, f64>> {
     if matrix.iter().any(|x| !x.is_finite()) {
         return Err(Error::Factorisation("it holds a NaN or an infinity"));
     }
-    Ok(Mat::from_fn(d, d, |i, j| matrix[i * d + j]))
+    Ok(MatRef::from_column_major_slice(matrix, d, d)) // symmetric, so columns are rows
 }
 
 fn rows(matrix: &Mat<f64>) -> Vec<f64> {
@@ -118,7 +148,7 @@ fn float64_matrices(matrices: &Tensor) -> Result<Vec<Mat<f64>>> {
 }
 
 fn extend_rows(out: &mut Vec<f64>, matrix: &Mat<f64>) {
-    out.extend((0..matrix.nrows()).flat_map(|i| (0..matrix.ncols()).map(move |j| matrix[(i, j)])));
+    (0..matrix.ncols()).for_each(|j| out.extend_from_slice(matrix.col_as_slice(j))); // symmetric, so columns are rows
 }
 
 #[cfg(test)]
@@ -138,6 +168,18 @@ mod tests {
         close(&value, &[5f64.ln()]);
         let grads = value.sum_all().unwrap().backward().unwrap();
         close(grads.get(&m).unwrap(), &[0.6, -0.2, -0.2, 0.4]);
+    }
+
+    #[test]
+    fn eigenvalue_sum_and_its_gradient_by_hand() {
+        // eigenvalues 1 and 3 along (1, -1) and (1, 1): the sum of cubes is 28, its gradient 3M²
+        let m = Var::new(&[[[2f64, 1.0], [1.0, 2.0]]], &Device::Cpu).unwrap();
+        let cube = |x: f64| (x.powi(3), 3.0 * x * x);
+        let value = eigenvalue_sum(&m, cube).unwrap();
+        close(&value, &[28.0]);
+        let grads = value.sum_all().unwrap().backward().unwrap();
+        close(grads.get(&m).unwrap(), &[15.0, 12.0, 12.0, 15.0]);
+        assert_eq!(eigenvalue_sum_of(&[2.0, 0.0, 0.0, 2.0], 2, cube).unwrap(), (16.0, vec![12.0, 0.0, 0.0, 12.0]));
     }
 
     #[test]

@@ -1,15 +1,31 @@
 //! Links the regularizers that Regatta ships. It holds no code: a program says `use regatta_builtin as _;`, and they are in
 //! its registry. Each crate is also here by a short name, for programs that call one directly.
 
+pub use regatta_coding_rate as coding_rate;
+pub use regatta_cosreg as cosreg;
 pub use regatta_dispersion as dispersion;
 pub use regatta_infonce as infonce;
+pub use regatta_istar as istar;
+pub use regatta_koleo as koleo;
 pub use regatta_sigreg as sigreg;
 pub use regatta_vicreg as vicreg;
+pub use regatta_von_neumann_entropy as von_neumann_entropy;
 pub use regatta_whitening as whitening;
 
 #[cfg(test)]
 mod tests {
-    const NAMES: [&str; 5] = ["dispersion", "infonce", "sigreg", "vicreg", "whitening"];
+    const NAMES: [&str; 10] = [
+        "coding_rate",
+        "cosreg",
+        "dispersion",
+        "infonce",
+        "istar",
+        "koleo",
+        "sigreg",
+        "vicreg",
+        "von_neumann_entropy",
+        "whitening",
+    ];
 
     /// A crate that the linker dropped would be missing here.
     #[test]

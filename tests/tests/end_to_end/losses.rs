@@ -4,7 +4,7 @@ use crate::{Study, tiny};
 use serde_json::{Value, json};
 use std::path::Path;
 
-const KINDS: [(&str, &str); 12] = [
+const KINDS: [(&str, &str); 17] = [
     ("angular_spread", "dispersion"),
     ("l2_repel", "{dispersion: {variant: l2_repel}}"),
     ("decorrelation", "{dispersion: {variant: decorrelation}}"),
@@ -17,6 +17,11 @@ const KINDS: [(&str, &str); 12] = [
     ("frobenius", "whitening"),
     ("gaussian_kl", "{whitening: {form: gaussian_kl}}"),
     ("zca_distance", "{whitening: {form: zca_distance}}"),
+    ("cosreg", "cosreg"),
+    ("koleo", "koleo"),
+    ("coding_rate", "coding_rate"),
+    ("von_neumann_entropy", "von_neumann_entropy"),
+    ("istar", "istar"),
 ];
 
 /// To write the file anew, after a change that is meant to change losses:

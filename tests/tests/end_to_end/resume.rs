@@ -62,6 +62,11 @@ fn every_regularizer_goes_on_bit_for_bit_on_one_thread_and_on_two() {
         "whitening",
         "{whitening: {form: gaussian_kl}}",
         "{whitening: {form: zca_distance}}",
+        "cosreg",
+        "koleo",
+        "coding_rate",
+        "von_neumann_entropy",
+        "istar",
     ];
     for kind in kinds {
         let terms = format!("{{regularizer: {kind}, weight: 0.05, at: {{max_points: 9, scale: layer_norm}}}}");

@@ -74,7 +74,8 @@ fn check_prints_the_study_and_its_cost_and_writes_nothing() {
 fn list_and_explain_know_the_built_in_regularizers() {
     let study = Study::new("");
     let listed = text(&study.regatta(&["list"]).stdout);
-    for name in ["dispersion", "infonce", "sigreg", "vicreg", "whitening"] {
+    let moments = ["coding_rate", "istar", "sigreg", "vicreg", "von_neumann_entropy", "whitening"];
+    for name in moments.into_iter().chain(["cosreg", "dispersion", "infonce", "koleo"]) {
         assert!(listed.contains(name), "{listed}");
         let explained = text(&study.regatta(&["explain", name]).stdout);
         for part in ["formula", "paper", "arXiv", "fields (default)"] {

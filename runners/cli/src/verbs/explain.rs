@@ -34,7 +34,7 @@ fn text(card: &Card) -> String {
     }
     line(format_args!("paper     {}", card.paper));
     line(format_args!("version   {}", card.version));
-    line(format_args!("\nfields (default)"));
+    line(format_args!("\nfields (default){}", if card.fields.is_empty() { ": none" } else { "" }));
     let defaults = card.defaults();
     for field in card.fields {
         let default = defaults.get(field.name).map(ToString::to_string).unwrap_or_default().replace('"', "");

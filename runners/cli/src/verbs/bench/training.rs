@@ -36,8 +36,8 @@ pub(super) struct Training {
     /// Vocabulary size, in place of the shape's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=16_777_216))]
     vocab: Option<u64>,
-    /// Which points form a cloud [default: batch for sigreg, vicreg and whitening, which are of moments; tokens for the
-    /// pairwise ones, dispersion and infonce, and for any other]
+    /// Which points form a cloud [default: batch for those of moments (coding_rate, istar, sigreg, vicreg,
+    /// von_neumann_entropy, whitening); tokens for the pairwise ones (cosreg, dispersion, infonce, koleo), and for any other]
     #[arg(long, value_enum)]
     points: Option<Group>,
     /// Steps that are measured
@@ -120,7 +120,7 @@ impl Training {
 /// The cloud that a regularizer is for: moments want all points that there are, pairs cost their square.
 fn usual_points(regularizer: &str) -> Points {
     match regularizer {
-        "sigreg" | "vicreg" | "whitening" => Points::Batch,
+        "coding_rate" | "istar" | "sigreg" | "vicreg" | "von_neumann_entropy" | "whitening" => Points::Batch,
         _ => Points::Tokens,
     }
 }
@@ -259,10 +259,10 @@ mod tests {
 
     #[test]
     fn moments_see_the_batch_and_pairs_a_sequence() {
-        for name in ["sigreg", "vicreg", "whitening"] {
+        for name in ["coding_rate", "istar", "sigreg", "vicreg", "von_neumann_entropy", "whitening"] {
             assert_eq!(training("").points(name), Points::Batch);
         }
-        for name in ["dispersion", "infonce", "a_plugin_of_someone_else"] {
+        for name in ["cosreg", "dispersion", "infonce", "koleo", "a_plugin_of_someone_else"] {
             assert_eq!(training("").points(name), Points::Tokens);
         }
         assert_eq!(training("--points tokens").points("vicreg"), Points::Tokens);

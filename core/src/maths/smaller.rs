@@ -1,0 +1,65 @@
+//! Penalties that depend on unit points by the eigenvalues of their Gram, on float32 slices.
+
+use super::{Matrix, Scaled, gram, times};
+use crate::Result;
+
+/// A function of the Gram of a group's unit points, of `uᵀu` or, where there are fewer points than dims, of `uuᵀ`: their
+/// eigenvalues are the same but for zeros. The gradient with respect to the points is written.
+///
+/// `function` gets the Gram and its size m, and returns its value with the slope along the Gram, symmetric too. The Gram is
+/// in float64: what is rounded in it weighs most in the eigenvalues near 0. The products with the slope magnify nothing, so
+/// they are in float32.
+///
+/// # Shapes
+/// points (n, d), gradient (n, d); the Gram and its slope (m, m), m the smaller of n and d
+///
+/// # Errors
+/// When `function` fails.
+pub fn of_smaller_gram(
+    points: &[f32],
+    d: usize,
+    gradient: &mut [f32],
+    function: impl FnOnce(Vec<f64>, usize) -> Result<(f64, Vec<f64>)>,
+) -> Result<f64> {
+    let n = points.len() / d;
+    let unit = Scaled::new(points.to_vec(), d, 0.0);
+    let u = unit.points();
+    let narrow = |slope: Vec<f64>| slope.into_iter().map(|x| x as f32).collect::<Vec<f32>>();
+    let value = if n < d {
+        let turned: Vec<f64> = (0..d).flat_map(|k| u[k..].iter().step_by(d).map(|x| f64::from(*x))).collect(); // (d, n)
+        let (value, slope) = function(gram(&turned, n), n)?;
+        times(&narrow(slope), Matrix::new(u, n, d), gradient, |_, _| {});
+        value
+    } else {
+        let wide: Vec<f64> = u.iter().map(|x| f64::from(*x)).collect();
+        let (value, slope) = function(gram(&wide, d), d)?;
+        times(u, Matrix::new(&narrow(slope), d, d), gradient, |_, _| {});
+        value
+    };
+    unit.backward(gradient, 2.0);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `‖Gram‖²_F / 4`, whose slope is half the Gram, of the directions (1, 0) and (0.6, 0.8): the same from either side.
+    fn check(points: &[f32], d: usize, side: usize, expected: &[f32]) {
+        let mut gradient = vec![0.0; points.len()];
+        let value = of_smaller_gram(points, d, &mut gradient, |gram, m| {
+            assert_eq!((gram.len(), m), (side * side, side));
+            Ok((gram.iter().map(|x| x * x / 4.0).sum(), gram.iter().map(|x| x / 2.0).collect()))
+        });
+        assert!((value.unwrap() - 2.72 / 4.0).abs() < 1e-7); // 1 + 1 + 2·0.6²
+        assert!(gradient.iter().zip(expected).all(|(found, e)| (found - e).abs() < 1e-6), "{gradient:?}");
+    }
+
+    #[test]
+    fn from_either_side_by_hand() {
+        // What of 0.6 u_j is across u_i: 0.6·(0, 0.8) for the first; 0.6·((1, 0) - 0.6·(0.6, 0.8)) = 0.6·(0.64, -0.48) for
+        // the second, and half of it, since that point's norm is 2
+        check(&[1.0, 0.0, 1.2, 1.6], 2, 2, &[0.0, 0.48, 0.192, -0.144]);
+        check(&[1.0, 0.0, 0.0, 1.2, 1.6, 0.0], 3, 2, &[0.0, 0.48, 0.0, 0.192, -0.144, 0.0]);
+    }
+}

@@ -1,0 +1,98 @@
+//! The coding rate: how many nats it takes to write down the directions of a group up to an error ε, hence how much volume they
+//! fill.
+//!
+//! For the unit vectors `u_i = z_i / ‖z_i‖` of a group of n points and d dims, the rows of U:
+//! ```text
+//! -1/2 log det(I + d/(n ε²) UᵀU)
+//! ```
+//! Yu, Chan, You, Song, Ma, "Learning Diverse and Discriminative Representations via the Principle of Maximal Coding Rate
+//! Reduction", NeurIPS 2020, arXiv:2006.08558: R(Z, ε) of section 2, negated, since they maximise it. Deviation: no classes,
+//! so nothing is subtracted. Of UᵀU and UUᵀ, which give the same determinant, the smaller is factorised. No eigenvalue of the
+//! matrix is below 1, so value and gradient are finite for every cloud.
+//!
+//! # Shapes
+//! points (g, n, d) -> scalar, by way of (g, m, m), m the smaller of n and d
+
+use regatta_core::candle::DType;
+use regatta_core::maths::{log_det, log_det_of, mean_over_groups, of_smaller_gram, smaller_gram, takes_kernels, unit};
+use regatta_core::number::Positive;
+use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
+
+regularizer! {
+    name: "coding_rate",
+    summary: "widens the volume that the directions of points fill",
+    paper: "Yu et al., \"Maximal Coding Rate Reduction\", NeurIPS 2020, arXiv:2006.08558, section 2",
+    formula: "-1/2 log det(I + d/(n epsilon_squared) UᵀU), the rows of U the unit vectors",
+    /// The volume that the directions of points fill.
+    pub struct CodingRate {
+        /// ε², the squared error allowed to a point: the smaller, the more the dims that hardly spread count (paper: 0.5).
+        pub epsilon_squared: Positive = Positive::new(0.5),
+    }
+}
+
+#[typetag::serde(name = "coding_rate")]
+impl Regularizer for CodingRate {
+    /// In float64 whatever the dtype: a small ε leaves a matrix that float32 cannot invert.
+    fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
+        let (z, n, d) = (cloud.points(), cloud.count(), cloud.dims()); // (g, n, d)
+        let scale = d as f64 / (n as f64 * self.epsilon_squared.get());
+        if takes_kernels(z) {
+            return mean_over_groups(z, "coding_rate", |points, gradient| {
+                of_smaller_gram(points, d, gradient, |gram, m| half_log_det(gram, m, scale))
+            });
+        }
+        let gram = smaller_gram(&unit(&z.to_dtype(DType::F64)?)?)?; // (g, m, m)
+        let eye = Tensor::eye(gram.dim(2)?, DType::F64, z.device())?;
+        let rate = (log_det(&(gram * scale)?.broadcast_add(&eye)?)?.mean_all()? * 0.5)?;
+        Ok(rate.neg()?.to_dtype(z.dtype())?)
+    }
+}
+
+/// `-1/2 log det(I + scale·G)` with its slope along G. (m, m) -> scalar, (m, m)
+fn half_log_det(mut gram: Vec<f64>, m: usize, scale: f64) -> Result<(f64, Vec<f64>)> {
+    gram.iter_mut().for_each(|x| *x *= scale);
+    gram.iter_mut().step_by(m + 1).for_each(|x| *x += 1.0);
+    let (log_det, mut slope) = log_det_of(&gram, m)?;
+    slope.iter_mut().for_each(|x| *x *= -0.5 * scale);
+    Ok((-0.5 * log_det, slope))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regatta_core::candle::Device;
+
+    fn check<const N: usize, const D: usize>(epsilon_squared: f64, points: [[f64; D]; N], expected: f64) {
+        let cloud = Cloud::new(Tensor::new(&[points], &Device::Cpu).unwrap()).unwrap();
+        let regularizer = CodingRate { epsilon_squared: Positive::new(epsilon_squared) };
+        let found = regularizer.penalty(&cloud, &mut Draw::new(0, "test", 0, 0)).unwrap().to_scalar::<f64>().unwrap();
+        assert!((found - expected).abs() < 1e-12, "{regularizer:?}: {found}, expected {expected}");
+    }
+
+    #[test]
+    fn directions_that_fill_the_plane_cost_least() {
+        // d/(n ε²) = 2. At a right angle UᵀU = I: det 3·3. Collapsed, its eigenvalues are 2 and 0: det 5·1
+        check(0.5, [[3.0, 0.0], [0.0, 4.0]], -0.5 * 9f64.ln());
+        check(0.5, [[3.0, 0.0], [4.0, 0.0]], -0.5 * 5f64.ln());
+        check(0.25, [[3.0, 0.0], [4.0, 0.0]], -0.5 * 9f64.ln()); // 1 + 4·2
+    }
+
+    #[test]
+    fn fewer_points_than_dims_give_the_same_determinant() {
+        // d/(n ε²) = 3, cosine 0.6: UUᵀ = [[1, 0.6], [0.6, 1]], det(I + 3·UUᵀ) = 4² - 1.8²
+        check(0.5, [[1.0, 0.0, 0.0], [0.6, 0.8, 0.0]], -0.5 * (16f64 - 3.24).ln());
+    }
+
+    #[test]
+    fn kernel_agrees_with_tensor_operations() {
+        for epsilon_squared in [0.5, 0.05] {
+            let epsilon_squared = Positive::new(epsilon_squared);
+            regatta_core::maths::agreement::float32_agrees(&CodingRate { epsilon_squared });
+        }
+    }
+
+    #[test]
+    fn conforms() {
+        regatta_core::conformance::conforms::<CodingRate>();
+    }
+}

@@ -1,0 +1,88 @@
+//! CosReg: the mean cosine between the points of a group.
+//!
+//! For the unit vectors `u_i = z_i / ‖z_i‖` of a group of n points:
+//! ```text
+//! Σ_{i≠j} u_i·u_j / n²  =  (‖Σ_i u_i‖² - Σ_i ‖u_i‖²) / n²
+//! ```
+//! Gao, He, Tan, Qin, Wang, Liu, "Representation Degeneration Problem in Training Natural Language Generation Models", ICLR
+//! 2019, arXiv:1907.12009, section 5. There it is applied to all rows of the embedding matrix: `at: {site: embedding}`, with
+//! `max_points` to subsample them. The right-hand side needs no pairs, so its cost is linear in the points. It asks for
+//! directions that cancel in sum, and for no more: two opposite clusters satisfy it.
+//!
+//! # Shapes
+//! points (g, n, d) -> scalar
+
+use regatta_core::maths::{Scaled, mean_over_groups, takes_kernels, unit, vector};
+use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
+
+regularizer! {
+    name: "cosreg",
+    summary: "lowers the mean cosine between points",
+    paper: "Gao et al., \"Representation Degeneration Problem\", ICLR 2019, arXiv:1907.12009, section 5 (at: {site: embedding})",
+    formula: "Σ_{i≠j} u_i·u_j / n², u the unit vectors",
+    /// The mean cosine between points.
+    pub struct CosReg {}
+}
+
+#[typetag::serde(name = "cosreg")]
+impl Regularizer for CosReg {
+    fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
+        let (z, n, d) = (cloud.points(), cloud.count() as f64, cloud.dims()); // (g, n, d)
+        if takes_kernels(z) {
+            return mean_over_groups(z, "cosreg", |points, gradient| Ok(fused(points, d, gradient)));
+        }
+        let u = unit(z)?;
+        let all = u.sum(1)?.sqr()?.sum(1)?; // (g), with each point's cosine with itself
+        let own = u.sqr()?.sum((1, 2))?; // (g)
+        Ok(((all - own)?.mean_all()? / (n * n))?)
+    }
+}
+
+/// Value and gradient together, on the float32 points of one group. points (n, d), gradient (n, d)
+fn fused(points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
+    let u = Scaled::new(points.to_vec(), d, 0.0);
+    let n = (points.len() / d) as f64;
+    let mut mean = vec![0f64; d]; // in float64: where cosines cancel, little is left of its square
+    u.points().chunks_exact(d).for_each(|u| mean.iter_mut().zip(u).for_each(|(sum, x)| *sum += f64::from(*x)));
+    mean.iter_mut().for_each(|sum| *sum /= n);
+    let pull: Vec<f32> = mean.iter().map(|x| *x as f32).collect();
+    gradient.chunks_exact_mut(d).for_each(|row| row.copy_from_slice(&pull)); // u_i itself is along u_i: the sphere takes it away
+    u.backward(gradient, (2.0 / n) as f32);
+    let own: f64 = u.points().chunks_exact(d).map(|u| f64::from(vector::dot(u, u))).sum();
+    mean.iter().map(|x| x * x).sum::<f64>() - own / (n * n)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regatta_core::candle::Device;
+
+    fn check<const N: usize>(points: [[f64; 2]; N], expected: f64) {
+        let cloud = Cloud::new(Tensor::new(&[points], &Device::Cpu).unwrap()).unwrap();
+        let found = CosReg {}.penalty(&cloud, &mut Draw::new(0, "test", 0, 0)).unwrap().to_scalar::<f64>().unwrap();
+        assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");
+    }
+
+    #[test]
+    fn ordered_pairs_count_over_all_squared() {
+        check([[2.0, 0.0], [0.0, 5.0]], 0.0); // a right angle
+        check([[2.0, 0.0], [3.0, 4.0]], 2.0 * 0.6 / 4.0);
+        check([[1.0, 1.0], [7.0, 7.0]], 2.0 / 4.0); // equal directions: n(n - 1)/n²
+        check([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], -2.0 / 9.0); // cosines 0, 0 and -1
+    }
+
+    #[test]
+    fn a_zero_vector_has_no_cosine() {
+        check([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0]], 2.0 / 9.0);
+    }
+
+    #[test]
+    fn kernel_agrees_with_tensor_operations() {
+        regatta_core::maths::agreement::float32_agrees(&CosReg {});
+    }
+
+    #[test]
+    fn conforms() {
+        regatta_core::conformance::conforms::<CosReg>();
+    }
+}

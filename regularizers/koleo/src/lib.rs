@@ -1,0 +1,95 @@
+//! KoLeo: each point is pushed away from its nearest neighbour on the sphere.
+//!
+//! For the unit vectors `u_i = z_i / ‖z_i‖` of a group of n points:
+//! ```text
+//! -1/n Σ_i log(ε + min_{j≠i} ‖u_i - u_j‖),  ε = 1e-8
+//! ```
+//! It is, up to a constant, less the estimate by Kozachenko and Leonenko of the entropy of the points' distribution.
+//! Sablayrolles, Douze, Schmid, Jégou, "Spreading vectors for similarity search", ICLR 2019, arXiv:1806.03198, section 3.1;
+//! with ε, and on unit vectors, as in DINOv2: Oquab et al., 2023, arXiv:2304.07193, section 4. As there the neighbour is the
+//! point of the largest cosine (the first of equals), which is held fixed. Deviation: DINOv2 also adds ε to each coordinate of
+//! the difference. Points at distance 0 have a slope of 0: nothing says where to push them.
+//!
+//! # Shapes
+//! points (g, n, d) -> scalar, by way of (g, n, n); of float32 on the CPU by way of blocks of pairs, in memory linear in n
+
+mod kernel;
+
+use regatta_core::candle::D;
+use regatta_core::maths::{cosines, mean_over_groups, off_diagonal, takes_kernels, unit};
+use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
+
+/// ε: keeps the logarithm of equal points finite.
+const EPSILON: f64 = 1e-8;
+
+/// Under the root, so that the slope at distance 0 is 0; far below ε².
+const TINY_SQUARE: f64 = 1e-30;
+
+regularizer! {
+    name: "koleo",
+    summary: "pushes each point away from its nearest neighbour on the sphere",
+    paper: "Sablayrolles et al., \"Spreading vectors\", ICLR 2019, arXiv:1806.03198, section 3.1; DINOv2, 2023, arXiv:2304.07193",
+    formula: "-mean_i log(1e-8 + min_{j≠i} ‖u_i - u_j‖), u the unit vectors",
+    /// Each point away from its nearest neighbour on the sphere.
+    pub struct KoLeo {}
+}
+
+#[typetag::serde(name = "koleo")]
+impl Regularizer for KoLeo {
+    fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
+        let (z, d) = (cloud.points(), cloud.dims()); // (g, n, d)
+        if takes_kernels(z) {
+            return mean_over_groups(z, "koleo", |points, gradient| Ok(kernel::value_and_gradient(points, d, gradient)));
+        }
+        let u = unit(z)?;
+        let nearest = off_diagonal(&cosines(z, 0.0)?.detach(), f64::NEG_INFINITY)?.argmax_keepdim(D::Minus1)?; // (g, n, 1)
+        let neighbours = u.gather(&nearest.broadcast_as(u.shape())?.contiguous()?, 1)?; // (g, n, d)
+        let distances = ((u - neighbours)?.sqr()?.sum(D::Minus1)? + TINY_SQUARE)?.sqrt()?; // (g, n)
+        Ok((distances + EPSILON)?.log()?.mean_all()?.neg()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regatta_core::candle::{Device, Var};
+
+    fn penalty(points: &Tensor) -> Tensor {
+        KoLeo {}.penalty(&Cloud::new(points.clone()).unwrap(), &mut Draw::new(0, "test", 0, 0)).unwrap()
+    }
+
+    fn check<const N: usize>(points: [[f64; 2]; N], expected: f64) {
+        let found = penalty(&Tensor::new(&[points], &Device::Cpu).unwrap()).to_scalar::<f64>().unwrap();
+        assert!((found - expected).abs() < 1e-7, "{found}, expected {expected}"); // ε is not in the numbers by hand
+    }
+
+    #[test]
+    fn the_nearest_neighbour_counts_and_no_other() {
+        check([[3.0, 0.0], [-2.0, 0.0]], -2f64.ln()); // opposite points: distance 2
+        // distances sqrt(2), sqrt(2) and 2: each has a neighbour at sqrt(2)
+        check([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], -0.5 * 2f64.ln());
+        // two at cosine 0.8, so distance² 0.4; the third is on the other side, the nearer of them at cosine -0.8: 3.6
+        check([[0.0, 1.0], [0.6, 0.8], [0.0, -1.0]], -(2.0 * 0.4f64.ln() + 3.6f64.ln()) / 6.0);
+    }
+
+    #[test]
+    fn equal_directions_cost_the_logarithm_of_epsilon_and_have_no_slope() {
+        for points in [[[1f32, 0.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]] {
+            let points = Var::new(&[points], &Device::Cpu).unwrap();
+            let value = penalty(&points);
+            assert!((value.to_scalar::<f32>().unwrap() - 18.420_681).abs() < 1e-5); // -ln 1e-8
+            let grads = value.backward().unwrap();
+            assert_eq!(grads.get(&points).unwrap().to_vec3::<f32>().unwrap(), [[[0.0; 2]; 2]]);
+        }
+    }
+
+    #[test]
+    fn kernel_agrees_with_tensor_operations() {
+        regatta_core::maths::agreement::float32_agrees(&KoLeo {});
+    }
+
+    #[test]
+    fn conforms() {
+        regatta_core::conformance::conforms::<KoLeo>();
+    }
+}
