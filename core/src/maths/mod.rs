@@ -52,7 +52,8 @@ pub use scratch::with_scratch;
 pub use slices::with_floats;
 pub use smaller::of_smaller_gram;
 pub use spectral::{
-    eigenvalue_sum, eigenvalue_sum_of, inverse_sqrt, inverse_sqrt_of, log_det, log_det_of, symmetric_eigen_of, symmetric_eigenvalues_of,
+    eigenvalue_sum, eigenvalue_sum_of, inverse_sqrt, inverse_sqrt_of, log_det, log_det_of, symmetric_eigen_of,
+    symmetric_eigenvalues_of,
 };
 
 /// Added to a sum of squares under a root, so that the slope at zero is zero and not NaN; far below any square that matters.

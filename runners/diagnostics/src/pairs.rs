@@ -92,6 +92,23 @@ impl PairCosines {
     }
 }
 
+impl PairCosines {
+    /// The pairs of several clouds together, where each has as many of them and a histogram of as many bins: what the pairs
+    /// *within* the clouds say. `None` of no cloud.
+    pub fn within(clouds: &[Self]) -> Option<Self> {
+        let n = clouds.len() as f64;
+        let mean_of = |figure: &dyn Fn(&Self) -> f64| clouds.iter().map(figure).sum::<f64>() / n;
+        let mean = mean_of(&|cloud| cloud.mean);
+        let bins = clouds.first()?.histogram.len();
+        Some(Self {
+            mean,
+            std: mean_of(&|cloud| cloud.std.powi(2) + (cloud.mean - mean).powi(2)).sqrt(),
+            uniformity: mean_of(&|cloud| cloud.uniformity.exp()).ln(),
+            histogram: (0..bins).map(|bin| mean_of(&|cloud| cloud.histogram[bin])).collect(),
+        })
+    }
+}
+
 /// Sums over pairs i<j.
 struct Sums {
     /// `Σ (c - mean)²`: about the mean, which is known, so that close cosines lose no digits.
@@ -157,6 +174,18 @@ mod tests {
         assert!((found.mean - mean).abs() < 1e-12 && (found.std - std).abs() < 1e-12, "{found:?}");
         assert!((found.uniformity - uniformity).abs() < 1e-12, "{found:?}");
         assert_eq!(found.histogram, histogram);
+    }
+
+    #[test]
+    fn pairs_within_two_clouds_are_counted_together() {
+        let pair = |c: f64| Points::new(vec![1.0, 0.0, c, (1.0 - c * c).sqrt()], 2).unwrap(); // one pair, of cosine c
+        let of = |c: f64| PairCosines::of(&pair(c), NonZeroUsize::new(4).unwrap()).unwrap();
+        let found = PairCosines::within(&[of(0.0), of(0.6)]).unwrap();
+        assert!((found.mean - 0.3).abs() < 1e-12 && (found.std - 0.3).abs() < 1e-12, "{found:?}");
+        let repulsion = 0.5 * ((-4f64).exp() + (-1.6f64).exp()); // -2·(2 - 2c)
+        assert!((found.uniformity - repulsion.ln()).abs() < 1e-12, "{found:?}");
+        assert_eq!(found.histogram, [0.0, 0.0, 0.5, 0.5]);
+        assert_eq!(PairCosines::within(&[]), None);
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! One trial, from its start or its last checkpoint to its records.
 
 use crate::identity::Identity;
-use crate::records::{Checkpoints, Cost, Kept, Lines, RecordError, State, Status, TrialEvaluation, TrialFolder, Validation};
+use crate::records::{
+    Checkpoints, Cost, Kept, Lines, RecordError, State, Status, TrialEvaluation, TrialFolder, Validation, Written,
+};
 use regatta_lm::model::Gpt2Config;
 use regatta_lm::tasks::Tasks;
 use regatta_lm::training::{
-    Evaluation, Learner, Outcome, Recorder, Restored, StepRecord, TrainError, Trial, evaluate, train, worth,
+    Diagnosis, Evaluation, Learner, Outcome, Recorder, Restored, StepRecord, TrainError, Trial, evaluate, train, worth,
 };
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -100,8 +102,7 @@ pub(crate) fn run_trial(trial: &Trial<'_>, surroundings: Surroundings<'_>) -> Re
 #[derive(Default)]
 struct Began {
     restored: Option<Restored>,
-    made: Vec<StepRecord>,
-    measured: Vec<Validation>,
+    written: Written,
     seconds: f64,
 }
 
@@ -131,8 +132,8 @@ fn read(config: &Gpt2Config, folder: &TrialFolder, kept: &Kept) -> Result<Began,
     let progress: Progress = serde_json::from_slice(file(STATE)?).map_err(|error| format!("{STATE}: {error}"))?;
     let restored = Restored::read(config, progress.steps, file(Restored::WEIGHTS)?, file(Restored::OPTIMIZER)?);
     let restored = Some(restored.map_err(|error| error.to_string())?);
-    let (made, measured) = folder.written_before(progress.steps).map_err(|error| error.to_string())?;
-    Ok(Began { restored, made, measured, seconds: progress.wall_seconds })
+    let written = folder.written_before(progress.steps).map_err(|error| error.to_string())?;
+    Ok(Began { restored, written, seconds: progress.wall_seconds })
 }
 
 struct Run<'a, 'b> {
@@ -152,20 +153,23 @@ impl Run<'_, '_> {
         if let Some(meter) = self.memory {
             (meter.restart)();
         }
+        let Written { made, measured, diagnosed } = &began.written;
+        let diagnosed = trial.evaluate.diagnostics.as_ref().map(|_| folder.diagnoses_after(diagnosed));
         let mut recorder = ToFolder {
-            metrics: folder.metrics_after(&began.made).map_err(record)?,
-            validations: folder.validations_after(&began.measured).map_err(record)?,
+            metrics: folder.metrics_after(made).map_err(record)?,
+            validations: folder.validations_after(measured).map_err(record)?,
+            diagnoses: diagnosed.transpose().map_err(record)?,
             checkpoints: self.checkpoints,
             every: self.every,
             stop: self.stop,
             tell: std::cell::RefCell::new(&mut *self.tell),
-            rates: began.made.iter().map(|record| record.tokens_per_second).collect(),
+            rates: made.iter().map(|record| record.tokens_per_second).collect(),
             last_validation: f64::NAN,
             started: Instant::now(),
             seconds_before: began.seconds,
-            kept: (Instant::now(), began.made.len()),
+            kept: (Instant::now(), made.len()),
         };
-        let from = began.restored.map(|restored| (restored, &began.made[..]));
+        let from = began.restored.map(|restored| (restored, &made[..]));
         let learner = match train(trial, from, &mut recorder)? {
             Outcome::Finished(learner) => learner,
             Outcome::Diverged { reason } => {
@@ -220,6 +224,7 @@ fn write_checkpoint(trial: &Trial<'_>, folder: &TrialFolder, model: &regatta_lm:
 struct ToFolder<'a> {
     metrics: Lines,
     validations: Lines,
+    diagnoses: Option<Lines>,
     checkpoints: &'a Checkpoints,
     every: Every,
     stop: &'a AtomicBool,
@@ -239,7 +244,8 @@ impl ToFolder<'_> {
 
     fn sync(&self) -> std::io::Result<()> {
         self.metrics.sync()?;
-        self.validations.sync()
+        self.validations.sync()?;
+        self.diagnoses.as_ref().map_or(Ok(()), Lines::sync)
     }
 
     fn keep(&mut self, learner: &Learner<'_>) -> std::io::Result<()> {
@@ -269,6 +275,10 @@ impl Recorder for ToFolder<'_> {
     fn validation(&mut self, step: usize, loss: f64) -> std::io::Result<()> {
         self.last_validation = loss;
         self.validations.push(&Validation { step, loss })
+    }
+
+    fn diagnosis(&mut self, diagnosis: &Diagnosis) -> std::io::Result<()> {
+        self.diagnoses.as_mut().map_or(Ok(()), |lines| lines.push(diagnosis))
     }
 
     fn stop(&self) -> bool {

@@ -93,6 +93,8 @@ impl Study {
         assert_eq!(self.metrics(out, arm, seed), self.metrics(reference, arm, seed), "{what}: metrics");
         let validations = |out: &str| std::fs::read_to_string(self.trial(out, arm, seed).join("validation.jsonl")).unwrap();
         assert_eq!(validations(out), validations(reference), "{what}: validations");
+        let diagnoses = |out: &str| std::fs::read_to_string(self.trial(out, arm, seed).join("diagnostics.jsonl")).ok();
+        assert_eq!(diagnoses(out), diagnoses(reference), "{what}: diagnoses");
         assert!(self.weights(out, arm, seed) == self.weights(reference, arm, seed), "{what}: weights");
         let loss = |out: &str| self.json(out, arm, seed, "evaluation.json")["loss"].clone();
         assert_eq!(loss(out), loss(reference), "{what}: held-out loss");

@@ -34,9 +34,14 @@ fn run_until_done(study: &Study, out: &str, environment: &[(&str, &str)], more: 
 #[test]
 fn a_stop_after_any_step_changes_nothing() {
     // 4000 tokens are 250 windows of 16: with 25 a batch an epoch ends after step 10
-    let yaml = |after| interrupted(20, "", after).replace("batch_size: 4", "batch_size: 25");
+    let measures =
+        |text: String| text.replace("evaluate: {every: 4}", "evaluate: {every: 4, diagnostics: {every: 3, points: 32}}");
+    let yaml = |after| measures(interrupted(20, "", after).replace("batch_size: 4", "batch_size: 25"));
     let study = Study::new(&yaml(1000));
     assert_eq!(run_until_done(&study, "whole", &[], &[]), 1);
+    let diagnoses = std::fs::read_to_string(study.trial("whole", "cut", 0).join("diagnostics.jsonl")).unwrap();
+    let steps = diagnoses.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["step"].as_u64().unwrap());
+    assert!(steps.eq([0, 3, 6, 9, 12, 15, 18, 20]));
     for stop in 1..=20 {
         std::fs::write(study.path().join("study.yaml"), yaml(stop - 1)).unwrap(); // the call of step `stop`, counted from 1
         let (out, every) = (format!("stop-{stop}"), if stop % 2 == 0 { "3steps" } else { "60s" });

@@ -23,5 +23,5 @@ pub use batches::Batches;
 pub use corpus::Corpus;
 pub use error::DataError;
 pub(crate) use files::text;
-pub use split::{Split, unigram_entropy};
+pub use split::{Split, token_counts, unigram_entropy};
 pub use tokenizer::Tokenizer;

@@ -52,14 +52,23 @@ impl Split {
     }
 }
 
+/// How often each token of a vocabulary occurs.
+///
+/// # Panics
+/// When a token lies outside the vocabulary.
+pub fn token_counts(split: &Split, vocab_size: usize) -> Vec<u64> {
+    let mut counts = vec![0; vocab_size];
+    for &token in &split.tokens {
+        counts[token as usize] += 1;
+    }
+    counts
+}
+
 /// Entropy of a split's token counts, in nats: `-Σ_v f_v ln f_v`, f the share of token v.
 ///
 /// It is the least loss on this split of a model that knows how frequent each token is and looks at nothing else.
 pub fn unigram_entropy(split: &Split) -> f64 {
-    let mut counts = vec![0u64; split.tokens.iter().max().map_or(0, |&largest| largest as usize + 1)];
-    for &token in &split.tokens {
-        counts[token as usize] += 1;
-    }
+    let counts = token_counts(split, split.tokens.iter().max().map_or(0, |&largest| largest as usize + 1));
     let total = split.tokens.len() as f64;
     let shares = counts.iter().filter(|&&count| count > 0).map(|&count| count as f64 / total);
     shares.map(|share| -share * share.ln()).sum()

@@ -5,6 +5,7 @@
 
 mod choice;
 mod data;
+mod diagnostics;
 mod model;
 mod place;
 mod quantisation;
@@ -12,6 +13,7 @@ mod train;
 
 pub use choice::{OrNone, bare_or_map};
 pub use data::{BpeSpec, DataSpec, Order, SyntheticSpec, TextFiles, TextSpec, TokenizerSpec, TokensSpec};
+pub use diagnostics::DiagnosticsSpec;
 pub use model::{Gpt2Spec, ModelSpec};
 pub use place::{At, Layers, Points, Scale, Site, Term, Weight};
 pub use quantisation::{Bits, Granularity, QuantisationSpec};

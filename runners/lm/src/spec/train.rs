@@ -1,6 +1,6 @@
 //! `train:` and `evaluate:` in a study.
 
-use super::{OrNone, QuantisationSpec, bare_or_map};
+use super::{DiagnosticsSpec, OrNone, QuantisationSpec, bare_or_map};
 use regatta_core::number::{Count, Fraction, NonNegative, Positive};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -128,6 +128,9 @@ pub struct EvaluateSpec {
     /// To what the trained weights are rounded before the held-out loss is measured again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantisation: Option<QuantisationSpec>,
+    /// When it is measured how the model's points lie.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub diagnostics: Option<DiagnosticsSpec>,
 }
 
 impl Default for EvaluateSpec {
@@ -138,6 +141,7 @@ impl Default for EvaluateSpec {
             minimal_pairs: Vec::new(),
             multiple_choice: Vec::new(),
             quantisation: None,
+            diagnostics: None,
         }
     }
 }

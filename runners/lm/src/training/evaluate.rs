@@ -98,8 +98,12 @@ pub fn evaluate(
 
 /// The windows to evaluate: all, or as many as asked for, spread evenly.
 fn chosen(split: &Split, context: usize, spec: &EvaluateSpec) -> Vec<usize> {
-    let all = split.windows(context);
-    let count = spec.max_windows.get().map_or(all, |most| most.get().min(all));
+    spread_evenly(split.windows(context), spec.max_windows.get().map_or(usize::MAX, |most| most.get()))
+}
+
+/// At most `most` of the numbers below `all`, spread evenly.
+pub(super) fn spread_evenly(all: usize, most: usize) -> Vec<usize> {
+    let count = most.min(all);
     (0..count).map(|i| i * all / count).collect()
 }
 
@@ -127,8 +131,8 @@ fn geometry(
     windows: &[usize],
     watch: Watch<'_>,
 ) -> Result<Vec<Geometry>, TrainError> {
-    let wanted = GEOMETRY_POINTS.div_ceil(context).min(windows.len());
-    let spread: Vec<usize> = (0..wanted).map(|i| windows[i * windows.len() / wanted]).collect();
+    let spread: Vec<usize> =
+        spread_evenly(windows.len(), GEOMETRY_POINTS.div_ceil(context)).iter().map(|&i| windows[i]).collect();
     let mut clouds: Vec<Vec<f32>> = vec![Vec::new(); model.config().n_layer + 1];
     in_batches(model, split, context, rows, &spread, (Keep::HiddenStates, watch), |pass, _| {
         clouds.iter_mut().enumerate().for_each(|(entry, cloud)| cloud.extend(pass.hidden_state(entry)));
@@ -141,7 +145,7 @@ fn geometry(
 }
 
 /// Takes the windows through the model, `rows` at a time, and shows each pass and its targets.
-fn in_batches(
+pub(super) fn in_batches(
     model: &Gpt2,
     split: &Split,
     context: usize,

@@ -1,6 +1,7 @@
 //! The training of one trial: optimizer, penalties, one step, the loop, and the measures at the end.
 
 mod adamw;
+mod diagnose;
 mod error;
 mod evaluate;
 mod gradients;
@@ -13,6 +14,7 @@ mod train;
 mod worth;
 
 pub use adamw::AdamW;
+pub use diagnose::{CloudDiagnosis, Diagnosed, Diagnosis, diagnose};
 pub use error::TrainError;
 pub use evaluate::{Evaluation, Watch, evaluate};
 pub use record::StepRecord;

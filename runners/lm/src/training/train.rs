@@ -1,8 +1,9 @@
 //! The loop of one trial.
 
+use super::diagnose::{Diagnosed, Diagnosis, diagnose};
 use super::evaluate::mean_loss;
 use super::{Learner, Restored, StepRecord, TrainError};
-use crate::data::{Batches, Corpus, Split};
+use crate::data::{Batches, Corpus, Split, token_counts};
 use crate::model::{Gpt2, Gpt2Config};
 use crate::spec::{EvaluateSpec, ModelSpec, OnSpike, Term, TrainSpec};
 
@@ -36,6 +37,14 @@ pub trait Recorder {
     /// # Errors
     /// When it cannot be kept; the trial then fails.
     fn validation(&mut self, steps: usize, loss: f64) -> std::io::Result<()>;
+
+    /// How the points of the weights after [`Diagnosis::step`] updates lie, where the study asks for it.
+    ///
+    /// # Errors
+    /// When it cannot be kept; the trial then fails.
+    fn diagnosis(&mut self, _diagnosis: &Diagnosis) -> std::io::Result<()> {
+        Ok(())
+    }
 
     /// Whether the trial should stop before its next step; asked between batches of a measurement too.
     fn stop(&self) -> bool {
@@ -127,6 +136,19 @@ pub fn train<'a>(
         other => other.map(Some),
     };
 
+    let counts = trial.evaluate.diagnostics.as_ref().map(|_| token_counts(&corpus.train, corpus.vocab_size));
+    let look = |model: &Gpt2, step: usize, recorder: &mut dyn Recorder| -> Result<bool, TrainError> {
+        let (Some(spec), Some(counts)) = (&trial.evaluate.diagnostics, &counts) else { return Ok(true) };
+        if !spec.is_due(step, steps) {
+            return Ok(true);
+        }
+        let of = Diagnosed { split: &corpus.validation, counts, context, rows, points: spec.points.get() };
+        match diagnose(model, step, of, &|| !recorder.stop()) {
+            Err(TrainError::Interrupted) => Ok(false),
+            other => Ok(recorder.diagnosis(&other?).map(|()| true)?),
+        }
+    };
+
     for step in first..steps {
         if recorder.stop() {
             return Ok(Outcome::Stopped(learner));
@@ -137,6 +159,9 @@ pub fn train<'a>(
         if step % trial.evaluate.every.get() == 0 {
             let Some(loss) = measure(&learner.model, recorder)? else { return Ok(Outcome::Stopped(learner)) };
             recorder.validation(step, loss)?;
+        }
+        if !look(&learner.model, step, recorder)? {
+            return Ok(Outcome::Stopped(learner));
         }
         let (inputs, targets) = gather(&corpus.train, &batches.windows(step), context);
         let record = learner.step(step, rows, &inputs, &targets)?;
@@ -159,6 +184,9 @@ pub fn train<'a>(
     recorder.validation(steps, loss)?;
     if !loss.is_finite() {
         return Ok(Outcome::Diverged { reason: "the validation loss is not finite after the last step".into() });
+    }
+    if !look(&learner.model, steps, recorder)? {
+        return Ok(Outcome::Stopped(learner));
     }
     Ok(Outcome::Finished(learner))
 }

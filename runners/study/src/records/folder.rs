@@ -1,7 +1,7 @@
 //! The folder of one trial.
 
 use super::{Checkpoints, Fence, Lines, RecordError, disk, first_lines, read_json, read_lines, write_json};
-use regatta_lm::training::{Evaluation, StepRecord};
+use regatta_lm::training::{Diagnosis, Evaluation, StepRecord};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -99,6 +99,19 @@ pub struct Validation {
     /// Validation loss, nats per token.
     pub loss: f64,
 }
+
+/// The lines that a trial wrote before a checkpoint.
+#[derive(Debug, Default)]
+pub struct Written {
+    /// The steps, from 0.
+    pub made: Vec<StepRecord>,
+    /// The validation losses before them.
+    pub measured: Vec<Validation>,
+    /// How the points lay before them.
+    pub diagnosed: Vec<Diagnosis>,
+}
+
+const DIAGNOSES: &str = "diagnostics.jsonl";
 
 /// A trial's folder and the names in it.
 #[derive(Debug, Clone)]
@@ -237,17 +250,37 @@ impl TrialFolder {
         Lines::after(&self.path.join("validation.jsonl"), measured, self.check()?)
     }
 
-    /// What a trial that was cut off wrote of its first `steps` steps: each step, and the validations before them.
+    /// `diagnostics.jsonl` with nothing but these lines, to be added to.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn diagnoses_after(&self, found: &[Diagnosis]) -> Result<Lines, RecordError> {
+        Lines::after(&self.path.join(DIAGNOSES), found, self.check()?)
+    }
+
+    /// What a trial that was cut off wrote of its first `steps` steps: each step, and what was measured before them.
     ///
     /// # Errors
     /// When a line is missing or broken.
-    pub fn written_before(&self, steps: usize) -> Result<(Vec<StepRecord>, Vec<Validation>), RecordError> {
+    pub fn written_before(&self, steps: usize) -> Result<Written, RecordError> {
         let path = self.path.join("metrics.jsonl");
         let made: Vec<StepRecord> = first_lines(&path, |record: &StepRecord| record.step < steps)?;
         if made.len() != steps || made.iter().enumerate().any(|(index, record)| record.step != index) {
             return Err(RecordError::new(&path, format!("expected steps 0 to {steps}, found {} of them in order", made.len())));
         }
-        Ok((made, first_lines(&self.path.join("validation.jsonl"), |validation: &Validation| validation.step < steps)?))
+        Ok(Written {
+            made,
+            measured: first_lines(&self.path.join("validation.jsonl"), |validation: &Validation| validation.step < steps)?,
+            diagnosed: first_lines(&self.path.join(DIAGNOSES), |diagnosis: &Diagnosis| diagnosis.step < steps)?,
+        })
+    }
+
+    /// How the trial's points lay, in the order of its steps; none where the study does not ask.
+    ///
+    /// # Errors
+    /// When the file holds something else.
+    pub fn diagnoses(&self) -> Result<Vec<Diagnosis>, RecordError> {
+        read_lines(&self.path.join(DIAGNOSES))
     }
 
     /// The steps made so far.

@@ -26,7 +26,7 @@ mod rows;
 
 pub use checkpoints::{Checkpoints, Kept};
 pub use disk::{Hook, before_each_change};
-pub use folder::{Cost, State, Status, TrialEvaluation, TrialFolder, Validation};
+pub use folder::{Cost, State, Status, TrialEvaluation, TrialFolder, Validation, Written};
 pub use lease::{Fence, Holder, Lease, LeaseError, holder};
 pub use lines::{Lines, first_lines, read_lines};
 pub use manifest::{DataFacts, Manifest, ModelFacts};

@@ -60,10 +60,11 @@ pub(super) fn nothing_means_defaults(document: &mut Value) {
     if let Some(schedule) = study.get_mut("train").and_then(|train| train.get_mut("schedule")) {
         empty_choice(schedule);
     }
-    if let Some(quantisation) = study.get_mut("evaluate").and_then(|evaluate| evaluate.get_mut("quantisation"))
-        && quantisation.is_null()
+    let evaluate = study.get_mut("evaluate").and_then(Value::as_object_mut).into_iter().flatten();
+    for (_, measures) in
+        evaluate.filter(|(name, value)| ["quantisation", "diagnostics"].contains(&name.as_str()) && value.is_null())
     {
-        *quantisation = json!({});
+        *measures = json!({});
     }
     let arms = study.get_mut("arms").and_then(Value::as_object_mut).into_iter().flat_map(|arms| arms.values_mut());
     for term in arms.filter_map(Value::as_array_mut).flatten().filter_map(Value::as_object_mut) {
