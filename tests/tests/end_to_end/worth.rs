@@ -135,7 +135,10 @@ fn bad_tasks_are_refused_before_anything_is_trained() {
     };
     let bad = "bad.jsonl:4: sentence_bad: expected words, found 7";
     check("evaluate: {minimal_pairs: [pairs.jsonl, bad.jsonl]}", &["study.yaml:7:41: evaluate.minimal_pairs.1: ", bad]);
-    check("evaluate: {minimal_pairs: [none.jsonl]}", &["study.yaml:7:28: evaluate.minimal_pairs.0: expected a file, found nothing"]);
+    check(
+        "evaluate: {minimal_pairs: [none.jsonl]}",
+        &["study.yaml:7:28: evaluate.minimal_pairs.0: expected a file, found nothing"],
+    );
     check("evaluate: {multiple_choice: [pairs.jsonl]}", &["pairs.jsonl:1: question: expected words, found nothing"]);
     check("evaluate: {minimal_pairs: pairs.jsonl}", &["evaluate.minimal_pairs: expected a list"]);
     check("evaluate: {quantisation: {bits: [9]}}", &["evaluate.quantisation.bits.0: expected 2 to 8 bits", "found 9"]);
@@ -152,7 +155,8 @@ fn scores_do_not_depend_on_the_number_of_threads() {
     let study = study("evaluate: {every: 4}");
     study.run("out", &[], 0);
     let items = |threads: &str| {
-        let arguments = ["evaluate", "out/trials/baseline/seed-0/checkpoint", "--minimal-pairs", "pairs.jsonl", "--items", "items"];
+        let arguments =
+            ["evaluate", "out/trials/baseline/seed-0/checkpoint", "--minimal-pairs", "pairs.jsonl", "--items", "items"];
         let output = study.command(&arguments).env("RAYON_NUM_THREADS", threads).output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
         std::fs::read_to_string(study.path().join("items")).unwrap()
