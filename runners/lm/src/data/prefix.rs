@@ -60,3 +60,51 @@ pub(super) fn save(folder: &Path, config: Option<&Value>, prefix: Option<String>
     let text = format!("{:#}\n", config.cloned().unwrap_or_else(own));
     std::fs::write(&path, text).map_err(|source| DataError::Write { path, source })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::data::Tokenizer;
+    use serde_json::Value;
+    use std::path::Path;
+    use tempfile::TempDir;
+
+    fn read(folder: &Path) -> Tokenizer {
+        Tokenizer::file(&folder.join("tokenizer.json")).unwrap()
+    }
+
+    fn config(folder: &Path) -> Value {
+        serde_json::from_slice(&std::fs::read(folder.join(super::FILE)).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn our_own_tokenizers_begin_with_a_line_break_and_so_do_their_files() {
+        for tokenizer in [Tokenizer::bytes(), Tokenizer::bpe("low\nlower", 300).unwrap()] {
+            assert_eq!(tokenizer.encode("\n").unwrap(), [tokenizer.prefix().unwrap()]);
+            let folder = TempDir::new().unwrap();
+            tokenizer.save(folder.path()).unwrap();
+            assert_eq!((&config(folder.path())["bos_token"], &config(folder.path())["eos_token"]), (&"Ċ".into(), &"Ċ".into()));
+            assert_eq!(read(folder.path()).prefix(), tokenizer.prefix());
+            std::fs::remove_file(folder.path().join(super::FILE)).unwrap(); // as trials of older programs left it
+            assert_eq!(read(folder.path()).prefix(), tokenizer.prefix());
+        }
+    }
+
+    #[test]
+    fn a_config_beside_the_file_names_the_token_and_is_kept() {
+        let (folder, copy) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        Tokenizer::bytes().save(folder.path()).unwrap();
+        let check = |text: &str, expected: u8| {
+            std::fs::write(folder.path().join(super::FILE), text).unwrap();
+            assert_eq!(read(folder.path()).prefix(), Some(expected.into()), "{text}");
+        };
+        check(r#"{"eos_token": "B"}"#, b'B');
+        check(r#"{"bos_token": "none of the vocabulary", "eos_token": "B"}"#, b'B');
+        check("{}", b'\n');
+        check(r#"{"bos_token": {"content": "A"}, "eos_token": "B", "more": 1}"#, b'A');
+        read(folder.path()).save(copy.path()).unwrap();
+        assert_eq!(config(copy.path()), config(folder.path()));
+        std::fs::write(folder.path().join(super::FILE), "{").unwrap();
+        let refused = Tokenizer::file(&folder.path().join("tokenizer.json")).unwrap_err().to_string();
+        assert!(refused.contains("tokenizer_config.json: expected a tokenizer.json of Hugging Face: expected JSON"), "{refused}");
+    }
+}
