@@ -57,6 +57,8 @@ enum Verb {
     Results(verbs::results::Arguments),
     /// Score a checkpoint: tasks, held-out loss, and what rounding its weights leaves of it
     Evaluate(verbs::evaluate::Arguments),
+    /// Measure how the points of a checkpoint lie: cosines, ranks, frequent and rare words, layer by layer
+    Diagnose(verbs::diagnose::Arguments),
     /// Compare two arms of a study: every statistic of their paired difference
     Compare(verbs::compare::Arguments),
     /// Measure the speed of training, the cost of a penalty, or the rate of matrix products
@@ -80,6 +82,7 @@ pub fn main() -> ExitCode {
         Verb::Status(arguments) => verbs::status::status(&arguments),
         Verb::Results(arguments) => verbs::results::results(&arguments),
         Verb::Evaluate(arguments) => verbs::evaluate::evaluate(&arguments),
+        Verb::Diagnose(arguments) => verbs::diagnose::diagnose(&arguments),
         Verb::Compare(arguments) => verbs::compare::compare(&arguments),
         Verb::Bench(arguments) => verbs::bench::bench(&arguments),
     });

@@ -12,7 +12,7 @@
 //! | dims that stand out | [`outlier_dimensions`], [`cosine_contributions`] |
 //! | layer by layer | [`Condensation`] |
 //! | frequent and rare words | [`by_frequency`] |
-//! | what can be done to a cloud after training | [`Transform`], [`similarity_correlation`] |
+//! | what can be done to a cloud after training | [`Transform`], [`similarity_correlation`], [`after_training()`] |
 //! | rank correlations | [`spearman`], [`kendall`] |
 
 mod anisotropy;
@@ -25,6 +25,7 @@ mod outliers;
 mod pairs;
 mod partition;
 mod points;
+mod posthoc;
 mod ranks;
 mod similarity;
 mod spectrum;
@@ -42,6 +43,7 @@ pub use outliers::{OutlierDimension, outlier_dimensions};
 pub use pairs::{PairCosines, cosine_contributions, mean_cosine};
 pub use partition::partition_isotropy;
 pub use points::Points;
+pub use posthoc::{Mapped, Scored, after_training};
 pub use ranks::{kendall, spearman};
 pub use similarity::similarity_correlation;
 pub use spectrum::Spectrum;

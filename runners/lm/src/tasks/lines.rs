@@ -14,16 +14,35 @@ type Fault = (String, &'static str, String);
 
 /// The items of a file, each with its line, from 1. Empty lines are skipped.
 pub(super) fn read(path: &Path, kind: Kind) -> Result<Vec<(usize, Written)>, TaskError> {
+    objects(
+        path,
+        match kind {
+            Kind::MinimalPairs => minimal_pair,
+            Kind::MultipleChoice => multiple_choice,
+        },
+    )
+}
+
+/// Two texts, and how alike they are.
+pub(super) type ScoredTexts = ([String; 2], f64);
+
+/// The pairs of texts of a file and their scores, each with its line, from 1.
+pub(super) fn scored_pairs(path: &Path) -> Result<Vec<(usize, ScoredTexts)>, TaskError> {
+    objects(path, |line| {
+        let text = |field: &str| words(field, line.get(field));
+        let score = line.get("score").and_then(Value::as_f64).filter(|score| score.is_finite());
+        let score = score.ok_or_else(|| ("score".to_owned(), "a number", shown(line.get("score"))))?;
+        Ok(([text("first")?, text("second")?], score))
+    })
+}
+
+/// What `item` makes of the JSON object on each line, at least two of them.
+fn objects<T>(path: &Path, item: impl Fn(&Map<String, Value>) -> Result<T, Fault>) -> Result<Vec<(usize, T)>, TaskError> {
     let text = data::text(path)?;
     let mut items = Vec::new();
     for (line, content) in (1..).zip(text.lines()).filter(|(_, content)| !content.trim().is_empty()) {
         let refuse = |(field, expected, found): Fault| TaskError::item(path, line, field, expected, found);
-        let object = object(content).map_err(refuse)?;
-        let item = match kind {
-            Kind::MinimalPairs => minimal_pair(&object),
-            Kind::MultipleChoice => multiple_choice(&object),
-        };
-        items.push((line, item.map_err(refuse)?));
+        items.push((line, object(content).and_then(|object| item(&object)).map_err(refuse)?));
     }
     if items.len() < 2 { Err(TaskError::TooFew { path: owned(path), found: items.len() }) } else { Ok(items) }
 }

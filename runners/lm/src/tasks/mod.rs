@@ -33,10 +33,12 @@ mod error;
 mod lines;
 mod request;
 mod score;
+mod similarity;
 
 pub use error::TaskError;
 pub use request::{Item, Request};
 pub use score::{TaskScore, log_likelihoods};
+pub use similarity::SimilarityPairs;
 
 use crate::data::Tokenizer;
 use crate::spec::EvaluateSpec;

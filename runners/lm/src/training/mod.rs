@@ -18,6 +18,7 @@ pub use diagnose::{CloudDiagnosis, Diagnosed, Diagnosis, diagnose};
 pub use error::TrainError;
 pub use evaluate::{Evaluation, Watch, evaluate};
 pub use record::StepRecord;
+pub use regatta_diagnostics::{Anisotropy, Mapped}; // what a diagnosis is made of
 pub use snapshot::{Restored, Snapshot, SnapshotError};
 pub use step::Learner;
 pub use train::{Outcome, Recorder, Trial, train};
