@@ -9,4 +9,6 @@ pub(crate) mod report;
 pub(crate) mod results;
 pub(crate) mod run;
 pub(crate) mod status;
+#[cfg(feature = "tui")]
+pub(crate) mod watch;
 pub(crate) mod worker;
