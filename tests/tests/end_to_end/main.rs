@@ -8,6 +8,7 @@ mod losses;
 mod resume;
 mod statistics;
 mod verbs;
+mod watch;
 mod workers;
 
 use regatta_builtin as _; // configs name the built-in regularizers
