@@ -31,9 +31,9 @@ impl Stretch {
 }
 
 impl Curve {
-    /// Adds a value; one that is not finite has no place on a curve.
+    /// Adds a value, if it has a place on a curve.
     pub fn push(&mut self, step: usize, value: f64) {
-        if !value.is_finite() {
+        if !can_be_drawn(value) {
             return;
         }
         let one = Stretch { index: step >> self.doublings, count: 1.0, steps: step as f64, values: value };
@@ -77,6 +77,11 @@ impl Curve {
     }
 }
 
+/// Whether a value is finite, and stays so when such values are added up.
+pub(super) fn can_be_drawn(value: f64) -> bool {
+    value.abs() < 1e100
+}
+
 /// Each value as the mean of those around it; toward the ends of fewer, as many on either side, so that a curve that falls is
 /// not shifted.
 pub(super) fn smoothed(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
@@ -104,6 +109,7 @@ mod tests {
         let mut curve = line([0, 1, 50].into_iter());
         curve.push(2, f64::NAN);
         curve.push(3, f64::INFINITY);
+        curve.push(4, f64::MAX);
         assert_eq!(Curve::mean([&curve].into_iter()), [(0.0, 0.0), (1.0, 1.0), (50.0, 50.0)]);
     }
 

@@ -8,7 +8,7 @@ mod tests;
 
 use crate::records::{RecordError, Stamp, heartbeat, holder};
 use crate::standing::{Listed, Listing, Standing};
-use curve::{Curve, smoothed};
+use curve::{Curve, can_be_drawn, smoothed};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -236,7 +236,7 @@ fn stamps(folder: &Path) -> [Option<Stamp>; 2] {
 
 /// Mean over trials at each layer that some have.
 fn mean_by_layer(mut trials: Vec<&[f64]>) -> Vec<(f64, f64)> {
-    trials.retain(|layers| layers.iter().all(|value| value.is_finite()));
+    trials.retain(|layers| layers.iter().all(|value| can_be_drawn(*value)));
     let layers = trials.iter().map(|layers| layers.len()).max().unwrap_or_default();
     let mean = |layer: usize| {
         let values: Vec<f64> = trials.iter().filter_map(|layers| layers.get(layer).copied()).collect();

@@ -28,11 +28,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, watched: &Watched, screen:
     let group = watched.variants().enumerate().skip(first).take(ARMS);
     let curves: Vec<Curve<'_>> = group.map(|(variant, name)| (variant, name, watched.curve(variant, measure))).collect();
 
-    let mut block = Block::new().borders(Borders::TOP).title(tabs(screen, area.width));
-    if watched.variants().len() > ARMS {
-        let arms = format!(" arms {}-{} of {} ", first + 1, first + curves.len(), watched.variants().len());
-        block = block.title(Line::from(arms).right_aligned());
-    }
+    let arms = match watched.variants().len() {
+        ..=ARMS => String::new(),
+        all => format!(" arms {}-{} of {all} ", first + 1, first + curves.len()),
+    };
+    let tabs = tabs(screen, usize::from(area.width).saturating_sub(arms.len()));
+    let block = Block::new().borders(Borders::TOP).title(tabs).title(Line::from(arms).right_aligned());
     let inner = block.inner(area);
     frame.render_widget(block, area);
     if curves.iter().all(|(_, _, points)| points.is_empty()) {
@@ -52,8 +53,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, watched: &Watched, screen:
 }
 
 /// All measures, with the one that is drawn made plain; of a narrow chart only that one.
-fn tabs(screen: &Screen, width: u16) -> Line<'static> {
-    let all = usize::from(width) >= CHARTS.iter().map(|(_, name)| name.len() + 3).sum();
+fn tabs(screen: &Screen, width: usize) -> Line<'static> {
+    let all = width >= CHARTS.iter().map(|(_, name)| name.len() + 3).sum();
     let mut line = vec![Span::raw(" ")];
     for (index, (_, name)) in CHARTS.iter().enumerate() {
         let drawn = index == screen.chart;
@@ -87,11 +88,9 @@ fn draw_curves(frame: &mut Frame<'_>, area: Rect, curves: &[Curve<'_>], measure:
     // What lies outside, as the first losses do, is drawn at the edge.
     let inside = |points: &Vec<(f64, f64)>| points.iter().map(|(step, value)| (*step, value.clamp(low, high))).collect();
     let points: Vec<Vec<(f64, f64)>> = curves.iter().map(|(_, _, points)| inside(points)).collect();
-    let dataset = |(curve, points): (&Curve<'_>, _)| {
-        let line = Dataset::default().marker(Marker::Braille).graph_type(GraphType::Line);
-        line.style(Style::new().fg(colour(curve.0))).data(points)
-    };
-    let datasets = curves.iter().zip(&points).map(|(curve, points)| dataset((curve, points))).rev(); // the first on top
+    let line = || Dataset::default().marker(Marker::Braille).graph_type(GraphType::Line);
+    let datasets = curves.iter().zip(&points).rev(); // the first is drawn last, on top
+    let datasets = datasets.map(|((variant, ..), points)| line().style(Style::new().fg(colour(*variant))).data(points));
     let x = Axis::default().bounds([0.0, end]).labels(["0".to_owned(), whole(end / 2.0), whole(end)]).style(quiet());
     let count = if area.height >= 12 { 5 } else { 3 };
     let labels = (0..count).map(|label| scale(low, high, low + (high - low) * f64::from(label) / f64::from(count - 1)));

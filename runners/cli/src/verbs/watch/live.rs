@@ -54,8 +54,10 @@ pub(super) fn live(mut watched: Watched) -> io::Result<()> {
         while event::poll(patience)? {
             patience = Duration::ZERO; // what else was pressed until now counts before the next picture
             let Event::Key(key) = event::read()? else { continue };
+            if key.kind == KeyEventKind::Release {
+                continue;
+            }
             match screen.press(&key, &watched) {
-                _ if key.kind == KeyEventKind::Release => {}
                 Next::Stay => {}
                 Next::Leave => return Ok(()),
                 Next::Suspend => {
