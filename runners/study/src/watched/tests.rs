@@ -27,9 +27,8 @@ impl Folder {
 
     fn steps(&self, trial: &str, steps: std::ops::Range<usize>, loss: f64) {
         let line = |step: usize| {
-            format!(
-                r#"{{"step":{step},"loss":{loss},"penalty":0.5,"terms":{{}},"grad_norm":1,"lr":1,"tokens_per_second":1}}"#
-            ) + "\n"
+            format!(r#"{{"step":{step},"loss":{loss},"penalty":0.5,"terms":{{}},"grad_norm":1,"lr":1,"tokens_per_second":1}}"#)
+                + "\n"
         };
         self.write(&format!("trials/{trial}/metrics.jsonl"), &steps.map(line).collect::<String>());
     }
@@ -80,7 +79,8 @@ fn a_study_is_followed_from_its_first_step_to_its_end() {
     assert_eq!(watched.standing().trials[1].reason.as_deref(), Some("no luck"));
     assert_eq!(watched.progress(), Progress { made: 10, steps: 30, left: None, is_open: false });
 
-    ["baseline/seed-1", "other/seed-1"].map(|trial| folder.status(trial, "done", ""));
+    folder.status("baseline/seed-1", "done", "");
+    folder.status("other/seed-1", "done", "");
     look(&mut watched);
     assert_eq!(watched.phase(), Phase::Done);
 }
@@ -168,7 +168,9 @@ fn tuning_trials_are_seen_as_they_begin_and_drawn_until_arms_are_judged() {
 #[test]
 fn a_small_budget_reads_everything_in_the_end() {
     let folder = Folder::new(STUDY);
-    ["baseline/seed-0", "other/seed-0", "baseline/seed-1"].map(|trial| folder.steps(trial, 0..5, 1.0));
+    for trial in ["baseline/seed-0", "other/seed-0", "baseline/seed-1"] {
+        folder.steps(trial, 0..5, 1.0);
+    }
     let mut watched = Watched::open(folder.0.path()).unwrap();
     let looks = (1..).find(|_| !watched.refresh(UNIX_EPOCH, 1)).unwrap();
     assert_eq!((looks, watched.progress().made), (4, 15), "a trial a look");

@@ -2,7 +2,8 @@
 
 use super::curve::Curve;
 use crate::records::{
-    METRICS_FILE, RecordError, STATUS_FILE, Stamp, State, Status, Tail, TrialEvaluation, TrialFolder, VALIDATIONS_FILE, Validation,
+    METRICS_FILE, RecordError, STATUS_FILE, Stamp, State, Status, Tail, TrialEvaluation, TrialFolder, VALIDATIONS_FILE,
+    Validation,
 };
 use crate::standing::{Listed, TrialStanding, UNREADABLE, own_steps};
 use regatta_lm::training::StepRecord;

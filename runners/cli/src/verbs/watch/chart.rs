@@ -116,6 +116,7 @@ fn bounds(curves: &[Curve<'_>]) -> (f64, f64) {
         return (0.0, 1.0);
     };
     let room = ((most - low) * 0.03).max(low.abs() * 1e-3).max(1e-9);
-    let (low, high) = (low - room, most + room);
-    if low.is_finite() && high.is_finite() && high > low { (low, high) } else { (f64::MIN / 4.0, f64::MAX / 4.0) }
+    let at_least = if *low >= 0.0 { 0.0 } else { f64::NEG_INFINITY }; // what is never negative needs no room below 0
+    let (low, high) = ((low - room).max(at_least), most + room);
+    (low, high)
 }

@@ -11,14 +11,15 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph};
 use regatta_study::{Phase, Watched};
 
+/// No line is wider than the smallest terminal that is drawn on has room for.
 const HELP: [(&str, &str); 8] = [
-    ("q  Esc  Ctrl-C", "leave; the run goes on"),
-    ("up  down", "mark another trial"),
-    ("PageUp  PageDown", "a page of trials on"),
-    ("Home  End", "the first trial, the last"),
-    ("space", "follow the trial that runs"),
+    ("q Esc Ctrl-C", "leave; the run goes on"),
+    ("up down", "mark another trial"),
+    ("PgUp PgDn", "a page of trials"),
+    ("Home End", "first trial, last trial"),
+    ("space", "follow what runs"),
     ("tab", "another chart"),
-    ("f", "only trials of one state"),
+    ("f", "trials of one state only"),
     ("?", "this help"),
 ];
 
@@ -29,7 +30,7 @@ const WIDE: u16 = 130;
 pub(super) fn draw(frame: &mut Frame<'_>, watched: &Watched, screen: &mut Screen) {
     let areas = [Constraint::Length(3), Constraint::Fill(1), Constraint::Length(1)];
     let [header, body, footer] = Layout::vertical(areas).areas(frame.area());
-    let lines = vec![summary(watched, header.width), holder(watched), progress(watched, header.width)];
+    let lines = vec![summary(watched, header.width), holder(watched, header.width), progress(watched, header.width)];
     frame.render_widget(Paragraph::new(lines), header);
     draw_body(frame, body, watched, screen);
     frame.render_widget(Paragraph::new(keys(watched, footer.width)), footer);
@@ -60,7 +61,8 @@ fn draw_body(frame: &mut Frame<'_>, area: Rect, watched: &Watched, screen: &mut 
 /// The table, and below it what went wrong, in at most a third of the room.
 fn draw_trials(frame: &mut Frame<'_>, area: Rect, watched: &Watched, screen: &mut Screen) {
     let lines = table::failures(watched, area.width, (area.height / 3).saturating_sub(1));
-    let letters = |line: &Line<'_>| (line.width() as u16).div_ceil(area.width.max(1)) + u16::from(line.width() > area.width.into());
+    let letters =
+        |line: &Line<'_>| (line.width() as u16).div_ceil(area.width.max(1)) + u16::from(line.width() > area.width.into());
     let height = match lines.is_empty() {
         true => 0,
         false => (lines.iter().map(letters).sum::<u16>() + 1).min(area.height / 3),
@@ -95,11 +97,13 @@ fn summary(watched: &Watched, width: u16) -> Line<'static> {
     Line::from(vec![name, "  ".into(), Span::styled(phase, style), "  ".into(), counts.into()])
 }
 
-/// Who runs it.
-fn holder(watched: &Watched) -> Line<'static> {
+/// Who runs it, and how long ago a sign of life was seen.
+fn holder(watched: &Watched, width: u16) -> Line<'static> {
     let Some(holder) = &watched.standing().holder else { return Line::styled("nobody is running it", quiet()) };
-    let age = watched.heartbeat().map(|age| format!(", alive {} ago", words(age))).unwrap_or_default();
-    Line::styled(format!("run by {holder}{age}"), quiet())
+    let age = watched.heartbeat().map(words).unwrap_or_default();
+    let full = format!("run by {holder}, alive {age} ago");
+    let text = if full.len() <= width.into() { full } else { format!("{} on {}, {age} ago", holder.pid, holder.host) };
+    Line::styled(text, quiet())
 }
 
 /// `██████░░░░  45%  810/1800 steps  3m 20s left`
@@ -129,11 +133,11 @@ fn keys(watched: &Watched, width: u16) -> Line<'static> {
 
 fn draw_help(frame: &mut Frame<'_>) {
     let line = |(key, meaning): &(&'static str, &'static str)| {
-        Line::from(vec![Span::styled(format!(" {key:<18}"), Style::new().add_modifier(Modifier::BOLD)), Span::raw(*meaning)])
+        Line::from(vec![Span::styled(format!(" {key:<13}"), Style::new().add_modifier(Modifier::BOLD)), Span::raw(*meaning)])
     };
     let lines: Vec<Line<'_>> = HELP.iter().map(line).collect();
     let [_, across, _] =
-        Layout::horizontal([Constraint::Fill(1), Constraint::Length(50), Constraint::Fill(1)]).areas(frame.area());
+        Layout::horizontal([Constraint::Fill(1), Constraint::Length(42), Constraint::Fill(1)]).areas(frame.area());
     let [_, area, _] =
         Layout::vertical([Constraint::Fill(1), Constraint::Length(HELP.len() as u16 + 2), Constraint::Fill(1)]).areas(across);
     frame.render_widget(Clear, area);

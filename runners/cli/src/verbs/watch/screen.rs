@@ -44,7 +44,7 @@ impl Screen {
             (KeyCode::Char('c'), true) => return Next::Leave,
             (KeyCode::Char('z'), true) => return Next::Suspend,
             (_, true) => {}
-            (KeyCode::Esc | KeyCode::Char('q' | '?'), _) if self.help => self.help = false,
+            (KeyCode::Esc | KeyCode::Char('?' | 'h'), _) if self.help => self.help = false,
             (KeyCode::Char('q') | KeyCode::Esc, _) => return Next::Leave,
             (KeyCode::Char('?' | 'h'), _) => self.help = true,
             (KeyCode::Up | KeyCode::Char('k'), _) => self.moved_to = Some(row.saturating_sub(1)),
@@ -91,6 +91,7 @@ impl Screen {
 /// The state after `current` that some trial is in; after the last, all.
 fn next_state(current: Option<&'static str>, watched: &Watched) -> Option<&'static str> {
     let states = watched.standing().counted();
-    let after = current.map_or(0, |current| states.iter().position(|(state, _)| *state == current).map_or(states.len(), |at| at + 1));
+    let after =
+        current.map_or(0, |current| states.iter().position(|(state, _)| *state == current).map_or(states.len(), |at| at + 1));
     states.get(after).map(|(state, _)| *state)
 }

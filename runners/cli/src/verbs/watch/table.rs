@@ -59,7 +59,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, watched: &Watched, screen:
 fn columns(width: u16, shown: &[usize], watched: &Watched) -> Vec<(Column, Constraint)> {
     let trials = || shown.iter().filter_map(|&trial| watched.standing().trials.get(trial));
     let widest = |least: usize, text: &dyn Fn(&TrialStanding) -> String| {
-        trials().map(|trial| text(trial).len()).max().unwrap_or_default().max(least) as u16
+        trials().map(|trial| text(trial).chars().count()).max().unwrap_or_default().max(least) as u16
     };
     let state = widest(7, &|trial| trial.state.to_owned());
     let mut left = width.saturating_sub(1 + 1 + 1 + state + 1); // the mark, the name's gap, the state
@@ -72,9 +72,10 @@ fn columns(width: u16, shown: &[usize], watched: &Watched) -> Vec<(Column, Const
     let seed = fits(widest(4, &|trial| trial.seed.to_string()));
     let loss = fits(7);
     let time = fits(11);
+    let name = Some(Constraint::Length(widest(5, &|trial| trial.name.clone()).min(left)));
     let all = [
         (Column::Mark, Some(Constraint::Length(1))),
-        (Column::Name, Some(Constraint::Fill(1))),
+        (Column::Name, name),
         (Column::Seed, seed),
         (Column::State, Some(Constraint::Length(state))),
         (Column::Steps, steps),
@@ -128,7 +129,11 @@ pub(super) fn mark(variant: usize) -> Span<'static> {
 
 /// A loss in at most seven characters.
 pub(super) fn number(value: f64) -> String {
-    if !value.is_finite() || value == 0.0 || (1e-2..1e3).contains(&value.abs()) { format!("{value:.4}") } else { format!("{value:.1e}") }
+    if !value.is_finite() || value == 0.0 || (1e-2..1e3).contains(&value.abs()) {
+        format!("{value:.4}")
+    } else {
+        format!("{value:.1e}")
+    }
 }
 
 /// What went wrong in which trial, in at most so many lines.
