@@ -3,12 +3,13 @@
 use super::draw::draw;
 use super::screen::{Next, Screen};
 use ratatui::DefaultTerminal;
+use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use ratatui::crossterm::execute;
 use regatta_study::Watched;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+use signal_hook::iterator::Signals;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 /// Time between two looks.
@@ -37,14 +38,11 @@ impl Drop for Borrowed {
 /// # Errors
 /// When the terminal cannot be used.
 pub(super) fn live(mut watched: Watched) -> io::Result<()> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))?;
-    }
+    leave_on_signals()?;
     let mut terminal = Borrowed::take()?;
     let mut screen = Screen::default();
     let mut due = Instant::now();
-    while !stop.load(Ordering::Relaxed) {
+    loop {
         if due <= Instant::now() {
             let has_more = watched.refresh(SystemTime::now(), BUDGET);
             due = Instant::now() + if has_more { Duration::ZERO } else { TICK };
@@ -68,5 +66,18 @@ pub(super) fn live(mut watched: Watched) -> io::Result<()> {
             }
         }
     }
+}
+
+/// Gives the terminal back and ends the program when a signal says so. In a thread of its own: of a terminal that hung up,
+/// waiting for keys never returns.
+fn leave_on_signals() -> io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    std::thread::spawn(move || {
+        if signals.forever().next().is_some() {
+            let _ = ratatui::try_restore();
+            let _ = execute!(io::stdout(), Show);
+            std::process::exit(0);
+        }
+    });
     Ok(())
 }
