@@ -53,6 +53,9 @@ enum Verb {
     Worker(verbs::worker::Arguments),
     /// Say how a study stands: its trials, and who is running it
     Status(verbs::status::Arguments),
+    /// Watch a study while it runs: its trials, their curves, and who is running it
+    #[cfg(feature = "tui")]
+    Watch(verbs::watch::Arguments),
     /// Print a study's arms as Markdown, CSV, LaTeX or JSON
     Results(verbs::results::Arguments),
     /// Score a checkpoint: tasks, held-out loss, and what rounding its weights leaves of it
@@ -80,6 +83,8 @@ pub fn main() -> ExitCode {
         Verb::Report(arguments) => verbs::report::report(&arguments),
         Verb::Worker(arguments) => verbs::worker::worker(&arguments),
         Verb::Status(arguments) => verbs::status::status(&arguments),
+        #[cfg(feature = "tui")]
+        Verb::Watch(arguments) => verbs::watch::watch(&arguments),
         Verb::Results(arguments) => verbs::results::results(&arguments),
         Verb::Evaluate(arguments) => verbs::evaluate::evaluate(&arguments),
         Verb::Diagnose(arguments) => verbs::diagnose::diagnose(&arguments),

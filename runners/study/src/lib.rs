@@ -11,6 +11,7 @@ mod spec;
 mod standing;
 mod trial;
 mod tuning;
+mod watched;
 mod worker;
 mod yaml;
 
@@ -26,4 +27,5 @@ pub use spec::{
 };
 pub use standing::{Standing, TrialStanding};
 pub use trial::{Every, MemoryMeter};
+pub use watched::{Measure, Phase, Progress, TrialTime, Watched};
 pub use worker::{Work, work};

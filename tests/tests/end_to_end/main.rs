@@ -9,6 +9,7 @@ mod resume;
 mod statistics;
 mod sweeps;
 mod verbs;
+mod watch;
 mod workers;
 mod worth;
 

@@ -4,6 +4,8 @@ mod live;
 mod pace;
 mod plain;
 
+#[cfg(feature = "tui")]
+pub(crate) use pace::words;
 use regatta_study::Watcher;
 use std::io::IsTerminal;
 

@@ -33,7 +33,7 @@ impl Pace {
 }
 
 /// `3m 20s`
-pub(super) fn words(duration: Duration) -> String {
+pub(crate) fn words(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, s) => format!("{s}s"),

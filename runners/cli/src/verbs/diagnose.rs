@@ -77,8 +77,11 @@ pub(crate) fn diagnose(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The columns of a cloud that a terminal has room for.
-const MEASURES: [(&str, fn(&Anisotropy) -> Option<f64>); 6] = [
+/// A column of a cloud: its title, and the measure where it is defined.
+type Measure = (&'static str, fn(&Anisotropy) -> Option<f64>);
+
+/// Those that a terminal has room for.
+const MEASURES: [Measure; 6] = [
     ("cosine", |of| of.mean_cosine),
     ("effective rank", |of| Some(of.effective_rank)),
     ("stable rank", |of| Some(of.stable_rank)),

@@ -11,4 +11,6 @@ pub(crate) mod report;
 pub(crate) mod results;
 pub(crate) mod run;
 pub(crate) mod status;
+#[cfg(feature = "tui")]
+pub(crate) mod watch;
 pub(crate) mod worker;

@@ -22,6 +22,11 @@ pub(crate) fn status(arguments: &Arguments) -> Result<ExitCode, Failure> {
         say(serde_json::to_string(&standing).map_err(Failure::failed)?)?;
         return Ok(ExitCode::SUCCESS);
     }
+    print(standing)
+}
+
+/// The table of the trials, how many are in which state, and who is running the study.
+pub(crate) fn print(standing: Standing) -> Result<ExitCode, Failure> {
     let mut table = Table::new();
     table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(["trial", "seed", "state", "steps", ""]);

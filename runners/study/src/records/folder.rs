@@ -1,6 +1,9 @@
 //! The folder of one trial.
 
-use super::{Checkpoints, Fence, Lines, RecordError, disk, first_lines, read_json, read_lines, write_json};
+use super::{
+    Checkpoints, Fence, Lines, METRICS_FILE, RecordError, STATUS_FILE, VALIDATIONS_FILE, disk, first_lines, read_json,
+    read_lines, write_json,
+};
 use regatta_lm::training::{Diagnosis, Evaluation, StepRecord};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -222,7 +225,7 @@ impl TrialFolder {
     /// # Errors
     /// When the file is there and cannot be read.
     pub fn status(&self) -> Result<Option<Status>, RecordError> {
-        read_json(&self.path.join("status.json"))
+        read_json(&self.path.join(STATUS_FILE))
     }
 
     /// Says how the trial stands.
@@ -231,7 +234,7 @@ impl TrialFolder {
     /// When it cannot be written.
     pub fn set_status(&self, status: &Status) -> Result<(), RecordError> {
         self.check()?;
-        write_json(&self.path.join("status.json"), status)
+        write_json(&self.path.join(STATUS_FILE), status)
     }
 
     /// `metrics.jsonl` with nothing but these lines, to be added to.
@@ -239,7 +242,7 @@ impl TrialFolder {
     /// # Errors
     /// When it cannot be made.
     pub fn metrics_after(&self, made: &[StepRecord]) -> Result<Lines, RecordError> {
-        Lines::after(&self.path.join("metrics.jsonl"), made, self.check()?)
+        Lines::after(&self.path.join(METRICS_FILE), made, self.check()?)
     }
 
     /// `validation.jsonl` with nothing but these lines, to be added to.
@@ -247,7 +250,7 @@ impl TrialFolder {
     /// # Errors
     /// When it cannot be made.
     pub fn validations_after(&self, measured: &[Validation]) -> Result<Lines, RecordError> {
-        Lines::after(&self.path.join("validation.jsonl"), measured, self.check()?)
+        Lines::after(&self.path.join(VALIDATIONS_FILE), measured, self.check()?)
     }
 
     /// `diagnostics.jsonl` with nothing but these lines, to be added to.
@@ -263,14 +266,14 @@ impl TrialFolder {
     /// # Errors
     /// When a line is missing or broken.
     pub fn written_before(&self, steps: usize) -> Result<Written, RecordError> {
-        let path = self.path.join("metrics.jsonl");
+        let path = self.path.join(METRICS_FILE);
         let made: Vec<StepRecord> = first_lines(&path, |record: &StepRecord| record.step < steps)?;
         if made.len() != steps || made.iter().enumerate().any(|(index, record)| record.step != index) {
             return Err(RecordError::new(&path, format!("expected steps 0 to {steps}, found {} of them in order", made.len())));
         }
         Ok(Written {
             made,
-            measured: first_lines(&self.path.join("validation.jsonl"), |validation: &Validation| validation.step < steps)?,
+            measured: first_lines(&self.path.join(VALIDATIONS_FILE), |validation: &Validation| validation.step < steps)?,
             diagnosed: first_lines(&self.path.join(DIAGNOSES), |diagnosis: &Diagnosis| diagnosis.step < steps)?,
         })
     }
@@ -288,7 +291,7 @@ impl TrialFolder {
     /// # Errors
     /// When the file holds something else.
     pub fn metrics(&self) -> Result<Vec<StepRecord>, RecordError> {
-        read_lines(&self.path.join("metrics.jsonl"))
+        read_lines(&self.path.join(METRICS_FILE))
     }
 
     /// How many steps were written: whole lines, whatever they hold.
@@ -296,7 +299,7 @@ impl TrialFolder {
     /// # Errors
     /// When the file cannot be read.
     pub fn steps_written(&self) -> Result<usize, RecordError> {
-        let path = self.path.join("metrics.jsonl");
+        let path = self.path.join(METRICS_FILE);
         match std::fs::read(&path) {
             Ok(bytes) => Ok(bytes.iter().filter(|&&byte| byte == b'\n').count()),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
@@ -309,7 +312,7 @@ impl TrialFolder {
     /// # Errors
     /// When the file holds something else.
     pub fn validations(&self) -> Result<Vec<Validation>, RecordError> {
-        read_lines(&self.path.join("validation.jsonl"))
+        read_lines(&self.path.join(VALIDATIONS_FILE))
     }
 
     /// What was measured at the end; `None` where it was not.

@@ -169,6 +169,14 @@ pub fn holder(folder: &Path) -> io::Result<Option<Holder>> {
     Ok(alive.then_some(holder))
 }
 
+/// Time since the holder of a study's folder last gave a sign of life.
+///
+/// # Errors
+/// When there is no lock.
+pub fn heartbeat(folder: &Path) -> io::Result<Duration> {
+    age(&folder.join("run.lock"))
+}
+
 fn read(lock: &Path) -> io::Result<Option<Holder>> {
     match std::fs::read(lock) {
         Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()), // what is no lock holds nothing
@@ -205,8 +213,10 @@ fn is_alive(lock: &Path, holder: &Holder) -> io::Result<bool> {
     Ok(false)
 }
 
+/// Whether a process holds the lock. Asked with a shared lock: that needs no right to write, and who only looks is never taken
+/// for the holder by another who looks.
 fn is_locked(lock: &Path) -> io::Result<bool> {
-    match File::options().append(true).open(lock)?.try_lock() {
+    match File::open(lock)?.try_lock_shared() {
         Ok(()) => Ok(false),
         Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(error)) => Err(error),

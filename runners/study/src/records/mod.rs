@@ -23,16 +23,22 @@ mod lease;
 mod lines;
 mod manifest;
 mod rows;
+mod tail;
 
 pub use checkpoints::{Checkpoints, Kept};
 pub use disk::{Hook, before_each_change};
 pub use folder::{Cost, State, Status, TrialEvaluation, TrialFolder, Validation, Written};
-pub use lease::{Fence, Holder, Lease, LeaseError, holder};
+pub use lease::{Fence, Holder, Lease, LeaseError, heartbeat, holder};
 pub use lines::{Lines, first_lines, read_lines};
 pub use manifest::{DataFacts, Manifest, ModelFacts};
 pub use rows::{PlanRow, TuningRow, TuningTrial};
+pub use tail::{News, Stamp, Tail};
 
 use std::path::{Path, PathBuf};
+
+pub(crate) const STATUS_FILE: &str = "status.json";
+pub(crate) const METRICS_FILE: &str = "metrics.jsonl";
+pub(crate) const VALIDATIONS_FILE: &str = "validation.jsonl";
 
 /// A file that could not be read or written, or does not hold what it should.
 #[derive(Debug, thiserror::Error)]

@@ -1,0 +1,91 @@
+//! How a study stands, from what is on disk, whether or not it is being run.
+
+mod listing;
+
+use crate::records::{Holder, RecordError, State, Status, holder};
+use serde::Serialize;
+use serde_json::Value;
+use std::path::Path;
+
+pub(crate) use listing::{Listed, Listing};
+
+/// A study's trials, and who is running it.
+#[derive(Debug, Serialize)]
+pub struct Standing {
+    /// The runner that holds the folder now.
+    pub holder: Option<Holder>,
+    /// Every trial that is planned, and every tuning trial that was begun.
+    pub trials: Vec<TrialStanding>,
+}
+
+/// How one trial stands.
+#[derive(Debug, Serialize)]
+pub struct TrialStanding {
+    /// The arm, its point of the sweep, and what is tuned.
+    pub name: String,
+    /// The seed.
+    pub seed: u64,
+    /// `running` with nobody running it is `cut off`: the next run goes on from its last checkpoint.
+    pub state: &'static str,
+    /// Steps that were made.
+    pub made: usize,
+    /// Steps that it is to make.
+    pub steps: usize,
+    /// Why, where it did not end well.
+    pub reason: Option<String>,
+}
+
+impl Standing {
+    /// How the study in `folder` stands.
+    ///
+    /// # Errors
+    /// When the folder holds no study, or a record that cannot be read.
+    pub fn read(folder: &Path) -> Result<Self, RecordError> {
+        let listing = Listing::read(folder)?;
+        let holder = holder(folder).map_err(|error| RecordError::new(folder, error))?;
+        let read = |listed: Listed| {
+            let trial = &listed.folder;
+            let (status, inputs, made) = (trial.status()?, trial.inputs()?, trial.steps_written()?);
+            let steps = own_steps(inputs.as_ref()).unwrap_or(listing.steps);
+            Ok(TrialStanding::new(&listed, status.as_ref(), made, steps, holder.is_some()))
+        };
+        let trials = listing.trials(folder).into_iter().map(read).collect::<Result<_, _>>()?;
+        Ok(Self { holder, trials })
+    }
+
+    /// `3 done, 1 failed, 2 pending`, in the order in which states follow each other.
+    pub fn summary(&self) -> String {
+        let counted = self.counted().into_iter().map(|(state, count)| format!("{count} {state}"));
+        counted.collect::<Vec<_>>().join(", ")
+    }
+
+    /// The states that trials are in, in the order in which states follow each other, and how many are in each.
+    pub fn counted(&self) -> Vec<(&'static str, usize)> {
+        let states = ["done", "running", "cut off", "pending", "diverged", "failed", UNREADABLE];
+        let count = |state| self.trials.iter().filter(|trial| trial.state == state).count();
+        states.into_iter().map(|state| (state, count(state))).filter(|(_, count)| *count > 0).collect()
+    }
+}
+
+/// The state of a trial whose status holds something else.
+pub(crate) const UNREADABLE: &str = "unreadable";
+
+impl TrialStanding {
+    /// What a trial's status and its number of lines come to, where somebody runs the study or nobody does.
+    pub(crate) fn new(listed: &Listed, status: Option<&Status>, made: usize, steps: usize, is_run: bool) -> Self {
+        let state = status.map_or(State::Pending, |status| status.state);
+        Self {
+            name: listed.name.clone(),
+            seed: listed.seed,
+            state: if state == State::Running && !is_run { "cut off" } else { state.word() },
+            made,
+            steps,
+            reason: status.and_then(|status| status.reason.clone()),
+        }
+    }
+}
+
+/// The steps that a trial's `trial.json` says: those of its point of the sweep.
+pub(crate) fn own_steps(inputs: Option<&Value>) -> Option<usize> {
+    inputs.and_then(|inputs| inputs["train"]["steps"].as_u64()).and_then(|steps| usize::try_from(steps).ok())
+}
