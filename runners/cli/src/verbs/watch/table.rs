@@ -64,7 +64,7 @@ fn columns(width: u16, shown: &[usize], watched: &Watched) -> Vec<(Column, Const
     let state = widest(7, &|trial| trial.state.to_owned());
     let mut left = width.saturating_sub(1 + 1 + 1 + state + 1); // the mark, the name's gap, the state
     let mut fits = |wanted: u16| {
-        let fits = left >= NAME + wanted + 1;
+        let fits = left > NAME + wanted;
         left -= if fits { wanted + 1 } else { 0 };
         fits.then_some(Constraint::Length(wanted))
     };
