@@ -1,9 +1,7 @@
 //! The folder of one trial.
 
-use super::{
-    Checkpoints, Fence, Lines, METRICS_FILE, RecordError, STATUS_FILE, VALIDATIONS_FILE, disk, first_lines, read_json,
-    read_lines, write_json,
-};
+use super::{Checkpoints, Fence, Lines, METRICS_FILE, RecordError, STATUS_FILE, VALIDATIONS_FILE, disk};
+use super::{first_lines, read_json, read_lines, write_json};
 use regatta_lm::training::{Diagnosis, Evaluation, StepRecord};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
