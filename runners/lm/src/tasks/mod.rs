@@ -84,11 +84,11 @@ impl Tasks {
     /// # Errors
     /// With the field at fault (`minimal_pairs.0`), at the first file that cannot be read, holds what is no item, or cannot be
     /// tokenized; where two of a kind have one name; where there is no tokenizer.
-    pub fn read(spec: &EvaluateSpec, tokenizer: Option<&Tokenizer>) -> Result<Self, (String, TaskError)> {
+    pub fn read(spec: &EvaluateSpec, tokenizer: Option<&Tokenizer>) -> Result<Self, (String, Box<TaskError>)> {
         let mut tasks: Vec<Task> = Vec::new();
         for (kind, files) in [(Kind::MinimalPairs, &spec.minimal_pairs), (Kind::MultipleChoice, &spec.multiple_choice)] {
             for (index, path) in files.iter().enumerate() {
-                let at_fault = |error| (format!("{}.{index}", kind.field()), error);
+                let at_fault = |error| (format!("{}.{index}", kind.field()), Box::new(error));
                 let task = read(path, kind, tokenizer.ok_or_else(|| at_fault(TaskError::NoTokenizer))?).map_err(at_fault)?;
                 if tasks.iter().any(|other| other.kind == kind && other.name == task.name) {
                     return Err(at_fault(TaskError::Twice { path: path.clone(), name: task.name }));
