@@ -83,10 +83,14 @@ fn arm(name: &str, difference: Option<[f64; 3]>, cosine: f64, rank: f64, cost: f
         effective_rank_by_layer: (0..5).map(|index| layer(index, 62.4, rank)).collect(),
         step_ms: Some(24.3 * cost),
         cost_ratio: Some(cost),
+        cost_range: Some(Interval { low: cost - 0.04, high: cost + 0.05 }),
         tokens_per_second: Some(42_100.0 / cost),
         peak_memory_mib: Some(180.0 * cost.sqrt()),
         training_curve: (0..600).map(|step| point(step, shift, 0.09, name.len() as f64)).collect(),
         validation_curve: (0..=600).step_by(50).map(|step| point(step, shift, 0.0, name.len() as f64)).collect(),
+        geometry: None,
+        roundings: vec![],
+        tasks: vec![],
     }
 }
 
