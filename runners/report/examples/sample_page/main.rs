@@ -1,5 +1,6 @@
-//! Writes a page of invented numbers, to look at: `cargo run -p regatta-report --example sample_page -- PATH.html [sweep]`.
+//! Writes a page of invented numbers, to look at: `cargo run -p regatta-report --example sample_page -- PATH.html [measured|sweep]`.
 
+mod measured;
 mod sweep;
 
 use regatta_report::{Arm, CurvePoint, Difference, EqualTime, Interval, Results, Spread, Trial, Verdict, page, terminal_table};
@@ -15,8 +16,11 @@ const ARMS: [(&str, [f64; 3], f64, f64, f64); 5] = [
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).ok_or("expected the path of the page to write")?;
-    let sweeps = std::env::args().nth(2).is_some_and(|kind| kind == "sweep");
-    let results = if sweeps { sweep::sweep(sample()) } else { sample() };
+    let results = match std::env::args().nth(2).as_deref() {
+        Some("sweep") => sweep::sweep(sample()),
+        Some("measured") => measured::measured(sample()),
+        _ => sample(),
+    };
     std::fs::write(&path, page(&results)?)?;
     print!("{}", terminal_table(&results, 100));
     Ok(())

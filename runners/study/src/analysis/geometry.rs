@@ -10,7 +10,8 @@ use regatta_report::{Depths, FrequencyClass, Geometry, Layer};
 /// A measure of the last hidden state: its column in `results.csv`, and where a diagnosis has it.
 type Measure = (&'static str, fn(&Diagnosis, &CloudDiagnosis) -> Option<f64>);
 
-/// All of them. `mean_cosine_last` and `effective_rank_last` are columns already, of fewer points: those of a diagnosis say so.
+/// All of them. `mean_cosine_last` and `effective_rank_last` are columns already, of points of their own: those of a diagnosis
+/// say so.
 const MEASURES: [Measure; 15] = [
     ("mean_cosine_within_last", |_, last| last.within.as_ref().map(|pairs| pairs.mean)),
     ("mean_cosine_diagnosed_last", |_, last| last.all.mean_cosine),
