@@ -59,9 +59,8 @@ fn what_was_measured_is_on_the_page_and_beside_it() {
     }
 
     // the mean over seeds of what the trials wrote
-    let mean = |arm: &str, of: &dyn Fn(&Diagnosis) -> f64| {
-        (of(&study.last_diagnosis(arm, 0)) + of(&study.last_diagnosis(arm, 1))) / 2.0
-    };
+    let mean =
+        |arm: &str, of: &dyn Fn(&Diagnosis) -> f64| (of(&study.last_diagnosis(arm, 0)) + of(&study.last_diagnosis(arm, 1))) / 2.0;
     for arm in ["baseline", "spread"] {
         let within = |of: &Diagnosis| of.hidden_states[1].within.clone().unwrap();
         near(study.row("cosine_by_layer", &format!("{arm},end,8,1,"))[0], mean(arm, &|of| within(of).mean));
@@ -94,7 +93,9 @@ fn what_was_not_measured_leaves_no_trace() {
     let study = study("evaluate: {every: 4}");
     study.run("out", &[], 0);
     let page = study.text("out/report.html");
-    for part in ["id=\"condensation\"", "Embeddings of frequent", "The last hidden state", "Robustness to rounding", "Minimal pairs"] {
+    for part in
+        ["id=\"condensation\"", "Embeddings of frequent", "The last hidden state", "Robustness to rounding", "Minimal pairs"]
+    {
         assert!(!page.contains(part), "{part}");
     }
     assert!(!study.path().join("out/plots/condensation.csv").exists());

@@ -5,10 +5,9 @@ use crate::number::{fixed, significant};
 use crate::{Arm, OverSeeds, Results};
 
 /// Columns of `results.csv` and what they are called here.
-const TITLES: [(&str, &str); 15] = [
+const TITLES: [(&str, &str); 14] = [
     ("mean_cosine_within_last", "mean cosine, within"),
     ("mean_cosine_diagnosed_last", "mean cosine"),
-    ("cosine_std_last", "sd of cosines"),
     ("effective_rank_diagnosed_last", "effective rank"),
     ("stable_rank_last", "stable rank"),
     ("participation_ratio_last", "participation ratio"),
@@ -33,8 +32,10 @@ pub fn measures(results: &Results) -> Option<Further> {
     if columns.is_empty() {
         return None;
     }
-    let cell =
-        |arm: &Arm, name: &str| measure(arm, name).map_or(Cell::words(""), |of| Cell::number(with_deviation(&of), of.mean));
+    let cell = |arm: &Arm, name: &str| {
+        let digits = decimals(results.arms.iter().filter_map(|arm| measure(arm, name)));
+        measure(arm, name).map_or(Cell::words(""), |of| Cell::number(with_deviation(&of, digits), of.mean))
+    };
     let row = |arm: &Arm| Row {
         cells: std::iter::once(Cell::words(&arm.name)).chain(columns.iter().map(|(name, _)| cell(arm, name))).collect(),
         marked: false,
@@ -53,20 +54,17 @@ pub fn measures(results: &Results) -> Option<Further> {
     })
 }
 
-/// `0.620 ± 0.010`: the mean in three digits, its deviation with as many decimals; the mean alone of one seed.
-pub fn with_deviation(of: &OverSeeds) -> String {
-    let decimals = match of.mean.abs() {
-        size if size >= 100.0 => 0,
-        size if size >= 10.0 => 1,
-        size if size >= 1.0 => 2,
-        _ => 3,
-    };
-    let deviation = if of.sd == 0.0 || of.sd.abs() >= 0.5 * 10f64.powi(-decimals) {
-        fixed(of.sd, decimals as usize)
-    } else {
-        significant(of.sd, 1)
-    };
-    let mean = fixed(of.mean, decimals as usize);
+/// The decimals that give the largest mean of a column three digits.
+fn decimals(column: impl Iterator<Item = OverSeeds>) -> usize {
+    let largest = column.map(|of| of.mean.abs()).filter(|size| size.is_finite()).fold(0.0, f64::max);
+    if largest < 1.0 { 3 } else { (2.0 - largest.log10().floor()).max(0.0) as usize }
+}
+
+/// `0.620 ± 0.010`; a deviation too small for so many decimals in one digit, and the mean alone of one seed.
+fn with_deviation(of: &OverSeeds, decimals: usize) -> String {
+    let shows = of.sd == 0.0 || of.sd >= 0.5 * 0.1f64.powi(decimals as i32);
+    let deviation = if shows { fixed(of.sd, decimals) } else { significant(of.sd, 1) };
+    let mean = fixed(of.mean, decimals);
     if of.sd.is_finite() { format!("{mean} ± {deviation}") } else { mean }
 }
 
@@ -87,8 +85,9 @@ mod tests {
     #[test]
     fn one_seed_has_no_deviation() {
         let over = |mean, sd| OverSeeds { mean, sd, low: mean, high: mean, count: 1 };
-        assert_eq!(with_deviation(&over(21.34, f64::NAN)), "21.3");
-        assert_eq!(with_deviation(&over(-0.5, 0.0)), "-0.500 ± 0.000");
-        assert_eq!(with_deviation(&over(0.5, 0.00002)), "0.500 ± 0.00002");
+        assert_eq!(with_deviation(&over(21.34, f64::NAN), 1), "21.3");
+        assert_eq!(with_deviation(&over(-0.5, 0.0), 3), "-0.500 ± 0.000");
+        assert_eq!(with_deviation(&over(0.5, 0.00002), 3), "0.500 ± 0.00002");
+        assert_eq!((decimals([over(0.0, 0.5), over(2.0, 0.5)].into_iter()), decimals([].into_iter())), (2, 3));
     }
 }

@@ -9,9 +9,9 @@ use crate::{Arm, PairedDifference, Results, Rounding};
 pub fn increases(results: &Results) -> Option<Further> {
     let all = || results.arms.iter().flat_map(|arm| &arm.roundings);
     all().next()?;
-    let decimals = decimals_for(all().map(|rounding| rounding.increase.sd)).min(5);
+    let decimals = decimals_for(all().map(|rounding| rounding.increase.sd)).min(4);
     let width = |of: &PairedDifference| (of.interval.high - of.interval.low) / 2.0;
-    let finer = decimals_for(all().filter_map(|rounding| rounding.difference.as_ref().map(width))).min(5);
+    let finer = decimals_for(all().filter_map(|rounding| rounding.difference.as_ref().map(width))).min(4);
     let row = |arm: &Arm, rounding: &Rounding| {
         let increase = &rounding.increase;
         let deviation = if increase.sd.is_finite() { format!(" ± {}", fixed(increase.sd, decimals)) } else { String::new() };

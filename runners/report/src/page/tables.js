@@ -20,10 +20,16 @@ for (const table of document.querySelectorAll("table.sortable")) {
       title.setAttribute("aria-sort", turn === 1 ? "ascending" : "descending");
     });
   }
+  const heading = table.closest("section")?.querySelector("h2")?.textContent ?? "";
+  const box = table.closest(".scroll");
+  if (box && (box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight)) {
+    box.tabIndex = 0; // the keyboard scrolls what has the focus
+    box.setAttribute("role", "region");
+    box.setAttribute("aria-label", heading);
+  }
   if (body.rows.length < 2) continue;
 
   const make = (name, attributes) => Object.assign(document.createElement(name), attributes);
-  const heading = table.closest("section")?.querySelector("h2")?.textContent ?? "";
   const tools = make("div", { className: "tools" });
   const field = make("input", { type: "search", placeholder: "filter rows", autocomplete: "off" });
   field.setAttribute("aria-label", `filter rows: ${heading}`);
@@ -46,5 +52,5 @@ for (const table of document.querySelectorAll("table.sortable")) {
   buttons.forEach((button, index) => list.append(make("option", { textContent: button.textContent, value: String(index) })));
   list.addEventListener("change", () => list.value !== "" && buttons[Number(list.value)].click());
   tools.append(field, list, found);
-  (table.closest(".scroll") ?? table).before(tools);
+  (box ?? table).before(tools);
 }

@@ -52,7 +52,7 @@ pub fn condensation(results: &Results) -> Option<Plot> {
     let mean = |panel: &Panel| Some((panel.name.clone(), panel.depths.layers.last()?.cosine.mean));
     let svg = described(svg, title, "mean cosine of the last layer", drawn.iter().filter_map(mean));
     let mut remark =
-        "Share of the pairs of tokens of one sequence by their cosine, mean over seeds, on the held-out split; points \
+        "Share of the pairs of tokens of one sequence by their cosine, mean over seeds, on the held-out split, from the embedding (0) up; points \
                       mark the mean. One scale of colours for all panels; a narrow stripe at 1 is a layer that has condensed."
             .to_owned();
     if panels.len() > drawn.len() {
@@ -131,7 +131,9 @@ fn svg(title: &str, panels: &[Panel], greatest: f64) -> String {
         }
         bar(area, height - BAR + 14, greatest)
     });
-    svg.replacen("<svg ", "<svg shape-rendering=\"crispEdges\" ", 1) // no seams between cells
+    // no seams between cells, and marks that are round
+    let svg = svg.replacen("<svg ", "<svg shape-rendering=\"crispEdges\" ", 1);
+    svg.replace("<circle ", "<circle shape-rendering=\"auto\" ")
 }
 
 /// One panel whose cells begin at `(x, y)`.
@@ -145,7 +147,7 @@ fn paint(area: &Area, panel: &Panel, (x, y): (i32, i32), tall: i32, greatest: f6
         plotters::coord::types::RangedCoordf64,
     >::new(
         -1.0..1.0,
-        layers.len() as f64..0.0,
+        0.0..layers.len() as f64,
         (x * SCALE..(x + PANEL) * SCALE, y * SCALE..(y + tall) * SCALE),
     ));
     for (layer, of) in layers.iter().enumerate() {
@@ -182,7 +184,7 @@ fn paint(area: &Area, panel: &Panel, (x, y): (i32, i32), tall: i32, greatest: f6
 /// The scale of colours, and what the axes are.
 fn bar(area: &Area, y: i32, greatest: f64) -> Drawn {
     let left = kind(11.5, MUTED, HPos::Left);
-    write(area, "across: cosine; up: layer (0 is the embedding)", (LEFT, y + 6), &left)?;
+    write(area, "cosine (across) by layer (up)", (LEFT, y + 6), &left)?;
     let (x, long) = (LEFT + PANEL + GAP, PANEL);
     for step in 0..LEVELS {
         let edge = |step: usize| (x * SCALE) + (long * SCALE) * step as i32 / LEVELS as i32;
@@ -217,6 +219,19 @@ mod tests {
         assert!(plot.data_csv.contains("\nfirst weights,start,0,0,-1,-0.984375,"), "{}", &plot.data_csv[..200]);
         assert!(plot.data_csv.contains("\nbaseline,end,600,2,0.984375,1,"));
         assert!(condensation(&sample::results()).is_none());
+    }
+
+    #[test]
+    fn the_embedding_is_at_the_foot() {
+        let svg = condensation(&sample::measured()).unwrap().svg;
+        let number = |mark: &str, name: &str| -> f64 {
+            let (_, rest) = mark.split_once(&format!(" {name}=\"")).unwrap();
+            rest.split('"').next().unwrap().parse().unwrap()
+        };
+        let marks: Vec<[f64; 2]> = svg.split("<circle").skip(1).map(|mark| ["cx", "cy"].map(|name| number(mark, name))).collect();
+        // two circles a mark, three layers a panel; the baseline's is the second, and its cosines rise from 0.1 to 0.62
+        let (first, last) = (marks[6], marks[10]);
+        assert!(first[1] > last[1] && first[0] < last[0], "{first:?} {last:?}");
     }
 
     #[test]
