@@ -22,6 +22,7 @@ mod figures;
 mod formats;
 mod further;
 mod json;
+mod measured;
 mod number;
 mod page;
 mod plot;
@@ -39,6 +40,7 @@ pub use error::{Error, Result};
 #[cfg(feature = "parquet")]
 pub use formats::arms_parquet;
 pub use formats::{Format, arms_table};
+pub use measured::{Depths, FrequencyClass, Geometry, Layer, OverSeeds, PairedDifference, Rounding, TaskResult};
 pub use page::page;
 pub use plot::{Plot, plots};
 pub use results::{Arm, CurvePoint, Difference, EqualTime, Interval, Results, Spread, Trial, UNIT, Verdict};

@@ -1,7 +1,7 @@
 //! The one value that every report is made from.
 
 use crate::text::one_line;
-use crate::{SizeSeries, Tuning, json};
+use crate::{Geometry, Rounding, SizeSeries, TaskResult, Tuning, json};
 use serde::Serialize;
 
 /// The unit of every loss, difference and excess loss in [`Results`].
@@ -104,6 +104,8 @@ pub struct Arm {
     /// `step_ms` over the baseline's.
     #[serde(serialize_with = "json::maybe")]
     pub cost_ratio: Option<f64>,
+    /// The least and the greatest over seeds of a trial's time per step over that of the baseline's with its seed.
+    pub cost_range: Option<Interval>,
     /// Training tokens per second, mean over seeds.
     #[serde(serialize_with = "json::maybe")]
     pub tokens_per_second: Option<f64>,
@@ -114,6 +116,12 @@ pub struct Arm {
     pub training_curve: Vec<CurvePoint>,
     /// Validation loss over seeds at the steps where it was measured, nats per token.
     pub validation_curve: Vec<CurvePoint>,
+    /// How its points lie; none where the study asks for no diagnoses.
+    pub geometry: Option<Geometry>,
+    /// What rounding its weights costs, in the study's order; empty where it does not ask.
+    pub roundings: Vec<Rounding>,
+    /// How it does on tasks, in the study's order; empty where it names none.
+    pub tasks: Vec<TaskResult>,
 }
 
 /// A measure over seeds.

@@ -1,5 +1,8 @@
 //! A small study for the tests: one arm of each verdict.
 
+mod measured;
+
+pub use self::measured::measured;
 use crate::{Arm, CurvePoint, Difference, Edge, EqualTime, Interval, PowerLaw, Results, SizePoint, SizeSeries, Spread, Trial};
 use crate::{Tuning, TuningCandidate, Verdict};
 
@@ -98,10 +101,14 @@ pub fn arm(name: &str, verdict: Verdict, difference: Option<[f64; 3]>) -> Arm {
         effective_rank_by_layer: vec![60.0, 40.0, 21.0],
         step_ms: Some(12.5),
         cost_ratio: Some(1.1),
+        cost_range: Some(Interval { low: 1.05, high: 1.2 }),
         tokens_per_second: Some(51234.0),
         peak_memory_mib: Some(210.0),
         training_curve: curve(100, 1),
         validation_curve: curve(100, 20),
+        geometry: None,
+        roundings: vec![],
+        tasks: vec![],
     }
 }
 
@@ -207,6 +214,8 @@ pub fn edges() -> Vec<(&'static str, Results)> {
         ("one seed", Results { seeds: vec![0], ..with(vec![baseline.clone(), one_seed]) }),
         ("thirty arms", with(std::iter::once(baseline.clone()).chain(many).collect())),
         ("a sweep", sweep()),
+        ("all measured", measured()),
+        ("measured, odd numbers", measured::odd()),
         ("long names", with(vec![baseline, arm(&"very-long-name-".repeat(40), Verdict::Better, Some([-0.1, -0.2, -0.05]))])),
     ]
 }

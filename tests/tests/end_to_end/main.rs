@@ -5,6 +5,7 @@ mod folder;
 mod identical;
 mod input;
 mod losses;
+mod page;
 mod resume;
 mod statistics;
 mod sweeps;

@@ -14,7 +14,7 @@ const QUESTIONS: &str = r#"{"question": "the cat sees", "choices": ["the dog.", 
 "#;
 
 /// A study on a text of its own, with `evaluate` as given.
-fn study(evaluate: &str) -> Study {
+pub fn study(evaluate: &str) -> Study {
     let yaml = tiny("").replace("evaluate: {every: 4}", evaluate);
     let data = yaml.lines().find(|line| line.starts_with("data:")).unwrap().to_owned();
     let study = Study::new(&yaml.replace(&data, "tokenizer: bytes\ndata: {text: {train: text.txt, validation: text.txt}}"));
@@ -33,7 +33,7 @@ const ALL: &str = "evaluate: {every: 4, minimal_pairs: [pairs.jsonl], multiple_c
                    quantisation: {bits: [8, 2, ternary, binary], granularity: [tensor, channel, 8]}}";
 
 impl Study {
-    fn write(&self, name: &str, text: &str) {
+    pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path().join(name), text).unwrap();
     }
 

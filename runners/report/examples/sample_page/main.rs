@@ -1,5 +1,6 @@
-//! Writes a page of invented numbers, to look at: `cargo run -p regatta-report --example sample_page -- PATH.html [sweep]`.
+//! Writes a page of invented numbers, to look at: `cargo run -p regatta-report --example sample_page -- PATH.html [measured|sweep]`.
 
+mod measured;
 mod sweep;
 
 use regatta_report::{Arm, CurvePoint, Difference, EqualTime, Interval, Results, Spread, Trial, Verdict, page, terminal_table};
@@ -15,8 +16,11 @@ const ARMS: [(&str, [f64; 3], f64, f64, f64); 5] = [
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).ok_or("expected the path of the page to write")?;
-    let sweeps = std::env::args().nth(2).is_some_and(|kind| kind == "sweep");
-    let results = if sweeps { sweep::sweep(sample()) } else { sample() };
+    let results = match std::env::args().nth(2).as_deref() {
+        Some("sweep") => sweep::sweep(sample()),
+        Some("measured") => measured::measured(sample()),
+        _ => sample(),
+    };
     std::fs::write(&path, page(&results)?)?;
     print!("{}", terminal_table(&results, 100));
     Ok(())
@@ -83,10 +87,14 @@ fn arm(name: &str, difference: Option<[f64; 3]>, cosine: f64, rank: f64, cost: f
         effective_rank_by_layer: (0..5).map(|index| layer(index, 62.4, rank)).collect(),
         step_ms: Some(24.3 * cost),
         cost_ratio: Some(cost),
+        cost_range: Some(Interval { low: cost - 0.04, high: cost + 0.05 }),
         tokens_per_second: Some(42_100.0 / cost),
         peak_memory_mib: Some(180.0 * cost.sqrt()),
         training_curve: (0..600).map(|step| point(step, shift, 0.09, name.len() as f64)).collect(),
         validation_curve: (0..=600).step_by(50).map(|step| point(step, shift, 0.0, name.len() as f64)).collect(),
+        geometry: None,
+        roundings: vec![],
+        tasks: vec![],
     }
 }
 

@@ -3,10 +3,11 @@
 use super::columns::{TITLES, rows};
 use crate::Results;
 use crate::answer::{answer, cautions};
-use crate::further::further;
+use crate::further::{further, measured};
 use crate::table::legend;
 
-/// The arms, then the answer, what weakens it, and what the columns are; then effect against size and tuning.
+/// The arms, then the answer, what weakens it, and what the columns are; then effect against size, tuning,
+/// and what was measured beside the loss.
 pub fn table(results: &Results) -> String {
     let line = |cells: &mut dyn Iterator<Item = String>| format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "));
     let head = |titles: &[(&str, bool)]| {
@@ -20,7 +21,7 @@ pub fn table(results: &Results) -> String {
     for sentence in [answer(results)].iter().chain(&cautions(results)).chain([&legend(results)]) {
         text += &format!("\n{}\n", escaped(sentence));
     }
-    for table in further(results) {
+    for table in further(results).iter().chain(&measured(results)) {
         text += &format!("\n### {}\n\n{}", table.title, head(&table.titles));
         for row in &table.rows {
             text += &line(&mut row.cells.iter().map(|cell| escaped(&cell.text)));

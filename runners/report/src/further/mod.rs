@@ -1,6 +1,10 @@
-//! What a sweep over sizes and what tuning have to say: tables that the page, Markdown and the terminal share.
+//! What a sweep over sizes, tuning, and measures beside the loss have to say: tables that the page and Markdown share, the first
+//! two with the terminal.
 
+mod geometry;
+mod rounding;
 mod sizes;
+mod tasks;
 mod tuning;
 
 use crate::figures::interval;
@@ -12,7 +16,7 @@ pub use tuning::cautions;
 pub struct Further {
     /// Its heading.
     pub title: &'static str,
-    /// The plots that belong to it, by name.
+    /// The plots that belong to it, by how their names begin.
     pub plots: &'static [&'static str],
     /// What it says, in sentences.
     pub remark: String,
@@ -57,6 +61,11 @@ pub fn further(results: &Results) -> Vec<Further> {
     [sizes::effects(results), sizes::laws(results), tuning::candidates(results)].into_iter().flatten().collect()
 }
 
+/// The tables of what was measured beside the loss: the last hidden state, rounding, tasks.
+pub fn measured(results: &Results) -> Vec<Further> {
+    [geometry::measures(results), rounding::increases(results), tasks::accuracies(results)].into_iter().flatten().collect()
+}
+
 /// What the terminal says of sizes and tuning: a line under a heading for each arm, so many of each at most. With each line,
 /// whether it is indented.
 pub fn lines(results: &Results, most: usize) -> Vec<(bool, String)> {
@@ -88,7 +97,10 @@ mod tests {
         let titles: Vec<&str> = tables.iter().map(|table| table.title).collect();
         assert_eq!(titles, ["Effect against model size", "Loss against parameters", "Tuning"]);
         assert!(tables.iter().all(|table| table.rows.iter().all(|row| row.cells.len() == table.titles.len())));
-        assert!(further(&sample::results()).is_empty());
+        assert!(further(&sample::results()).is_empty() && measured(&sample::results()).is_empty());
+        let tables = measured(&sample::measured());
+        assert_eq!(tables.len(), 3);
+        assert!(tables.iter().all(|table| table.rows.iter().all(|row| row.cells.len() == table.titles.len())));
     }
 
     #[test]

@@ -87,6 +87,12 @@ pub fn explanations(results: &Results) -> Vec<Value> {
                     Effective rank: how many directions they fill. The table gives the last layer. Neither is a goal in itself.";
         explanations.push(("Condensation", text.to_owned()));
     }
+    if results.arms.iter().any(|arm| arm.geometry.is_some()) {
+        let text = "Of the tokens of held-out sequences, every pair within one sequence has a cosine: the heatmaps show how these are \
+                    spread at each layer. A regularizer is made to move them, so that they move is no success by itself: the verdict \
+                    is on the loss.";
+        explanations.push(("Heatmaps", text.to_owned()));
+    }
     explanations.push((
         "Cost",
         format!("Milliseconds per training step, penalty included, and their ratio to those of {baseline} on the same machine."),

@@ -4,12 +4,16 @@ mod explain;
 mod rows;
 
 use crate::answer::{answer, cautions, corrected_for, split};
-use crate::further::further;
+use crate::further::{Further, further, measured};
 use crate::plot::{MOST_POINTS, Plot, plots, thinned};
 use crate::text::one_line;
 use crate::{Result, Results, UNIT};
 use minijinja::value::Value;
 use minijinja::{Environment, context};
+
+/// The plots of how hidden states lie, in the order of reading.
+const CONDENSATION: [&str; 6] =
+    ["condensation", "cosine_by_layer", "cosine_along_training", "spectrum", "mean_cosine", "effective_rank"];
 
 /// The study as one self-contained page: style, script, plots and data are inside, nothing is fetched.
 ///
@@ -19,7 +23,12 @@ pub fn page(results: &Results) -> Result<String> {
     let mut environment = Environment::new();
     environment.add_template("page.html", include_str!("page.html"))?; // by its name: escaped as HTML
     let plots = plots(results);
-    let figures = |names: &[&str]| Value::from_iter(plots.iter().filter(|plot| names.contains(&plot.name.as_str())).map(figure));
+    let of = |name: &&str| plots.iter().find(|plot| plot.name == *name).map(figure);
+    let figures = |names: &[&str]| Value::from_iter(names.iter().filter_map(of));
+    let section = |table: &Further| {
+        let of = |plot: &&Plot| table.plots.iter().any(|name| plot.name.starts_with(name));
+        context! { plots => Value::from_iter(plots.iter().filter(of).map(figure)), ..rows::further(table) }
+    };
     let (held_out, _) = split(results);
     Ok(environment.get_template("page.html")?.render(context! {
         study => one_line(&results.study),
@@ -38,23 +47,26 @@ pub fn page(results: &Results) -> Result<String> {
         compared => results.arms.iter().any(|arm| arm.difference.is_some()),
         corrected => results.arms.iter().find_map(|arm| arm.difference).and_then(|of| corrected_for(of.comparisons)),
         failures => rows::failures(results),
-        differences => figures(&["differences"]),
-        further => further(results).iter().map(|table| context! { plots => figures(table.plots), ..rows::further(table) }).collect::<Vec<_>>(),
+        differences => figures(&["differences", "loss_by_cost"]),
+        further => further(results).iter().map(section).collect::<Vec<_>>(),
         losses => figures(&["validation_loss", "validation_loss_late", "training_loss"]),
-        condensation => figures(&["mean_cosine", "effective_rank"]),
+        condensation => figures(&CONDENSATION),
+        embedding => figures(&["embedding_cosine_by_frequency", "embedding_norm_by_frequency"]),
+        measured => measured(results).iter().map(section).collect::<Vec<_>>(),
         setup => rows::setup(results),
         measures => rows::measure_names(results),
         trials => rows::trials(results),
         reasons => results.trials.iter().any(|trial| trial.reason.is_some()),
         explanations => explain::explanations(results),
         style => Value::from_safe_string(include_str!("style.css").to_owned()),
-        script => Value::from_safe_string(include_str!("sort.js").to_owned()),
+        script => Value::from_safe_string(include_str!("tables.js").to_owned()),
         data => Value::from_safe_string(data(results)?),
     })?)
 }
 
 fn figure(plot: &Plot) -> Value {
-    context! { name => plot.name.as_str(), svg => Value::from_safe_string(plot.svg.clone()), remark => plot.remark.as_str() }
+    let svg = Value::from_safe_string(plot.svg.clone());
+    context! { name => plot.name.as_str(), svg, remark => plot.remark.as_str(), wide => plot.name == "condensation" }
 }
 
 /// The results as JSON that may stand inside a script element: no `<` is left in it.
@@ -95,7 +107,7 @@ mod tests {
         for part in expected {
             assert!(page.contains(part), "{part}");
         }
-        assert_eq!(page.matches("<svg ").count(), 6);
+        assert_eq!(page.matches("<svg ").count(), 7);
     }
 
     #[test]
@@ -119,6 +131,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_measured_has_sections_and_what_was_not_has_none() {
+        let sections = [
+            "<figure id=\"condensation\" class=\"wide\">",
+            "<h2>Embeddings of frequent and rare words</h2>",
+            "<h2>The last hidden state</h2>",
+            "<td class=\"number\" data-sort=\"0.62\">0.620 <small>± 0.010</small></td>",
+            "<h2>Robustness to rounding</h2>",
+            "<figure id=\"rounding_channel\">",
+            "<h2>Minimal pairs and multiple choice</h2>",
+        ];
+        let (with, without) = (page(&sample::measured()).unwrap(), page(&sample::results()).unwrap());
+        for part in sections {
+            assert!(with.contains(part) && !without.contains(part), "{part}");
+        }
+        let place = |part: &str| with.find(part).unwrap();
+        assert!(place("<h2>Did it help") < place("<h2>How sure") && place("<h2>Condensation") < place("<h2>Robustness"));
+    }
+
+    #[test]
     fn many_rows_are_short() {
         let mut results = sample::sweep();
         assert!(page(&results).unwrap().contains("class=\"sortable arms\""));
@@ -131,7 +162,8 @@ mod tests {
     #[test]
     fn nothing_is_fetched() {
         let page = page(&sample::results()).unwrap();
-        let without_namespace = page.replace("http://www.w3.org/2000/svg", "");
+        let without_namespace = page.replace("http://www.w3.org/2000/svg", "").replace("<link rel=\"icon\" href=\"data:,\">", "");
+        assert!(page.contains("default-src 'none'"), "a browser would let it fetch");
         for part in ["http:", "https:", "//cdn", "<link", "src=", "@import", "url("] {
             assert!(!without_namespace.contains(part), "{part}");
         }

@@ -66,7 +66,11 @@ pub fn further(table: &Further) -> Value {
     const MOST: usize = 24;
     let cell = |(cell, (_, number)): (&Cell, &(&str, bool))| {
         let text = if *number { cell.text.replace('-', "−") } else { cell.text.clone() };
-        context! { text, number => *number, sort => cell.sort.map(self::number) }
+        let (text, spread) = match text.split_once(" ± ") {
+            Some((mean, spread)) if *number => (mean.to_owned(), Some(format!("± {spread}"))),
+            _ => (text, None),
+        };
+        context! { text, spread, number => *number, sort => cell.sort.map(self::number) }
     };
     let row = |row: &Row| {
         let cells: Vec<Value> = row.cells.iter().zip(&table.titles).map(cell).collect();

@@ -57,6 +57,21 @@ pub fn sheet(title: &str, width: u32, height: u32, paint: impl FnOnce(&Area) -> 
     }
 }
 
+/// The sheet with more for readers that cannot see: what some names stand at, in four digits, eight names at most.
+pub fn described(svg: String, title: &str, what: &str, items: impl Iterator<Item = (String, f64)>) -> String {
+    /// More than these are not listened to.
+    const MOST: usize = 8;
+    let mut items: Vec<String> = items.map(|(name, value)| format!("{name} {}", crate::number::significant(value, 4))).collect();
+    let more = items.len().saturating_sub(MOST);
+    items.truncate(MOST);
+    if items.is_empty() {
+        return svg;
+    }
+    items.extend((more > 0).then(|| format!("and {more} more")));
+    let words = crate::text::one_line(&format!("{title}; {what}: {}", items.join(", ")));
+    svg.replacen(&format!("aria-label=\"{}\"", attribute(title)), &format!("aria-label=\"{}\"", attribute(&words)), 1)
+}
+
 fn sheet_in_words(title: &str, error: &str) -> String {
     let words = attribute(&format!("{title}: this plot could not be drawn: {error}"));
     format!(r#"<svg xmlns="http://www.w3.org/2000/svg" width="560" height="40"><text x="14" y="24">{words}</text></svg>"#)

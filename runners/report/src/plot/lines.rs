@@ -21,6 +21,8 @@ pub struct Chart<'a> {
     pub title: &'a str,
     pub x: &'a str,
     pub y: &'a str,
+    /// What stands at 0, 1, 2 and so on along x; empty where x is a number.
+    pub names: &'a [String],
     /// Draw a mark at each point: for curves of few points.
     pub marks: bool,
     /// Values above this run along the top edge, so that one diverging arm does not flatten the others.
@@ -61,11 +63,14 @@ impl Chart<'_> {
         let (x, y) = self.ranges()?;
         let legend = Legend::new(&self.lines);
         let height = HEIGHT + legend.height();
-        Some(sheet(self.title, WIDTH as u32, height as u32, |area| {
+        let svg = sheet(self.title, WIDTH as u32, height as u32, |area| {
             let (chart, below) = area.split_vertically(HEIGHT * SCALE);
             self.paint(&chart, x, y)?;
             legend.paint(&below, &self.lines)
-        }))
+        });
+        let last = |line: &Line| line.points.iter().rev().find(|point| point.is_plottable()).map(|point| point.mean);
+        let ends = self.lines.iter().filter_map(|line| Some((line.look.name.clone(), last(line)?)));
+        Some(described(svg, self.title, "at the right end", ends))
     }
 
     /// The ranges of both axes over what can be drawn.
@@ -79,6 +84,14 @@ impl Chart<'_> {
         let (low, high) = bounds(heights.map(|height| height.min(self.ceiling.unwrap_or(LARGEST))))?;
         let (start, end) = bounds(points.iter().map(|point| point.x))?;
         Some((if start < end { start..end } else { start..start + 1.0 }, with_air(low, high, 0.05)))
+    }
+
+    fn x_tick(&self, value: f64) -> String {
+        let whole = (value - value.round()).abs() < 0.01 && value > -0.5;
+        match self.names {
+            [] => step_tick(value),
+            names => names.get(value.round() as usize).filter(|_| whole).cloned().unwrap_or_default(),
+        }
     }
 
     fn paint(&self, area: &Area, x: Range<f64>, y: Range<f64>) -> Drawn {
@@ -99,9 +112,9 @@ impl Chart<'_> {
             .set_all_tick_mark_size(px(4.0))
             .label_style(label.clone())
             .axis_desc_style(label)
-            .x_labels(8)
+            .x_labels(if self.names.is_empty() { 8 } else { self.names.len() + 1 })
             .y_labels(7)
-            .x_label_formatter(&|value| step_tick(*value))
+            .x_label_formatter(&|value| self.x_tick(*value))
             .y_label_formatter(&|value| tick(*value, &y))
             .x_desc(self.x)
             .y_desc(self.y)
@@ -221,7 +234,7 @@ mod tests {
         let point = |(x, &mean): (usize, &f64)| Point { x: x as f64, mean, low: mean, high: mean };
         let points = heights.iter().enumerate().map(point).collect();
         let lines = vec![Line { look: Look { name: "a & b".into(), colour: INK, round: 0 }, points }];
-        Chart { title: "loss", x: "step", y: "nats per token", marks: false, ceiling, lines }.svg()
+        Chart { title: "loss", x: "step", y: "nats per token", marks: false, names: &[], ceiling, lines }.svg()
     }
 
     #[test]
@@ -236,7 +249,8 @@ mod tests {
     #[test]
     fn a_diverging_curve_runs_along_the_top() {
         let svg = chart(&[3.0, 2.0, 5000.0], Some(4.0)).unwrap();
-        assert!(!svg.contains("5000"), "{svg}");
+        let (head, drawn) = svg.split_once('>').unwrap();
+        assert!(head.contains("at the right end: a &amp; b 5000") && !drawn.contains("5000"), "{svg}"); // said, not drawn
     }
 
     #[test]

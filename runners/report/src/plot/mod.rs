@@ -2,9 +2,14 @@
 
 pub mod canvas;
 mod forest;
+mod geometry;
+mod heatmap;
 mod lines;
 pub mod looks;
+mod pareto;
+pub mod rounding;
 mod sizes;
+mod spectrum;
 mod thin;
 
 use crate::answer::corrected_for;
@@ -30,13 +35,15 @@ pub struct Plot {
     pub data_csv: String,
 }
 
-/// The plots that the results have data for: `differences`, `difference_by_size`, `loss_by_size`, `validation_loss`, `validation_loss_late`, `training_loss`,
-/// `mean_cosine` and `effective_rank`.
+/// The plots that the results have data for: `differences`, `loss_by_cost`, `difference_by_size`, `loss_by_size`,
+/// `validation_loss`, `validation_loss_late`, `training_loss`, `mean_cosine` and `effective_rank`, then those of
+/// [`geometry`] and of [`rounding`].
 pub fn plots(results: &Results) -> Vec<Plot> {
     let cosine = "Mean cosine by layer (1: all states point the same way)";
     let rank = "Effective rank by layer (1: collapsed to a line)";
     let plots = [
         differences(results),
+        pareto::plot(results),
         sizes::differences(results),
         sizes::losses(results),
         curves(results, "validation_loss", "Validation loss", |arm| &arm.validation_curve),
@@ -45,7 +52,7 @@ pub fn plots(results: &Results) -> Vec<Plot> {
         layers(results, "mean_cosine", cosine, "mean cosine", |arm| &arm.mean_cosine_by_layer),
         layers(results, "effective_rank", rank, "effective rank, directions", |arm| &arm.effective_rank_by_layer),
     ];
-    plots.into_iter().flatten().collect()
+    plots.into_iter().flatten().chain(geometry::plots(results)).chain(rounding::plots(results)).collect()
 }
 
 fn differences(results: &Results) -> Option<Plot> {
@@ -104,7 +111,7 @@ fn curves(results: &Results, name: &str, title: &str, curve: impl Fn(&Arm) -> &[
             .into(),
     );
     let y = format!("loss, {UNIT}");
-    let svg = Chart { title, x: "optimizer step", y: &y, marks: false, ceiling, lines }.svg()?;
+    let svg = Chart { title, x: "optimizer step", y: &y, marks: false, names: &[], ceiling, lines }.svg()?;
     Some(Plot { name: name.into(), title: title.into(), remark: remarks.join(" "), svg, data_csv })
 }
 
@@ -138,7 +145,7 @@ fn layers(results: &Results, name: &str, title: &str, y: &str, of: impl Fn(&Arm)
         lines.push(Line { look, points });
     }
     lines.retain(|line| line.points.iter().any(Point::is_plottable));
-    let svg = Chart { title, x: "layer (0 is the embedding)", y, marks: true, ceiling: None, lines }.svg()?;
+    let svg = Chart { title, x: "layer (0 is the embedding)", y, marks: true, names: &[], ceiling: None, lines }.svg()?;
     let remark = "Mean over seeds, on the held-out split at the end of training.".to_owned();
     Some(Plot { name: name.into(), title: title.into(), remark, svg, data_csv })
 }
@@ -154,10 +161,18 @@ mod tests {
         let names: Vec<&str> = plots.iter().map(|plot| plot.name.as_str()).collect();
         assert_eq!(
             names,
-            ["differences", "validation_loss", "validation_loss_late", "training_loss", "mean_cosine", "effective_rank"]
+            [
+                "differences",
+                "loss_by_cost",
+                "validation_loss",
+                "validation_loss_late",
+                "training_loss",
+                "mean_cosine",
+                "effective_rank"
+            ]
         );
         assert!(plots[0].data_csv.contains("\ndispersion,-0.031,-0.05,-0.012,3,0.04\n"), "{}", plots[0].data_csv);
-        assert!(plots[4].data_csv.contains("\nbaseline,2,0.62\n"), "{}", plots[4].data_csv);
+        assert!(plots[5].data_csv.contains("\nbaseline,2,0.62\n"), "{}", plots[5].data_csv);
     }
 
     #[test]

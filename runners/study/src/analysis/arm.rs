@@ -1,6 +1,7 @@
 //! What one arm left on disk, at one point of the sweep.
 
 use super::curves::Run;
+use super::geometry::Diagnosed;
 use crate::records::{RecordError, State, Status, TrialEvaluation, TrialFolder};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -30,6 +31,8 @@ pub(super) struct ArmRecords {
     pub evaluations: BTreeMap<u64, TrialEvaluation>,
     /// By seed; trials that are done, once [`Self::read_runs`] has read them.
     pub runs: BTreeMap<u64, Run>,
+    /// By seed; trials that are done and were diagnosed, once [`Self::read_runs`] has read them.
+    pub diagnosed: BTreeMap<u64, Diagnosed>,
 }
 
 impl ArmRecords {
@@ -50,8 +53,11 @@ impl ArmRecords {
     /// The lines of each trial that is done: they are long, and not every question needs them.
     pub fn read_runs(&mut self, folder: &Path) -> Result<(), RecordError> {
         for (&seed, evaluation) in &self.evaluations {
-            let run = Run::read(&TrialFolder::of(folder, &self.place, seed), &evaluation.cost)?;
-            self.runs.insert(seed, run);
+            let trial = TrialFolder::of(folder, &self.place, seed);
+            self.runs.insert(seed, Run::read(&trial, &evaluation.cost)?);
+            if let Some(diagnosed) = Diagnosed::read(&trial)? {
+                self.diagnosed.insert(seed, diagnosed);
+            }
         }
         Ok(())
     }
@@ -71,6 +77,7 @@ impl ArmRecords {
             statuses: BTreeMap::new(),
             evaluations: BTreeMap::new(),
             runs: BTreeMap::new(),
+            diagnosed: BTreeMap::new(),
         }
     }
 

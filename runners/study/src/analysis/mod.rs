@@ -6,8 +6,12 @@ mod comparison;
 mod curves;
 mod equal_time;
 mod folder;
+mod geometry;
+mod over;
+mod rounding;
 mod setup;
 mod sizes;
+mod tasks;
 mod trials;
 mod tuning;
 mod worth;
@@ -18,7 +22,7 @@ use arm::ArmRecords;
 use comparison::Family;
 use curves::over_seeds;
 use folder::Records;
-use regatta_report::{Arm, Results, Spread, Verdict};
+use regatta_report::{Arm, Interval, Results, Spread, Verdict};
 use std::path::Path;
 
 /// The results of the study in `folder`, of whatever trials are done: each arm at each point of
@@ -178,11 +182,22 @@ fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<'_>, record
         effective_rank_by_layer: by_layer(arm, |e| &e.measures.effective_rank),
         step_ms,
         cost_ratio: step_ms.zip(reference_ms).map(|(arm, reference)| arm / reference),
+        cost_range: cost_range(arm, reference),
         tokens_per_second: mean(&all(&|e| e.cost.tokens_per_second)),
         peak_memory_mib: arm.evaluations.values().filter_map(|e| e.cost.peak_memory_mib).reduce(f64::max),
         training_curve: over_seeds(arm.runs.values().map(|run| &run.training)),
         validation_curve: over_seeds(arm.runs.values().map(|run| &run.validation)),
+        geometry: geometry::geometry(arm),
+        roundings: rounding::roundings(arm, reference),
+        tasks: tasks::tasks(arm),
     }
+}
+
+/// The least and the greatest ratio of a trial's time per step to that of the reference's with its seed.
+fn cost_range(arm: &ArmRecords, reference: &ArmRecords) -> Option<Interval> {
+    let ratio = |(seed, own): (&u64, &TrialEvaluation)| Some(own.cost.step_ms / reference.evaluations.get(seed)?.cost.step_ms);
+    let range = over::over(&arm.evaluations.iter().filter_map(ratio).collect::<Vec<_>>())?;
+    Some(Interval { low: range.low, high: range.high })
 }
 
 /// The trials that did not finish; where tuning found nothing to train, none of the seeds began.

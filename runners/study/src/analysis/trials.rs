@@ -9,6 +9,7 @@ use regatta_report::Trial;
 pub(super) fn trial(arm: &ArmRecords, seed: u64) -> Trial {
     let status = arm.statuses.get(&seed);
     let evaluation = arm.evaluations.get(&seed);
+    let diagnosed = arm.diagnosed.get(&seed).map(|diagnosed| diagnosed.measures()).unwrap_or_default();
     let worth = evaluation.map(|evaluation| worth::measures(&evaluation.measures.worth)).unwrap_or_default();
     let measure = |name: &str, value: Option<f64>| (name.to_owned(), value);
     let of = |get: &dyn Fn(&TrialEvaluation) -> f64| evaluation.map(get);
@@ -34,6 +35,7 @@ pub(super) fn trial(arm: &ArmRecords, seed: u64) -> Trial {
             measure("peak_memory_mib", maybe(&|e| e.cost.peak_memory_mib)),
         ]
         .into_iter()
+        .chain(diagnosed)
         .chain(worth)
         .collect(),
     }

@@ -1,0 +1,85 @@
+//! Accuracies on minimal pairs and on multiple choice.
+
+use super::{Cell, Further, Row};
+use crate::number::fixed;
+use crate::text::counted;
+use crate::{Arm, OverSeeds, Results, TaskResult};
+
+/// A row for each task and arm, the arms of a task together; none where the study names no tasks.
+pub fn accuracies(results: &Results) -> Option<Further> {
+    let mut known: Vec<(&str, bool)> = Vec::new();
+    for task in results.arms.iter().flat_map(|arm| &arm.tasks) {
+        if !known.contains(&(&task.task, task.pairs)) {
+            known.push((&task.task, task.pairs));
+        }
+    }
+    if known.is_empty() {
+        return None;
+    }
+    let several = results.arms.iter().flat_map(|arm| &arm.tasks).any(|task| task.accuracy.sd.is_finite());
+    let mut rows = Vec::new();
+    for (name, pairs) in &known {
+        for arm in &results.arms {
+            rows.extend(arm.tasks.iter().filter(|task| task.task == *name && task.pairs == *pairs).map(|task| row(arm, task)));
+        }
+    }
+    let titles = [
+        ("task", false),
+        ("kind", false),
+        ("arm", false),
+        ("accuracy", true),
+        ("by length", true),
+        ("chance", true),
+        ("items", true),
+        ("cut short", true),
+    ];
+    let over_seeds = if several { "Mean over seeds ± " } else { "Accuracy ± " };
+    let truncated = results.arms.iter().flat_map(|arm| &arm.tasks).map(|task| task.truncated).max().unwrap_or(0);
+    let cut = if truncated > 0 {
+        format!(" Of up to {} the front did not fit the model's context.", counted(truncated, "choice"))
+    } else {
+        String::new()
+    };
+    let remark = format!(
+        "Share of items whose right choice the model finds likeliest, and the same with log-likelihoods divided by length. \
+         {over_seeds}the standard error of one model's accuracy as an estimate for more such items: not that of a difference between \
+         arms, which answer the same items. Chance is 0.5 on minimal pairs, and 1 over the number of choices on multiple choice.{cut} \
+         No verdict is read from these."
+    );
+    Some(Further { title: "Minimal pairs and multiple choice", plots: &[], remark, titles: titles.to_vec(), rows })
+}
+
+fn row(arm: &Arm, task: &TaskResult) -> Row {
+    let share = |of: &OverSeeds, error: f64| Cell::number(format!("{} ± {}", fixed(of.mean, 3), fixed(error, 3)), of.mean);
+    Row {
+        cells: vec![
+            Cell::words(&task.task),
+            Cell::words(if task.pairs { "minimal pairs" } else { "multiple choice" }),
+            Cell::words(&arm.name),
+            share(&task.accuracy, task.standard_error),
+            share(&task.normalised, task.normalised_standard_error),
+            if task.pairs { Cell::number("0.5", 0.5) } else { Cell::words("1 / choices") },
+            Cell::number(task.items.to_string(), task.items as f64),
+            Cell::number(task.truncated.to_string(), task.truncated as f64),
+        ],
+        marked: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::row;
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn the_arms_of_a_task_stand_together() {
+        let table = accuracies(&sample::measured()).unwrap();
+        let expected = ["agreement", "minimal pairs", "baseline", "0.750 ± 0.040", "0.700 ± 0.050", "0.5", "100", "3"];
+        assert_eq!(row(&table, 0), expected);
+        assert_eq!(row(&table, 3)[..3], ["agreement", "minimal pairs", "vicreg"]);
+        assert_eq!(row(&table, 4)[..2], ["questions", "multiple choice"]);
+        assert!(table.remark.contains("Chance is 0.5 on minimal pairs") && table.remark.contains("up to 3 choices"));
+        assert!(accuracies(&sample::results()).is_none());
+    }
+}

@@ -1,0 +1,119 @@
+//! What a study may measure beside the loss, over seeds: how hidden states lie, what rounding costs, how tasks go.
+
+use crate::{CurvePoint, Interval, json};
+use serde::Serialize;
+
+/// A measure over seeds.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct OverSeeds {
+    /// Mean.
+    #[serde(serialize_with = "json::number")]
+    pub mean: f64,
+    /// Standard deviation, with n-1; NaN of one seed.
+    #[serde(serialize_with = "json::number")]
+    pub sd: f64,
+    /// Least.
+    #[serde(serialize_with = "json::number")]
+    pub low: f64,
+    /// Greatest.
+    #[serde(serialize_with = "json::number")]
+    pub high: f64,
+    /// Seeds that it is made of.
+    pub count: usize,
+}
+
+/// How the hidden states and the embedding of an arm lie.
+#[derive(Debug, Clone, Serialize)]
+pub struct Geometry {
+    /// Before the first update; none where that was not diagnosed.
+    pub start: Option<Depths>,
+    /// After the last.
+    pub end: Depths,
+    /// Mean cosine within sequences of the last hidden state by updates made.
+    pub last_cosine: Vec<CurvePoint>,
+    /// Singular values of the last hidden state at the end, over their sum, largest first; mean over seeds.
+    #[serde(serialize_with = "json::list")]
+    pub spectrum: Vec<f64>,
+    /// Measures of the last hidden state at the end, by their column in `results.csv`; none where they are not defined.
+    pub measures: Vec<(String, Option<OverSeeds>)>,
+    /// The embedding matrix at the end, the most frequent tenth of the tokens first, those that never occur last.
+    pub by_frequency: Vec<FrequencyClass>,
+}
+
+/// Cosines of the pairs within sequences, layer by layer; entry 0 is the embedding.
+#[derive(Debug, Clone, Serialize)]
+pub struct Depths {
+    /// Updates made before.
+    pub step: u64,
+    /// The layers.
+    pub layers: Vec<Layer>,
+}
+
+/// Cosines of the pairs within sequences at one layer.
+#[derive(Debug, Clone, Serialize)]
+pub struct Layer {
+    /// Their mean.
+    pub cosine: OverSeeds,
+    /// The share of pairs in each of equal bins from -1 to 1, mean over seeds. Not in the page's data: the plot's CSV has it.
+    #[serde(skip)]
+    pub histogram: Vec<f64>,
+}
+
+/// Rows of the embedding matrix whose tokens occur about equally often.
+#[derive(Debug, Clone, Serialize)]
+pub struct FrequencyClass {
+    /// `1` (the most frequent tenth) to `10`, or `never`.
+    pub class: String,
+    /// Mean cosine of its pairs.
+    pub cosine: Option<OverSeeds>,
+    /// Mean norm of its rows.
+    pub norm: Option<OverSeeds>,
+}
+
+/// What is lost when an arm's weights are rounded in one way.
+#[derive(Debug, Clone, Serialize)]
+pub struct Rounding {
+    /// `8` to `2`, `ternary` or `binary`.
+    pub bits: String,
+    /// Which weights share a scale: `tensor`, `channel`, or how many.
+    pub granularity: String,
+    /// Held-out loss with rounded weights less that without, nats per token.
+    pub increase: OverSeeds,
+    /// That increase less the baseline's, paired by seed; none for the baseline and below two pairs.
+    pub difference: Option<PairedDifference>,
+}
+
+/// A paired difference from which no verdict is read.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct PairedDifference {
+    /// Mean over pairs.
+    #[serde(serialize_with = "json::number")]
+    pub mean: f64,
+    /// Its 95% interval, were this the only comparison.
+    pub interval: Interval,
+    /// Seeds that both arms have it for.
+    pub pairs: usize,
+}
+
+/// How an arm does on a file of items.
+#[derive(Debug, Clone, Serialize)]
+pub struct TaskResult {
+    /// The file's name without its ending.
+    pub task: String,
+    /// Whether each item is a pair of sentences, of which chance gets half.
+    pub pairs: bool,
+    /// Share of items whose right choice is the likeliest.
+    pub accuracy: OverSeeds,
+    /// Its standard error as an estimate for more such items, mean over seeds.
+    #[serde(serialize_with = "json::number")]
+    pub standard_error: f64,
+    /// Share of items whose right choice is the likeliest for its length.
+    pub normalised: OverSeeds,
+    /// Its standard error, mean over seeds.
+    #[serde(serialize_with = "json::number")]
+    pub normalised_standard_error: f64,
+    /// Items.
+    pub items: usize,
+    /// Choices of which only the last tokens fit the model.
+    pub truncated: usize,
+}

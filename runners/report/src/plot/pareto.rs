@@ -1,0 +1,223 @@
+//! Loss against cost: each arm by its name, and the front of those that no other arm beats in both.
+
+use super::Plot;
+use super::canvas::*;
+use super::looks::{self, Look};
+use crate::answer::corrected_for;
+use crate::csv::{number, row, text};
+use crate::number::fixed;
+use crate::text::shortened;
+use crate::{Arm, Interval, Results, UNIT};
+use plotters::prelude::*;
+use plotters::style::text_anchor::HPos;
+use std::ops::Range;
+
+const WIDTH: i32 = 560;
+const HEIGHT: i32 = 380;
+/// Larger values are not plotted.
+const LARGEST: f64 = 1e9;
+
+/// An arm: its cost and its loss, each with its whisker.
+struct Spot {
+    look: Look,
+    cost: f64,
+    costs: Option<Interval>,
+    loss: f64,
+    losses: Option<Interval>,
+}
+
+/// Held-out loss against the time of a step; in a sweep, where losses of different points are not alike, the difference from the
+/// baseline of the same point.
+pub fn plot(results: &Results) -> Option<Plot> {
+    let sweep = results.is_sweep();
+    let mut data_csv = row(["arm", "cost", "cost_low", "cost_high", "loss", "loss_low", "loss_high"].map(String::from));
+    let mut spots = Vec::new();
+    for (arm, look) in looks::rows(results) {
+        let (Some(cost), Some([loss, low, high])) = (arm.cost_ratio, loss(arm, sweep)) else { continue };
+        let costs = arm.cost_range.map_or([f64::NAN; 2], |range| [range.low, range.high]);
+        let cells = [cost, costs[0], costs[1], loss, low, high];
+        data_csv += &row([text(&arm.name)]
+            .into_iter()
+            .chain(cells.map(|value| if value.is_nan() { String::new() } else { number(value) })));
+        let range = |[low, high]: [f64; 2]| (plottable(low) && plottable(high)).then_some(Interval { low, high });
+        if plottable(cost) && cost > 0.0 && plottable(loss) {
+            spots.push(Spot { look, cost, costs: range(costs), loss, losses: range([low, high]) });
+        }
+    }
+    if spots.len() < 2 {
+        return None;
+    }
+    let title = if sweep { "Difference in held-out loss against cost" } else { "Held-out loss against cost" };
+    let svg = svg(title, results, &spots);
+    let places = spots.iter().map(|spot| (format!("{} at {}×", spot.look.name, fixed(spot.cost, 2)), spot.loss));
+    let svg = described(svg, title, "loss", places);
+    let comparisons = results.arms.iter().find_map(|arm| arm.difference).and_then(|of| corrected_for(of.comparisons));
+    let corrected = comparisons.map(|words| format!(", {words}")).unwrap_or_default();
+    let remark = format!(
+        "Lower and further left is better. Upright whiskers: the 95% interval of the paired difference from the baseline{corrected}; \
+         level ones: least to greatest over seeds. Stepped line: by their means, no arm has both a lower loss and a lower cost \
+         than those on it. Times are of this machine."
+    );
+    Some(Plot { name: "loss_by_cost".into(), title: title.into(), remark, svg, data_csv })
+}
+
+/// Loss with the ends of its interval: that of the difference, about the loss.
+fn loss(arm: &Arm, sweep: bool) -> Option<[f64; 3]> {
+    let interval = arm.difference.map_or([f64::NAN; 2], |of| [of.corrected.low - of.mean, of.corrected.high - of.mean]);
+    let at = if sweep { arm.difference?.mean } else { arm.loss?.mean };
+    Some([at, at + interval[0], at + interval[1]])
+}
+
+fn plottable(value: f64) -> bool {
+    value.is_finite() && value.abs() < LARGEST
+}
+
+fn svg(title: &str, results: &Results, spots: &[Spot]) -> String {
+    let (x, y) = ranges(spots);
+    sheet(title, WIDTH as u32, HEIGHT as u32, |area| {
+        let label = kind(11.5, MUTED, HPos::Center);
+        let mut chart = ChartBuilder::on(area)
+            .margin_top(px(38.0))
+            .margin_right(px(18.0))
+            .margin_left(px(6.0))
+            .x_label_area_size(px(42.0))
+            .y_label_area_size(px(60.0))
+            .build_cartesian_2d(x.clone(), y.clone())?;
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .bold_line_style(stroke(GRID, 1.0))
+            .light_line_style(TRANSPARENT)
+            .axis_style(stroke(GRID, 1.0))
+            .set_all_tick_mark_size(px(4.0))
+            .label_style(label.clone())
+            .axis_desc_style(label)
+            .x_labels(7)
+            .y_labels(7)
+            .x_label_formatter(&|value| tick(*value, &x) + "×")
+            .y_label_formatter(&|value| tick(*value, &y))
+            .x_desc(format!("time of a step over that of {}", shortened(&results.reference(), 30)))
+            .y_desc(format!("{}, {UNIT}", if results.is_sweep() { "difference" } else { "held-out loss" }))
+            .draw()?;
+        chart.draw_series([PathElement::new(front(spots, &x, &y), stroke(GRID, 2.5))])?;
+        let within = |at: (f64, f64)| (at.0.clamp(x.start, x.end), at.1.clamp(y.start, y.end));
+        for spot in spots {
+            let style = stroke(spot.look.colour.mix(0.55), 1.5);
+            let whisker = |from, to| PathElement::new(vec![within(from), within(to)], style);
+            chart.draw_series(spot.losses.map(|of| whisker((spot.cost, of.low), (spot.cost, of.high))))?;
+            chart.draw_series(spot.costs.map(|of| whisker((of.low, spot.loss), (of.high, spot.loss))))?;
+        }
+        let place = |spot: &Spot| {
+            let (x, y) = chart.plotting_area().map_coordinate(&within((spot.cost, spot.loss)));
+            (x / SCALE, y / SCALE)
+        };
+        let places: Vec<(i32, i32)> = spots.iter().map(place).collect();
+        let inside = chart.plotting_area().get_pixel_range();
+        chart.draw_series(
+            spots.iter().map(|spot| Circle::new(within((spot.cost, spot.loss)), px(4.5), spot.look.colour.filled())),
+        )?;
+        let edges = (inside.0.start / SCALE, inside.0.end / SCALE);
+        for (index, (left, middle)) in labels(spots, &places, edges).into_iter().enumerate().filter_map(|(i, at)| Some((i, at?)))
+        {
+            write(area, &named(&spots[index].look), (left, middle), &kind(12.0, INK, HPos::Left))?;
+        }
+        Ok(())
+    })
+}
+
+/// Both axes: all spots and their whiskers, but no farther than twice the span of the spots themselves.
+fn ranges(spots: &[Spot]) -> (Range<f64>, Range<f64>) {
+    let range = |at: fn(&Spot) -> f64, whisker: fn(&Spot) -> Option<Interval>| {
+        let fold = |values: &mut dyn Iterator<Item = f64>| {
+            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
+        };
+        let (low, high) = fold(&mut spots.iter().map(at));
+        let (least, greatest) = fold(&mut spots.iter().filter_map(whisker).flat_map(|of| [of.low, of.high]));
+        let reach = high - low;
+        with_air(least.clamp(low - reach, low), greatest.clamp(high, high + reach), 0.08)
+    };
+    (range(|spot| spot.cost, |spot| spot.costs), range(|spot| spot.loss, |spot| spot.losses))
+}
+
+/// The stairs below which no arm is.
+fn front(spots: &[Spot], x: &Range<f64>, y: &Range<f64>) -> Vec<(f64, f64)> {
+    let mut sorted: Vec<(f64, f64)> = spots.iter().map(|spot| (spot.cost, spot.loss)).collect();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let mut stairs: Vec<(f64, f64)> = Vec::new();
+    for (cost, loss) in sorted {
+        let before = stairs.last().map_or(y.end, |last| last.1);
+        if loss < before {
+            stairs.extend([(cost, before), (cost, loss)]);
+        }
+    }
+    let foot = stairs.last().map(|last| (x.end, last.1));
+    stairs.extend(foot);
+    stairs
+}
+
+fn named(look: &Look) -> String {
+    shortened(&look.name, 28)
+}
+
+/// Where each name begins, left and middle, so that it covers no spot and no other name; none where there is no such place, or
+/// where a row of the same look has its name already.
+fn labels(spots: &[Spot], places: &[(i32, i32)], (from, to): (i32, i32)) -> Vec<Option<(i32, i32)>> {
+    let mut taken: Vec<[i32; 4]> = places.iter().map(|&(x, y)| [x - 6, y - 6, x + 6, y + 6]).collect();
+    let mut known: Vec<(&str, RGBColor)> = Vec::new();
+    let mut labels = Vec::new();
+    for (spot, &(x, y)) in spots.iter().zip(places) {
+        let long = text_width(&named(&spot.look), 12.0);
+        let (right, left, middle) = (x + 9, x - 9 - long, x - long / 2);
+        let sides = [(right, y - 9), (left, y - 9), (right, y + 9), (left, y + 9), (middle, y - 16), (middle, y + 16)];
+        let boxed = |(left, middle): (i32, i32)| [left, middle - 7, left + long, middle + 7];
+        let free = |&at: &(i32, i32)| {
+            let own = boxed(at);
+            let apart = |other: &[i32; 4]| own[2] < other[0] || other[2] < own[0] || own[3] < other[1] || other[3] < own[1];
+            at.0 >= from && at.0 + long <= to && taken.iter().all(apart)
+        };
+        let look = (spot.look.name.as_str(), spot.look.colour);
+        let at = sides.into_iter().find(free).filter(|_| !known.contains(&look));
+        if let Some(at) = at {
+            taken.push(boxed(at));
+            known.push(look);
+        }
+        labels.push(at);
+    }
+    labels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    fn spot(cost: f64, loss: f64) -> Spot {
+        Spot { look: Look { name: format!("arm {cost}"), colour: INK, round: 0 }, cost, costs: None, loss, losses: None }
+    }
+
+    #[test]
+    fn the_front_is_what_no_arm_beats() {
+        let spots = [spot(1.0, 3.0), spot(1.5, 2.0), spot(1.2, 3.5), spot(2.0, 2.5)];
+        let found = front(&spots, &(0.9..2.1), &(1.9..3.6));
+        assert_eq!(found, [(1.0, 3.6), (1.0, 3.0), (1.5, 3.0), (1.5, 2.0), (2.1, 2.0)]);
+    }
+
+    #[test]
+    fn names_stand_apart() {
+        let spots = [spot(1.0, 3.0), spot(1.0, 3.0), spot(1.0, 3.0)];
+        let found = labels(&spots[..1], &[(100, 100)], (60, 540));
+        assert_eq!(found, [Some((109, 91))]);
+        let mut apart = [spot(1.0, 3.0), spot(1.1, 3.0)];
+        apart[1].look.name = "other".into();
+        let found = labels(&apart, &[(100, 100), (104, 102)], (60, 540));
+        assert!(found[0] != found[1] && found.iter().all(Option::is_some), "{found:?}");
+    }
+
+    #[test]
+    fn every_arm_with_a_cost_is_drawn() {
+        let plot = plot(&sample::results()).unwrap();
+        assert_eq!(plot.svg.matches("<circle").count(), 4);
+        assert!(plot.data_csv.contains("\nbaseline,1.1,1.05,1.2,3.5,,\n"), "{}", plot.data_csv);
+        assert!(super::plot(&Results { arms: vec![], ..sample::results() }).is_none());
+    }
+}
