@@ -6,7 +6,7 @@ use regatta_core::registry;
 use regatta_lm::data::Corpus;
 use regatta_lm::model::{Gpt2, Gpt2Config};
 use regatta_lm::spec::{DataSpec, ModelSpec};
-use regatta_lm::tasks::Tasks;
+use regatta_lm::tasks::{Recall, Tasks};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -57,7 +57,14 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
             let corpus = corpus.map_err(|error| file.refuse_variant(variant, "data", error))?;
             let tasks = Tasks::read(&study.evaluate, corpus.tokenizer.as_ref());
             let at_fault = |(field, error)| file.refuse_variant(variant, &format!("evaluate.{field}"), error);
-            let both = (Arc::new(corpus), Arc::new(tasks.map_err(at_fault)?));
+            let mut tasks = tasks.map_err(at_fault)?;
+            if let (Some(spec), Some(people), Some(tokenizer)) =
+                (&study.evaluate.capacity, &corpus.biographies, &corpus.tokenizer)
+            {
+                let refuse = |error| file.refuse_variant(variant, "evaluate.capacity", error);
+                tasks.recall = Some(Recall::new(people, tokenizer, spec).map_err(refuse)?);
+            }
+            let both = (Arc::new(corpus), Arc::new(tasks));
             loaded.entry(key).or_insert(both).clone()
         }
     };
@@ -68,6 +75,10 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
     };
     let context = study.train.context.map_or(model.n_positions, |context| context.get());
     corpus.check(context).map_err(|error| file.refuse_variant(variant, "data", error))?;
+    if let Some(longest) = tasks.recall.as_ref().map(Recall::longest).filter(|&longest| longest > context) {
+        let message = format!("expected a context of at least {longest} tokens, those of the longest sentence, found {context}");
+        return Err(file.refuse_variant(variant, "evaluate.capacity", message));
+    }
     Ok(Prepared { corpus, tasks, model, context })
 }
 
@@ -108,6 +119,7 @@ impl Prepared {
 fn source(data: &DataSpec) -> String {
     match data {
         DataSpec::Synthetic(_) => "synthetic".into(),
+        DataSpec::Biographies(_) => "biographies".into(),
         DataSpec::Text(_) => "text".into(),
         DataSpec::Tokens(_) => "token files".into(),
     }

@@ -1,5 +1,6 @@
 //! Whole runs of the program, as a user makes them.
 
+mod capacity;
 mod faults;
 mod folder;
 mod identical;

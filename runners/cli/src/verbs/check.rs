@@ -1,6 +1,7 @@
 //! `regatta check STUDY.yaml`
 
 use crate::failure::{Failure, say};
+use regatta_lm::spec::DataSpec;
 use regatta_lm::training::{Learner, TrainError, Trial};
 use regatta_study::{Prepared, StudyFile, Variant, prepare};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +51,15 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let most = variants.iter().zip(&prepared).map(|(variant, prepared)| tokens(variant, prepared)).max().unwrap_or(0);
     if most > data.train_tokens {
         say(format_args!("            each train token is seen {:.1} times", most as f64 / data.train_tokens as f64))?;
+    }
+    let passes = variants.iter().zip(&prepared).filter_map(|(variant, prepared)| {
+        let DataSpec::Biographies(spec) = &variant.study.data else { return None };
+        let covered = tokens(variant, prepared) as f64 / prepared.corpus.train.tokens.len() as f64;
+        Some(format!("{:.1} of {}", covered * spec.exposures.get() as f64, spec.exposures.get()))
+    });
+    let passes: Vec<String> = passes.collect::<BTreeSet<String>>().into_iter().collect();
+    if !passes.is_empty() {
+        say(format_args!("exposures   the steps cover {} passes over the people", passes.join(" or ")))?;
     }
     say("\nestimated from a few steps of each arm on random weights, thrown away again:")?;
     let (mut total, mut measured) = (0.0, BTreeMap::new());

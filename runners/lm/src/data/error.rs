@@ -132,4 +132,28 @@ pub enum DataError {
         /// The length asked for.
         found: f64,
     },
+    /// Two people would share a name.
+    #[error("data.biographies.people: expected at most as many people as names ({names}), found {people}")]
+    TooFewNames {
+        /// How many people were asked for.
+        people: usize,
+        /// How many names there are.
+        names: usize,
+    },
+    /// A text that memory should not hold.
+    #[error("data.biographies: expected at most {most} biographies (people times exposures), found {found}")]
+    TooManyBiographies {
+        /// The limit.
+        most: usize,
+        /// What was asked for.
+        found: usize,
+    },
+    /// A tokenizer that leaves nothing of a line break, a name or a value, so that nobody can tell how likely it is.
+    #[error("expected a tokenizer with tokens for {expected}, found none for {found:?}")]
+    NothingLeft {
+        /// What it is.
+        expected: &'static str,
+        /// The text.
+        found: String,
+    },
 }

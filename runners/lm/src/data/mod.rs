@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`Corpus`], [`Split`] | the tokens of train, validation and test |
 //! | [`Batches`] | which windows of the train split make up the batch of a step |
+//! | [`biographies`] | text about people whose facts are known |
 //! | [`synthetic`] | text drawn from a known process, and its best possible loss |
 //! | [`Tokenizer`] | from text to token ids, and its `tokenizer.json` |
 //!
@@ -11,6 +12,7 @@
 //! changes on disk while a trial runs cannot change the trial.
 
 mod batches;
+pub mod biographies;
 mod corpus;
 mod error;
 mod files;

@@ -1,6 +1,6 @@
 //! Where tokens come from.
 
-use super::bare_or_map;
+use super::{BiographiesSpec, bare_or_map};
 use regatta_core::number::{Count, Fraction, NonNegative, Positive};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -11,6 +11,8 @@ use std::path::PathBuf;
 pub enum DataSpec {
     /// Tokens drawn from a known process, whose best possible loss is known too.
     Synthetic(SyntheticSpec),
+    /// Text about invented people, of which it is known how many bits of knowledge it holds.
+    Biographies(BiographiesSpec),
     /// UTF-8 text files.
     Text(TextSpec),
     /// Files of token ids, u16, little-endian.

@@ -3,6 +3,7 @@
 //! These sets are closed, so they are enums and structs; a value that parses is legal by itself. What needs two fields or the
 //! data to judge (heads that do not divide width, a layer that the model does not have) is checked where the two meet.
 
+mod biographies;
 mod choice;
 mod data;
 mod diagnostics;
@@ -11,6 +12,7 @@ mod place;
 mod quantisation;
 mod train;
 
+pub use biographies::{BiographiesSpec, CapacitySpec};
 pub use choice::{OrNone, bare_or_map};
 pub use data::{BpeSpec, DataSpec, Order, SyntheticSpec, TextFiles, TextSpec, TokenizerSpec, TokensSpec};
 pub use diagnostics::DiagnosticsSpec;

@@ -1,6 +1,6 @@
 //! `train:` and `evaluate:` in a study.
 
-use super::{DiagnosticsSpec, OrNone, QuantisationSpec, bare_or_map};
+use super::{CapacitySpec, DiagnosticsSpec, OrNone, QuantisationSpec, bare_or_map};
 use regatta_core::number::{Count, Fraction, NonNegative, Positive};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -128,6 +128,9 @@ pub struct EvaluateSpec {
     /// To what the trained weights are rounded before the held-out loss is measured again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantisation: Option<QuantisationSpec>,
+    /// How many bits of the biographies the trained model knows; only where the data are biographies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<CapacitySpec>,
     /// When it is measured how the model's points lie.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub diagnostics: Option<DiagnosticsSpec>,
@@ -141,6 +144,7 @@ impl Default for EvaluateSpec {
             minimal_pairs: Vec::new(),
             multiple_choice: Vec::new(),
             quantisation: None,
+            capacity: None,
             diagnostics: None,
         }
     }

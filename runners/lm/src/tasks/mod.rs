@@ -26,16 +26,23 @@
 //! Among equals the first counts, so a model to which both sentences of a minimal pair are equally likely is right, as in the
 //! harness. Normalising is that of its `acc_norm`; for ASCII, characters are bytes.
 //!
+//! Where the data are biographies, [`Recall`] asks for the facts and [`Capacity`] counts them in bits.
+//!
 //! Sources: Warstadt et al. 2020, "BLiMP", TACL 8 (minimal pairs by whole-sentence likelihood); Gao et al.,
 //! "lm-evaluation-harness", api/task.py, api/model.py and models/huggingface.py of version 0.4.13.
 
+mod batched;
+mod capacity;
 mod error;
 mod lines;
+mod recall;
 mod request;
 mod score;
 mod similarity;
 
+pub use capacity::{Capacity, Known, KnownValue};
 pub use error::TaskError;
+pub use recall::{Answer, Question, Recall};
 pub use request::{Item, Request};
 pub use score::{TaskScore, log_likelihoods};
 pub use similarity::SimilarityPairs;
@@ -78,10 +85,14 @@ pub struct Task {
 
 /// All tasks of a study.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Tasks(Vec<Task>);
+pub struct Tasks {
+    files: Vec<Task>,
+    /// Questions about people whose biographies are the data, where the study asks how many bits of them are known.
+    pub recall: Option<Recall>,
+}
 
 impl Tasks {
-    /// Reads the files that `spec` names. `tokenizer` is that of the data, where they have one.
+    /// Reads the files that `spec` names; `recall` is left empty. `tokenizer` is that of the data, where they have one.
     ///
     /// # Errors
     /// With the field at fault (`minimal_pairs.0`), at the first file that cannot be read, holds what is no item, or cannot be
@@ -98,12 +109,12 @@ impl Tasks {
                 tasks.push(task);
             }
         }
-        Ok(Self(tasks))
+        Ok(Self { files: tasks, recall: None })
     }
 
     /// The tasks of one kind, in the order named.
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Task> {
-        self.0.iter().filter(move |task| task.kind == kind)
+        self.files.iter().filter(move |task| task.kind == kind)
     }
 }
 

@@ -1,15 +1,13 @@
 //! Likelihoods of choices, and how often the likeliest is the right one.
 
+use super::batched::by_length;
 use super::{Item, Request, Task};
-use crate::model::{Gpt2, Keep, Pass};
+use crate::model::Gpt2;
 use crate::training::{TrainError, Watch};
 use serde::{Deserialize, Serialize};
 
 /// Tokens that go through the model at once: enough for the products to be fast.
 const TOKENS: usize = 4096;
-
-/// Sequences of a batch are filled up to a multiple of so many tokens, so that few shapes occur.
-const STEP: usize = 8;
 
 /// How a model did on a task; see [`super`] for the definitions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -69,44 +67,23 @@ fn greatest(numbers: &[f64]) -> usize {
     (1..numbers.len()).fold(0, |best, index| if numbers[index] > numbers[best] { index } else { best })
 }
 
-/// The log-likelihood of each choice, nats, item after item. Sequences of about one length go through the model together; what
-/// fills up the shorter ones stands behind them, where attention does not look.
+/// The log-likelihood of each choice, nats, item after item.
 ///
 /// # Errors
 /// When a token lies outside the model's vocabulary, or `watch` ends it.
 pub fn log_likelihoods(model: &Gpt2, items: &[Item], watch: Watch<'_>) -> Result<Vec<f64>, TrainError> {
-    let positions = model.config().n_positions;
     let requests: Vec<&Request> = requests(items).collect();
-    let padded = |request: &Request| (request.tokens.len() - 1).min(positions).next_multiple_of(STEP).min(positions);
-    let mut order: Vec<usize> = (0..requests.len()).collect();
-    order.sort_by_key(|&index| padded(requests[index])); // a stable sort: the batches depend on the items alone
+    let rows: Vec<&[u32]> = requests.iter().map(|request| last(&request.tokens, model.config().n_positions + 1)).collect();
     let mut found = vec![0.0; requests.len()];
-    let mut pass: Option<Pass> = None;
-    for same in order.chunk_by(|&one, &other| padded(requests[one]) == padded(requests[other])) {
-        let time = padded(requests[same[0]]);
-        for batch in same.chunks((TOKENS / time).max(1)) {
-            if !watch() {
-                return Err(TrainError::Interrupted);
-            }
-            let fits = |pass: &Pass| pass.shape() == (batch.len(), time);
-            let pass = match pass.take().filter(fits) {
-                Some(same) => pass.insert(same),
-                None => pass.insert(Pass::new(model.config(), batch.len(), time, Keep::Last)),
-            };
-            let rows: Vec<&[u32]> = batch.iter().map(|&index| last(&requests[index].tokens, time + 1)).collect();
-            let filled = |row: &[u32]| row.iter().copied().chain(std::iter::repeat(0)).take(time).collect::<Vec<u32>>();
-            let inputs: Vec<u32> = rows.iter().flat_map(|row| filled(&row[..row.len() - 1])).collect();
-            let targets: Vec<u32> = rows.iter().flat_map(|row| filled(&row[1..])).collect();
-            pass.forward(model, &inputs, None)?;
-            let losses = pass.losses(model, &targets);
-            for ((&index, row), losses) in batch.iter().zip(&rows).zip(losses.chunks_exact(time)) {
-                let continuation = requests[index].tokens.len() - requests[index].context;
-                let targets = row.len() - 1;
-                let scored = &losses[targets - continuation.min(targets)..targets];
-                found[index] = -scored.iter().map(|&loss| f64::from(loss)).sum::<f64>();
-            }
+    by_length(model, &rows, TOKENS, watch, |pass, batch, targets| {
+        let losses = pass.losses(model, targets);
+        for (&index, losses) in batch.iter().zip(losses.chunks_exact(targets.len() / batch.len())) {
+            let continuation = requests[index].tokens.len() - requests[index].context;
+            let targets = rows[index].len() - 1;
+            let scored = &losses[targets - continuation.min(targets)..targets];
+            found[index] = -scored.iter().map(|&loss| f64::from(loss)).sum::<f64>();
         }
-    }
+    })?;
     Ok(found)
 }
 
@@ -119,7 +96,7 @@ fn last(tokens: &[u32], most: usize) -> &[u32] {
 mod tests {
     use super::super::Kind;
     use super::*;
-    use crate::model::Gpt2Config;
+    use crate::model::{Gpt2Config, Keep, Pass};
     use crate::spec::Gpt2Spec;
 
     fn item(lengths: &[usize], answer: usize) -> Item {

@@ -1,4 +1,5 @@
-//! What a trained model is worth beyond its loss: how it does on tasks, and what rounding its weights leaves of it.
+//! What a trained model is worth beyond its loss: how it does on tasks, what rounding its weights leaves of it, and how many bits of
+//! its data it knows.
 
 use super::TrainError;
 use super::evaluate::{Watch, mean_loss};
@@ -6,10 +7,10 @@ use crate::data::Split;
 use crate::model::Gpt2;
 use crate::quantise::{QuantisedLoss, quantised, settings};
 use crate::spec::EvaluateSpec;
-use crate::tasks::{Kind, TaskScore, Tasks, log_likelihoods};
+use crate::tasks::{Capacity, Kind, TaskScore, Tasks, log_likelihoods};
 use serde::{Deserialize, Serialize};
 
-/// What a study asks for beside the loss; each list is empty where it does not.
+/// What a study asks for beside the loss; each is empty where it does not.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Worth {
@@ -22,6 +23,9 @@ pub struct Worth {
     /// Held-out losses of rounded weights, on the windows of the loss itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub quantised: Vec<QuantisedLoss>,
+    /// Bits of the biographies that the model knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<Capacity>,
 }
 
 /// Scores `model` on `tasks`, and measures its loss on `split` (windows of `context` tokens, `rows` at a time) with its weights
@@ -50,7 +54,9 @@ pub fn worth(
             losses.push(QuantisedLoss { bits, granularity, loss });
         }
     }
-    Ok(Worth { minimal_pairs: scores(Kind::MinimalPairs)?, multiple_choice: scores(Kind::MultipleChoice)?, quantised: losses })
+    let capacity = tasks.recall.as_ref().map(|recall| Capacity::measure(model, recall, watch)).transpose()?;
+    let (minimal_pairs, multiple_choice) = (scores(Kind::MinimalPairs)?, scores(Kind::MultipleChoice)?);
+    Ok(Worth { minimal_pairs, multiple_choice, quantised: losses, capacity })
 }
 
 fn score(model: &Gpt2, task: &crate::tasks::Task, watch: Watch<'_>) -> Result<TaskScore, TrainError> {

@@ -1,8 +1,10 @@
 //! Columns of `results.csv` for what a study asks for beside the loss; they are there where it was measured.
 
+use regatta_lm::tasks::Capacity;
 use regatta_lm::training::Worth;
 
-/// Names and values: of each task `<kind>_<task>_accuracy` and its kin, of each rounding `quantised_<bits>_<granularity>_loss`.
+/// Names and values: of each task `<kind>_<task>_accuracy` and its kin, of each rounding `quantised_<bits>_<granularity>_loss`, of
+/// biographies `capacity_bits` and its kin.
 pub(super) fn measures(worth: &Worth) -> Vec<(String, Option<f64>)> {
     let mut measures = Vec::new();
     for (kind, scores) in [("minimal_pairs", &worth.minimal_pairs), ("multiple_choice", &worth.multiple_choice)] {
@@ -18,6 +20,10 @@ pub(super) fn measures(worth: &Worth) -> Vec<(String, Option<f64>)> {
     }
     let losses = worth.quantised.iter();
     measures.extend(losses.map(|found| (format!("quantised_{}_{}_loss", found.bits, found.granularity), Some(found.loss))));
+    if let Some(Capacity { bits, bits_per_parameter, value_accuracy, .. }) = worth.capacity {
+        let found = [("bits", bits), ("bits_per_parameter", bits_per_parameter), ("value_accuracy", value_accuracy)];
+        measures.extend(found.map(|(name, value)| (format!("capacity_{name}"), Some(value))));
+    }
     measures
 }
 
@@ -47,5 +53,17 @@ mod tests {
         assert_eq!(names, expected);
         assert_eq!(measures[0].1, Some(0.75));
         assert!(super::measures(&Worth::default()).is_empty());
+    }
+    #[test]
+    fn bits_have_columns_where_they_were_measured() {
+        let name = r#"{"loss": 2.0, "bits": 24.0, "bits_to_know": 24.0}"#;
+        let worth = format!(
+            r#"{{"capacity": {{"bits": 48.0, "bits_per_parameter": 2.0, "bits_to_know": 48.0, "value_accuracy": 1.0,
+                              "people": 8, "parameters": 24, "name": {name}, "values": []}}}}"#
+        );
+        let found = measures(&serde_json::from_str(&worth).unwrap());
+        let column = |name: &str, value: f64| (name.to_owned(), Some(value));
+        let [bits, ratio, accuracy] = ["capacity_bits", "capacity_bits_per_parameter", "capacity_value_accuracy"];
+        assert_eq!(found, [column(bits, 48.0), column(ratio, 2.0), column(accuracy, 1.0)]);
     }
 }

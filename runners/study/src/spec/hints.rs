@@ -67,7 +67,8 @@ fn sections() -> Vec<(&'static str, Vec<String>)> {
         ("train", train),
         ("evaluate", names(json!(EvaluateSpec::default()))),
         ("data.synthetic", names(json!(SyntheticSpec::default()))),
-        ("tune", words(&["metric"])), // its other names are more often meant for `train` or a term
+        ("data.biographies", words(&["people", "exposures"])), // its other names are rarely meant elsewhere
+        ("tune", words(&["metric"])),                          // its other names are more often meant for `train` or a term
         ("train.schedule.cosine", words(&["warmup", "final"])),
     ]
 }

@@ -18,6 +18,7 @@ pub(super) fn check(study: &Study, memory: Option<u128>) -> Result<(), Misfit> {
     names(study)?;
     pooled(study)?;
     tuning(study)?;
+    capacity(study)?;
     if let ModelSpec::Gpt2(gpt2) = &study.model {
         context(study, gpt2.context)?;
         layers(study, gpt2.layers)?;
@@ -67,6 +68,20 @@ fn tuning(study: &Study) -> Result<(), Misfit> {
         }
     }
     Ok(())
+}
+
+/// Bits of knowledge can be counted where it is known what there is to know.
+fn capacity(study: &Study) -> Result<(), Misfit> {
+    let found = match &study.data {
+        DataSpec::Biographies(_) => return Ok(()),
+        DataSpec::Synthetic(_) => "synthetic",
+        DataSpec::Text(_) => "text",
+        DataSpec::Tokens(_) => "tokens",
+    };
+    match study.evaluate.capacity {
+        Some(_) => Err(Misfit::new(["evaluate", "capacity"], format!("expected `data` that are `biographies`, found `{found}`"))),
+        None => Ok(()),
+    }
 }
 
 /// One sequence pooled is one point, and a cloud has two.

@@ -35,7 +35,7 @@ pub(super) fn named(study: &mut Study) -> Vec<(Cow<'static, str>, &mut PathBuf, 
         named.push(("tokenizer.file", file, Kind::File));
     }
     match &mut study.data {
-        DataSpec::Synthetic(_) => {}
+        DataSpec::Synthetic(_) | DataSpec::Biographies(_) => {}
         DataSpec::Text(text) => match &mut text.files {
             TextFiles::Cut { file, .. } => named.push(("data.text.file", file, Kind::File)),
             TextFiles::Splits { train, validation, test } => {

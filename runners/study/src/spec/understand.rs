@@ -61,10 +61,10 @@ pub(super) fn nothing_means_defaults(document: &mut Value) {
         empty_choice(schedule);
     }
     let evaluate = study.get_mut("evaluate").and_then(Value::as_object_mut).into_iter().flatten();
-    for (_, measures) in
-        evaluate.filter(|(name, value)| ["quantisation", "diagnostics"].contains(&name.as_str()) && value.is_null())
-    {
-        *measures = json!({});
+    for (name, measures) in evaluate {
+        if measures.is_null() && ["quantisation", "diagnostics", "capacity"].contains(&name.as_str()) {
+            *measures = json!({});
+        }
     }
     let arms = study.get_mut("arms").and_then(Value::as_object_mut).into_iter().flat_map(|arms| arms.values_mut());
     for term in arms.filter_map(Value::as_array_mut).flatten().filter_map(Value::as_object_mut) {
