@@ -87,7 +87,8 @@ impl White {
         times(&z, Matrix::new(&inverse, d, d).transposed(), &mut wide, |_, _| {});
         let white: Vec<f32> = wide.into_iter().map(|x| x as f32).collect();
         let norms = white.chunks_exact(d).map(|w| (vector::dot(w, w) + SMALL_SQUARE as f32).sqrt()).collect::<Vec<f32>>();
-        let units = white.chunks_exact(d).zip(&norms).flat_map(|(w, norm)| w.iter().map(move |x| x / norm)).collect();
+        let mut units = white.clone();
+        units.chunks_exact_mut(d).zip(&norms).for_each(|(u, norm)| u.iter_mut().for_each(|x| *x /= norm));
         Ok(Self { d, kappa, inverse, white, units, norms })
     }
 

@@ -82,6 +82,8 @@ fn list_and_explain_know_the_built_in_regularizers() {
             assert!(explained.contains(part), "{name}: {explained}");
         }
     }
+    let views = text(&study.regatta(&["explain", "whitening"]).stdout);
+    assert_eq!(views.matches("compares two views of each point").count(), 1, "{views}");
     let unknown = study.regatta(&["explain", "dispersoin"]);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(text(&unknown.stderr).contains("did you mean `dispersion`?"));

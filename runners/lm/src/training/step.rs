@@ -124,7 +124,58 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Gpt2Spec;
+    use crate::spec::{At, Gpt2Spec, Points, Weight};
+    use regatta_core::number::{Finite, Fraction};
+    use regatta_core::{Cloud, Plugin, Regularizer, Tensor, regularizer, typetag};
+
+    regularizer! {
+        name: "apart",
+        summary: "how far two views are apart, and more of the second",
+        paper: "none: for tests",
+        formula: "mean((z - view)² + view³)",
+        struct Apart {}
+    }
+
+    #[typetag::serde(name = "apart")]
+    impl Regularizer for Apart {
+        fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> regatta_core::Result<Tensor> {
+            let [points, view] = cloud.both_views()?;
+            Ok((points.sub(view)?.sqr()? + view.powf(3.0)?)?.mean_all()?)
+        }
+
+        fn needs_view(&self) -> bool {
+            true
+        }
+    }
+
+    /// A step of a small model, one of whose parameters is moved; its gradients and what it minimises, loss and penalty.
+    fn with_views(moved: usize, by: f32) -> (Vec<f32>, f64) {
+        let train = TrainSpec { dropout: Fraction::new(0.2), ..TrainSpec::default() };
+        let at = At { points: Points::Batch, ..At::default() };
+        let terms = [Term { regularizer: Plugin(Box::new(Apart {})), weight: Weight::Constant(Finite::new(2.0)), at }];
+        let config = Gpt2Config::new(&Gpt2Spec { layers: 2, width: 8, heads: 2, context: 4, mlp_width: 16 }, 5);
+        let mut model = Gpt2::fresh(config, 0);
+        model.parameters_mut().numbers_mut().iter_mut().for_each(|x| *x *= 5.0); // away from a flat start
+        model.parameters_mut().numbers_mut()[moved] += by;
+        let mut learner = Learner::new(model, &train, &terms, 7);
+        let record = learner.step(3, 2, &[0, 1, 2, 3, 4, 0, 2, 1], &[1, 2, 3, 4, 0, 2, 1, 3]).unwrap();
+        (learner.gradients.numbers().to_vec(), record.loss + record.penalty)
+    }
+
+    #[test]
+    fn gradients_go_back_through_both_passes() {
+        let (gradients, _) = with_views(0, 0.0);
+        let largest = gradients.iter().fold(0f32, |most, x| most.max(x.abs()));
+        for index in (0..gradients.len()).step_by(37) {
+            let (above, below) = (with_views(index, 5e-3).1, with_views(index, -5e-3).1);
+            let expected = ((above - below) / 1e-2) as f32;
+            let found = gradients[index];
+            assert!(
+                (found - expected).abs() < 3e-3 * largest,
+                "{index}: {found}, finite differences say {expected} of {largest}"
+            );
+        }
+    }
 
     /// Whether the weights move in a step whose loss, near ln 5 = 1.6, follows on losses near 0.
     fn moves(on_spike: OnSpike) -> bool {
