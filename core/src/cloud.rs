@@ -7,9 +7,13 @@ use candle_core::Tensor;
 ///
 /// A penalty is computed for each group by itself and averaged over the groups. The dtype is the trainer's (f32); tests and
 /// the conformance kit also pass f64, so a penalty works in the dtype of its cloud.
+///
+/// Where a regularizer [asks for it](crate::Regularizer::needs_view), a cloud holds a second view of the same points: point i of
+/// the view is what the model makes of the same tokens under another dropout mask.
 #[derive(Debug, Clone)]
 pub struct Cloud {
     points: Tensor,
+    view: Option<Tensor>,
 }
 
 impl Cloud {
@@ -19,14 +23,39 @@ impl Cloud {
     /// When the tensor has another rank, fewer than two points, or no dims.
     pub fn new(points: Tensor) -> Result<Self> {
         match points.dims() {
-            [g, n, d] if *g >= 1 && *n >= 2 && *d >= 1 => Ok(Self { points }),
+            [g, n, d] if *g >= 1 && *n >= 2 && *d >= 1 => Ok(Self { points, view: None }),
             found => Err(Error::NotACloud { found: found.to_vec() }),
+        }
+    }
+
+    /// A cloud of `points` `[g, n, d]` with a second `view` of them, of the same shape.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and when the shapes differ.
+    pub fn with_view(points: Tensor, view: Tensor) -> Result<Self> {
+        let cloud = Self::new(points)?;
+        match view.dims() == cloud.points.dims() {
+            true => Ok(Self { view: Some(view), ..cloud }),
+            false => Err(Error::NotAView { points: cloud.points.dims().to_vec(), view: view.dims().to_vec() }),
         }
     }
 
     /// The points `[g, n, d]`; gradients flow back through them.
     pub fn points(&self) -> &Tensor {
         &self.points
+    }
+
+    /// The second view of the points `[g, n, d]`, where there is one; gradients flow back through it too.
+    pub fn view(&self) -> Option<&Tensor> {
+        self.view.as_ref()
+    }
+
+    /// The points and their second view, each `[g, n, d]`, for a penalty that needs both.
+    ///
+    /// # Errors
+    /// When the cloud has one view.
+    pub fn both_views(&self) -> Result<[&Tensor; 2]> {
+        self.view.as_ref().map(|view| [&self.points, view]).ok_or(Error::NoView)
     }
 
     /// How many groups: g.
@@ -56,5 +85,15 @@ mod tests {
         assert!(refused(&[4, 1, 8]));
         assert!(refused(&[4, 8]));
         assert!(!refused(&[1, 2, 1]));
+    }
+
+    #[test]
+    fn a_view_has_the_shape_of_the_points() {
+        let zeros = |n| Tensor::zeros((1, n, 3), DType::F32, &Device::Cpu).unwrap();
+        let message = Cloud::with_view(zeros(4), zeros(5)).unwrap_err().to_string();
+        assert_eq!(message, "expected a second view of the shape of the points, [1, 4, 3], found [1, 5, 3]");
+        assert!(Cloud::with_view(zeros(4), zeros(4)).unwrap().view().is_some());
+        let alone = Cloud::new(zeros(4)).unwrap();
+        assert!(alone.view().is_none() && matches!(alone.both_views(), Err(Error::NoView)));
     }
 }

@@ -7,7 +7,8 @@
 //! }
 //! ```
 //!
-//! The kit works in float64, where finite differences are worth comparing with, and in float32, where training happens.
+//! The kit works in float64, where finite differences are worth comparing with, and in float32, where training happens. A
+//! regularizer that needs a second view of the points is given one near them, and its promises hold for both.
 
 use crate::{Cloud, Draw, Plugin, Regularizer, registry};
 use candle_core::{DType, Device, Tensor, Var};
@@ -74,6 +75,7 @@ pub fn keeps_its_promises(regularizer: &dyn Regularizer) {
     does_not_see_the_order_of_points(regularizer);
     depends_on_its_draw_alone(regularizer);
     is_sane_on_degenerate_clouds(regularizer);
+    sees_a_view_where_it_asks_for_one(regularizer);
     if regularizer.surrogate_gradient().is_none() {
         has_the_gradient_of_its_value(regularizer);
     }
@@ -87,39 +89,56 @@ fn round_trips(regularizer: &dyn Regularizer) {
 
 fn is_a_finite_scalar(regularizer: &dyn Regularizer) {
     for dtype in [DType::F32, DType::F64] {
-        let points = gaussian(2, 12, 6).to_dtype(dtype).expect("a cast");
-        let (value, gradient) = value_and_gradient(regularizer, &points);
+        let views: Vec<Tensor> = views(regularizer, 2, 12).iter().map(|view| view.to_dtype(dtype).expect("a cast")).collect();
+        let (value, gradients) = value_and_gradients(regularizer, &views);
         assert!(value.is_finite(), "{regularizer:?}: {value} on a Gaussian cloud in {dtype:?}");
-        assert!(gradient.iter().all(|x| x.is_finite()), "{regularizer:?}: a gradient that is not finite in {dtype:?}");
-        assert!(gradient.iter().any(|&x| x != 0.0), "{regularizer:?}: the gradient is zero everywhere, was it cut?");
+        for gradient in gradients {
+            assert!(gradient.iter().all(|x| x.is_finite()), "{regularizer:?}: a gradient that is not finite in {dtype:?}");
+            assert!(gradient.iter().any(|&x| x != 0.0), "{regularizer:?}: the gradient is zero everywhere, was it cut?");
+        }
     }
 }
 
 fn is_a_mean_over_groups(regularizer: &dyn Regularizer) {
-    let both = gaussian(2, 12, 6);
-    let each: Vec<f64> = (0..2).map(|g| value(regularizer, &both.narrow(0, g, 1).expect("a group"))).collect();
-    same(regularizer, "of two groups and the mean of each alone", value(regularizer, &both), (each[0] + each[1]) / 2.0);
+    let both = views(regularizer, 2, 12);
+    let group = |g| both.iter().map(|view| view.narrow(0, g, 1).expect("a group")).collect::<Vec<Tensor>>();
+    let mean = (value(regularizer, &group(0)) + value(regularizer, &group(1))) / 2.0;
+    same(regularizer, "of two groups and the mean of each alone", value(regularizer, &both), mean);
 }
 
 fn does_not_see_the_order_of_points(regularizer: &dyn Regularizer) {
-    let points = gaussian(1, 12, 6);
+    let views = views(regularizer, 1, 12);
     let order = Tensor::new(&[7u32, 2, 11, 0, 9, 4, 1, 6, 3, 10, 5, 8], &Device::Cpu).expect("an index");
-    let shuffled = points.index_select(&order, 1).expect("a permutation");
-    same(regularizer, "of the same points in another order", value(regularizer, &shuffled), value(regularizer, &points));
+    let shuffled: Vec<Tensor> = views.iter().map(|view| view.index_select(&order, 1).expect("a permutation")).collect();
+    same(regularizer, "of the same points in another order", value(regularizer, &shuffled), value(regularizer, &views));
 }
 
 fn depends_on_its_draw_alone(regularizer: &dyn Regularizer) {
-    let points = gaussian(2, 12, 6);
-    let (once, again) = (value(regularizer, &points), value(regularizer, &points));
+    let views = views(regularizer, 2, 12);
+    let (once, again) = (value(regularizer, &views), value(regularizer, &views));
     assert_eq!(once.to_bits(), again.to_bits(), "{regularizer:?}: the same draw gives another value");
 }
 
+/// A view that nobody asked for changes nothing; one that is missing is an error, and no panic.
+fn sees_a_view_where_it_asks_for_one(regularizer: &dyn Regularizer) {
+    let points = gaussian(0, 1, 12);
+    if regularizer.needs_view() {
+        let alone = Cloud::new(points).expect("the kit's own cloud");
+        let refused = regularizer.penalty(&alone, &mut Draw::new(0, "conformance penalty", 0, 0)).is_err();
+        assert!(refused, "{regularizer:?} needs a second view, and does without one");
+    } else {
+        let with_view = value(regularizer, &[points.clone(), gaussian(1, 1, 12)]);
+        same(regularizer, "without and with a view that it does not need", value(regularizer, &[points]), with_view);
+    }
+}
+
 fn is_sane_on_degenerate_clouds(regularizer: &dyn Regularizer) {
-    let spread = gaussian(1, 12, 6);
+    let spread = gaussian(0, 1, 12);
     let one = spread.narrow(1, 0, 1).expect("a point");
     let axes = Tensor::eye(6, DType::F64, &Device::Cpu).and_then(|axes| Tensor::cat(&[&axes, &axes.neg()?], 0)?.unsqueeze(0));
+    let collapsed = one.broadcast_as((1, 12, 6)).and_then(|x| x.contiguous()).expect("a cloud");
     let clouds = [
-        ("collapsed to one point", one.broadcast_as((1, 12, 6)).and_then(|x| x.contiguous())),
+        ("collapsed to one point", Ok(collapsed.clone())),
         ("all zero", spread.zeros_like()),
         ("of two points", spread.narrow(1, 0, 2).and_then(|x| x.contiguous())),
         ("with two equal points", Tensor::cat(&[&one, &spread], 1)),
@@ -132,38 +151,76 @@ fn is_sane_on_degenerate_clouds(regularizer: &dyn Regularizer) {
         ("far from the origin", &spread + 100.0),
     ];
     for (what, cloud) in clouds {
-        let cloud = cloud.and_then(|c| c.to_dtype(DType::F32)).expect("a cloud");
-        let (value, gradient) = value_and_gradient(regularizer, &cloud);
-        assert!(value.is_finite(), "{regularizer:?}: {value} on a cloud {what}");
-        assert!(gradient.iter().all(|x| x.is_finite()), "{regularizer:?}: a gradient that is not finite on a cloud {what}");
+        let cloud = cloud.expect("a cloud");
+        if regularizer.needs_view() {
+            is_sane(regularizer, &format!("{what}, with a view near it"), &[cloud.clone(), near(&cloud)]);
+            is_sane(regularizer, &format!("{what}, with itself as its view"), &[cloud.clone(), cloud]);
+        } else {
+            is_sane(regularizer, what, &[cloud]);
+        }
+    }
+    if regularizer.needs_view() {
+        is_sane(regularizer, "whose view has collapsed to one point", &[spread.clone(), collapsed.clone()]);
+        is_sane(regularizer, "collapsed to one point, unlike its view", &[collapsed, spread.clone()]);
+        is_sane(regularizer, "whose view is opposite", &[spread.clone(), spread.neg().expect("a view")]);
+        is_sane(regularizer, "whose view is all zero", &[spread.clone(), spread.zeros_like().expect("a view")]);
     }
 }
 
-/// Central differences along each coordinate, in float64.
+fn is_sane(regularizer: &dyn Regularizer, what: &str, views: &[Tensor]) {
+    let views: Vec<Tensor> = views.iter().map(|view| view.to_dtype(DType::F32).expect("a cast")).collect();
+    let (value, gradients) = value_and_gradients(regularizer, &views);
+    assert!(value.is_finite(), "{regularizer:?}: {value} on a cloud {what}");
+    let finite = gradients.iter().flatten().all(|x| x.is_finite());
+    assert!(finite, "{regularizer:?}: a gradient that is not finite on a cloud {what}");
+}
+
+/// Central differences along each coordinate of each view, in float64.
 fn has_the_gradient_of_its_value(regularizer: &dyn Regularizer) {
-    let points = gaussian(1, 8, 6);
-    let (_, gradient) = value_and_gradient(regularizer, &points);
-    let scale = gradient.iter().fold(0f64, |most, x| most.max(x.abs()));
-    let flat = points.flatten_all().and_then(|x| x.to_vec1::<f64>()).expect("numbers");
+    let views = views(regularizer, 1, 8);
+    let (_, gradients) = value_and_gradients(regularizer, &views);
+    let scale = gradients.iter().flatten().fold(0f64, |most, x| most.max(x.abs()));
     let step = 1e-5;
-    for (index, found) in gradient.iter().enumerate() {
-        let at = |offset: f64| {
-            let mut moved = flat.clone();
-            moved[index] += offset;
-            value(regularizer, &Tensor::from_vec(moved, points.shape(), &Device::Cpu).expect("a cloud"))
-        };
-        let expected = (at(step) - at(-step)) / (2.0 * step);
-        let far = (found - expected).abs() > 1e-5 * scale.max(expected.abs());
-        assert!(!far, "{regularizer:?}: gradient {found} at coordinate {index}, finite differences say {expected}");
+    for (moving, gradient) in gradients.iter().enumerate() {
+        let flat = numbers(&views[moving]);
+        for (index, found) in gradient.iter().enumerate() {
+            let at = |offset: f64| {
+                let (mut moved, mut all) = (flat.clone(), views.clone());
+                moved[index] += offset;
+                all[moving] = Tensor::from_vec(moved, views[moving].shape(), &Device::Cpu).expect("a cloud");
+                value(regularizer, &all)
+            };
+            let expected = (at(step) - at(-step)) / (2.0 * step);
+            let far = (found - expected).abs() > 1e-5 * scale.max(expected.abs());
+            let of = ["", " of the view"][moving];
+            assert!(!far, "{regularizer:?}: gradient {found} at coordinate {index}{of}, finite differences say {expected}");
+        }
     }
 }
 
-fn gaussian(groups: usize, count: usize, dims: usize) -> Tensor {
-    Draw::new(0, "conformance", 0, 0).normals(&[groups, count, dims], DType::F64, &Device::Cpu).expect("normals")
+fn gaussian(step: u64, groups: usize, count: usize) -> Tensor {
+    Draw::new(0, "conformance", step, 0).normals(&[groups, count, 6], DType::F64, &Device::Cpu).expect("normals")
 }
 
-fn penalty(regularizer: &dyn Regularizer, points: &Tensor) -> Tensor {
-    let cloud = Cloud::new(points.clone()).unwrap_or_else(|e| panic!("the kit's own cloud: {e}"));
+/// A Gaussian cloud of six dims, and a view near it where the regularizer needs one.
+fn views(regularizer: &dyn Regularizer, groups: usize, count: usize) -> Vec<Tensor> {
+    let points = gaussian(0, groups, count);
+    if regularizer.needs_view() { vec![points.clone(), near(&points)] } else { vec![points] }
+}
+
+fn near(points: &Tensor) -> Tensor {
+    let noise = Draw::new(0, "conformance view", 0, 0).normals(points.dims(), DType::F64, &Device::Cpu).expect("normals");
+    (noise * 0.3).and_then(|noise| points + noise).expect("a view")
+}
+
+/// Of points, or of points and a view of them.
+fn penalty(regularizer: &dyn Regularizer, views: &[Tensor]) -> Tensor {
+    let points = &views[0];
+    let cloud = match views.get(1) {
+        Some(view) => Cloud::with_view(points.clone(), view.clone()),
+        None => Cloud::new(points.clone()),
+    };
+    let cloud = cloud.unwrap_or_else(|e| panic!("the kit's own cloud: {e}"));
     let penalty = regularizer.penalty(&cloud, &mut Draw::new(0, "conformance penalty", 0, 0));
     let penalty = penalty.unwrap_or_else(|e| panic!("{regularizer:?} on {:?}: {e}", points.dims()));
     assert_eq!(penalty.dims(), [0usize; 0], "{regularizer:?}: a penalty is a scalar");
@@ -171,18 +228,23 @@ fn penalty(regularizer: &dyn Regularizer, points: &Tensor) -> Tensor {
     penalty
 }
 
-fn value(regularizer: &dyn Regularizer, points: &Tensor) -> f64 {
-    penalty(regularizer, points).to_dtype(DType::F64).and_then(|x| x.to_scalar()).expect("a scalar")
+fn value(regularizer: &dyn Regularizer, views: &[Tensor]) -> f64 {
+    numbers(&penalty(regularizer, views))[0]
 }
 
-fn value_and_gradient(regularizer: &dyn Regularizer, points: &Tensor) -> (f64, Vec<f64>) {
-    let points = Var::from_tensor(points).expect("a variable");
-    let penalty = penalty(regularizer, &points);
+fn value_and_gradients(regularizer: &dyn Regularizer, views: &[Tensor]) -> (f64, Vec<Vec<f64>>) {
+    let views: Vec<Var> = views.iter().map(|view| Var::from_tensor(view).expect("a variable")).collect();
+    let penalty = penalty(regularizer, &views.iter().map(|view| view.as_tensor().clone()).collect::<Vec<Tensor>>());
     let grads = penalty.backward().unwrap_or_else(|e| panic!("{regularizer:?}: no backward: {e}"));
-    let gradient = grads.get(&points).unwrap_or_else(|| panic!("{regularizer:?}: no gradient reaches the points"));
-    let numbers =
-        |x: &Tensor| x.to_dtype(DType::F64).and_then(|x| x.flatten_all()).and_then(|x| x.to_vec1::<f64>()).expect("numbers");
-    (numbers(&penalty)[0], numbers(gradient))
+    let gradient = |view: &Var| {
+        let gradient = grads.get(view).unwrap_or_else(|| panic!("{regularizer:?}: no gradient reaches the points"));
+        numbers(gradient)
+    };
+    (numbers(&penalty)[0], views.iter().map(gradient).collect())
+}
+
+fn numbers(x: &Tensor) -> Vec<f64> {
+    x.to_dtype(DType::F64).and_then(|x| x.flatten_all()?.to_vec1::<f64>()).expect("numbers")
 }
 
 fn same(regularizer: &dyn Regularizer, what: &str, found: f64, expected: f64) {

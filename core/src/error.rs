@@ -15,6 +15,17 @@ pub enum Error {
         /// The shape that came.
         found: Vec<usize>,
     },
+    /// A second view that is not one of these points.
+    #[error("expected a second view of the shape of the points, {points:?}, found {view:?}")]
+    NotAView {
+        /// The shape of the points.
+        points: Vec<usize>,
+        /// The shape that came.
+        view: Vec<usize>,
+    },
+    /// The penalty compares two views, and the cloud has one.
+    #[error("expected a cloud with a second view of its points, found one without")]
+    NoView,
     /// The cloud has too few dims for this penalty.
     #[error("expected points of at least {least} dims, found {found}")]
     TooFewDims {

@@ -17,6 +17,13 @@ pub trait Regularizer: Debug + Send + Sync {
     /// When the cloud cannot be penalised: too few dims, or a tensor operation that failed.
     fn penalty(&self, cloud: &Cloud, draw: &mut Draw) -> Result<Tensor>;
 
+    /// Whether [`penalty`](Self::penalty) compares the points with a second view of them: [`Cloud::view`]. The runner makes one,
+    /// by a second forward pass of the same batch under another dropout mask, where a regularizer of the arm says so and for
+    /// that regularizer alone. It may depend on the fields.
+    fn needs_view(&self) -> bool {
+        false
+    }
+
     /// Why the gradient is, on purpose, not that of the value: a target that is held fixed, a straight-through slope.
     /// `None`, the default, promises that they agree, and the conformance kit holds it to finite differences.
     fn surrogate_gradient(&self) -> Option<&'static str> {

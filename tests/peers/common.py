@@ -12,7 +12,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 
-# Every regularizer with its variants and forms: a label, what `regatta bench --regularizer` takes, what peer.py calls it.
+# Every regularizer of one view with its variants and forms: a label, what `regatta bench --regularizer` takes, what peer.py calls it.
 PAIRWISE = [
     ("dispersion", "dispersion", "dispersion"),
     ("dispersion l2_repel", "dispersion: {variant: l2_repel}", "l2_repel"),

@@ -7,14 +7,21 @@ use candle_core::{DType, Device, Tensor, Var};
 const TOLERANCE: f64 = 1e-5;
 
 /// Checks value and gradient of a regularizer in float32 against float64 on ordinary clouds and on degenerate ones: of odd
-/// sizes, of several groups and panels, with repeated points, with zeros, collapsed.
+/// sizes, of several groups and panels, with repeated points, with zeros, collapsed; and, where it needs one, with a second view.
 ///
 /// # Panics
 /// With what was expected and what came, when they differ; or when the number of threads changes a bit.
 pub fn float32_agrees(regularizer: &dyn Regularizer) {
-    penalty_agrees(&format!("{regularizer:?}"), |points| {
-        regularizer.penalty(&Cloud::new(points.clone())?, &mut Draw::new(0, "agreement penalty", 0, 0))
-    });
+    let (name, draw) = (format!("{regularizer:?}"), || Draw::new(0, "agreement penalty", 0, 0));
+    if regularizer.needs_view() {
+        // Points and view as one tensor (g, 2n, d), so that its gradient is that of both.
+        agrees(&name, &with_views().expect("clouds"), |both| {
+            let n = both.dim(1)? / 2;
+            regularizer.penalty(&Cloud::with_view(both.narrow(1, 0, n)?, both.narrow(1, n, n)?)?, &mut draw())
+        });
+    } else {
+        penalty_agrees(&name, |points| regularizer.penalty(&Cloud::new(points.clone())?, &mut draw()));
+    }
 }
 
 /// As [`float32_agrees`], for a function of points (g, n, d).
@@ -22,8 +29,12 @@ pub fn float32_agrees(regularizer: &dyn Regularizer) {
 /// # Panics
 /// As there.
 pub fn penalty_agrees(name: &str, penalty: impl Fn(&Tensor) -> Result<Tensor> + Sync) {
+    agrees(name, &clouds().expect("clouds"), penalty);
+}
+
+fn agrees(name: &str, clouds: &[(&str, Tensor)], penalty: impl Fn(&Tensor) -> Result<Tensor> + Sync) {
     let threads = [1, 3].map(|count| rayon::ThreadPoolBuilder::new().num_threads(count).build().expect("threads"));
-    for (what, cloud) in clouds().expect("clouds") {
+    for (what, cloud) in clouds {
         let narrow = cloud.to_dtype(DType::F32).expect("a cast");
         let wide = narrow.to_dtype(DType::F64).expect("a cast"); // of the same numbers
         let [one, three] = threads.each_ref().map(|threads| threads.install(|| value_and_gradient(&penalty, &narrow)));
@@ -40,6 +51,22 @@ pub fn penalty_agrees(name: &str, penalty: impl Fn(&Tensor) -> Result<Tensor> + 
             assert!(off < TOLERANCE, "{name}, {what}: gradient {found} at {index}, in float64 {expected}: {off:e}");
         }
     }
+}
+
+/// Each cloud with a view near its points; and one whose view is the same, and one whose view has collapsed.
+fn with_views() -> Result<Vec<(&'static str, Tensor)>> {
+    let mut both = Vec::new();
+    for (what, points) in clouds()? {
+        let noise = Draw::new(2, "agreement", 0, 0).normals(points.dims(), DType::F64, &Device::Cpu)?;
+        let view = if what == "collapsed points" { points.clone() } else { (&points + (noise * 0.3)?)? };
+        both.push((what, Tensor::cat(&[&points, &view], 1)?));
+        if what == "ordinary points in three groups" {
+            let one = points.narrow(1, 0, 1)?.broadcast_as(points.shape())?;
+            both.push(("equal views", Tensor::cat(&[&points, &points], 1)?));
+            both.push(("a view collapsed to one point", Tensor::cat(&[&points, &one], 1)?));
+        }
+    }
+    Ok(both)
 }
 
 fn clouds() -> Result<Vec<(&'static str, Tensor)>> {

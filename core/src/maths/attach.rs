@@ -31,6 +31,35 @@ pub fn mean_over_groups(points: &Tensor, op: &str, kernel: impl Fn(&[f32], &mut 
     Ok(attach_gradient(points, Tensor::from_vec(values, g, &Device::Cpu)?, gradient)?.mean_all()?)
 }
 
+/// As [`mean_over_groups`], of a penalty on points and a second view of them.
+///
+/// `kernel` gets both and a gradient of zeros for each.
+///
+/// # Shapes
+/// points, view (g, n, d); of a group (n, d) each -> scalar
+///
+/// # Errors
+/// When [`takes_kernels`] does not hold of both, the shapes differ, or the kernel fails.
+pub fn mean_over_groups_of_views(
+    [points, view]: [&Tensor; 2],
+    op: &str,
+    kernel: impl Fn([&[f32]; 2], [&mut [f32]; 2]) -> Result<f64> + Sync,
+) -> Result<Tensor> {
+    let (g, n, d) = points.dims3()?;
+    let mut slopes = [vec![0f32; g * n * d], vec![0f32; g * n * d]];
+    let values = with_floats([points, view], op, |[points, view]| {
+        let [points_slope, view_slope] = &mut slopes;
+        let slopes = points_slope.par_chunks_exact_mut(n * d).zip(view_slope.par_chunks_exact_mut(n * d));
+        let groups = points.par_chunks_exact(n * d).zip(view.par_chunks_exact(n * d)).zip(slopes).with_max_len(1);
+        let group = |((points, view), (points_slope, view_slope))| kernel([points, view], [points_slope, view_slope]);
+        groups.map(|group_of| group(group_of).map(|value| value as f32)).collect::<Result<Vec<f32>>>()
+    })??;
+    let [points_slope, view_slope] = slopes.map(|slope| Tensor::from_vec(slope, (g, n, d), &Device::Cpu));
+    let values = Tensor::from_vec(values, g, &Device::Cpu)?;
+    let of_view = attach_gradient(view, values.zeros_like()?, view_slope?)?; // adds its gradient, and 0 to the value
+    Ok((attach_gradient(points, values, points_slope?)? + of_view)?.mean_all()?)
+}
+
 /// `value` as a function of `input` whose gradient is the given one.
 ///
 /// For penalties whose value and gradient are cheapest together, in one pass. `value` has the leading dims of `input` (one
@@ -107,5 +136,22 @@ mod tests {
         assert_eq!(total.to_scalar::<f32>().unwrap(), 60.0);
         let grads = total.backward().unwrap();
         assert_eq!(grads.get(&input).unwrap().to_vec2::<f32>().unwrap(), [[2.0, 4.0], [6.0, 8.0]]);
+    }
+
+    #[test]
+    fn both_views_get_their_gradient() {
+        let var = |first: f32| Var::new(&[[[first], [1.0]], [[2.0], [3.0]]], &Device::Cpu).unwrap();
+        let (points, view) = (var(0.0), var(5.0));
+        // Σ_i x_i y_i of each group: 0·5 + 1 and 4 + 9
+        let mean = mean_over_groups_of_views([&points, &view], "test", |[x, y], [dx, dy]| {
+            dx.copy_from_slice(y);
+            dy.copy_from_slice(x);
+            Ok(f64::from(x[0] * y[0] + x[1] * y[1]))
+        });
+        let mean = mean.unwrap();
+        assert_eq!(mean.to_scalar::<f32>().unwrap(), 7.0);
+        let grads = mean.backward().unwrap();
+        let numbers = |of: &Var| grads.get(of).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!((numbers(&points), numbers(&view)), (vec![2.5, 0.5, 1.0, 1.5], vec![0.0, 0.5, 1.0, 1.5]));
     }
 }

@@ -25,6 +25,23 @@ pub fn gram<T: Float>(points: &[T], dims: usize) -> Vec<T> {
     sum
 }
 
+/// `xᵀy` of points of two views. (n, d), (n, d) -> (d, d)
+///
+/// The rows are summed in parts, and those in their order, as those of [`gram`] are.
+pub fn cross_gram<T: Float>(left: &[T], right: &[T], dims: usize) -> Vec<T> {
+    let rows = (left.len() / dims).div_ceil(16).max(ROWS);
+    let parts = left.par_chunks(rows * dims).zip(right.par_chunks(rows * dims)).with_max_len(1).map(|(left, right)| {
+        let mut part = vec![T::default(); dims * dims];
+        let [left, right] = [left, right].map(|rows| Matrix::new(rows, rows.len() / dims, dims));
+        product(MatrixMut::new(&mut part, dims, dims), Onto::Replace, T::from(1.0), left.transposed(), right);
+        part
+    });
+    let mut parts = parts.collect::<Vec<_>>().into_iter();
+    let mut sum = parts.next().unwrap_or_else(|| vec![T::default(); dims * dims]);
+    parts.for_each(|part| sum.iter_mut().zip(part).for_each(|(sum, x)| *sum += x));
+    sum
+}
+
 /// `zᵀz` in tiles on and above the diagonal; what is below is of no meaning.
 fn upper_half<T: Float>(points: &[T], dims: usize) -> Vec<T> {
     const TILE: usize = 128;
@@ -61,6 +78,8 @@ mod tests {
     fn products_over_points_by_hand() {
         let points = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]; // three points of two dims
         assert_eq!(gram(&points, 2), [35.0, 44.0, 44.0, 56.0]);
+        let turned = [1.0, 0.0, 0.0, 1.0, 1.0, 0.0];
+        assert_eq!(cross_gram(&points, &turned, 2), [6.0, 3.0, 8.0, 4.0]); // 1 + 5, 3; 2 + 6, 4
         let mut out = [0.0; 6];
         times(&points, Matrix::new(&[1.0, 1.0, 0.0, 1.0], 2, 2), &mut out, |points, out| {
             out.iter_mut().zip(points).for_each(|(x, point)| *x -= point);
@@ -72,10 +91,11 @@ mod tests {
     fn many_rows_and_dims_are_cut_into_parts() {
         let (count, dims) = (5_000, 131);
         let points: Vec<f32> = (0..count * dims).map(|i| ((i * 7) % 13) as f32 - 6.0).collect(); // whole numbers add exactly
-        let found = gram(&points, dims);
+        let (found, crossed) = (gram(&points, dims), cross_gram(&points, &points, dims));
         for (i, j) in [(0, 0), (3, 130), (130, 3), (129, 130)] {
             let expected: f32 = points.chunks_exact(dims).map(|point| point[i] * point[j]).sum();
             assert_eq!(found[i * dims + j], expected, "({i}, {j})");
+            assert_eq!(crossed[i * dims + j], expected, "({i}, {j})");
         }
     }
 }

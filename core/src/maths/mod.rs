@@ -6,6 +6,7 @@
 //! | `moments` | covariance, the smaller Gram, and sums over their parts |
 //! | `pairwise` | cosines, squared distances, angles, log-mean-exp over pairs |
 //! | `spectral` | log-determinant, inverse square root, eigenvectors and sums over eigenvalues of symmetric matrices |
+//! | `cholesky` | the inverse of the Cholesky factor of symmetric positive definite matrices |
 //! | `attach` | a value with a gradient computed by hand |
 //!
 //! And for kernels on float32 slices:
@@ -27,6 +28,7 @@
 pub mod agreement;
 mod attach;
 mod blockwise;
+mod cholesky;
 pub mod elementary;
 mod gram;
 mod moments;
@@ -40,9 +42,10 @@ mod smaller;
 mod spectral;
 pub mod vector;
 
-pub use attach::{attach_gradient, mean_over_groups, takes_kernels};
+pub use attach::{attach_gradient, mean_over_groups, mean_over_groups_of_views, takes_kernels};
 pub use blockwise::{Block, Pairs, Pull};
-pub use gram::{gram, times};
+pub use cholesky::{inverse_cholesky, inverse_cholesky_of};
+pub use gram::{cross_gram, gram, times};
 pub use moments::{centred, covariance, diagonal, off_diagonal_sum_of_squares, smaller_gram};
 pub use pair_sums::{Softmax, pair_log_sum_exp, pair_softmax, pair_sum};
 pub use pairwise::{bounded_angles, cosines, log_mean_exp, off_diagonal, squared_distances, unit};

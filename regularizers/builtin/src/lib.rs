@@ -1,6 +1,7 @@
 //! Links the regularizers that Regatta ships. It holds no code: a program says `use regatta_builtin as _;`, and they are in
 //! its registry. Each crate is also here by a short name, for programs that call one directly.
 
+pub use regatta_barlow_twins as barlow_twins;
 pub use regatta_coding_rate as coding_rate;
 pub use regatta_cosreg as cosreg;
 pub use regatta_dispersion as dispersion;
@@ -14,7 +15,8 @@ pub use regatta_whitening as whitening;
 
 #[cfg(test)]
 mod tests {
-    const NAMES: [&str; 10] = [
+    const NAMES: [&str; 11] = [
+        "barlow_twins",
         "coding_rate",
         "cosreg",
         "dispersion",

@@ -1,7 +1,10 @@
 //! Value and gradient of each form together, on the float32 points of one group.
 
+use crate::contrast::contrastive;
 use crate::{Form, InfoNce};
-use regatta_core::maths::{Pairs, Scaled, centred_rows, mean_over_groups, pair_log_sum_exp, pair_softmax, vector};
+use regatta_core::maths::{
+    Pairs, Scaled, centred_rows, mean_over_groups, mean_over_groups_of_views, pair_log_sum_exp, pair_softmax, vector,
+};
 use regatta_core::{Result, Tensor};
 
 impl InfoNce {
@@ -10,20 +13,56 @@ impl InfoNce {
         let d = z.dim(2)?;
         mean_over_groups(z, "infonce", |points, gradient| {
             let u = Scaled::new(points.to_vec(), d, 0.0);
-            Ok(match self.form {
-                Form::WangIsola => wang_isola(&u, d, self.t.get() as f32, gradient),
-                Form::Negatives => negatives(&u, d, (1.0 / self.temperature.get()) as f32, gradient),
+            Ok(if self.form == Form::WangIsola {
+                let value = uniformity(&u, d, self.t.get() as f32, gradient);
+                u.backward(gradient, 1.0);
+                value
+            } else {
+                negatives(&u, d, (1.0 / self.temperature()) as f32, gradient)
             })
         })
     }
+
+    /// As [`Self::fused`], the forms of two views.
+    pub(crate) fn fused_views(&self, views: [&Tensor; 2]) -> Result<Tensor> {
+        let d = views[0].dim(2)?;
+        mean_over_groups_of_views(views, "infonce", |views, gradients| {
+            let [u, v] = views.map(|points| Scaled::new(points.to_vec(), d, 0.0));
+            let [u_slope, v_slope] = gradients;
+            let value = match self.form {
+                Form::AlignUniform => self.align_uniform([&u, &v], d, [u_slope, v_slope]),
+                _ => contrastive([&u, &v], d, (1.0 / self.temperature()) as f32, [u_slope, v_slope]),
+            };
+            u.backward(u_slope, 1.0);
+            v.backward(v_slope, 1.0);
+            Ok(value)
+        })
+    }
+
+    /// The gradients are with respect to the unit vectors.
+    fn align_uniform(&self, [u, v]: [&Scaled; 2], d: usize, [u_slope, v_slope]: [&mut [f32]; 2]) -> f64 {
+        let t = self.t.get() as f32;
+        let uniform = uniformity(u, d, t, u_slope) + uniformity(v, d, t, v_slope);
+        let n = (u.points().len() / d) as f64;
+        let (mut apart, weight) = (0.0, self.alignment.get() / n);
+        let rows = u_slope.chunks_exact_mut(d).zip(v_slope.chunks_exact_mut(d));
+        for ((u_slope, v_slope), (u, v)) in rows.zip(u.points().chunks_exact(d).zip(v.points().chunks_exact(d))) {
+            apart += f64::from(vector::sum_of(u, v, |u, v| (u - v) * (u - v)));
+            for ((u_slope, v_slope), (u, v)) in u_slope.iter_mut().zip(v_slope).zip(u.iter().zip(v)) {
+                let pull = 2.0 * weight as f32 * (u - v);
+                *u_slope = 0.5 * *u_slope + pull;
+                *v_slope = 0.5 * *v_slope - pull;
+            }
+        }
+        weight * apart + uniform / 2.0
+    }
 }
 
-/// The mean over i≠j is that over i<j.
-fn wang_isola(u: &Scaled, d: usize, t: f32, gradient: &mut [f32]) -> f64 {
+/// wang_isola, with its gradient with respect to the unit vectors. The mean over i≠j is that over i<j.
+fn uniformity(u: &Scaled, d: usize, t: f32, gradient: &mut [f32]) -> f64 {
     let centred = centred_rows(u.points(), d); // distances in a narrow cone keep their digits
     let pairs = Pairs::distances(&centred, d);
     let log_sum = pair_log_sum_exp(&pairs, 0.0, gradient, |q| (2.0 * t * q, 2.0 * t)); // q is half the squared distance, below 0
-    u.backward(gradient, 1.0);
     let n = pairs.count() as f64;
     log_sum - (n * (n - 1.0)).ln()
 }

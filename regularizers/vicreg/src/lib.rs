@@ -1,17 +1,27 @@
-//! VICReg's variance and covariance terms as a penalty on hidden states.
+//! VICReg as a penalty on hidden states: its variance and covariance terms, and where it is asked for, its invariance term.
 //!
 //! For a group `z` of n points and d dims with covariance `C = zᵀz / (n - 1)` of centred z:
 //! ```text
 //! variance · 1/d Σ_k max(0, γ - sqrt(C_kk + ε))  +  covariance · 1/d Σ_{k≠l} C_kl²
 //! ```
+//! With `invariance` above 0, for points a and a second view b of them:
+//! ```text
+//! invariance · 1/(nd) Σ_ik (a_ik - b_ik)²  +  variance · mean of both hinges  +  covariance · sum of both 1/d Σ_{k≠l} C_kl²
+//! ```
 //! Bardes, Ponce, LeCun, "VICReg: Variance-Invariance-Covariance Regularization for Self-Supervised Learning", ICLR 2022,
-//! arXiv:2105.04906, eqs. 1-4. Deviation: no invariance term, since a language model has one view of each token.
+//! arXiv:2105.04906, eqs. 1-6; the authors' code takes the mean of both hinges where eq. 6 has their sum, and so does this.
+//! Deviations: invariance is 0 unless it is set (paper: 25), since a language model has one view of each token, and the second
+//! costs a forward pass; a view is another dropout mask's, without a projector.
 //!
 //! # Shapes
-//! points (g, n, d) -> scalar, by way of (g, d, d)
+//! points, and the view where invariance is above 0, (g, n, d) -> scalar, by way of (g, d, d)
+//!
+//! # Errors
+//! Where invariance is above 0, of a cloud without a second view.
 
 use regatta_core::maths::{
-    Matrix, centred_rows, covariance, diagonal, gram, mean_over_groups, off_diagonal_sum_of_squares, takes_kernels, times, vector,
+    Matrix, centred_rows, covariance, diagonal, gram, mean_over_groups, mean_over_groups_of_views, off_diagonal_sum_of_squares,
+    takes_kernels, times, vector,
 };
 use regatta_core::number::{NonNegative, Positive};
 use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
@@ -19,14 +29,18 @@ use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typeta
 regularizer! {
     name: "vicreg",
     summary: "a hinge on the spread of each dim, plus squared covariances",
-    paper: "Bardes, Ponce, LeCun, \"VICReg\", ICLR 2022, arXiv:2105.04906, eqs. 1-4",
-    formula: "variance · mean_k max(0, target_std - sqrt(C_kk + ε)) + covariance · Σ_{k≠l} C_kl² / d, C the covariance (n - 1)",
+    paper: "Bardes, Ponce, LeCun, \"VICReg\", ICLR 2022, arXiv:2105.04906, eqs. 1-6",
+    formula: "variance · mean_k max(0, target_std - sqrt(C_kk + ε)) + covariance · Σ_{k≠l} C_kl² / d, C the covariance (n - 1)
+with invariance above 0: + invariance · mean((z - view)²), the hinge the mean of both views, the rest the sum (needs train.dropout)",
+    variants: [VicReg { invariance: NonNegative::new(25.0), ..Default::default() }],
     /// Hinge on the spread of each dim, plus squared off-diagonal covariance.
     pub struct VicReg {
         /// Weight of the variance term (paper: 25).
         pub variance: NonNegative = NonNegative::new(25.0),
         /// Weight of the covariance term (paper: 1).
         pub covariance: NonNegative = NonNegative::new(1.0),
+        /// Weight of the distance between two views of each point (paper: 25); above 0 it needs train.dropout.
+        pub invariance: NonNegative = NonNegative::new(0.0),
         /// Target standard deviation γ: a dim that spreads more costs nothing.
         pub target_std: Positive = Positive::new(1.0),
         /// ε under the root: keeps the slope finite where a dim has collapsed.
@@ -37,21 +51,59 @@ regularizer! {
 #[typetag::serde(name = "vicreg")]
 impl Regularizer for VicReg {
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
-        if takes_kernels(cloud.points()) {
-            let d = cloud.dims();
-            return mean_over_groups(cloud.points(), "vicreg", |points, gradient| Ok(self.fused(points, d, gradient)));
+        let (d, variance) = (cloud.dims(), self.variance.get());
+        if !self.needs_view() {
+            return match takes_kernels(cloud.points()) {
+                true => {
+                    mean_over_groups(cloud.points(), "vicreg", |points, gradient| Ok(self.fused(points, d, variance, gradient)))
+                }
+                false => self.of_one_view(cloud.points(), variance),
+            };
         }
-        let c = covariance(cloud.points())?; // (g, d, d)
-        let spread = (diagonal(&c)? + self.epsilon.get())?.sqrt()?; // (g, d)
-        let hinge = spread.affine(-1.0, self.target_std.get())?.relu()?.mean_all()?;
-        let off = (off_diagonal_sum_of_squares(&c)?.mean_all()? / cloud.dims() as f64)?;
-        Ok(((hinge * self.variance.get())? + (off * self.covariance.get())?)?)
+        let views = cloud.both_views()?;
+        if views.iter().all(|view| takes_kernels(view)) {
+            return mean_over_groups_of_views(views, "vicreg", |views, gradients| Ok(self.fused_views(views, d, gradients)));
+        }
+        let [a, b] = views;
+        let apart = ((a - b)?.sqr()?.mean_all()? * self.invariance.get())?;
+        Ok(((apart + self.of_one_view(a, variance / 2.0)?)? + self.of_one_view(b, variance / 2.0)?)?)
+    }
+
+    fn needs_view(&self) -> bool {
+        self.invariance.get() > 0.0
     }
 }
 
 impl VicReg {
-    /// Value and gradient together, on the float32 points of one group. points (n, d), gradient (n, d)
-    fn fused(&self, points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
+    /// Hinge, weighted by `variance`, and covariances of one view. (g, n, d) -> scalar
+    fn of_one_view(&self, z: &Tensor, variance: f64) -> Result<Tensor> {
+        let c = covariance(z)?; // (g, d, d)
+        let spread = (diagonal(&c)? + self.epsilon.get())?.sqrt()?; // (g, d)
+        let hinge = spread.affine(-1.0, self.target_std.get())?.relu()?.mean_all()?;
+        let off = (off_diagonal_sum_of_squares(&c)?.mean_all()? / z.dim(2)? as f64)?;
+        Ok(((hinge * variance)? + (off * self.covariance.get())?)?)
+    }
+
+    /// Value and gradients together, of two views of one group. points, view and their gradients (n, d)
+    fn fused_views(&self, [a, b]: [&[f32]; 2], d: usize, [a_slope, b_slope]: [&mut [f32]; 2]) -> f64 {
+        let half = self.variance.get() / 2.0;
+        let value = self.fused(a, d, half, a_slope) + self.fused(b, d, half, b_slope);
+        let weight = self.invariance.get() / a.len() as f64;
+        let mut apart = 0.0;
+        for (row, (a, b)) in a.chunks_exact(d).zip(b.chunks_exact(d)).enumerate() {
+            apart += f64::from(vector::sum_of(a, b, |a, b| (a - b) * (a - b)));
+            let slopes = a_slope[row * d..].iter_mut().zip(&mut b_slope[row * d..]);
+            for ((a, b), (a_slope, b_slope)) in a.iter().zip(b).zip(slopes) {
+                let pull = 2.0 * weight as f32 * (a - b);
+                *a_slope += pull;
+                *b_slope -= pull;
+            }
+        }
+        value + weight * apart
+    }
+
+    /// As [`Self::of_one_view`], value and gradient together, on the float32 points of one group. points (n, d), gradient (n, d)
+    fn fused(&self, points: &[f32], d: usize, variance: f64, gradient: &mut [f32]) -> f64 {
         let z = centred_rows(points, d);
         let degrees = (points.len() / d - 1) as f64;
         let mut c = gram(&z, d); // (n - 1)·C, and then the slope along C: dC = (dzᵀz + zᵀdz) / (n - 1)
@@ -64,11 +116,11 @@ impl VicReg {
             row.iter_mut().for_each(|x| *x *= slope as f32);
             if spread <= self.target_std.get() {
                 hinge += self.target_std.get() - spread;
-                row[k] = (-self.variance.get() / (degrees * spread * d as f64)) as f32;
+                row[k] = (-variance / (degrees * spread * d as f64)) as f32;
             }
         }
         times(&z, Matrix::new(&c, d, d), gradient, |_, _| {});
-        (self.variance.get() * hinge + self.covariance.get() * off / (degrees * degrees)) / d as f64
+        (variance * hinge + self.covariance.get() * off / (degrees * degrees)) / d as f64
     }
 }
 
@@ -104,8 +156,21 @@ mod tests {
     }
 
     #[test]
+    fn two_views_by_hand() {
+        let tensor = |points: [[f64; 2]; 2]| Tensor::new(&[points], &Device::Cpu).unwrap();
+        // Of the points C = [[2, 2], [2, 2]]: no hinge, covariance 4. The view has collapsed: a hinge of 1 - 0.01, no covariance.
+        let cloud = Cloud::with_view(tensor([[1.0, 1.0], [-1.0, -1.0]]), tensor([[1.0, 1.0], [1.0, 1.0]])).unwrap();
+        let vicreg = VicReg { invariance: NonNegative::new(3.0), ..Default::default() };
+        let found = vicreg.penalty(&cloud, &mut Draw::new(0, "test", 0, 0)).unwrap().to_scalar::<f64>().unwrap();
+        let expected = 3.0 * (4.0 + 4.0) / 4.0 + 25.0 * 0.99 / 2.0 + 4.0; // the second point is off by 2 in both dims
+        assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");
+        assert!(vicreg.needs_view() && !VicReg::default().needs_view());
+    }
+
+    #[test]
     fn kernels_agree_with_tensor_operations() {
         regatta_core::maths::agreement::float32_agrees(&VicReg::default());
+        regatta_core::maths::agreement::float32_agrees(&VicReg { invariance: NonNegative::new(25.0), ..Default::default() });
         regatta_core::maths::agreement::float32_agrees(&VicReg { target_std: Positive::new(0.3), ..Default::default() });
     }
 

@@ -15,6 +15,7 @@ impl Whitening {
             Form::Frobenius => Ok(frobenius(points, d, gradient)),
             Form::GaussianKl => self.fused_gaussian_kl(points, d, gradient),
             Form::ZcaDistance => self.fused_zca_distance(points, d, gradient),
+            Form::WMse => Err(regatta_core::Error::NoView),
         })
     }
 }
@@ -91,7 +92,7 @@ impl Whitening {
 const ROWS: usize = 256;
 
 /// Points less their mean, and the mean. (n, d) -> (n, d), (d)
-fn wide_and_centred(points: &[f32], d: usize) -> (Vec<f64>, Vec<f64>) {
+pub(crate) fn wide_and_centred(points: &[f32], d: usize) -> (Vec<f64>, Vec<f64>) {
     let mut mean = vec![0f64; d];
     let count = (points.len() / d) as f64;
     points.chunks_exact(d).for_each(|row| mean.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x)));

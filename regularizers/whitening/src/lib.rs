@@ -5,16 +5,24 @@
 //! frobenius     ‖C - I‖²_F / d
 //! gaussian_kl   (tr(C + εI) + ‖m‖² - d - log det(C + εI)) / (2d)
 //! zca_distance  mean over points and dims of (z - stop_gradient((z - m)(C + εI)^(-1/2)))²
+//! w_mse         mean over points of 2 - 2 cos(w, w'), w = L⁻¹(z - m) and w' that of a second view, L Lᵀ = (1 - ε)C + εI
 //! ```
 //! `gaussian_kl` is the divergence of N(m, C + εI) from N(0, I), per dim. `zca_distance` pulls each point to its own whitened
 //! place by the ZCA transform of Kessy, Lewin, Strimmer, "Optimal Whitening and Decorrelation", 2018, arXiv:1512.00809, after
 //! the use of whitening as an objective by Ermolov et al., "Whitening for Self-Supervised Representation Learning", ICML
-//! 2021, arXiv:2007.06346. Deviations: no two views of a point, and no iterative inverse root; the root is exact.
+//! 2021, arXiv:2007.06346, whose own loss `w_mse` is (eqs. 3 to 6, each view whitened by itself). Deviations: the first three
+//! have no two views of a point, and no iterative inverse root: the root is exact. `w_mse` whitens all points of a group at
+//! once, without sub-batches or a projector, another dropout mask makes the second view, and a cosine's norms are
+//! `sqrt(‖w‖² + 1e-8)`, so that the slope of a point at the mean stays in bounds.
 //!
 //! # Shapes
-//! points (g, n, d) -> scalar, by way of (g, d, d)
+//! points, and the view for w_mse, (g, n, d) -> scalar, by way of (g, d, d)
+//!
+//! # Errors
+//! For w_mse, of a cloud without a second view.
 
 mod kernels;
+mod w_mse;
 
 use regatta_core::candle::DType;
 use regatta_core::maths::{centred, covariance, diagonal, inverse_sqrt, log_det, takes_kernels};
@@ -32,6 +40,8 @@ pub enum Form {
     GaussianKl,
     /// Squared distance of each point from its whitened place, which is held fixed.
     ZcaDistance,
+    /// Squared distance between the directions of two views of each point, each view whitened.
+    WMse,
 }
 
 regularizer! {
@@ -41,16 +51,19 @@ regularizer! {
     formula: "C the covariance (n - 1), m the mean
 frobenius: ‖C - I‖²_F / d
 gaussian_kl: (tr(C + εI) + ‖m‖² - d - log det(C + εI)) / (2d)
-zca_distance: mean over points and dims of (z - stop_gradient((z - m)(C + εI)^(-1/2)))²",
+zca_distance: mean over points and dims of (z - stop_gradient((z - m)(C + εI)^(-1/2)))²
+w_mse: mean of 2 - 2 cos(w, w'), w = L⁻¹(z - m), w' that of a second view (needs train.dropout), L Lᵀ = (1 - ε)C + εI",
     variants: [
         Whitening { form: Form::GaussianKl, ..Default::default() },
         Whitening { form: Form::ZcaDistance, ..Default::default() },
+        Whitening { form: Form::WMse, ..Default::default() },
     ],
     /// Covariance held to the identity.
     pub struct Whitening {
-        /// How far from white is measured: frobenius, gaussian_kl or zca_distance.
+        /// How far from white is measured: frobenius, gaussian_kl or zca_distance; or w_mse, which needs train.dropout.
         pub form: Form = Form::Frobenius,
-        /// ε on the diagonal of the covariance, for gaussian_kl and zca_distance: fewer points than dims leave it singular.
+        /// ε on the diagonal of the covariance, for all but frobenius: fewer points than dims leave it singular. For w_mse it
+        /// is the identity's share, and 1 or more leaves no covariance.
         pub epsilon: Positive = Positive::new(1e-3),
     }
 }
@@ -59,6 +72,9 @@ zca_distance: mean over points and dims of (z - stop_gradient((z - m)(C + εI)^(
 impl Regularizer for Whitening {
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
         let z = cloud.points(); // (g, n, d)
+        if self.needs_view() {
+            return self.w_mse(cloud.both_views()?);
+        }
         if takes_kernels(z) {
             return self.fused(z);
         }
@@ -66,12 +82,17 @@ impl Regularizer for Whitening {
             Form::Frobenius => frobenius(z),
             Form::GaussianKl => self.gaussian_kl(z),
             Form::ZcaDistance => self.zca_distance(z),
+            Form::WMse => Err(regatta_core::Error::NoView), // computed above, of both views
         }
+    }
+
+    fn needs_view(&self) -> bool {
+        self.form == Form::WMse
     }
 
     fn surrogate_gradient(&self) -> Option<&'static str> {
         match self.form {
-            Form::Frobenius | Form::GaussianKl => None,
+            Form::Frobenius | Form::GaussianKl | Form::WMse => None,
             Form::ZcaDistance => Some("the whitened place of each point is a target that is held fixed"),
         }
     }
@@ -156,7 +177,7 @@ mod tests {
 
     #[test]
     fn kernels_agree_with_tensor_operations() {
-        for form in [Form::Frobenius, Form::GaussianKl, Form::ZcaDistance] {
+        for form in [Form::Frobenius, Form::GaussianKl, Form::ZcaDistance, Form::WMse] {
             regatta_core::maths::agreement::float32_agrees(&Whitening { form, ..Default::default() });
         }
     }

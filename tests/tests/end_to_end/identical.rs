@@ -55,6 +55,30 @@ fn the_same_study_twice_gives_the_same_bytes() {
     }
 }
 
+const VIEWS: &str = "  weightless: [{regularizer: barlow_twins, weight: 0.0}]
+  twins: [{regularizer: barlow_twins, weight: 0.1, at: {points: batch, max_points: 32}}]
+  mixed: [{regularizer: {infonce: {form: contrastive}}, weight: 0.1, at: {site: mlp}}, {regularizer: sigreg, weight: 0.02}]
+  pooled: [{regularizer: {whitening: {form: w_mse}}, weight: 0.1, at: {points: pooled}}, {regularizer: {vicreg: {invariance: 25}}, weight: 0.1}]
+";
+
+#[test]
+fn a_second_view_moves_nothing_but_its_arm_on_any_number_of_threads() {
+    let yaml = tiny(VIEWS).replace("layers: 1, width: 16", "layers: 2, width: 48").replace("batch_size: 4", "batch_size: 9");
+    let study = Study::new(&yaml.replace("schedule: constant", "schedule: constant, dropout: 0.1"));
+    for threads in ["1", "3"] {
+        let run = study.command(&["run", "study.yaml", "--out", threads]).env("RAYON_NUM_THREADS", threads).output().unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    }
+    for arm in ["baseline", "twins", "mixed", "pooled"] {
+        assert_eq!(study.metrics("1", arm, 0), study.metrics("3", arm, 0), "{arm}");
+        assert_eq!(study.weights("1", arm, 0), study.weights("3", arm, 0), "{arm}");
+        let first = |arm: &str| study.metrics("1", arm, 0)[0]["loss"].clone();
+        assert_eq!(first(arm), first("baseline"), "the cross-entropy is of the first pass alone");
+    }
+    assert_eq!(study.weights("1", "weightless", 0), study.weights("1", "baseline", 0));
+    assert_ne!(study.weights("1", "twins", 0), study.weights("1", "baseline", 0));
+}
+
 #[test]
 fn the_order_of_arms_and_trials_changes_no_bytes() {
     let study = Study::new(&tiny(ARMS));

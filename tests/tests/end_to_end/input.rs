@@ -73,6 +73,23 @@ fn layers_that_the_model_does_not_have() {
 }
 
 #[test]
+fn a_second_view_needs_dropout_and_activations() {
+    let arm = |regularizer: &str, at: &str| tiny(&format!("  d: [{{regularizer: {regularizer}, weight: 1{at}}}]\n"));
+    let dropped = |yaml: String| yaml.replace("schedule: constant", "schedule: constant, dropout: 0.1");
+    let kinds = ["barlow_twins", "{infonce: {form: contrastive}}", "{vicreg: {invariance: 1}}", "{whitening: {form: w_mse}}"];
+    for kind in kinds {
+        let parts = ["study.yaml:9:", "arms.d.0.regularizer", "expected a `train.dropout` above 0", "set `train.dropout: 0.1`"];
+        refused(&arm(kind, ""), &[], &parts);
+        for site in ["embedding", "unembedding"] {
+            let yaml = dropped(arm(kind, &format!(", at: {{site: {site}}}")));
+            refused(&yaml, &[], &["study.yaml:9:", "arms.d.0.at.site", "its rows have no second view"]);
+        }
+    }
+    let sweep = dropped(arm("barlow_twins", "")) + "vary: {train.dropout: [0.0, 0.1]}\n";
+    refused(&sweep, &[], &["study.yaml:", "expected a `train.dropout` above 0", "train.dropout=0"]);
+}
+
+#[test]
 fn text_that_cannot_be_read() {
     let text = with_data("data: {text: {train: train.txt, validation: valid.txt}}");
     let long = "some words in a row\n".repeat(200);

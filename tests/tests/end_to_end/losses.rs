@@ -24,20 +24,39 @@ const KINDS: [(&str, &str); 17] = [
     ("istar", "istar"),
 ];
 
+/// Those that compare two views, which dropout makes.
+const KINDS_OF_VIEWS: [(&str, &str); 5] = [
+    ("barlow_twins", "barlow_twins"),
+    ("contrastive", "{infonce: {form: contrastive}}"),
+    ("align_uniform", "{infonce: {form: align_uniform}}"),
+    ("vicreg_invariance", "{vicreg: {invariance: 25}}"),
+    ("w_mse", "{whitening: {form: w_mse}}"),
+];
+
+/// 100 steps of a baseline and an arm of each kind, trained with `more` settings.
+fn trained(kinds: &[(&str, &str)], more: &str) -> Study {
+    let arm = |(name, kind): &(&str, &str)| {
+        format!("  {name}: [{{regularizer: {kind}, weight: 0.05, at: {{scale: layer_norm, points: batch}}}}]\n")
+    };
+    let yaml = tiny(&kinds.iter().map(arm).collect::<String>());
+    let yaml = yaml.replace("seeds: [0, 1]", "seeds: [0]").replace("steps: 8", &format!("steps: 100{more}"));
+    let study = Study::new(&yaml);
+    study.run("out", &["--jobs", "2"], 0);
+    study
+}
+
 /// To write the file anew, after a change that is meant to change losses:
 /// `REGATTA_WRITE_LOSSES=1 cargo test --workspace --test end_to_end -- losses`.
 #[test]
 fn stored_losses_are_met() {
-    let arm = |(name, kind): &(&str, &str)| {
-        format!("  {name}: [{{regularizer: {kind}, weight: 0.05, at: {{scale: layer_norm, points: batch}}}}]\n")
-    };
-    let yaml =
-        tiny(&KINDS.iter().map(arm).collect::<String>()).replace("seeds: [0, 1]", "seeds: [0]").replace("steps: 8", "steps: 100");
-    let study = Study::new(&yaml);
-    study.run("out", &["--jobs", "2"], 0);
-    let losses = |name: &str| study.metrics("out", name, 0).iter().map(|line| line["loss"].clone()).collect::<Vec<Value>>();
-    let found: serde_json::Map<String, Value> =
-        ["baseline"].into_iter().chain(KINDS.map(|(name, _)| name)).map(|name| (name.to_owned(), losses(name).into())).collect();
+    let study = trained(&KINDS, "");
+    let with_views = trained(&KINDS_OF_VIEWS, ", dropout: 0.1");
+    let of = |study: &Study, name: &str| study.metrics("out", name, 0).iter().map(|line| line["loss"].clone()).collect();
+    let losses = |study: &Study, arm: &str, name: &str| (name.to_owned(), Value::Array(of(study, arm)));
+    let mut found = serde_json::Map::from_iter([losses(&study, "baseline", "baseline")]);
+    found.extend(KINDS.map(|(name, _)| losses(&study, name, name)));
+    found.extend([losses(&with_views, "baseline", "baseline_dropout")]);
+    found.extend(KINDS_OF_VIEWS.map(|(name, _)| losses(&with_views, name, name)));
 
     let manifest: Value =
         serde_json::from_str(&std::fs::read_to_string(study.path().join("out/manifest.json")).unwrap()).unwrap();

@@ -72,6 +72,11 @@ fn every_regularizer_goes_on_bit_for_bit_on_one_thread_and_on_two() {
         "coding_rate",
         "von_neumann_entropy",
         "istar",
+        "barlow_twins",
+        "{infonce: {form: contrastive}}",
+        "{infonce: {form: align_uniform}}",
+        "{vicreg: {invariance: 25}}",
+        "{whitening: {form: w_mse}}",
     ];
     for kind in kinds {
         let terms = format!("{{regularizer: {kind}, weight: 0.05, at: {{max_points: 9, scale: layer_norm}}}}");

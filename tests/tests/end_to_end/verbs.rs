@@ -74,7 +74,7 @@ fn check_prints_the_study_and_its_cost_and_writes_nothing() {
 fn list_and_explain_know_the_built_in_regularizers() {
     let study = Study::new("");
     let listed = text(&study.regatta(&["list"]).stdout);
-    let moments = ["coding_rate", "istar", "sigreg", "vicreg", "von_neumann_entropy", "whitening"];
+    let moments = ["barlow_twins", "coding_rate", "istar", "sigreg", "vicreg", "von_neumann_entropy", "whitening"];
     for name in moments.into_iter().chain(["cosreg", "dispersion", "infonce", "koleo"]) {
         assert!(listed.contains(name), "{listed}");
         let explained = text(&study.regatta(&["explain", name]).stdout);
@@ -82,6 +82,8 @@ fn list_and_explain_know_the_built_in_regularizers() {
             assert!(explained.contains(part), "{name}: {explained}");
         }
     }
+    let views = text(&study.regatta(&["explain", "whitening"]).stdout);
+    assert_eq!(views.matches("compares two views of each point").count(), 1, "{views}");
     let unknown = study.regatta(&["explain", "dispersoin"]);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(text(&unknown.stderr).contains("did you mean `dispersion`?"));
@@ -98,6 +100,12 @@ fn bench_measures_with_and_without_a_regularizer() {
             assert!(line[key].as_f64().unwrap() > 0.0, "{key}: {line}");
         }
     }
+    for more in [&["--shape", "tiny", "--steps", "1", "--warmup", "0"][..], &["--cloud", "64x8"]] {
+        let output = study.regatta(&[&["bench", "--regularizer", "barlow_twins", "--json"], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    }
+    let without = study.regatta(&["bench", "--regularizer", "barlow_twins", "--dropout", "0"]);
+    assert_eq!(without.status.code(), Some(2));
     let unknown = study.regatta(&["bench", "--regularizer", "dispersoin"]);
     assert_eq!(unknown.status.code(), Some(2));
     assert!(text(&unknown.stderr).contains("dispersion"));

@@ -41,6 +41,10 @@ fn text(card: &Card) -> String {
         let doc: Vec<&str> = field.doc.iter().map(|line| line.trim()).collect();
         line(format_args!("  {} ({default})\n      {}", field.name, doc.join("\n      ")));
     }
+    for variant in (card.variants)().iter().filter(|variant| variant.needs_view()) {
+        let written = serde_json::to_string(variant).unwrap_or_default();
+        line(format_args!("\n{written} compares two views of each point: train.dropout must be above 0."));
+    }
     for variant in (card.variants)() {
         if let Some(reason) = variant.surrogate_gradient() {
             let written = serde_json::to_string(&variant).unwrap_or_default();

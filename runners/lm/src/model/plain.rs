@@ -153,6 +153,12 @@ fn check(model: &Gpt2, sequences: usize, time: usize, drop: Option<&Dropout>) {
     for (name, _, found) in gradients.named() {
         close(&format!("gradient of {name}"), found, expected.get(&vars[name]).unwrap());
     }
+    pass.forward(model, &ids, drop).unwrap();
+    pass.upstream_backward(model, &upstream, drop, &mut gradients);
+    let expected = (total - plain.loss).unwrap().backward().unwrap();
+    for (name, _, found) in gradients.named() {
+        close(&format!("gradient without the loss of {name}"), found, expected.get(&vars[name]).unwrap());
+    }
 }
 
 #[test]

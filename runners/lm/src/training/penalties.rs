@@ -24,6 +24,21 @@ pub(super) fn keep(terms: &[Term]) -> Keep {
     Keep::ForBackward { contributions: terms.iter().any(|term| matches!(term.at.site, Site::Attention | Site::Mlp)) }
 }
 
+/// What penalties are computed from.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub model: &'a Gpt2,
+    /// After its way forward.
+    pub pass: &'a Pass,
+    /// The same batch under another dropout mask, where a term compares two views of it.
+    pub view: Option<&'a Pass>,
+}
+
+/// Whether a term compares two views at `step`: one of weight 0 is not computed.
+pub(super) fn compares_views(terms: &[Term], step: usize) -> bool {
+    terms.iter().any(|term| term.regularizer.0.needs_view() && term.weight.at(step) != 0.0)
+}
+
 /// One term at one layer.
 struct Job<'a> {
     index: usize,
@@ -33,34 +48,34 @@ struct Job<'a> {
     weight: f64,
 }
 
-/// The penalty of each term whose weight is not 0 at `step`, and the gradient of their weighted sum in what they see.
+/// The penalty of each term whose weight is not 0 at `step`, and the gradients of their weighted sum in what they see: in the
+/// first pass, and in the view.
 ///
 /// A term's draws derive from (seed, its place in the arm, step, layer), so adding a term moves no other term's draws, and
 /// none moves the data. A term of weight 0 is not computed: nothing is spent on it, and its arm has the baseline's bytes.
 /// Layers are worked on side by side, and summed in order.
 pub(super) fn penalties(
     terms: &[Term],
-    model: &Gpt2,
-    pass: &Pass,
+    seen: Seen<'_>,
     seed: u64,
     step: usize,
-) -> std::result::Result<(Vec<Penalty>, Upstream), TrainError> {
+) -> std::result::Result<(Vec<Penalty>, [Upstream; 2]), TrainError> {
     let mut jobs = Vec::new();
     for (index, term) in terms.iter().enumerate() {
         let weight = term.weight.at(step);
         if weight == 0.0 {
             continue;
         }
-        let layers = term.at.layer_indices(model.config().n_layer).map_err(TrainError::Place)?;
+        let layers = term.at.layer_indices(seen.model.config().n_layer).map_err(TrainError::Place)?;
         let job = |&layer: &usize| Job { index, term, layer, weight: weight / layers.len() as f64 };
         jobs.extend(layers.iter().map(job));
     }
-    let done: Vec<_> = jobs.par_iter().map(|job| job.penalty(model, pass, seed, step)).collect();
+    let done: Vec<_> = jobs.par_iter().map(|job| job.penalty(seen, seed, step)).collect();
 
-    let (mut computed, mut upstream): (Vec<Penalty>, _) = (Vec::new(), Upstream::default());
+    let (mut computed, mut upstream): (Vec<Penalty>, [Upstream; 2]) = Default::default();
     let mut last = None;
     for (job, done) in jobs.iter().zip(done) {
-        let (value, gradient) = done?;
+        let (value, gradients) = done?;
         if last != Some(job.index) {
             last = Some(job.index);
             let name = free_name(&computed, job.term.regularizer.name());
@@ -68,34 +83,34 @@ pub(super) fn penalties(
         }
         let penalty = computed.last_mut().expect("pushed with the term's first layer");
         penalty.value += value * job.weight / penalty.weight;
-        let Some(gradient) = gradient else { continue };
-        match job.term.at.site {
-            Site::HiddenStates => collect(&mut upstream.hidden_states, job.layer, gradient),
-            Site::Attention => collect(&mut upstream.attention, job.layer - 1, gradient),
-            Site::Mlp => collect(&mut upstream.mlp, job.layer - 1, gradient),
-            Site::Embedding | Site::Unembedding => match &mut upstream.embedding {
-                Some(sum) => add(sum, &gradient),
-                none => *none = Some(gradient),
-            },
+        for (upstream, gradient) in upstream.iter_mut().zip(gradients) {
+            let Some(gradient) = gradient else { continue };
+            match job.term.at.site {
+                Site::HiddenStates => collect(&mut upstream.hidden_states, job.layer, gradient),
+                Site::Attention => collect(&mut upstream.attention, job.layer - 1, gradient),
+                Site::Mlp => collect(&mut upstream.mlp, job.layer - 1, gradient),
+                Site::Embedding | Site::Unembedding => match &mut upstream.embedding {
+                    Some(sum) => add(sum, &gradient),
+                    none => *none = Some(gradient),
+                },
+            }
         }
     }
     Ok((computed, upstream))
 }
 
 impl Job<'_> {
-    /// The raw penalty, and the gradient of its weighted value; none where the penalty is constant.
-    fn penalty(
-        &self,
-        model: &Gpt2,
-        pass: &Pass,
-        seed: u64,
-        step: usize,
-    ) -> std::result::Result<(f64, Option<Vec<f32>>), TrainError> {
+    /// The raw penalty, and the gradients of its weighted value in both passes; none where the penalty does not depend on one.
+    fn penalty(&self, seen: Seen<'_>, seed: u64, step: usize) -> std::result::Result<(f64, [Option<Vec<f32>>; 2]), TrainError> {
         let Self { index, term, layer, weight } = *self;
         let draw = |what: &str| Draw::new(seed, &format!("term {index} {what}"), step as u64, layer as u64);
-        let seen = Var::from_tensor(&site(term.at.site, layer, model, pass)?)?;
+        let points = Var::from_tensor(&site(term.at.site, layer, seen.model, seen.pass)?)?;
+        let view = match seen.view {
+            Some(pass) if term.regularizer.0.needs_view() => Some(second_view(term, layer, seen.model, pass)?),
+            _ => None,
+        };
         let failed = |source| TrainError::Penalty { name: term.regularizer.name().to_owned(), step, source };
-        let cloud = cloud(&term.at, &seen, &mut draw("points")).map_err(failed)?;
+        let cloud = cloud(&term.at, &points, view.as_deref(), &mut draw("points")).map_err(failed)?;
         let penalty = term.regularizer.0.penalty(&cloud, &mut draw("penalty")).map_err(failed)?;
         if penalty.rank() != 0 {
             return Err(TrainError::Place(format!(
@@ -105,9 +120,20 @@ impl Job<'_> {
             )));
         }
         let gradients = (&penalty * weight)?.backward()?;
-        let gradient = gradients.get(&seen).map(|gradient| gradient.flatten_all()?.to_vec1()).transpose()?;
-        Ok((f64::from(penalty.to_scalar::<f32>()?), gradient))
+        let gradient = |of: Option<&Var>| {
+            let gradient = of.and_then(|of| gradients.get(of));
+            gradient.map(|gradient| gradient.flatten_all()?.to_vec1()).transpose()
+        };
+        Ok((f64::from(penalty.to_scalar::<f32>()?), [gradient(Some(&points))?, gradient(view.as_ref())?]))
     }
+}
+
+/// What the term sees in the second pass. A weight matrix is the same in both, and studies that ask for a view of one are refused.
+fn second_view(term: &Term, layer: usize, model: &Gpt2, pass: &Pass) -> std::result::Result<Var, TrainError> {
+    if matches!(term.at.site, Site::Embedding | Site::Unembedding) {
+        return Err(TrainError::Place(format!("regularizer `{}`: a weight matrix has no second view", term.regularizer.name())));
+    }
+    Ok(Var::from_tensor(&site(term.at.site, layer, model, pass)?)?)
 }
 
 fn collect(sums: &mut BTreeMap<usize, Vec<f32>>, layer: usize, gradient: Vec<f32>) {
@@ -142,28 +168,48 @@ fn site(site: Site, layer: usize, model: &Gpt2, pass: &Pass) -> Result<Tensor> {
     Tensor::from_vec(activations, (b, t, d), &Device::Cpu)
 }
 
-/// Which points form a cloud, subsampled and scaled.
-fn cloud(at: &At, tensor: &Tensor, draw: &mut Draw) -> regatta_core::Result<Cloud> {
-    let points = match (tensor.dims(), at.points) {
-        (&[_, _], _) => tensor.unsqueeze(0)?,                      // (1, v, d)
-        (_, Points::Tokens) => tensor.clone(),                     // (b, t, d)
-        (_, Points::Batch) => tensor.flatten(0, 1)?.unsqueeze(0)?, // (1, b·t, d)
-        (_, Points::Pooled) => tensor.mean(1)?.unsqueeze(0)?,      // (1, b, d)
+/// Which points form a cloud, subsampled and scaled: the same points of the tensor and of its second view.
+fn cloud(at: &At, tensor: &Tensor, view: Option<&Tensor>, draw: &mut Draw) -> regatta_core::Result<Cloud> {
+    let points = grouped(tensor, at.points)?;
+    let rows = match at.max_points.get() {
+        Some(most) if points.dim(1)? > most.get() => Some(sample(&points, most.get(), draw)?),
+        _ => None,
     };
-    let points = match at.max_points.get() {
-        Some(most) if points.dim(1)? > most.get() => subsample(&points, most.get(), draw)?,
-        _ => points,
+    let chosen = |points: Tensor| {
+        let points = match &rows {
+            Some(rows) => subsample(&points, rows)?,
+            None => points,
+        };
+        scaled(&points, at.scale)
     };
-    Cloud::new(scaled(&points, at.scale)?)
+    match view {
+        Some(view) => Cloud::with_view(chosen(points)?, chosen(grouped(view, at.points)?)?),
+        None => Cloud::new(chosen(points)?),
+    }
 }
 
-/// `count` points of each group without replacement, each group its own. (g, n, d) -> (g, count, d)
-fn subsample(points: &Tensor, count: usize, draw: &mut Draw) -> Result<Tensor> {
-    let (g, n, d) = points.dims3()?;
+/// (b, t, d), or a weight matrix (v, d) -> (g, n, d)
+fn grouped(tensor: &Tensor, points: Points) -> Result<Tensor> {
+    match (tensor.dims(), points) {
+        (&[_, _], _) => tensor.unsqueeze(0),                      // (1, v, d)
+        (_, Points::Tokens) => Ok(tensor.clone()),                // (b, t, d)
+        (_, Points::Batch) => tensor.flatten(0, 1)?.unsqueeze(0), // (1, b·t, d)
+        (_, Points::Pooled) => tensor.mean(1)?.unsqueeze(0),      // (1, b, d)
+    }
+}
+
+/// Which `count` points of each group, without replacement, each group its own. points (g, n, d) -> (g·count), counted over all
+fn sample(points: &Tensor, count: usize, draw: &mut Draw) -> Result<Tensor> {
+    let (g, n, _) = points.dims3()?;
     let rows: Vec<u32> =
         (0..g).flat_map(|group| draw.sample(n, count).into_iter().map(move |row| (group * n + row) as u32)).collect();
-    let rows = Tensor::from_vec(rows, g * count, points.device())?;
-    points.reshape((g * n, d))?.index_select(&rows, 0)?.reshape((g, count, d))
+    Tensor::from_vec(rows, g * count, points.device())
+}
+
+/// (g, n, d), rows (g·count) -> (g, count, d)
+fn subsample(points: &Tensor, rows: &Tensor) -> Result<Tensor> {
+    let (g, n, d) = points.dims3()?;
+    points.reshape((g * n, d))?.index_select(rows, 0)?.reshape((g, rows.dim(0)? / g, d))
 }
 
 /// What is done to each point first. (g, n, d) -> (g, n, d)
@@ -192,7 +238,7 @@ mod tests {
     }
 
     fn numbers(at: &At, tensor: &Tensor) -> Vec<Vec<Vec<f32>>> {
-        cloud(at, tensor, &mut Draw::new(0, "test", 0, 0)).unwrap().points().to_vec3().unwrap()
+        cloud(at, tensor, None, &mut Draw::new(0, "test", 0, 0)).unwrap().points().to_vec3().unwrap()
     }
 
     #[test]
@@ -216,6 +262,23 @@ mod tests {
             assert_eq!(values.len(), 30);
         }
         assert_ne!(found[0], found[1].iter().map(|p| vec![p[0] - 100.0]).collect::<Vec<_>>(), "each group draws its own");
+    }
+
+    #[test]
+    fn a_view_is_grouped_subsampled_and_scaled_as_the_points_are() {
+        let x = Tensor::arange(1f32, 201.0, &Device::Cpu).unwrap().reshape((2, 50, 2)).unwrap();
+        let view = x.neg().unwrap();
+        for points in [Points::Tokens, Points::Batch, Points::Pooled] {
+            for scale in [Scale::None, Scale::Unit, Scale::UnitSqrtDim, Scale::LayerNorm] {
+                let at = at(points, 9, scale);
+                let cloud = cloud(&at, &x, Some(&view), &mut Draw::new(0, "test", 0, 0)).unwrap();
+                let [points, view] = cloud.both_views().unwrap();
+                assert_eq!(points.to_vec3::<f32>().unwrap(), numbers(&at, &x), "a view moves no draw");
+                assert_eq!(points.to_vec3::<f32>().unwrap(), view.neg().unwrap().to_vec3::<f32>().unwrap());
+            }
+        }
+        let mixed = cloud(&At::default(), &x, Some(&x.narrow(1, 0, 9).unwrap()), &mut Draw::new(0, "test", 0, 0));
+        assert!(mixed.unwrap_err().to_string().contains("second view"));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! One training step.
 
 use super::gradients::global_norm;
-use super::penalties::{keep, penalties};
+use super::penalties::{Seen, compares_views, keep, penalties};
 use super::snapshot::{Restored, Snapshot};
 use super::spikes::Spikes;
 use super::{AdamW, StepRecord, TrainError};
-use crate::kernels::Dropout;
-use crate::model::{Gpt2, Parameters, Pass};
+use crate::kernels::{Dropout, add};
+use crate::model::{Gpt2, Gpt2Config, Parameters, Pass};
 use crate::spec::{OnSpike, Term, TrainSpec};
 use regatta_core::Draw;
 use std::time::Instant;
@@ -18,10 +18,17 @@ pub struct Learner<'a> {
     gradients: Parameters,
     optimizer: AdamW,
     pass: Option<Pass>,
+    view: Option<View>,
     spikes: Spikes,
     train: &'a TrainSpec,
     terms: &'a [Term],
     seed: u64,
+}
+
+/// A second pass of the batch, under another dropout mask; made only where a regularizer compares two views.
+struct View {
+    pass: Pass,
+    gradients: Parameters,
 }
 
 impl<'a> Learner<'a> {
@@ -29,7 +36,7 @@ impl<'a> Learner<'a> {
     pub fn new(model: Gpt2, train: &'a TrainSpec, terms: &'a [Term], seed: u64) -> Self {
         let gradients = Parameters::zeros(model.config());
         let optimizer = AdamW::new(model.config(), train);
-        Self { model, gradients, optimizer, pass: None, spikes: Spikes::default(), train, terms, seed }
+        Self { model, gradients, optimizer, pass: None, view: None, spikes: Spikes::default(), train, terms, seed }
     }
 
     /// What has to be kept for another learner to go on from here, bit for bit: all randomness is a function of the step.
@@ -48,7 +55,7 @@ impl<'a> Learner<'a> {
         }
     }
 
-    /// Forward, cross-entropy, penalties, backward, clip, update. `inputs` and `targets` are `rows` sequences, one after the
+    /// Forward, and once more where a penalty compares two views, cross-entropy, penalties, backward, clip, update. `inputs` and `targets` are `rows` sequences, one after the
     /// other. Where loss, penalty or gradient is not finite, or the loss is a spike that is to be left out, there is no update
     /// and the record says so.
     ///
@@ -63,10 +70,23 @@ impl<'a> Learner<'a> {
         };
 
         let rate = self.train.dropout.get();
-        let dropout = (rate > 0.0).then(|| Dropout::new(rate, Draw::new(self.seed, "dropout", step as u64, 0)));
+        let mask = |purpose| (rate > 0.0).then(|| Dropout::new(rate, Draw::new(self.seed, purpose, step as u64, 0)));
+        let (dropout, other_dropout) = (mask("dropout"), mask("view"));
         pass.forward(&self.model, inputs, dropout.as_ref())?;
-        let (penalties, upstream) = penalties(self.terms, &self.model, pass, self.seed, step)?;
+        let mut view = match compares_views(self.terms, step) {
+            true => Some(View::of(&mut self.view, self.model.config(), shape, self.terms)),
+            false => None,
+        };
+        if let Some(view) = &mut view {
+            view.pass.forward(&self.model, inputs, other_dropout.as_ref())?;
+        }
+        let seen = Seen { model: &self.model, pass, view: view.as_ref().map(|view| &view.pass) };
+        let (penalties, [upstream, view_upstream]) = penalties(self.terms, seen, self.seed, step)?;
         let losses = pass.backward(&self.model, targets, &upstream, dropout.as_ref(), &mut self.gradients); // nats a token
+        if let Some(View { pass, gradients }) = view {
+            pass.upstream_backward(&self.model, &view_upstream, other_dropout.as_ref(), gradients);
+            add(self.gradients.numbers_mut(), gradients.numbers());
+        }
         let (grad_norm, broken) = global_norm(&self.gradients);
         let clip = self.train.grad_clip.get().map_or(1.0, |most| (most.get() / (grad_norm + 1e-6)).min(1.0));
         let lr = self.train.lr.get() * self.train.schedule.factor(step, self.train.steps.get());
@@ -92,11 +112,70 @@ impl<'a> Learner<'a> {
     }
 }
 
+impl View {
+    /// The one that is there, where it is for batches of this shape, or one made anew.
+    fn of<'v>(there: &'v mut Option<Self>, config: &Gpt2Config, shape: (usize, usize), terms: &[Term]) -> &'v mut Self {
+        let kept = there.take().filter(|view| view.pass.shape() == shape);
+        let pass = || Pass::new(config, shape.0, shape.1, keep(terms));
+        there.insert(kept.unwrap_or_else(|| Self { pass: pass(), gradients: Parameters::zeros(config) }))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Gpt2Config;
-    use crate::spec::Gpt2Spec;
+    use crate::spec::{At, Gpt2Spec, Points, Weight};
+    use regatta_core::number::{Finite, Fraction};
+    use regatta_core::{Cloud, Plugin, Regularizer, Tensor, regularizer, typetag};
+
+    regularizer! {
+        name: "apart",
+        summary: "how far two views are apart, and more of the second",
+        paper: "none: for tests",
+        formula: "mean((z - view)² + view³)",
+        struct Apart {}
+    }
+
+    #[typetag::serde(name = "apart")]
+    impl Regularizer for Apart {
+        fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> regatta_core::Result<Tensor> {
+            let [points, view] = cloud.both_views()?;
+            Ok((points.sub(view)?.sqr()? + view.powf(3.0)?)?.mean_all()?)
+        }
+
+        fn needs_view(&self) -> bool {
+            true
+        }
+    }
+
+    /// A step of a small model, one of whose parameters is moved; its gradients and what it minimises, loss and penalty.
+    fn with_views(moved: usize, by: f32) -> (Vec<f32>, f64) {
+        let train = TrainSpec { dropout: Fraction::new(0.2), ..TrainSpec::default() };
+        let at = At { points: Points::Batch, ..At::default() };
+        let terms = [Term { regularizer: Plugin(Box::new(Apart {})), weight: Weight::Constant(Finite::new(2.0)), at }];
+        let config = Gpt2Config::new(&Gpt2Spec { layers: 2, width: 8, heads: 2, context: 4, mlp_width: 16 }, 5);
+        let mut model = Gpt2::fresh(config, 0);
+        model.parameters_mut().numbers_mut().iter_mut().for_each(|x| *x *= 5.0); // away from a flat start
+        model.parameters_mut().numbers_mut()[moved] += by;
+        let mut learner = Learner::new(model, &train, &terms, 7);
+        let record = learner.step(3, 2, &[0, 1, 2, 3, 4, 0, 2, 1], &[1, 2, 3, 4, 0, 2, 1, 3]).unwrap();
+        (learner.gradients.numbers().to_vec(), record.loss + record.penalty)
+    }
+
+    #[test]
+    fn gradients_go_back_through_both_passes() {
+        let (gradients, _) = with_views(0, 0.0);
+        let largest = gradients.iter().fold(0f32, |most, x| most.max(x.abs()));
+        for index in (0..gradients.len()).step_by(37) {
+            let (above, below) = (with_views(index, 5e-3).1, with_views(index, -5e-3).1);
+            let expected = ((above - below) / 1e-2) as f32;
+            let found = gradients[index];
+            assert!(
+                (found - expected).abs() < 3e-3 * largest,
+                "{index}: {found}, finite differences say {expected} of {largest}"
+            );
+        }
+    }
 
     /// Whether the weights move in a step whose loss, near ln 5 = 1.6, follows on losses near 0.
     fn moves(on_spike: OnSpike) -> bool {

@@ -17,6 +17,7 @@ const BYTES_A_PARAMETER: u128 = 16;
 pub(super) fn check(study: &Study, memory: Option<u128>) -> Result<(), Misfit> {
     names(study)?;
     pooled(study)?;
+    views(study)?;
     tuning(study)?;
     capacity(study)?;
     if let ModelSpec::Gpt2(gpt2) = &study.model {
@@ -97,6 +98,31 @@ fn pooled(study: &Study) -> Result<(), Misfit> {
     Ok(())
 }
 
+/// A second view of a point is what another dropout mask makes of it: there must be dropout, and the point no row of a weight matrix.
+fn views(study: &Study) -> Result<(), Misfit> {
+    for arm in &study.arms {
+        for (index, term) in arm.terms.iter().enumerate().filter(|(_, term)| term.regularizer.0.needs_view()) {
+            let name = term.regularizer.name();
+            let index = index.to_string();
+            if matches!(term.at.site, Site::Embedding | Site::Unembedding) {
+                let message = format!(
+                    "expected `hidden_states`, `attention` or `mlp` for `{name}`, which compares two views of each point, found \
+                     a weight matrix: its rows have no second view"
+                );
+                return Err(Misfit::new(["arms", &arm.name, &index, "at", "site"], message));
+            }
+            if study.train.dropout.get() == 0.0 {
+                let message = format!(
+                    "expected a `train.dropout` above 0 for `{name}` as it is set here, which compares two views of each point, \
+                     made by two dropout masks; found 0: set `train.dropout: 0.1`, for all arms alike"
+                );
+                return Err(Misfit::new(["arms", &arm.name, &index, "regularizer"], message));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whether `train.context` fits in `positions`.
 pub(super) fn context(study: &Study, positions: usize) -> Result<(), Misfit> {
     match study.train.context.map(|context| context.get()) {
@@ -138,6 +164,8 @@ impl Study {
     /// parameters = (v + context) width + layers (4 width² + 2 width mlp_width + 9 width + mlp_width) + 2 width
     /// bytes      = 16 parameters + 4 batch context (layers (16 width + heads context) + 2 v)
     /// ```
+    ///
+    /// Where an arm compares two views, the second pass takes as much again for its layers, and 4 bytes a parameter.
     pub fn size(&self) -> Option<Size> {
         let ModelSpec::Gpt2(gpt2) = &self.model else { return None };
         let Gpt2Spec { layers, width, heads, context, mlp_width } = *gpt2;
@@ -147,8 +175,10 @@ impl Study {
         let block = 4 * width * width + 2 * width * mlp_width + 9 * width + mlp_width;
         let parameters = (vocabulary + positions) * width + layers * block + 2 * width;
         let tokens = self.train.batch_size.get() as u128 * context;
-        let activations = tokens * (layers * (16 * width + heads * context) + 2 * vocabulary) * 4;
-        Some(Size { parameters, bytes: BYTES_A_PARAMETER * parameters + activations })
+        let views = self.arms.iter().flat_map(|arm| &arm.terms).any(|term| term.regularizer.0.needs_view());
+        let second = u128::from(views);
+        let activations = tokens * ((1 + second) * layers * (16 * width + heads * context) + 2 * vocabulary) * 4;
+        Some(Size { parameters, bytes: (BYTES_A_PARAMETER + 4 * second) * parameters + activations })
     }
 
     /// How many tokens there are, where the study says so.

@@ -1,4 +1,5 @@
-//! One penalty on a cloud of standard normal points: the time of value and gradient, and the memory that they take.
+//! One penalty on a cloud of standard normal points: the time of value and gradient, and the memory that they take. A regularizer
+//! that compares two views gets a second such cloud.
 
 use super::{Named, PROGRAM, Seconds, mib, products, round};
 use crate::failure::Failure;
@@ -63,6 +64,7 @@ pub(super) struct Measured {
     best_value_and_gradient_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     products_ms: Option<f64>,
+    /// Of one view.
     cloud_mib: f64,
     /// With the cloud made, before the first penalty.
     resident_before_mib: Option<f64>,
@@ -75,20 +77,28 @@ pub(super) fn measure(shape: Shape, named: &Named, products: bool) -> Result<Mea
     let Shape { groups, points, dims } = shape;
     let mut draw = Draw::new(0, "bench cloud", 0, 0);
     // Written as float32 at once: a wider copy that is freed again would be memory that the penalty takes unseen.
-    let numbers: Vec<f32> = (0..shape.numbers()).map(|_| draw.normal() as f32).collect();
-    let points = Var::from_vec(numbers, (groups, points, dims), &Device::Cpu).map_err(Failure::failed)?;
+    let mut normal = || {
+        let numbers: Vec<f32> = (0..shape.numbers()).map(|_| draw.normal() as f32).collect();
+        Var::from_vec(numbers, (groups, points, dims), &Device::Cpu).map_err(Failure::failed)
+    };
+    let points = normal()?;
+    let view = if named.plugin.0.needs_view() { Some(normal()?) } else { None };
     let before = resident_mib();
 
-    let cloud = Cloud::new(points.as_tensor().clone()).map_err(Failure::refused)?;
+    let cloud = match &view {
+        Some(view) => Cloud::with_view(points.as_tensor().clone(), view.as_tensor().clone()),
+        None => Cloud::new(points.as_tensor().clone()),
+    };
+    let cloud = cloud.map_err(Failure::refused)?;
     let mut repetition = 0;
     let penalty = Seconds::of(|| {
         let mut draw = Draw::new(0, "bench penalty", repetition, 0);
         repetition += 1;
         let value = named.plugin.0.penalty(&cloud, &mut draw).map_err(Failure::failed)?;
         let gradients = value.backward().map_err(Failure::failed)?;
-        match gradients.get(&points) {
-            Some(_) => Ok(()),
-            None => Err(Failure::failed(format!("`{}` gives its points no gradient", named.plugin.name()))),
+        match std::iter::once(&points).chain(&view).all(|of| gradients.get(of).is_some()) {
+            true => Ok(()),
+            false => Err(Failure::failed(format!("`{}` gives its points no gradient", named.plugin.name()))),
         }
     })?;
     let peak = peak_resident_mib();

@@ -1,14 +1,15 @@
 //! The speed of training, measured as `tests/peers/peer.py` measures PyTorch's.
 //!
 //! One step is forward, cross-entropy over the vocabulary, the penalty averaged over all blocks with weight 0.1, backward,
-//! clip by global norm 1, AdamW; float32. Token ids are random: the cost does not depend on them.
+//! clip by global norm 1, AdamW; float32. Token ids are random: the cost does not depend on them. A regularizer that compares two
+//! views is trained with dropout, and its steps include the second pass; `--dropout` gives a step to compare it with.
 
 use super::{Named, PROGRAM, Seconds, mib, round};
 use crate::failure::Failure;
 use crate::memory::peak_resident_mib;
 use clap::ValueEnum;
 use regatta_core::Draw;
-use regatta_core::number::{Count, Finite};
+use regatta_core::number::{Count, Finite, Fraction};
 use regatta_lm::model::{Gpt2, Gpt2Config};
 use regatta_lm::spec::{At, Gpt2Spec, OrNone, Points, Schedule, Term, TrainSpec, Weight};
 use regatta_lm::training::Learner;
@@ -36,10 +37,13 @@ pub(super) struct Training {
     /// Vocabulary size, in place of the shape's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=16_777_216))]
     vocab: Option<u64>,
-    /// Which points form a cloud [default: batch for those of moments (coding_rate, istar, sigreg, vicreg,
+    /// Which points form a cloud [default: batch for those of moments (barlow_twins, coding_rate, istar, sigreg, vicreg,
     /// von_neumann_entropy, whitening); tokens for the pairwise ones (cosreg, dispersion, infonce, koleo), and for any other]
     #[arg(long, value_enum)]
     points: Option<Group>,
+    /// Rate of dropout [default: 0, and 0.1 where the regularizer compares two views]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    dropout: Option<Fraction>,
     /// Steps that are measured
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     steps: u64,
@@ -120,7 +124,7 @@ impl Training {
 /// The cloud that a regularizer is for: moments want all points that there are, pairs cost their square.
 fn usual_points(regularizer: &str) -> Points {
     match regularizer {
-        "coding_rate" | "istar" | "sigreg" | "vicreg" | "von_neumann_entropy" | "whitening" => Points::Batch,
+        "barlow_twins" | "coding_rate" | "istar" | "sigreg" | "vicreg" | "von_neumann_entropy" | "whitening" => Points::Batch,
         _ => Points::Tokens,
     }
 }
@@ -155,7 +159,13 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
     let words = regularizer.as_ref().map_or("none".to_owned(), |named| named.words.clone());
     let terms: Vec<Term> = regularizer.into_iter().zip(points).map(|(named, points)| term(named, points)).collect();
 
-    let train = TrainSpec { schedule: Schedule::Constant, batch_size: Count::new(*batch), ..TrainSpec::default() };
+    let compares_views = terms.iter().any(|term| term.regularizer.0.needs_view());
+    let dropout = arguments.dropout.unwrap_or(Fraction::new(if compares_views { 0.1 } else { 0.0 }));
+    if compares_views && dropout.get() == 0.0 {
+        return Err(Failure::refused("--dropout: expected a rate above 0 for a regularizer that compares two views, found 0"));
+    }
+    let schedule = Schedule::Constant;
+    let train = TrainSpec { schedule, dropout, batch_size: Count::new(*batch), ..TrainSpec::default() };
     let config = Gpt2Config::new(spec, *vocab);
     let parameters = config.parameters();
     let model = Gpt2::fresh(config, 0);
@@ -195,6 +205,11 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
         vocab: *vocab,
         parameters,
     })
+}
+
+fn rate(text: &str) -> Result<Fraction, String> {
+    let rate: f64 = text.parse().map_err(|_| format!("expected a number from 0 to below 1, found `{text}`"))?;
+    Fraction::try_from(rate)
 }
 
 /// Every block's output, the last after the final norm, and every point.
@@ -259,7 +274,7 @@ mod tests {
 
     #[test]
     fn moments_see_the_batch_and_pairs_a_sequence() {
-        for name in ["coding_rate", "istar", "sigreg", "vicreg", "von_neumann_entropy", "whitening"] {
+        for name in ["barlow_twins", "coding_rate", "istar", "sigreg", "vicreg", "von_neumann_entropy", "whitening"] {
             assert_eq!(training("").points(name), Points::Batch);
         }
         for name in ["cosreg", "dispersion", "infonce", "koleo", "a_plugin_of_someone_else"] {

@@ -160,9 +160,33 @@ impl Pass {
         gradients: &mut Parameters,
     ) -> Vec<f32> {
         assert!(matches!(self.keep, Keep::ForBackward { .. }), "the way back needs what {:?} forgets", self.keep);
+        let losses = self.cross_entropy(model, targets, Some(gradients));
+        self.blocks_backward(model, upstream, dropout, gradients);
+        losses
+    }
+
+    /// As [`Self::backward`] where there is no loss: the gradients of `upstream` alone, in every parameter.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn upstream_backward(
+        &mut self,
+        model: &Gpt2,
+        upstream: &Upstream,
+        dropout: Option<&Dropout>,
+        gradients: &mut Parameters,
+    ) {
+        assert!(matches!(self.keep, Keep::ForBackward { .. }), "the way back needs what {:?} forgets", self.keep);
+        self.parts.par_iter_mut().for_each(|part| part.normed_slope.fill(0.0));
+        gradients.tensors_mut().wte.fill(0.0);
+        self.blocks_backward(model, upstream, dropout, gradients);
+    }
+
+    /// From the gradient of the final norm's output, that of the loss and `upstream`, to those of all parameters; what the output
+    /// matrix has of the loss is in `gradients` already.
+    fn blocks_backward(&mut self, model: &Gpt2, upstream: &Upstream, dropout: Option<&Dropout>, gradients: &mut Parameters) {
         let (config, tensors) = (model.config(), model.parameters().tensors());
         self.turned.turn_blocks(&tensors);
-        let losses = self.cross_entropy(model, targets, Some(gradients));
         let mut sums = gradients.tensors_mut();
 
         let [now, next] = &mut self.slopes;
@@ -192,7 +216,6 @@ impl Pass {
             .zip(&mut *now)
             .for_each(|(part, slopes)| part.embedding_backward(config, upstream, dropout, slopes));
         weights::sum_embeddings(&self.parts, now, upstream.embedding.as_deref(), sums.wte, sums.wpe);
-        losses
     }
 
     /// The logits of each token (b·t, v), after [`Self::forward`].

@@ -1,0 +1,88 @@
+//! A temperature that is the form's own where the user gives none.
+
+use regatta_core::number::Positive;
+use regatta_core::serde::de::{Deserializer, Error, Visitor};
+use regatta_core::serde::{Deserialize, Serialize, Serializer};
+use std::fmt;
+
+/// `usual`, or a number above 0.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Temperature {
+    /// That of the form.
+    Usual,
+    /// The user's.
+    Given(Positive),
+}
+
+impl Temperature {
+    /// The number given, or the `usual` one.
+    pub(crate) fn or_usual(self, usual: f64) -> f64 {
+        match self {
+            Self::Usual => usual,
+            Self::Given(temperature) => temperature.get(),
+        }
+    }
+}
+
+impl Serialize for Temperature {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Usual => serializer.serialize_str("usual"),
+            Self::Given(temperature) => temperature.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Temperature {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct UsualOrNumber;
+
+        impl Visitor<'_> for UsualOrNumber {
+            type Value = Temperature;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a finite number above 0 or `usual`")
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<Temperature, E> {
+                if word == "usual" { Ok(Temperature::Usual) } else { Err(E::unknown_variant(word, &["usual"])) }
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Temperature, E> {
+                Positive::try_from(number).map(Temperature::Given).map_err(E::custom)
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Temperature, E> {
+                self.visit_f64(number as f64)
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Temperature, E> {
+                self.visit_f64(number as f64)
+            }
+        }
+
+        deserializer.deserialize_any(UsualOrNumber)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::InfoNce;
+    use regatta_core::serde::Deserialize;
+    use regatta_core::serde::de::IntoDeserializer;
+    use regatta_core::serde::de::value::{Error, MapDeserializer};
+
+    fn temperature<'a>(value: impl IntoDeserializer<'a, Error>) -> Result<f64, String> {
+        let fields = MapDeserializer::new(std::iter::once(("temperature", value)));
+        InfoNce::deserialize(fields).map(|read| read.temperature()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_number_or_the_forms_own() {
+        assert_eq!(temperature("usual"), Ok(0.5));
+        assert_eq!(temperature(0.25), Ok(0.25));
+        assert_eq!(temperature(2u64), Ok(2.0));
+        assert!(temperature(-1.5).unwrap_err().contains("expected a finite number above 0, found -1.5"));
+        assert!(temperature("warm").unwrap_err().contains("`usual`"));
+    }
+}
