@@ -99,9 +99,12 @@ pub(super) fn penalties(
     Ok((computed, upstream))
 }
 
+/// Of the first pass and of the second.
+type Gradients = [Option<Vec<f32>>; 2];
+
 impl Job<'_> {
     /// The raw penalty, and the gradients of its weighted value in both passes; none where the penalty does not depend on one.
-    fn penalty(&self, seen: Seen<'_>, seed: u64, step: usize) -> std::result::Result<(f64, [Option<Vec<f32>>; 2]), TrainError> {
+    fn penalty(&self, seen: Seen<'_>, seed: u64, step: usize) -> std::result::Result<(f64, Gradients), TrainError> {
         let Self { index, term, layer, weight } = *self;
         let draw = |what: &str| Draw::new(seed, &format!("term {index} {what}"), step as u64, layer as u64);
         let points = Var::from_tensor(&site(term.at.site, layer, seen.model, seen.pass)?)?;
