@@ -55,9 +55,9 @@ impl<'a> Learner<'a> {
         }
     }
 
-    /// Forward, and once more where a penalty compares two views, cross-entropy, penalties, backward, clip, update. `inputs` and `targets` are `rows` sequences, one after the
-    /// other. Where loss, penalty or gradient is not finite, or the loss is a spike that is to be left out, there is no update
-    /// and the record says so.
+    /// Forward, and once more where a penalty compares two views, cross-entropy, penalties, backward, clip, update. `inputs` and
+    /// `targets` are `rows` sequences, one after the other. Where loss, penalty or gradient is not finite, or the loss is a spike
+    /// that is to be left out, there is no update and the record says so.
     ///
     /// # Errors
     /// When the batch does not fit the model, or a regularizer fails.
