@@ -7,6 +7,7 @@ use crate::csv::{number, row, text};
 use crate::number::{brief, fixed};
 use crate::text::shortened;
 use crate::{Depths, Results};
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::colors::colormaps::ViridisRGB;
 use plotters::style::text_anchor::HPos;
@@ -52,8 +53,9 @@ pub fn condensation(results: &Results) -> Option<Plot> {
     let mean = |panel: &Panel| Some((panel.name.clone(), panel.depths.layers.last()?.cosine.mean));
     let svg = described(svg, title, "mean cosine of the last layer", drawn.iter().filter_map(mean));
     let mut remark =
-        "Share of the pairs of tokens of one sequence by their cosine, mean over seeds, on the held-out split, from the embedding (0) up; points \
-                      mark the mean. One scale of colours for all panels; a narrow stripe at 1 is a layer that has condensed."
+        "Share of the pairs of tokens of one sequence by their cosine, from the embedding (0) up; mean over seeds, on the \
+                      held-out split. Points mark the mean. One scale of colours for all panels; a narrow stripe at 1 is a layer \
+                      that has condensed."
             .to_owned();
     if panels.len() > drawn.len() {
         remark += &format!(" The first {} of {} panels are drawn; the plot's CSV has all.", drawn.len(), panels.len());
@@ -82,10 +84,10 @@ fn panels(results: &Results) -> Vec<Panel<'_>> {
     for start in &mut starts {
         start.name = if alone { "first weights".to_owned() } else { format!("first weights, {}", start.name) };
     }
-    let ends = results
-        .arms
-        .iter()
-        .filter_map(|arm| Some(Panel { name: arm.name.clone(), start: false, depths: &arm.geometry.as_ref()?.end }));
+    let ends = results.arms.iter().filter_map(|arm| {
+        let depths = &arm.geometry.as_ref()?.end;
+        Some(Panel { name: arm.name.clone(), start: false, depths })
+    });
     starts.into_iter().chain(ends).collect()
 }
 
@@ -142,14 +144,9 @@ fn paint(area: &Area, panel: &Panel, (x, y): (i32, i32), tall: i32, greatest: f6
     write(area, &shortened(&panel.name, 32), (x, y - 10), &kind(12.5, INK, HPos::Left))?;
     let cells = area.clone().shrink((x * SCALE, y * SCALE), (PANEL * SCALE, tall * SCALE));
     cells.fill(&colour(0))?;
-    let cells = cells.apply_coord_spec(Cartesian2d::<
-        plotters::coord::types::RangedCoordf64,
-        plotters::coord::types::RangedCoordf64,
-    >::new(
-        -1.0..1.0,
-        0.0..layers.len() as f64,
-        (x * SCALE..(x + PANEL) * SCALE, y * SCALE..(y + tall) * SCALE),
-    ));
+    let pixels = (x * SCALE..(x + PANEL) * SCALE, y * SCALE..(y + tall) * SCALE);
+    let grid = Cartesian2d::<RangedCoordf64, RangedCoordf64>::new(-1.0..1.0, 0.0..layers.len() as f64, pixels);
+    let cells = cells.apply_coord_spec(grid);
     for (layer, of) in layers.iter().enumerate() {
         // the embedding at the foot; bins of one colour are one rectangle, those without pairs none
         let (top, bottom) = ((layers.len() - layer - 1) as f64, (layers.len() - layer) as f64);
