@@ -37,7 +37,7 @@ pub struct Plot {
 
 /// The plots that the results have data for: `differences`, `loss_by_cost`, `difference_by_size`, `loss_by_size`,
 /// `validation_loss`, `validation_loss_late`, `training_loss`, `mean_cosine` and `effective_rank`, then those of
-/// [`geometry`] and of [`rounding`].
+/// `geometry` and of `rounding`.
 pub fn plots(results: &Results) -> Vec<Plot> {
     let cosine = "Mean cosine by layer (1: all states point the same way)";
     let rank = "Effective rank by layer (1: collapsed to a line)";
