@@ -19,6 +19,7 @@ mod cloud;
 pub mod conformance;
 mod draw;
 mod error;
+mod intervention;
 pub mod maths;
 pub mod number;
 pub mod registry;
@@ -27,6 +28,7 @@ mod regularizer;
 pub use cloud::Cloud;
 pub use draw::Draw;
 pub use error::{Error, Result};
+pub use intervention::{Compared, Companion, Intervention, Outputs};
 pub use registry::{Card, Plugin};
 pub use regularizer::Regularizer;
 
