@@ -57,7 +57,7 @@ pub fn metrics(bytes: &[u8]) {
 
 /// A checkpoint's manifest, and its weights and moments.
 pub fn checkpoint(bytes: &[u8]) {
-    let spec = Gpt2Spec { layers: 1, width: 4, heads: 2, context: 3, mlp_width: 8 };
+    let spec = Gpt2Spec { layers: 1, width: 4, heads: 2, context: 3, mlp_width: 8, bias_std: 0.0 };
     let config = Gpt2Config::new(&spec, 5);
     assert!(Restored::read(&config, 1, bytes, bytes).is_err(), "one file is not both");
     let folder = folder();

@@ -68,3 +68,10 @@ fn token_files() {
 fn an_override_with_a_line_break_is_refused_in_one_line() {
     read::set(b"spread.vary=\n)"); // spread is no section, so the whole override is blamed
 }
+
+/// Found by fuzzing: a name of two lines, given twice.
+#[test]
+fn a_name_with_a_line_break_is_refused_in_one_line() {
+    read::study(br#"{"a\nb": 1, "a\nb": 2}"#);
+    read::set(br#"train={"a\nb": 1, "a\nb": 2}"#);
+}

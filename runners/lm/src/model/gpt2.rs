@@ -1,6 +1,6 @@
 //! GPT-2: learned positions, pre-norm blocks, tanh-GELU, tied embeddings. Radford et al. 2019.
 
-use super::initial::initial;
+use super::initial::{initial, random_biases};
 use super::{Gpt2Config, Parameters};
 
 /// A GPT-2 that can be trained. [`super::Pass`] takes batches through it.
@@ -17,6 +17,15 @@ impl Gpt2 {
             initial(&config, name, shape, seed, numbers);
         }
         Self { config, parameters }
+    }
+
+    /// The same with biases of linear maps drawn from a normal distribution of standard deviation `std`, each tensor by a draw of
+    /// its own. A bias is one offset common to all tokens, which makes a cone by itself.
+    pub fn with_biases(mut self, std: f64, seed: u64) -> Self {
+        if std > 0.0 {
+            random_biases(&mut self.parameters, std, seed);
+        }
+        self
     }
 
     /// A model of given numbers, which are in the order of [`Gpt2Config::shapes`].
@@ -73,5 +82,18 @@ mod tests {
         let deviation = (projections.iter().map(|w| w * w).sum::<f32>() / projections.len() as f32).sqrt();
         assert!((deviation - 0.01).abs() < 0.001, "{deviation}"); // 0.02 / sqrt(2·2)
         assert!(parameters(&deep, "ln_f.weight").iter().all(|&w| w == 1.0));
+    }
+
+    #[test]
+    fn random_biases_are_those_of_linear_maps_alone() {
+        let plain = Gpt2::fresh(model(1).config().clone(), 0);
+        let random = plain.copy().with_biases(0.5, 0);
+        let of = plain.parameters().named().zip(random.parameters().named());
+        let moved: Vec<&str> = of.filter(|((.., a), (.., b))| a != b).map(|((name, ..), _)| name).collect();
+        assert_eq!(moved, ["h.0.attn.c_attn.bias", "h.0.attn.c_proj.bias", "h.0.mlp.c_fc.bias", "h.0.mlp.c_proj.bias"]);
+        let biases = parameters(&random, "h.0.attn.c_attn.bias");
+        let deviation = (biases.iter().map(|b| b * b).sum::<f32>() / biases.len() as f32).sqrt();
+        assert!((deviation - 0.5).abs() < 0.15, "{deviation} of {} numbers", biases.len());
+        assert_eq!(plain.copy().with_biases(0.0, 0).parameters().numbers(), plain.parameters().numbers());
     }
 }

@@ -1,6 +1,6 @@
 //! Fresh weights, as Hugging Face's GPT-2 starts.
 
-use super::Gpt2Config;
+use super::{Gpt2Config, Parameters};
 use regatta_core::Draw;
 
 /// Fills the tensor `name` with its first value: normal with standard deviation 0.02, divided by sqrt(2·layers) for the two
@@ -16,4 +16,14 @@ pub(super) fn initial(config: &Gpt2Config, name: &str, shape: &[usize], seed: u6
     };
     let mut draw = Draw::new(seed, &format!("init {name}"), 0, 0);
     numbers.iter_mut().for_each(|number| *number = (deviation * draw.normal()) as f32);
+}
+
+/// Draws the biases of linear maps; those of norms stay 0.
+pub(super) fn random_biases(parameters: &mut Parameters, std: f64, seed: u64) {
+    for (name, _, numbers) in parameters.named_mut() {
+        if name.starts_with("h.") && name.ends_with(".bias") && !name.contains(".ln_") {
+            let mut draw = Draw::new(seed, &format!("bias {name}"), 0, 0);
+            numbers.iter_mut().for_each(|number| *number = (std * draw.normal()) as f32);
+        }
+    }
 }

@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn every_view_shows_the_same_numbers() {
-        let spec = Gpt2Spec { layers: 2, width: 4, heads: 2, context: 3, mlp_width: 8 };
+        let spec = Gpt2Spec { layers: 2, width: 4, heads: 2, context: 3, mlp_width: 8, bias_std: 0.0 };
         let mut parameters = Parameters::zeros(&Gpt2Config::new(&spec, 5));
         for (index, (.., numbers)) in parameters.named_mut().enumerate() {
             numbers.fill(index as f32);

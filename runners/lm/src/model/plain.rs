@@ -181,7 +181,7 @@ fn dropout_masks_both_ways() {
 fn long_sequences_and_large_batches() {
     use super::Gpt2Config;
     use crate::spec::Gpt2Spec;
-    let spec = Gpt2Spec { layers: 1, width: 24, heads: 3, context: 150, mlp_width: 130 };
+    let spec = Gpt2Spec { layers: 1, width: 24, heads: 3, context: 150, mlp_width: 130, bias_std: 0.0 };
     let model = Gpt2::fresh(Gpt2Config::new(&spec, 150), 0);
     check(&model, 17, 150, None);
 }

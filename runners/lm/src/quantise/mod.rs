@@ -69,7 +69,7 @@ mod tests {
     use crate::spec::Gpt2Spec;
 
     fn model() -> Gpt2 {
-        let spec = Gpt2Spec { layers: 2, width: 8, heads: 2, context: 4, mlp_width: 16 };
+        let spec = Gpt2Spec { layers: 2, width: 8, heads: 2, context: 4, mlp_width: 16, bias_std: 0.0 };
         Gpt2::fresh(Gpt2Config::new(&spec, 5), 0)
     }
 

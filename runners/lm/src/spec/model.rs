@@ -1,6 +1,6 @@
 //! `model:` in a study.
 
-use regatta_core::number::Count;
+use regatta_core::number::{Count, NonNegative};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -33,11 +33,13 @@ pub struct Gpt2Spec {
     pub context: usize,
     /// Hidden dims of the MLP: 4·width where it is not named.
     pub mlp_width: usize,
+    /// Standard deviation of the linear maps' biases at the start; 0 in GPT-2.
+    pub bias_std: f64,
 }
 
 impl Default for Gpt2Spec {
     fn default() -> Self {
-        Self { layers: 4, width: 128, heads: 4, context: 128, mlp_width: 512 }
+        Self { layers: 4, width: 128, heads: 4, context: 128, mlp_width: 512, bias_std: 0.0 }
     }
 }
 
@@ -57,6 +59,8 @@ struct ModelFields {
     #[serde(skip_serializing_if = "Option::is_none")]
     mlp_width: Option<Count<1, 1_048_576>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    bias_std: Option<NonNegative>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     init: Option<PathBuf>,
 }
 
@@ -70,13 +74,15 @@ impl TryFrom<ModelFields> for ModelSpec {
     type Error = String;
 
     fn try_from(fields: ModelFields) -> Result<Self, String> {
-        let ModelFields { family, layers, width, heads, context, mlp_width, init } = fields;
+        let ModelFields { family, layers, width, heads, context, mlp_width, bias_std, init } = fields;
         if let Some(folder) = init {
-            let named = layers.is_some() || width.is_some() || heads.is_some() || context.is_some() || mlp_width.is_some();
+            let sizes = layers.is_some() || width.is_some() || heads.is_some() || context.is_some() || mlp_width.is_some();
+            let named = sizes || bias_std.is_some();
             return match named {
                 false => Ok(Self::Init(folder)),
                 true => {
-                    Err("expected `init` alone: the checkpoint says its own layers, width, heads, context and mlp_width".into())
+                    Err("expected `init` alone: the checkpoint says its own layers, width, heads, context, mlp_width and biases"
+                        .into())
                 }
             };
         }
@@ -89,6 +95,7 @@ impl TryFrom<ModelFields> for ModelSpec {
             heads: heads.map_or(default.heads, Count::get),
             context: context.map_or(default.context, Count::get),
             mlp_width: mlp_width.map_or(4 * width, Count::get),
+            bias_std: bias_std.map_or(default.bias_std, NonNegative::get),
         };
         if !spec.width.is_multiple_of(spec.heads) {
             return Err(format!("expected `heads` to divide `width`, found {} heads and width {}", spec.heads, spec.width));
@@ -99,16 +106,26 @@ impl TryFrom<ModelFields> for ModelSpec {
 
 impl From<ModelSpec> for ModelFields {
     fn from(spec: ModelSpec) -> Self {
-        let none = Self { family: None, layers: None, width: None, heads: None, context: None, mlp_width: None, init: None };
+        let none = Self {
+            family: None,
+            layers: None,
+            width: None,
+            heads: None,
+            context: None,
+            mlp_width: None,
+            bias_std: None,
+            init: None,
+        };
         match spec {
             ModelSpec::Init(folder) => Self { init: Some(folder), ..none },
-            ModelSpec::Gpt2(Gpt2Spec { layers, width, heads, context, mlp_width }) => Self {
+            ModelSpec::Gpt2(Gpt2Spec { layers, width, heads, context, mlp_width, bias_std }) => Self {
                 family: Some(Family::Gpt2),
                 layers: Some(Count::new(layers)),
                 width: Some(Count::new(width)),
                 heads: Some(Count::new(heads)),
                 context: Some(Count::new(context)),
                 mlp_width: Some(Count::new(mlp_width)),
+                bias_std: Some(NonNegative::new(bias_std)),
                 init: None,
             },
         }

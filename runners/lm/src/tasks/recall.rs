@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn answers_are_those_of_a_pass_by_itself() {
         let (_, recall) = recall(2);
-        let spec = Gpt2Spec { layers: 1, width: 8, heads: 2, context: recall.longest(), mlp_width: 16 };
+        let spec = Gpt2Spec { layers: 1, width: 8, heads: 2, context: recall.longest(), mlp_width: 16, bias_std: 0.0 };
         let mut model = Gpt2::fresh(Gpt2Config::new(&spec, 256), 0);
         model.parameters_mut().numbers_mut().iter_mut().for_each(|w| *w *= 20.0); // far from equal likelihoods
         let answers = recall.answers(&model, &|| true).unwrap();
@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn a_value_is_right_when_each_of_its_tokens_is_the_likeliest() {
         // Without weights all logits are 0, and the likeliest token is the first, 0.
-        let spec = Gpt2Spec { layers: 1, width: 8, heads: 2, context: 8, mlp_width: 16 };
+        let spec = Gpt2Spec { layers: 1, width: 8, heads: 2, context: 8, mlp_width: 16, bias_std: 0.0 };
         let mut model = Gpt2::fresh(Gpt2Config::new(&spec, 4), 0);
         model.parameters_mut().numbers_mut().fill(0.0);
         let question = |tokens: &[u32]| Question { tokens: tokens.to_vec(), name: 1..3, value: 4..tokens.len() };

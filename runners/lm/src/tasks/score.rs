@@ -117,7 +117,7 @@ mod tests {
     }
 
     fn model() -> Gpt2 {
-        let spec = Gpt2Spec { layers: 1, width: 8, heads: 2, context: 12, mlp_width: 16 };
+        let spec = Gpt2Spec { layers: 1, width: 8, heads: 2, context: 12, mlp_width: 16, bias_std: 0.0 };
         let mut model = Gpt2::fresh(Gpt2Config::new(&spec, 7), 0);
         model.parameters_mut().numbers_mut().iter_mut().for_each(|w| *w *= 20.0); // far from equal likelihoods
         model

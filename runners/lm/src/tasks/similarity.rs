@@ -109,7 +109,7 @@ mod tests {
         let line = |first, second, score| format!("{{\"first\": \"{first}\", \"second\": \"{second}\", \"score\": {score}}}\n");
         let found = read(&(line("a", "bc", "1.5") + &line("bc", "a", "2"))).unwrap();
         assert_eq!((found.texts.len(), found.pairs.clone(), found.scores.clone()), (2, vec![(0, 1), (1, 0)], vec![1.5, 2.0]));
-        let spec = Gpt2Spec { layers: 1, width: 4, heads: 2, context: 1, mlp_width: 8 };
+        let spec = Gpt2Spec { layers: 1, width: 4, heads: 2, context: 1, mlp_width: 8, bias_std: 0.0 };
         let model = Gpt2::fresh(Gpt2Config::new(&spec, 256), 0);
         let points = found.vectors(&model, &|| true).unwrap();
         assert_eq!((points.count(), points.dims()), (2, 4));

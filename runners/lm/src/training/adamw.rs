@@ -103,7 +103,7 @@ mod tests {
 
     /// A model without blocks: embeddings of one token and one position, one dim each, and a norm of one dim.
     fn config() -> Gpt2Config {
-        Gpt2Config::new(&Gpt2Spec { layers: 0, width: 1, heads: 1, context: 1, mlp_width: 1 }, 1)
+        Gpt2Config::new(&Gpt2Spec { layers: 0, width: 1, heads: 1, context: 1, mlp_width: 1, bias_std: 0.0 }, 1)
     }
 
     fn filled(numbers: [f32; 4]) -> Parameters {

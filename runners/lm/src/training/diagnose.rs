@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn every_place_of_a_model_is_measured() {
-        let config = Gpt2Config::new(&Gpt2Spec { layers: 2, width: 8, heads: 2, context: 6, mlp_width: 16 }, 5);
+        let config = Gpt2Config::new(&Gpt2Spec { layers: 2, width: 8, heads: 2, context: 6, mlp_width: 16, bias_std: 0.0 }, 5);
         let model = Gpt2::fresh(config, 0);
         let split = split((0..50).map(|i| i * i % 5).collect());
         let of = Diagnosed { split: &split, counts: &[9, 0, 3, 3, 1], context: 6, rows: 2, points: 20 };
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_model_without_blocks_is_its_embedding() {
-        let config = Gpt2Config::new(&Gpt2Spec { layers: 0, width: 4, heads: 1, context: 4, mlp_width: 8 }, 3);
+        let config = Gpt2Config::new(&Gpt2Spec { layers: 0, width: 4, heads: 1, context: 4, mlp_width: 8, bias_std: 0.0 }, 3);
         let split = split(vec![0, 1, 2, 1, 0, 2, 1, 1, 0]);
         let of = Diagnosed { split: &split, counts: &[1, 1, 1], context: 4, rows: 1, points: 8 };
         let found = diagnose(&Gpt2::fresh(config, 0), 0, of, &|| true).unwrap();

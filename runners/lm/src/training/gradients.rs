@@ -30,7 +30,7 @@ mod tests {
     use crate::spec::Gpt2Spec;
 
     fn gradients(numbers: [f32; 4]) -> Parameters {
-        let spec = Gpt2Spec { layers: 0, width: 1, heads: 1, context: 1, mlp_width: 1 };
+        let spec = Gpt2Spec { layers: 0, width: 1, heads: 1, context: 1, mlp_width: 1, bias_std: 0.0 };
         let mut gradients = Parameters::zeros(&Gpt2Config::new(&spec, 1));
         gradients.numbers_mut().copy_from_slice(&numbers);
         gradients

@@ -111,7 +111,7 @@ mod tests {
     use crate::spec::Gpt2Spec;
 
     fn config(layers: usize) -> Gpt2Config {
-        Gpt2Config::new(&Gpt2Spec { layers, width: 4, heads: 2, context: 3, mlp_width: 8 }, 5)
+        Gpt2Config::new(&Gpt2Spec { layers, width: 4, heads: 2, context: 3, mlp_width: 8, bias_std: 0.0 }, 5)
     }
 
     fn counted(config: &Gpt2Config, start: f32) -> Parameters {

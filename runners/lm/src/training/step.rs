@@ -153,7 +153,7 @@ mod tests {
         let train = TrainSpec { dropout: Fraction::new(0.2), ..TrainSpec::default() };
         let at = At { points: Points::Batch, ..At::default() };
         let terms = [Term { regularizer: Plugin(Box::new(Apart {})), weight: Weight::Constant(Finite::new(2.0)), at }];
-        let config = Gpt2Config::new(&Gpt2Spec { layers: 2, width: 8, heads: 2, context: 4, mlp_width: 16 }, 5);
+        let config = Gpt2Config::new(&Gpt2Spec { layers: 2, width: 8, heads: 2, context: 4, mlp_width: 16, bias_std: 0.0 }, 5);
         let mut model = Gpt2::fresh(config, 0);
         model.parameters_mut().numbers_mut().iter_mut().for_each(|x| *x *= 5.0); // away from a flat start
         model.parameters_mut().numbers_mut()[moved] += by;
@@ -180,7 +180,7 @@ mod tests {
     /// Whether the weights move in a step whose loss, near ln 5 = 1.6, follows on losses near 0.
     fn moves(on_spike: OnSpike) -> bool {
         let train = TrainSpec { on_spike, ..TrainSpec::default() };
-        let config = Gpt2Config::new(&Gpt2Spec { layers: 1, width: 4, heads: 2, context: 3, mlp_width: 8 }, 5);
+        let config = Gpt2Config::new(&Gpt2Spec { layers: 1, width: 4, heads: 2, context: 3, mlp_width: 8, bias_std: 0.0 }, 5);
         let mut learner = Learner::new(Gpt2::fresh(config, 0), &train, &[], 0);
         for step in 0..30 {
             assert_eq!(learner.spikes.judge(0.01 * f64::from(step % 2)), None);

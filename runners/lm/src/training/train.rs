@@ -91,7 +91,7 @@ impl Trial<'_> {
     /// When the checkpoint cannot be read or the model does not fit in memory.
     pub fn start(&self) -> Result<Gpt2, TrainError> {
         Ok(match self.model {
-            ModelSpec::Gpt2(_) => Gpt2::fresh(self.config()?, self.seed),
+            ModelSpec::Gpt2(spec) => Gpt2::fresh(self.config()?, self.seed).with_biases(spec.bias_std, self.seed),
             ModelSpec::Init(folder) => Gpt2::read(folder)?,
         })
     }

@@ -63,7 +63,7 @@ fn sections() -> Vec<(&'static str, Vec<String>)> {
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
     let train = [names(json!(TrainSpec::default())), words(&["context"])].concat();
     vec![
-        ("model", words(&["family", "layers", "width", "heads", "context", "mlp_width", "init"])),
+        ("model", words(&["family", "layers", "width", "heads", "context", "mlp_width", "bias_std", "init"])),
         ("train", train),
         ("evaluate", names(json!(EvaluateSpec::default()))),
         ("data.synthetic", names(json!(SyntheticSpec::default()))),

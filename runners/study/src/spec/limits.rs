@@ -168,7 +168,7 @@ impl Study {
     /// Where an arm compares two views, the second pass takes as much again for its layers, and 4 bytes a parameter.
     pub fn size(&self) -> Option<Size> {
         let ModelSpec::Gpt2(gpt2) = &self.model else { return None };
-        let Gpt2Spec { layers, width, heads, context, mlp_width } = *gpt2;
+        let Gpt2Spec { layers, width, heads, context, mlp_width, .. } = *gpt2;
         let [layers, width, heads, positions, mlp_width] = [layers, width, heads, context, mlp_width].map(|count| count as u128);
         let vocabulary = self.vocabulary().unwrap_or(0) as u128;
         let context = self.train.context.map_or(positions, |context| context.get() as u128);

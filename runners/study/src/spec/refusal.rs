@@ -1,12 +1,13 @@
 //! Why a study is refused.
 
-use crate::yaml::Place;
+pub(super) use crate::yaml::in_one_line;
+use crate::yaml::{Place, escaped};
 use std::fmt;
 use std::path::Path;
 
 /// A study is refused: where, which field, what was expected and what was found.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{origin}: {}{}{message}", in_one_line(path), if path.is_empty() { "" } else { ": " })]
+#[error("{origin}: {}{}{}", in_one_line(path), if path.is_empty() { "" } else { ": " }, escaped(message))]
 pub struct Refusal {
     /// Where the value at fault was written.
     pub origin: Origin,
@@ -45,17 +46,6 @@ impl fmt::Display for Origin {
             Self::Set(assignment) => write!(f, "--set {}", in_one_line(assignment)),
         }
     }
-}
-
-/// `text` fit for one line of a message: control characters escaped, cut where it is long.
-pub(super) fn in_one_line(text: &str) -> String {
-    const MOST: usize = 200;
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    let mut line: String = text.chars().take(MOST).map(escape).collect();
-    if text.chars().nth(MOST).is_some() {
-        line.push('…');
-    }
-    line
 }
 
 /// What is wrong with a study whose parts are each legal, before it is known where that was written.

@@ -6,9 +6,11 @@
 mod locate;
 mod nesting;
 mod tree;
+mod words;
 
 pub(crate) use locate::{Target, locate};
 pub(crate) use tree::parse;
+pub(crate) use words::{escaped, in_one_line};
 
 /// Bytes that a study may have.
 pub(crate) const MAX_BYTES: usize = 1 << 20;

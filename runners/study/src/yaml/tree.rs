@@ -1,6 +1,6 @@
 //! A tree of plain values from YAML text.
 
-use super::{Fault, MAX_BYTES, MAX_DEPTH, Place, nesting};
+use super::{Fault, MAX_BYTES, MAX_DEPTH, Place, in_one_line, nesting};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 use std::fmt;
@@ -177,7 +177,7 @@ impl<'de> Visitor<'de> for Key<'_> {
         self.reading.count(name.len())?;
         if self.before.contains_key(name) {
             self.reading.path.push(name.to_owned());
-            return Err(self.reading.refuse(format!("expected each name once, found `{name}` twice")));
+            return Err(self.reading.refuse(format!("expected each name once, found `{}` twice", in_one_line(name))));
         }
         Ok(name.to_owned())
     }

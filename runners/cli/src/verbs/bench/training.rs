@@ -88,7 +88,7 @@ impl Shape {
             Self::Small => (6, 256, 8, 256, 4096, 8),
             Self::Medium => (8, 512, 8, 512, 8192, 4),
         };
-        Sizes { model: Gpt2Spec { layers, width, heads, context, mlp_width: 4 * width }, vocab, batch }
+        Sizes { model: Gpt2Spec { layers, width, heads, context, mlp_width: 4 * width, bias_std: 0.0 }, vocab, batch }
     }
 }
 
@@ -107,6 +107,7 @@ impl Training {
             heads: width / head,
             context: or(self.context, model.context),
             mlp_width: 4 * width,
+            bias_std: 0.0,
         };
         Ok(Sizes { model, vocab: or(self.vocab, vocab), batch: or(self.batch, batch) })
     }

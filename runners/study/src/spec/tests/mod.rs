@@ -43,7 +43,7 @@ const WHOLE: &str = "\
 name: whole
 question: Does it help?
 seeds: [0, 1, 2]
-model: {family: gpt2, layers: 2, width: 64, heads: 4, context: 32, mlp_width: 256}
+model: {family: gpt2, layers: 2, width: 64, heads: 4, context: 32, mlp_width: 256, bias_std: 0.01}
 tokenizer: {bpe: {vocab_size: 512}}
 data:
   synthetic: {zipf: 1.1, classes: 8, topics: 4, topic_length: 32, copy: 0.1, train_tokens: 1000,
