@@ -1,4 +1,5 @@
-//! What rows look like: each its own colour, or, of many rows and of rows that differ in size, its arm's.
+//! What rows look like: each its own colour, or, of many rows and of rows that differ in size, its arm's, unless it is the only
+//! arm.
 
 use super::canvas::{COLOURS, INK};
 use crate::text::shortened;
@@ -24,8 +25,10 @@ type Item<'a> = (&'a str, &'a str, bool);
 
 /// The rows of the results.
 pub fn rows(results: &Results) -> Vec<(&Arm, Look)> {
-    let items = results.arms.iter().map(|arm| (&*arm.name, &*arm.arm, arm.verdict == Verdict::Baseline)).collect();
-    let by_arm = results.is_sweep() && (!results.sizes.is_empty() || results.has_many_rows());
+    let alone = results.arms.iter().all(|arm| arm.arm == results.arms[0].arm); // a sweep of one arm: its points are compared
+    let is_baseline = |arm: &Arm| arm.verdict == Verdict::Baseline && !alone;
+    let items = results.arms.iter().map(|arm| (&*arm.name, &*arm.arm, is_baseline(arm))).collect();
+    let by_arm = !alone && results.is_sweep() && (!results.sizes.is_empty() || results.has_many_rows());
     results.arms.iter().zip(looks(items, by_arm)).collect()
 }
 
@@ -78,6 +81,16 @@ mod tests {
         let items = [("o x=1", "o", true), ("a x=1", "a", false), ("o x=2", "o", true), ("a x=2", "a", false)];
         check(&items, false, &[("o x=1", None, 0), ("a x=1", Some(0), 0), ("o x=2", None, 0), ("a x=2", Some(1), 0)]);
         check(&items, true, &[("o x=1", None, 0), ("a x=1", Some(0), 0), ("o x=2", None, 1), ("a x=2", Some(0), 1)]);
+    }
+
+    #[test]
+    fn the_points_of_an_arm_that_is_alone_have_colours() {
+        let mut sweep = sample::sweep();
+        sweep.arms.retain(|arm| arm.verdict == Verdict::Baseline);
+        let names: Vec<&str> = sweep.arms.iter().map(|arm| arm.name.as_str()).collect();
+        let looks: Vec<Look> = rows(&sweep).into_iter().map(|(_, look)| look).collect();
+        assert!(looks.len() > 1 && looks.iter().map(|look| look.name.as_str()).eq(names));
+        assert!(looks.iter().zip(&COLOURS).all(|(look, colour)| look.colour == *colour));
     }
 
     #[test]

@@ -90,7 +90,8 @@ pub(super) fn lines(records: &Records) -> Vec<(String, String)> {
     line("Seeds", seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", "));
     if let Some(manifest) = manifest {
         let processor = manifest.processor.clone().unwrap_or_else(|| manifest.platform.clone());
-        line("Made with", format!("{} on {processor}, {} threads", manifest.program, manifest.threads));
+        let threads = if manifest.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", manifest.threads) };
+        line("Made with", format!("{} on {processor}, {threads}", manifest.program));
     }
     lines
 }
