@@ -6,7 +6,6 @@ Differences are paired by seed with the baseline. Needs numpy and scipy.
 """
 
 import csv
-import itertools
 import json
 import math
 import sys
@@ -73,15 +72,15 @@ def layers(study):
 
 def results(study):
     with open(study / "results.csv", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("state", "done") == "done"]
-    return [row for row in rows if row.get("role", "judged") in ("judged", "")]
+        return [row for row in csv.DictReader(file) if row["state"] == "done"]
 
 
 def paired(study, columns):
     """Each column of results.csv: the baseline's mean, and every arm's paired difference from it."""
     found = defaultdict(dict)
     for row in results(study):
-        found[(row.get("point", ""), row["arm"])][row["seed"]] = row
+        arm, _, point = row["arm"].partition(" ")
+        found[(point, arm)][row["seed"]] = row
     points = sorted({point for point, _ in found})
     for column in columns:
         rows = []
