@@ -51,13 +51,24 @@ pub trait Intervention: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Its fields that hold the path of a checkpoint folder. A relative path starts from the study's file, and the checkpoint's
+    /// files, not its path, are part of what a trial is.
+    fn folders(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// What [`Self::objective`] is computed from; `None` where there is none.
     fn compares(&self) -> Option<Compared> {
         None
     }
 
-    /// A scalar (shape `[]`) to add to the loss at `step`, whose gradient in `own` output and `parameters` the runner takes. Both
-    /// outputs are as [`Self::compares`] says; `companion` is a constant.
+    /// What [`Self::objective`] counts for in the loss. At 0 it is not computed, and neither companion nor parameters are made.
+    fn weight(&self) -> f64 {
+        1.0
+    }
+
+    /// A scalar (shape `[]`) of which [`Self::weight`] times is added to the loss, and whose gradient in the `own` output and in
+    /// `parameters` the runner takes. Both outputs are as [`Self::compares`] says; `companion` is a constant.
     ///
     /// # Errors
     /// When a tensor operation fails.

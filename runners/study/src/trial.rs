@@ -253,8 +253,8 @@ impl ToFolder<'_> {
         self.kept = (Instant::now(), snapshot.steps);
         self.sync()?; // the lines before a checkpoint must be there when it is
         let progress = Progress { steps: snapshot.steps, wall_seconds: self.seconds() };
-        let [weights, optimizer] = snapshot.files().map_err(std::io::Error::other)?;
-        let files = [weights, optimizer, (STATE, serde_json::to_vec(&progress)?)];
+        let mut files = snapshot.files().map_err(std::io::Error::other)?;
+        files.push((STATE, serde_json::to_vec(&progress)?));
         self.checkpoints.save(snapshot.steps, &files).map_err(std::io::Error::other)
     }
 

@@ -27,12 +27,19 @@ pub struct AdamW {
 impl AdamW {
     /// Moments of 0 for each parameter.
     pub fn new(config: &Gpt2Config, spec: &TrainSpec) -> Self {
+        Self::of(Parameters::zeros(config), spec)
+    }
+
+    /// As [`Self::new`], of parameters that have the shapes of `like`.
+    pub(super) fn of(like: Parameters, spec: &TrainSpec) -> Self {
+        let mut first = like;
+        first.numbers_mut().fill(0.0);
         Self {
             betas: [spec.betas[0].get(), spec.betas[1].get()],
             weight_decay: spec.weight_decay.get(),
             steps: 0,
-            first: Parameters::zeros(config),
-            second: Parameters::zeros(config),
+            second: first.clone(),
+            first,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The training of one trial: optimizer, penalties, one step, the loop, and the measures at the end.
 
 mod adamw;
+mod companion;
 mod diagnose;
 mod error;
 mod evaluate;
@@ -14,6 +15,7 @@ mod train;
 mod worth;
 
 pub use adamw::AdamW;
+pub use companion::check_companion;
 pub use diagnose::{CloudDiagnosis, Diagnosed, Diagnosis, diagnose};
 pub use error::TrainError;
 pub use evaluate::{Evaluation, Watch, evaluate};

@@ -1,5 +1,6 @@
 //! One training step.
 
+use super::companion::Companions;
 use super::gradients::global_norm;
 use super::penalties::{Seen, compares_views, keep, penalties};
 use super::snapshot::{Restored, Snapshot};
@@ -8,17 +9,18 @@ use super::{AdamW, StepRecord, TrainError};
 use crate::kernels::{Dropout, add};
 use crate::model::{Gpt2, Gpt2Config, Parameters, Pass};
 use crate::spec::{OnSpike, Term, TrainSpec};
-use regatta_core::Draw;
+use regatta_core::{Draw, Intervention};
 use std::time::Instant;
 
 /// A model and its optimizer, with what a step needs to know.
 pub struct Learner<'a> {
     /// The model.
     pub model: Gpt2,
-    gradients: Parameters,
+    pub(super) gradients: Parameters,
     optimizer: AdamW,
     pass: Option<Pass>,
     view: Option<View>,
+    pub(super) companions: Companions<'a>,
     spikes: Spikes,
     train: &'a TrainSpec,
     terms: &'a [Term],
@@ -36,26 +38,39 @@ impl<'a> Learner<'a> {
     pub fn new(model: Gpt2, train: &'a TrainSpec, terms: &'a [Term], seed: u64) -> Self {
         let gradients = Parameters::zeros(model.config());
         let optimizer = AdamW::new(model.config(), train);
-        Self { model, gradients, optimizer, pass: None, view: None, spikes: Spikes::default(), train, terms, seed }
+        let (companions, spikes) = (Companions::default(), Spikes::default());
+        Self { model, gradients, optimizer, pass: None, view: None, companions, spikes, train, terms, seed }
+    }
+
+    /// With the second models of `interventions`, and what these train beside the model. Before the first step, and before
+    /// [`Self::restore`].
+    ///
+    /// # Errors
+    /// When the checkpoint of one cannot be read, or does not fit the model.
+    pub fn accompanied(mut self, interventions: &'a [Box<dyn Intervention>]) -> Result<Self, TrainError> {
+        self.companions = Companions::new(interventions, &self.model, self.train, self.seed)?;
+        Ok(self)
     }
 
     /// What has to be kept for another learner to go on from here, bit for bit: all randomness is a function of the step.
     pub fn snapshot(&self) -> Snapshot<'_> {
         let (first, second, steps) = self.optimizer.state();
-        Snapshot { steps, weights: self.model.parameters(), first, second }
+        Snapshot { steps, weights: self.model.parameters(), first, second, companions: &self.companions }
     }
 
     /// Goes on from what a learner of the same model and training kept, and the losses of its steps.
     pub fn restore(&mut self, restored: Restored, losses: impl Iterator<Item = f64>) {
-        let Restored { steps, weights, first, second } = restored;
+        let Restored { steps, weights, first, second, kept } = restored;
         *self.model.parameters_mut() = weights;
         self.optimizer.restore(first, second, steps);
+        self.companions.restore(kept, steps);
         for loss in losses {
             let _ = self.spikes.judge(loss);
         }
     }
 
-    /// Forward, and once more where a penalty compares two views, cross-entropy, penalties, backward, clip, update. `inputs` and
+    /// Forward, and once more where a penalty compares two views, cross-entropy, penalties, objectives of interventions, backward,
+    /// clip, update. `inputs` and
     /// `targets` are `rows` sequences, one after the other. Where loss, penalty or gradient is not finite, or the loss is a spike
     /// that is to be left out, there is no update and the record says so.
     ///
@@ -81,13 +96,14 @@ impl<'a> Learner<'a> {
             view.pass.forward(&self.model, inputs, other_dropout.as_ref())?;
         }
         let seen = Seen { model: &self.model, pass, view: view.as_ref().map(|view| &view.pass) };
-        let (penalties, [upstream, view_upstream]) = penalties(self.terms, seen, self.seed, step)?;
+        let (mut penalties, [mut upstream, view_upstream]) = penalties(self.terms, seen, self.seed, step)?;
+        self.companions.objectives((&self.model, pass), inputs, step, (&mut penalties, &mut upstream))?;
         let losses = pass.backward(&self.model, targets, &upstream, dropout.as_ref(), &mut self.gradients); // nats a token
         if let Some(View { pass, gradients }) = view {
             pass.upstream_backward(&self.model, &view_upstream, other_dropout.as_ref(), gradients);
             add(self.gradients.numbers_mut(), gradients.numbers());
         }
-        let (grad_norm, broken) = global_norm(&self.gradients);
+        let (grad_norm, broken) = global_norm(&self.gradients, self.companions.gradients());
         let clip = self.train.grad_clip.get().map_or(1.0, |most| (most.get() / (grad_norm + 1e-6)).min(1.0));
         let lr = self.train.lr.get() * self.train.schedule.factor(step, self.train.steps.get());
 
@@ -106,6 +122,7 @@ impl<'a> Learner<'a> {
         let skipped = record.spike.is_some() && self.train.on_spike != OnSpike::Record;
         if record.divergence().is_none() && !skipped {
             self.optimizer.step(self.model.parameters_mut(), &self.gradients, lr, clip);
+            self.companions.update(&self.model, lr, clip);
         }
         record.tokens_per_second = inputs.len() as f64 / started.elapsed().as_secs_f64();
         Ok(record)

@@ -59,6 +59,8 @@ pub struct Upstream {
     pub mlp: BTreeMap<usize, Vec<f32>>,
     /// Of the embedding matrix.
     pub embedding: Option<Vec<f32>>,
+    /// Of the logits (b·t, v), on their way to the final norm's output and to the output matrix.
+    pub logits: Option<Vec<f32>>,
 }
 
 /// Why a batch cannot go through a model.
@@ -142,7 +144,7 @@ impl Pass {
     /// # Panics
     /// When there are not b·t targets, or one lies outside the vocabulary.
     pub fn losses(&mut self, model: &Gpt2, targets: &[u32]) -> Vec<f32> {
-        self.cross_entropy(model, targets, None)
+        self.cross_entropy(model, targets, None, None)
     }
 
     /// The cross-entropy of each token (b·t), and the gradients of its mean in every parameter, with those of `upstream` through
@@ -160,7 +162,7 @@ impl Pass {
         gradients: &mut Parameters,
     ) -> Vec<f32> {
         assert!(matches!(self.keep, Keep::ForBackward { .. }), "the way back needs what {:?} forgets", self.keep);
-        let losses = self.cross_entropy(model, targets, Some(gradients));
+        let losses = self.cross_entropy(model, targets, upstream.logits.as_deref(), Some(gradients));
         self.blocks_backward(model, upstream, dropout, gradients);
         losses
     }
@@ -177,8 +179,13 @@ impl Pass {
         gradients: &mut Parameters,
     ) {
         assert!(matches!(self.keep, Keep::ForBackward { .. }), "the way back needs what {:?} forgets", self.keep);
-        self.parts.par_iter_mut().for_each(|part| part.normed_slope.fill(0.0));
-        gradients.tensors_mut().wte.fill(0.0);
+        match &upstream.logits {
+            Some(slopes) => self.logits_backward(model, slopes, gradients),
+            None => {
+                self.parts.par_iter_mut().for_each(|part| part.normed_slope.fill(0.0));
+                gradients.tensors_mut().wte.fill(0.0);
+            }
+        }
         self.blocks_backward(model, upstream, dropout, gradients);
     }
 
@@ -221,7 +228,8 @@ impl Pass {
     /// The logits of each token (b·t, v), after [`Self::forward`].
     pub fn logits(&self, model: &Gpt2) -> Vec<f32> {
         let wte = Matrix::new(model.embedding(), model.config().vocab_size, model.config().n_embd);
-        self.parts.iter().flat_map(|part| part.logits(wte.transposed())).collect()
+        let parts: Vec<Vec<f32>> = self.parts.par_iter().map(|part| part.logits(wte.transposed())).collect();
+        parts.concat()
     }
 
     /// A hidden state (b·t, d), counted as Hugging Face counts them: the embedding, each block's output, the last of them after
