@@ -6,7 +6,7 @@
 mod declare;
 mod plugin;
 
-pub use plugin::{Plugin, Pluggable};
+pub use plugin::{Pluggable, Plugin};
 
 use crate::{Intervention, Regularizer};
 use serde::Serialize;

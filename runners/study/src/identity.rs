@@ -27,7 +27,7 @@ impl Identity {
         found
     }
 
-    /// Whether that other trial is this one, trained by another version of the program or of a regularizer.
+    /// Whether that other trial is this one, trained by another version of the program or of a plugin.
     pub fn differs_in_versions_alone(&self, other: &Value) -> bool {
         let settings = |inputs: &Value| {
             let mut inputs = inputs.clone();
@@ -56,7 +56,7 @@ fn differ(found: &mut Vec<String>, path: String, now: &Value, was: &Value) {
     }
 }
 
-/// The identity of one arm with one seed: model, training, evaluation, terms with their regularizers' versions, the tokens
+/// The identity of one arm with one seed: model, training, evaluation, terms and interventions with their plugins' versions, the tokens
 /// themselves, the tasks' items, the seed and the program's version. Neither the arm's name, nor paths, nor the order of keys matter.
 ///
 /// # Errors
@@ -69,8 +69,7 @@ pub fn identity(study: &Study, arm: &Arm, seed: u64, corpus: &Corpus, tasks: &Ta
         }
     };
     let cards = registry::cards().unwrap_or_default();
-    let versions: Vec<&str> =
-        arm.terms.iter().map(|term| cards.get(term.regularizer.name()).map_or("", |card| card.version)).collect();
+    let versions: Vec<&str> = arm.plugins().map(|name| cards.get(name).map_or("", |card| card.version)).collect();
     let inputs = sorted(json!({
         "program": env!("CARGO_PKG_VERSION"),
         "model": model,
@@ -79,7 +78,7 @@ pub fn identity(study: &Study, arm: &Arm, seed: u64, corpus: &Corpus, tasks: &Ta
         "order": to_value(&corpus.order),
         "tokens": corpus.fingerprint,
         "vocab_size": corpus.vocab_size,
-        "terms": to_value(&arm.terms),
+        "terms": to_value(&arm.list()),
         "versions": versions,
         "seed": seed,
     }));
@@ -98,7 +97,7 @@ fn evaluation(study: &Study, tasks: &Tasks) -> Value {
     value
 }
 
-fn to_value<T: serde::Serialize>(value: &T) -> Value {
+fn to_value(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).unwrap_or(Value::Null)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::records::{DataFacts, Manifest, ModelFacts};
 use crate::spec::{Refusal, StudyFile, Variant};
-use regatta_core::registry;
+use regatta_core::{Plugin, registry};
 use regatta_lm::data::Corpus;
 use regatta_lm::model::{Gpt2, Gpt2Config};
 use regatta_lm::spec::{DataSpec, ModelSpec};
@@ -86,13 +86,17 @@ impl Prepared {
     /// What the results will have been made with.
     pub fn manifest(&self, file: &StudyFile) -> Manifest {
         let cards = registry::cards().unwrap_or_default();
-        let named = file.study.arms.iter().flat_map(|arm| &arm.terms).map(|term| term.regularizer.name());
-        let regularizers: BTreeMap<String, String> =
-            named.map(|name| (name.to_owned(), cards.get(name).map_or("", |card| card.version).to_owned())).collect();
+        let versions = |names: &mut dyn Iterator<Item = &'static str>| -> BTreeMap<String, String> {
+            names.map(|name| (name.to_owned(), cards.get(name).map_or("", |card| card.version).to_owned())).collect()
+        };
+        let arms = &file.study.arms;
+        let regularizers = versions(&mut arms.iter().flat_map(|arm| &arm.terms).map(|term| term.regularizer.name()));
+        let interventions = versions(&mut arms.iter().flat_map(|arm| &arm.interventions).map(Plugin::name));
         let config = &self.model;
         Manifest {
             program: Manifest::this_program(),
             regularizers,
+            interventions,
             platform: Manifest::this_platform(),
             processor: Manifest::this_processor(),
             threads: rayon::current_num_threads(),

@@ -180,7 +180,7 @@ impl Run<'_, '_> {
             }
             Outcome::Stopped(learner) => return recorder.interrupted(&learner),
         };
-        let model = &learner.model;
+        let model = learner.model();
         let (context, rows) = (trial.context(model.config()), trial.train.batch_size.get());
         let split = if trial.corpus.test.is_some() { "test" } else { "validation" };
         let (held_out, spec, watch) = (trial.corpus.held_out(), trial.evaluate, &|| !Recorder::stop(&recorder));

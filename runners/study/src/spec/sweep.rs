@@ -7,6 +7,7 @@ use super::vary::{self, Assignment, Vary};
 use super::wording::Explained;
 use super::{Arm, Study, label, overrides, paths, pattern};
 use crate::yaml::Target;
+use regatta_core::{Intervention, Plugin};
 use regatta_lm::spec::Term;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -43,7 +44,16 @@ impl Variant {
 
     /// What is added to the loss.
     pub fn terms(&self) -> &[Term] {
-        &self.study.arms[self.index].terms
+        &self.arm().terms
+    }
+
+    /// What else changes training.
+    pub fn interventions(&self) -> &[Plugin<dyn Intervention>] {
+        &self.arm().interventions
+    }
+
+    fn arm(&self) -> &Arm {
+        &self.study.arms[self.index]
     }
 }
 

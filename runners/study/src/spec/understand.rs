@@ -67,12 +67,12 @@ pub(super) fn nothing_means_defaults(document: &mut Value) {
         }
     }
     let arms = study.get_mut("arms").and_then(Value::as_object_mut).into_iter().flat_map(|arms| arms.values_mut());
-    for term in arms.filter_map(Value::as_array_mut).flatten().filter_map(Value::as_object_mut) {
-        if term.get("at").is_some_and(Value::is_null) {
-            term.remove("at");
+    for entry in arms.filter_map(Value::as_array_mut).flatten().filter_map(Value::as_object_mut) {
+        if entry.get("at").is_some_and(Value::is_null) {
+            entry.remove("at");
         }
-        if let Some(regularizer) = term.get_mut("regularizer") {
-            empty_choice(regularizer);
+        for kind in ["regularizer", "intervention"] {
+            entry.get_mut(kind).into_iter().for_each(empty_choice);
         }
     }
 }
