@@ -21,12 +21,15 @@ pub trait Intervention: Debug + Send + Sync {
         None
     }
 
-    /// Rounds the weights of a linear layer, `inputs` rows of `outputs` numbers, that the model uses in place of those that are
-    /// trained. Gradients go straight through: those of the rounded weights update the trained ones. What is measured and
-    /// exported is the rounded model. Returns whether it rounds at all.
-    fn round(&self, _weights: &mut [f32], _inputs: usize, _outputs: usize) -> bool {
+    /// Whether [`Self::round`] does anything.
+    fn rounds(&self) -> bool {
         false
     }
+
+    /// Rounds the weights of a linear layer, `inputs` rows of `outputs` numbers, that the model uses in place of those that are
+    /// trained. Gradients go straight through: those of the rounded weights update the trained ones. What is measured and
+    /// exported is the rounded model.
+    fn round(&self, _weights: &mut [f32], _inputs: usize, _outputs: usize) {}
 
     /// Whether [`Self::perturb`] does anything.
     fn perturbs(&self) -> bool {
@@ -51,10 +54,10 @@ pub trait Intervention: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Its fields that hold the path of a checkpoint folder. A relative path starts from the study's file, and the checkpoint's
-    /// files, not its path, are part of what a trial is.
-    fn folders(&self) -> &'static [&'static str] {
-        &[]
+    /// Its fields that hold the path of a checkpoint folder, by name. The runner makes them absolute, relative paths starting from
+    /// the study's file; and the checkpoint's files, not its path, are part of what a trial is.
+    fn folders(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        Vec::new()
     }
 
     /// What [`Self::objective`] is computed from; `None` where there is none.

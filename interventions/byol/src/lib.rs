@@ -19,7 +19,7 @@
 //! - The predictor has no batch norm, and GELU (its tanh form) in the place of ReLU.
 //! - The loss goes one way: the paper adds the same with its two views exchanged.
 //! - τ stays as it is: the paper lets it rise to 1.
-//! - The copy is trained weights' and sees the batch without dropout; the model itself sees it with dropout.
+//! - The copy is one of the trained weights, before any rounding, and sees the batch without dropout; the model itself sees it with dropout.
 //!
 //! # Shapes
 //! last hidden states (b, t, d) of both models -> scalar
@@ -27,27 +27,25 @@
 use regatta_core::candle::{D, DType, Device};
 use regatta_core::maths::unit;
 use regatta_core::number::{Count, Fraction, NonNegative};
-use regatta_core::serde::{Deserialize, Serialize};
-use regatta_core::{Companion, Compared, Draw, Error, Intervention, Outputs, Result, Tensor, typetag};
+use regatta_core::{Companion, Compared, Draw, Error, Intervention, Outputs, Result, Tensor, intervention, typetag};
 
 /// Standard deviation of the predictor's first weights: that of the model's.
 const DEVIATION: f64 = 0.02;
 
-/// Distance between a prediction and the next hidden state of a slow copy of the model.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(crate = "regatta_core::serde", deny_unknown_fields, default)]
-pub struct Byol {
-    /// τ: what the copy keeps of itself at each step.
-    pub decay: Fraction,
-    /// Hidden dims of the predictor; 0 makes it one linear map.
-    pub hidden: Count<0, 65_536>,
-    /// Factor in the loss.
-    pub weight: NonNegative,
-}
-
-impl Default for Byol {
-    fn default() -> Self {
-        Self { decay: Fraction::new(0.99), hidden: Count::new(512), weight: NonNegative::new(1.0) }
+intervention! {
+    name: "byol",
+    summary: "predicts the next hidden state of a slow copy of the model (BYOL)",
+    paper: "Grill et al., \"Bootstrap Your Own Latent\", NeurIPS 2020, arXiv:2006.07733, equations 1 and 2",
+    formula: "weight (2 - 2 mean cos(f(z_s), y_{s+1})), y of a moving average of the model",
+    variants: [Byol { hidden: Count::new(0), ..Byol::default() }],
+    /// Distance between a prediction and the next hidden state of a slow copy of the model.
+    pub struct Byol {
+        /// τ: what the copy keeps of itself at each step.
+        pub decay: Fraction = Fraction::new(0.99),
+        /// Hidden dims of the predictor; 0 makes it one linear map.
+        pub hidden: Count<0, 65_536> = Count::new(512),
+        /// Factor in the loss; at 0 there is neither copy nor predictor.
+        pub weight: NonNegative = NonNegative::new(1.0),
     }
 }
 

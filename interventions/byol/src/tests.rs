@@ -108,3 +108,8 @@ fn fields_are_read_and_bad_ones_refused() {
     assert!(read(r#"{"byol": {"hidden": -1}}"#).is_err());
     assert!(objective(&states(&[1.0, 2.0], 1, 2), &states(&[1.0, 2.0], 1, 2), &identity()).is_err());
 }
+
+#[test]
+fn conforms() {
+    regatta_core::conformance::intervention_conforms::<Byol>();
+}

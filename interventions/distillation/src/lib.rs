@@ -31,25 +31,22 @@ use rayon::prelude::*;
 use regatta_core::candle::{D, Device};
 use regatta_core::maths::{attach_gradient, takes_kernels, vector, with_floats};
 use regatta_core::number::{NonNegative, Positive};
-use regatta_core::serde::{Deserialize, Serialize};
-use regatta_core::{Companion, Compared, Error, Intervention, Outputs, Result, Tensor, typetag};
+use regatta_core::{Companion, Compared, Error, Intervention, Outputs, Result, Tensor, intervention, typetag};
 use std::path::PathBuf;
 
-/// Divergence of the model's next-token distribution from a teacher's.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(crate = "regatta_core::serde", deny_unknown_fields, default)]
-pub struct Distillation {
-    /// Checkpoint folder of the teacher; has no default.
-    pub teacher: PathBuf,
-    /// T: above 1 it flattens both distributions, so that the teacher's small probabilities count.
-    pub temperature: Positive,
-    /// Factor in the loss.
-    pub weight: NonNegative,
-}
-
-impl Default for Distillation {
-    fn default() -> Self {
-        Self { teacher: PathBuf::new(), temperature: Positive::new(2.0), weight: NonNegative::new(1.0) }
+intervention! {
+    name: "distillation",
+    summary: "learns from the next-token distribution of a teacher, a trained checkpoint",
+    paper: "Hinton et al., \"Distilling the Knowledge in a Neural Network\", 2015, arXiv:1503.02531, section 2",
+    formula: "weight T² mean over tokens of KL(softmax(teacher / T) ‖ softmax(model / T))",
+    /// Divergence of the model's next-token distribution from a teacher's.
+    pub struct Distillation {
+        /// Checkpoint folder of the teacher: a GPT-2 with the model's vocabulary; it has no default.
+        pub teacher: PathBuf = PathBuf::new(),
+        /// Temperature T: above 1 it flattens both distributions, so that the teacher's small probabilities count.
+        pub temperature: Positive = Positive::new(2.0),
+        /// Factor in the loss; at 0 there is no teacher.
+        pub weight: NonNegative = NonNegative::new(1.0),
     }
 }
 
@@ -59,8 +56,8 @@ impl Intervention for Distillation {
         Some(Companion::Checkpoint(self.teacher.clone()))
     }
 
-    fn folders(&self) -> &'static [&'static str] {
-        &["teacher"]
+    fn folders(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        vec![("teacher", &mut self.teacher)]
     }
 
     fn compares(&self) -> Option<Compared> {

@@ -92,3 +92,8 @@ fn fields_are_read_and_bad_ones_refused() {
     assert!(plugin(r#"{"distillation": {"weight": -1.0}}"#).unwrap_err().contains("0 or above, found -1"));
     assert!(plugin(r#"{"distillation": {"techer": "x"}}"#).unwrap_err().contains("unknown field `techer`"));
 }
+
+#[test]
+fn conforms() {
+    regatta_core::conformance::intervention_conforms::<Distillation>();
+}

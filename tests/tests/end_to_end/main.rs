@@ -5,6 +5,7 @@ mod faults;
 mod folder;
 mod identical;
 mod input;
+mod interventions;
 mod losses;
 mod page;
 mod resume;

@@ -6,6 +6,7 @@
 //! own are updated with the model's learning rate, betas and decay (on tensors of two or more dimensions), and clipped with the
 //! model's gradient in one global norm. A moving average follows each update of the model; where a step has none, it stays.
 
+use super::interventions::Interventions;
 use super::penalties::{Penalty, collect, free_name};
 use super::snapshot::Kept;
 use super::{AdamW, TrainError};
@@ -48,13 +49,13 @@ struct Own {
 }
 
 /// Those of an arm that have an objective to compute, by name.
-fn comparing(interventions: &[Box<dyn Intervention>]) -> impl Iterator<Item = (String, usize, &dyn Intervention, Compared)> {
+fn comparing(interventions: &Interventions) -> impl Iterator<Item = (String, usize, &dyn Intervention, Compared)> {
     let mut names: Vec<String> = Vec::new();
-    interventions.iter().enumerate().filter_map(move |(index, intervention)| {
+    interventions.iter().map(|plugin| &*plugin.0).enumerate().filter_map(move |(index, intervention)| {
         let compared = intervention.compares().filter(|_| intervention.weight() != 0.0)?;
         let name = free_name(names.iter().map(String::as_str), intervention.typetag_name());
         names.push(name.clone());
-        Some((name, index, &**intervention, compared))
+        Some((name, index, intervention, compared))
     })
 }
 
@@ -86,11 +87,7 @@ pub fn check_companion(intervention: &dyn Intervention, config: &Gpt2Config, con
 }
 
 /// Shapes of the own parameters of all interventions, and the numbers that they start from.
-fn own_parameters(
-    interventions: &[Box<dyn Intervention>],
-    dims: usize,
-    seed: u64,
-) -> Result<(Parameters, Vec<Range<usize>>), TrainError> {
+fn own_parameters(interventions: &Interventions, dims: usize, seed: u64) -> Result<(Parameters, Vec<Range<usize>>), TrainError> {
     let (mut shapes, mut numbers, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
     for (name, index, intervention, _) in comparing(interventions) {
         let mut draw = Draw::new(seed, &format!("intervention {index} parameters"), 0, 0);
@@ -114,7 +111,7 @@ fn own_parameters(
 /// # Errors
 /// When an intervention's parameters cannot be made.
 pub(super) fn kept_shapes(
-    interventions: &[Box<dyn Intervention>],
+    interventions: &Interventions,
     config: &Gpt2Config,
     seed: u64,
 ) -> Result<Vec<(String, Parameters)>, TrainError> {
@@ -136,12 +133,7 @@ impl<'a> Companions<'a> {
     ///
     /// # Errors
     /// When a checkpoint cannot be read or does not fit the model, or an intervention compares the model with nothing.
-    pub fn new(
-        interventions: &'a [Box<dyn Intervention>],
-        model: &Gpt2,
-        train: &TrainSpec,
-        seed: u64,
-    ) -> Result<Self, TrainError> {
+    pub fn new(interventions: &'a Interventions, model: &Gpt2, train: &TrainSpec, seed: u64) -> Result<Self, TrainError> {
         let (parameters, ranges) = own_parameters(interventions, model.config().n_embd, seed)?;
         let context = train.context.map_or(model.config().n_positions, |context| context.get());
         let mut beside = Vec::new();
@@ -225,7 +217,7 @@ impl<'a> Companions<'a> {
     /// Follows an update of `model`: the own parameters by their gradient times `scale`, the moving averages by the model.
     pub fn update(&mut self, model: &Gpt2, lr: f64, scale: f64) {
         if let Some(Own { parameters, gradients, optimizer }) = &mut self.own {
-            optimizer.step(parameters, gradients, lr, scale);
+            optimizer.step(parameters, gradients, lr, scale, None);
         }
         for Beside { other, decay, .. } in &mut self.beside {
             if let Some(decay) = *decay {
@@ -292,5 +284,4 @@ fn follow(copy: &mut [f32], model: &[f32], decay: f64) {
 }
 
 #[cfg(test)]
-#[path = "companion_tests.rs"]
 mod tests;

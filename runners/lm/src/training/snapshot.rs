@@ -1,8 +1,8 @@
 //! What a learner keeps so that another can go on from there: weights and moments, as safetensors.
 
 use super::companion::{Companions, kept_shapes};
+use super::interventions::Interventions;
 use crate::model::{Gpt2Config, Parameters};
-use regatta_core::Intervention;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::BTreeMap;
 
@@ -91,7 +91,7 @@ impl Restored {
     /// As [`Self::read`].
     pub fn with_companions<'a>(
         mut self,
-        interventions: &[Box<dyn Intervention>],
+        interventions: &Interventions,
         config: &Gpt2Config,
         file: impl FnOnce(&str) -> Option<&'a [u8]>,
     ) -> Result<Self, SnapshotError> {

@@ -48,6 +48,9 @@ pub enum Keep {
     },
 }
 
+/// Changes the embeddings (t·d) of the sequence of this number in the batch.
+pub(crate) type Perturb<'a> = &'a (dyn Fn(usize, &mut [f32]) + Sync);
+
 /// Gradients of activations and of the embedding that come from elsewhere than the loss, each shaped as what it is of.
 #[derive(Debug, Default)]
 pub struct Upstream {
@@ -126,6 +129,24 @@ impl Pass {
     /// # Panics
     /// When there are not b·t ids.
     pub fn forward(&mut self, model: &Gpt2, ids: &[u32], dropout: Option<&Dropout>) -> Result<(), BatchError> {
+        self.perturbed_forward(model, ids, dropout, None)
+    }
+
+    /// As [`Self::forward`], where `perturb` changes the embeddings of each sequence before dropout, by amounts that do not depend
+    /// on them: the way back is the same.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub(crate) fn perturbed_forward(
+        &mut self,
+        model: &Gpt2,
+        ids: &[u32],
+        dropout: Option<&Dropout>,
+        perturb: Option<Perturb<'_>>,
+    ) -> Result<(), BatchError> {
         let config = model.config();
         assert_eq!(ids.len(), self.sequences * self.time, "one id a token");
         if self.time > config.n_positions {
@@ -135,7 +156,7 @@ impl Pass {
             return Err(BatchError::UnknownToken { found, vocabulary: config.vocab_size });
         }
         let tensors = model.parameters().tensors();
-        self.parts.par_iter_mut().for_each(|part| part.forward(config, &tensors, &ids[part.tokens()], dropout));
+        self.parts.par_iter_mut().for_each(|part| part.forward(config, &tensors, &ids[part.tokens()], dropout, perturb));
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::spec::Gpt2Spec;
 use crate::training::{Learner, Restored};
-use regatta_core::typetag;
+use regatta_core::{Plugin, typetag};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -42,8 +42,8 @@ impl Intervention for Beside {
     }
 }
 
-fn average(logits: bool, weight: f64) -> [Box<dyn Intervention>; 1] {
-    [Box::new(Beside { folder: None, decay: 0.75, logits, weight })]
+fn average(logits: bool, weight: f64) -> [Plugin<dyn Intervention>; 1] {
+    [Plugin(Box::new(Beside { folder: None, decay: 0.75, logits, weight }))]
 }
 
 fn spec(layers: usize) -> Gpt2Spec {
@@ -69,9 +69,14 @@ fn follow_finite_differences(logits: bool) {
     let (train, interventions) = (train(), average(logits, 0.01));
     let teacher = model(0, 0.0); // stays, while the model is moved
     let total = |moved: usize, by: f32, own: Option<usize>| {
-        let mut learner =
-            Learner::new(model(if own.is_some() { 0 } else { moved }, if own.is_some() { 0.0 } else { by }), &train, &[], 7);
-        learner = learner.accompanied(&interventions).unwrap();
+        let mut learner = Learner::new(
+            model(if own.is_some() { 0 } else { moved }, if own.is_some() { 0.0 } else { by }),
+            &train,
+            &[],
+            &interventions,
+            7,
+        )
+        .unwrap();
         learner.companions.beside[0].other = teacher.copy();
         if let Some(number) = own {
             learner.companions.own.as_mut().unwrap().parameters.numbers_mut()[number] += by;
@@ -113,10 +118,10 @@ fn a_moving_average_by_hand() {
     follow(&mut copy, &[3.0, 6.0], 0.75);
     assert_eq!(copy, [1.5, 0.0]); // 0.75·1 + 0.25·3 and 0.75·(-2) + 0.25·6
     let (train, interventions) = (train(), average(false, 0.01));
-    let mut learner = Learner::new(model(0, 0.0), &train, &[], 7).accompanied(&interventions).unwrap();
-    let before = learner.model.parameters().numbers().to_vec();
+    let mut learner = Learner::new(model(0, 0.0), &train, &[], &interventions, 7).unwrap();
+    let before = learner.model().parameters().numbers().to_vec();
     learner.step(0, 2, &INPUTS, &TARGETS).unwrap();
-    let after = learner.model.parameters().numbers();
+    let after = learner.model().parameters().numbers();
     assert_ne!(before, after);
     let found = learner.companions.beside[0].other.parameters().numbers();
     assert!(found.iter().zip(before.iter().zip(after)).all(|(f, (b, a))| *f == 0.75 * b + 0.25 * a));
@@ -125,8 +130,8 @@ fn a_moving_average_by_hand() {
 #[test]
 fn at_weight_0_a_step_has_the_baselines_bytes_and_nothing_is_kept() {
     let train = train();
-    let run = |interventions: &[Box<dyn Intervention>]| {
-        let mut learner = Learner::new(model(0, 0.0), &train, &[], 7).accompanied(interventions).unwrap();
+    let run = |interventions: &Interventions| {
+        let mut learner = Learner::new(model(0, 0.0), &train, &[], interventions, 7).unwrap();
         let records: Vec<_> = (0..3).map(|step| learner.step(step, 2, &INPUTS, &TARGETS).unwrap()).collect();
         let measured: Vec<_> = records.iter().map(|record| (record.loss, record.penalty, record.grad_norm)).collect();
         (measured, records[0].terms.len(), learner.snapshot().files().unwrap())
@@ -139,7 +144,7 @@ fn at_weight_0_a_step_has_the_baselines_bytes_and_nothing_is_kept() {
 #[test]
 fn one_norm_clips_model_and_own_parameters() {
     let (train, interventions) = (train(), average(false, 1.0));
-    let mut learner = Learner::new(model(0, 0.0), &train, &[], 7).accompanied(&interventions).unwrap();
+    let mut learner = Learner::new(model(0, 0.0), &train, &[], &interventions, 7).unwrap();
     let record = learner.step(0, 2, &INPUTS, &TARGETS).unwrap();
     let square = |numbers: &[f32]| numbers.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
     let own = square(learner.companions.gradients().unwrap().numbers());
@@ -151,8 +156,8 @@ fn one_norm_clips_model_and_own_parameters() {
 #[test]
 fn a_learner_that_was_cut_off_goes_on_bit_for_bit() {
     let (train, config) = (train(), Gpt2Config::new(&spec(2), 5));
-    let both: [Box<dyn Intervention>; 2] = [average(true, 0.01), average(false, 0.02)].map(|[one]| one);
-    let learner = || Learner::new(model(0, 0.0), &train, &[], 7).accompanied(&both).unwrap();
+    let both: [Plugin<dyn Intervention>; 2] = [average(true, 0.01), average(false, 0.02)].map(|[one]| one);
+    let learner = || Learner::new(model(0, 0.0), &train, &[], &both, 7).unwrap();
     let steps = |learner: &mut Learner<'_>, steps: Range<usize>| {
         steps.map(|step| learner.step(step, 2, &INPUTS, &TARGETS).unwrap().terms).collect::<Vec<_>>()
     };
