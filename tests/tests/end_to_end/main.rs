@@ -1,6 +1,7 @@
 //! Whole runs of the program, as a user makes them.
 
 mod capacity;
+mod companions;
 mod faults;
 mod folder;
 mod identical;
