@@ -90,7 +90,7 @@ fn the_teachers_files_are_part_of_a_trial_and_its_path_is_not() {
     copy(&exported(&study, 4), &moved);
     let refused = study.run("out", &elsewhere, 2);
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(words.contains("teacher.weights"), "{words}");
+    assert!(words.contains("with other settings") && words.contains("weights"), "{words}");
 }
 
 #[test]
@@ -126,9 +126,9 @@ fn a_teacher_that_does_not_fit_is_refused_before_anything_is_written() {
         }
         assert!(!study.path().join("out").exists(), "{fields}: something was written");
     };
-    let at = "study.yaml:10:";
+    let at = "study.yaml:9:";
     let field = "arms.d.0.intervention.distillation.teacher: ";
-    refused("", &[], &[at, "arms.d.0.intervention.distillation", "expected a folder"]);
+    refused("", &[], &[at, "arms.d.0.intervention.distillation", "expected a folder, found none"]);
     refused("teacher: nowhere", &[], &[at, field, "expected a folder, found neither at", "nowhere"]);
     refused("teacher: teacher.yaml", &[], &[at, field, "expected a folder, found a file at"]);
     refused("teacher: teachers", &[], &[at, field, "config.json"]);

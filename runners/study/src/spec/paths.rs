@@ -67,9 +67,12 @@ pub(super) fn named(study: &mut Study) -> Vec<(Vec<String>, &mut PathBuf, Kind)>
 
 fn absolute(path: &Path, folder: &Path, kind: Kind) -> Result<PathBuf, String> {
     let wanted = if kind == Kind::File { "a file" } else { "a folder" };
+    if path.as_os_str().is_empty() {
+        return Err(format!("expected {wanted}, found none"));
+    }
     let beside = folder.join(path);
     let existing = [&beside, path].into_iter().find_map(|candidate| candidate.canonicalize().ok());
-    let Some(existing) = existing.filter(|_| !path.as_os_str().is_empty()) else {
+    let Some(existing) = existing else {
         let (beside, here) = (shown(&beside), shown(path));
         let places = if beside == here { beside } else { format!("{beside} nor at {here}") };
         let neither = if places.contains(" nor at ") { "neither at" } else { "nothing at" };
