@@ -129,7 +129,7 @@ fn a_teacher_that_does_not_fit_is_refused_before_anything_is_written() {
     let at = "study.yaml:9:";
     let field = "arms.d.0.intervention.distillation.teacher: ";
     refused("", &[], &[at, "arms.d.0.intervention.distillation", "expected a folder, found none"]);
-    refused("teacher: nowhere", &[], &[at, field, "expected a folder, found neither at", "nowhere"]);
+    refused("teacher: nowhere", &[], &[at, field, "expected a folder, found nothing at", "nowhere"]);
     refused("teacher: teacher.yaml", &[], &[at, field, "expected a folder, found a file at"]);
     refused("teacher: teachers", &[], &[at, field, "config.json"]);
     refused(
