@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// Weights and optimizer of a learner, borrowed to be written.
 pub struct Snapshot<'a> {
-    /// Updates made.
+    /// Steps made.
     pub steps: usize,
     pub(super) weights: &'a Parameters,
     pub(super) first: &'a Parameters,
@@ -16,7 +16,7 @@ pub struct Snapshot<'a> {
 /// Weights and optimizer that were read back.
 #[derive(Debug)]
 pub struct Restored {
-    /// Updates made.
+    /// Steps made.
     pub steps: usize,
     pub(super) weights: Parameters,
     pub(super) first: Parameters,
@@ -54,7 +54,7 @@ impl Restored {
     /// The file of moments.
     pub const OPTIMIZER: &'static str = "optimizer.safetensors";
 
-    /// What [`Snapshot::files`] wrote of a model of this shape after `steps` updates.
+    /// What [`Snapshot::files`] wrote of a model of this shape after `steps` steps.
     ///
     /// # Errors
     /// When a file is broken, or a tensor is missing, unknown, of another shape, or not of float32.
