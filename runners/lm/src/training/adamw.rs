@@ -55,12 +55,18 @@ impl AdamW {
         }
     }
 
-    /// First and second moments, and the updates made.
-    pub(super) fn state(&self) -> (&Parameters, &Parameters, usize) {
-        (&self.first, &self.second, self.steps as usize)
+    /// First and second moments.
+    pub(super) fn moments(&self) -> (&Parameters, &Parameters) {
+        (&self.first, &self.second)
     }
 
-    /// Goes on from moments that [`Self::state`] gave.
+    /// How many updates were made.
+    #[cfg(test)]
+    pub(super) fn updates(&self) -> usize {
+        self.steps as usize
+    }
+
+    /// Goes on from moments that [`Self::moments`] gave, after so many updates.
     pub(super) fn restore(&mut self, first: Parameters, second: Parameters, steps: usize) {
         (self.first, self.second, self.steps) = (first, second, i32::try_from(steps).unwrap_or(i32::MAX));
     }

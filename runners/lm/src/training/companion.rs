@@ -231,21 +231,21 @@ impl<'a> Companions<'a> {
         let averages = self.beside.iter().filter(|beside| beside.decay.is_some());
         let averages = averages.map(|beside| (format!("average.{}.", beside.name), beside.other.parameters()));
         let own = self.own.iter().flat_map(|Own { parameters, optimizer, .. }| {
-            let (first, second, _) = optimizer.state();
+            let (first, second) = optimizer.moments();
             [("parameters.".to_owned(), parameters), ("first.".to_owned(), first), ("second.".to_owned(), second)]
         });
         averages.chain(own).collect()
     }
 
-    /// Goes on from what [`Self::kept`] gave after `steps` updates.
-    pub fn restore(&mut self, kept: Kept, steps: usize) {
+    /// Goes on from what [`Self::kept`] gave after so many updates.
+    pub fn restore(&mut self, kept: Kept, updates: usize) {
         let mut kept = kept.into_iter();
         for beside in self.beside.iter_mut().filter(|beside| beside.decay.is_some()) {
             kept.next().into_iter().for_each(|average| *beside.other.parameters_mut() = average);
         }
         if let (Some(own), Some(parameters), Some(first), Some(second)) = (&mut self.own, kept.next(), kept.next(), kept.next()) {
             own.parameters = parameters;
-            own.optimizer.restore(first, second, steps);
+            own.optimizer.restore(first, second, updates);
         }
     }
 }

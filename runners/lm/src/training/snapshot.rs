@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 /// Weights and optimizer of a learner, borrowed to be written.
 pub struct Snapshot<'a> {
-    /// Updates made.
+    /// Steps made.
     pub steps: usize,
     pub(super) weights: &'a Parameters,
     pub(super) first: &'a Parameters,
@@ -19,7 +19,7 @@ pub struct Snapshot<'a> {
 /// Weights and optimizer that were read back.
 #[derive(Debug)]
 pub struct Restored {
-    /// Updates made.
+    /// Steps made.
     pub steps: usize,
     pub(super) weights: Parameters,
     pub(super) first: Parameters,
@@ -68,7 +68,7 @@ impl Restored {
     /// The file of moving averages and of interventions' own parameters, where there are any.
     pub const COMPANIONS: &'static str = "companions.safetensors";
 
-    /// What [`Snapshot::files`] wrote of a model of this shape after `steps` updates.
+    /// What [`Snapshot::files`] wrote of a model of this shape after `steps` steps.
     ///
     /// # Errors
     /// When a file is broken, or a tensor is missing, unknown, of another shape, or not of float32.

@@ -25,6 +25,8 @@ pub struct Learner<'a> {
     view: Option<View>,
     pub(super) companions: Companions<'a>,
     spikes: Spikes,
+    /// Steps made, those without an update included.
+    made: usize,
     train: &'a TrainSpec,
     terms: &'a [Term],
     interventions: &'a Interventions,
@@ -63,6 +65,7 @@ impl<'a> Learner<'a> {
             view: None,
             companions,
             spikes: Spikes::default(),
+            made: 0,
             train,
             terms,
             interventions,
@@ -78,8 +81,8 @@ impl<'a> Learner<'a> {
 
     /// What has to be kept for another learner to go on from here, bit for bit: all randomness is a function of the step.
     pub fn snapshot(&self) -> Snapshot<'_> {
-        let (first, second, steps) = self.optimizer.state();
-        Snapshot { steps, weights: self.latent.parameters(), first, second, companions: &self.companions }
+        let (first, second) = self.optimizer.moments();
+        Snapshot { steps: self.made, weights: self.latent.parameters(), first, second, companions: &self.companions }
     }
 
     /// Goes on from what a learner of the same model and training kept, and the losses of its steps.
@@ -87,14 +90,17 @@ impl<'a> Learner<'a> {
         let Restored { steps, weights, first, second, kept } = restored;
         *self.latent.parameters_mut() = weights;
         self.follow();
-        self.optimizer.restore(first, second, steps);
-        self.companions.restore(kept, steps);
+        let mut left_out = 0;
         for (step, loss) in losses.enumerate() {
             if self.cycles.is_some_and(|cycles| cycles.begin(step)) {
                 self.spikes = Spikes::default();
             }
-            let _ = self.spikes.judge(loss);
+            left_out += usize::from(self.spikes.judge(loss).is_some() && self.train.on_spike == OnSpike::Skip);
         }
+        self.made = steps;
+        let updates = steps.saturating_sub(left_out);
+        self.optimizer.restore(first, second, updates);
+        self.companions.restore(kept, updates);
     }
 
     /// The rounded weights follow those that are trained.
@@ -177,6 +183,7 @@ impl<'a> Learner<'a> {
             self.follow();
             self.companions.update(&self.latent, lr, clip);
         }
+        self.made = step + 1;
         record.tokens_per_second = inputs.len() as f64 / started.elapsed().as_secs_f64();
         Ok(record)
     }
@@ -265,5 +272,26 @@ mod tests {
     fn a_spike_is_recorded_and_leaves_out_the_update_only_where_that_is_asked_for() {
         assert!(moves(OnSpike::Record));
         assert!(!moves(OnSpike::Skip) && !moves(OnSpike::Stop));
+    }
+
+    #[test]
+    fn what_goes_on_after_a_spike_was_left_out_goes_on_at_the_next_step() {
+        let train = TrainSpec { on_spike: OnSpike::Skip, ..TrainSpec::default() };
+        let config = Gpt2Config::new(&Gpt2Spec { layers: 1, width: 4, heads: 2, context: 3, mlp_width: 8 }, 5);
+        let fresh = || Learner::new(Gpt2::fresh(config.clone(), 0), &train, &[], &[], 0).unwrap();
+        let losses: Vec<f64> = (0..30).map(|step| 0.01 * f64::from(step % 2)).collect();
+        let mut whole = fresh();
+        losses.iter().for_each(|&loss| assert_eq!(whole.spikes.judge(loss), None));
+        let spike = whole.step(30, 1, &[0, 1, 2], &[1, 2, 3]).unwrap();
+        assert!(spike.spike.is_some());
+        whole.spikes = Spikes::default(); // that of the next step is none
+
+        let snapshot = whole.snapshot();
+        assert_eq!(snapshot.steps, 31, "the step that was left out was made");
+        let files = snapshot.files().unwrap();
+        let restored = Restored::read(&config, 31, &files[0].1, &files[1].1).unwrap();
+        let mut resumed = fresh();
+        resumed.restore(restored, losses.into_iter().chain([spike.loss]));
+        assert_eq!(resumed.optimizer.updates(), 30, "31 steps, one of them without an update");
     }
 }
