@@ -21,12 +21,15 @@ pub trait Intervention: Debug + Send + Sync {
         None
     }
 
-    /// Rounds the weights of a linear layer, `inputs` rows of `outputs` numbers, that the model uses in place of those that are
-    /// trained. Gradients go straight through: those of the rounded weights update the trained ones. What is measured and
-    /// exported is the rounded model. Returns whether it rounds at all.
-    fn round(&self, _weights: &mut [f32], _inputs: usize, _outputs: usize) -> bool {
+    /// Whether [`Self::round`] does anything.
+    fn rounds(&self) -> bool {
         false
     }
+
+    /// Rounds the weights of a linear layer, `inputs` rows of `outputs` numbers, that the model uses in place of those that are
+    /// trained. Gradients go straight through: those of the rounded weights update the trained ones. What is measured and
+    /// exported is the rounded model.
+    fn round(&self, _weights: &mut [f32], _inputs: usize, _outputs: usize) {}
 
     /// Whether [`Self::perturb`] does anything.
     fn perturbs(&self) -> bool {
@@ -51,13 +54,24 @@ pub trait Intervention: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
+    /// Its fields that hold the path of a checkpoint folder, by name. The runner makes them absolute, relative paths starting from
+    /// the study's file; and the checkpoint's files, not its path, are part of what a trial is.
+    fn folders(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        Vec::new()
+    }
+
     /// What [`Self::objective`] is computed from; `None` where there is none.
     fn compares(&self) -> Option<Compared> {
         None
     }
 
-    /// A scalar (shape `[]`) to add to the loss at `step`, whose gradient in `own` output and `parameters` the runner takes. Both
-    /// outputs are as [`Self::compares`] says; `companion` is a constant.
+    /// What [`Self::objective`] counts for in the loss. At 0 it is not computed, and neither companion nor parameters are made.
+    fn weight(&self) -> f64 {
+        1.0
+    }
+
+    /// A scalar (shape `[]`) of which [`Self::weight`] times is added to the loss, and whose gradient in the `own` output and in
+    /// `parameters` the runner takes. Both outputs are as [`Self::compares`] says; `companion` is a constant.
     ///
     /// # Errors
     /// When a tensor operation fails.

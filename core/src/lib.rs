@@ -1,19 +1,22 @@
-//! All that the author of a regularizer needs, and no more.
+//! All that the author of a plugin needs, and no more.
 //!
-//! A regularizer is a function of a [`Cloud`] of points: `penalty(cloud, draw) -> scalar`. Its config struct *is* the trait
-//! object: [`regularizer!`] declares the struct, its defaults and its card, and `typetag` reads it from YAML.
+//! A regularizer is a function of a [`Cloud`] of points: `penalty(cloud, draw) -> scalar`. An [`Intervention`] changes training
+//! at places that its trait names. The config struct *is* the trait object: [`regularizer!`] and [`intervention!`] declare the
+//! struct, its defaults and its card, and `typetag` reads it from YAML.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`Regularizer`], [`Cloud`], [`Draw`] | the trait, what it sees, and its only source of randomness |
+//! | [`Intervention`] | the trait of what is no penalty |
 //! | [`number`] | numbers that cannot be illegal: [`number::Positive`], [`number::NonNegative`], ... |
-//! | [`registry`] | the regularizers linked into this program: cards, lookup by name |
+//! | [`registry`] | the plugins linked into this program: cards, lookup by name |
 //! | [`maths`] | tensor maths that regularizers share |
-//! | [`conformance`] | the checks that every regularizer passes; call [`conformance::conforms`] from a test |
+//! | [`rounding`] | weights of few bits: the arithmetic that training and measuring share |
+//! | [`conformance`] | the checks that every plugin passes; call [`conformance::conforms`] from a test |
 //!
 //! Letters in shape comments are fixed: g groups, n points, d dims, k slices.
 
-extern crate self as regatta_core; // `regularizer!` names this crate by its own name, here too
+extern crate self as regatta_core; // the macros name this crate by its own name, here too
 
 mod cloud;
 pub mod conformance;
@@ -24,6 +27,7 @@ pub mod maths;
 pub mod number;
 pub mod registry;
 mod regularizer;
+pub mod rounding;
 
 pub use cloud::Cloud;
 pub use draw::Draw;

@@ -38,7 +38,10 @@ const ARROWS: [(&str, &[&str], &str); 8] = [
     ),
 ];
 
-const PLUGIN_REASON: &str = "a plugin stands on core alone: it sees points, and no model, trainer, diagnostic or other plugin";
+const PLUGIN_REASON: &str = "a plugin stands on core alone: it knows no model, trainer, diagnostic or other plugin";
+
+/// Where plugins lie, a crate each.
+const PLUGIN_FOLDERS: [&str; 2] = ["regularizers", "interventions"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests folder lies in the workspace").to_owned()
@@ -60,7 +63,7 @@ fn workspace() -> Graph {
 }
 
 fn is_plugin(member: &Member) -> bool {
-    member.folder.starts_with("regularizers") && !is_builtin(member)
+    PLUGIN_FOLDERS.iter().any(|folder| member.folder.starts_with(folder)) && !is_builtin(member)
 }
 
 fn is_builtin(member: &Member) -> bool {
@@ -140,6 +143,9 @@ fn a_broken_arrow_is_seen() {
         ("regatta-vicreg", "regatta-whitening"),
         ("regatta-vicreg", "regatta-lm"),
         ("regatta-vicreg", "candle-nn"),
+        ("regatta-noisy-embedding", "regatta-lm"),
+        ("regatta-quantised-weights", "regatta-vicreg"),
+        ("regatta-lm", "regatta-active-forgetting"),
         ("regatta-builtin", "regatta-core"),
         ("regatta-cli", "regatta-tests"),
         ("a-new-crate", "regatta-core"),
@@ -150,15 +156,19 @@ fn a_broken_arrow_is_seen() {
 }
 
 #[test]
-fn builtin_links_every_folder_of_regularizers() {
+fn builtin_links_every_folder_of_plugins() {
     let graph = workspace();
-    let folders = std::fs::read_dir(root().join("regularizers")).expect("regularizers/");
-    let folders: BTreeSet<PathBuf> = folders
+    let entries = |folder: &&str| std::fs::read_dir(root().join(folder)).unwrap_or_else(|error| panic!("{folder}/: {error}"));
+    let folders: BTreeSet<PathBuf> = PLUGIN_FOLDERS
+        .iter()
+        .flat_map(entries)
         .map(|entry| entry.expect("an entry").path())
         .filter(|path| path.is_dir() && !path.ends_with("builtin"))
         .map(|path| path.strip_prefix(root()).expect("below the root").to_owned())
         .collect();
-    assert!(!folders.is_empty(), "regularizers/ holds no plugin");
+    for kind in PLUGIN_FOLDERS {
+        assert!(folders.iter().any(|folder| folder.starts_with(kind)), "{kind}/ holds no plugin");
+    }
     let builtin = &graph["regatta-builtin"];
     let linked: BTreeSet<PathBuf> =
         graph.iter().filter(|(name, _)| builtin.uses.contains(*name)).map(|(_, member)| member.folder.clone()).collect();
@@ -201,9 +211,12 @@ fn above_tests(text: &str) -> &str {
 }
 
 #[test]
-fn the_trainer_and_the_judge_name_no_regularizer() {
+fn the_trainer_and_the_judge_name_no_plugin() {
     let graph = workspace();
     let names: Vec<&str> = plugins(&graph).into_iter().map(|name| name.trim_start_matches("regatta-")).collect();
+    let interventions = graph.values().filter(|member| is_plugin(member) && member.folder.starts_with("interventions"));
+    let interventions = interventions.filter_map(|member| member.folder.file_name()?.to_str()); // as they are named in YAML
+    let names: Vec<&str> = names.into_iter().chain(interventions).collect();
     for folder in ["runners/lm/src", "runners/diagnostics/src"] {
         for path in sources(&root().join(folder)) {
             if path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests") {
@@ -227,7 +240,7 @@ fn the_trainer_and_the_judge_name_no_regularizer() {
 #[test]
 fn nothing_draws_from_candles_own_generator() {
     let banned = ["Tensor::rand", "Var::rand", ".rand_like(", ".randn_like("];
-    for folder in ["core", "regularizers", "runners", "tests", "examples"] {
+    for folder in ["core", "regularizers", "interventions", "runners", "tests", "examples"] {
         for path in sources(&root().join(folder)).iter().filter(|path| !path.ends_with("tests/tests/graph.rs")) {
             let text = std::fs::read_to_string(path).expect("a source file");
             for (line, code) in code(&text) {

@@ -1,13 +1,18 @@
-//! Links the regularizers that Regatta ships. It holds no code: a program says `use regatta_builtin as _;`, and they are in
+//! Links the regularizers and interventions that Regatta ships. It holds no code: a program says `use regatta_builtin as _;`, and they are in
 //! its registry. Each crate is also here by a short name, for programs that call one directly.
 
+pub use regatta_active_forgetting as active_forgetting;
 pub use regatta_barlow_twins as barlow_twins;
+pub use regatta_byol as byol;
 pub use regatta_coding_rate as coding_rate;
 pub use regatta_cosreg as cosreg;
 pub use regatta_dispersion as dispersion;
+pub use regatta_distillation as distillation;
 pub use regatta_infonce as infonce;
 pub use regatta_istar as istar;
 pub use regatta_koleo as koleo;
+pub use regatta_noisy_embedding as noisy_embedding;
+pub use regatta_quantised_weights as quantised_weights;
 pub use regatta_sigreg as sigreg;
 pub use regatta_vicreg as vicreg;
 pub use regatta_von_neumann_entropy as von_neumann_entropy;
@@ -15,14 +20,19 @@ pub use regatta_whitening as whitening;
 
 #[cfg(test)]
 mod tests {
-    const NAMES: [&str; 11] = [
+    const NAMES: [&str; 16] = [
+        "active_forgetting",
         "barlow_twins",
+        "byol",
         "coding_rate",
         "cosreg",
         "dispersion",
+        "distillation",
         "infonce",
         "istar",
         "koleo",
+        "noisy_embedding",
+        "quantised_weights",
         "sigreg",
         "vicreg",
         "von_neumann_entropy",

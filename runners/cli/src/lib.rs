@@ -42,9 +42,9 @@ enum Verb {
     Run(verbs::run::Arguments),
     /// Read a study, resolve it, print it and estimate its cost; train nothing
     Check(verbs::check::Arguments),
-    /// List the regularizers linked into this program
+    /// List the plugins linked into this program: regularizers and interventions
     List,
-    /// Explain a regularizer: formula, paper, fields and defaults
+    /// Explain a plugin: formula, paper, fields and defaults
     Explain(verbs::explain::Arguments),
     /// Make tables, plots and page from what is on disk
     Report(verbs::report::Arguments),

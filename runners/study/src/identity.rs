@@ -1,8 +1,7 @@
 //! The identity of a trial: a hash of all that its results depend on.
 
 use crate::records::RecordError;
-use crate::spec::Arm;
-use crate::spec::Study;
+use crate::spec::{Arm, Study, folders};
 use regatta_core::registry;
 use regatta_lm::data::Corpus;
 use regatta_lm::spec::ModelSpec;
@@ -27,7 +26,7 @@ impl Identity {
         found
     }
 
-    /// Whether that other trial is this one, trained by another version of the program or of a regularizer.
+    /// Whether that other trial is this one, trained by another version of the program or of a plugin.
     pub fn differs_in_versions_alone(&self, other: &Value) -> bool {
         let settings = |inputs: &Value| {
             let mut inputs = inputs.clone();
@@ -56,21 +55,18 @@ fn differ(found: &mut Vec<String>, path: String, now: &Value, was: &Value) {
     }
 }
 
-/// The identity of one arm with one seed: model, training, evaluation, terms with their regularizers' versions, the tokens
+/// The identity of one arm with one seed: model, training, evaluation, terms and interventions with their plugins' versions, the tokens
 /// themselves, the tasks' items, the seed and the program's version. Neither the arm's name, nor paths, nor the order of keys matter.
 ///
 /// # Errors
-/// When a checkpoint to start from cannot be read.
+/// When a checkpoint, to start from or of an intervention, cannot be read.
 pub fn identity(study: &Study, arm: &Arm, seed: u64, corpus: &Corpus, tasks: &Tasks) -> Result<Identity, RecordError> {
     let model = match &study.model {
         ModelSpec::Gpt2(_) => to_value(&study.model),
-        ModelSpec::Init(folder) => {
-            json!({ "config": file_hash(&folder.join("config.json"))?, "weights": file_hash(&folder.join("model.safetensors"))? })
-        }
+        ModelSpec::Init(folder) => checkpoint(folder)?,
     };
     let cards = registry::cards().unwrap_or_default();
-    let versions: Vec<&str> =
-        arm.terms.iter().map(|term| cards.get(term.regularizer.name()).map_or("", |card| card.version)).collect();
+    let versions: Vec<&str> = arm.plugins().map(|name| cards.get(name).map_or("", |card| card.version)).collect();
     let inputs = sorted(json!({
         "program": env!("CARGO_PKG_VERSION"),
         "model": model,
@@ -79,11 +75,27 @@ pub fn identity(study: &Study, arm: &Arm, seed: u64, corpus: &Corpus, tasks: &Ta
         "order": to_value(&corpus.order),
         "tokens": corpus.fingerprint,
         "vocab_size": corpus.vocab_size,
-        "terms": to_value(&arm.terms),
+        "terms": listed(arm)?,
         "versions": versions,
         "seed": seed,
     }));
     Ok(Identity { hash: blake3::hash(inputs.to_string().as_bytes()).to_hex().to_string(), inputs })
+}
+
+/// What is listed: of an intervention's checkpoint its files in the place of its path.
+fn listed(arm: &Arm) -> Result<Value, RecordError> {
+    let mut list = to_value(&arm.list());
+    for (place, plugin) in arm.listed_interventions() {
+        let fields = &mut list[place]["intervention"][plugin.name()];
+        for (field, folder) in folders(plugin) {
+            fields[field] = checkpoint(&folder)?;
+        }
+    }
+    Ok(list)
+}
+
+fn checkpoint(folder: &Path) -> Result<Value, RecordError> {
+    Ok(json!({ "config": file_hash(&folder.join("config.json"))?, "weights": file_hash(&folder.join("model.safetensors"))? }))
 }
 
 /// What is measured: of a task its name and its items in the place of its path.
@@ -98,7 +110,7 @@ fn evaluation(study: &Study, tasks: &Tasks) -> Value {
     value
 }
 
-fn to_value<T: serde::Serialize>(value: &T) -> Value {
+fn to_value(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).unwrap_or(Value::Null)
 }
 

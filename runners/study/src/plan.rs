@@ -64,7 +64,8 @@ impl PlannedTrial {
     /// What the trainer needs of it.
     pub fn trial(&self) -> Trial<'_> {
         let Study { model, train, evaluate, .. } = &*self.study;
-        Trial { model, train, evaluate, terms: &self.arm().terms, corpus: &self.prepared.corpus, seed: self.order.seed }
+        let Arm { terms, interventions, .. } = self.arm();
+        Trial { model, train, evaluate, terms, interventions, corpus: &self.prepared.corpus, seed: self.order.seed }
     }
 
     /// Whether a status is that of this trial, or of one that stands in for it.

@@ -1,12 +1,13 @@
 //! Everything that can be refused before the first step is refused here: data, checkpoint, layers, contexts.
 
 use crate::records::{DataFacts, Manifest, ModelFacts};
-use crate::spec::{Refusal, StudyFile, Variant};
-use regatta_core::registry;
+use crate::spec::{Refusal, StudyFile, Variant, folders};
+use regatta_core::{Plugin, registry};
 use regatta_lm::data::Corpus;
 use regatta_lm::model::{Gpt2, Gpt2Config};
 use regatta_lm::spec::{DataSpec, ModelSpec};
 use regatta_lm::tasks::{Recall, Tasks};
+use regatta_lm::training::check_companion;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -27,7 +28,7 @@ pub struct Prepared {
 ///
 /// # Errors
 /// With the place in the study's file, when the data is missing, broken or too short, a token id lies outside the vocabulary,
-/// a checkpoint cannot be used, or a term names a layer that the model does not have.
+/// a checkpoint, to start from or of an intervention, cannot be used, or a term names a layer that the model does not have.
 pub fn prepare(file: &StudyFile) -> Result<Vec<Prepared>, Refusal> {
     let mut loaded = HashMap::new();
     file.variants().iter().map(|variant| prepare_variant(file, variant, &mut loaded)).collect()
@@ -79,6 +80,13 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
         let message = format!("expected a context of at least {longest} tokens, those of the longest sentence, found {context}");
         return Err(file.refuse_variant(variant, "evaluate.capacity", message));
     }
+    for (place, plugin) in variant.arm().listed_interventions() {
+        if let Err(error) = check_companion(&*plugin.0, &model, context) {
+            let field = folders(plugin).first().map(|(field, _)| format!(".{field}")).unwrap_or_default();
+            let path = format!("arms.{}.{place}.intervention.{}{field}", variant.arm, plugin.name());
+            return Err(file.refuse_variant(variant, &path, error));
+        }
+    }
     Ok(Prepared { corpus, tasks, model, context })
 }
 
@@ -86,13 +94,17 @@ impl Prepared {
     /// What the results will have been made with.
     pub fn manifest(&self, file: &StudyFile) -> Manifest {
         let cards = registry::cards().unwrap_or_default();
-        let named = file.study.arms.iter().flat_map(|arm| &arm.terms).map(|term| term.regularizer.name());
-        let regularizers: BTreeMap<String, String> =
-            named.map(|name| (name.to_owned(), cards.get(name).map_or("", |card| card.version).to_owned())).collect();
+        let versions = |names: &mut dyn Iterator<Item = &'static str>| -> BTreeMap<String, String> {
+            names.map(|name| (name.to_owned(), cards.get(name).map_or("", |card| card.version).to_owned())).collect()
+        };
+        let arms = &file.study.arms;
+        let regularizers = versions(&mut arms.iter().flat_map(|arm| &arm.terms).map(|term| term.regularizer.name()));
+        let interventions = versions(&mut arms.iter().flat_map(|arm| &arm.interventions).map(Plugin::name));
         let config = &self.model;
         Manifest {
             program: Manifest::this_program(),
             regularizers,
+            interventions,
             platform: Manifest::this_platform(),
             processor: Manifest::this_processor(),
             threads: rayon::current_num_threads(),

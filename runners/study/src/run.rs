@@ -225,7 +225,7 @@ fn rows(file: &StudyFile, prepared: &[Prepared], chosen: &[Option<Candidate>]) -
             point: variant.label().to_owned(),
             place: place(variant),
             baseline: place(file.baseline_of(variant)),
-            terms: serde_json::to_value(&study.arms[variant.index].terms).unwrap_or_default(),
+            terms: serde_json::to_value(study.arms[variant.index].list()).unwrap_or_default(),
             parameters: prepared.model.parameters(),
             tokens: study.train.steps.get() * study.train.batch_size.get() * prepared.context,
             chosen: *chosen,

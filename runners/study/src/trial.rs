@@ -7,7 +7,8 @@ use crate::records::{
 use regatta_lm::model::Gpt2Config;
 use regatta_lm::tasks::Tasks;
 use regatta_lm::training::{
-    Diagnosis, Evaluation, Learner, Outcome, Recorder, Restored, StepRecord, TrainError, Trial, evaluate, train, worth,
+    Diagnosis, Evaluation, Interventions, Learner, Outcome, Recorder, Restored, StepRecord, TrainError, Trial, evaluate, train,
+    worth,
 };
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -118,7 +119,7 @@ fn begin(trial: &Trial<'_>, folder: &TrialFolder, checkpoints: &Checkpoints) -> 
     let mut began = Began::default();
     let accept = |kept: &Kept| {
         let config = trial.config().map_err(|error| error.to_string())?;
-        began = read(&config, folder, kept)?;
+        began = read(&config, trial.interventions, folder, kept)?;
         Ok(())
     };
     match checkpoints.newest(accept)? {
@@ -127,10 +128,12 @@ fn begin(trial: &Trial<'_>, folder: &TrialFolder, checkpoints: &Checkpoints) -> 
     }
 }
 
-fn read(config: &Gpt2Config, folder: &TrialFolder, kept: &Kept) -> Result<Began, String> {
+fn read(config: &Gpt2Config, interventions: &Interventions, folder: &TrialFolder, kept: &Kept) -> Result<Began, String> {
     let file = |name: &str| kept.files.get(name).ok_or_else(|| format!("expected {name}, found none"));
     let progress: Progress = serde_json::from_slice(file(STATE)?).map_err(|error| format!("{STATE}: {error}"))?;
     let restored = Restored::read(config, progress.steps, file(Restored::WEIGHTS)?, file(Restored::OPTIMIZER)?);
+    let restored = restored
+        .and_then(|restored| restored.with_companions(interventions, config, |name| kept.files.get(name).map(Vec::as_slice)));
     let restored = Some(restored.map_err(|error| error.to_string())?);
     let written = folder.written_before(progress.steps).map_err(|error| error.to_string())?;
     Ok(Began { restored, written, seconds: progress.wall_seconds })
@@ -180,7 +183,7 @@ impl Run<'_, '_> {
             }
             Outcome::Stopped(learner) => return recorder.interrupted(&learner),
         };
-        let model = &learner.model;
+        let model = learner.model();
         let (context, rows) = (trial.context(model.config()), trial.train.batch_size.get());
         let split = if trial.corpus.test.is_some() { "test" } else { "validation" };
         let (held_out, spec, watch) = (trial.corpus.held_out(), trial.evaluate, &|| !Recorder::stop(&recorder));
@@ -253,8 +256,8 @@ impl ToFolder<'_> {
         self.kept = (Instant::now(), snapshot.steps);
         self.sync()?; // the lines before a checkpoint must be there when it is
         let progress = Progress { steps: snapshot.steps, wall_seconds: self.seconds() };
-        let [weights, optimizer] = snapshot.files().map_err(std::io::Error::other)?;
-        let files = [weights, optimizer, (STATE, serde_json::to_vec(&progress)?)];
+        let mut files = snapshot.files().map_err(std::io::Error::other)?;
+        files.push((STATE, serde_json::to_vec(&progress)?));
         self.checkpoints.save(snapshot.steps, &files).map_err(std::io::Error::other)
     }
 

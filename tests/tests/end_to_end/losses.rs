@@ -33,12 +33,24 @@ const KINDS_OF_VIEWS: [(&str, &str); 5] = [
     ("w_mse", "{whitening: {form: w_mse}}"),
 ];
 
+/// Those that are no penalty.
+const INTERVENTIONS: [(&str, &str); 4] = [
+    ("noisy_embedding", "noisy_embedding"),
+    ("active_forgetting", "{active_forgetting: {every: 40}}"),
+    ("ternary_weights", "quantised_weights"),
+    ("binary_weights", "{quantised_weights: {bits: binary, granularity: channel}}"),
+];
+
 /// 100 steps of a baseline and an arm of each kind, trained with `more` settings.
 fn trained(kinds: &[(&str, &str)], more: &str) -> Study {
     let arm = |(name, kind): &(&str, &str)| {
         format!("  {name}: [{{regularizer: {kind}, weight: 0.05, at: {{scale: layer_norm, points: batch}}}}]\n")
     };
-    let yaml = tiny(&kinds.iter().map(arm).collect::<String>());
+    hundred_steps(&kinds.iter().map(arm).collect::<String>(), more)
+}
+
+fn hundred_steps(arms: &str, more: &str) -> Study {
+    let yaml = tiny(arms);
     let yaml = yaml.replace("seeds: [0, 1]", "seeds: [0]").replace("steps: 8", &format!("steps: 100{more}"));
     let study = Study::new(&yaml);
     study.run("out", &["--jobs", "2"], 0);
@@ -51,12 +63,18 @@ fn trained(kinds: &[(&str, &str)], more: &str) -> Study {
 fn stored_losses_are_met() {
     let study = trained(&KINDS, "");
     let with_views = trained(&KINDS_OF_VIEWS, ", dropout: 0.1");
-    let of = |study: &Study, name: &str| study.metrics("out", name, 0).iter().map(|line| line["loss"].clone()).collect();
+    let arms: String = INTERVENTIONS.iter().map(|(name, kind)| format!("  {name}: [{{intervention: {kind}}}]\n")).collect();
+    let with_interventions = hundred_steps(&arms, "");
+    let of = |study: &Study, name: &str| -> Vec<Value> {
+        study.metrics("out", name, 0).iter().map(|line| line["loss"].clone()).collect()
+    };
     let losses = |study: &Study, arm: &str, name: &str| (name.to_owned(), Value::Array(of(study, arm)));
     let mut found = serde_json::Map::from_iter([losses(&study, "baseline", "baseline")]);
     found.extend(KINDS.map(|(name, _)| losses(&study, name, name)));
     found.extend([losses(&with_views, "baseline", "baseline_dropout")]);
     found.extend(KINDS_OF_VIEWS.map(|(name, _)| losses(&with_views, name, name)));
+    found.extend(INTERVENTIONS.map(|(name, _)| losses(&with_interventions, name, name)));
+    assert_eq!(of(&with_interventions, "baseline"), of(&study, "baseline"));
 
     let manifest: Value =
         serde_json::from_str(&std::fs::read_to_string(study.path().join("out/manifest.json")).unwrap()).unwrap();

@@ -1,10 +1,12 @@
 //! Whole runs of the program, as a user makes them.
 
 mod capacity;
+mod companions;
 mod faults;
 mod folder;
 mod identical;
 mod input;
+mod interventions;
 mod losses;
 mod page;
 mod resume;

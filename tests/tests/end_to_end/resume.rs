@@ -79,14 +79,35 @@ fn every_regularizer_goes_on_bit_for_bit_on_one_thread_and_on_two() {
         "{whitening: {form: w_mse}}",
     ];
     for kind in kinds {
-        let terms = format!("{{regularizer: {kind}, weight: 0.05, at: {{max_points: 9, scale: layer_norm}}}}");
-        let study = Study::new(&interrupted(7, &terms, 1000));
-        run_until_done(&study, "whole", &[("RAYON_NUM_THREADS", "2")], &[]);
-        std::fs::write(study.path().join("study.yaml"), interrupted(7, &terms, 2)).unwrap();
-        for threads in ["1", "2"] {
-            assert!(run_until_done(&study, threads, &[("RAYON_NUM_THREADS", threads)], &[]) > 2);
-            study.assert_equal_trials(threads, "whole", "cut", 0, &format!("{kind} on {threads} threads"));
-        }
+        goes_on_bit_for_bit(&format!("{{regularizer: {kind}, weight: 0.05, at: {{max_points: 9, scale: layer_norm}}}}"));
+    }
+}
+
+/// Seven steps in one go on two threads, and cut off after every second step on one thread and on two.
+fn goes_on_bit_for_bit(entries: &str) {
+    let study = Study::new(&interrupted(7, entries, 1000));
+    run_until_done(&study, "whole", &[("RAYON_NUM_THREADS", "2")], &[]);
+    std::fs::write(study.path().join("study.yaml"), interrupted(7, entries, 2)).unwrap();
+    for threads in ["1", "2"] {
+        assert!(run_until_done(&study, threads, &[("RAYON_NUM_THREADS", threads)], &[]) > 2);
+        study.assert_equal_trials(threads, "whole", "cut", 0, &format!("{entries} on {threads} threads"));
+    }
+}
+
+#[test]
+fn every_intervention_goes_on_bit_for_bit_on_one_thread_and_on_two() {
+    let forgetting = "{intervention: {active_forgetting: {every: 3}}}"; // anew at steps 3 and 6: at a cut, and between two
+    let all = format!("{{intervention: noisy_embedding}}, {forgetting}, {{intervention: {{quantised_weights: {{bits: 4}}}}}}");
+    for entries in [
+        "{intervention: noisy_embedding}",
+        forgetting,
+        "{intervention: quantised_weights}",
+        "{intervention: {quantised_weights: {bits: binary, granularity: channel}}}",
+        "{intervention: byol}",
+        "{intervention: {byol: {hidden: 0, decay: 0.5}}}, {intervention: {byol: {hidden: 8}}}, {intervention: {quantised_weights: {bits: 4}}}",
+        &format!("{all}, {{regularizer: barlow_twins, weight: 0.05, at: {{points: batch}}}}"),
+    ] {
+        goes_on_bit_for_bit(entries);
     }
 }
 

@@ -138,12 +138,16 @@ fn every_config_parses() {
             continue;
         }
         seen += 1;
-        // configs of text are read with a text at hand
+        // configs of text are read with a text at hand, and one with a teacher with a folder
+        let folder = tempfile::tempdir().unwrap();
         let text_file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(text_file.path(), "a text\n".repeat(1000)).unwrap();
         let yaml = std::fs::read_to_string(&path).unwrap();
         let set = format!("data.text.file={}", text_file.path().display());
-        let overrides = if yaml.contains("file:") || yaml.contains("extends: shakespeare") { vec![set] } else { vec![] };
+        let mut overrides = if yaml.contains("file:") || yaml.contains("extends: shakespeare") { vec![set] } else { vec![] };
+        if yaml.contains("teacher: ") {
+            overrides.push(format!("arms.distilled.0.intervention.distillation.teacher={}", folder.path().display()));
+        }
         regatta_study::Study::read(&path, &overrides).unwrap_or_else(|refusal| panic!("{}: {refusal}", path.display()));
     }
     assert!(seen >= 3, "{seen} configs");

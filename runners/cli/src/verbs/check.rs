@@ -99,8 +99,9 @@ fn size(prepared: &Prepared) -> (usize, usize) {
 fn step_seconds(variant: &Variant, prepared: &Prepared) -> Result<f64, TrainError> {
     let study = &variant.study;
     let (model, train, evaluate) = (&study.model, &study.train, &study.evaluate);
-    let trial = Trial { model, train, evaluate, terms: variant.terms(), corpus: &prepared.corpus, seed: 0 };
-    let mut learner = Learner::new(trial.start()?, train, variant.terms(), 0);
+    let (terms, interventions) = (variant.terms(), variant.interventions());
+    let trial = Trial { model, train, evaluate, terms, interventions, corpus: &prepared.corpus, seed: 0 };
+    let mut learner = Learner::new(trial.start()?, train, terms, interventions, 0)?;
     let rows = train.batch_size.get();
     let (started, mut best) = (Instant::now(), f64::INFINITY);
     for step in 0..4 {

@@ -1,24 +1,24 @@
 //! `regatta explain NAME`
 
 use crate::failure::{Failure, say};
-use regatta_core::{Card, registry};
+use regatta_core::registry::{self, Card, Kind};
 use std::fmt::Write;
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A regularizer's name, as `regatta list` prints it
+    /// A plugin's name, as `regatta list` prints it
     name: String,
 }
 
-/// Prints a regularizer's card.
+/// Prints a plugin's card.
 pub(crate) fn explain(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let cards = registry::cards().map_err(Failure::refused)?;
     let Some(card) = cards.get(arguments.name.as_str()) else {
         let known = cards.keys().copied().collect::<Vec<_>>().join("`, `");
         let hint = registry::nearest(&arguments.name, cards.keys().copied());
         let hint = hint.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
-        return Err(Failure::refused(format!("unknown regularizer `{}`, expected one of `{known}`{hint}", arguments.name)));
+        return Err(Failure::refused(format!("unknown plugin `{}`, expected one of `{known}`{hint}", arguments.name)));
     };
     say(text(card).trim_end())?;
     Ok(ExitCode::SUCCESS)
@@ -29,6 +29,7 @@ fn text(card: &Card) -> String {
     let mut line = |args: std::fmt::Arguments<'_>| {
         let _ = writeln!(text, "{args}"); // writing to a string cannot fail
     };
+    line(format_args!("kind      {}", card.kind.word()));
     for (index, formula) in card.formula.lines().enumerate() {
         line(format_args!("{}{formula}", if index == 0 { "formula   " } else { "          " }));
     }
@@ -41,11 +42,15 @@ fn text(card: &Card) -> String {
         let doc: Vec<&str> = field.doc.iter().map(|line| line.trim()).collect();
         line(format_args!("  {} ({default})\n      {}", field.name, doc.join("\n      ")));
     }
-    for variant in (card.variants)().iter().filter(|variant| variant.needs_view()) {
+    let Kind::Regularizer(variants) = card.kind else {
+        line(format_args!("\nin a study\n  - intervention: {}", card.name));
+        return text;
+    };
+    for variant in variants().iter().filter(|variant| variant.needs_view()) {
         let written = serde_json::to_string(variant).unwrap_or_default();
         line(format_args!("\n{written} compares two views of each point: train.dropout must be above 0."));
     }
-    for variant in (card.variants)() {
+    for variant in variants() {
         if let Some(reason) = variant.surrogate_gradient() {
             let written = serde_json::to_string(&variant).unwrap_or_default();
             line(format_args!("\nThe gradient of {written} is not that of its value: {reason}."));

@@ -1,7 +1,8 @@
 //! GPT-2: learned positions, pre-norm blocks, tanh-GELU, tied embeddings. Radford et al. 2019.
 
-use super::initial::{initial, random_biases};
+use super::initial::{self, initial, random_biases};
 use super::{Gpt2Config, Parameters};
+use regatta_core::Draw;
 
 /// A GPT-2 that can be trained. [`super::Pass`] takes batches through it.
 pub struct Gpt2 {
@@ -33,6 +34,14 @@ impl Gpt2 {
         Self { config, parameters }
     }
 
+    /// Every linear layer's weight, with its inputs and outputs.
+    pub(crate) fn linear_mut(&mut self) -> impl Iterator<Item = (&mut [f32], usize, usize)> {
+        self.parameters.named_mut().filter_map(|(name, shape, numbers)| match *shape {
+            [inputs, outputs] if name.starts_with("h.") => Some((numbers, inputs, outputs)),
+            _ => None,
+        })
+    }
+
     /// A model of the same numbers, to change.
     pub(crate) fn copy(&self) -> Self {
         Self { config: self.config.clone(), parameters: self.parameters.clone() }
@@ -51,6 +60,12 @@ impl Gpt2 {
     /// Everything that training changes, to change it.
     pub fn parameters_mut(&mut self) -> &mut Parameters {
         &mut self.parameters
+    }
+
+    /// Draws the token embedding anew, as a fresh model has it.
+    pub(crate) fn forget_embedding(&mut self, draw: &mut Draw) {
+        let length = self.config.vocab_size * self.config.n_embd;
+        initial::embedding(&mut self.parameters.numbers_mut()[..length], draw);
     }
 
     /// The token embedding (v, d), which is the output matrix too.

@@ -12,6 +12,7 @@ pub use checkpoint::CheckpointError;
 pub use config::Gpt2Config;
 pub use gpt2::Gpt2;
 pub use parameters::Parameters;
+pub(crate) use pass::Perturb;
 pub use pass::{BatchError, Keep, Pass, Upstream};
 
 #[cfg(test)]

@@ -13,7 +13,13 @@ pub struct Parameters {
 impl Parameters {
     /// Zeros.
     pub fn zeros(config: &Gpt2Config) -> Self {
-        Self { shapes: config.shapes(), numbers: vec![0.0; config.parameters()] }
+        Self::of(config.shapes())
+    }
+
+    /// Zeros in tensors of these names and shapes.
+    pub(crate) fn of(shapes: Vec<(String, Vec<usize>)>) -> Self {
+        let count = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+        Self { shapes, numbers: vec![0.0; count] }
     }
 
     /// All numbers, tensor after tensor in the order of [`Gpt2Config::shapes`].

@@ -131,6 +131,7 @@ fn check(model: &Gpt2, sequences: usize, time: usize, drop: Option<&Dropout>) {
         upstream.mlp.insert(block, pull(&plain.mlp[block], &format!("mlp {block}")));
     }
     upstream.embedding = Some(pull(&vars["wte.weight"], "embedding"));
+    upstream.logits = Some(pull(&plain.logits, "logits"));
 
     let mut pass = Pass::new(config, sequences, time, Keep::ForBackward { contributions: true });
     let mut gradients = Parameters::zeros(config);

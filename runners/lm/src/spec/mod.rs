@@ -18,5 +18,5 @@ pub use data::{BpeSpec, DataSpec, Order, SyntheticSpec, TextFiles, TextSpec, Tok
 pub use diagnostics::DiagnosticsSpec;
 pub use model::{Gpt2Spec, ModelSpec};
 pub use place::{At, Layers, Points, Scale, Site, Term, Weight};
-pub use quantisation::{Bits, Granularity, QuantisationSpec};
+pub use quantisation::QuantisationSpec;
 pub use train::{EvaluateSpec, OnSpike, Schedule, TrainSpec};

@@ -9,6 +9,18 @@ const EPSILON: f32 = 1e-8;
 /// Numbers that one thread updates at a time.
 const BLOCK: usize = 16_384;
 
+/// The first tensor of every model.
+const EMBEDDING: &str = "wte.weight";
+
+/// How fast a parameter moves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pace {
+    /// Learning rate.
+    pub lr: f64,
+    /// Updates k that its moments have seen, this one included.
+    pub updates: i32,
+}
+
 /// Moments of every parameter, and the number of steps taken:
 ///
 /// ```text
@@ -27,50 +39,80 @@ pub struct AdamW {
 impl AdamW {
     /// Moments of 0 for each parameter.
     pub fn new(config: &Gpt2Config, spec: &TrainSpec) -> Self {
+        Self::of(Parameters::zeros(config), spec)
+    }
+
+    /// As [`Self::new`], of parameters that have the shapes of `like`.
+    pub(super) fn of(like: Parameters, spec: &TrainSpec) -> Self {
+        let mut first = like;
+        first.numbers_mut().fill(0.0);
         Self {
             betas: [spec.betas[0].get(), spec.betas[1].get()],
             weight_decay: spec.weight_decay.get(),
             steps: 0,
-            first: Parameters::zeros(config),
-            second: Parameters::zeros(config),
+            second: first.clone(),
+            first,
         }
     }
 
-    /// First and second moments, and the updates made.
-    pub(super) fn state(&self) -> (&Parameters, &Parameters, usize) {
-        (&self.first, &self.second, self.steps as usize)
+    /// First and second moments.
+    pub(super) fn moments(&self) -> (&Parameters, &Parameters) {
+        (&self.first, &self.second)
     }
 
-    /// Goes on from moments that [`Self::state`] gave.
+    /// How many updates were made.
+    #[cfg(test)]
+    pub(super) fn updates(&self) -> usize {
+        self.steps as usize
+    }
+
+    /// Goes on from moments that [`Self::moments`] gave, after so many updates.
     pub(super) fn restore(&mut self, first: Parameters, second: Parameters, steps: usize) {
         (self.first, self.second, self.steps) = (first, second, i32::try_from(steps).unwrap_or(i32::MAX));
     }
 
-    /// One update of every parameter, with the gradient times `scale` (the factor of clipping).
-    pub fn step(&mut self, parameters: &mut Parameters, gradients: &Parameters, lr: f64, scale: f64) {
+    /// Sets the moments of the token embedding to 0.
+    pub(super) fn forget_embedding(&mut self) {
+        for moments in [&mut self.first, &mut self.second] {
+            moments.named_mut().filter(|(name, ..)| *name == EMBEDDING).for_each(|(.., numbers)| numbers.fill(0.0));
+        }
+    }
+
+    /// One update of every parameter, with the gradient times `scale` (the factor of clipping); of the token embedding at a pace
+    /// of its own, where it has one.
+    pub fn step(&mut self, parameters: &mut Parameters, gradients: &Parameters, lr: f64, scale: f64, embedding: Option<Pace>) {
         self.steps += 1;
-        let [first_beta, second_beta] = self.betas;
-        let rates = Rates {
-            keep: 1.0,
-            first_beta: first_beta as f32,
-            second_beta: second_beta as f32,
-            step: (lr / (1.0 - first_beta.powi(self.steps))) as f32,
-            root: (1.0 / (1.0 - second_beta.powi(self.steps)).sqrt()) as f32,
-            scale: scale as f32,
-        };
+        let body = Pace { lr, updates: self.steps };
+        let (betas, weight_decay) = (self.betas, self.weight_decay); // the moments are borrowed
         let moments = self.first.named_mut().zip(self.second.named_mut());
         let tensors = parameters.named_mut().zip(gradients.named()).zip(moments);
         let blocks: Vec<_> = tensors
-            .flat_map(|(((_, shape, weights), (.., grads)), ((.., first), (.., second)))| {
-                let keep = if shape.len() >= 2 { (1.0 - lr * self.weight_decay) as f32 } else { 1.0 };
+            .flat_map(|(((name, shape, weights), (.., grads)), ((.., first), (.., second)))| {
+                let pace = embedding.filter(|_| name == EMBEDDING).unwrap_or(body);
+                let decay = if shape.len() >= 2 { weight_decay } else { 0.0 };
+                let rates = pace.rates(betas, decay, scale);
                 let moments = first.chunks_mut(BLOCK).zip(second.chunks_mut(BLOCK));
                 let blocks = weights.chunks_mut(BLOCK).zip(grads.chunks(BLOCK)).zip(moments);
-                blocks.map(move |block| (Rates { keep, ..rates }, block))
+                blocks.map(move |block| (rates, block))
             })
             .collect();
         blocks.into_par_iter().for_each(|(rates, ((weights, grads), (first, second)))| {
             rates.update(weights, grads, first, second);
         });
+    }
+}
+
+impl Pace {
+    fn rates(self, [first_beta, second_beta]: [f64; 2], decay: f64, scale: f64) -> Rates {
+        let Self { lr, updates } = self;
+        Rates {
+            keep: (1.0 - lr * decay) as f32,
+            first_beta: first_beta as f32,
+            second_beta: second_beta as f32,
+            step: (lr / (1.0 - first_beta.powi(updates))) as f32,
+            root: (1.0 / (1.0 - second_beta.powi(updates)).sqrt()) as f32,
+            scale: scale as f32,
+        }
     }
 }
 
@@ -125,7 +167,7 @@ mod tests {
         let mut adamw = AdamW::new(&config(), &TrainSpec::default());
         for expected in [[0.89, -1.88, 2.9, 2.9], [0.781_426_4, -1.761_331_3, 2.8, 2.8]] {
             let gradients = [2.0 * parameters.numbers()[0], 2.0 * parameters.numbers()[1], 3.0, 3.0];
-            adamw.step(&mut parameters, &filled(gradients), 0.1, 1.0);
+            adamw.step(&mut parameters, &filled(gradients), 0.1, 1.0, None);
             let found = parameters.numbers();
             assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-6), "{found:?}, expected {expected:?}");
         }
@@ -135,8 +177,31 @@ mod tests {
     fn the_clip_scales_the_gradient() {
         let mut parameters = filled([1.0; 4]);
         let mut adamw = AdamW::new(&config(), &TrainSpec::default());
-        adamw.step(&mut parameters, &filled([4.0; 4]), 0.0, 0.5);
+        adamw.step(&mut parameters, &filled([4.0; 4]), 0.0, 0.5, None);
         assert!((adamw.first.numbers()[0] - 0.2).abs() < 1e-7); // (1 - 0.9)·4·0.5
         assert_eq!(parameters.numbers(), [1.0; 4]);
+    }
+
+    /// After two steps the embedding is forgotten: its third is a first one at a rate of its own, w·(1 - lr·0.1) - lr·sign(g), while
+    /// the position goes on as if nothing had happened.
+    #[test]
+    fn an_embedding_that_is_forgotten_starts_again_alone() {
+        let run = |forgets: bool| {
+            let mut parameters = filled([1.0, -2.0, 3.0, 3.0]);
+            let mut adamw = AdamW::new(&config(), &TrainSpec::default());
+            for step in 0..3 {
+                if forgets && step == 2 {
+                    parameters.numbers_mut()[0] = 5.0;
+                    adamw.forget_embedding();
+                }
+                let pace = Pace { lr: 0.3, updates: 1 };
+                let gradients = filled([4.0, 1.0 + step as f32, 3.0, 3.0]);
+                adamw.step(&mut parameters, &gradients, 0.1, 1.0, Some(pace).filter(|_| forgets && step == 2));
+            }
+            parameters.numbers().to_vec()
+        };
+        let (forgotten, kept) = (run(true), run(false));
+        assert!((forgotten[0] - (5.0 * 0.97 - 0.3)).abs() < 1e-6, "{forgotten:?}");
+        assert_eq!(forgotten[1..], kept[1..]);
     }
 }

@@ -22,6 +22,19 @@ pub enum TrainError {
         /// What it said.
         source: regatta_core::Error,
     },
+    /// An intervention failed.
+    #[error("intervention `{name}` at step {step}: {source}")]
+    Intervention {
+        /// Its name.
+        name: String,
+        /// The step, from 0.
+        step: usize,
+        /// What it said.
+        source: regatta_core::Error,
+    },
+    /// The model that an intervention brings does not fit the one that is trained.
+    #[error("{0}")]
+    Companion(String),
     /// A diagnostic failed.
     #[error(transparent)]
     Diagnostic(regatta_diagnostics::Error),

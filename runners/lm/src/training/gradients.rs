@@ -7,13 +7,15 @@ use regatta_core::maths::vector::dot;
 /// Numbers whose squares are summed in float32.
 const BLOCK: usize = 4_096;
 
-/// The norm of all gradients taken together, and the name of the first tensor whose gradient is not finite. Squares are summed
-/// in blocks of a fixed size and the blocks in float64, so the norm does not depend on the number of threads.
-pub(super) fn global_norm(gradients: &Parameters) -> (f64, Option<&str>) {
-    let blocks: Vec<&[f32]> = gradients.named().flat_map(|(.., numbers)| numbers.chunks(BLOCK)).collect();
+/// The norm of all gradients taken together, the model's and `own` ones of interventions, and the name of the first tensor whose
+/// gradient is not finite. Squares are summed in blocks of a fixed size and the blocks in float64, so the norm does not depend on
+/// the number of threads.
+pub(super) fn global_norm<'a>(gradients: &'a Parameters, own: Option<&'a Parameters>) -> (f64, Option<&'a str>) {
+    let named = || gradients.named().chain(own.into_iter().flat_map(Parameters::named));
+    let blocks: Vec<&[f32]> = named().flat_map(|(.., numbers)| numbers.chunks(BLOCK)).collect();
     let squares: Vec<f64> = blocks.par_iter().with_min_len(16).map(|block| square(block)).collect();
     let total = squares.iter().sum::<f64>();
-    let broken = if total.is_finite() { None } else { gradients.named().find(|(.., numbers)| !square(numbers).is_finite()) };
+    let broken = if total.is_finite() { None } else { named().find(|(.., numbers)| !square(numbers).is_finite()) };
     (total.sqrt(), broken.map(|(name, ..)| name))
 }
 
@@ -38,14 +40,15 @@ mod tests {
 
     #[test]
     fn all_tensors_count() {
-        assert_eq!(global_norm(&gradients([3.0, 0.0, 0.0, 4.0])), (5.0, None));
-        assert!((global_norm(&gradients([3e30, 0.0, 0.0, 4e30])).0 / 5e30 - 1.0).abs() < 1e-6, "squares beyond float32");
+        assert_eq!(global_norm(&gradients([3.0, 0.0, 0.0, 4.0]), None), (5.0, None));
+        assert!((global_norm(&gradients([3e30, 0.0, 0.0, 4e30]), None).0 / 5e30 - 1.0).abs() < 1e-6, "squares beyond float32");
+        assert_eq!(global_norm(&gradients([1.0, 2.0, 0.0, 2.0]), Some(&gradients([4.0, 0.0, 0.0, 0.0]))), (5.0, None));
     }
 
     #[test]
     fn the_first_broken_tensor_is_named() {
         let gradients = gradients([3.0, f32::NAN, 0.0, f32::INFINITY]);
-        let (norm, broken) = global_norm(&gradients);
+        let (norm, broken) = global_norm(&gradients, None);
         assert!(norm.is_nan());
         assert_eq!(broken, Some("wpe.weight"));
     }

@@ -1,10 +1,12 @@
 //! The training of one trial: optimizer, penalties, one step, the loop, and the measures at the end.
 
 mod adamw;
+mod companion;
 mod diagnose;
 mod error;
 mod evaluate;
 mod gradients;
+mod interventions;
 mod penalties;
 mod record;
 mod snapshot;
@@ -13,10 +15,12 @@ mod step;
 mod train;
 mod worth;
 
-pub use adamw::AdamW;
+pub use adamw::{AdamW, Pace};
+pub use companion::check_companion;
 pub use diagnose::{CloudDiagnosis, Diagnosed, Diagnosis, diagnose};
 pub use error::TrainError;
 pub use evaluate::{Evaluation, Watch, evaluate};
+pub use interventions::Interventions;
 pub use record::StepRecord;
 pub use regatta_diagnostics::{Anisotropy, Mapped}; // what a diagnosis is made of
 pub use snapshot::{Restored, Snapshot, SnapshotError};

@@ -78,7 +78,7 @@ pub(super) fn penalties(
         let (value, gradients) = done?;
         if last != Some(job.index) {
             last = Some(job.index);
-            let name = free_name(&computed, job.term.regularizer.name());
+            let name = free_name(computed.iter().map(|penalty| &*penalty.name), job.term.regularizer.name());
             computed.push(Penalty { name, weight: job.term.weight.at(step), value: 0.0 });
         }
         let penalty = computed.last_mut().expect("pushed with the term's first layer");
@@ -139,7 +139,8 @@ fn second_view(term: &Term, layer: usize, model: &Gpt2, pass: &Pass) -> std::res
     Ok(Var::from_tensor(&site(term.at.site, layer, model, pass)?)?)
 }
 
-fn collect(sums: &mut BTreeMap<usize, Vec<f32>>, layer: usize, gradient: Vec<f32>) {
+/// Adds to the sum of a layer.
+pub(super) fn collect(sums: &mut BTreeMap<usize, Vec<f32>>, layer: usize, gradient: Vec<f32>) {
     match sums.get_mut(&layer) {
         Some(sum) => add(sum, &gradient),
         None => drop(sums.insert(layer, gradient)),
@@ -147,10 +148,8 @@ fn collect(sums: &mut BTreeMap<usize, Vec<f32>>, layer: usize, gradient: Vec<f32
 }
 
 /// `name`, or `name.1` where it is taken, and so on.
-fn free_name(taken: &[Penalty], name: &str) -> String {
-    let used = taken
-        .iter()
-        .filter(|Penalty { name: other, .. }| other == name || other.rsplit_once('.').is_some_and(|(stem, _)| stem == name));
+pub(super) fn free_name<'a>(taken: impl Iterator<Item = &'a str>, name: &str) -> String {
+    let used = taken.filter(|other| *other == name || other.rsplit_once('.').is_some_and(|(stem, _)| stem == name));
     match used.count() {
         0 => name.to_owned(),
         used => format!("{name}.{used}"),

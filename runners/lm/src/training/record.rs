@@ -11,11 +11,11 @@ pub struct StepRecord {
     /// Cross-entropy, nats per token.
     #[serde(with = "finite_or_word")]
     pub loss: f64,
-    /// Weighted sum of the penalties: what is added to the loss.
+    /// Weighted sum of the penalties, and of the objectives of interventions: what is added to the loss.
     #[serde(with = "finite_or_word")]
     pub penalty: f64,
     /// Raw penalty of each term whose weight is not 0 at this step, by the regularizer's name; a second term of the same name
-    /// is called `name.1`.
+    /// is called `name.1`. Raw objective of each intervention that has one, likewise.
     #[serde(with = "finite_or_word_map")]
     pub terms: BTreeMap<String, f64>,
     /// Global norm of the gradient, before clipping.

@@ -1,27 +1,34 @@
 //! What a learner keeps so that another can go on from there: weights and moments, as safetensors.
 
+use super::companion::{Companions, kept_shapes};
+use super::interventions::Interventions;
 use crate::model::{Gpt2Config, Parameters};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::BTreeMap;
 
 /// Weights and optimizer of a learner, borrowed to be written.
 pub struct Snapshot<'a> {
-    /// Updates made.
+    /// Steps made.
     pub steps: usize,
     pub(super) weights: &'a Parameters,
     pub(super) first: &'a Parameters,
     pub(super) second: &'a Parameters,
+    pub(super) companions: &'a Companions<'a>,
 }
 
 /// Weights and optimizer that were read back.
 #[derive(Debug)]
 pub struct Restored {
-    /// Updates made.
+    /// Steps made.
     pub steps: usize,
     pub(super) weights: Parameters,
     pub(super) first: Parameters,
     pub(super) second: Parameters,
+    pub(super) kept: Kept,
 }
+
+/// What companions keep, group by group.
+pub(super) type Kept = Vec<Parameters>;
 
 /// Why a snapshot cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -35,16 +42,21 @@ pub enum SnapshotError {
 }
 
 impl Snapshot<'_> {
-    /// Two files: the weights, and the optimizer's moments (`first.` and `second.` before each tensor's name). Equal numbers
-    /// give equal bytes.
+    /// Two files: the weights, and the optimizer's moments (`first.` and `second.` before each tensor's name); and where
+    /// interventions keep moving averages or parameters of their own, a third. Equal numbers give equal bytes.
     ///
     /// # Errors
     /// When a tensor cannot be written, which a model in memory rules out.
-    pub fn files(&self) -> Result<[(&'static str, Vec<u8>); 2], SnapshotError> {
-        Ok([
+    pub fn files(&self) -> Result<Vec<(&'static str, Vec<u8>)>, SnapshotError> {
+        let mut files = vec![
             (Restored::WEIGHTS, serialized([("", self.weights)])?),
             (Restored::OPTIMIZER, serialized([("first.", self.first), ("second.", self.second)])?),
-        ])
+        ];
+        let kept = self.companions.kept();
+        if !kept.is_empty() {
+            files.push((Restored::COMPANIONS, serialized(kept.iter().map(|(prefix, of)| (&**prefix, *of)))?));
+        }
+        Ok(files)
     }
 }
 
@@ -53,19 +65,48 @@ impl Restored {
     pub const WEIGHTS: &'static str = "model.safetensors";
     /// The file of moments.
     pub const OPTIMIZER: &'static str = "optimizer.safetensors";
+    /// The file of moving averages and of interventions' own parameters, where there are any.
+    pub const COMPANIONS: &'static str = "companions.safetensors";
 
-    /// What [`Snapshot::files`] wrote of a model of this shape after `steps` updates.
+    /// What [`Snapshot::files`] wrote of a model of this shape after `steps` steps.
     ///
     /// # Errors
     /// When a file is broken, or a tensor is missing, unknown, of another shape, or not of float32.
     pub fn read(config: &Gpt2Config, steps: usize, weights: &[u8], optimizer: &[u8]) -> Result<Self, SnapshotError> {
-        let [weights] = deserialized(config, weights, [""])?;
-        let [first, second] = deserialized(config, optimizer, ["first.", "second."])?;
-        Ok(Self { steps, weights, first, second })
+        let mut read = Self {
+            steps,
+            weights: Parameters::zeros(config),
+            first: Parameters::zeros(config),
+            second: Parameters::zeros(config),
+            kept: Kept::new(),
+        };
+        fill([("", &mut read.weights)], weights)?;
+        fill([("first.", &mut read.first), ("second.", &mut read.second)], optimizer)?;
+        Ok(read)
+    }
+
+    /// With what companions of `interventions` keep, where they keep anything: `file` gives the bytes of a file by its name.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn with_companions<'a>(
+        mut self,
+        interventions: &Interventions,
+        config: &Gpt2Config,
+        file: impl FnOnce(&str) -> Option<&'a [u8]>,
+    ) -> Result<Self, SnapshotError> {
+        let mut kept = kept_shapes(interventions, config, 0).map_err(|error| SnapshotError::Tensors(error.to_string()))?;
+        if !kept.is_empty() {
+            let name = Self::COMPANIONS;
+            let bytes = file(name).ok_or_else(|| SnapshotError::Tensors(format!("expected {name}, found none")))?;
+            fill(kept.iter_mut().map(|(prefix, parameters)| (&**prefix, parameters)), bytes)?;
+        }
+        self.kept = kept.into_iter().map(|(_, parameters)| parameters).collect();
+        Ok(self)
     }
 }
 
-fn serialized<const N: usize>(groups: [(&str, &Parameters); N]) -> Result<Vec<u8>, SnapshotError> {
+fn serialized<'a>(groups: impl IntoIterator<Item = (&'a str, &'a Parameters)>) -> Result<Vec<u8>, SnapshotError> {
     let mut bytes: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
     for (prefix, parameters) in groups {
         for (name, shape, numbers) in parameters.named() {
@@ -77,15 +118,11 @@ fn serialized<const N: usize>(groups: [(&str, &Parameters); N]) -> Result<Vec<u8
     Ok(safetensors::serialize(views.map_err(SnapshotError::Format)?, None)?)
 }
 
-fn deserialized<const N: usize>(
-    config: &Gpt2Config,
-    bytes: &[u8],
-    prefixes: [&str; N],
-) -> Result<[Parameters; N], SnapshotError> {
+/// Reads each group's tensors, which are called by its prefix and their names; no others may be there.
+fn fill<'a>(groups: impl IntoIterator<Item = (&'a str, &'a mut Parameters)>, bytes: &[u8]) -> Result<(), SnapshotError> {
     let tensors = SafeTensors::deserialize(bytes)?; // the header is checked against the length before anything is copied
-    let mut groups = prefixes.map(|_| Parameters::zeros(config));
     let mut expected = 0;
-    for (prefix, parameters) in prefixes.iter().zip(&mut groups) {
+    for (prefix, parameters) in groups {
         for (name, shape, numbers) in parameters.named_mut() {
             expected += 1;
             let name = format!("{prefix}{name}");
@@ -100,7 +137,7 @@ fn deserialized<const N: usize>(
         }
     }
     match tensors.len() == expected {
-        true => Ok(groups),
+        true => Ok(()),
         false => Err(SnapshotError::Tensors(format!("expected {expected} tensors, found {}", tensors.len()))),
     }
 }
@@ -122,7 +159,10 @@ mod tests {
 
     fn files(config: &Gpt2Config) -> [Vec<u8>; 2] {
         let [weights, first, second] = [0.5, -7.0, 1e-30].map(|start| counted(config, start));
-        Snapshot { steps: 9, weights: &weights, first: &first, second: &second }.files().unwrap().map(|(_, bytes)| bytes)
+        let snapshot =
+            Snapshot { steps: 9, weights: &weights, first: &first, second: &second, companions: &Companions::default() };
+        let files: Vec<Vec<u8>> = snapshot.files().unwrap().into_iter().map(|(_, bytes)| bytes).collect();
+        files.try_into().unwrap()
     }
 
     #[test]

@@ -1,27 +1,36 @@
 //! One training step.
 
+use super::companion::Companions;
 use super::gradients::global_norm;
+use super::interventions::{Cycles, Interventions, perturbation, round_again, rounded};
 use super::penalties::{Seen, compares_views, keep, penalties};
 use super::snapshot::{Restored, Snapshot};
 use super::spikes::Spikes;
 use super::{AdamW, StepRecord, TrainError};
 use crate::kernels::{Dropout, add};
-use crate::model::{Gpt2, Gpt2Config, Parameters, Pass};
+use crate::model::{Gpt2, Gpt2Config, Parameters, Pass, Perturb};
 use crate::spec::{OnSpike, Term, TrainSpec};
 use regatta_core::Draw;
 use std::time::Instant;
 
 /// A model and its optimizer, with what a step needs to know.
 pub struct Learner<'a> {
-    /// The model.
-    pub model: Gpt2,
-    gradients: Parameters,
+    /// What is trained.
+    latent: Gpt2,
+    /// What the batches go through in its place, where an intervention rounds weights; it always follows.
+    rounded: Option<Gpt2>,
+    pub(super) gradients: Parameters,
     optimizer: AdamW,
     pass: Option<Pass>,
     view: Option<View>,
+    pub(super) companions: Companions<'a>,
     spikes: Spikes,
+    /// Steps made, those without an update included.
+    made: usize,
     train: &'a TrainSpec,
     terms: &'a [Term],
+    interventions: &'a Interventions,
+    cycles: Option<Cycles>,
     seed: u64,
 }
 
@@ -33,61 +42,125 @@ struct View {
 
 impl<'a> Learner<'a> {
     /// An optimizer of its own for `model`. Randomness of its steps derives from `seed`.
-    pub fn new(model: Gpt2, train: &'a TrainSpec, terms: &'a [Term], seed: u64) -> Self {
+    ///
+    /// # Errors
+    /// When the checkpoint that an intervention brings cannot be read, or does not fit the model.
+    pub fn new(
+        model: Gpt2,
+        train: &'a TrainSpec,
+        terms: &'a [Term],
+        interventions: &'a Interventions,
+        seed: u64,
+    ) -> Result<Self, TrainError> {
         let gradients = Parameters::zeros(model.config());
         let optimizer = AdamW::new(model.config(), train);
-        Self { model, gradients, optimizer, pass: None, view: None, spikes: Spikes::default(), train, terms, seed }
+        let (rounded, cycles) = (rounded(interventions, &model), Cycles::of(interventions));
+        let companions = Companions::new(interventions, &model, train, seed)?;
+        Ok(Self {
+            latent: model,
+            rounded,
+            gradients,
+            optimizer,
+            pass: None,
+            view: None,
+            companions,
+            spikes: Spikes::default(),
+            made: 0,
+            train,
+            terms,
+            interventions,
+            cycles,
+            seed,
+        })
+    }
+
+    /// The model as it is measured and exported: with rounded weights where an intervention rounds them.
+    pub fn model(&self) -> &Gpt2 {
+        self.rounded.as_ref().unwrap_or(&self.latent)
     }
 
     /// What has to be kept for another learner to go on from here, bit for bit: all randomness is a function of the step.
     pub fn snapshot(&self) -> Snapshot<'_> {
-        let (first, second, steps) = self.optimizer.state();
-        Snapshot { steps, weights: self.model.parameters(), first, second }
+        let (first, second) = self.optimizer.moments();
+        Snapshot { steps: self.made, weights: self.latent.parameters(), first, second, companions: &self.companions }
     }
 
     /// Goes on from what a learner of the same model and training kept, and the losses of its steps.
     pub fn restore(&mut self, restored: Restored, losses: impl Iterator<Item = f64>) {
-        let Restored { steps, weights, first, second } = restored;
-        *self.model.parameters_mut() = weights;
-        self.optimizer.restore(first, second, steps);
-        for loss in losses {
-            let _ = self.spikes.judge(loss);
+        let Restored { steps, weights, first, second, kept } = restored;
+        *self.latent.parameters_mut() = weights;
+        self.follow();
+        let mut left_out = 0;
+        for (step, loss) in losses.enumerate() {
+            if self.cycles.is_some_and(|cycles| cycles.begin(step)) {
+                self.spikes = Spikes::default();
+            }
+            left_out += usize::from(self.spikes.judge(loss).is_some() && self.train.on_spike == OnSpike::Skip);
+        }
+        self.made = steps;
+        let updates = steps.saturating_sub(left_out);
+        self.optimizer.restore(first, second, updates);
+        self.companions.restore(kept, updates);
+    }
+
+    /// The rounded weights follow those that are trained.
+    fn follow(&mut self) {
+        if let Some(rounded) = &mut self.rounded {
+            round_again(self.interventions, &self.latent, rounded);
         }
     }
 
-    /// Forward, and once more where a penalty compares two views, cross-entropy, penalties, backward, clip, update. `inputs` and
-    /// `targets` are `rows` sequences, one after the other. Where loss, penalty or gradient is not finite, or the loss is a spike
-    /// that is to be left out, there is no update and the record says so.
+    /// The token embedding starts anew, and so does what is known of its gradients and of losses with it.
+    fn forget_embedding(&mut self, draw: &mut Draw) {
+        self.latent.forget_embedding(draw);
+        self.follow();
+        self.optimizer.forget_embedding();
+        self.spikes = Spikes::default();
+    }
+
+    /// Forward, and once more where a penalty compares two views, cross-entropy, penalties, objectives, backward, clip, update.
+    /// Interventions act where they are named: one that forgets before all else, one that perturbs on the way forward, one that
+    /// rounds in which model the passes go through, one that compares after the penalties, and one that forgets again in the
+    /// embedding's pace. `inputs` and `targets` are `rows` sequences, one after the other. Where loss, penalty or gradient is not
+    /// finite, or the loss is a spike that is to be left out, there is no update and the record says so.
     ///
     /// # Errors
-    /// When the batch does not fit the model, or a regularizer fails.
+    /// When the batch does not fit the model or a companion, or a plugin fails.
     pub fn step(&mut self, step: usize, rows: usize, inputs: &[u32], targets: &[u32]) -> Result<StepRecord, TrainError> {
         let started = Instant::now();
         let shape = (rows, inputs.len() / rows); // (b, t)
+        if let Some(cycles) = self.cycles.filter(|cycles| cycles.begin(step)) {
+            self.forget_embedding(&mut cycles.draw(self.seed, step));
+        }
+        let model = self.rounded.as_ref().unwrap_or(&self.latent);
         let pass = match &mut self.pass {
             Some(pass) if pass.shape() == shape => pass,
-            other => other.insert(Pass::new(self.model.config(), shape.0, shape.1, keep(self.terms))),
+            other => other.insert(Pass::new(model.config(), shape.0, shape.1, keep(self.terms))),
         };
 
         let rate = self.train.dropout.get();
         let mask = |purpose| (rate > 0.0).then(|| Dropout::new(rate, Draw::new(self.seed, purpose, step as u64, 0)));
         let (dropout, other_dropout) = (mask("dropout"), mask("view"));
-        pass.forward(&self.model, inputs, dropout.as_ref())?;
+        let noise = |what| perturbation(self.interventions, model.config().n_embd, (self.seed, step), what);
+        let (noise, other_noise) = (noise("noise"), noise("view noise"));
+        pass.perturbed_forward(model, inputs, dropout.as_ref(), noise.as_ref().map(|noise| noise as Perturb<'_>))?;
         let mut view = match compares_views(self.terms, step) {
-            true => Some(View::of(&mut self.view, self.model.config(), shape, self.terms)),
+            true => Some(View::of(&mut self.view, model.config(), shape, self.terms)),
             false => None,
         };
         if let Some(view) = &mut view {
-            view.pass.forward(&self.model, inputs, other_dropout.as_ref())?;
+            let noise = other_noise.as_ref().map(|noise| noise as Perturb<'_>);
+            view.pass.perturbed_forward(model, inputs, other_dropout.as_ref(), noise)?;
         }
-        let seen = Seen { model: &self.model, pass, view: view.as_ref().map(|view| &view.pass) };
-        let (penalties, [upstream, view_upstream]) = penalties(self.terms, seen, self.seed, step)?;
-        let losses = pass.backward(&self.model, targets, &upstream, dropout.as_ref(), &mut self.gradients); // nats a token
+        let seen = Seen { model, pass, view: view.as_ref().map(|view| &view.pass) };
+        let (mut penalties, [mut upstream, view_upstream]) = penalties(self.terms, seen, self.seed, step)?;
+        self.companions.objectives((model, pass), inputs, step, (&mut penalties, &mut upstream))?;
+        let losses = pass.backward(model, targets, &upstream, dropout.as_ref(), &mut self.gradients); // nats a token
         if let Some(View { pass, gradients }) = view {
-            pass.upstream_backward(&self.model, &view_upstream, other_dropout.as_ref(), gradients);
+            pass.upstream_backward(model, &view_upstream, other_dropout.as_ref(), gradients);
             add(self.gradients.numbers_mut(), gradients.numbers());
         }
-        let (grad_norm, broken) = global_norm(&self.gradients);
+        let (grad_norm, broken) = global_norm(&self.gradients, self.companions.gradients());
         let clip = self.train.grad_clip.get().map_or(1.0, |most| (most.get() / (grad_norm + 1e-6)).min(1.0));
         let lr = self.train.lr.get() * self.train.schedule.factor(step, self.train.steps.get());
 
@@ -105,8 +178,12 @@ impl<'a> Learner<'a> {
         record.spike = self.spikes.judge(record.loss);
         let skipped = record.spike.is_some() && self.train.on_spike != OnSpike::Record;
         if record.divergence().is_none() && !skipped {
-            self.optimizer.step(self.model.parameters_mut(), &self.gradients, lr, clip);
+            let embedding = self.cycles.map(|cycles| cycles.pace(self.train, step));
+            self.optimizer.step(self.latent.parameters_mut(), &self.gradients, lr, clip, embedding);
+            self.follow();
+            self.companions.update(&self.latent, lr, clip);
         }
+        self.made = step + 1;
         record.tokens_per_second = inputs.len() as f64 / started.elapsed().as_secs_f64();
         Ok(record)
     }
@@ -157,7 +234,7 @@ mod tests {
         let mut model = Gpt2::fresh(config, 0);
         model.parameters_mut().numbers_mut().iter_mut().for_each(|x| *x *= 5.0); // away from a flat start
         model.parameters_mut().numbers_mut()[moved] += by;
-        let mut learner = Learner::new(model, &train, &terms, 7);
+        let mut learner = Learner::new(model, &train, &terms, &[], 7).unwrap();
         let record = learner.step(3, 2, &[0, 1, 2, 3, 4, 0, 2, 1], &[1, 2, 3, 4, 0, 2, 1, 3]).unwrap();
         (learner.gradients.numbers().to_vec(), record.loss + record.penalty)
     }
@@ -181,19 +258,40 @@ mod tests {
     fn moves(on_spike: OnSpike) -> bool {
         let train = TrainSpec { on_spike, ..TrainSpec::default() };
         let config = Gpt2Config::new(&Gpt2Spec { layers: 1, width: 4, heads: 2, context: 3, mlp_width: 8, bias_std: 0.0 }, 5);
-        let mut learner = Learner::new(Gpt2::fresh(config, 0), &train, &[], 0);
+        let mut learner = Learner::new(Gpt2::fresh(config, 0), &train, &[], &[], 0).unwrap();
         for step in 0..30 {
             assert_eq!(learner.spikes.judge(0.01 * f64::from(step % 2)), None);
         }
-        let before = learner.model.parameters().numbers().to_vec();
+        let before = learner.model().parameters().numbers().to_vec();
         let record = learner.step(30, 1, &[0, 1, 2], &[1, 2, 3]).unwrap();
         assert!(record.spike.unwrap() > 100.0, "{record:?}");
-        learner.model.parameters().numbers() != before
+        learner.model().parameters().numbers() != before
     }
 
     #[test]
     fn a_spike_is_recorded_and_leaves_out_the_update_only_where_that_is_asked_for() {
         assert!(moves(OnSpike::Record));
         assert!(!moves(OnSpike::Skip) && !moves(OnSpike::Stop));
+    }
+
+    #[test]
+    fn what_goes_on_after_a_spike_was_left_out_goes_on_at_the_next_step() {
+        let train = TrainSpec { on_spike: OnSpike::Skip, ..TrainSpec::default() };
+        let config = Gpt2Config::new(&Gpt2Spec { layers: 1, width: 4, heads: 2, context: 3, mlp_width: 8, bias_std: 0.0 }, 5);
+        let fresh = || Learner::new(Gpt2::fresh(config.clone(), 0), &train, &[], &[], 0).unwrap();
+        let losses: Vec<f64> = (0..30).map(|step| 0.01 * f64::from(step % 2)).collect();
+        let mut whole = fresh();
+        losses.iter().for_each(|&loss| assert_eq!(whole.spikes.judge(loss), None));
+        let spike = whole.step(30, 1, &[0, 1, 2], &[1, 2, 3]).unwrap();
+        assert!(spike.spike.is_some());
+        whole.spikes = Spikes::default(); // that of the next step is none
+
+        let snapshot = whole.snapshot();
+        assert_eq!(snapshot.steps, 31, "the step that was left out was made");
+        let files = snapshot.files().unwrap();
+        let restored = Restored::read(&config, 31, &files[0].1, &files[1].1).unwrap();
+        let mut resumed = fresh();
+        resumed.restore(restored, losses.into_iter().chain([spike.loss]));
+        assert_eq!(resumed.optimizer.updates(), 30, "31 steps, one of them without an update");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::diagnose::{Diagnosed, Diagnosis, diagnose};
 use super::evaluate::mean_loss;
+use super::interventions::Interventions;
 use super::{Learner, Restored, StepRecord, TrainError};
 use crate::data::{Batches, Corpus, Split, token_counts};
 use crate::model::{Gpt2, Gpt2Config};
@@ -16,8 +17,10 @@ pub struct Trial<'a> {
     pub train: &'a TrainSpec,
     /// What is measured, and how often.
     pub evaluate: &'a EvaluateSpec,
-    /// The arm.
+    /// The arm: what is added to the loss.
     pub terms: &'a [Term],
+    /// The arm: what else changes training.
+    pub interventions: &'a Interventions,
     /// The tokens.
     pub corpus: &'a Corpus,
     /// Start, order of batches, dropout and draws of regularizers derive from it, each by a purpose of its own.
@@ -114,12 +117,12 @@ pub fn train<'a>(
     from: Option<(Restored, &[StepRecord])>,
     recorder: &mut impl Recorder,
 ) -> Result<Outcome<'a>, TrainError> {
-    let mut learner = Box::new(Learner::new(trial.start()?, trial.train, trial.terms, trial.seed));
+    let mut learner = Box::new(Learner::new(trial.start()?, trial.train, trial.terms, trial.interventions, trial.seed)?);
     let first = from.as_ref().map_or(0, |(restored, _)| restored.steps);
     if let Some((restored, made)) = from {
         learner.restore(restored, made.iter().map(|record| record.loss));
     }
-    let context = trial.context(learner.model.config());
+    let context = trial.context(learner.model().config());
     let (corpus, steps, rows) = (trial.corpus, trial.train.steps.get(), trial.train.batch_size.get());
     corpus.check(context)?;
     let mut batches = Batches::new(corpus.order, trial.seed, corpus.train.windows(context), rows);
@@ -157,10 +160,10 @@ pub fn train<'a>(
             recorder.between(&learner)?;
         }
         if step % trial.evaluate.every.get() == 0 {
-            let Some(loss) = measure(&learner.model, recorder)? else { return Ok(Outcome::Stopped(learner)) };
+            let Some(loss) = measure(learner.model(), recorder)? else { return Ok(Outcome::Stopped(learner)) };
             recorder.validation(step, loss)?;
         }
-        if !look(&learner.model, step, recorder)? {
+        if !look(learner.model(), step, recorder)? {
             return Ok(Outcome::Stopped(learner));
         }
         let (inputs, targets) = gather(&corpus.train, &batches.windows(step), context);
@@ -180,12 +183,12 @@ pub fn train<'a>(
             }
         }
     }
-    let Some(loss) = measure(&learner.model, recorder)? else { return Ok(Outcome::Stopped(learner)) };
+    let Some(loss) = measure(learner.model(), recorder)? else { return Ok(Outcome::Stopped(learner)) };
     recorder.validation(steps, loss)?;
     if !loss.is_finite() {
         return Ok(Outcome::Diverged { reason: "the validation loss is not finite after the last step".into() });
     }
-    if !look(&learner.model, steps, recorder)? {
+    if !look(learner.model(), steps, recorder)? {
         return Ok(Outcome::Stopped(learner));
     }
     Ok(Outcome::Finished(learner))

@@ -4,6 +4,8 @@
 //! resume/step-000120/model.safetensors  optimizer.safetensors  state.json  MANIFEST.json
 //! ```
 //!
+//! And `companions.safetensors`, where interventions keep moving averages or parameters of their own.
+//!
 //! A checkpoint is written under another name, file by file, each flushed to disk; its manifest, with length and BLAKE3 of each
 //! file, comes last; then the folder gets its name. So a name promises a whole checkpoint, and the manifest proves it. Two are
 //! kept: where the newest cannot be used, the one before it is.

@@ -10,6 +10,9 @@ pub struct Manifest {
     pub program: String,
     /// Regularizers that the arms name, and the versions of their crates.
     pub regularizers: BTreeMap<String, String>,
+    /// Interventions that the arms name, and the versions of their crates.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub interventions: BTreeMap<String, String>,
     /// Operating system and processor family.
     pub platform: String,
     /// The processor's name, where the system tells.

@@ -27,7 +27,7 @@ impl StudyFile {
     /// When it is not a legal study.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, Refusal> {
         let (source, memory) = (Source::read(path, overrides)?, limits::memory());
-        let folder = |field: &str| source.folder(&field.split('.').map(str::to_owned).collect::<Vec<_>>());
+        let folder = |field: &[String]| source.folder(field);
         let understood = understand(&source.document, &folder, memory);
         let mut study = understood.map_err(|fault| source.refuse_fault(fault))?;
         let sweep = Sweep::of(&source, &mut study, memory)?;

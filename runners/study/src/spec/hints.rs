@@ -1,6 +1,6 @@
 //! What may have been meant by a name that is not known.
 
-use regatta_core::registry;
+use regatta_core::registry::{self, Kind};
 use regatta_lm::spec::{At, EvaluateSpec, SyntheticSpec, TrainSpec};
 use serde_json::{Value, json};
 
@@ -9,10 +9,28 @@ use serde_json::{Value, json};
 /// One slip of the keyboard away from a known name is that name. Or else it may be a name that belongs to another section, and
 /// last comes the nearest known name.
 pub(super) fn meant(word: &str, known: &[String], path: &[String]) -> Option<String> {
+    if let Some(hint) = other_kind(word, known) {
+        return Some(hint);
+    }
     let near = near(word, known);
     let slip = near.filter(|near| strsim::damerau_levenshtein(&plain(word), near) <= 1);
     let known = |name: &str| format!("did you mean `{name}`?");
     slip.map(known).or_else(|| elsewhere(word, path)).or(near.map(known))
+}
+
+/// Where `word` is a plugin's name, or a field of an entry, and a plugin of the other kind is expected there.
+fn other_kind(word: &str, known: &[String]) -> Option<String> {
+    if known == ["intervention"] && ["weight", "at"].contains(&word) {
+        return Some(format!("an intervention has no `{word}`, it acts on training as a whole"));
+    }
+    let cards = registry::cards().unwrap_or_default();
+    let card = cards.get(word)?;
+    let kinds = known.iter().map(|name| cards.get(name.as_str()).map(|card| card.kind.word()));
+    let others = !known.is_empty() && kinds.into_iter().all(|kind| kind.is_some_and(|kind| kind != card.kind.word()));
+    others.then(|| match card.kind {
+        Kind::Regularizer(_) => format!("`{word}` is a regularizer: write `regularizer: {word}`, and a weight"),
+        Kind::Intervention(_) => format!("`{word}` is an intervention: write `intervention: {word}`, without a weight"),
+    })
 }
 
 /// The known name nearest to `word`, whatever its case and dashes.
@@ -48,7 +66,7 @@ fn elsewhere(word: &str, path: &[String]) -> Option<String> {
 /// Names within a term, seen from outside the map that they belong to.
 fn in_a_term(word: &str, path: &[String]) -> Vec<String> {
     let within = path.get(3).map_or("", String::as_str);
-    if ["regularizer", "weight", "at"].contains(&word) && path.len() > 4 {
+    if ["regularizer", "weight", "at"].contains(&word) && path.len() > 4 && within != "intervention" {
         return vec![format!("`{word}` of the term, beside `{within}`")];
     }
     if within != "at" && names(json!(At::default())).iter().any(|name| name == word) {
@@ -56,7 +74,7 @@ fn in_a_term(word: &str, path: &[String]) -> Vec<String> {
     }
     let cards = registry::cards().unwrap_or_default().into_values();
     let with_field = cards.filter(|card| card.fields.iter().any(|field| field.name == word));
-    with_field.map(|card| format!("`regularizer.{}.{word}`", card.name)).collect()
+    with_field.map(|card| format!("`{}.{}.{word}`", card.kind.word(), card.name)).collect()
 }
 
 fn sections() -> Vec<(&'static str, Vec<String>)> {

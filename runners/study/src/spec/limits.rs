@@ -2,6 +2,7 @@
 
 use super::refusal::Misfit;
 use super::{Arm, Study, pattern};
+use regatta_core::{Companion, Compared, Intervention};
 use regatta_lm::spec::{DataSpec, Gpt2Spec, ModelSpec, Points, Site, TokenizerSpec};
 use std::collections::HashSet;
 
@@ -18,6 +19,7 @@ pub(super) fn check(study: &Study, memory: Option<u128>) -> Result<(), Misfit> {
     names(study)?;
     pooled(study)?;
     views(study)?;
+    interventions(study)?;
     tuning(study)?;
     capacity(study)?;
     if let ModelSpec::Gpt2(gpt2) = &study.model {
@@ -88,7 +90,7 @@ fn capacity(study: &Study) -> Result<(), Misfit> {
 /// One sequence pooled is one point, and a cloud has two.
 fn pooled(study: &Study) -> Result<(), Misfit> {
     for arm in &study.arms {
-        for (index, term) in arm.terms.iter().enumerate() {
+        for (index, term) in arm.listed_terms() {
             if term.at.points == Points::Pooled && study.train.batch_size.get() < 2 {
                 let message = "expected a `train.batch_size` of at least 2 for `pooled`, one point a sequence, found 1";
                 return Err(Misfit::new(["arms", &arm.name, &index.to_string(), "at", "points"], message));
@@ -101,7 +103,7 @@ fn pooled(study: &Study) -> Result<(), Misfit> {
 /// A second view of a point is what another dropout mask makes of it: there must be dropout, and the point no row of a weight matrix.
 fn views(study: &Study) -> Result<(), Misfit> {
     for arm in &study.arms {
-        for (index, term) in arm.terms.iter().enumerate().filter(|(_, term)| term.regularizer.0.needs_view()) {
+        for (index, term) in arm.listed_terms().filter(|(_, term)| term.regularizer.0.needs_view()) {
             let name = term.regularizer.name();
             let index = index.to_string();
             if matches!(term.at.site, Site::Embedding | Site::Unembedding) {
@@ -123,6 +125,33 @@ fn views(study: &Study) -> Result<(), Misfit> {
     Ok(())
 }
 
+/// Of two that forget or round only one could act; and one that forgets does so while there are steps left.
+fn interventions(study: &Study) -> Result<(), Misfit> {
+    for arm in &study.arms {
+        let (mut forgets, mut rounds) = (None, None);
+        for (index, plugin) in arm.listed_interventions() {
+            let name = plugin.name();
+            let index = index.to_string();
+            let misfit = |message: String| Misfit::new(["arms", &arm.name, &index, "intervention"], message);
+            let every = plugin.0.forgets_embedding_every();
+            let acts =
+                [(&mut forgets, every.is_some(), "forgets the embedding"), (&mut rounds, plugin.0.rounds(), "rounds weights")];
+            for (before, _, what) in acts.into_iter().filter(|(_, acts, _)| *acts) {
+                if let Some(before) = before.replace(name) {
+                    let message = format!("expected one intervention of an arm that {what}, found `{name}` after `{before}`");
+                    return Err(misfit(message));
+                }
+            }
+            let steps = study.train.steps.get();
+            if let Some(every) = every.filter(|every| every.get() >= steps) {
+                let least = "expected fewer steps from one fresh embedding to the next than `train.steps`";
+                return Err(misfit(format!("{least}, {steps}, found {every}: `{name}` would never forget")));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whether `train.context` fits in `positions`.
 pub(super) fn context(study: &Study, positions: usize) -> Result<(), Misfit> {
     match study.train.context.map(|context| context.get()) {
@@ -137,7 +166,7 @@ pub(super) fn context(study: &Study, positions: usize) -> Result<(), Misfit> {
 /// Whether every term finds its layers in a model of `blocks` blocks.
 pub(super) fn layers(study: &Study, blocks: usize) -> Result<(), Misfit> {
     for arm in &study.arms {
-        for (index, term) in arm.terms.iter().enumerate() {
+        for (index, term) in arm.listed_terms() {
             let is_matrix = matches!(term.at.site, Site::Embedding | Site::Unembedding);
             let field = if is_matrix && term.at.points == Points::Pooled { "points" } else { "layers" };
             let found = term.at.layer_indices(blocks);
@@ -165,7 +194,9 @@ impl Study {
     /// bytes      = 16 parameters + 4 batch context (layers (16 width + heads context) + 2 v)
     /// ```
     ///
-    /// Where an arm compares two views, the second pass takes as much again for its layers, and 4 bytes a parameter.
+    /// Where an arm compares two views, the second pass takes as much again for its layers, and 4 bytes a parameter; where one
+    /// rounds weights, the rounded ones take 4 bytes a parameter, and a moving average as many. Where one compares logits, those of
+    /// both models and their gradient are there at once.
     pub fn size(&self) -> Option<Size> {
         let ModelSpec::Gpt2(gpt2) = &self.model else { return None };
         let Gpt2Spec { layers, width, heads, context, mlp_width, .. } = *gpt2;
@@ -177,8 +208,15 @@ impl Study {
         let tokens = self.train.batch_size.get() as u128 * context;
         let views = self.arms.iter().flat_map(|arm| &arm.terms).any(|term| term.regularizer.0.needs_view());
         let second = u128::from(views);
-        let activations = tokens * ((1 + second) * layers * (16 * width + heads * context) + 2 * vocabulary) * 4;
-        Some(Size { parameters, bytes: (BYTES_A_PARAMETER + 4 * second) * parameters + activations })
+        let any = |does: &dyn Fn(&dyn Intervention) -> bool| {
+            u128::from(self.arms.iter().flat_map(|arm| &arm.interventions).any(|plugin| does(&*plugin.0)))
+        };
+        let rounds = any(&|it| it.rounds());
+        let averages = any(&|it| matches!(it.companion(), Some(Companion::MovingAverage { .. })));
+        let compares_logits = any(&|it| it.compares() == Some(Compared::Logits));
+        let outputs = (2 + 3 * compares_logits) * vocabulary;
+        let activations = tokens * ((1 + second) * layers * (16 * width + heads * context) + outputs) * 4;
+        Some(Size { parameters, bytes: (BYTES_A_PARAMETER + 4 * (second + rounds + averages)) * parameters + activations })
     }
 
     /// How many tokens there are, where the study says so.

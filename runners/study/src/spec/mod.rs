@@ -21,6 +21,7 @@ mod vary;
 mod wording;
 
 pub use arms::Arm;
+pub(crate) use arms::folders;
 pub use file::StudyFile;
 pub use limits::Size;
 pub use refusal::{Origin, Refusal};
@@ -99,12 +100,11 @@ impl Study {
         serde_yaml::to_string(&written).expect("plain values can be written")
     }
 
-    /// The arm that others are compared with, by its index: the first without terms, else the first whose weights are all 0,
-    /// else the first.
+    /// The arm that others are compared with, by its index: the first whose list is empty, else the first without interventions whose
+    /// weights are all 0, else the first.
     pub fn baseline(&self) -> usize {
-        let weightless = |arm: &Arm| arm.terms.iter().all(|term| term.weight.is_zero());
-        let first = |is: &dyn Fn(&Arm) -> bool| self.arms.iter().position(is);
-        first(&|arm| arm.terms.is_empty()).or_else(|| first(&weightless)).unwrap_or(0)
+        let first = |is: fn(&Arm) -> bool| self.arms.iter().position(is);
+        first(Arm::is_empty).or_else(|| first(Arm::is_weightless)).unwrap_or(0)
     }
 
     fn plain(&self) -> Value {

@@ -3,7 +3,6 @@
 use super::Study;
 use super::refusal::Misfit;
 use regatta_lm::spec::{DataSpec, ModelSpec, TextFiles, TokenizerSpec};
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 /// What a path leads to.
@@ -18,15 +17,15 @@ pub(super) enum Kind {
 ///
 /// # Errors
 /// At the first that leads to nothing, or to a folder where a file is wanted.
-pub(super) fn resolve(study: &mut Study, folder: &dyn Fn(&str) -> PathBuf) -> Result<(), Misfit> {
+pub(super) fn resolve(study: &mut Study, folder: &dyn Fn(&[String]) -> PathBuf) -> Result<(), Misfit> {
     for (field, path, kind) in named(study) {
-        *path = absolute(path, &folder(&field), kind).map_err(|message| Misfit::new(field.split('.'), message))?;
+        *path = absolute(path, &folder(&field), kind).map_err(|message| Misfit { path: field, message })?;
     }
     Ok(())
 }
 
 /// The fields that hold paths, with what each leads to.
-pub(super) fn named(study: &mut Study) -> Vec<(Cow<'static, str>, &mut PathBuf, Kind)> {
+pub(super) fn named(study: &mut Study) -> Vec<(Vec<String>, &mut PathBuf, Kind)> {
     let mut named: Vec<(&'static str, &mut PathBuf, Kind)> = Vec::new();
     if let ModelSpec::Init(folder) = &mut study.model {
         named.push(("model.init", folder, Kind::Folder));
@@ -52,16 +51,28 @@ pub(super) fn named(study: &mut Study) -> Vec<(Cow<'static, str>, &mut PathBuf, 
     let tasks = [("minimal_pairs", &mut study.evaluate.minimal_pairs), ("multiple_choice", &mut study.evaluate.multiple_choice)];
     let tasks = tasks.into_iter().flat_map(|(field, files)| {
         let indexed = files.iter_mut().enumerate();
-        indexed.map(move |(index, file)| (format!("evaluate.{field}.{index}").into(), file, Kind::File))
+        indexed.map(move |(index, file)| (["evaluate", field, &index.to_string()].map(str::to_owned).into(), file, Kind::File))
     });
-    named.into_iter().map(|(field, path, kind)| (field.into(), path, kind)).chain(tasks).collect()
+    let of_interventions = study.arms.iter_mut().flat_map(|arm| {
+        let name = arm.name.clone();
+        arm.listed_interventions_mut().flat_map(move |(place, plugin)| {
+            let before = ["arms", &name, &place.to_string(), "intervention", plugin.name()].map(str::to_owned);
+            let folders = plugin.0.folders().into_iter();
+            folders.map(move |(field, folder)| ([&before[..], &[field.to_owned()]].concat(), folder, Kind::Folder))
+        })
+    });
+    let named = named.into_iter().map(|(field, path, kind)| (field.split('.').map(str::to_owned).collect(), path, kind));
+    named.chain(tasks).chain(of_interventions).collect()
 }
 
 fn absolute(path: &Path, folder: &Path, kind: Kind) -> Result<PathBuf, String> {
     let wanted = if kind == Kind::File { "a file" } else { "a folder" };
+    if path.as_os_str().is_empty() {
+        return Err(format!("expected {wanted}, found none"));
+    }
     let beside = folder.join(path);
     let existing = [&beside, path].into_iter().find_map(|candidate| candidate.canonicalize().ok());
-    let Some(existing) = existing.filter(|_| !path.as_os_str().is_empty()) else {
+    let Some(existing) = existing else {
         let (beside, here) = (shown(&beside), shown(path));
         let places = if beside == here { beside } else { format!("{beside} nor at {here}") };
         let neither = if places.contains(" nor at ") { "neither at" } else { "nothing at" };

@@ -7,6 +7,7 @@ use super::vary::{self, Assignment, Vary};
 use super::wording::Explained;
 use super::{Arm, Study, label, overrides, paths, pattern};
 use crate::yaml::Target;
+use regatta_core::{Intervention, Plugin};
 use regatta_lm::spec::Term;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -43,7 +44,17 @@ impl Variant {
 
     /// What is added to the loss.
     pub fn terms(&self) -> &[Term] {
-        &self.study.arms[self.index].terms
+        &self.arm().terms
+    }
+
+    /// What else changes training.
+    pub fn interventions(&self) -> &[Plugin<dyn Intervention>] {
+        &self.arm().interventions
+    }
+
+    /// Its arm.
+    pub(crate) fn arm(&self) -> &Arm {
+        &self.study.arms[self.index]
     }
 }
 
@@ -132,10 +143,9 @@ impl Sweep {
             }
         }
         nothing_means_defaults(&mut document);
-        let folder = |field: &str| {
-            let path: Vec<String> = field.split('.').map(str::to_owned).collect();
+        let folder = |path: &[String]| {
             let entry = point.iter().rev().find(|&&entry| self.entries[entry].fields.iter().any(|field| path.starts_with(field)));
-            source.folder(entry.map_or(&path, |&entry| &self.entries[entry].at))
+            source.folder(entry.map_or(path, |&entry| &self.entries[entry].at))
         };
         understand(&document, &folder, memory)
     }
@@ -261,11 +271,10 @@ fn entries(source: &Source, whole: &Value, vary: &Vary) -> Result<(Vec<Entry>, V
 fn absolute(entries: &[Entry], point: &[usize], study: &mut Study) -> Vec<(usize, Vec<String>, String)> {
     let mut found = Vec::new();
     for (field, file, _) in paths::named(study) {
-        let path: Vec<String> = field.split('.').map(str::to_owned).collect();
-        let wrote = |&&entry: &&usize| entries[entry].fields.iter().any(|field| path.starts_with(field));
+        let wrote = |&&entry: &&usize| entries[entry].fields.iter().any(|written| field.starts_with(written));
         if let (Some(&entry), Some(file)) = (point.iter().rev().find(wrote), file.to_str()) {
             let length = entries[entry].fields[0].len();
-            found.push((entry, path[length..].to_vec(), file.to_owned()));
+            found.push((entry, field[length..].to_vec(), file.to_owned()));
         }
     }
     found

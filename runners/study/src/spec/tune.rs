@@ -109,7 +109,7 @@ impl Study {
     /// The tuning trials of `arm`: each candidate, weights before learning rates, and the seeds that it is tried with. None
     /// where nothing is tuned.
     ///
-    /// Every arm gets the same number of trials. An arm without a weight to tune (a baseline) has a candidate for each learning
+    /// Every arm gets the same number of trials. An arm without a weight to tune (a baseline, or interventions alone) has a candidate for each learning
     /// rate alone, and tries it with as many times the seeds as there are weights: further seeds follow the listed ones.
     pub fn candidates(&self, arm: &Arm) -> Vec<(Candidate, Vec<u64>)> {
         let Some(tune) = &self.tune else { return Vec::new() };
@@ -151,7 +151,7 @@ impl Study {
             plain["train"]["lr"] = json!(lr);
         }
         if let Some(weight) = candidate.weight {
-            for (index, term) in arm.terms.iter().enumerate().filter(|(_, term)| !term.weight.is_zero()) {
+            for (index, term) in arm.listed_terms().filter(|(_, term)| !term.weight.is_zero()) {
                 plain["arms"][&arm.name][index]["weight"] = reweighted(&term.weight, weight);
             }
         }

@@ -13,7 +13,11 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// At the first thing that is wrong with it.
-pub(super) fn understand(document: &Value, folder: &dyn Fn(&str) -> PathBuf, memory: Option<u128>) -> Result<Study, Explained> {
+pub(super) fn understand(
+    document: &Value,
+    folder: &dyn Fn(&[String]) -> PathBuf,
+    memory: Option<u128>,
+) -> Result<Study, Explained> {
     let mut study = typed(document)?;
     if let (ModelSpec::Gpt2(gpt2), None) = (&study.model, study.train.context) {
         study.train.context = Count::try_from(gpt2.context as u64).ok();
@@ -67,12 +71,12 @@ pub(super) fn nothing_means_defaults(document: &mut Value) {
         }
     }
     let arms = study.get_mut("arms").and_then(Value::as_object_mut).into_iter().flat_map(|arms| arms.values_mut());
-    for term in arms.filter_map(Value::as_array_mut).flatten().filter_map(Value::as_object_mut) {
-        if term.get("at").is_some_and(Value::is_null) {
-            term.remove("at");
+    for entry in arms.filter_map(Value::as_array_mut).flatten().filter_map(Value::as_object_mut) {
+        if entry.get("at").is_some_and(Value::is_null) {
+            entry.remove("at");
         }
-        if let Some(regularizer) = term.get_mut("regularizer") {
-            empty_choice(regularizer);
+        for kind in ["regularizer", "intervention"] {
+            entry.get_mut(kind).into_iter().for_each(empty_choice);
         }
     }
 }
@@ -109,6 +113,14 @@ impl Open {
     }
 }
 
+/// What a key leads to in a map, or an index in a list.
+fn step_into<'a>(here: &'a mut Value, step: &str) -> Option<&'a mut Value> {
+    match here {
+        Value::Array(list) => list.get_mut(step.parse::<usize>().ok()?),
+        other => other.get_mut(step),
+    }
+}
+
 /// What is left open in `study`, which `document` says: choices other than those that the sweep makes (`model.init` where the
 /// default is a shape), and defaults that follow the model. Paths are the absolute ones of `study`.
 pub(super) fn open(document: &Value, study: &mut Study) -> Vec<Open> {
@@ -116,7 +128,7 @@ pub(super) fn open(document: &Value, study: &mut Study) -> Vec<Open> {
     const FOLLOW_THE_MODEL: [&[&str]; 2] = [&["model", "mlp_width"], &["train", "context"]];
     let mut absolute = document.clone();
     for (field, path, _) in paths::named(study) {
-        let here = field.split('.').try_fold(&mut absolute, |here, step| here.get_mut(step));
+        let here = field.iter().try_fold(&mut absolute, |here, step| step_into(here, step));
         if let (Some(here), Some(path)) = (here, path.to_str()) {
             *here = path.into();
         }

@@ -134,6 +134,7 @@ fn in_words(expected: &str) -> String {
         "unit variant" | "unit" => "nothing behind the name",
         _ if expected.starts_with("struct ") || expected.starts_with("tuple ") => "a map of fields",
         _ if expected.starts_with("enum ") || expected.starts_with("variant ") => "a name",
+        "dyn Intervention" => "the name of an intervention",
         _ if expected.starts_with("dyn ") => "the name of a regularizer",
         _ => expected,
     }

@@ -170,7 +170,7 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
     let config = Gpt2Config::new(spec, *vocab);
     let parameters = config.parameters();
     let model = Gpt2::fresh(config, 0);
-    let mut learner = Learner::new(model, &train, &terms, 0);
+    let mut learner = Learner::new(model, &train, &terms, &[], 0).map_err(Failure::failed)?;
     let tokens = batch * spec.context;
     let mut times = Vec::new();
     for step in 0..(arguments.warmup + arguments.steps) as usize {

@@ -1,7 +1,7 @@
 //! One part of a batch, from token ids to the final norm.
 
 use super::super::parameters::{BlockTensors, Tensors};
-use super::{Gpt2Config, Keep};
+use super::{Gpt2Config, Keep, Perturb};
 use crate::kernels::{Attention, AttentionScratch, Dropout, gelu, layer_norm, linear};
 use std::ops::Range;
 
@@ -119,13 +119,24 @@ impl Part {
         if entry == self.layers { &self.normed } else { &self.stream[entry] }
     }
 
-    pub fn forward(&mut self, config: &Gpt2Config, tensors: &Tensors<&[f32]>, ids: &[u32], dropout: Option<&Dropout>) {
+    pub fn forward(
+        &mut self,
+        config: &Gpt2Config,
+        tensors: &Tensors<&[f32]>,
+        ids: &[u32],
+        dropout: Option<&Dropout>,
+        perturb: Option<Perturb<'_>>,
+    ) {
         let d = config.n_embd;
         self.ids.copy_from_slice(ids);
         let rows = self.stream[0].chunks_exact_mut(d).zip(ids).zip(tensors.wpe.chunks_exact(d).take(self.time).cycle());
         for ((x, &id), position) in rows {
             let token = &tensors.wte[id as usize * d..][..d];
             x.iter_mut().zip(token).zip(position).for_each(|((x, t), p)| *x = t + p);
+        }
+        if let Some(perturb) = perturb {
+            let sequences = self.stream[0].chunks_exact_mut(self.time * d).enumerate();
+            sequences.for_each(|(sequence, embeddings)| perturb(self.first + sequence, embeddings));
         }
         drop_out(dropout, place::EMBEDDING, &mut self.stream[0], self.time * d, self.first, &mut self.scratch.mask);
         for (layer, block) in tensors.blocks.iter().enumerate() {

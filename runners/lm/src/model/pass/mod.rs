@@ -48,6 +48,9 @@ pub enum Keep {
     },
 }
 
+/// Changes the embeddings (t·d) of the sequence of this number in the batch.
+pub(crate) type Perturb<'a> = &'a (dyn Fn(usize, &mut [f32]) + Sync);
+
 /// Gradients of activations and of the embedding that come from elsewhere than the loss, each shaped as what it is of.
 #[derive(Debug, Default)]
 pub struct Upstream {
@@ -59,6 +62,8 @@ pub struct Upstream {
     pub mlp: BTreeMap<usize, Vec<f32>>,
     /// Of the embedding matrix.
     pub embedding: Option<Vec<f32>>,
+    /// Of the logits (b·t, v), on their way to the final norm's output and to the output matrix.
+    pub logits: Option<Vec<f32>>,
 }
 
 /// Why a batch cannot go through a model.
@@ -124,6 +129,24 @@ impl Pass {
     /// # Panics
     /// When there are not b·t ids.
     pub fn forward(&mut self, model: &Gpt2, ids: &[u32], dropout: Option<&Dropout>) -> Result<(), BatchError> {
+        self.perturbed_forward(model, ids, dropout, None)
+    }
+
+    /// As [`Self::forward`], where `perturb` changes the embeddings of each sequence before dropout, by amounts that do not depend
+    /// on them: the way back is the same.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub(crate) fn perturbed_forward(
+        &mut self,
+        model: &Gpt2,
+        ids: &[u32],
+        dropout: Option<&Dropout>,
+        perturb: Option<Perturb<'_>>,
+    ) -> Result<(), BatchError> {
         let config = model.config();
         assert_eq!(ids.len(), self.sequences * self.time, "one id a token");
         if self.time > config.n_positions {
@@ -133,7 +156,7 @@ impl Pass {
             return Err(BatchError::UnknownToken { found, vocabulary: config.vocab_size });
         }
         let tensors = model.parameters().tensors();
-        self.parts.par_iter_mut().for_each(|part| part.forward(config, &tensors, &ids[part.tokens()], dropout));
+        self.parts.par_iter_mut().for_each(|part| part.forward(config, &tensors, &ids[part.tokens()], dropout, perturb));
         Ok(())
     }
 
@@ -142,7 +165,7 @@ impl Pass {
     /// # Panics
     /// When there are not b·t targets, or one lies outside the vocabulary.
     pub fn losses(&mut self, model: &Gpt2, targets: &[u32]) -> Vec<f32> {
-        self.cross_entropy(model, targets, None)
+        self.cross_entropy(model, targets, None, None)
     }
 
     /// The cross-entropy of each token (b·t), and the gradients of its mean in every parameter, with those of `upstream` through
@@ -160,7 +183,7 @@ impl Pass {
         gradients: &mut Parameters,
     ) -> Vec<f32> {
         assert!(matches!(self.keep, Keep::ForBackward { .. }), "the way back needs what {:?} forgets", self.keep);
-        let losses = self.cross_entropy(model, targets, Some(gradients));
+        let losses = self.cross_entropy(model, targets, upstream.logits.as_deref(), Some(gradients));
         self.blocks_backward(model, upstream, dropout, gradients);
         losses
     }
@@ -177,8 +200,13 @@ impl Pass {
         gradients: &mut Parameters,
     ) {
         assert!(matches!(self.keep, Keep::ForBackward { .. }), "the way back needs what {:?} forgets", self.keep);
-        self.parts.par_iter_mut().for_each(|part| part.normed_slope.fill(0.0));
-        gradients.tensors_mut().wte.fill(0.0);
+        match &upstream.logits {
+            Some(slopes) => self.logits_backward(model, slopes, gradients),
+            None => {
+                self.parts.par_iter_mut().for_each(|part| part.normed_slope.fill(0.0));
+                gradients.tensors_mut().wte.fill(0.0);
+            }
+        }
         self.blocks_backward(model, upstream, dropout, gradients);
     }
 
@@ -221,7 +249,8 @@ impl Pass {
     /// The logits of each token (b·t, v), after [`Self::forward`].
     pub fn logits(&self, model: &Gpt2) -> Vec<f32> {
         let wte = Matrix::new(model.embedding(), model.config().vocab_size, model.config().n_embd);
-        self.parts.iter().flat_map(|part| part.logits(wte.transposed())).collect()
+        let parts: Vec<Vec<f32>> = self.parts.par_iter().map(|part| part.logits(wte.transposed())).collect();
+        parts.concat()
     }
 
     /// A hidden state (b·t, d), counted as Hugging Face counts them: the embedding, each block's output, the last of them after

@@ -3,14 +3,20 @@
 use super::forward::Part;
 use super::weights::embedding_tiles;
 use super::{Gpt2, PARTS, Parameters, Pass};
-use crate::kernels::{Gradient, cross_entropy};
+use crate::kernels::{Gradient, add, cross_entropy};
 use rayon::prelude::*;
 use regatta_core::maths::{Matrix, MatrixMut, Onto, product};
 
 impl Pass {
     /// The loss of each token; and where gradients are wanted, that of their mean in the final norm's output, and in the
-    /// embedding as the output matrix. The logits of a few parts are there at a time.
-    pub(super) fn cross_entropy(&mut self, model: &Gpt2, targets: &[u32], mut gradients: Option<&mut Parameters>) -> Vec<f32> {
+    /// embedding as the output matrix, with `upstream`'s of the logits (b·t, v). The logits of a few parts are there at a time.
+    pub(super) fn cross_entropy(
+        &mut self,
+        model: &Gpt2,
+        targets: &[u32],
+        upstream: Option<&[f32]>,
+        mut gradients: Option<&mut Parameters>,
+    ) -> Vec<f32> {
         assert_eq!(targets.len(), self.sequences * self.time, "one target a token");
         let (tensors, d) = (model.parameters().tensors(), model.config().n_embd);
         self.turned.turn_embedding(&tensors);
@@ -23,28 +29,69 @@ impl Pass {
         for (wave, parts) in self.parts.chunks_mut(PARTS).enumerate() {
             parts.par_iter_mut().zip(&mut self.logits).for_each(|(part, logits)| {
                 let targets = &targets[part.tokens()];
-                part.unembed(wte, turned, targets, logits, gradient);
+                part.unembed(wte, turned, targets, upstream, logits, gradient);
             });
             if let Some(gradients) = &mut gradients {
-                let onto = if wave == 0 { Onto::Replace } else { Onto::Add };
-                embedding_tiles(parts, &self.logits, onto, gradients.tensors_mut().wte, d);
+                embedding_tiles(parts, &self.logits, onto(wave), gradients.tensors_mut().wte, d);
             }
         }
         self.parts.iter().flat_map(|part| part.losses.iter().copied()).collect()
     }
+
+    /// From the gradient of the logits (b·t, v) alone to those in the final norm's output and in the output matrix.
+    pub(super) fn logits_backward(&mut self, model: &Gpt2, upstream: &[f32], gradients: &mut Parameters) {
+        let (tensors, d) = (model.parameters().tensors(), model.config().n_embd);
+        let wte = Matrix::new(tensors.wte, model.config().vocab_size, d);
+        for (wave, parts) in self.parts.chunks_mut(PARTS).enumerate() {
+            parts.par_iter_mut().zip(&mut self.logits).for_each(|(part, logits)| {
+                let slopes = part.slopes_of(upstream, wte.shape().0);
+                logits[..slopes.len()].copy_from_slice(slopes);
+                part.logits_backward(wte, &logits[..slopes.len()]);
+            });
+            embedding_tiles(parts, &self.logits, onto(wave), gradients.tensors_mut().wte, d);
+        }
+    }
+}
+
+/// The first wave of parts writes over what was there.
+fn onto(wave: usize) -> Onto {
+    if wave == 0 { Onto::Replace } else { Onto::Add }
 }
 
 impl Part {
-    /// wte (v, d), turned (d, v)
-    fn unembed(&mut self, wte: Matrix<'_>, turned: Matrix<'_>, targets: &[u32], logits: &mut [f32], gradient: Gradient) {
-        let (rows, (vocabulary, d)) = (self.rows(), wte.shape());
+    /// wte (v, d), turned (d, v), upstream (b·t, v)
+    fn unembed(
+        &mut self,
+        wte: Matrix<'_>,
+        turned: Matrix<'_>,
+        targets: &[u32],
+        upstream: Option<&[f32]>,
+        logits: &mut [f32],
+        gradient: Gradient,
+    ) {
+        let (rows, vocabulary) = (self.rows(), wte.shape().0);
         let logits = &mut logits[..rows * vocabulary]; // the last part may be a smaller one
         self.unembed_onto(turned, logits);
         cross_entropy(logits, targets, &mut self.losses, gradient);
         if matches!(gradient, Gradient::Times(_)) {
-            let slope = MatrixMut::new(&mut self.normed_slope, rows, d);
-            product(slope, Onto::Replace, 1.0, Matrix::new(logits, rows, vocabulary), wte);
+            if let Some(upstream) = upstream {
+                add(logits, self.slopes_of(upstream, vocabulary));
+            }
+            self.logits_backward(wte, logits);
         }
+    }
+
+    /// This part's rows of the logits' gradient of the whole batch.
+    fn slopes_of<'a>(&self, upstream: &'a [f32], vocabulary: usize) -> &'a [f32] {
+        let tokens = self.tokens();
+        &upstream[tokens.start * vocabulary..tokens.end * vocabulary]
+    }
+
+    /// slopes (r, v), wte (v, d)
+    fn logits_backward(&mut self, wte: Matrix<'_>, slopes: &[f32]) {
+        let (rows, (vocabulary, d)) = (self.rows(), wte.shape());
+        let slope = MatrixMut::new(&mut self.normed_slope, rows, d);
+        product(slope, Onto::Replace, 1.0, Matrix::new(slopes, rows, vocabulary), wte);
     }
 
     /// turned (d, v)

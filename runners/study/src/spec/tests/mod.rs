@@ -2,13 +2,14 @@
 
 mod extends;
 mod faults;
+mod interventions;
 mod noise;
 mod tune;
 mod vary;
 
 use super::*;
 use regatta_core::number::Positive;
-use regatta_core::{Cloud, Draw, Regularizer, Tensor, regularizer, typetag};
+use regatta_core::{Cloud, Draw, Intervention, Regularizer, Tensor, intervention, regularizer, typetag};
 use std::fs;
 use std::path::PathBuf;
 

@@ -1,75 +1,15 @@
-//! What every regularizer promises, checked. In a plugin's tests, one line:
-//!
-//! ```ignore
-//! #[test]
-//! fn conforms() {
-//!     regatta_core::conformance::conforms::<VicReg>();
-//! }
-//! ```
-//!
-//! The kit works in float64, where finite differences are worth comparing with, and in float32, where training happens. A
-//! regularizer that needs a second view of the points is given one near them, and its promises hold for both.
+//! The promises of a regularizer.
 
-use crate::{Cloud, Draw, Plugin, Regularizer, registry};
+use super::{round_trips, written_form};
+use crate::{Cloud, Draw, Regularizer};
 use candle_core::{DType, Device, Tensor, Var};
-
-/// Checks the card of `R` and every variant that it lists.
-///
-/// # Panics
-/// With what was expected and what came, when a promise is broken.
-pub fn conforms<R: Regularizer + Default>() {
-    let name = R::default().typetag_name();
-    let cards = registry::cards().unwrap_or_else(|error| panic!("{error}"));
-    let card = cards.get(name).unwrap_or_else(|| panic!("`{name}` has no card: declare it with `regularizer!`"));
-    card_is_whole(card);
-    for variant in (card.variants)() {
-        keeps_its_promises(&*variant);
-    }
-}
-
-/// Checks every regularizer linked into this program, and returns their names.
-///
-/// # Panics
-/// As [`conforms`].
-pub fn all_conform() -> Vec<&'static str> {
-    let cards = registry::cards().unwrap_or_else(|error| panic!("{error}"));
-    for card in cards.values() {
-        card_is_whole(card);
-        (card.variants)().iter().for_each(|variant| keeps_its_promises(&**variant));
-    }
-    cards.into_keys().collect()
-}
-
-fn card_is_whole(card: &registry::Card) {
-    let name = card.name;
-    assert_eq!(card.default_regularizer().typetag_name(), name, "the card's name and typetag's name differ");
-    for (what, text) in [("summary", card.summary), ("paper", card.paper), ("formula", card.formula)] {
-        assert!(!text.trim().is_empty(), "`{name}` has no {what}");
-    }
-    let written: Vec<String> = card.defaults().keys().cloned().collect();
-    let named: Vec<&str> = card.fields.iter().map(|field| field.name).collect();
-    assert_eq!(written, named, "`{name}`: the fields written and the fields on its card differ");
-
-    let bare: Plugin = serde_json::from_value(name.into()).unwrap_or_else(|e| panic!("`{name}` as a bare name: {e}"));
-    assert_eq!(
-        written_form(&*bare.0),
-        written_form(&*card.default_regularizer()),
-        "`{name}`: a bare name must take the defaults"
-    );
-    let unknown = serde_json::json!({ name: { "no_such_field": 1 } });
-    assert!(serde_json::from_value::<Plugin>(unknown).is_err(), "`{name}` accepts a field that it does not know");
-}
-
-fn written_form(regularizer: &dyn Regularizer) -> String {
-    serde_json::to_string(regularizer).unwrap_or_else(|e| panic!("{regularizer:?} cannot be written: {e}"))
-}
 
 /// Checks one configured regularizer, whether or not its card lists it.
 ///
 /// # Panics
-/// As [`conforms`].
+/// As [`super::conforms`].
 pub fn keeps_its_promises(regularizer: &dyn Regularizer) {
-    round_trips(regularizer);
+    round_trips::<dyn Regularizer>(&written_form(regularizer));
     is_a_finite_scalar(regularizer);
     is_a_mean_over_groups(regularizer);
     does_not_see_the_order_of_points(regularizer);
@@ -79,12 +19,6 @@ pub fn keeps_its_promises(regularizer: &dyn Regularizer) {
     if regularizer.surrogate_gradient().is_none() {
         has_the_gradient_of_its_value(regularizer);
     }
-}
-
-fn round_trips(regularizer: &dyn Regularizer) {
-    let text = written_form(regularizer);
-    let read: Plugin = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{text} cannot be read back: {e}"));
-    assert_eq!(written_form(&*read.0), text, "reading and writing again changes the config");
 }
 
 fn is_a_finite_scalar(regularizer: &dyn Regularizer) {

@@ -1,21 +1,51 @@
-//! Rounding the numbers of one matrix.
+//! Weights of few bits: the numbers of a matrix rounded to the multiples of a scale.
+//!
+//! Weights w that share a scale s are replaced by s·q, q a whole number:
+//!
+//! ```text
+//! b bits    s = max |w| / (2^(b-1) - 1)     q = round(w / s)                         symmetric round-to-nearest, absmax
+//! ternary   s = max(mean |w|, 1e-5)         q = clamp(round(w / s), -1, 1)           absmean, BitNet b1.58
+//! binary    s = mean |w|                    q = 1 where w ≥ 0, else -1               BWN
+//! ```
+//!
+//! Halves are rounded to even, as PyTorch does. b bits give the 2^b - 1 values from -(2^(b-1) - 1) to 2^(b-1) - 1: 2 bits are
+//! -1, 0 and 1 with another scale than ternary's.
+//!
+//! Sources: Ma et al. 2024, arXiv:2402.17764 (ternary; the least scale of 1e-5 is that of the authors' code); Rastegari et al.
+//! 2016, arXiv:1603.05279, section 3.1 (binary; they share a scale within an output channel).
 
-use crate::spec::{Bits, Granularity};
+mod bits;
+
+pub use bits::{Bits, Granularity};
 
 /// The least scale of ternary weights.
 const LEAST_SCALE: f32 = 1e-5;
 
 /// Where the weights of an output channel lie: input k of channel c at `c·channels_apart + k·inputs_apart`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Layout {
+pub struct Layout {
+    /// Output channels.
     pub channels: usize,
+    /// Weights of a channel.
     pub inputs: usize,
+    /// From a channel to the next.
     pub channels_apart: usize,
+    /// From an input to the next.
     pub inputs_apart: usize,
 }
 
-/// Rounds a matrix in place, every group of weights by a scale of its own.
-pub(super) fn round(weights: &mut [f32], layout: Layout, bits: Bits, granularity: Granularity) {
+impl Layout {
+    /// Of a linear layer's weight, `inputs` rows of `outputs` numbers: a column is a channel.
+    pub fn linear(inputs: usize, outputs: usize) -> Self {
+        Self { channels: outputs, inputs, channels_apart: 1, inputs_apart: outputs }
+    }
+}
+
+/// Rounds a matrix in place, every group of weights by a scale of its own. Finite weights stay finite.
+///
+/// # Panics
+/// When the layout leads outside the matrix.
+pub fn round(weights: &mut [f32], layout: Layout, bits: Bits, granularity: Granularity) {
     let size = match granularity {
         Granularity::Tensor => return round_group(weights, bits),
         Granularity::Channel => layout.inputs,
@@ -96,8 +126,7 @@ mod tests {
         let matrix = [1.0, 10.0, 2.0, 30.0, 5.0, 50.0];
         let check = |granularity: Granularity, expected: [f32; 6]| {
             let mut rounded = matrix;
-            let layout = Layout { channels: 2, inputs: 3, channels_apart: 1, inputs_apart: 2 };
-            round(&mut rounded, layout, Bits::Binary, granularity);
+            round(&mut rounded, Layout::linear(3, 2), Bits::Binary, granularity);
             assert!(rounded.iter().zip(expected).all(|(r, e)| (r - e).abs() < 1e-4), "{granularity}: {rounded:?}");
         };
         check(Granularity::Tensor, [98.0 / 6.0; 6]);

@@ -1,15 +1,6 @@
 //! What is left of a trained model when its weights are rounded to few bits, without any training after it.
 //!
-//! Weights w that share a scale s are replaced by s·q, q a whole number:
-//!
-//! ```text
-//! b bits    s = max |w| / (2^(b-1) - 1)     q = round(w / s)                         symmetric round-to-nearest, absmax
-//! ternary   s = max(mean |w|, 1e-5)         q = clamp(round(w / s), -1, 1)           absmean, BitNet b1.58
-//! binary    s = mean |w|                    q = 1 where w ≥ 0, else -1               BWN
-//! ```
-//!
-//! Halves are rounded to even, as PyTorch does. b bits give the 2^b - 1 values from -(2^(b-1) - 1) to 2^(b-1) - 1: 2 bits are
-//! -1, 0 and 1 with another scale than ternary's.
+//! What rounding is, and by whom, is in [`regatta_core::rounding`]; an arm that trains with the rounding uses the same.
 //!
 //! Rounded are the matrices of the linear layers: queries, keys and values, attention's projection, and the two of the MLP.
 //! Biases, norms and positions stay, and so does the token embedding, which is the output matrix too, unless it is asked for:
@@ -17,15 +8,11 @@
 //! and output in full precision. An output channel of a linear layer is what makes one of its outputs, that of the embedding a
 //! token's row. Activations are float32.
 //!
-//! Sources: Ma et al. 2024, arXiv:2402.17764 (ternary; the least scale of 1e-5 is that of the authors' code); Rastegari et al.
-//! 2016, arXiv:1603.05279, section 3.1 (binary; they share a scale within an output channel). Deviation: both train with the
-//! rounding, and here it comes after training.
-
-mod rounding;
+//! Deviation from the sources of ternary and binary weights: they train with the rounding, and here it comes after training.
 
 use crate::model::Gpt2;
-use crate::spec::{Bits, Granularity, QuantisationSpec};
-use rounding::{Layout, round};
+use crate::spec::QuantisationSpec;
+use regatta_core::rounding::{Bits, Granularity, Layout, round};
 use serde::{Deserialize, Serialize};
 
 /// The held-out loss of a model whose weights were rounded.
@@ -49,9 +36,7 @@ pub fn quantised(model: &Gpt2, bits: Bits, granularity: Granularity, embeddings:
     let mut copy = model.copy();
     for (name, shape, numbers) in copy.parameters_mut().named_mut() {
         let layout = match *shape {
-            [inputs, outputs] if name.starts_with("h.") => {
-                Layout { channels: outputs, inputs, channels_apart: 1, inputs_apart: outputs }
-            }
+            [inputs, outputs] if name.starts_with("h.") => Layout::linear(inputs, outputs),
             [tokens, width] if name == "wte.weight" && embeddings => {
                 Layout { channels: tokens, inputs: width, channels_apart: width, inputs_apart: 1 }
             }

@@ -1,0 +1,97 @@
+//! What every plugin promises, checked. In a plugin's tests, one line:
+//!
+//! ```ignore
+//! #[test]
+//! fn conforms() {
+//!     regatta_core::conformance::conforms::<VicReg>(); // or intervention_conforms, for an intervention
+//! }
+//! ```
+//!
+//! Of regularizers the kit works in float64, where finite differences are worth comparing with, and in float32, where training
+//! happens. A regularizer that needs a second view of the points is given one near them, and its promises hold for both.
+
+mod intervention;
+mod regularizer;
+
+pub use intervention::keeps_its_promises as intervention_keeps_its_promises;
+pub use regularizer::keeps_its_promises;
+
+use crate::registry::{Card, Kind, Pluggable, cards};
+use crate::{Intervention, Plugin, Regularizer};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Checks the card of `R` and every variant that it lists.
+///
+/// # Panics
+/// With what was expected and what came, when a promise is broken.
+pub fn conforms<R: Regularizer + Default>() {
+    card_conforms(known(R::default().typetag_name(), "regularizer!"));
+}
+
+/// As [`conforms`], of an intervention.
+///
+/// # Panics
+/// As there.
+pub fn intervention_conforms<I: Intervention + Default>() {
+    card_conforms(known(I::default().typetag_name(), "intervention!"));
+}
+
+/// Checks every plugin linked into this program, and returns their names.
+///
+/// # Panics
+/// As [`conforms`].
+pub fn all_conform() -> Vec<&'static str> {
+    let cards = cards().unwrap_or_else(|error| panic!("{error}"));
+    cards.values().for_each(|card| card_conforms(card));
+    cards.into_keys().collect()
+}
+
+fn known(name: &str, declaration: &str) -> &'static Card {
+    let cards = cards().unwrap_or_else(|error| panic!("{error}"));
+    cards.get(name).unwrap_or_else(|| panic!("`{name}` has no card: declare it with `{declaration}`"))
+}
+
+fn card_conforms(card: &Card) {
+    for (what, text) in [("summary", card.summary), ("paper", card.paper), ("formula", card.formula)] {
+        assert!(!text.trim().is_empty(), "`{}` has no {what}", card.name);
+    }
+    match card.kind {
+        Kind::Regularizer(variants) => {
+            card_is_whole(card, &variants());
+            variants().iter().for_each(|variant| regularizer::keeps_its_promises(&**variant));
+        }
+        Kind::Intervention(variants) => {
+            card_is_whole(card, &variants());
+            variants().iter().for_each(|variant| intervention::keeps_its_promises(&**variant));
+        }
+    }
+}
+
+fn card_is_whole<T: Pluggable + Serialize + ?Sized>(card: &Card, variants: &[Box<T>])
+where
+    Box<T>: DeserializeOwned,
+{
+    let name = card.name;
+    assert_eq!(variants[0].name(), name, "the card's name and typetag's name differ");
+    let written: Vec<String> = card.defaults().keys().cloned().collect();
+    let named: Vec<&str> = card.fields.iter().map(|field| field.name).collect();
+    assert_eq!(written, named, "`{name}`: the fields written and the fields on its card differ");
+
+    let bare: Plugin<T> = serde_json::from_value(name.into()).unwrap_or_else(|e| panic!("`{name}` as a bare name: {e}"));
+    assert_eq!(written_form(&*bare.0), written_form(&*variants[0]), "`{name}`: a bare name must take the defaults");
+    let unknown = serde_json::json!({ name: { "no_such_field": 1 } });
+    assert!(serde_json::from_value::<Plugin<T>>(unknown).is_err(), "`{name}` accepts a field that it does not know");
+}
+
+fn round_trips<T: Pluggable + Serialize + ?Sized>(text: &str)
+where
+    Box<T>: DeserializeOwned,
+{
+    let read: Plugin<T> = serde_json::from_str(text).unwrap_or_else(|e| panic!("{text} cannot be read back: {e}"));
+    assert_eq!(written_form(&*read.0), text, "reading and writing again changes the config");
+}
+
+fn written_form(plugin: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(plugin).unwrap_or_else(|e| panic!("a plugin that cannot be written: {e}"))
+}

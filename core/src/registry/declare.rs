@@ -1,0 +1,133 @@
+//! The macros that declare a plugin.
+
+/// Declares a regularizer: its struct, its defaults, and its card in the registry.
+///
+/// ```
+/// use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, number::Positive, regularizer, typetag};
+///
+/// regularizer! {
+///     name: "spread",
+///     summary: "reciprocal of the mean squared norm",
+///     paper: "none: an example",
+///     formula: "scale / mean(z^2)",
+///     /// Reciprocal of the mean square.
+///     pub struct Spread {
+///         /// Factor in front.
+///         pub scale: Positive = Positive::new(1.0),
+///     }
+/// }
+///
+/// #[typetag::serde(name = "spread")]
+/// impl Regularizer for Spread {
+///     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
+///         let square = cloud.points().sqr()?.mean((1, 2))?;                  // (g)
+///         Ok((square.recip()? * self.scale.get())?.mean_all()?)
+///     }
+/// }
+/// # let cards = regatta_core::registry::cards().unwrap();
+/// # assert_eq!(cards["spread"].fields[0].name, "scale");
+/// # assert_eq!(cards["spread"].defaults()["scale"], 1.0);
+/// ```
+///
+/// `variants: [expr, ...]`, after `formula`, lists one instance of each other variant or form: the conformance kit checks
+/// them all.
+#[macro_export]
+macro_rules! regularizer {
+    ($($declaration:tt)*) => { $crate::declare_plugin! { Regularizer $($declaration)* } };
+}
+
+/// Declares an intervention, as [`regularizer!`](crate::regularizer) declares a regularizer.
+///
+/// ```
+/// use regatta_core::{Draw, Intervention, intervention, number::Positive, typetag};
+///
+/// intervention! {
+///     name: "jitter",
+///     summary: "Gaussian noise on every embedding",
+///     paper: "none: an example",
+///     formula: "x + size e, e standard normal",
+///     /// Gaussian noise.
+///     pub struct Jitter {
+///         /// Standard deviation.
+///         pub size: Positive = Positive::new(0.01),
+///     }
+/// }
+///
+/// #[typetag::serde(name = "jitter")]
+/// impl Intervention for Jitter {
+///     fn perturbs(&self) -> bool {
+///         true
+///     }
+///
+///     fn perturb(&self, embeddings: &mut [f32], _dims: usize, draw: &mut Draw) {
+///         embeddings.iter_mut().for_each(|x| *x += (self.size.get() * draw.normal()) as f32);
+///     }
+/// }
+/// # regatta_core::conformance::intervention_conforms::<Jitter>();
+/// ```
+#[macro_export]
+macro_rules! intervention {
+    ($($declaration:tt)*) => { $crate::declare_plugin! { Intervention $($declaration)* } };
+}
+
+/// What both kinds share: struct, defaults, card.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! declare_plugin {
+    // Two arms: after an optional `variants` the parser could not tell it from the struct's visibility.
+    (
+        $kind:ident
+        name: $name:literal,
+        summary: $summary:literal,
+        paper: $paper:literal,
+        formula: $formula:literal,
+        variants: [$($variant:expr),* $(,)?],
+        $(#[$outer:meta])*
+        $visibility:vis struct $type:ident {
+            $($(#[doc = $doc:literal])+ $field_visibility:vis $field:ident: $field_type:ty = $default:expr,)*
+        }
+    ) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, $crate::serde::Serialize, $crate::serde::Deserialize)]
+        #[serde(crate = "regatta_core::serde", deny_unknown_fields, default)]
+        $visibility struct $type {
+            $($(#[doc = $doc])+ $field_visibility $field: $field_type,)*
+        }
+
+        impl Default for $type {
+            fn default() -> Self {
+                Self { $($field: const { $default },)* }
+            }
+        }
+
+        $crate::inventory::submit! {
+            $crate::Card {
+                name: $name,
+                summary: $summary,
+                paper: $paper,
+                formula: $formula,
+                fields: &[$($crate::registry::Field { name: stringify!($field), doc: &[$($doc),+] },)*],
+                kind: $crate::registry::Kind::$kind(|| vec![Box::new(<$type>::default()) $(, Box::new($variant))*]),
+                version: env!("CARGO_PKG_VERSION"),
+            }
+        }
+    };
+    (
+        $kind:ident
+        name: $name:literal,
+        summary: $summary:literal,
+        paper: $paper:literal,
+        formula: $formula:literal,
+        $($rest:tt)*
+    ) => {
+        $crate::declare_plugin! {
+            $kind
+            name: $name,
+            summary: $summary,
+            paper: $paper,
+            formula: $formula,
+            variants: [],
+            $($rest)*
+        }
+    };
+}

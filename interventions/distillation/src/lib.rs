@@ -1,0 +1,128 @@
+//! Knowledge distillation: the model learns from the next-token distribution of a trained one, its teacher.
+//!
+//! For logits x of the model and y of the teacher at a token, and a temperature T:
+//! ```text
+//! p = softmax(y / T)    q = softmax(x / T)    objective = T² · mean over tokens of Σ_v p_v (log p_v - log q_v)
+//! ```
+//! Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015, arXiv:1503.02531, section 2. The gradient in x_v is
+//! `T (q_v - p_v)` over the number of tokens; without the factor T² it would shrink as 1/T², and a weight would mean something else
+//! at every temperature (section 2, and 2.1 for high temperatures).
+//!
+//! The teacher is a checkpoint folder: any GPT-2 with the model's vocabulary and as many positions as a training sequence has tokens.
+//! It sees the same batch, without dropout, and does not change.
+//!
+//! # Deviations from the paper
+//!
+//! - There the objective is the cross-entropy of q under p; the divergence is that less the teacher's entropy, a constant, so that
+//!   0 means agreement and gradients are the same.
+//! - There the two objectives are averaged with weights, the labels' the smaller one; here the language model's cross-entropy keeps
+//!   weight 1, and `weight` times this is added to it.
+//!
+//! # What is claimed of it
+//!
+//! Liu et al. 2026, arXiv:2602.00217, report that the cosines between a small model's hidden states stay high (they condense) where
+//! those of a large model's do not, and that distilling the large one does not carry its geometry over. `evaluate.diagnostics` shows
+//! it in a study: the mean cosine by layer of the student with and without a teacher, and `regatta diagnose` that of the teacher.
+//!
+//! # Shapes
+//! logits (b, t, v) of both models -> scalar
+
+use rayon::prelude::*;
+use regatta_core::candle::{D, Device};
+use regatta_core::maths::{attach_gradient, takes_kernels, vector, with_floats};
+use regatta_core::number::{NonNegative, Positive};
+use regatta_core::{Companion, Compared, Error, Intervention, Outputs, Result, Tensor, intervention, typetag};
+use std::path::PathBuf;
+
+intervention! {
+    name: "distillation",
+    summary: "learns from the next-token distribution of a teacher, a trained checkpoint",
+    paper: "Hinton et al., \"Distilling the Knowledge in a Neural Network\", 2015, arXiv:1503.02531, section 2",
+    formula: "weight T² mean over tokens of KL(softmax(teacher / T) ‖ softmax(model / T))",
+    /// Divergence of the model's next-token distribution from a teacher's.
+    pub struct Distillation {
+        /// Checkpoint folder of the teacher: a GPT-2 with the model's vocabulary; it has no default.
+        pub teacher: PathBuf = PathBuf::new(),
+        /// Temperature T: above 1 it flattens both distributions, so that the teacher's small probabilities count.
+        pub temperature: Positive = Positive::new(2.0),
+        /// Factor in the loss; at 0 there is no teacher.
+        pub weight: NonNegative = NonNegative::new(1.0),
+    }
+}
+
+#[typetag::serde(name = "distillation")]
+impl Intervention for Distillation {
+    fn companion(&self) -> Option<Companion> {
+        Some(Companion::Checkpoint(self.teacher.clone()))
+    }
+
+    fn folders(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        vec![("teacher", &mut self.teacher)]
+    }
+
+    fn compares(&self) -> Option<Compared> {
+        Some(Compared::Logits)
+    }
+
+    fn weight(&self) -> f64 {
+        self.weight.get()
+    }
+
+    fn objective(&self, outputs: &Outputs<'_>, _: &[Tensor]) -> Result<Tensor> {
+        let (own, teacher) = (outputs.own, outputs.companion); // (b, t, v)
+        let temperature = self.temperature.get();
+        if takes_kernels(own) && takes_kernels(teacher) {
+            return fused(own, teacher, temperature as f32);
+        }
+        let [log_q, log_p] = [log_softmax(own, temperature)?, log_softmax(teacher, temperature)?];
+        let divergences = (log_p.exp()? * (log_p - log_q)?)?.sum(D::Minus1)?; // (b, t)
+        Ok((divergences.mean_all()? * (temperature * temperature))?)
+    }
+}
+
+/// `log softmax(x / T)` of each row. (b, t, v) -> (b, t, v)
+fn log_softmax(logits: &Tensor, temperature: f64) -> Result<Tensor> {
+    let most = logits.detach().max_keepdim(D::Minus1)?;
+    let shifted = (logits.broadcast_sub(&most)? / temperature)?;
+    Ok(shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)?)
+}
+
+/// Values and gradients together, a token at a time, without the tensors in between. (b, t, v) -> scalar
+fn fused(own: &Tensor, teacher: &Tensor, temperature: f32) -> Result<Tensor> {
+    let (b, t, vocabulary) = own.dims3()?;
+    if own.dims() != teacher.dims() {
+        let message = format!("expected logits of the same shape, found {:?} and the teacher's {:?}", own.dims(), teacher.dims());
+        return Err(Error::Tensor(regatta_core::candle::Error::msg(message)));
+    }
+    let mut gradient = vec![0f32; b * t * vocabulary];
+    let values: Vec<f32> = with_floats([own, teacher], "distillation", |[own, teacher]| {
+        let rows = own.par_chunks_exact(vocabulary).zip(teacher.par_chunks_exact(vocabulary));
+        let rows = rows.zip(gradient.par_chunks_exact_mut(vocabulary));
+        rows.map(|((x, y), slope)| divergence(x, y, temperature, slope)).collect()
+    })?;
+    let (values, gradient) =
+        (Tensor::from_vec(values, (b, t), &Device::Cpu)?, Tensor::from_vec(gradient, (b, t, vocabulary), &Device::Cpu)?);
+    Ok(attach_gradient(own, values, gradient)?.mean_all()?)
+}
+
+/// `T² KL(p ‖ q)` of one token, and its gradient `T (q - p)` in x. x, y, slope (v)
+fn divergence(x: &[f32], y: &[f32], temperature: f32, slope: &mut [f32]) -> f32 {
+    let scale = temperature.recip();
+    let (most_x, most_y) = (vector::max(x), vector::max(y));
+    let sum = |of: &[f32], most: f32| vector::sum_of(of, of, |x, _| vector::exp((x - most) * scale));
+    let (sum_x, sum_y) = (sum(x, most_x), sum(y, most_y));
+    let between = sum_x.ln() - sum_y.ln();
+    let log_ratio = |x: f32, y: f32| ((y - most_y) - (x - most_x)) * scale + between; // log p - log q
+    let value = vector::sum_of(x, y, |x, y| {
+        let p = vector::exp((y - most_y) * scale) / sum_y;
+        if p == 0.0 { 0.0 } else { p * log_ratio(x, y) }
+    });
+    for ((slope, x), y) in slope.iter_mut().zip(x).zip(y) {
+        let [q, p] = [vector::exp((x - most_x) * scale) / sum_x, vector::exp((y - most_y) * scale) / sum_y];
+        *slope = temperature * (q - p);
+    }
+    temperature * temperature * value
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,287 @@
+//! Interventions that compare the model's output with a companion's: the second model, the objective, and parameters of its own.
+//! Names no intervention.
+//!
+//! The batch goes through the companion after the model, without dropout; the model's output becomes a leaf of a small graph of
+//! candle's, the companion's a constant, and the gradient at the leaf joins the model's way back ([`Upstream`]). Parameters of its
+//! own are updated with the model's learning rate, betas and decay (on tensors of two or more dimensions), and clipped with the
+//! model's gradient in one global norm. A moving average follows each update of the model; where a step has none, it stays.
+
+use super::interventions::Interventions;
+use super::penalties::{Penalty, collect, free_name};
+use super::snapshot::Kept;
+use super::{AdamW, TrainError};
+use crate::model::{Gpt2, Gpt2Config, Keep, Parameters, Pass, Upstream};
+use crate::spec::TrainSpec;
+use candle_core::{Device, Tensor, Var};
+use rayon::prelude::*;
+use regatta_core::{Companion, Compared, Draw, Intervention, Outputs};
+use std::ops::Range;
+
+/// Numbers of a moving average that one thread updates at a time.
+const BLOCK: usize = 16_384;
+
+/// The companions of an arm, with all that its interventions keep beside the model. Empty in most arms, and then free.
+#[derive(Default)]
+pub(super) struct Companions<'a> {
+    beside: Vec<Beside<'a>>,
+    own: Option<Own>,
+}
+
+/// One intervention, and the second model that it compares the first with.
+struct Beside<'a> {
+    intervention: &'a dyn Intervention,
+    /// Of its place in checkpoints: the plugin's name, and of a second one of that name `name.1`.
+    name: String,
+    compared: Compared,
+    other: Gpt2,
+    /// Of a moving average.
+    decay: Option<f64>,
+    pass: Option<Pass>,
+    /// Which of the own tensors are its.
+    tensors: Range<usize>,
+}
+
+/// Parameters of interventions, one after the other.
+struct Own {
+    parameters: Parameters,
+    gradients: Parameters,
+    optimizer: AdamW,
+}
+
+/// Those of an arm that have an objective to compute, by name.
+fn comparing(interventions: &Interventions) -> impl Iterator<Item = (String, usize, &dyn Intervention, Compared)> {
+    let mut names: Vec<String> = Vec::new();
+    interventions.iter().map(|plugin| &*plugin.0).enumerate().filter_map(move |(index, intervention)| {
+        let compared = intervention.compares().filter(|_| intervention.weight() != 0.0)?;
+        let name = free_name(names.iter().map(String::as_str), intervention.typetag_name());
+        names.push(name.clone());
+        Some((name, index, intervention, compared))
+    })
+}
+
+/// The second model of an intervention beside one of shape `config`; `None` where there is none, or where it has weight 0.
+///
+/// # Errors
+/// When its checkpoint cannot be read, or its output or the sequences of `context` tokens do not fit it.
+pub fn check_companion(intervention: &dyn Intervention, config: &Gpt2Config, context: usize) -> Result<Option<Gpt2>, TrainError> {
+    let Some(compared) = intervention.compares().filter(|_| intervention.weight() != 0.0) else { return Ok(None) };
+    let Some(Companion::Checkpoint(folder)) = intervention.companion() else { return Ok(None) };
+    let other = Gpt2::read(&folder)?;
+    let found = other.config();
+    let misfit = match compared {
+        _ if found.n_positions < context => {
+            Some(format!("at least {context} positions, the tokens of a training sequence, found {}", found.n_positions))
+        }
+        _ if found.vocab_size != config.vocab_size => {
+            Some(format!("the model's vocabulary of {} tokens, found {}", config.vocab_size, found.vocab_size))
+        }
+        Compared::LastHiddenState if found.n_embd != config.n_embd => {
+            Some(format!("the model's width of {}, found {}", config.n_embd, found.n_embd))
+        }
+        _ => None,
+    };
+    match misfit {
+        None => Ok(Some(other)),
+        Some(misfit) => Err(TrainError::Companion(format!("expected a checkpoint of {misfit} in {}", folder.display()))),
+    }
+}
+
+/// Shapes of the own parameters of all interventions, and the numbers that they start from.
+fn own_parameters(interventions: &Interventions, dims: usize, seed: u64) -> Result<(Parameters, Vec<Range<usize>>), TrainError> {
+    let (mut shapes, mut numbers, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
+    for (name, index, intervention, _) in comparing(interventions) {
+        let mut draw = Draw::new(seed, &format!("intervention {index} parameters"), 0, 0);
+        let failed = |source| TrainError::Intervention { name: name.clone(), step: 0, source };
+        let tensors = intervention.parameters(dims, &mut draw).map_err(failed)?;
+        let first = shapes.len();
+        for (tensor, number) in tensors.iter().zip(0..) {
+            shapes.push((format!("{name}.{number}"), tensor.dims().to_vec()));
+            numbers.extend(tensor.flatten_all()?.to_vec1::<f32>()?);
+        }
+        ranges.push(first..shapes.len());
+    }
+    let mut parameters = Parameters::of(shapes);
+    parameters.numbers_mut().copy_from_slice(&numbers);
+    Ok((parameters, ranges))
+}
+
+/// Zeros, by group, of what the companions of an arm keep in checkpoints beside the model and its optimizer; empty where they keep
+/// nothing.
+///
+/// # Errors
+/// When an intervention's parameters cannot be made.
+pub(super) fn kept_shapes(
+    interventions: &Interventions,
+    config: &Gpt2Config,
+    seed: u64,
+) -> Result<Vec<(String, Parameters)>, TrainError> {
+    let mut kept = Vec::new();
+    for (name, _, intervention, _) in comparing(interventions) {
+        if let Some(Companion::MovingAverage { .. }) = intervention.companion() {
+            kept.push((format!("average.{name}."), Parameters::zeros(config)));
+        }
+    }
+    let (own, _) = own_parameters(interventions, config.n_embd, seed)?;
+    if !own.numbers().is_empty() {
+        kept.extend(["parameters.", "first.", "second."].map(|group| (group.to_owned(), own.clone())));
+    }
+    Ok(kept)
+}
+
+impl<'a> Companions<'a> {
+    /// Those of `interventions`, beside a model before its first step.
+    ///
+    /// # Errors
+    /// When a checkpoint cannot be read or does not fit the model, or an intervention compares the model with nothing.
+    pub fn new(interventions: &'a Interventions, model: &Gpt2, train: &TrainSpec, seed: u64) -> Result<Self, TrainError> {
+        let (parameters, ranges) = own_parameters(interventions, model.config().n_embd, seed)?;
+        let context = train.context.map_or(model.config().n_positions, |context| context.get());
+        let mut beside = Vec::new();
+        for ((name, _, intervention, compared), tensors) in comparing(interventions).zip(ranges) {
+            let (other, decay) = match (check_companion(intervention, model.config(), context)?, intervention.companion()) {
+                (Some(other), _) => (other, None),
+                (None, Some(Companion::MovingAverage { decay })) => (model.copy(), Some(decay)),
+                (None, _) => {
+                    return Err(TrainError::Companion(format!("intervention `{name}` compares outputs, and names no companion")));
+                }
+            };
+            beside.push(Beside { intervention, name, compared, other, decay, pass: None, tensors });
+        }
+        let own = (!parameters.numbers().is_empty()).then(|| Own {
+            gradients: parameters.clone(),
+            optimizer: AdamW::of(parameters.clone(), train),
+            parameters,
+        });
+        Ok(Self { beside, own })
+    }
+
+    /// The batch through each companion, and what is minimised: each objective onto `penalties`, and the gradient of their
+    /// weighted sum in the model's outputs onto `upstream`. `pass` is that of `model`, after its way forward.
+    ///
+    /// # Errors
+    /// When the batch does not fit a companion, or an objective fails.
+    pub fn objectives(
+        &mut self,
+        (model, pass): (&Gpt2, &Pass),
+        inputs: &[u32],
+        step: usize,
+        (penalties, upstream): (&mut Vec<Penalty>, &mut Upstream),
+    ) -> Result<(), TrainError> {
+        if let Some(own) = &mut self.own {
+            own.gradients.numbers_mut().fill(0.0);
+        }
+        for beside in &mut self.beside {
+            let own = Var::from_tensor(&output(beside.compared, model, pass)?)?;
+            let companion = beside.output(pass.shape(), inputs)?;
+            let parameters = match &self.own {
+                Some(all) => all.parameters.named().skip(beside.tensors.start).take(beside.tensors.len()).map(leaf).collect(),
+                None => Ok(Vec::new()),
+            };
+            let parameters: Vec<Var> = parameters?;
+            let tensors: Vec<Tensor> = parameters.iter().map(|leaf| leaf.as_tensor().clone()).collect();
+            let outputs = Outputs { own: own.as_tensor(), companion: &companion };
+            let failed = |source| TrainError::Intervention { name: beside.name.clone(), step, source };
+            let objective = beside.intervention.objective(&outputs, &tensors).map_err(failed)?;
+            if objective.rank() != 0 {
+                let (name, shape) = (&beside.name, objective.dims());
+                let message = format!("intervention `{name}` returned an objective of shape {shape:?}, expected a scalar");
+                return Err(TrainError::Companion(message));
+            }
+            let weight = beside.intervention.weight();
+            let gradients = (&objective * weight)?.backward()?;
+            if let Some(gradient) = gradients.get(&own) {
+                let gradient = gradient.flatten_all()?.to_vec1()?;
+                match (beside.compared, &mut upstream.logits) {
+                    (Compared::LastHiddenState, _) => collect(&mut upstream.hidden_states, model.config().n_layer, gradient),
+                    (Compared::Logits, Some(sum)) => crate::kernels::add(sum, &gradient),
+                    (Compared::Logits, none) => *none = Some(gradient),
+                }
+            }
+            let slopes = self.own.iter_mut().flat_map(|own| own.gradients.named_mut()).skip(beside.tensors.start);
+            for (leaf, (.., slope)) in parameters.iter().zip(slopes) {
+                if let Some(gradient) = gradients.get(leaf) {
+                    slope.copy_from_slice(&gradient.flatten_all()?.to_vec1::<f32>()?);
+                }
+            }
+            let name = free_name(penalties.iter().map(|penalty| &*penalty.name), beside.intervention.typetag_name());
+            penalties.push(Penalty { name, weight, value: f64::from(objective.to_scalar::<f32>()?) });
+        }
+        Ok(())
+    }
+
+    /// Of the own parameters, where there are any.
+    pub fn gradients(&self) -> Option<&Parameters> {
+        self.own.as_ref().map(|own| &own.gradients)
+    }
+
+    /// Follows an update of `model`: the own parameters by their gradient times `scale`, the moving averages by the model.
+    pub fn update(&mut self, model: &Gpt2, lr: f64, scale: f64) {
+        if let Some(Own { parameters, gradients, optimizer }) = &mut self.own {
+            optimizer.step(parameters, gradients, lr, scale, None);
+        }
+        for Beside { other, decay, .. } in &mut self.beside {
+            if let Some(decay) = *decay {
+                follow(other.parameters_mut().numbers_mut(), model.parameters().numbers(), decay);
+            }
+        }
+    }
+
+    /// What has to be kept in checkpoints, by group, as [`kept_shapes`] has it.
+    pub fn kept(&self) -> Vec<(String, &Parameters)> {
+        let averages = self.beside.iter().filter(|beside| beside.decay.is_some());
+        let averages = averages.map(|beside| (format!("average.{}.", beside.name), beside.other.parameters()));
+        let own = self.own.iter().flat_map(|Own { parameters, optimizer, .. }| {
+            let (first, second) = optimizer.moments();
+            [("parameters.".to_owned(), parameters), ("first.".to_owned(), first), ("second.".to_owned(), second)]
+        });
+        averages.chain(own).collect()
+    }
+
+    /// Goes on from what [`Self::kept`] gave after so many updates.
+    pub fn restore(&mut self, kept: Kept, updates: usize) {
+        let mut kept = kept.into_iter();
+        for beside in self.beside.iter_mut().filter(|beside| beside.decay.is_some()) {
+            kept.next().into_iter().for_each(|average| *beside.other.parameters_mut() = average);
+        }
+        if let (Some(own), Some(parameters), Some(first), Some(second)) = (&mut self.own, kept.next(), kept.next(), kept.next()) {
+            own.parameters = parameters;
+            own.optimizer.restore(first, second, updates);
+        }
+    }
+}
+
+impl Beside<'_> {
+    /// The companion's output for `inputs`.
+    fn output(&mut self, shape: (usize, usize), inputs: &[u32]) -> Result<Tensor, TrainError> {
+        let pass = match &mut self.pass {
+            Some(pass) if pass.shape() == shape => pass,
+            other => other.insert(Pass::new(self.other.config(), shape.0, shape.1, Keep::Last)),
+        };
+        pass.forward(&self.other, inputs, None)?;
+        Ok(output(self.compared, &self.other, pass)?)
+    }
+}
+
+/// (b, t, v) or (b, t, d)
+fn output(compared: Compared, model: &Gpt2, pass: &Pass) -> candle_core::Result<Tensor> {
+    let ((b, t), config) = (pass.shape(), model.config());
+    match compared {
+        Compared::Logits => Tensor::from_vec(pass.logits(model), (b, t, config.vocab_size), &Device::Cpu),
+        Compared::LastHiddenState => Tensor::from_vec(pass.hidden_state(config.n_layer), (b, t, config.n_embd), &Device::Cpu),
+    }
+}
+
+fn leaf((_, shape, numbers): (&str, &[usize], &[f32])) -> candle_core::Result<Var> {
+    Var::from_slice(numbers, shape, &Device::Cpu)
+}
+
+/// `copy <- decay·copy + (1 - decay)·model`
+fn follow(copy: &mut [f32], model: &[f32], decay: f64) {
+    let (keep, take) = (decay as f32, (1.0 - decay) as f32);
+    copy.par_chunks_mut(BLOCK).zip(model.par_chunks(BLOCK)).for_each(|(copy, model)| {
+        copy.iter_mut().zip(model).for_each(|(copy, model)| *copy = keep * *copy + take * model);
+    });
+}
+
+#[cfg(test)]
+mod tests;
