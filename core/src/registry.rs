@@ -21,6 +21,8 @@ pub struct Card {
     pub paper: &'static str,
     /// The penalty in plain text.
     pub formula: &'static str,
+    /// The cloud that it is made for, in plain text: which points, of what scale, and where a study says so.
+    pub expects: &'static str,
     /// The fields in order.
     pub fields: &'static [Field],
     /// The default first, then one of each other variant or form.
@@ -143,6 +145,7 @@ impl<'de> Visitor<'de> for NameOrMap {
 ///     summary: "reciprocal of the mean squared norm",
 ///     paper: "none: an example",
 ///     formula: "scale / mean(z^2)",
+///     expects: "any points, at the scale that is to grow",
 ///     /// Reciprocal of the mean square.
 ///     pub struct Spread {
 ///         /// Factor in front.
@@ -162,7 +165,7 @@ impl<'de> Visitor<'de> for NameOrMap {
 /// # assert_eq!(cards["spread"].defaults()["scale"], 1.0);
 /// ```
 ///
-/// `variants: [expr, ...]`, after `formula`, lists one instance of each other variant or form: the conformance kit checks
+/// `variants: [expr, ...]`, after `expects`, lists one instance of each other variant or form: the conformance kit checks
 /// them all.
 #[macro_export]
 macro_rules! regularizer {
@@ -172,6 +175,7 @@ macro_rules! regularizer {
         summary: $summary:literal,
         paper: $paper:literal,
         formula: $formula:literal,
+        expects: $expects:literal,
         variants: [$($variant:expr),* $(,)?],
         $(#[$outer:meta])*
         $visibility:vis struct $type:ident {
@@ -197,6 +201,7 @@ macro_rules! regularizer {
                 summary: $summary,
                 paper: $paper,
                 formula: $formula,
+                expects: $expects,
                 fields: &[$($crate::registry::Field { name: stringify!($field), doc: &[$($doc),+] },)*],
                 variants: || vec![Box::new(<$type>::default()) $(, Box::new($variant))*],
                 version: env!("CARGO_PKG_VERSION"),
@@ -208,6 +213,7 @@ macro_rules! regularizer {
         summary: $summary:literal,
         paper: $paper:literal,
         formula: $formula:literal,
+        expects: $expects:literal,
         $($rest:tt)*
     ) => {
         $crate::regularizer! {
@@ -215,6 +221,7 @@ macro_rules! regularizer {
             summary: $summary,
             paper: $paper,
             formula: $formula,
+            expects: $expects,
             variants: [],
             $($rest)*
         }
@@ -233,6 +240,7 @@ mod tests {
         summary: "mean of squares",
         paper: "none",
         formula: "scale mean(z^2)",
+        expects: "any points",
         struct MeanSquare {
             /// Factor in front.
             scale: Positive = Positive::new(2.0),
