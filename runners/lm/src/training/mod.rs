@@ -16,7 +16,7 @@ mod worth;
 pub use adamw::AdamW;
 pub use diagnose::{CloudDiagnosis, Diagnosed, Diagnosis, diagnose};
 pub use error::TrainError;
-pub use evaluate::{Evaluation, Watch, evaluate};
+pub use evaluate::{Evaluated, Evaluation, Watch, evaluate};
 pub use record::StepRecord;
 pub use regatta_diagnostics::{Anisotropy, Mapped}; // what a diagnosis is made of
 pub use snapshot::{Restored, Snapshot, SnapshotError};
