@@ -38,6 +38,7 @@ regularizer! {
     summary: "does what a regularizer must not do",
     paper: "none: for tests",
     formula: "none",
+    expects: "any points",
     /// A regularizer that goes wrong after some calls.
     struct Misbehaving {
         /// What it does.

@@ -58,6 +58,7 @@ fn card_conforms(card: &Card) {
     }
     match card.kind {
         Kind::Regularizer(variants) => {
+            assert!(!card.expects.trim().is_empty(), "`{}` does not say which cloud it expects", card.name);
             card_is_whole(card, &variants());
             variants().iter().for_each(|variant| regularizer::keeps_its_promises(&**variant));
         }

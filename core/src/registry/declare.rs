@@ -10,6 +10,7 @@
 ///     summary: "reciprocal of the mean squared norm",
 ///     paper: "none: an example",
 ///     formula: "scale / mean(z^2)",
+///     expects: "any points, at the scale that is to grow",
 ///     /// Reciprocal of the mean square.
 ///     pub struct Spread {
 ///         /// Factor in front.
@@ -29,7 +30,7 @@
 /// # assert_eq!(cards["spread"].defaults()["scale"], 1.0);
 /// ```
 ///
-/// `variants: [expr, ...]`, after `formula`, lists one instance of each other variant or form: the conformance kit checks
+/// `variants: [expr, ...]`, after `expects`, lists one instance of each other variant or form: the conformance kit checks
 /// them all.
 #[macro_export]
 macro_rules! regularizer {
@@ -67,7 +68,23 @@ macro_rules! regularizer {
 /// ```
 #[macro_export]
 macro_rules! intervention {
-    ($($declaration:tt)*) => { $crate::declare_plugin! { Intervention $($declaration)* } };
+    (
+        name: $name:literal,
+        summary: $summary:literal,
+        paper: $paper:literal,
+        formula: $formula:literal,
+        $($rest:tt)*
+    ) => {
+        $crate::declare_plugin! {
+            Intervention
+            name: $name,
+            summary: $summary,
+            paper: $paper,
+            formula: $formula,
+            expects: "",
+            $($rest)*
+        }
+    };
 }
 
 /// What both kinds share: struct, defaults, card.
@@ -81,6 +98,7 @@ macro_rules! declare_plugin {
         summary: $summary:literal,
         paper: $paper:literal,
         formula: $formula:literal,
+        expects: $expects:literal,
         variants: [$($variant:expr),* $(,)?],
         $(#[$outer:meta])*
         $visibility:vis struct $type:ident {
@@ -106,6 +124,7 @@ macro_rules! declare_plugin {
                 summary: $summary,
                 paper: $paper,
                 formula: $formula,
+                expects: $expects,
                 fields: &[$($crate::registry::Field { name: stringify!($field), doc: &[$($doc),+] },)*],
                 kind: $crate::registry::Kind::$kind(|| vec![Box::new(<$type>::default()) $(, Box::new($variant))*]),
                 version: env!("CARGO_PKG_VERSION"),
@@ -118,6 +137,7 @@ macro_rules! declare_plugin {
         summary: $summary:literal,
         paper: $paper:literal,
         formula: $formula:literal,
+        expects: $expects:literal,
         $($rest:tt)*
     ) => {
         $crate::declare_plugin! {
@@ -126,6 +146,7 @@ macro_rules! declare_plugin {
             summary: $summary,
             paper: $paper,
             formula: $formula,
+            expects: $expects,
             variants: [],
             $($rest)*
         }

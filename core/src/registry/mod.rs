@@ -25,6 +25,9 @@ pub struct Card {
     pub paper: &'static str,
     /// The penalty, or what is done, in plain text.
     pub formula: &'static str,
+    /// The cloud that a regularizer is made for, in plain text: which points, of what scale, and where a study says so. Empty of an
+    /// intervention.
+    pub expects: &'static str,
     /// The fields in order.
     pub fields: &'static [Field],
     /// What it is, and instances of it.
@@ -126,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_name_used_twice_is_an_error_whatever_the_kinds() {
-        let card = |kind| Card { name: "twin", summary: "", paper: "", formula: "", fields: &[], kind, version: "" };
+        let card = |kind| Card { name: "twin", summary: "", paper: "", formula: "", expects: "", fields: &[], kind, version: "" };
         let (one, other) = (card(Kind::Regularizer(Vec::new)), card(Kind::Intervention(Vec::new)));
         assert_eq!(index([&one, &other]).unwrap_err(), DuplicateName("twin"));
         assert_eq!(index([&other]).unwrap().len(), 1);

@@ -99,6 +99,7 @@ mod tests {
         summary: "mean of squares",
         paper: "none",
         formula: "scale mean(z^2)",
+        expects: "any points",
         struct MeanSquare {
             /// Factor in front.
             scale: Positive = Positive::new(2.0),

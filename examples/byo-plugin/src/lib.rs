@@ -19,6 +19,7 @@ regularizer! {
     summary: "squared length of the mean direction",
     paper: "Mardia & Jupp, Directional Statistics, Wiley 2000, section 9.2",
     formula: "max(0, ‖mean_i z_i/‖z_i‖‖² - allowed)",
+    expects: "points of a sequence, at any scale",
     /// Points should not share a direction.
     pub struct Resultant {
         /// Part of R² that is free.

@@ -6,7 +6,7 @@
 //! -1/2 log det(I + d/(n ε²) UᵀU)
 //! ```
 //! Yu, Chan, You, Song, Ma, "Learning Diverse and Discriminative Representations via the Principle of Maximal Coding Rate
-//! Reduction", NeurIPS 2020, arXiv:2006.08558: R(Z, ε) of section 2, negated, since they maximise it. Deviation: no classes,
+//! Reduction", NeurIPS 2020, arXiv:2006.08558: R(Z, ε), negated, since they maximise it. Deviation: no classes,
 //! so nothing is subtracted. Of UᵀU and UUᵀ, which give the same determinant, the smaller is factorised. No eigenvalue of the
 //! matrix is below 1, so value and gradient are finite for every cloud.
 //!
@@ -21,8 +21,9 @@ use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typeta
 regularizer! {
     name: "coding_rate",
     summary: "widens the volume that the directions of points fill",
-    paper: "Yu et al., \"Maximal Coding Rate Reduction\", NeurIPS 2020, arXiv:2006.08558, section 2",
+    paper: "Yu et al., \"Maximal Coding Rate Reduction\", NeurIPS 2020, arXiv:2006.08558",
     formula: "-1/2 log det(I + d/(n epsilon_squared) UᵀU), the rows of U the unit vectors",
+    expects: "all tokens of a batch, at any scale (points: batch)",
     /// The volume that the directions of points fill.
     pub struct CodingRate {
         /// ε², the squared error allowed to a point: the smaller, the more the dims that hardly spread count (paper: 0.5).

@@ -5,7 +5,7 @@
 //! Σ_{i≠j} u_i·u_j / n²  =  (‖Σ_i u_i‖² - Σ_i ‖u_i‖²) / n²
 //! ```
 //! Gao, He, Tan, Qin, Wang, Liu, "Representation Degeneration Problem in Training Natural Language Generation Models", ICLR
-//! 2019, arXiv:1907.12009, section 5. There it is applied to all rows of the embedding matrix: `at: {site: embedding}`, with
+//! 2019, arXiv:1907.12009. There it is applied to all rows of the embedding matrix: `at: {site: embedding}`, with
 //! `max_points` to subsample them. The right-hand side needs no pairs, so its cost is linear in the points. It asks for
 //! directions that cancel in sum, and for no more: two opposite clusters satisfy it.
 //!
@@ -18,8 +18,9 @@ use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typeta
 regularizer! {
     name: "cosreg",
     summary: "lowers the mean cosine between points",
-    paper: "Gao et al., \"Representation Degeneration Problem\", ICLR 2019, arXiv:1907.12009, section 5 (at: {site: embedding})",
+    paper: "Gao et al., \"Representation Degeneration Problem\", ICLR 2019, arXiv:1907.12009 (at: {site: embedding})",
     formula: "Σ_{i≠j} u_i·u_j / n², u the unit vectors",
+    expects: "weight rows, at any scale (site: embedding)",
     /// The mean cosine between points.
     pub struct CosReg {}
 }

@@ -54,6 +54,7 @@ l2_repel: log mean_{i,j} exp(-‖z_i - z_j‖² / τ + ε) + 0.1 mean(z²)
 decorrelation: mean_{i≠j} (s_i·s_j / (d - 1))², s_i standardised over its dims
 orthogonalization: mean_{i≠j} max(0, margin - a_ij)²
 perplexity_entropy: mean_i Σ_j p_ij log₂(p_ij + ε), p_i = softmax over j≠i of -‖z_i - z_j‖² / τ",
+    expects: "points of a sequence, at any scale; l2_repel and perplexity_entropy see distances, and so the scale",
     variants: [
         Dispersion { variant: Variant::L2Repel, ..Default::default() },
         Dispersion { variant: Variant::Decorrelation, ..Default::default() },

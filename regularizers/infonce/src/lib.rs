@@ -55,6 +55,7 @@ negatives: mean_i log mean_{j≠i} exp(u_i·u_j / temperature)
 with unit vectors v of a second view (needs train.dropout)
 contrastive: mean_i (log Σ_j exp(u_i·v_j / temperature) - u_i·v_i / temperature)
 align_uniform: alignment · mean_i ‖u_i - v_i‖² + mean of wang_isola of both views",
+    expects: "points of a sequence, at any scale; contrastive and align_uniform: two views of them (train.dropout)",
     variants: [
         InfoNce { form: Form::Negatives, ..Default::default() },
         InfoNce { form: Form::Contrastive, ..Default::default() },

@@ -5,8 +5,8 @@
 //! -1/n Σ_i log(ε + min_{j≠i} ‖u_i - u_j‖),  ε = 1e-8
 //! ```
 //! It is, up to a constant, less the estimate by Kozachenko and Leonenko of the entropy of the points' distribution.
-//! Sablayrolles, Douze, Schmid, Jégou, "Spreading vectors for similarity search", ICLR 2019, arXiv:1806.03198, section 3.1;
-//! with ε, and on unit vectors, as in DINOv2: Oquab et al., 2023, arXiv:2304.07193, section 4. As there the neighbour is the
+//! Sablayrolles, Douze, Schmid, Jégou, "Spreading vectors for similarity search", ICLR 2019, arXiv:1806.03198;
+//! with ε, and on unit vectors, as in DINOv2: Oquab et al., 2023, arXiv:2304.07193. As there the neighbour is the
 //! point of the largest cosine (the first of equals), which is held fixed. Deviation: DINOv2 also adds ε to each coordinate of
 //! the difference. Points at distance 0 have a slope of 0: nothing says where to push them.
 //!
@@ -28,8 +28,9 @@ const TINY_SQUARE: f64 = 1e-30;
 regularizer! {
     name: "koleo",
     summary: "pushes each point away from its nearest neighbour on the sphere",
-    paper: "Sablayrolles et al., \"Spreading vectors\", ICLR 2019, arXiv:1806.03198, section 3.1; DINOv2, 2023, arXiv:2304.07193",
+    paper: "Sablayrolles et al., \"Spreading vectors\", ICLR 2019, arXiv:1806.03198; DINOv2, 2023, arXiv:2304.07193",
     formula: "-mean_i log(1e-8 + min_{j≠i} ‖u_i - u_j‖), u the unit vectors",
+    expects: "points of a sequence, at any scale",
     /// Each point away from its nearest neighbour on the sphere.
     pub struct KoLeo {}
 }

@@ -32,6 +32,8 @@ regularizer! {
     paper: "Bardes, Ponce, LeCun, \"VICReg\", ICLR 2022, arXiv:2105.04906, eqs. 1-6",
     formula: "variance · mean_k max(0, target_std - sqrt(C_kk + ε)) + covariance · Σ_{k≠l} C_kl² / d, C the covariance (n - 1)
 with invariance above 0: + invariance · mean((z - view)²), the hinge the mean of both views, the rest the sum (needs train.dropout)",
+    expects: "all tokens of a batch, rows with unit variance (points: batch, scale: layer_norm or unit_sqrt_dim); with \
+              invariance: two views (train.dropout)",
     variants: [VicReg { invariance: NonNegative::new(25.0), ..Default::default() }],
     /// Hinge on the spread of each dim, plus squared off-diagonal covariance.
     pub struct VicReg {

@@ -43,7 +43,7 @@ enum Verb {
     /// Read a study, resolve it, print it and estimate its cost; train nothing
     Check(verbs::check::Arguments),
     /// List the plugins linked into this program: regularizers and interventions
-    List,
+    List(verbs::list::Arguments),
     /// Explain a plugin: formula, paper, fields and defaults
     Explain(verbs::explain::Arguments),
     /// Make tables, plots and page from what is on disk
@@ -78,7 +78,7 @@ pub fn main() -> ExitCode {
     let done = regatta_core::registry::cards().map_err(Failure::refused).and_then(|_| match arguments.verb {
         Verb::Run(arguments) => verbs::run::run(&arguments),
         Verb::Check(arguments) => verbs::check::check(&arguments),
-        Verb::List => verbs::list::list(),
+        Verb::List(arguments) => verbs::list::list(&arguments),
         Verb::Explain(arguments) => verbs::explain::explain(&arguments),
         Verb::Report(arguments) => verbs::report::report(&arguments),
         Verb::Worker(arguments) => verbs::worker::worker(&arguments),

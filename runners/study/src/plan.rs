@@ -47,8 +47,17 @@ impl PlannedTrial {
     /// When the study has no such variant.
     pub fn new(file: &StudyFile, prepared: &[Prepared], out: &Path, order: Order) -> Result<Self, RecordError> {
         let (variant, prepared) = (&file.variants()[order.variant], &prepared[order.variant]);
+        let mut prepared = prepared.clone();
         let study = match &order.candidate {
-            Some(candidate) => Arc::new(variant.study.with(variant.index, candidate)),
+            Some(candidate) => {
+                let mut study = variant.study.with(variant.index, candidate);
+                if order.tuning {
+                    // A candidate is chosen by its validation loss: nobody reads what else is measured, and no identity depends on it.
+                    study.evaluate = study.evaluate.of_losses();
+                    prepared.tasks = Arc::default();
+                }
+                Arc::new(study)
+            }
             None => variant.study.clone(),
         };
         let (mut place, mut name) = (place(variant), variant_name(variant));
@@ -58,7 +67,7 @@ impl PlannedTrial {
         }
         let folder = TrialFolder::of(out, &place, order.seed);
         let identity = identity(&study, &study.arms[variant.index], order.seed, &prepared.corpus, &prepared.tasks)?;
-        Ok(Self { order, name, folder, identity, stand_in: None, study, index: variant.index, prepared: prepared.clone() })
+        Ok(Self { order, name, folder, identity, stand_in: None, study, index: variant.index, prepared })
     }
 
     /// What the trainer needs of it.

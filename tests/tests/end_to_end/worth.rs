@@ -95,6 +95,38 @@ fn a_trial_measures_what_the_study_asks_for_and_a_checkpoint_gives_the_same() {
     assert!(again["quantised"].as_array().unwrap().iter().zip(quantised).all(|(one, other)| close(&one["loss"], &other["loss"])));
 }
 
+/// Tuning trials measure losses alone: those that they would have with everything else, so that they choose the same.
+#[test]
+fn tuning_trials_measure_losses_alone_and_choose_the_same() {
+    let more = "evaluate: {every: 4, minimal_pairs: [pairs.jsonl], quantisation: {bits: [2]}, diagnostics: {every: 4}}";
+    let tuned = |evaluate: &str| {
+        let arms = "\ntune: {weight: [0.01, 0.1]}\narms:\n  dispersion: [{regularizer: dispersion, weight: 0.1}]\n";
+        let study = study(evaluate);
+        let yaml = std::fs::read_to_string(study.path().join("study.yaml")).unwrap();
+        study.write("study.yaml", &yaml.replace("\narms:\n", arms));
+        study.run("out", &[], 0);
+        study
+    };
+    let (plain, full) = (tuned("evaluate: {every: 4}"), tuned(more));
+    let tuning = |study: &Study| -> Value {
+        serde_json::from_str(&std::fs::read_to_string(study.path().join("out/tuning.json")).unwrap()).unwrap()
+    };
+    assert_eq!(tuning(&full), tuning(&plain));
+    for candidate in ["weight=0.01", "weight=0.1"] {
+        let arm = format!("dispersion/tune/{candidate}");
+        let [one, other] = [&plain, &full].map(|study| study.json("out", &arm, 1_000_000, "evaluation.json"));
+        assert_eq!(other["validation_loss"], one["validation_loss"], "{candidate}");
+        let keys = |of: &Value| of.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        assert_eq!(keys(&other), keys(&one), "{candidate}");
+        assert!(!full.trial("out", &arm, 1_000_000).join("diagnostics.jsonl").exists());
+        let identity = |study: &Study| study.json("out", &arm, 1_000_000, "status.json")["identity"].clone();
+        assert_eq!(identity(&full), identity(&plain), "{candidate}: nothing that was skipped is in the identity");
+    }
+    let judged = full.json("out", "dispersion", 0, "evaluation.json");
+    assert!(judged["minimal_pairs"].is_array() && judged["quantised"].is_array(), "{judged}");
+    assert!(full.trial("out", "dispersion", 0).join("diagnostics.jsonl").exists());
+}
+
 #[test]
 fn what_is_not_asked_for_leaves_no_trace() {
     let study = study("evaluate: {every: 4}");

@@ -6,7 +6,7 @@ use regatta_lm::data::{Split, Tokenizer};
 use regatta_lm::model::{Gpt2, Gpt2Config};
 use regatta_lm::spec::{EvaluateSpec, OrNone};
 use regatta_lm::tasks::{Kind, Task, TaskScore, Tasks, log_likelihoods};
-use regatta_lm::training::{Evaluation, Worth, worth};
+use regatta_lm::training::{Evaluated, Evaluation, Worth, worth};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -76,8 +76,9 @@ pub(crate) fn evaluate(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut measures = None;
     if let Some(split) = &split {
         let none = Tasks::default();
-        let on_text = regatta_lm::training::evaluate(&model, split, context, ROWS, &spec, &|| true)
-            .and_then(|measures| Ok((measures, worth(&model, &none, split, context, ROWS, &spec, &|| true)?)));
+        let of = Evaluated { split, context, rows: ROWS, spec: &spec };
+        let on_text = regatta_lm::training::evaluate(&model, of, &|| true)
+            .and_then(|measures| Ok((measures, worth(&model, &none, of, &|| true)?)));
         let (of_text, rounded) = on_text.map_err(Failure::failed)?;
         found.quantised = rounded.quantised;
         measures = Some(of_text);

@@ -34,6 +34,9 @@ fn text(card: &Card) -> String {
         line(format_args!("{}{formula}", if index == 0 { "formula   " } else { "          " }));
     }
     line(format_args!("paper     {}", card.paper));
+    if !card.expects.is_empty() {
+        line(format_args!("expects   {}", card.expects));
+    }
     line(format_args!("version   {}", card.version));
     line(format_args!("\nfields (default){}", if card.fields.is_empty() { ": none" } else { "" }));
     let defaults = card.defaults();

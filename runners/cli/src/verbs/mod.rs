@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod compare;
+mod costs;
 pub(crate) mod diagnose;
 pub(crate) mod evaluate;
 pub(crate) mod explain;

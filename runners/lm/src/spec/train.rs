@@ -150,6 +150,13 @@ impl Default for EvaluateSpec {
     }
 }
 
+impl EvaluateSpec {
+    /// The same measurements of the loss, and nothing else.
+    pub fn of_losses(&self) -> Self {
+        Self { every: self.every, max_windows: self.max_windows, ..Self::default() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -43,33 +43,40 @@ pub struct Evaluation {
 /// Asked between batches: whether to go on. A measurement that may not ends in [`TrainError::Interrupted`].
 pub type Watch<'a> = &'a dyn Fn() -> bool;
 
+/// What a model is measured on.
+#[derive(Debug, Clone, Copy)]
+pub struct Evaluated<'a> {
+    /// The text.
+    pub split: &'a Split,
+    /// Tokens of a window.
+    pub context: usize,
+    /// Windows that go through the model at a time.
+    pub rows: usize,
+    /// How many windows, and what else is asked for.
+    pub spec: &'a EvaluateSpec,
+}
+
+impl Evaluated<'_> {
+    /// The windows to evaluate: all, or as many as asked for, spread evenly.
+    fn windows(&self) -> Vec<usize> {
+        let most = self.spec.max_windows.get().map_or(usize::MAX, |most| most.get());
+        spread_evenly(self.split.windows(self.context), most)
+    }
+}
+
 /// Mean loss over a split, for watching.
-pub(super) fn mean_loss(
-    model: &Gpt2,
-    split: &Split,
-    context: usize,
-    rows: usize,
-    spec: &EvaluateSpec,
-    watch: Watch<'_>,
-) -> Result<f64, TrainError> {
-    let losses = losses(model, split, context, rows, &chosen(split, context, spec), watch)?;
+pub(super) fn mean_loss(model: &Gpt2, of: Evaluated<'_>, watch: Watch<'_>) -> Result<f64, TrainError> {
+    let losses = losses(model, of, &of.windows(), watch)?;
     Ok(losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64)
 }
 
-/// Measures `model` on `split`: windows of `context` tokens, each by itself. What it is [worth](super::worth) is left empty.
+/// Measures `model`, each window by itself. What it is [worth](super::worth) is left empty.
 ///
 /// # Errors
 /// When a tensor operation fails, or `watch` ends it.
-pub fn evaluate(
-    model: &Gpt2,
-    split: &Split,
-    context: usize,
-    rows: usize,
-    spec: &EvaluateSpec,
-    watch: Watch<'_>,
-) -> Result<Evaluation, TrainError> {
-    let windows = chosen(split, context, spec);
-    let losses = losses(model, split, context, rows, &windows, watch)?;
+pub fn evaluate(model: &Gpt2, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Evaluation, TrainError> {
+    let (Evaluated { split, context, .. }, windows) = (of, of.windows());
+    let losses = losses(model, of, &windows, watch)?;
     let mean = |numbers: &[f32]| numbers.iter().map(|&x| f64::from(x)).sum::<f64>() / numbers.len() as f64;
     let by_window: Vec<f64> = losses.chunks(context).map(mean).collect();
     let loss = by_window.iter().sum::<f64>() / by_window.len() as f64;
@@ -80,7 +87,7 @@ pub fn evaluate(
         windows.iter().map(of_window).sum::<f64>() / windows.len() as f64
     });
     let tokens_per_byte = split.bytes.map(|bytes| split.tokens.len() as f64 / bytes as f64);
-    let geometry = geometry(model, split, context, rows, &windows, watch)?;
+    let geometry = geometry(model, of, &windows, watch)?;
     Ok(Evaluation {
         loss,
         loss_standard_error: (variance / by_window.len() as f64).sqrt(),
@@ -96,11 +103,6 @@ pub fn evaluate(
     })
 }
 
-/// The windows to evaluate: all, or as many as asked for, spread evenly.
-fn chosen(split: &Split, context: usize, spec: &EvaluateSpec) -> Vec<usize> {
-    spread_evenly(split.windows(context), spec.max_windows.get().map_or(usize::MAX, |most| most.get()))
-}
-
 /// At most `most` of the numbers below `all`, spread evenly.
 pub(super) fn spread_evenly(all: usize, most: usize) -> Vec<usize> {
     let count = most.min(all);
@@ -108,14 +110,8 @@ pub(super) fn spread_evenly(all: usize, most: usize) -> Vec<usize> {
 }
 
 /// The loss of each token of the windows, in order.
-fn losses(
-    model: &Gpt2,
-    split: &Split,
-    context: usize,
-    rows: usize,
-    windows: &[usize],
-    watch: Watch<'_>,
-) -> Result<Vec<f32>, TrainError> {
+fn losses(model: &Gpt2, of: Evaluated<'_>, windows: &[usize], watch: Watch<'_>) -> Result<Vec<f32>, TrainError> {
+    let Evaluated { split, context, rows, .. } = of;
     let mut losses = Vec::with_capacity(windows.len() * context);
     let see = |pass: &mut Pass, targets: &[u32]| losses.extend(pass.losses(model, targets));
     in_batches(model, split, context, rows, windows, (Keep::Last, watch), see)?;
@@ -123,14 +119,8 @@ fn losses(
 }
 
 /// Geometry of each entry of the hidden states, over the tokens of the first windows, taken as one cloud.
-fn geometry(
-    model: &Gpt2,
-    split: &Split,
-    context: usize,
-    rows: usize,
-    windows: &[usize],
-    watch: Watch<'_>,
-) -> Result<Vec<Geometry>, TrainError> {
+fn geometry(model: &Gpt2, of: Evaluated<'_>, windows: &[usize], watch: Watch<'_>) -> Result<Vec<Geometry>, TrainError> {
+    let Evaluated { split, context, rows, .. } = of;
     let spread: Vec<usize> =
         spread_evenly(windows.len(), GEOMETRY_POINTS.div_ceil(context)).iter().map(|&i| windows[i]).collect();
     let mut clouds: Vec<Vec<f32>> = vec![Vec::new(); model.config().n_layer + 1];

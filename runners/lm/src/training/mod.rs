@@ -19,7 +19,7 @@ pub use adamw::{AdamW, Pace};
 pub use companion::check_companion;
 pub use diagnose::{CloudDiagnosis, Diagnosed, Diagnosis, diagnose};
 pub use error::TrainError;
-pub use evaluate::{Evaluation, Watch, evaluate};
+pub use evaluate::{Evaluated, Evaluation, Watch, evaluate};
 pub use interventions::Interventions;
 pub use record::StepRecord;
 pub use regatta_diagnostics::{Anisotropy, Mapped}; // what a diagnosis is made of

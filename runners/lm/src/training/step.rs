@@ -210,6 +210,7 @@ mod tests {
         summary: "how far two views are apart, and more of the second",
         paper: "none: for tests",
         formula: "mean((z - view)² + view³)",
+        expects: "two views of any points",
         struct Apart {}
     }
 

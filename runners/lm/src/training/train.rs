@@ -1,7 +1,7 @@
 //! The loop of one trial.
 
 use super::diagnose::{Diagnosed, Diagnosis, diagnose};
-use super::evaluate::mean_loss;
+use super::evaluate::{Evaluated, mean_loss};
 use super::interventions::Interventions;
 use super::{Learner, Restored, StepRecord, TrainError};
 use crate::data::{Batches, Corpus, Split, token_counts};
@@ -127,14 +127,8 @@ pub fn train<'a>(
     corpus.check(context)?;
     let mut batches = Batches::new(corpus.order, trial.seed, corpus.train.windows(context), rows);
 
-    let measure = |model: &Gpt2, recorder: &mut dyn Recorder| match mean_loss(
-        model,
-        &corpus.validation,
-        context,
-        rows,
-        trial.evaluate,
-        &|| !recorder.stop(),
-    ) {
+    let watched = Evaluated { split: &corpus.validation, context, rows, spec: trial.evaluate };
+    let measure = |model: &Gpt2, recorder: &mut dyn Recorder| match mean_loss(model, watched, &|| !recorder.stop()) {
         Err(TrainError::Interrupted) => Ok(None),
         other => other.map(Some),
     };

@@ -2,11 +2,9 @@
 //! its data it knows.
 
 use super::TrainError;
-use super::evaluate::{Watch, mean_loss};
-use crate::data::Split;
+use super::evaluate::{Evaluated, Watch, mean_loss};
 use crate::model::Gpt2;
 use crate::quantise::{QuantisedLoss, quantised, settings};
-use crate::spec::EvaluateSpec;
 use crate::tasks::{Capacity, Kind, TaskScore, Tasks, log_likelihoods};
 use serde::{Deserialize, Serialize};
 
@@ -28,29 +26,20 @@ pub struct Worth {
     pub capacity: Option<Capacity>,
 }
 
-/// Scores `model` on `tasks`, and measures its loss on `split` (windows of `context` tokens, `rows` at a time) with its weights
-/// rounded as `spec` says; the model itself stays as it is.
+/// Scores `model` on `tasks`, and measures its loss with its weights rounded as the spec says; the model itself stays as it is.
 ///
 /// # Errors
 /// When a task has tokens that the model has not, or `watch` ends it.
-pub fn worth(
-    model: &Gpt2,
-    tasks: &Tasks,
-    split: &Split,
-    context: usize,
-    rows: usize,
-    spec: &EvaluateSpec,
-    watch: Watch<'_>,
-) -> Result<Worth, TrainError> {
+pub fn worth(model: &Gpt2, tasks: &Tasks, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Worth, TrainError> {
     let scores = |kind| {
         let score = |task: &_| score(model, task, watch);
         tasks.of(kind).map(score).collect::<Result<Vec<TaskScore>, TrainError>>()
     };
     let mut losses = Vec::new();
-    if let Some(quantisation) = &spec.quantisation {
+    if let Some(quantisation) = &of.spec.quantisation {
         for (bits, granularity) in settings(quantisation) {
             let rounded = quantised(model, bits, granularity, quantisation.embeddings);
-            let loss = mean_loss(&rounded, split, context, rows, spec, watch)?;
+            let loss = mean_loss(&rounded, of, watch)?;
             losses.push(QuantisedLoss { bits, granularity, loss });
         }
     }

@@ -5,9 +5,11 @@
 //! in the dark.
 
 use plotters::coord::Shift;
+use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use std::io;
+use std::ops::Range;
 
 /// Drawn pixels per shown pixel.
 pub const SCALE: i32 = 4;
@@ -107,15 +109,65 @@ pub fn text_width(text: &str, size: f64) -> i32 {
     (text.chars().count() as f64 * size * 0.58).ceil() as i32
 }
 
+/// What stands around a chart: its axes, their descriptions and labels, horizontal grid lines.
+pub struct Frame<'a> {
+    pub x: Range<f64>,
+    pub y: Range<f64>,
+    /// What the axes say of themselves.
+    pub descriptions: [&'a str; 2],
+    /// Shown pixels left of the chart.
+    pub left: f64,
+    /// Labels of an axis, about; with 0 a chart labels it by itself, and draws its own grid lines.
+    pub labels: [usize; 2],
+    /// A label of the axis x.
+    pub x_tick: &'a dyn Fn(f64) -> String,
+}
+
+/// A chart inside its frame.
+pub type Chart<'a, 's> = ChartContext<'a, SVGBackend<'s>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
+impl Frame<'_> {
+    /// Draws the frame below the sheet's title.
+    pub fn draw<'a, 's>(self, area: &'a Area<'s>) -> Result<Chart<'a, 's>, DrawingAreaErrorKind<io::Error>> {
+        let label = kind(11.5, MUTED, HPos::Center);
+        let mut chart = ChartBuilder::on(area)
+            .margin_top(px(38.0))
+            .margin_right(px(18.0))
+            .margin_left(px(6.0))
+            .x_label_area_size(px(42.0))
+            .y_label_area_size(px(self.left))
+            .build_cartesian_2d(self.x, self.y.clone())?;
+        let mut mesh = chart.configure_mesh();
+        mesh.disable_x_mesh();
+        if self.labels[1] == 0 {
+            mesh.disable_y_mesh();
+        }
+        mesh.bold_line_style(stroke(GRID, 1.0))
+            .light_line_style(TRANSPARENT)
+            .axis_style(stroke(GRID, 1.0))
+            .set_all_tick_mark_size(px(4.0))
+            .label_style(label.clone())
+            .axis_desc_style(label)
+            .x_labels(self.labels[0])
+            .y_labels(self.labels[1])
+            .x_label_formatter(&|value| (self.x_tick)(*value))
+            .y_label_formatter(&|value| tick(*value, &self.y))
+            .x_desc(self.descriptions[0])
+            .y_desc(self.descriptions[1])
+            .draw()?;
+        Ok(chart)
+    }
+}
+
 /// `low..high` with air around it; more where the values are so alike that ticks could not tell them apart.
-pub fn with_air(low: f64, high: f64, share: f64) -> std::ops::Range<f64> {
+pub fn with_air(low: f64, high: f64, share: f64) -> Range<f64> {
     let (span, size) = (high - low, low.abs().max(high.abs()));
     let air = if span > size * 1e-5 && span > 1e-7 { span * share } else { (size * 1e-3).max(0.01) };
     low - air..high + air
 }
 
 /// A tick's label: only the decimals that ticks over `range` need.
-pub fn tick(value: f64, range: &std::ops::Range<f64>) -> String {
+pub fn tick(value: f64, range: &Range<f64>) -> String {
     let span = range.end - range.start;
     if range.start.abs().max(range.end.abs()) >= 1e7 {
         return format!("{value:.1e}");

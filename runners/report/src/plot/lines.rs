@@ -95,30 +95,15 @@ impl Chart<'_> {
     }
 
     fn paint(&self, area: &Area, x: Range<f64>, y: Range<f64>) -> Drawn {
-        let label = kind(11.5, MUTED, HPos::Center);
-        let mut chart = ChartBuilder::on(area)
-            .margin_top(px(38.0))
-            .margin_right(px(18.0))
-            .margin_left(px(6.0))
-            .x_label_area_size(px(42.0))
-            .y_label_area_size(px(56.0))
-            .build_cartesian_2d(x, y.clone())?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .bold_line_style(stroke(GRID, 1.0))
-            .light_line_style(TRANSPARENT)
-            .axis_style(stroke(GRID, 1.0))
-            .set_all_tick_mark_size(px(4.0))
-            .label_style(label.clone())
-            .axis_desc_style(label)
-            .x_labels(if self.names.is_empty() { 8 } else { self.names.len() + 1 })
-            .y_labels(7)
-            .x_label_formatter(&|value| self.x_tick(*value))
-            .y_label_formatter(&|value| tick(*value, &y))
-            .x_desc(self.x)
-            .y_desc(self.y)
-            .draw()?;
+        let frame = Frame {
+            x,
+            y: y.clone(),
+            descriptions: [self.x, self.y],
+            left: 56.0,
+            labels: [if self.names.is_empty() { 8 } else { self.names.len() + 1 }, 7],
+            x_tick: &|value| self.x_tick(value),
+        };
+        let mut chart = frame.draw(area)?;
         let top = self.ceiling.map_or(y.end, |ceiling| ceiling.min(y.end));
         if self.lines.len() <= MOST_BANDS {
             for line in &self.lines {

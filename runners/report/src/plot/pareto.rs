@@ -75,30 +75,18 @@ fn plottable(value: f64) -> bool {
 fn svg(title: &str, results: &Results, spots: &[Spot]) -> String {
     let (x, y) = ranges(spots);
     sheet(title, WIDTH as u32, HEIGHT as u32, |area| {
-        let label = kind(11.5, MUTED, HPos::Center);
-        let mut chart = ChartBuilder::on(area)
-            .margin_top(px(38.0))
-            .margin_right(px(18.0))
-            .margin_left(px(6.0))
-            .x_label_area_size(px(42.0))
-            .y_label_area_size(px(60.0))
-            .build_cartesian_2d(x.clone(), y.clone())?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .bold_line_style(stroke(GRID, 1.0))
-            .light_line_style(TRANSPARENT)
-            .axis_style(stroke(GRID, 1.0))
-            .set_all_tick_mark_size(px(4.0))
-            .label_style(label.clone())
-            .axis_desc_style(label)
-            .x_labels(7)
-            .y_labels(7)
-            .x_label_formatter(&|value| tick(*value, &x) + "×")
-            .y_label_formatter(&|value| tick(*value, &y))
-            .x_desc(format!("time of a step over that of {}", shortened(&results.reference(), 30)))
-            .y_desc(format!("{}, {UNIT}", if results.is_sweep() { "difference" } else { "held-out loss" }))
-            .draw()?;
+        let frame = Frame {
+            x: x.clone(),
+            y: y.clone(),
+            descriptions: [
+                &format!("time of a step over that of {}", shortened(&results.reference(), 30)),
+                &format!("{}, {UNIT}", if results.is_sweep() { "difference" } else { "held-out loss" }),
+            ],
+            left: 60.0,
+            labels: [7, 7],
+            x_tick: &|value| tick(value, &x) + "×",
+        };
+        let mut chart = frame.draw(area)?;
         chart.draw_series([PathElement::new(front(spots, &x, &y), stroke(GRID, 2.5))])?;
         let within = |at: (f64, f64)| (at.0.clamp(x.start, x.end), at.1.clamp(y.start, y.end));
         for spot in spots {

@@ -110,28 +110,15 @@ impl SizesPlot<'_> {
 
     fn paint(&self, area: &Area, x: std::ops::Range<f64>, y: std::ops::Range<f64>, sizes: &[f64]) -> Drawn {
         let label = kind(11.5, MUTED, HPos::Center);
-        let mut chart = ChartBuilder::on(area)
-            .margin_top(px(38.0))
-            .margin_right(px(18.0))
-            .margin_left(px(6.0))
-            .x_label_area_size(px(42.0))
-            .y_label_area_size(px(60.0))
-            .build_cartesian_2d(x.clone(), y.clone())?;
-        chart
-            .configure_mesh()
-            .disable_x_mesh()
-            .bold_line_style(stroke(GRID, 1.0))
-            .light_line_style(TRANSPARENT)
-            .axis_style(stroke(GRID, 1.0))
-            .set_all_tick_mark_size(px(4.0))
-            .label_style(label.clone())
-            .axis_desc_style(label.clone())
-            .x_labels(0)
-            .y_labels(7)
-            .y_label_formatter(&|value| tick(*value, &y))
-            .x_desc("parameters, logarithmic")
-            .y_desc(self.y)
-            .draw()?;
+        let frame = Frame {
+            x: x.clone(),
+            y: y.clone(),
+            descriptions: ["parameters, logarithmic", self.y],
+            left: 60.0,
+            labels: [0, 7],
+            x_tick: &|_| String::new(),
+        };
+        let mut chart = frame.draw(area)?;
         let mut taken = -APART;
         for size in sizes {
             let (at, bottom) = chart.plotting_area().map_coordinate(&(size.log10(), y.start));

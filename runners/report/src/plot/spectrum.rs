@@ -58,24 +58,15 @@ fn svg(title: &str, lines: &[Line]) -> Option<String> {
 
 fn paint(area: &Area, x: Range<f64>, y: Range<f64>, lines: &[Line]) -> Drawn {
     let label = kind(11.5, MUTED, HPos::Center);
-    let mut chart = ChartBuilder::on(area)
-        .margin_top(px(38.0))
-        .margin_right(px(18.0))
-        .margin_left(px(6.0))
-        .x_label_area_size(px(42.0))
-        .y_label_area_size(px(60.0))
-        .build_cartesian_2d(x.clone(), y.clone())?;
-    chart
-        .configure_mesh()
-        .disable_mesh()
-        .axis_style(stroke(GRID, 1.0))
-        .set_all_tick_mark_size(px(4.0))
-        .axis_desc_style(label.clone())
-        .x_labels(0)
-        .y_labels(0)
-        .x_desc("rank, logarithmic")
-        .y_desc("share of their sum, logarithmic")
-        .draw()?;
+    let frame = Frame {
+        x: x.clone(),
+        y: y.clone(),
+        descriptions: ["rank, logarithmic", "share of their sum, logarithmic"],
+        left: 60.0,
+        labels: [0, 0],
+        x_tick: &|_| String::new(),
+    };
+    let mut chart = frame.draw(area)?;
     for value in ticks(&x) {
         let (at, bottom) = chart.plotting_area().map_coordinate(&(value.log10(), y.start));
         area.draw(&PathElement::new(vec![(at, bottom), (at, bottom + px(4.0))], stroke(MUTED, 1.0)))?;

@@ -60,7 +60,7 @@ pub(super) struct Measured {
     cloud: [usize; 3],
     regularizer: String,
     threads: usize,
-    value_and_gradient_ms: f64,
+    pub value_and_gradient_ms: f64,
     best_value_and_gradient_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     products_ms: Option<f64>,

@@ -3,6 +3,7 @@
 //! `tests/peers/` measures the same work in PyTorch and compares.
 
 mod cloud;
+mod costs;
 mod products;
 mod training;
 
@@ -32,6 +33,9 @@ pub(crate) struct Arguments {
     /// Instead of training, measure the rate of a product of 2048 x 2048 matrices
     #[arg(long, conflicts_with_all = ["Training", "regularizer", "cloud"])]
     product: bool,
+    /// Instead, measure what every linked regularizer costs on `small`, and print the file that `regatta list --costs` reads
+    #[arg(long, conflicts_with_all = ["Training", "regularizer", "cloud", "product", "json"])]
+    costs: bool,
     /// Print one line of JSON
     #[arg(long)]
     json: bool,
@@ -39,6 +43,10 @@ pub(crate) struct Arguments {
 
 /// Measures and prints.
 pub(crate) fn bench(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    if arguments.costs {
+        say(serde_json::to_string_pretty(&costs::measure()?).map_err(Failure::failed)?)?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let regularizer = regularizer(arguments)?;
     match (arguments.cloud, arguments.product) {
         (Some(shape), _) => {
@@ -139,6 +147,7 @@ mod tests {
         check("--shape tiny --layers 2 --regularizer vicreg --points batch --json", Ok(()));
         check("--cloud 64x8 --regularizer vicreg --products", Ok(()));
         check("--product --json", Ok(()));
+        check("--costs", Ok(()));
         check("--cloud 64x8", Err("--regularizer"));
         check("--products", Err("--cloud"));
         for more in ["--shape tiny", "--layers 2", "--points batch", "--steps 1", "--product"] {
@@ -146,6 +155,7 @@ mod tests {
         }
         for more in ["--shape tiny", "--warmup 1", "--regularizer vicreg"] {
             check(&format!("--product {more}"), Err("cannot be used with"));
+            check(&format!("--costs {more}"), Err("cannot be used with"));
         }
     }
 

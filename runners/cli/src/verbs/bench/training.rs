@@ -4,7 +4,7 @@
 //! clip by global norm 1, AdamW; float32. Token ids are random: the cost does not depend on them. A regularizer that compares two
 //! views is trained with dropout, and its steps include the second pass; `--dropout` gives a step to compare it with.
 
-use super::{Named, PROGRAM, Seconds, mib, round};
+use super::{Named, PROGRAM, Seconds, cloud, mib, round};
 use crate::failure::Failure;
 use crate::memory::peak_resident_mib;
 use clap::ValueEnum;
@@ -93,6 +93,13 @@ impl Shape {
 }
 
 impl Training {
+    /// A few steps of `small`.
+    pub fn small() -> Self {
+        let shape = Shape::Small;
+        let (layers, width, context, batch, vocab, points, dropout) = (None, None, None, None, None, None, None);
+        Self { shape, layers, width, context, batch, vocab, points, dropout, steps: 5, warmup: 1 }
+    }
+
     /// Those of the shape, but for what is named.
     fn sizes(&self) -> Result<Sizes, String> {
         let Sizes { model, vocab, batch } = self.shape.sizes();
@@ -130,6 +137,16 @@ fn usual_points(regularizer: &str) -> Points {
     }
 }
 
+/// That cloud of `small`, and from how many blocks a step takes one.
+pub(super) fn usual_cloud(regularizer: &str) -> (cloud::Shape, usize) {
+    let Sizes { model, batch, .. } = Shape::Small.sizes();
+    let (groups, points) = match usual_points(regularizer) {
+        Points::Batch => (1, batch * model.context),
+        _ => (batch, model.context),
+    };
+    (cloud::Shape { groups, points, dims: model.width }, model.layers)
+}
+
 /// What was measured; the names are those of the peer.
 #[derive(Debug, Serialize)]
 pub(super) struct Measured {
@@ -140,7 +157,7 @@ pub(super) struct Measured {
     points: Option<Points>,
     threads: usize,
     tokens_per_second: f64,
-    step_ms: f64,
+    pub step_ms: f64,
     best_step_ms: f64,
     peak_rss_mib: Option<f64>,
     layers: usize,
@@ -281,6 +298,8 @@ mod tests {
         for name in ["cosreg", "dispersion", "infonce", "koleo", "a_plugin_of_someone_else"] {
             assert_eq!(training("").points(name), Points::Tokens);
         }
+        assert_eq!(usual_cloud("vicreg"), ("1x2048x256".parse().unwrap(), 6));
+        assert_eq!(usual_cloud("koleo"), ("8x256x256".parse().unwrap(), 6));
         assert_eq!(training("--points tokens").points("vicreg"), Points::Tokens);
         assert_eq!(training("--points pooled").points("dispersion"), Points::Pooled);
     }

@@ -20,6 +20,7 @@ macro_rules! small_regularizer {
             summary: "mean of squares",
             paper: "none",
             formula: "field mean(z^2)",
+            expects: "any points",
             struct $type {
                 /// Factor in front.
                 $field: Positive = Positive::new(1.0),

@@ -1,20 +1,20 @@
 //! One trial, from its start or its last checkpoint to its records.
 
+mod begin;
+mod recorder;
+
 use crate::identity::Identity;
-use crate::records::{
-    Checkpoints, Cost, Kept, Lines, RecordError, State, Status, TrialEvaluation, TrialFolder, Validation, Written,
-};
-use regatta_lm::model::Gpt2Config;
+use crate::records::{Checkpoints, Cost, RecordError, State, Status, TrialEvaluation, TrialFolder, Written};
+use begin::{Began, begin};
+use recorder::ToFolder;
 use regatta_lm::tasks::Tasks;
-use regatta_lm::training::{
-    Diagnosis, Evaluation, Interventions, Learner, Outcome, Recorder, Restored, StepRecord, TrainError, Trial, evaluate, train,
-    worth,
-};
+use regatta_lm::training::{Evaluated, Evaluation, Outcome, Recorder, StepRecord, TrainError, Trial, evaluate, train, worth};
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+/// The file of a checkpoint that holds what is neither weights nor moments.
 const STATE: &str = "state.json";
 
 /// How the program counts the memory that it holds; the allocator is the program's own.
@@ -99,46 +99,6 @@ pub(crate) fn run_trial(trial: &Trial<'_>, surroundings: Surroundings<'_>) -> Re
     Ok(())
 }
 
-/// Where a trial begins: at its first step, or after a checkpoint.
-#[derive(Default)]
-struct Began {
-    restored: Option<Restored>,
-    written: Written,
-    seconds: f64,
-}
-
-/// What a checkpoint says besides weights and moments.
-#[derive(Serialize, Deserialize)]
-struct Progress {
-    steps: usize,
-    wall_seconds: f64,
-}
-
-/// Reads the newest checkpoint that can be used, with the lines that were written before it.
-fn begin(trial: &Trial<'_>, folder: &TrialFolder, checkpoints: &Checkpoints) -> Result<Began, RecordError> {
-    let mut began = Began::default();
-    let accept = |kept: &Kept| {
-        let config = trial.config().map_err(|error| error.to_string())?;
-        began = read(&config, trial.interventions, folder, kept)?;
-        Ok(())
-    };
-    match checkpoints.newest(accept)? {
-        Some(_) => Ok(began),
-        None => Ok(Began::default()),
-    }
-}
-
-fn read(config: &Gpt2Config, interventions: &Interventions, folder: &TrialFolder, kept: &Kept) -> Result<Began, String> {
-    let file = |name: &str| kept.files.get(name).ok_or_else(|| format!("expected {name}, found none"));
-    let progress: Progress = serde_json::from_slice(file(STATE)?).map_err(|error| format!("{STATE}: {error}"))?;
-    let restored = Restored::read(config, progress.steps, file(Restored::WEIGHTS)?, file(Restored::OPTIMIZER)?);
-    let restored = restored
-        .and_then(|restored| restored.with_companions(interventions, config, |name| kept.files.get(name).map(Vec::as_slice)));
-    let restored = Some(restored.map_err(|error| error.to_string())?);
-    let written = folder.written_before(progress.steps).map_err(|error| error.to_string())?;
-    Ok(Began { restored, written, seconds: progress.wall_seconds })
-}
-
 struct Run<'a, 'b> {
     trial: &'a Trial<'a>,
     folder: &'a TrialFolder,
@@ -186,10 +146,10 @@ impl Run<'_, '_> {
         let model = learner.model();
         let (context, rows) = (trial.context(model.config()), trial.train.batch_size.get());
         let split = if trial.corpus.test.is_some() { "test" } else { "validation" };
-        let (held_out, spec, watch) = (trial.corpus.held_out(), trial.evaluate, &|| !Recorder::stop(&recorder));
-        let measured = evaluate(model, held_out, context, rows, spec, watch).and_then(|measures| {
-            Ok(Evaluation { worth: worth(model, self.tasks, held_out, context, rows, spec, watch)?, ..measures })
-        });
+        let of = Evaluated { split: trial.corpus.held_out(), context, rows, spec: trial.evaluate };
+        let watch = &|| !Recorder::stop(&recorder);
+        let measured = evaluate(model, of, watch)
+            .and_then(|measures| Ok(Evaluation { worth: worth(model, self.tasks, of, watch)?, ..measures }));
         let measures = match measured {
             Err(TrainError::Interrupted) => return recorder.interrupted(&learner),
             other => other?,
@@ -221,86 +181,6 @@ fn write_checkpoint(trial: &Trial<'_>, folder: &TrialFolder, model: &regatta_lm:
         tokenizer.save(&checkpoint)?;
     }
     Ok(())
-}
-
-/// Puts what happens into the trial's files, keeps checkpoints, and hears the request to stop.
-struct ToFolder<'a> {
-    metrics: Lines,
-    validations: Lines,
-    diagnoses: Option<Lines>,
-    checkpoints: &'a Checkpoints,
-    every: Every,
-    stop: &'a AtomicBool,
-    tell: std::cell::RefCell<&'a mut dyn FnMut(Event)>,
-    rates: Vec<f64>,
-    last_validation: f64,
-    started: Instant,
-    seconds_before: f64,
-    /// When the last checkpoint was tried, and after how many steps.
-    kept: (Instant, usize),
-}
-
-impl ToFolder<'_> {
-    fn seconds(&self) -> f64 {
-        self.seconds_before + self.started.elapsed().as_secs_f64()
-    }
-
-    fn sync(&self) -> std::io::Result<()> {
-        self.metrics.sync()?;
-        self.validations.sync()?;
-        self.diagnoses.as_ref().map_or(Ok(()), Lines::sync)
-    }
-
-    fn keep(&mut self, learner: &Learner<'_>) -> std::io::Result<()> {
-        let snapshot = learner.snapshot();
-        self.kept = (Instant::now(), snapshot.steps);
-        self.sync()?; // the lines before a checkpoint must be there when it is
-        let progress = Progress { steps: snapshot.steps, wall_seconds: self.seconds() };
-        let mut files = snapshot.files().map_err(std::io::Error::other)?;
-        files.push((STATE, serde_json::to_vec(&progress)?));
-        self.checkpoints.save(snapshot.steps, &files).map_err(std::io::Error::other)
-    }
-
-    fn interrupted(mut self, learner: &Learner<'_>) -> Result<(State, Option<String>), TrainError> {
-        self.keep(learner)?;
-        Ok((State::Pending, Some(format!("interrupted after {} steps", learner.snapshot().steps))))
-    }
-}
-
-impl Recorder for ToFolder<'_> {
-    fn step(&mut self, record: &StepRecord) -> std::io::Result<()> {
-        self.metrics.push(record)?;
-        self.rates.push(record.tokens_per_second);
-        (self.tell.get_mut())(Event::Step(record.clone()));
-        Ok(())
-    }
-
-    fn validation(&mut self, step: usize, loss: f64) -> std::io::Result<()> {
-        self.last_validation = loss;
-        self.validations.push(&Validation { step, loss })
-    }
-
-    fn diagnosis(&mut self, diagnosis: &Diagnosis) -> std::io::Result<()> {
-        self.diagnoses.as_mut().map_or(Ok(()), |lines| lines.push(diagnosis))
-    }
-
-    fn stop(&self) -> bool {
-        (self.tell.borrow_mut())(Event::Alive);
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    /// A checkpoint that cannot be kept is said loudly and tried again when the next is due: training loses nothing by it yet.
-    fn between(&mut self, learner: &Learner<'_>) -> std::io::Result<()> {
-        let (when, steps) = self.kept;
-        let due = match self.every {
-            Every::Time(time) => when.elapsed() >= time,
-            Every::Steps(count) => learner.snapshot().steps >= steps + count,
-        };
-        if due && let Err(error) = self.keep(learner) {
-            tracing::error!("could not keep a checkpoint: {error}; it is tried again when the next is due");
-        }
-        Ok(())
-    }
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

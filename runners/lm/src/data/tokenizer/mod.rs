@@ -1,15 +1,16 @@
 //! From text to token ids.
 
+mod byte_level;
+mod foreign;
+
 use super::{DataError, files, prefix};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use byte_level::{all_bytes, byte_level, letter, pieces};
+use foreign::{guarded, merges_lie_in_vocabulary};
 use std::path::Path;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{ModelWrapper, Tokenizer as HuggingFace};
-
-/// Text is cut into pieces of about this many bytes, which are encoded in parallel.
-const PIECE: usize = 16_384;
 
 /// Makes token ids of text. It adds nothing to the text: no space in front, no special tokens.
 #[derive(Debug, Clone)]
@@ -143,86 +144,9 @@ fn encode_by_file(read: &HuggingFace, text: &str, special: bool) -> Result<Vec<u
     Ok(encoded.get_ids().to_vec())
 }
 
-/// A tokenizer that reads text as bytes, by GPT-2's pattern.
-fn byte_level(model: BPE) -> HuggingFace {
-    let mut tokenizer = HuggingFace::new(model);
-    let bytes = ByteLevel::new(false, false, true); // no space in front, offsets as they are, split by the pattern
-    tokenizer.with_pre_tokenizer(Some(bytes)).with_decoder(Some(bytes));
-    tokenizer
-}
-
-/// The 256 bytes without merges, each with its value for id, for programs that read a checkpoint of ours.
-fn all_bytes() -> Result<HuggingFace, DataError> {
-    let vocabulary: [(String, u32); 256] = std::array::from_fn(|byte| (letter(byte as u8).to_string(), byte as u32));
-    let model = BPE::builder().vocab_and_merges(vocabulary, Vec::new()).build();
-    Ok(byte_level(model.map_err(failed)?))
-}
-
-/// The letter that stands for a byte in a byte-level vocabulary (GPT-2's table): visible Latin-1 characters stand for themselves,
-/// the other 68 bytes for the letters from U+0100 on, in order.
-fn letter(byte: u8) -> char {
-    let visible = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
-    if visible(byte) {
-        return byte.into();
-    }
-    let hidden_before = (0..byte).filter(|&earlier| !visible(earlier)).count();
-    char::from_u32(0x100 + hidden_before as u32).unwrap_or(char::REPLACEMENT_CHARACTER)
-}
-
-/// Cuts a text where GPT-2's pattern splits whatever stands around: in front of a line break that follows no white space.
-///
-/// In the pattern, white space only ever begins a word (`" ?\p{L}+"`) or is the whole of it (`"\s+"`), so one always ends where
-/// visible text ends; and nothing in it looks back. Behind a line break a cut would not do: `"\s+(?!\S)"` looks ahead.
-fn pieces(text: &str) -> Vec<&str> {
-    let mut pieces = Vec::with_capacity(text.len() / PIECE + 1);
-    let mut start = 0;
-    let mut space_before = true;
-    for (at, character) in text.char_indices() {
-        if character == '\n' && !space_before && at - start >= PIECE {
-            pieces.push(&text[start..at]);
-            start = at;
-        }
-        space_before = character.is_whitespace();
-    }
-    pieces.push(&text[start..]);
-    pieces
-}
-
 /// Ids may have gaps, so entries are not counted.
 fn vocabulary(tokenizer: &HuggingFace) -> usize {
     tokenizer.get_vocab(true).into_values().max().map_or(0, |largest| largest as usize + 1)
-}
-
-/// The crate `tokenizers` panics on a merge whose result has no token; so we look for the result first.
-fn merges_lie_in_vocabulary(json: &[u8]) -> Result<(), String> {
-    let json: serde_json::Value = serde_json::from_slice(json).map_err(|e| e.to_string())?;
-    let model = &json["model"];
-    let prefix = model["continuing_subword_prefix"].as_str().unwrap_or("");
-    let heading = |merge: &&serde_json::Value| merge.as_str().is_some_and(|line| line.starts_with("#version"));
-    for merge in model["merges"].as_array().into_iter().flatten().filter(|merge| !heading(merge)) {
-        let parts = match (merge.as_str(), merge.as_array().map(Vec::as_slice)) {
-            (Some(line), _) => line.split_once(' '),
-            (_, Some([left, right])) => left.as_str().zip(right.as_str()),
-            _ => None,
-        };
-        let Some((left, right)) = parts else { return Err(format!("expected a merge of two tokens, found {merge}")) };
-        let Some(rest) = right.strip_prefix(prefix) else {
-            return Err(format!("in the merge {merge}, expected {right:?} to start with {prefix:?}"));
-        };
-        let merged = format!("{left}{rest}");
-        if let Some(missing) = [left, right, &merged].into_iter().find(|token| model["vocab"].get(token).is_none()) {
-            return Err(format!("the merge {merge} needs the token {missing:?}, which the vocabulary lacks"));
-        }
-    }
-    Ok(())
-}
-
-/// Runs code of the crate `tokenizers` on a file's say: a panic of its own becomes a message.
-fn guarded<T>(run: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(result) => result.map_err(|e| e.to_string()),
-        Err(_) => Err("the crate `tokenizers` panicked on it".into()),
-    }
 }
 
 fn failed(error: tokenizers::Error) -> DataError {

@@ -1,0 +1,47 @@
+//! Where a trial begins, and what a checkpoint says of that.
+
+use super::STATE;
+use crate::records::{Checkpoints, Kept, RecordError, TrialFolder, Written};
+use regatta_lm::model::Gpt2Config;
+use regatta_lm::training::{Interventions, Restored, Trial};
+use serde::{Deserialize, Serialize};
+
+/// Where a trial begins: at its first step, or after a checkpoint.
+#[derive(Default)]
+pub(super) struct Began {
+    pub restored: Option<Restored>,
+    pub written: Written,
+    pub seconds: f64,
+}
+
+/// What a checkpoint says besides weights and moments.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Progress {
+    pub steps: usize,
+    pub wall_seconds: f64,
+}
+
+/// Reads the newest checkpoint that can be used, with the lines that were written before it.
+pub(super) fn begin(trial: &Trial<'_>, folder: &TrialFolder, checkpoints: &Checkpoints) -> Result<Began, RecordError> {
+    let mut began = Began::default();
+    let accept = |kept: &Kept| {
+        let config = trial.config().map_err(|error| error.to_string())?;
+        began = read(&config, trial.interventions, folder, kept)?;
+        Ok(())
+    };
+    match checkpoints.newest(accept)? {
+        Some(_) => Ok(began),
+        None => Ok(Began::default()),
+    }
+}
+
+fn read(config: &Gpt2Config, interventions: &Interventions, folder: &TrialFolder, kept: &Kept) -> Result<Began, String> {
+    let file = |name: &str| kept.files.get(name).ok_or_else(|| format!("expected {name}, found none"));
+    let progress: Progress = serde_json::from_slice(file(STATE)?).map_err(|error| format!("{STATE}: {error}"))?;
+    let restored = Restored::read(config, progress.steps, file(Restored::WEIGHTS)?, file(Restored::OPTIMIZER)?);
+    let restored = restored
+        .and_then(|restored| restored.with_companions(interventions, config, |name| kept.files.get(name).map(Vec::as_slice)));
+    let restored = Some(restored.map_err(|error| error.to_string())?);
+    let written = folder.written_before(progress.steps).map_err(|error| error.to_string())?;
+    Ok(Began { restored, written, seconds: progress.wall_seconds })
+}
