@@ -91,7 +91,7 @@ fn own_parameters(interventions: &Interventions, dims: usize, seed: u64) -> Resu
     let (mut shapes, mut numbers, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
     for (name, index, intervention, _) in comparing(interventions) {
         let mut draw = Draw::new(seed, &format!("intervention {index} parameters"), 0, 0);
-        let failed = |source| TrainError::Intervention { name: name.clone(), step: 0, source };
+        let failed = |error| TrainError::Intervention { name: name.clone(), step: 0, source: Box::new(error) };
         let tensors = intervention.parameters(dims, &mut draw).map_err(failed)?;
         let first = shapes.len();
         for (tensor, number) in tensors.iter().zip(0..) {
@@ -180,7 +180,7 @@ impl<'a> Companions<'a> {
             let parameters: Vec<Var> = parameters?;
             let tensors: Vec<Tensor> = parameters.iter().map(|leaf| leaf.as_tensor().clone()).collect();
             let outputs = Outputs { own: own.as_tensor(), companion: &companion };
-            let failed = |source| TrainError::Intervention { name: beside.name.clone(), step, source };
+            let failed = |error| TrainError::Intervention { name: beside.name.clone(), step, source: Box::new(error) };
             let objective = beside.intervention.objective(&outputs, &tensors).map_err(failed)?;
             if objective.rank() != 0 {
                 let (name, shape) = (&beside.name, objective.dims());

@@ -30,7 +30,7 @@ pub enum TrainError {
         /// The step, from 0.
         step: usize,
         /// What it said.
-        source: regatta_core::Error,
+        source: Box<regatta_core::Error>,
     },
     /// The model that an intervention brings does not fit the one that is trained.
     #[error("{0}")]
