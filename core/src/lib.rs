@@ -28,7 +28,7 @@ mod regularizer;
 pub use cloud::Cloud;
 pub use draw::Draw;
 pub use error::{Error, Result};
-pub use intervention::{Compared, Companion, Intervention, Outputs};
+pub use intervention::{Companion, Compared, Intervention, Outputs};
 pub use registry::{Card, Plugin};
 pub use regularizer::Regularizer;
 

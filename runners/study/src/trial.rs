@@ -1,5 +1,6 @@
 //! One trial, from its start or its last checkpoint to its records.
 
+use crate::energy::EnergyMeter;
 use crate::identity::Identity;
 use crate::records::{
     Checkpoints, Cost, Kept, Lines, RecordError, State, Status, TrialEvaluation, TrialFolder, Validation, Written,
@@ -7,7 +8,8 @@ use crate::records::{
 use regatta_lm::model::Gpt2Config;
 use regatta_lm::tasks::Tasks;
 use regatta_lm::training::{
-    Diagnosis, Evaluation, Learner, Outcome, Recorder, Restored, StepRecord, TrainError, Trial, evaluate, train, worth,
+    Diagnosis, Evaluation, Learner, Outcome, Recorder, Restored, StepRecord, TrainError, Trial, evaluate, flops_per_token, train,
+    worth,
 };
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,6 +25,8 @@ pub struct MemoryMeter {
     pub restart: fn(),
     /// The most memory held at once since then, bytes.
     pub peak: fn() -> u64,
+    /// The most memory of the process that was resident at once since it began, bytes, where the system tells.
+    pub peak_resident: fn() -> Option<u64>,
 }
 
 /// How often a trial keeps a checkpoint.
@@ -104,6 +108,7 @@ struct Began {
     restored: Option<Restored>,
     written: Written,
     seconds: f64,
+    joules: Option<f64>,
 }
 
 /// What a checkpoint says besides weights and moments.
@@ -111,6 +116,8 @@ struct Began {
 struct Progress {
     steps: usize,
     wall_seconds: f64,
+    #[serde(default)]
+    energy_joules: Option<f64>,
 }
 
 /// Reads the newest checkpoint that can be used, with the lines that were written before it.
@@ -133,7 +140,7 @@ fn read(config: &Gpt2Config, folder: &TrialFolder, kept: &Kept) -> Result<Began,
     let restored = Restored::read(config, progress.steps, file(Restored::WEIGHTS)?, file(Restored::OPTIMIZER)?);
     let restored = Some(restored.map_err(|error| error.to_string())?);
     let written = folder.written_before(progress.steps).map_err(|error| error.to_string())?;
-    Ok(Began { restored, written, seconds: progress.wall_seconds })
+    Ok(Began { restored, written, seconds: progress.wall_seconds, joules: progress.energy_joules })
 }
 
 struct Run<'a, 'b> {
@@ -167,6 +174,8 @@ impl Run<'_, '_> {
             last_validation: f64::NAN,
             started: Instant::now(),
             seconds_before: began.seconds,
+            energy: EnergyMeter::start(),
+            joules_before: if began.restored.is_some() { began.joules } else { Some(0.0) },
             kept: (Instant::now(), made.len()),
         };
         let from = began.restored.map(|restored| (restored, &made[..]));
@@ -194,11 +203,16 @@ impl Run<'_, '_> {
         recorder.sync()?;
         write_checkpoint(trial, folder, model)?;
         let tokens_per_second = median(&mut recorder.rates);
+        let flops_per_token = flops_per_token(model.config(), context, trial.train, trial.terms);
         let cost = Cost {
             wall_seconds: recorder.seconds(),
             step_ms: 1e3 * (rows * context) as f64 / tokens_per_second,
             tokens_per_second,
-            peak_memory_mib: self.memory.map(|meter| (meter.peak)() as f64 / f64::from(1 << 20)),
+            peak_memory_mib: self.memory.map(|meter| mib((meter.peak)())),
+            peak_rss_mib: self.memory.and_then(|meter| (meter.peak_resident)()).map(mib),
+            flops_per_token: Some(flops_per_token),
+            training_flops: Some(flops_per_token * (trial.train.steps.get() * rows * context) as f64),
+            energy_joules: recorder.joules(),
         };
         let evaluation = TrialEvaluation { split: split.into(), measures, validation_loss: recorder.last_validation, cost };
         folder.set_evaluation(&evaluation).map_err(record)?;
@@ -233,6 +247,9 @@ struct ToFolder<'a> {
     last_validation: f64,
     started: Instant,
     seconds_before: f64,
+    energy: EnergyMeter,
+    /// Of the runs that this one goes on from; none where one of them was not told.
+    joules_before: Option<f64>,
     /// When the last checkpoint was tried, and after how many steps.
     kept: (Instant, usize),
 }
@@ -240,6 +257,10 @@ struct ToFolder<'a> {
 impl ToFolder<'_> {
     fn seconds(&self) -> f64 {
         self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+
+    fn joules(&mut self) -> Option<f64> {
+        Some(self.joules_before? + self.energy.joules()?)
     }
 
     fn sync(&self) -> std::io::Result<()> {
@@ -252,7 +273,7 @@ impl ToFolder<'_> {
         let snapshot = learner.snapshot();
         self.kept = (Instant::now(), snapshot.steps);
         self.sync()?; // the lines before a checkpoint must be there when it is
-        let progress = Progress { steps: snapshot.steps, wall_seconds: self.seconds() };
+        let progress = Progress { steps: snapshot.steps, wall_seconds: self.seconds(), energy_joules: self.joules() };
         let [weights, optimizer] = snapshot.files().map_err(std::io::Error::other)?;
         let files = [weights, optimizer, (STATE, serde_json::to_vec(&progress)?)];
         self.checkpoints.save(snapshot.steps, &files).map_err(std::io::Error::other)
@@ -268,6 +289,7 @@ impl Recorder for ToFolder<'_> {
     fn step(&mut self, record: &StepRecord) -> std::io::Result<()> {
         self.metrics.push(record)?;
         self.rates.push(record.tokens_per_second);
+        self.energy.tick();
         (self.tell.get_mut())(Event::Step(record.clone()));
         Ok(())
     }
@@ -303,6 +325,10 @@ impl Recorder for ToFolder<'_> {
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 fn median(numbers: &mut [f64]) -> f64 {

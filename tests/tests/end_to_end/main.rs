@@ -7,6 +7,7 @@ mod identical;
 mod input;
 mod losses;
 mod page;
+mod projection;
 mod resume;
 mod statistics;
 mod sweeps;

@@ -4,6 +4,7 @@ mod adamw;
 mod diagnose;
 mod error;
 mod evaluate;
+mod flops;
 mod gradients;
 mod penalties;
 mod record;
@@ -17,6 +18,7 @@ pub use adamw::AdamW;
 pub use diagnose::{CloudDiagnosis, Diagnosed, Diagnosis, diagnose};
 pub use error::TrainError;
 pub use evaluate::{Evaluation, Watch, evaluate};
+pub use flops::flops_per_token;
 pub use record::StepRecord;
 pub use regatta_diagnostics::{Anisotropy, Mapped}; // what a diagnosis is made of
 pub use snapshot::{Restored, Snapshot, SnapshotError};
