@@ -174,7 +174,7 @@ impl Run<'_, '_> {
             last_validation: f64::NAN,
             started: Instant::now(),
             seconds_before: began.seconds,
-            energy: EnergyMeter::start(),
+            energy: std::cell::RefCell::new(EnergyMeter::start()),
             joules_before: if began.restored.is_some() { began.joules } else { Some(0.0) },
             kept: (Instant::now(), made.len()),
         };
@@ -247,7 +247,7 @@ struct ToFolder<'a> {
     last_validation: f64,
     started: Instant,
     seconds_before: f64,
-    energy: EnergyMeter,
+    energy: std::cell::RefCell<EnergyMeter>,
     /// Of the runs that this one goes on from; none where one of them was not told.
     joules_before: Option<f64>,
     /// When the last checkpoint was tried, and after how many steps.
@@ -260,7 +260,7 @@ impl ToFolder<'_> {
     }
 
     fn joules(&mut self) -> Option<f64> {
-        Some(self.joules_before? + self.energy.joules()?)
+        Some(self.joules_before? + self.energy.get_mut().joules()?)
     }
 
     fn sync(&self) -> std::io::Result<()> {
@@ -289,7 +289,6 @@ impl Recorder for ToFolder<'_> {
     fn step(&mut self, record: &StepRecord) -> std::io::Result<()> {
         self.metrics.push(record)?;
         self.rates.push(record.tokens_per_second);
-        self.energy.tick();
         (self.tell.get_mut())(Event::Step(record.clone()));
         Ok(())
     }
@@ -305,6 +304,7 @@ impl Recorder for ToFolder<'_> {
 
     fn stop(&self) -> bool {
         (self.tell.borrow_mut())(Event::Alive);
+        self.energy.borrow_mut().tick(); // here, since it is asked between the batches of a measurement too
         self.stop.load(Ordering::Relaxed)
     }
 
