@@ -33,7 +33,7 @@ def speed(programs, options):
                     found[regularizer, kind].append(kinds[kind]("--shape", shape, "--regularizer", regularizer))
 
         first = found[options.regularizers[0], "regatta"][0]
-        operations = 6 * first["parameters"] + 6 * first["layers"] * first["context"] * first["width"]
+        operations = first["flops_per_token"]
         limit = 1e9 * max(map(statistics.median, rates.values())) / operations
         print(f"## {shape}\n")
         ours, theirs = (spread(rates[kind], count) for kind in ["regatta", "torch"])

@@ -103,7 +103,7 @@ class Curves:
         for width in self.range(WIDTHS):
             runs = [self.programs.regatta("--shape", "tiny", "--width", width) for _ in range(self.options.repetitions)]
             found, tokens = runs[0], runs[0]["batch"] * runs[0]["context"]
-            operations.append(tokens * (6 * found["parameters"] + 6 * found["layers"] * found["context"] * width))
+            operations.append(tokens * found["flops_per_token"])
             ms.append(statistics.median(run["step_ms"] for run in runs))
             gflops = operations[-1] / ms[-1] / 1e6
             rows.append([width, f"{found['parameters']:,}", f"{operations[-1] / 1e9:.1f}", milliseconds(ms[-1]), f"{gflops:.0f}"])

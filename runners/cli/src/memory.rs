@@ -69,10 +69,14 @@ pub(crate) fn of_the_machine() -> Option<u64> {
     Some(total.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// The most memory of this process that was resident at once, MiB, where the system tells.
-pub(crate) fn peak_resident_mib() -> Option<f64> {
+/// The most memory of this process that was resident at once, bytes, where the system tells.
+pub(crate) fn peak_resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes / 1024.0)
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+/// The same in MiB.
+pub(crate) fn peak_resident_mib() -> Option<f64> {
+    peak_resident().map(|bytes| bytes as f64 / f64::from(1 << 20))
 }

@@ -112,6 +112,8 @@ pub struct Arm {
     /// The most memory that a trial held at once, the largest over seeds, MiB.
     #[serde(serialize_with = "json::maybe")]
     pub peak_memory_mib: Option<f64>,
+    /// What its training computes, and takes of the machine.
+    pub spent: Spent,
     /// Cross-entropy of each step's batch over seeds, nats per token.
     pub training_curve: Vec<CurvePoint>,
     /// Validation loss over seeds at the steps where it was measured, nats per token.
@@ -122,6 +124,23 @@ pub struct Arm {
     pub roundings: Vec<Rounding>,
     /// How it does on tasks, in the study's order; empty where it names none.
     pub tasks: Vec<TaskResult>,
+}
+
+/// What an arm's training computes and takes, where that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Spent {
+    /// FLOPs of training on one token, mean over steps and seeds: those of matrix products, without what penalties compute.
+    #[serde(serialize_with = "json::maybe")]
+    pub flops_per_token: Option<f64>,
+    /// FLOPs of a trial's training, mean over seeds.
+    #[serde(serialize_with = "json::maybe")]
+    pub training_flops: Option<f64>,
+    /// The most memory of a trial's process that was resident at once, the largest over seeds, MiB.
+    #[serde(serialize_with = "json::maybe")]
+    pub peak_rss_mib: Option<f64>,
+    /// What the machine's processors took during a trial, joules, mean over seeds.
+    #[serde(serialize_with = "json::maybe")]
+    pub energy_joules: Option<f64>,
 }
 
 /// A measure over seeds.

@@ -3,7 +3,9 @@
 mod measured;
 
 pub use self::measured::measured;
-use crate::{Arm, CurvePoint, Difference, Edge, EqualTime, Interval, PowerLaw, Results, SizePoint, SizeSeries, Spread, Trial};
+use crate::{
+    Arm, CurvePoint, Difference, Edge, EqualTime, Interval, PowerLaw, Results, SizePoint, SizeSeries, Spent, Spread, Trial,
+};
 use crate::{Tuning, TuningCandidate, Verdict};
 
 pub fn results() -> Results {
@@ -104,6 +106,7 @@ pub fn arm(name: &str, verdict: Verdict, difference: Option<[f64; 3]>) -> Arm {
         cost_range: Some(Interval { low: 1.05, high: 1.2 }),
         tokens_per_second: Some(51234.0),
         peak_memory_mib: Some(210.0),
+        spent: Spent::default(),
         training_curve: curve(100, 1),
         validation_curve: curve(100, 20),
         geometry: None,

@@ -1,10 +1,12 @@
 //! A study: how it is read, run and judged.
 
 mod analysis;
+mod energy;
 mod identity;
 mod plan;
 mod pool;
 mod prepare;
+pub mod projection;
 pub mod records;
 mod run;
 mod spec;
@@ -17,7 +19,7 @@ mod yaml;
 
 pub mod statistics;
 
-pub use analysis::{CompareError, compare, results};
+pub use analysis::{CompareError, SizeForecast, compare, forecasts, results, varies_size};
 pub use pool::Limits;
 pub use prepare::{Prepared, prepare};
 pub use run::{Ended, Options, Planned, RunError, Watcher, run};

@@ -9,6 +9,7 @@ mod input;
 mod interventions;
 mod losses;
 mod page;
+mod projection;
 mod resume;
 mod statistics;
 mod sweeps;

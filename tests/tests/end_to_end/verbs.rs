@@ -104,7 +104,7 @@ fn bench_measures_with_and_without_a_regularizer() {
         let output = study.regatta(&[&["bench", "--shape", "tiny", "--steps", "1", "--warmup", "1", "--json"], more].concat());
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         let line: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-        for key in ["tokens_per_second", "step_ms", "best_step_ms", "peak_rss_mib"] {
+        for key in ["tokens_per_second", "step_ms", "best_step_ms", "peak_rss_mib", "flops_per_token", "gflops"] {
             assert!(line[key].as_f64().unwrap() > 0.0, "{key}: {line}");
         }
     }

@@ -33,7 +33,7 @@ pub(crate) fn worker(arguments: &Arguments) -> Result<ExitCode, Failure> {
         attempt: arguments.attempt,
         every: arguments.checkpoint_every.0,
         stop: Arc::clone(&signals.stop),
-        memory: Some(MemoryMeter { restart: memory::restart_peak, peak: memory::peak }),
+        memory: Some(MemoryMeter { restart: memory::restart_peak, peak: memory::peak, peak_resident: memory::peak_resident }),
     };
     work(&file, &todo, BufReader::new(stdin()), stdout().lock())?;
     Ok(ExitCode::SUCCESS)

@@ -2,8 +2,9 @@
 
 use super::dropout::Dropout;
 use super::exponentials::{LANES, exponentials};
+use super::product;
 use regatta_core::maths::vector::{dot, exp, max};
-use regatta_core::maths::{Matrix, MatrixMut, Onto, product};
+use regatta_core::maths::{Matrix, MatrixMut, Onto};
 
 /// `softmax(q·kᵀ / sqrt(d/h), causal)·v` of each head, with dropout on the weights; Vaswani et al. 2017, arXiv 1706.03762.
 ///

@@ -6,12 +6,19 @@
 //! Letters: t time, d width, h heads, v vocabulary, r rows, i inputs, o outputs.
 
 mod attention;
+#[cfg(test)]
+pub(crate) mod counted;
 mod cross_entropy;
 mod dropout;
 mod exponentials;
 mod gelu;
 mod layer_norm;
 mod rows;
+
+#[cfg(test)]
+pub(crate) use counted::product;
+#[cfg(not(test))]
+pub(crate) use regatta_core::maths::product;
 
 pub(crate) use attention::{Attention, AttentionScratch};
 pub(crate) use cross_entropy::{Gradient, cross_entropy};

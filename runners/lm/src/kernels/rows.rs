@@ -1,6 +1,7 @@
 //! Linear maps and sums over rows.
 
-use regatta_core::maths::{Matrix, MatrixMut, Onto, product};
+use super::product;
+use regatta_core::maths::{Matrix, MatrixMut, Onto};
 
 /// `y = x·W + bias`, W as GPT-2 stores it: rows are inputs. x (r, i), weight (i, o), bias (o) -> y (r, o)
 pub(crate) fn linear(x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod config;
+mod flops;
 mod gpt2;
 mod initial;
 mod parameters;

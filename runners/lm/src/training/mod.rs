@@ -5,6 +5,7 @@ mod companion;
 mod diagnose;
 mod error;
 mod evaluate;
+mod flops;
 mod gradients;
 mod interventions;
 mod penalties;
@@ -20,6 +21,7 @@ pub use companion::check_companion;
 pub use diagnose::{CloudDiagnosis, Diagnosed, Diagnosis, diagnose};
 pub use error::TrainError;
 pub use evaluate::{Evaluated, Evaluation, Watch, evaluate};
+pub use flops::flops_per_token;
 pub use interventions::Interventions;
 pub use record::StepRecord;
 pub use regatta_diagnostics::{Anisotropy, Mapped}; // what a diagnosis is made of

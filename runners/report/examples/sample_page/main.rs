@@ -3,7 +3,9 @@
 mod measured;
 mod sweep;
 
-use regatta_report::{Arm, CurvePoint, Difference, EqualTime, Interval, Results, Spread, Trial, Verdict, page, terminal_table};
+use regatta_report::{
+    Arm, CurvePoint, Difference, EqualTime, Interval, Results, Spent, Spread, Trial, Verdict, page, terminal_table,
+};
 
 /// Name, difference with its interval, last layer's cosine and rank, ratio of cost.
 const ARMS: [(&str, [f64; 3], f64, f64, f64); 5] = [
@@ -90,6 +92,12 @@ fn arm(name: &str, difference: Option<[f64; 3]>, cosine: f64, rank: f64, cost: f
         cost_range: Some(Interval { low: cost - 0.04, high: cost + 0.05 }),
         tokens_per_second: Some(42_100.0 / cost),
         peak_memory_mib: Some(180.0 * cost.sqrt()),
+        spent: Spent {
+            flops_per_token: Some(1.9e6),
+            training_flops: Some(2.3e12),
+            peak_rss_mib: Some(230.0 * cost.sqrt()),
+            energy_joules: Some(812.0 * cost),
+        },
         training_curve: (0..600).map(|step| point(step, shift, 0.09, name.len() as f64)).collect(),
         validation_curve: (0..=600).step_by(50).map(|step| point(step, shift, 0.0, name.len() as f64)).collect(),
         geometry: None,

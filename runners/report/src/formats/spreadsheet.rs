@@ -14,7 +14,7 @@ fn of(arm: &Arm, figure: impl Fn(&Difference) -> Option<f64>) -> Option<f64> {
     arm.difference.as_ref().and_then(figure)
 }
 
-pub const COLUMNS: [Column; 33] = [
+pub const COLUMNS: [Column; 37] = [
     ("planned", |arm| Some(arm.planned as f64)),
     ("done", |arm| Some(arm.done as f64)),
     ("loss", |arm| Some(arm.loss?.mean)),
@@ -47,6 +47,10 @@ pub const COLUMNS: [Column; 33] = [
     ("step_ms", |arm| arm.step_ms),
     ("cost_ratio", |arm| arm.cost_ratio),
     ("peak_memory_mib", |arm| arm.peak_memory_mib),
+    ("peak_rss_mib", |arm| arm.spent.peak_rss_mib),
+    ("flops_per_token", |arm| arm.spent.flops_per_token),
+    ("training_flops", |arm| arm.spent.training_flops),
+    ("energy_joules", |arm| arm.spent.energy_joules),
     ("parameters", |arm| arm.parameters.map(|count| count as f64)),
 ];
 

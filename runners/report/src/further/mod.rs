@@ -1,6 +1,7 @@
 //! What a sweep over sizes, tuning, and measures beside the loss have to say: tables that the page and Markdown share, the first
 //! two with the terminal.
 
+mod cost;
 mod geometry;
 mod rounding;
 mod sizes;
@@ -61,9 +62,10 @@ pub fn further(results: &Results) -> Vec<Further> {
     [sizes::effects(results), sizes::laws(results), tuning::candidates(results)].into_iter().flatten().collect()
 }
 
-/// The tables of what was measured beside the loss: the last hidden state, rounding, tasks.
+/// The tables of what was measured beside the loss: the last hidden state, rounding, tasks, cost.
 pub fn measured(results: &Results) -> Vec<Further> {
-    [geometry::measures(results), rounding::increases(results), tasks::accuracies(results)].into_iter().flatten().collect()
+    let tables = [geometry::measures(results), rounding::increases(results), tasks::accuracies(results), cost::costs(results)];
+    tables.into_iter().flatten().collect()
 }
 
 /// What the terminal says of sizes and tuning: a line under a heading for each arm, so many of each at most. With each line,

@@ -119,7 +119,7 @@ mod tests {
                 effective_rank: vec![],
                 worth: Default::default(),
             };
-            let cost = Cost { wall_seconds: 1.0, step_ms: 1.0, tokens_per_second: 1.0, peak_memory_mib: None };
+            let cost = Cost { wall_seconds: 1.0, step_ms: 1.0, tokens_per_second: 1.0, ..Cost::default() };
             arm.evaluations.insert(seed as u64, TrialEvaluation { split: "test".into(), measures, validation_loss: loss, cost });
         }
         arm

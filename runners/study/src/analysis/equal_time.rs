@@ -94,7 +94,16 @@ mod tests {
     }
 
     /// 100 tokens a batch.
-    const COST: Cost = Cost { wall_seconds: 9.0, step_ms: 500.0, tokens_per_second: 200.0, peak_memory_mib: None };
+    const COST: Cost = Cost {
+        wall_seconds: 9.0,
+        step_ms: 500.0,
+        tokens_per_second: 200.0,
+        peak_memory_mib: None,
+        peak_rss_mib: None,
+        flops_per_token: None,
+        training_flops: None,
+        energy_joules: None,
+    };
 
     fn timeline(rates: &[f64], points: &[(usize, f64)]) -> Option<Timeline> {
         Timeline::new(&steps(rates), &validations(points), &COST)

@@ -6,6 +6,7 @@ mod comparison;
 mod curves;
 mod equal_time;
 mod folder;
+mod forecasts;
 mod geometry;
 mod over;
 mod rounding;
@@ -22,7 +23,8 @@ use arm::ArmRecords;
 use comparison::Family;
 use curves::over_seeds;
 use folder::Records;
-use regatta_report::{Arm, Interval, Results, Spread, Verdict};
+pub use forecasts::{SizeForecast, forecasts, varies_size};
+use regatta_report::{Arm, Interval, Results, Spent, Spread, Verdict};
 use std::path::Path;
 
 /// The results of the study in `folder`, of whatever trials are done: each arm at each point of
@@ -185,6 +187,12 @@ fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<'_>, record
         cost_range: cost_range(arm, reference),
         tokens_per_second: mean(&all(&|e| e.cost.tokens_per_second)),
         peak_memory_mib: arm.evaluations.values().filter_map(|e| e.cost.peak_memory_mib).reduce(f64::max),
+        spent: Spent {
+            flops_per_token: all_known(&|e| e.cost.flops_per_token),
+            training_flops: all_known(&|e| e.cost.training_flops),
+            peak_rss_mib: arm.evaluations.values().filter_map(|e| e.cost.peak_rss_mib).reduce(f64::max),
+            energy_joules: all_known(&|e| e.cost.energy_joules),
+        },
         training_curve: over_seeds(arm.runs.values().map(|run| &run.training)),
         validation_curve: over_seeds(arm.runs.values().map(|run| &run.validation)),
         geometry: geometry::geometry(arm),

@@ -10,9 +10,42 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Name and value of each part of a point's label: `width=16,weight=0.1`.
 type Parts<'a> = Vec<(&'a str, &'a str)>;
 
+/// Rows of an arm that differ in the size of their model, by where they are among the records', smallest first.
+pub(super) struct Group {
+    pub arm: String,
+    /// The point of what else varies; empty where nothing does.
+    pub rest: String,
+    pub members: Vec<usize>,
+}
+
+impl Group {
+    /// The arm, and the rest of the point.
+    pub fn name(&self) -> String {
+        if self.rest.is_empty() { self.arm.clone() } else { format!("{} {}", self.arm, self.rest) }
+    }
+}
+
 /// The series of each arm, one for each point of what else varies; `arms` are the records' rows, judged. None where all models
 /// have one size.
 pub(super) fn series(records: &Records, arms: &[Arm]) -> Vec<SizeSeries> {
+    let point = |&row: &usize| SizePoint {
+        arm: arms[row].name.clone(),
+        parameters: arms[row].parameters.unwrap_or(0),
+        loss: arms[row].loss,
+        difference: arms[row].difference,
+        verdict: arms[row].verdict,
+    };
+    let series = |group: Group| SizeSeries {
+        name: group.name(),
+        points: group.members.iter().map(point).collect(),
+        fit: fit(&group.members.iter().map(|&row| &records.arms[row]).collect::<Vec<_>>()),
+        arm: group.arm,
+    };
+    groups(records).into_iter().map(series).collect()
+}
+
+/// The rows that make a series, of those that differ in size.
+pub(super) fn groups(records: &Records) -> Vec<Group> {
     let paths = paths(&records.study["vary"]);
     let mut names: Vec<&str> = Vec::new();
     records.arms.iter().for_each(|arm| {
@@ -29,41 +62,32 @@ pub(super) fn series(records: &Records, arms: &[Arm]) -> Vec<SizeSeries> {
             let mut members: Vec<usize> = members.into_iter().map(|member| rows[member]).collect();
             members.sort_by_key(|&row| records.arms[row].parameters); // stable: equal sizes stay in the study's order
             let known: BTreeSet<Option<usize>> = members.iter().map(|&row| records.arms[row].parameters).collect();
-            if known.len() < 2 || known.contains(&None) {
-                continue;
+            if known.len() > 1 && !known.contains(&None) {
+                all.push(Group { arm: name.to_owned(), rest, members });
             }
-            let point = |&row: &usize| SizePoint {
-                arm: arms[row].name.clone(),
-                parameters: arms[row].parameters.unwrap_or(0),
-                loss: arms[row].loss,
-                difference: arms[row].difference,
-                verdict: arms[row].verdict,
-            };
-            all.push(SizeSeries {
-                name: if rest.is_empty() { name.to_owned() } else { format!("{name} {rest}") },
-                arm: name.to_owned(),
-                points: members.iter().map(point).collect(),
-                fit: fit(&members.iter().map(|&row| &records.arms[row]).collect::<Vec<_>>()),
-            });
         }
     }
     all
 }
 
-/// The power law through the losses of the seeds that every model finished; models of which no trial finished are left out.
+/// The power law through the losses of [`models`].
 fn fit(rows: &[&ArmRecords]) -> Option<PowerLaw> {
-    let rows: Vec<_> = rows.iter().filter(|row| !row.evaluations.is_empty()).collect();
-    let finished = |seed: &&u64| rows.iter().all(|row| row.evaluations.contains_key(seed));
-    let seeds: Vec<&u64> = rows.first()?.evaluations.keys().filter(finished).collect();
-    let losses = |row: &ArmRecords| seeds.iter().map(|seed| row.evaluations[seed].measures.loss).collect::<Vec<_>>();
-    let models: Vec<(f64, Vec<f64>)> = rows.iter().map(|row| (row.parameters.unwrap_or(0) as f64, losses(row))).collect();
-    let law = power_law(&models)?;
+    let law = power_law(&models(rows))?;
     let interval = law.interval.map(|interval| Interval { low: interval.low, high: interval.high });
     Some(PowerLaw { a: law.a, b: law.b, interval, sizes: law.sizes, seeds: law.seeds })
 }
 
+/// Size and losses of each model, of the seeds that every model finished; models of which no trial finished are left out.
+pub(super) fn models(rows: &[&ArmRecords]) -> Vec<(f64, Vec<f64>)> {
+    let rows: Vec<_> = rows.iter().filter(|row| !row.evaluations.is_empty()).collect();
+    let finished = |seed: &&u64| rows.iter().all(|row| row.evaluations.contains_key(seed));
+    let seeds: Vec<&u64> = rows.first().into_iter().flat_map(|row| row.evaluations.keys()).filter(finished).collect();
+    let losses = |row: &ArmRecords| seeds.iter().map(|seed| row.evaluations[seed].measures.loss).collect::<Vec<_>>();
+    rows.iter().map(|row| (row.parameters.unwrap_or(0) as f64, losses(row))).collect()
+}
+
 /// The fields that `vary` names.
-fn paths(vary: &Value) -> Vec<&str> {
+pub(super) fn paths(vary: &Value) -> Vec<&str> {
     let points = vary.as_array().into_iter().flatten().filter_map(Value::as_object).flat_map(|point| point.keys());
     vary.as_object().into_iter().flat_map(|axes| axes.keys()).chain(points).map(String::as_str).collect()
 }

@@ -33,6 +33,10 @@ pub(super) fn trial(arm: &ArmRecords, seed: u64) -> Trial {
             measure("tokens_per_second", of(&|e| e.cost.tokens_per_second)),
             measure("wall_seconds", of(&|e| e.cost.wall_seconds)),
             measure("peak_memory_mib", maybe(&|e| e.cost.peak_memory_mib)),
+            measure("peak_rss_mib", maybe(&|e| e.cost.peak_rss_mib)),
+            measure("flops_per_token", maybe(&|e| e.cost.flops_per_token)),
+            measure("training_flops", maybe(&|e| e.cost.training_flops)),
+            measure("energy_joules", maybe(&|e| e.cost.energy_joules)),
         ]
         .into_iter()
         .chain(diagnosed)

@@ -80,7 +80,7 @@ pub struct TrialEvaluation {
 }
 
 /// What a trial cost. Times are of training steps alone, without measurements of the validation loss.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Cost {
     /// From the first step to the last measure, seconds.
     pub wall_seconds: f64,
@@ -90,6 +90,21 @@ pub struct Cost {
     pub tokens_per_second: f64,
     /// Most memory that the trial held at once, MiB, where it is counted.
     pub peak_memory_mib: Option<f64>,
+    /// Most memory of the process that trained it, its earlier trials included, that was resident at once, MiB, where the system
+    /// tells.
+    #[serde(default)]
+    pub peak_rss_mib: Option<f64>,
+    /// FLOPs of training on one token, mean over the steps; see `regatta_lm::training::flops_per_token`. None in folders that
+    /// are older.
+    #[serde(default)]
+    pub flops_per_token: Option<f64>,
+    /// FLOPs of all training steps. None in folders that are older.
+    #[serde(default)]
+    pub training_flops: Option<f64>,
+    /// What the machine's processors took from the first step to the last measure, joules, where the machine tells; of trials
+    /// side by side, all of them.
+    #[serde(default)]
+    pub energy_joules: Option<f64>,
 }
 
 /// A line of `validation.jsonl`.

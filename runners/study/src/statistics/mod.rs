@@ -20,7 +20,7 @@
 //! | effect size, detectable | Cohen, "Statistical Power Analysis for the Behavioral Sciences", 2nd ed. 1988, sections 2.2, 2.3 |
 //! | bootstrap | Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3 |
 //! | signed ranks | Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1, 1945 |
-//! | power law | Kaplan et al. 2020, arXiv:2001.08361; its fit and interval at [`power_law()`] |
+//! | power law | Kaplan et al. 2020, arXiv:2001.08361; its fit and interval at [`power_law()`], beyond its sizes at [`forecast()`] |
 //! | Holm | Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979 |
 //! | improvement, interquartile mean | Agarwal et al., "Deep reinforcement learning at the edge of the statistical precipice", NeurIPS 2021, arXiv:2108.13264, section 4 |
 //!
@@ -28,6 +28,7 @@
 //! of the `m` intervals leaves out 0 is at most 5%, however the arms depend on each other.
 
 mod bootstrap;
+mod forecast;
 mod holm;
 mod paired;
 mod power;
@@ -38,6 +39,7 @@ mod simulation;
 mod summary;
 
 pub use bootstrap::bootstrap_interval;
+pub use forecast::{Forecast, forecast};
 pub use holm::holm;
 pub use paired::{Interval, Paired, Verdict, verdict};
 pub use power_law::{PowerLaw, power_law};

@@ -12,6 +12,7 @@ pub(super) struct Began {
     pub restored: Option<Restored>,
     pub written: Written,
     pub seconds: f64,
+    pub joules: Option<f64>,
 }
 
 /// What a checkpoint says besides weights and moments.
@@ -19,6 +20,8 @@ pub(super) struct Began {
 pub(super) struct Progress {
     pub steps: usize,
     pub wall_seconds: f64,
+    #[serde(default)]
+    pub energy_joules: Option<f64>,
 }
 
 /// Reads the newest checkpoint that can be used, with the lines that were written before it.
@@ -43,5 +46,5 @@ fn read(config: &Gpt2Config, interventions: &Interventions, folder: &TrialFolder
         .and_then(|restored| restored.with_companions(interventions, config, |name| kept.files.get(name).map(Vec::as_slice)));
     let restored = Some(restored.map_err(|error| error.to_string())?);
     let written = folder.written_before(progress.steps).map_err(|error| error.to_string())?;
-    Ok(Began { restored, written, seconds: progress.wall_seconds })
+    Ok(Began { restored, written, seconds: progress.wall_seconds, joules: progress.energy_joules })
 }

@@ -3,12 +3,15 @@
 mod begin;
 mod recorder;
 
+use crate::energy::EnergyMeter;
 use crate::identity::Identity;
 use crate::records::{Checkpoints, Cost, RecordError, State, Status, TrialEvaluation, TrialFolder, Written};
 use begin::{Began, begin};
 use recorder::ToFolder;
 use regatta_lm::tasks::Tasks;
-use regatta_lm::training::{Evaluated, Evaluation, Outcome, Recorder, StepRecord, TrainError, Trial, evaluate, train, worth};
+use regatta_lm::training::{
+    Evaluated, Evaluation, Outcome, Recorder, StepRecord, TrainError, Trial, evaluate, flops_per_token, train, worth,
+};
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;
@@ -24,6 +27,8 @@ pub struct MemoryMeter {
     pub restart: fn(),
     /// The most memory held at once since then, bytes.
     pub peak: fn() -> u64,
+    /// The most memory of the process that was resident at once since it began, bytes, where the system tells.
+    pub peak_resident: fn() -> Option<u64>,
 }
 
 /// How often a trial keeps a checkpoint.
@@ -130,6 +135,8 @@ impl Run<'_, '_> {
             last_validation: f64::NAN,
             started: Instant::now(),
             seconds_before: began.seconds,
+            energy: std::cell::RefCell::new(EnergyMeter::start()),
+            joules_before: if began.restored.is_some() { began.joules } else { Some(0.0) },
             kept: (Instant::now(), made.len()),
         };
         let from = began.restored.map(|restored| (restored, &made[..]));
@@ -157,11 +164,16 @@ impl Run<'_, '_> {
         recorder.sync()?;
         write_checkpoint(trial, folder, model)?;
         let tokens_per_second = median(&mut recorder.rates);
+        let flops_per_token = flops_per_token(model.config(), context, trial.train, trial.terms, trial.interventions);
         let cost = Cost {
             wall_seconds: recorder.seconds(),
             step_ms: 1e3 * (rows * context) as f64 / tokens_per_second,
             tokens_per_second,
-            peak_memory_mib: self.memory.map(|meter| (meter.peak)() as f64 / f64::from(1 << 20)),
+            peak_memory_mib: self.memory.map(|meter| mib((meter.peak)())),
+            peak_rss_mib: self.memory.and_then(|meter| (meter.peak_resident)()).map(mib),
+            flops_per_token: Some(flops_per_token),
+            training_flops: Some(flops_per_token * (trial.train.steps.get() * rows * context) as f64),
+            energy_joules: recorder.joules(),
         };
         let evaluation = TrialEvaluation { split: split.into(), measures, validation_loss: recorder.last_validation, cost };
         folder.set_evaluation(&evaluation).map_err(record)?;
@@ -186,6 +198,10 @@ fn write_checkpoint(trial: &Trial<'_>, folder: &TrialFolder, model: &regatta_lm:
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".into())
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 fn median(numbers: &mut [f64]) -> f64 {

@@ -2,6 +2,7 @@
 
 use super::begin::Progress;
 use super::{Event, Every, STATE};
+use crate::energy::EnergyMeter;
 use crate::records::{Checkpoints, Lines, State, Validation};
 use regatta_lm::training::{Diagnosis, Learner, Recorder, StepRecord, TrainError};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +21,9 @@ pub(super) struct ToFolder<'a> {
     pub last_validation: f64,
     pub started: Instant,
     pub seconds_before: f64,
+    pub energy: std::cell::RefCell<EnergyMeter>,
+    /// Of the runs that this one goes on from; none where one of them was not told.
+    pub joules_before: Option<f64>,
     /// When the last checkpoint was tried, and after how many steps.
     pub kept: (Instant, usize),
 }
@@ -27,6 +31,10 @@ pub(super) struct ToFolder<'a> {
 impl ToFolder<'_> {
     pub fn seconds(&self) -> f64 {
         self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+
+    pub fn joules(&mut self) -> Option<f64> {
+        Some(self.joules_before? + self.energy.get_mut().joules()?)
     }
 
     pub fn sync(&self) -> std::io::Result<()> {
@@ -39,7 +47,7 @@ impl ToFolder<'_> {
         let snapshot = learner.snapshot();
         self.kept = (Instant::now(), snapshot.steps);
         self.sync()?; // the lines before a checkpoint must be there when it is
-        let progress = Progress { steps: snapshot.steps, wall_seconds: self.seconds() };
+        let progress = Progress { steps: snapshot.steps, wall_seconds: self.seconds(), energy_joules: self.joules() };
         let mut files = snapshot.files().map_err(std::io::Error::other)?;
         files.push((STATE, serde_json::to_vec(&progress)?));
         self.checkpoints.save(snapshot.steps, &files).map_err(std::io::Error::other)
@@ -70,6 +78,7 @@ impl Recorder for ToFolder<'_> {
 
     fn stop(&self) -> bool {
         (self.tell.borrow_mut())(Event::Alive);
+        self.energy.borrow_mut().tick(); // here, since it is asked between the batches of a measurement too
         self.stop.load(Ordering::Relaxed)
     }
 

@@ -12,7 +12,7 @@ use regatta_core::Draw;
 use regatta_core::number::{Count, Finite, Fraction};
 use regatta_lm::model::{Gpt2, Gpt2Config};
 use regatta_lm::spec::{At, Gpt2Spec, OrNone, Points, Schedule, Term, TrainSpec, Weight};
-use regatta_lm::training::Learner;
+use regatta_lm::training::{Learner, flops_per_token};
 use serde::Serialize;
 use std::fmt;
 use std::time::Instant;
@@ -167,6 +167,8 @@ pub(super) struct Measured {
     batch: usize,
     vocab: usize,
     parameters: usize,
+    flops_per_token: f64,
+    gflops: f64,
 }
 
 /// Trains on random tokens.
@@ -186,6 +188,7 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
     let train = TrainSpec { schedule, dropout, batch_size: Count::new(*batch), ..TrainSpec::default() };
     let config = Gpt2Config::new(spec, *vocab);
     let parameters = config.parameters();
+    let flops_per_token = flops_per_token(&config, spec.context, &train, &terms, &[]);
     let model = Gpt2::fresh(config, 0);
     let mut learner = Learner::new(model, &train, &terms, &[], 0).map_err(Failure::failed)?;
     let tokens = batch * spec.context;
@@ -222,6 +225,8 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
         batch: *batch,
         vocab: *vocab,
         parameters,
+        flops_per_token,
+        gflops: round(flops_per_token * tokens as f64 / times.median() / 1e9, 1),
     })
 }
 
@@ -242,11 +247,12 @@ impl fmt::Display for Measured {
         write!(
             f,
             "{layers} blocks, {width} wide, context {context}, batch {batch}, vocabulary {vocab}, regularizer {}: \
-             {:.0} tokens per second, {:.1} ms a step (best {:.1}), {} MiB resident at most, {} threads",
+             {:.0} tokens per second, {:.1} ms a step (best {:.1}), {} GFLOP/s, {} MiB resident at most, {} threads",
             self.regularizer,
             self.tokens_per_second,
             self.step_ms,
             self.best_step_ms,
+            self.gflops,
             mib(self.peak_rss_mib),
             self.threads
         )

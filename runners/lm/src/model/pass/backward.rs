@@ -4,8 +4,8 @@ use super::super::parameters::{Affine, BlockTensors, Tensors};
 use super::forward::{Part, attention, drop_out, place};
 use super::turned::TurnedBlock;
 use super::{Gpt2Config, Upstream};
-use crate::kernels::{AttentionScratch, Dropout, add, add_columns, gelu_backward, layer_norm_backward};
-use regatta_core::maths::{Matrix, MatrixMut, Onto, product};
+use crate::kernels::{AttentionScratch, Dropout, add, add_columns, gelu_backward, layer_norm_backward, product};
+use regatta_core::maths::{Matrix, MatrixMut, Onto};
 
 /// Gradients of one block's activations, of one part, and the inputs of its linear maps that the way forward did not keep.
 pub(super) struct Slopes {

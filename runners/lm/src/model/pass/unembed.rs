@@ -3,9 +3,9 @@
 use super::forward::Part;
 use super::weights::embedding_tiles;
 use super::{Gpt2, PARTS, Parameters, Pass};
-use crate::kernels::{Gradient, add, cross_entropy};
+use crate::kernels::{Gradient, add, cross_entropy, product};
 use rayon::prelude::*;
-use regatta_core::maths::{Matrix, MatrixMut, Onto, product};
+use regatta_core::maths::{Matrix, MatrixMut, Onto};
 
 impl Pass {
     /// The loss of each token; and where gradients are wanted, that of their mean in the final norm's output, and in the

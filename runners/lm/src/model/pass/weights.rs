@@ -3,9 +3,9 @@
 use super::super::parameters::{Affine, BlockTensors};
 use super::backward::Slopes;
 use super::forward::Part;
-use crate::kernels::add;
+use crate::kernels::{add, product};
 use rayon::prelude::*;
-use regatta_core::maths::{Matrix, MatrixMut, Onto, product};
+use regatta_core::maths::{Matrix, MatrixMut, Onto};
 
 /// Rows of a tile of a weight matrix.
 const TILE: usize = 256;

@@ -1,8 +1,12 @@
 //! `regatta check STUDY.yaml`
 
+mod project;
+
 use crate::failure::{Failure, say};
+use clap::ValueHint;
 use regatta_lm::spec::DataSpec;
 use regatta_lm::training::{Learner, TrainError, Trial};
+use regatta_study::projection::Request;
 use regatta_study::{Prepared, StudyFile, Variant, prepare};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -16,12 +20,25 @@ pub(crate) struct Arguments {
     /// Change a field of the study, as in --set train.steps=50
     #[arg(long = "set", value_name = "PATH=VALUE")]
     set: Vec<String>,
+    /// What the study would take on another machine, and at another size, in place of an estimate for this one: KEY=VALUE,...
+    /// with `gpu` (a100, h100, h200, b200, l40s, 4090) or `peak` in TFLOP/s, `mfu` (the share of the peak that training reaches),
+    /// and if wanted `price` of a GPU for an hour, `layers`, `width`, `context`, `tokens` of a trial, `seeds`
+    #[arg(long, value_name = "KEY=VALUE,...", value_hint = ValueHint::Other)]
+    project: Option<String>,
+    /// With --project, the folder of finished trials whose power law of loss against size is read [default: runs/<name>]
+    #[arg(long, value_name = "DIR", requires = "project")]
+    out: Option<PathBuf>,
 }
 
 /// Prints the study as understood, and what it would cost.
 pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let request = arguments.project.as_deref().map(str::parse::<Request>).transpose();
+    let request = request.map_err(|message| Failure::refused(format!("--project: {message}")))?;
     let file = StudyFile::read(&arguments.study, &arguments.set)?;
     let prepared = prepare(&file)?;
+    if let Some(request) = &request {
+        return project::project(&file, &prepared, request, arguments.out.as_deref());
+    }
     let manifest = prepared[0].manifest(&file);
     say(file.study.to_yaml().trim_end())?;
 

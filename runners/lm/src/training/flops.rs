@@ -1,0 +1,91 @@
+//! FLOPs of training an arm.
+
+use super::Interventions;
+use super::penalties::compares_views;
+use crate::model::Gpt2Config;
+use crate::spec::{Term, TrainSpec};
+use regatta_core::{Companion, Compared};
+
+/// FLOPs of training an arm on one token, the mean over its steps: those of [`Gpt2Config::training_flops_per_token`]; in the
+/// steps in which a term compares two views those of a second pass, which goes through the blocks and back and needs no output
+/// matrix; and the way forward through each companion, with its output matrix where logits are compared. What penalties and
+/// objectives themselves compute is not counted.
+pub fn flops_per_token(
+    config: &Gpt2Config,
+    context: usize,
+    train: &TrainSpec,
+    terms: &[Term],
+    interventions: &Interventions,
+) -> f64 {
+    let steps = train.steps.get();
+    let has_views = terms.iter().any(|term| term.regularizer.0.needs_view() && !term.weight.is_zero());
+    let viewed = if has_views { (0..steps).filter(|&step| compares_views(terms, step)).count() } else { 0 };
+    let view = config.block_flops_per_token(context) as f64;
+    let companions: f64 = interventions.iter().map(|plugin| companion(&*plugin.0, config, context)).sum();
+    config.training_flops_per_token(context) as f64 + view * (viewed as f64 / steps as f64) + companions
+}
+
+/// Forward only: a third of there and back. A teacher that cannot be read is refused elsewhere, before anything is trained.
+fn companion(intervention: &dyn regatta_core::Intervention, config: &Gpt2Config, context: usize) -> f64 {
+    let Some(compared) = intervention.compares().filter(|_| intervention.weight() != 0.0) else { return 0.0 };
+    let other = match intervention.companion() {
+        None => return 0.0,
+        Some(Companion::MovingAverage { .. }) => Some(config.clone()),
+        Some(Companion::Checkpoint(folder)) => Gpt2Config::read(&folder).ok(),
+    };
+    let there_and_back = |other: Gpt2Config| match compared {
+        Compared::Logits => other.training_flops_per_token(context),
+        Compared::LastHiddenState => other.block_flops_per_token(context),
+    };
+    other.map_or(0.0, |other| there_and_back(other) as f64 / 3.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Gpt2Spec;
+    use regatta_core::number::NonNegative;
+    use regatta_core::{Intervention, Plugin, intervention, typetag};
+
+    intervention! {
+        name: "follow",
+        summary: "compares with a moving average",
+        paper: "none: for tests",
+        formula: "none",
+        struct Follow {
+            /// Weight.
+            weight: NonNegative = NonNegative::new(1.0),
+            /// Whether logits are compared.
+            logits: bool = false,
+        }
+    }
+
+    #[typetag::serde(name = "follow")]
+    impl Intervention for Follow {
+        fn weight(&self) -> f64 {
+            self.weight.get()
+        }
+
+        fn companion(&self) -> Option<Companion> {
+            Some(Companion::MovingAverage { decay: 0.5 })
+        }
+
+        fn compares(&self) -> Option<Compared> {
+            Some(if self.logits { Compared::Logits } else { Compared::LastHiddenState })
+        }
+    }
+
+    #[test]
+    fn a_companion_is_a_third_of_a_pass_there_and_back() {
+        let spec = Gpt2Spec { layers: 2, width: 8, heads: 2, context: 4, mlp_width: 20, bias_std: 0.0 };
+        let config = Gpt2Config::new(&spec, 11);
+        let count = |follow: Follow| {
+            let interventions: [Plugin<dyn Intervention>; 1] = [Plugin(Box::new(follow))];
+            flops_per_token(&config, 4, &TrainSpec::default(), &[], &interventions)
+        };
+        // blocks 6·1152 + 480 = 7392, with the output matrix 7392 + 6·88 = 7920 (see crate::model)
+        assert_eq!(count(Follow::default()), 7920.0 + 7392.0 / 3.0);
+        assert_eq!(count(Follow { logits: true, ..Follow::default() }), 7920.0 * 4.0 / 3.0);
+        assert_eq!(count(Follow { weight: NonNegative::new(0.0), ..Follow::default() }), 7920.0);
+    }
+}
