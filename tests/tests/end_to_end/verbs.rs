@@ -71,7 +71,7 @@ fn check_prints_the_study_and_its_cost_and_writes_nothing() {
 }
 
 #[test]
-fn list_and_explain_know_the_built_in_regularizers() {
+fn list_and_explain_know_the_built_in_plugins() {
     let study = Study::new("");
     let listed = text(&study.regatta(&["list"]).stdout);
     let moments = ["barlow_twins", "coding_rate", "istar", "sigreg", "vicreg", "von_neumann_entropy", "whitening"];
@@ -90,6 +90,12 @@ fn list_and_explain_know_the_built_in_regularizers() {
     let refused = study.regatta(&["list", "--costs", "costs.json"]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(text(&refused.stderr).contains("did you mean `dispersion`?"), "{}", text(&refused.stderr));
+    for name in ["active_forgetting", "noisy_embedding", "quantised_weights"] {
+        assert!(listed.lines().any(|line| line.contains(name) && line.contains("intervention")), "{listed}");
+        let explained = text(&study.regatta(&["explain", name]).stdout);
+        assert!(explained.contains("kind      intervention"), "{explained}");
+        assert!(explained.ends_with(&format!("in a study\n  - intervention: {name}\n")), "{explained}");
+    }
     let views = text(&study.regatta(&["explain", "whitening"]).stdout);
     assert_eq!(views.matches("compares two views of each point").count(), 1, "{views}");
     let unknown = study.regatta(&["explain", "dispersoin"]);

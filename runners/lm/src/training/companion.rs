@@ -59,7 +59,8 @@ fn comparing(interventions: &Interventions) -> impl Iterator<Item = (String, usi
     })
 }
 
-/// The second model of an intervention beside one of shape `config`; `None` where there is none, or where it has weight 0.
+/// The checkpoint that `intervention` compares a model of shape `config` with, read and found to fit; `None` where it brings none,
+/// or has weight 0.
 ///
 /// # Errors
 /// When its checkpoint cannot be read, or its output or the sequences of `context` tokens do not fit it.

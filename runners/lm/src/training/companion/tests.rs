@@ -128,6 +128,20 @@ fn a_moving_average_by_hand() {
 }
 
 #[test]
+fn a_step_without_an_update_moves_neither_copy_nor_own_parameters() {
+    let (train, interventions) = (train(), average(false, f64::INFINITY));
+    let mut learner = Learner::new(model(0, 0.0), &train, &[], &interventions, 7).unwrap();
+    let kept = |learner: &Learner<'_>| -> Vec<Vec<f32>> {
+        learner.companions.kept().iter().map(|(_, parameters)| parameters.numbers().to_vec()).collect()
+    };
+    let before = kept(&learner);
+    let record = learner.step(0, 2, &INPUTS, &TARGETS).unwrap();
+    assert_eq!(record.divergence().unwrap(), "the penalty is inf at step 0, first in the gradient of wte.weight");
+    assert_eq!(before.len(), 4, "an average, parameters and two moments");
+    assert_eq!(kept(&learner), before);
+}
+
+#[test]
 fn at_weight_0_a_step_has_the_baselines_bytes_and_nothing_is_kept() {
     let train = train();
     let run = |interventions: &Interventions| {

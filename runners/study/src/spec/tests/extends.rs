@@ -54,7 +54,12 @@ fn nothing_drops_an_arm_or_goes_back_to_defaults() {
     assert_eq!(study.arms.iter().map(|arm| arm.name.as_str()).collect::<Vec<_>>(), ["baseline", "far"]);
     assert_eq!(study.train.steps.get(), 300);
     let absent = desk("extends: base.yaml\narms:\n  spraed:\n", &[("base.yaml", BASE)]);
-    check_refused(&absent, &[], "x.yaml:3:10: arms.spraed: ", "expected a list of terms, `[]` for a baseline, found nothing");
+    check_refused(
+        &absent,
+        &[],
+        "x.yaml:3:10: arms.spraed: ",
+        "expected a list of terms and interventions, `[]` for a baseline, found nothing",
+    );
     assert!(desk("extends:\narms: {a: []}", &[]).read(&[]).is_ok());
 }
 

@@ -168,8 +168,16 @@ fn what_cannot_be_read_is_refused() {
 fn values_that_do_not_fit_are_refused_where_they_are() {
     check("name: x", "x.yaml:1:1: arms: ", "expected a value, found none");
     check("arms: {}", "x.yaml:1:7: arms: ", "expected at least one arm, found none");
-    check("arms:", "x.yaml:1:6: arms: ", "expected a map of arms, each a name and its list of terms, found nothing");
-    check("arms:\n  a:", "x.yaml:2:5: arms.a: ", "expected a list of terms, `[]` for a baseline, found nothing");
+    check(
+        "arms:",
+        "x.yaml:1:6: arms: ",
+        "expected a map of arms, each a name and its list of terms and interventions, found nothing",
+    );
+    check(
+        "arms:\n  a:",
+        "x.yaml:2:5: arms.a: ",
+        "expected a list of terms and interventions, `[]` for a baseline, found nothing",
+    );
     check("arms:\n  a:\n    - weight: 1", "x.yaml:3:7: arms.a.0.regularizer: ", "expected a value, found none");
     check_changed(
         "steps: 20",
