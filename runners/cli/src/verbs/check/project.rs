@@ -121,9 +121,7 @@ fn expected(of: &SizeForecast) -> String {
     let [least, most] = of.measured;
     let reach = match of.parameters {
         size if size > most => {
-            let times = size as f64 / most as f64;
-            let times = if times < 10.0 { format!("{times:.2}") } else { count(times) };
-            format!("{times} times the largest that was trained")
+            format!("{} times the largest that was trained", significant(size as f64 / most as f64))
         }
         size if size < least => format!("{:.2} of the smallest that was trained", size as f64 / least as f64),
         _ => "within the sizes that were trained".to_owned(),
@@ -204,7 +202,8 @@ mod tests {
         };
         let interval = Some(Interval { low: 3.0, high: 3.5 });
         let far = expected(&of(50_000, 3, interval));
-        let words = "3.2500 (95% interval 3.0000 to 3.5000) at 50,000 parameters, 13 times the largest that was trained; 3 sizes";
+        let words =
+            "3.2500 (95% interval 3.0000 to 3.5000) at 50,000 parameters, 12.5 times the largest that was trained; 3 sizes";
         assert!(far.contains(words), "{far}");
         assert!(expected(&of(2000, 2, interval)).contains("seeds' noise alone 3.0000 to 3.5000) at 2,000 parameters, within"));
         assert!(expected(&of(500, 2, None)).contains("(no interval: one seed at two sizes"), "{}", expected(&of(500, 2, None)));
