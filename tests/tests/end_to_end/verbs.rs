@@ -78,10 +78,18 @@ fn list_and_explain_know_the_built_in_regularizers() {
     for name in moments.into_iter().chain(["cosreg", "dispersion", "infonce", "koleo"]) {
         assert!(listed.contains(name), "{listed}");
         let explained = text(&study.regatta(&["explain", name]).stdout);
-        for part in ["formula", "paper", "arXiv", "fields (default)"] {
+        for part in ["formula", "paper", "arXiv", "expects", "fields (default)"] {
             assert!(explained.contains(part), "{name}: {explained}");
         }
     }
+    study.write("costs.json", r#"{"about": "", "shape": "small", "shares": {"dispersion": 0.0495, "koleo": null}}"#);
+    let table = text(&study.regatta(&["list", "--format", "md", "--costs", "costs.json"]).stdout);
+    let row = |name: &str| table.lines().find(|line| line.starts_with(&format!("| {name} | regularizer |"))).unwrap();
+    assert!(row("dispersion").ends_with("| 5.0% |") && row("koleo").ends_with("| not measured |"), "{table}");
+    study.write("costs.json", r#"{"about": "", "shape": "small", "shares": {"dispersoin": 0.0495}}"#);
+    let refused = study.regatta(&["list", "--costs", "costs.json"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(text(&refused.stderr).contains("did you mean `dispersion`?"), "{}", text(&refused.stderr));
     let views = text(&study.regatta(&["explain", "whitening"]).stdout);
     assert_eq!(views.matches("compares two views of each point").count(), 1, "{views}");
     let unknown = study.regatta(&["explain", "dispersoin"]);
