@@ -7,7 +7,7 @@
 //! ```
 //! The first sum makes views agree, dim by dim; the second keeps dims from telling the same.
 //! Zbontar, Jing, Misra, LeCun, Deny, "Barlow Twins: Self-Supervised Learning via Redundancy Reduction", ICML 2021,
-//! arXiv:2103.03230, eqs. 1 and 2, with λ = 0.0051 as there; standardised as batch norm does in the authors' code, whose ε
+//! arXiv:2103.03230, with λ = 0.0051 as in the authors' code (the paper: 0.005); standardised as batch norm does there, whose ε
 //! this is. Deviations: on hidden states themselves, without a projector; the second view is another dropout mask's, not
 //! another distortion of the input. It is a sum over dims, as published, so a wider model has a larger penalty.
 //!
@@ -18,8 +18,7 @@
 //! Of a cloud without a second view.
 
 use regatta_core::maths::{
-    Matrix, centred, centred_rows, cross_gram, diagonal, mean_over_groups_of_views, off_diagonal_sum_of_squares, takes_kernels,
-    times,
+    Float, Matrix, centred, cross_gram, diagonal, mean_over_groups_of_views, off_diagonal_sum_of_squares, takes_kernels, times,
 };
 use regatta_core::number::NonNegative;
 use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
@@ -30,12 +29,12 @@ const EPSILON: f64 = 1e-5;
 regularizer! {
     name: "barlow_twins",
     summary: "two views agree in each dim, and dims do not repeat each other",
-    paper: "Zbontar et al., \"Barlow Twins\", ICML 2021, arXiv:2103.03230, eqs. 1 and 2",
+    paper: "Zbontar et al., \"Barlow Twins\", ICML 2021, arXiv:2103.03230",
     formula: "Σ_k (1 - C_kk)² + off_diagonal · Σ_{k≠l} C_kl², C the correlation of the dims of both views (needs train.dropout)",
     expects: "two views of all tokens of a batch, at any scale (points: batch; train.dropout)",
     /// Cross-correlation of two views held to the identity.
     pub struct BarlowTwins {
-        /// Weight λ of the correlations between different dims (paper: 0.0051).
+        /// Weight λ of the correlations between different dims (paper: 0.005; the authors' code: 0.0051).
         pub off_diagonal: NonNegative = NonNegative::new(0.0051),
     }
 }
@@ -69,61 +68,89 @@ fn standardised(z: &Tensor) -> Result<Tensor> {
 
 impl BarlowTwins {
     /// Value and gradients together, on the float32 points of one group. points, view and their gradients (n, d)
-    fn fused(&self, [a, b]: [&[f32]; 2], d: usize, [a_slope, b_slope]: [&mut [f32]; 2]) -> f64 {
+    ///
+    /// In float64 where there are no more points than dims: then dims do repeat each other, and the gradient is what is left of
+    /// large parts that cancel. With two points every correlation is 1 or -1, and nothing is left.
+    fn fused(&self, views: [&[f32]; 2], d: usize, gradients: [&mut [f32]; 2]) -> f64 {
+        match views[0].len() / d <= d {
+            true => self.fused_in(|x| x, views, d, gradients),
+            false => self.fused_in(|x| x as f32, views, d, gradients),
+        }
+    }
+
+    fn fused_in<T: Float + Into<f64>>(
+        &self,
+        round: fn(f64) -> T,
+        [a, b]: [&[f32]; 2],
+        d: usize,
+        [a_slope, b_slope]: [&mut [f32]; 2],
+    ) -> f64 {
         let n = (a.len() / d) as f64;
-        let (x, y) = (Standardised::new(a, d), Standardised::new(b, d));
+        let (x, y) = (Standardised::new(a, d, round), Standardised::new(b, d, round));
         let c = cross_gram(&x.points, &y.points, d); // n·C
 
         // S, the slope along n·C, and Σ_l C_kl S_kl and Σ_k C_kl S_kl, which is what standardising takes back.
-        let (mut slope, mut value) = (vec![0f32; d * d], 0.0);
+        let (mut slope, mut value) = (vec![T::default(); d * d], 0.0);
         let (mut of_rows, mut of_columns) = (vec![0f64; d], vec![0f64; d]);
         for (k, (row, slopes)) in c.chunks_exact(d).zip(slope.chunks_exact_mut(d)).enumerate() {
             let mut off = 0.0;
             for (l, (c, slope)) in row.iter().zip(slopes.iter_mut()).enumerate() {
-                let c = f64::from(*c) / n;
+                let c = (*c).into() / n;
                 let along = if k == l { -2.0 * (1.0 - c) } else { 2.0 * self.off_diagonal.get() * c };
                 off += if k == l { 0.0 } else { c * c };
                 value += if k == l { (1.0 - c) * (1.0 - c) } else { 0.0 };
-                *slope = (along / n) as f32;
+                *slope = round(along / n);
                 of_rows[k] += c * along / n;
                 of_columns[l] += c * along / n;
             }
             value += self.off_diagonal.get() * off;
         }
         let slope = Matrix::new(&slope, d, d);
-        times(&y.points, slope.transposed(), a_slope, |_, _| {});
-        x.backward(a_slope, &of_rows);
-        times(&x.points, slope, b_slope, |_, _| {});
-        y.backward(b_slope, &of_columns);
+        let mut gradient = vec![T::default(); a.len()];
+        times(&y.points, slope.transposed(), &mut gradient, |_, _| {});
+        x.backward(&gradient, &of_rows, a_slope);
+        times(&x.points, slope, &mut gradient, |_, _| {});
+        y.backward(&gradient, &of_columns, b_slope);
         value
     }
 }
 
 /// A view with each dim of mean 0 and variance 1, and what it was divided by.
-struct Standardised {
-    points: Vec<f32>,
-    deviations: Vec<f32>,
+struct Standardised<T> {
+    points: Vec<T>,
+    deviations: Vec<f64>,
 }
 
-impl Standardised {
-    fn new(points: &[f32], d: usize) -> Self {
-        let mut points = centred_rows(points, d);
-        let mut squares = vec![0f64; d];
-        points.chunks_exact(d).for_each(|row| squares.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(x * x)));
-        let n = (points.len() / d) as f64;
-        let deviations: Vec<f32> = squares.iter().map(|sum| (sum / n + EPSILON).sqrt() as f32).collect();
-        points.chunks_exact_mut(d).for_each(|row| row.iter_mut().zip(&deviations).for_each(|(x, deviation)| *x /= deviation));
-        Self { points, deviations }
+impl<T: Float + Into<f64>> Standardised<T> {
+    fn new(points: &[f32], d: usize, round: fn(f64) -> T) -> Self {
+        let (n, first) = ((points.len() / d) as f64, &points[..d]);
+        let mut means = vec![0f64; d]; // of what points are beyond the first: where all are equal, exactly 0
+        for row in points.chunks_exact(d) {
+            means.iter_mut().zip(row.iter().zip(first)).for_each(|(sum, (x, first))| *sum += f64::from(*x) - f64::from(*first));
+        }
+        means.iter_mut().zip(first).for_each(|(sum, first)| *sum = f64::from(*first) + *sum / n);
+        let mut variances = vec![0f64; d];
+        for row in points.chunks_exact(d) {
+            variances.iter_mut().zip(row.iter().zip(&means)).for_each(|(sum, (x, mean))| *sum += (f64::from(*x) - mean).powi(2));
+        }
+        let deviations: Vec<f64> = variances.iter().map(|sum| (sum / n + EPSILON).sqrt()).collect();
+        let mut standardised = vec![T::default(); points.len()];
+        for (out, row) in standardised.chunks_exact_mut(d).zip(points.chunks_exact(d)) {
+            let dims = row.iter().zip(means.iter().zip(&deviations));
+            out.iter_mut().zip(dims).for_each(|(out, (x, (mean, deviation)))| *out = round((f64::from(*x) - mean) / deviation));
+        }
+        Self { points: standardised, deviations }
     }
 
     /// Turns a gradient of the standardised points into one of the points: less x times `along`, the mean over the points of
     /// gradient times x, and divided as the points were. Its mean over the points is 0 already, as that of the other view is.
-    fn backward(&self, gradient: &mut [f32], along: &[f64]) {
+    fn backward(&self, gradient: &[T], along: &[f64], out: &mut [f32]) {
         let d = self.deviations.len();
-        let along: Vec<f32> = along.iter().map(|x| *x as f32).collect();
-        for (row, x) in gradient.chunks_exact_mut(d).zip(self.points.chunks_exact(d)) {
-            let dims = row.iter_mut().zip(x).zip(along.iter().zip(&self.deviations));
-            dims.for_each(|((g, x), (along, deviation))| *g = (*g - along * x) / deviation);
+        for ((out, row), x) in out.chunks_exact_mut(d).zip(gradient.chunks_exact(d)).zip(self.points.chunks_exact(d)) {
+            let dims = row.iter().zip(x).zip(along.iter().zip(&self.deviations));
+            out.iter_mut().zip(dims).for_each(|(out, ((g, x), (along, deviation)))| {
+                *out = (((*g).into() - along * (*x).into()) / deviation) as f32;
+            });
         }
     }
 }
@@ -138,11 +165,14 @@ mod tests {
         let cloud = Cloud::with_view(tensor(points), tensor(view)).unwrap();
         let twins = BarlowTwins { off_diagonal: NonNegative::new(off_diagonal) };
         let found = twins.penalty(&cloud, &mut Draw::new(0, "test", 0, 0)).unwrap().to_scalar::<f64>().unwrap();
-        assert!((found - expected).abs() < 1e-5, "{found}, expected {expected}"); // ε is not in the numbers by hand
+        assert!((found - expected).abs() < 1e-12, "{found}, expected {expected}");
     }
 
     /// Dims of variance 25 that have nothing to do with each other.
     const SQUARE: [[f64; 2]; 4] = [[5.0, 5.0], [5.0, -5.0], [-5.0, 5.0], [-5.0, -5.0]];
+
+    /// What ε leaves of a correlation of 1 between dims of that variance.
+    const ONE: f64 = 25.0 / (25.0 + EPSILON);
 
     #[test]
     fn equal_views_of_independent_dims_cost_nothing() {
@@ -152,9 +182,9 @@ mod tests {
 
     #[test]
     fn opposite_and_exchanged_dims_by_hand() {
-        check(0.5, SQUARE, SQUARE.map(|[a, b]| [-a, b]), 4.0); // C = diag(-1, 1): (1 + 1)²
-        check(0.5, SQUARE, SQUARE.map(|[a, b]| [b, a]), 2.0 + 0.5 * 2.0); // C = [[0, 1], [1, 0]]
-        check(0.5, SQUARE, SQUARE.map(|[a, _]| [a, a]), 1.0 + 0.5); // C = [[1, 1], [0, 0]]
+        check(0.5, SQUARE, SQUARE.map(|[a, b]| [-a, b]), (1.0 + ONE).powi(2)); // C = diag(-1, 1)
+        check(0.5, SQUARE, SQUARE.map(|[a, b]| [b, a]), 2.0 + 0.5 * 2.0 * ONE.powi(2)); // C = [[0, 1], [1, 0]]
+        check(0.5, SQUARE, SQUARE.map(|[a, _]| [a, a]), 1.0 + 0.5 * ONE.powi(2)); // C = [[1, 1], [0, 0]]
     }
 
     #[test]
@@ -165,6 +195,7 @@ mod tests {
     #[test]
     fn kernel_agrees_with_tensor_operations() {
         regatta_core::maths::agreement::float32_agrees(&BarlowTwins::default());
+        regatta_core::maths::agreement::float32_agrees(&BarlowTwins { off_diagonal: NonNegative::new(1.0) });
     }
 
     #[test]

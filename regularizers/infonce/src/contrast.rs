@@ -1,11 +1,15 @@
 //! Cross-entropy of finding each point's own second view among those of all, a block of pairs at a time.
 //!
-//! Where there are few points, one block holds all pairs. Else points and views are cut into panels. The logarithms of the sums over all views are each point's own; what then pulls at
-//! points and at views is found in rounds in which every panel of either is in one block, so every sum has one order whatever the
-//! number of threads, and memory is linear in the points.
+//! Where there are few points, one block holds all pairs. Else points and views are cut into panels. The logarithms of the sums over
+//! all views are each point's own; what then pulls at points and at views is found in rounds in which every panel of either is in one
+//! block, so every sum has one order whatever the number of threads, and memory is linear in the points.
+//!
+//! What pulls is a sum of unit vectors whose weights cancel nearly or wholly. In a narrow cone it would be the small rest of large
+//! parts, so it is summed over points and views less their mean. The weights of a point sum to 0, and its views' mean falls out; those
+//! of a view do not, and their sum times the points' mean is added.
 
 use rayon::prelude::*;
-use regatta_core::maths::{Matrix, MatrixMut, Onto, Scaled, centred_rows, product, vector, with_scratch};
+use regatta_core::maths::{Matrix, MatrixMut, Onto, Scaled, centred_rows, mean_point, product, vector, with_scratch};
 
 /// `mean_i (log Σ_j exp(rate·u_i·v_j) - rate·u_i·v_i)`, and its gradients with respect to the unit vectors, written over zeros.
 ///
@@ -13,7 +17,8 @@ use regatta_core::maths::{Matrix, MatrixMut, Onto, Scaled, centred_rows, product
 /// u, v and their gradients (n, d)
 pub(crate) fn contrastive([u, v]: [&Scaled; 2], d: usize, rate: f32, [u_slope, v_slope]: [&mut [f32]; 2]) -> f64 {
     // A row's differences are the same with the views centred, and in a narrow cone keep their digits.
-    let pairs = Pairs { u: u.points(), v: &centred_rows(v.points(), d), d, rate };
+    let (mean, apart, v) = (mean_point(u.points(), d), centred_rows(u.points(), d), centred_rows(v.points(), d));
+    let pairs = Pairs { u: u.points(), mean: &mean, apart: &apart, v: &v, d, rate };
     let n = pairs.u.len() / d;
     let own: Vec<f32> = pairs.u.chunks_exact(d).zip(pairs.v.chunks_exact(d)).map(|(u, v)| rate * vector::dot(u, v)).collect();
     if n <= WHOLE {
@@ -44,6 +49,10 @@ const WHOLE: usize = 512;
 
 struct Pairs<'a> {
     u: &'a [f32],
+    /// The mean of u, and u less it.
+    mean: &'a [f32],
+    apart: &'a [f32],
+    /// Less its mean.
     v: &'a [f32],
     d: usize,
     rate: f32,
@@ -127,10 +136,17 @@ impl Pairs<'_> {
     fn pull_by(&self, weights: &[f32], (first, column): (usize, usize), u_slope: &mut [f32], v_slope: &mut [f32]) {
         let d = self.d;
         let (count, columns) = (u_slope.len() / d, v_slope.len() / d);
-        let (weights, scale) = (Matrix::new(weights, count, columns), self.rate / (self.u.len() / d) as f32);
+        let scale = self.rate / (self.u.len() / d) as f32;
+        let mut sums = vec![0f64; columns];
+        weights.chunks_exact(columns).for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x)));
+        for (slope, sum) in v_slope.chunks_exact_mut(d).zip(&sums) {
+            let factor = (f64::from(scale) * sum) as f32;
+            slope.iter_mut().zip(self.mean).for_each(|(x, mean)| *x += factor * mean);
+        }
+        let weights = Matrix::new(weights, count, columns);
         let views = Matrix::new(Self::rows(self.v, d, column, columns), columns, d);
         product(MatrixMut::new(u_slope, count, d), Onto::Add, scale, weights, views);
-        let points = Matrix::new(Self::rows(self.u, d, first, count), count, d);
+        let points = Matrix::new(Self::rows(self.apart, d, first, count), count, d);
         product(MatrixMut::new(v_slope, columns, d), Onto::Add, scale, weights.transposed(), points);
     }
 }

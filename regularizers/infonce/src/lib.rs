@@ -9,8 +9,8 @@
 //! ```
 //! Wang, Isola, "Understanding Contrastive Representation Learning through Alignment and Uniformity on the Hypersphere",
 //! ICML 2020, arXiv:2005.10242, section 4.1.2 (`wang_isola`, and `align_uniform` with α = 2 and weights 1 and 1); Gao, Yao, Chen,
-//! "SimCSE", EMNLP 2021, arXiv:2104.08821, eq. 1 (`contrastive`: two dropout masks make the views, as there) and section 3
-//! (`negatives`: the denominator of InfoNCE). Deviations: `wang_isola` and `negatives` have no positive pairs, since a language
+//! "SimCSE", EMNLP 2021, arXiv:2104.08821, eq. 4 (`contrastive`: two dropout masks make the views, as there; `negatives`: what
+//! stands in its denominator). Deviations: `wang_isola` and `negatives` have no positive pairs, since a language
 //! model has one view of each token, and the second costs a forward pass; `negatives` takes a mean where InfoNCE takes a sum, so
 //! that its size does not depend on n; points are hidden states, without a projector.
 //!
@@ -185,9 +185,9 @@ mod tests {
     #[test]
     fn kernels_agree_with_tensor_operations() {
         for form in [Form::WangIsola, Form::Negatives, Form::Contrastive, Form::AlignUniform] {
-            // At contrastive's 0.05, what float32 rounds in points that are all equal is 20 times as large, and shows.
-            let temperature = Temperature::Given(Positive::new(0.5));
-            regatta_core::maths::agreement::float32_agrees(&InfoNce { form, temperature, ..Default::default() });
+            for temperature in [Temperature::Usual, Temperature::Given(Positive::new(0.5))] {
+                regatta_core::maths::agreement::float32_agrees(&InfoNce { form, temperature, ..Default::default() });
+            }
         }
     }
 

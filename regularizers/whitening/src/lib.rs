@@ -10,7 +10,7 @@
 //! `gaussian_kl` is the divergence of N(m, C + εI) from N(0, I), per dim. `zca_distance` pulls each point to its own whitened
 //! place by the ZCA transform of Kessy, Lewin, Strimmer, "Optimal Whitening and Decorrelation", 2018, arXiv:1512.00809, after
 //! the use of whitening as an objective by Ermolov et al., "Whitening for Self-Supervised Representation Learning", ICML
-//! 2021, arXiv:2007.06346, whose own loss `w_mse` is (eqs. 3 to 6, each view whitened by itself). Deviations: the first three
+//! 2021, arXiv:2007.06346, whose own loss `w_mse` is (each view whitened by itself). Deviations: the first three
 //! have no two views of a point, and no iterative inverse root: the root is exact. `w_mse` whitens all points of a group at
 //! once, without sub-batches or a projector, another dropout mask makes the second view, and a cosine's norms are
 //! `sqrt(‖w‖² + 1e-8)`, so that the slope of a point at the mean stays in bounds.
@@ -22,6 +22,7 @@
 //! For w_mse, of a cloud without a second view.
 
 mod kernels;
+mod triangular;
 mod w_mse;
 
 use regatta_core::candle::DType;

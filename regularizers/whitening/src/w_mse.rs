@@ -5,13 +5,13 @@
 //! lower triangle of `Gᵀw`: what the gradient of a Cholesky factor comes down to when it is applied to the points that made it.
 //! The mean over the points is taken from what reaches c.
 
-use crate::Whitening;
 use crate::kernels::wide_and_centred;
+use crate::{Whitening, triangular};
 use rayon::prelude::*;
 use regatta_core::candle::DType;
 use regatta_core::maths::{
-    Matrix, MatrixMut, Onto, centred, covariance, cross_gram, gram, inverse_cholesky, inverse_cholesky_of,
-    mean_over_groups_of_views, product, takes_kernels, times, vector,
+    Matrix, MatrixMut, Onto, centred, covariance, gram, inverse_cholesky, inverse_cholesky_of, mean_over_groups_of_views,
+    mean_point, product, takes_kernels, vector,
 };
 use regatta_core::{Result, Tensor};
 
@@ -83,47 +83,78 @@ impl White {
         c.iter_mut().for_each(|x| *x *= kappa);
         c.iter_mut().step_by(d + 1).for_each(|x| *x += whitening.identity());
         let inverse = inverse_cholesky_of(&c, d)?;
-        let mut wide = vec![0f64; z.len()];
-        times(&z, Matrix::new(&inverse, d, d).transposed(), &mut wide, |_, _| {});
-        let white: Vec<f32> = wide.into_iter().map(|x| x as f32).collect();
-        let norms = white.chunks_exact(d).map(|w| (vector::dot(w, w) + SMALL_SQUARE as f32).sqrt()).collect::<Vec<f32>>();
-        let mut units = white.clone();
-        units.chunks_exact_mut(d).zip(&norms).for_each(|(u, norm)| u.iter_mut().for_each(|x| *x /= norm));
+        let (mut white, mut units, mut norms) = (vec![0f32; n * d], vec![0f32; n * d], vec![0f32; n]);
+        let out = white.par_chunks_mut(ROWS * d).zip(units.par_chunks_mut(ROWS * d)).zip(norms.par_chunks_mut(ROWS));
+        out.zip(z.par_chunks(ROWS * d)).with_max_len(1).for_each(|(((white, units), norms), z)| {
+            let mut wide = vec![0f64; z.len()];
+            triangular::times_transposed(z, &inverse, d, &mut wide);
+            white.iter_mut().zip(wide).for_each(|(narrow, wide)| *narrow = wide as f32);
+            for ((white, unit), norm) in white.chunks_exact(d).zip(units.chunks_exact_mut(d)).zip(norms) {
+                *norm = (vector::dot(white, white) + SMALL_SQUARE as f32).sqrt();
+                unit.iter_mut().zip(white).for_each(|(u, w)| *u = w / *norm);
+            }
+        });
         Ok(Self { d, kappa, inverse, white, units, norms })
     }
 
     /// The gradient of the mean of `-2 cos` with respect to the points; `others` are the directions of the other view.
     fn backward(&self, others: &[f32], out: &mut [f32]) {
         let d = self.d;
-        let scale = -2.0 / self.norms.len() as f32;
-        let mut slope = Vec::with_capacity(others.len()); // G
-        for ((u, v), norm) in self.units.chunks_exact(d).zip(others.chunks_exact(d)).zip(&self.norms) {
-            let cosine = vector::dot(u, v);
-            slope.extend(u.iter().zip(v).map(|(u, v)| scale / norm * (v - cosine * u)));
-        }
+        let slope = self.slope(others);
+        let t = self.symmetric_cross_gram(&slope);
         // -κ T K, for K the inverse factor, and K itself in float32: these products magnify nothing that was rounded.
-        let mut t: Vec<f64> = cross_gram(&slope, &self.white, d).into_iter().map(f64::from).collect();
+        let mut back = vec![0f64; d * d];
+        triangular::times(&t, &self.inverse, d, &mut back);
+        let back: Vec<f32> = back.iter().map(|x| (-self.kappa * x) as f32).collect();
+        let inverse: Vec<f32> = self.inverse.iter().map(|x| *x as f32).collect();
+        let rows = out.par_chunks_mut(ROWS * d).zip(slope.par_chunks(ROWS * d)).zip(self.white.par_chunks(ROWS * d));
+        rows.with_max_len(1).for_each(|((out, slope), white)| {
+            let count = white.len() / d;
+            triangular::times(slope, &inverse, d, out);
+            let (white, back) = (Matrix::new(white, count, d), Matrix::new(&back, d, d));
+            product(MatrixMut::new(out, count, d), Onto::Add, 1.0, white, back);
+        });
+        let mean = mean_point(out, d);
+        out.par_chunks_mut(ROWS * d).for_each(|rows| {
+            rows.chunks_exact_mut(d).for_each(|row| row.iter_mut().zip(&mean).for_each(|(x, mean)| *x -= mean));
+        });
+    }
+
+    /// G, the gradient with respect to the whitened points. (n, d)
+    fn slope(&self, others: &[f32]) -> Vec<f32> {
+        let d = self.d;
+        let scale = -2.0 / self.norms.len() as f32;
+        let mut slope = vec![0f32; others.len()];
+        let rows = slope.par_chunks_mut(ROWS * d).zip(self.units.par_chunks(ROWS * d)).zip(others.par_chunks(ROWS * d));
+        rows.zip(self.norms.par_chunks(ROWS)).for_each(|(((slope, units), others), norms)| {
+            let rows = slope.chunks_exact_mut(d).zip(units.chunks_exact(d)).zip(others.chunks_exact(d)).zip(norms);
+            for (((row, u), v), norm) in rows {
+                let (cosine, factor) = (vector::dot(u, v), scale / norm);
+                row.iter_mut().zip(u.iter().zip(v)).for_each(|(g, (u, v))| *g = factor * (v - cosine * u));
+            }
+        });
+        slope
+    }
+
+    /// T, symmetric with the lower triangle of `Gᵀw`: that of parts of rows, which are added in their order. (d, d)
+    fn symmetric_cross_gram(&self, slope: &[f32]) -> Vec<f64> {
+        let d = self.d;
+        let rows = self.norms.len().div_ceil(16).max(ROWS);
+        let parts = slope.par_chunks(rows * d).zip(self.white.par_chunks(rows * d)).with_max_len(1).map(|(slope, white)| {
+            let mut part = vec![0f32; d * d];
+            triangular::cross_gram(slope, white, d, &mut part);
+            part
+        });
+        let mut t = vec![0f64; d * d];
+        for part in parts.collect::<Vec<_>>() {
+            t.iter_mut().zip(part).for_each(|(sum, x)| *sum += f64::from(x));
+        }
         for k in 0..d {
             for l in 0..k {
                 t[l * d + k] = t[k * d + l];
             }
         }
-        let mut back = vec![0f64; d * d];
-        let (t, inverse) = (Matrix::new(&t, d, d), Matrix::new(&self.inverse, d, d));
-        product(MatrixMut::new(&mut back, d, d), Onto::Replace, -self.kappa, t, inverse);
-        let narrow = |wide: &[f64]| wide.iter().map(|x| *x as f32).collect::<Vec<f32>>();
-        let (back, inverse) = (narrow(&back), narrow(&self.inverse));
-        times(&slope, Matrix::new(&inverse, d, d), out, |_, _| {});
-        let rows = out.par_chunks_mut(ROWS * d).zip(self.white.par_chunks(ROWS * d)).with_max_len(1);
-        rows.for_each(|(out, white)| {
-            let count = white.len() / d;
-            let (white, back) = (Matrix::new(white, count, d), Matrix::new(&back, d, d));
-            product(MatrixMut::new(out, count, d), Onto::Add, 1.0, white, back);
-        });
-        let mut mean = vec![0f64; d];
-        out.chunks_exact(d).for_each(|row| mean.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x)));
-        let mean: Vec<f32> = mean.iter().map(|sum| (sum / self.norms.len() as f64) as f32).collect();
-        out.chunks_exact_mut(d).for_each(|row| row.iter_mut().zip(&mean).for_each(|(x, mean)| *x -= mean));
+        t
     }
 }
 
