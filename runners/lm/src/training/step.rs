@@ -106,8 +106,9 @@ impl<'a> Learner<'a> {
 
     /// Forward, and once more where a penalty compares two views, cross-entropy, penalties, backward, clip, update. Interventions
     /// act where they are named: one that forgets before all else, one that perturbs on the way forward, one that rounds in which
-    /// model the passes go through, and one that forgets again in the embedding's pace. `inputs` and `targets` are `rows` sequences, one after the other. Where loss, penalty or gradient is not finite, or the loss is a spike
-    /// that is to be left out, there is no update and the record says so.
+    /// model the passes go through, and one that forgets again in the embedding's pace. `inputs` and `targets` are `rows`
+    /// sequences, one after the other. Where loss, penalty or gradient is not finite, or the loss is a spike that is to be left
+    /// out, there is no update and the record says so.
     ///
     /// # Errors
     /// When the batch does not fit the model, or a regularizer fails.
