@@ -96,6 +96,8 @@ fn list_and_explain_know_the_built_in_plugins() {
         assert!(explained.contains("kind      intervention"), "{explained}");
         assert!(explained.ends_with(&format!("in a study\n  - intervention: {name}\n")), "{explained}");
     }
+    let needs = text(&study.regatta(&["explain", "distillation"]).stdout);
+    assert!(needs.ends_with("  - intervention: {distillation: {teacher: ...}}\n"), "{needs}");
     let views = text(&study.regatta(&["explain", "whitening"]).stdout);
     assert_eq!(views.matches("compares two views of each point").count(), 1, "{views}");
     let unknown = study.regatta(&["explain", "dispersoin"]);

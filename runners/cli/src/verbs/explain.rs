@@ -46,7 +46,11 @@ fn text(card: &Card) -> String {
         line(format_args!("  {} ({default})\n      {}", field.name, doc.join("\n      ")));
     }
     let Kind::Regularizer(variants) = card.kind else {
-        line(format_args!("\nin a study\n  - intervention: {}", card.name));
+        let missing = card.fields.iter().filter(|field| defaults.get(field.name).is_some_and(|default| default == ""));
+        let missing: Vec<String> = missing.map(|field| format!("{}: ...", field.name)).collect();
+        let named =
+            if missing.is_empty() { card.name.to_owned() } else { format!("{{{}: {{{}}}}}", card.name, missing.join(", ")) };
+        line(format_args!("\nin a study\n  - intervention: {named}"));
         return text;
     };
     for variant in variants().iter().filter(|variant| variant.needs_view()) {
