@@ -34,11 +34,12 @@ const KINDS_OF_VIEWS: [(&str, &str); 5] = [
 ];
 
 /// Those that are no penalty.
-const INTERVENTIONS: [(&str, &str); 4] = [
+const INTERVENTIONS: [(&str, &str); 5] = [
     ("noisy_embedding", "noisy_embedding"),
     ("active_forgetting", "{active_forgetting: {every: 40}}"),
     ("ternary_weights", "quantised_weights"),
     ("binary_weights", "{quantised_weights: {bits: binary, granularity: channel}}"),
+    ("byol", "byol"),
 ];
 
 /// 100 steps of a baseline and an arm of each kind, trained with `more` settings.
