@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-/// A change of training. Declare the struct with `intervention!` and implement this under
+/// A change of training. Declare the struct with [`intervention!`](crate::intervention) and implement this under
 /// `#[typetag::serde(name = "...")]`: the name is the word that users type.
 ///
 /// A training step is one function of the runner's, and an intervention may act at the places that the methods below name, in

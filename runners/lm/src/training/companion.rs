@@ -48,11 +48,16 @@ struct Own {
     optimizer: AdamW,
 }
 
+/// What an intervention's objective is computed from; `None` where it has none, or weight 0.
+pub(super) fn compared(intervention: &dyn Intervention) -> Option<Compared> {
+    intervention.compares().filter(|_| intervention.weight() != 0.0)
+}
+
 /// Those of an arm that have an objective to compute, by name.
 fn comparing(interventions: &Interventions) -> impl Iterator<Item = (String, usize, &dyn Intervention, Compared)> {
     let mut names: Vec<String> = Vec::new();
     interventions.iter().map(|plugin| &*plugin.0).enumerate().filter_map(move |(index, intervention)| {
-        let compared = intervention.compares().filter(|_| intervention.weight() != 0.0)?;
+        let compared = compared(intervention)?;
         let name = free_name(names.iter().map(String::as_str), intervention.typetag_name());
         names.push(name.clone());
         Some((name, index, intervention, compared))
@@ -65,7 +70,7 @@ fn comparing(interventions: &Interventions) -> impl Iterator<Item = (String, usi
 /// # Errors
 /// When its checkpoint cannot be read, or its output or the sequences of `context` tokens do not fit it.
 pub fn check_companion(intervention: &dyn Intervention, config: &Gpt2Config, context: usize) -> Result<Option<Gpt2>, TrainError> {
-    let Some(compared) = intervention.compares().filter(|_| intervention.weight() != 0.0) else { return Ok(None) };
+    let Some(compared) = compared(intervention) else { return Ok(None) };
     let Some(Companion::Checkpoint(folder)) = intervention.companion() else { return Ok(None) };
     let other = Gpt2::read(&folder)?;
     let found = other.config();

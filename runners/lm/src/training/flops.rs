@@ -1,6 +1,7 @@
 //! FLOPs of training an arm.
 
 use super::Interventions;
+use super::companion::compared;
 use super::penalties::compares_views;
 use crate::model::Gpt2Config;
 use crate::spec::{Term, TrainSpec};
@@ -27,7 +28,7 @@ pub fn flops_per_token(
 
 /// Forward only: a third of there and back. A teacher that cannot be read is refused elsewhere, before anything is trained.
 fn companion(intervention: &dyn regatta_core::Intervention, config: &Gpt2Config, context: usize) -> f64 {
-    let Some(compared) = intervention.compares().filter(|_| intervention.weight() != 0.0) else { return 0.0 };
+    let Some(compared) = compared(intervention) else { return 0.0 };
     let other = match intervention.companion() {
         None => return 0.0,
         Some(Companion::MovingAverage { .. }) => Some(config.clone()),

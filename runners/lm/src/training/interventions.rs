@@ -46,10 +46,11 @@ impl Cycles {
 
 /// The model with its linear layers rounded; `None` where no intervention rounds.
 pub(super) fn rounded(interventions: &Interventions, model: &Gpt2) -> Option<Gpt2> {
-    let rounds = interventions.iter().find(|plugin| plugin.0.rounds())?;
-    let mut rounded = model.copy();
-    round(&*rounds.0, &mut rounded);
-    Some(rounded)
+    interventions.iter().any(|plugin| plugin.0.rounds()).then(|| {
+        let mut rounded = model.copy();
+        round_again(interventions, model, &mut rounded);
+        rounded
+    })
 }
 
 /// Makes `rounded` follow `model`, whose weights moved.

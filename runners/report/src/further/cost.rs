@@ -41,7 +41,7 @@ pub fn costs(results: &Results) -> Option<Further> {
     };
     let remark = format!(
         "Means over seeds; of memory the largest. FLOPs are those of the matrix products of training, by formula: 6 a token and \
-         number of a weight matrix, and causal attention; a second view is a second pass. What penalties compute themselves is \
+         number of a weight matrix, and causal attention; a second view is a second pass, and a companion a way forward. What penalties compute themselves is \
          not in them, but in the time of a step, which is given over the baseline's. Memory is what the trial held at once; \
          resident what its process did, earlier trials included. {energy}"
     );
