@@ -1,9 +1,10 @@
-//! One penalty on a cloud of standard normal points: the time of value and gradient, and the memory that they take. A regularizer
-//! that compares two views gets a second such cloud.
+//! One penalty on clouds of standard normal points: the time of value and gradient, and the memory that they take. A regularizer
+//! that compares two views gets a second such cloud of each.
 
 use super::{Named, PROGRAM, Seconds, mib, products, round};
 use crate::failure::Failure;
 use crate::memory::peak_resident_mib;
+use rayon::prelude::*;
 use regatta_core::candle::{Device, Var};
 use regatta_core::{Cloud, Draw};
 use serde::Serialize;
@@ -58,13 +59,15 @@ pub(super) struct Measured {
     program: &'static str,
     /// [groups, points, dims]
     cloud: [usize; 3],
+    /// How many, side by side.
+    clouds: usize,
     regularizer: String,
     threads: usize,
     pub value_and_gradient_ms: f64,
     best_value_and_gradient_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     products_ms: Option<f64>,
-    /// Of one view.
+    /// Of one cloud and view.
     cloud_mib: f64,
     /// With the cloud made, before the first penalty.
     resident_before_mib: Option<f64>,
@@ -72,46 +75,66 @@ pub(super) struct Measured {
     peak_rss_mib: Option<f64>,
 }
 
-/// Times the penalty, and the two products alone where they are asked for.
-pub(super) fn measure(shape: Shape, named: &Named, products: bool) -> Result<Measured, Failure> {
-    let Shape { groups, points, dims } = shape;
-    let mut draw = Draw::new(0, "bench cloud", 0, 0);
-    // Written as float32 at once: a wider copy that is freed again would be memory that the penalty takes unseen.
-    let mut normal = || {
-        let numbers: Vec<f32> = (0..shape.numbers()).map(|_| draw.normal() as f32).collect();
-        Var::from_vec(numbers, (groups, points, dims), &Device::Cpu).map_err(Failure::failed)
-    };
-    let points = normal()?;
-    let view = if named.plugin.0.needs_view() { Some(normal()?) } else { None };
-    let before = resident_mib();
+/// A cloud, and what its gradients are with respect to.
+struct Normal {
+    points: Var,
+    view: Option<Var>,
+    cloud: Cloud,
+}
 
-    let cloud = match &view {
-        Some(view) => Cloud::with_view(points.as_tensor().clone(), view.as_tensor().clone()),
-        None => Cloud::new(points.as_tensor().clone()),
-    };
-    let cloud = cloud.map_err(Failure::refused)?;
-    let mut repetition = 0;
-    let penalty = Seconds::of(|| {
-        let mut draw = Draw::new(0, "bench penalty", repetition, 0);
-        repetition += 1;
-        let value = named.plugin.0.penalty(&cloud, &mut draw).map_err(Failure::failed)?;
+impl Normal {
+    fn new(Shape { groups, points, dims }: Shape, views: bool, draw: &mut Draw) -> Result<Self, Failure> {
+        // Written as float32 at once: a wider copy that is freed again would be memory that the penalty takes unseen.
+        let mut normal = || {
+            let numbers: Vec<f32> = (0..groups * points * dims).map(|_| draw.normal() as f32).collect();
+            Var::from_vec(numbers, (groups, points, dims), &Device::Cpu).map_err(Failure::failed)
+        };
+        let points = normal()?;
+        let view = if views { Some(normal()?) } else { None };
+        let cloud = match &view {
+            Some(view) => Cloud::with_view(points.as_tensor().clone(), view.as_tensor().clone()),
+            None => Cloud::new(points.as_tensor().clone()),
+        };
+        Ok(Self { cloud: cloud.map_err(Failure::refused)?, points, view })
+    }
+
+    /// Value and gradients.
+    fn penalise(&self, named: &Named, mut draw: Draw) -> Result<(), Failure> {
+        let value = named.plugin.0.penalty(&self.cloud, &mut draw).map_err(Failure::failed)?;
         let gradients = value.backward().map_err(Failure::failed)?;
-        match std::iter::once(&points).chain(&view).all(|of| gradients.get(of).is_some()) {
+        match std::iter::once(&self.points).chain(&self.view).all(|of| gradients.get(of).is_some()) {
             true => Ok(()),
             false => Err(Failure::failed(format!("`{}` gives its points no gradient", named.plugin.name()))),
         }
+    }
+}
+
+/// Times the penalty of so many clouds, side by side as a step works on those of its blocks, and the two products alone where they
+/// are asked for.
+pub(super) fn measure(shape: Shape, count: usize, named: &Named, products: bool) -> Result<Measured, Failure> {
+    let mut draw = Draw::new(0, "bench cloud", 0, 0);
+    let views = named.plugin.0.needs_view();
+    let clouds = (0..count).map(|_| Normal::new(shape, views, &mut draw)).collect::<Result<Vec<_>, _>>()?;
+    let before = resident_mib();
+    let mut repetition = 0;
+    let penalty = Seconds::of(|| {
+        let draws = (0..count as u64).map(|layer| Draw::new(0, "bench penalty", repetition, layer));
+        let jobs: Vec<_> = clouds.iter().zip(draws).collect();
+        repetition += 1;
+        jobs.into_par_iter().map(|(cloud, draw)| cloud.penalise(named, draw)).collect()
     })?;
     let peak = peak_resident_mib();
 
     Ok(Measured {
         program: PROGRAM,
-        cloud: [groups, shape.points, dims],
+        cloud: [shape.groups, shape.points, shape.dims],
+        clouds: count,
         regularizer: named.words.clone(),
         threads: rayon::current_num_threads(),
         value_and_gradient_ms: round(penalty.median() * 1e3, 2),
         best_value_and_gradient_ms: round(penalty.best() * 1e3, 2),
         products_ms: match products {
-            true => Some(round(products::over_all_pairs(shape, points.as_tensor())?.median() * 1e3, 2)),
+            true => Some(round(products::over_all_pairs(shape, clouds[0].points.as_tensor())?.median() * 1e3, 2)),
             false => None,
         },
         cloud_mib: round((shape.numbers() * size_of::<f32>()) as f64 / 1024.0 / 1024.0, 1),
@@ -132,6 +155,9 @@ impl fmt::Display for Measured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [groups, points, dims] = self.cloud;
         let shape = Shape { groups, points, dims };
+        if self.clouds > 1 {
+            write!(f, "{} times ", self.clouds)?;
+        }
         write!(
             f,
             "{shape}, regularizer {}: value and gradient {} ms (best {})",

@@ -7,8 +7,8 @@ use crate::verbs::costs::{Costs, forms};
 use regatta_core::{Plugin, registry};
 use std::collections::BTreeMap;
 
-const ABOUT: &str = "value and gradient at all blocks of the shape, as a share of a step without it measured just before; \
-                     median of three; by `regatta bench --costs > docs/costs.json`";
+const ABOUT: &str = "value and gradient at all blocks of the shape side by side, as in a step, as a share of a step without it \
+                     measured just before; median of three; by `regatta bench --costs > docs/costs.json`";
 
 const REPETITIONS: usize = 3;
 
@@ -26,13 +26,13 @@ pub(super) fn measure() -> Result<Costs, Failure> {
     Ok(Costs { about: ABOUT.into(), shape: "small".into(), shares })
 }
 
-/// The median, since a machine that does other work as well is never faster for it.
+/// The median of a few: other work on the machine may slow one of them.
 fn share(shape: Shape, blocks: usize, named: &Named) -> Result<f64, Failure> {
     let shares: Result<Vec<f64>, Failure> = (0..REPETITIONS)
         .map(|_| {
             let step = training::measure(&training::Training::small(), None)?.step_ms;
-            let penalty = cloud::measure(shape, named, false)?.value_and_gradient_ms;
-            Ok(blocks as f64 * penalty / step)
+            let penalty = cloud::measure(shape, blocks, named, false)?.value_and_gradient_ms;
+            Ok(penalty / step)
         })
         .collect();
     let mut shares = shares?;

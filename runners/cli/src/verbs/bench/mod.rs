@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// Instead of training, penalise random points: POINTSxDIMS or GROUPSxPOINTSxDIMS, as in 32768x256
     #[arg(long, value_name = "SHAPE", conflicts_with = "Training", requires = "regularizer")]
     cloud: Option<cloud::Shape>,
+    /// With --cloud, penalise so many of them side by side, as a step does those of its blocks
+    #[arg(long, value_name = "N", requires = "cloud", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    clouds: u64,
     /// With --cloud, also time the two matrix products that a penalty over all pairs comes down to
     #[arg(long, requires = "cloud")]
     products: bool,
@@ -51,7 +54,7 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<ExitCode, Failure> {
     match (arguments.cloud, arguments.product) {
         (Some(shape), _) => {
             let named = regularizer.ok_or_else(|| Failure::refused("--cloud: expected a regularizer, found `none`"))?;
-            print(&cloud::measure(shape, &named, arguments.products)?, arguments.json)
+            print(&cloud::measure(shape, arguments.clouds as usize, &named, arguments.products)?, arguments.json)
         }
         (None, true) => print(&products::rate()?, arguments.json),
         (None, false) => print(&training::measure(&arguments.training, regularizer)?, arguments.json),
@@ -146,10 +149,12 @@ mod tests {
         check("", Ok(()));
         check("--shape tiny --layers 2 --regularizer vicreg --points batch --json", Ok(()));
         check("--cloud 64x8 --regularizer vicreg --products", Ok(()));
+        check("--cloud 64x8 --clouds 6 --regularizer vicreg", Ok(()));
         check("--product --json", Ok(()));
         check("--costs", Ok(()));
         check("--cloud 64x8", Err("--regularizer"));
         check("--products", Err("--cloud"));
+        check("--clouds 6", Err("--cloud"));
         for more in ["--shape tiny", "--layers 2", "--points batch", "--steps 1", "--product"] {
             check(&format!("--cloud 64x8 --regularizer vicreg {more}"), Err("cannot be used with"));
         }
