@@ -10,8 +10,31 @@ const ROWS: usize = 256;
 ///
 /// The rows are summed in at most 16 parts, and those in their order, whatever the number of threads.
 pub fn gram<T: Float>(points: &[T], dims: usize) -> Vec<T> {
-    let rows = (points.len() / dims).div_ceil(16).max(ROWS);
-    let parts: Vec<Vec<T>> = points.par_chunks(rows * dims).with_max_len(1).map(|rows| upper_half(rows, dims)).collect();
+    let parts = points.par_chunks(rows_of_a_part(points.len() / dims) * dims).with_max_len(1);
+    symmetric_sum(parts.map(|rows| upper_half(rows, dims)).collect(), dims)
+}
+
+/// As [`gram`], in float64, of float32 points less `mean`; a part of them is widened at a time. points (n, d), mean (d) -> (d, d)
+pub fn wide_gram(points: &[f32], mean: &[f64]) -> Vec<f64> {
+    let dims = mean.len();
+    let parts = points.par_chunks(rows_of_a_part(points.len() / dims) * dims).with_max_len(1);
+    symmetric_sum(parts.map(|rows| upper_half(&widened(rows, mean), dims)).collect(), dims)
+}
+
+/// Points less `mean`, in float64. points (n, d), mean (d) -> (n, d)
+pub fn widened(points: &[f32], mean: &[f64]) -> Vec<f64> {
+    let mut wide = Vec::with_capacity(points.len());
+    points.chunks_exact(mean.len()).for_each(|row| wide.extend(row.iter().zip(mean).map(|(x, mean)| f64::from(*x) - mean)));
+    wide
+}
+
+/// At least what a task takes, and at most 16 parts.
+fn rows_of_a_part(count: usize) -> usize {
+    count.div_ceil(16).max(ROWS)
+}
+
+/// The sum of matrices of which the upper half is known, whole.
+fn symmetric_sum<T: Float>(parts: Vec<Vec<T>>, dims: usize) -> Vec<T> {
     let mut parts = parts.into_iter();
     let mut sum = parts.next().unwrap_or_else(|| vec![T::default(); dims * dims]);
     for part in parts {
@@ -29,7 +52,7 @@ pub fn gram<T: Float>(points: &[T], dims: usize) -> Vec<T> {
 ///
 /// The rows are summed in parts, and those in their order, as those of [`gram`] are.
 pub fn cross_gram<T: Float>(left: &[T], right: &[T], dims: usize) -> Vec<T> {
-    let rows = (left.len() / dims).div_ceil(16).max(ROWS);
+    let rows = rows_of_a_part(left.len() / dims);
     let parts = left.par_chunks(rows * dims).zip(right.par_chunks(rows * dims)).with_max_len(1).map(|(left, right)| {
         let mut part = vec![T::default(); dims * dims];
         let [left, right] = [left, right].map(|rows| Matrix::new(rows, rows.len() / dims, dims));
@@ -78,6 +101,8 @@ mod tests {
     fn products_over_points_by_hand() {
         let points = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]; // three points of two dims
         assert_eq!(gram(&points, 2), [35.0, 44.0, 44.0, 56.0]);
+        assert_eq!(wide_gram(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[0.0; 2]), [35.0, 44.0, 44.0, 56.0]);
+        assert_eq!(wide_gram(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[3.0, 4.0]), [8.0; 4]); // (-2, -2), (0, 0), (2, 2)
         let turned = [1.0, 0.0, 0.0, 1.0, 1.0, 0.0];
         assert_eq!(cross_gram(&points, &turned, 2), [6.0, 3.0, 8.0, 4.0]); // 1 + 5, 3; 2 + 6, 4
         let mut out = [0.0; 6];

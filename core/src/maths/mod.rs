@@ -6,6 +6,7 @@
 //! | `moments` | covariance, the smaller Gram, and sums over their parts |
 //! | `pairwise` | cosines, squared distances, angles, log-mean-exp over pairs |
 //! | `spectral` | log-determinant, inverse square root, eigenvectors and sums over eigenvalues of symmetric matrices |
+//! | `resolvents` | logarithm and inverse square root of symmetric matrices without eigenvectors |
 //! | `cholesky` | the inverse of the Cholesky factor of symmetric positive definite matrices |
 //! | `attach` | a value with a gradient computed by hand |
 //!
@@ -35,6 +36,7 @@ mod moments;
 mod pair_sums;
 mod pairwise;
 mod product;
+mod resolvents;
 mod scaled;
 mod scratch;
 mod slices;
@@ -45,19 +47,17 @@ pub mod vector;
 pub use attach::{attach_gradient, mean_over_groups, mean_over_groups_of_views, takes_kernels};
 pub use blockwise::{Block, Pairs, Pull};
 pub use cholesky::{inverse_cholesky, inverse_cholesky_of};
-pub use gram::{cross_gram, gram, times};
+pub use gram::{cross_gram, gram, times, wide_gram, widened};
 pub use moments::{centred, covariance, diagonal, off_diagonal_sum_of_squares, smaller_gram};
 pub use pair_sums::{Softmax, pair_log_sum_exp, pair_softmax, pair_sum};
 pub use pairwise::{bounded_angles, cosines, log_mean_exp, off_diagonal, squared_distances, unit};
 pub use product::{Float, Matrix, MatrixMut, Onto, product};
+pub use resolvents::Resolvents;
 pub use scaled::{Scaled, centred_rows, mean_point};
 pub use scratch::with_scratch;
 pub use slices::with_floats;
 pub use smaller::of_smaller_gram;
-pub use spectral::{
-    eigenvalue_sum, eigenvalue_sum_of, inverse_sqrt, inverse_sqrt_of, log_det, log_det_of, symmetric_eigen_of,
-    symmetric_eigenvalues_of,
-};
+pub use spectral::{eigenvalue_sum, inverse_sqrt, log_det, log_det_of, symmetric_eigen_of, symmetric_eigenvalues_of};
 
 /// Added to a sum of squares under a root, so that the slope at zero is zero and not NaN; far below any square that matters.
 pub(crate) const TINY_SQUARE: f64 = 1e-30;

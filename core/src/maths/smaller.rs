@@ -1,6 +1,6 @@
 //! Penalties that depend on unit points by the eigenvalues of their Gram, on float32 slices.
 
-use super::{Matrix, Scaled, gram, times};
+use super::{Matrix, Scaled, gram, times, wide_gram};
 use crate::Result;
 
 /// A function of the Gram of a group's unit points, of `uᵀu` or, where there are fewer points than dims, of `uuᵀ`: their
@@ -31,8 +31,7 @@ pub fn of_smaller_gram(
         times(&narrow(slope), Matrix::new(u, n, d), gradient, |_, _| {});
         value
     } else {
-        let wide: Vec<f64> = u.iter().map(|x| f64::from(*x)).collect();
-        let (value, slope) = function(gram(&wide, d), d)?;
+        let (value, slope) = function(wide_gram(u, &vec![0.0; d]), d)?;
         times(u, Matrix::new(&narrow(slope), d, d), gradient, |_, _| {});
         value
     };

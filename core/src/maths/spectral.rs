@@ -85,23 +85,6 @@ pub fn log_det_of(matrix: &[f64], d: usize) -> Result<(f64, Vec<f64>)> {
     Ok((value, rows(&inverse)))
 }
 
-/// As [`eigenvalue_sum`], of one matrix, with `V f'(Λ) Vᵀ`. (d, d), row after row
-///
-/// # Errors
-/// As [`eigenvalue_sum`].
-pub fn eigenvalue_sum_of(matrix: &[f64], d: usize, function: impl Fn(f64) -> (f64, f64)) -> Result<(f64, Vec<f64>)> {
-    let (value, slope) = eigenvalue_sum_and_slope(finite(matrix, d)?, &function)?;
-    Ok((value, rows(&slope)))
-}
-
-/// As [`inverse_sqrt`], of one matrix. (d, d), row after row
-///
-/// # Errors
-/// As [`inverse_sqrt`].
-pub fn inverse_sqrt_of(matrix: &[f64], d: usize) -> Result<Vec<f64>> {
-    Ok(rows(&inverse_root(finite(matrix, d)?)?))
-}
-
 fn log_det_and_inverse(matrix: MatRef<'_, f64>) -> Result<(f64, Mat<f64>)> {
     let factor = Llt::new(matrix, Side::Lower).map_err(|_| Error::Factorisation("Cholesky met a pivot that is not above 0"))?;
     let lower = factor.L();
@@ -126,7 +109,7 @@ fn inverse_root(matrix: MatRef<'_, f64>) -> Result<Mat<f64>> {
     Ok(vectors * scaled.transpose())
 }
 
-fn finite(matrix: &[f64], d: usize) -> Result<MatRef<'_, f64>> {
+pub(super) fn finite(matrix: &[f64], d: usize) -> Result<MatRef<'_, f64>> {
     if matrix.iter().any(|x| !x.is_finite()) {
         return Err(Error::Factorisation("it holds a NaN or an infinity"));
     }
@@ -179,7 +162,6 @@ mod tests {
         close(&value, &[28.0]);
         let grads = value.sum_all().unwrap().backward().unwrap();
         close(grads.get(&m).unwrap(), &[15.0, 12.0, 12.0, 15.0]);
-        assert_eq!(eigenvalue_sum_of(&[2.0, 0.0, 0.0, 2.0], 2, cube).unwrap(), (16.0, vec![12.0, 0.0, 0.0, 12.0]));
     }
 
     #[test]

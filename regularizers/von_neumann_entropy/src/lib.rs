@@ -10,15 +10,13 @@
 //! arXiv:2304.01434: the entropy S(C_auto), negated, since it is to be raised. Deviation: the logarithm is that of `λ + ε`, with
 //! ε = 1e-12, whose slope is finite at 0: so are value and gradient of clouds that do not fill the dims. The gradient along the
 //! matrix is `V f'(Λ) Vᵀ`, which is finite where eigenvalues repeat. Of UᵀU and UUᵀ, whose eigenvalues are the same but for
-//! zeros, the smaller is decomposed.
+//! zeros, the smaller is taken; the kernel finds its logarithm without eigenvectors.
 //!
 //! # Shapes
 //! points (g, n, d) -> scalar, by way of (g, m, m), m the smaller of n and d
 
 use regatta_core::candle::DType;
-use regatta_core::maths::{
-    eigenvalue_sum, eigenvalue_sum_of, mean_over_groups, of_smaller_gram, smaller_gram, takes_kernels, unit,
-};
+use regatta_core::maths::{Resolvents, eigenvalue_sum, mean_over_groups, of_smaller_gram, smaller_gram, takes_kernels, unit};
 use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
 
 /// ε beside an eigenvalue: well above what float64 rounds, far below what matters in the sum.
@@ -42,17 +40,25 @@ impl Regularizer for VonNeumannEntropy {
         if takes_kernels(z) {
             return mean_over_groups(z, "von_neumann_entropy", |points, gradient| {
                 of_smaller_gram(points, d, gradient, |gram, m| {
-                    // Of the eigenvalues nλ of the Gram: f(λ), and its slope along nλ.
-                    eigenvalue_sum_of(&gram, m, |scaled| {
-                        let (term, slope) = term(scaled / n);
-                        (term, slope / n)
-                    })
+                    let moments: Vec<f64> = gram.into_iter().map(|x| x / n).collect();
+                    let (value, mut slope) = value_and_slope(&moments, m)?;
+                    slope.iter_mut().for_each(|x| *x /= n); // along the Gram
+                    Ok((value, slope))
                 })
             });
         }
         let moments = (smaller_gram(&unit(&z.to_dtype(DType::F64)?)?)? / n)?; // (g, m, m)
         Ok(eigenvalue_sum(&moments, term)?.mean_all()?.to_dtype(z.dtype())?)
     }
+}
+
+/// The sum of `λ log(λ + ε)` and its slope `f'(M)`, without eigenvectors. (m, m) -> scalar, (m, m)
+///
+/// With `f'(λ) = log(λ + ε) + 1 - ε / (λ + ε)`, the sum is `tr(M f'(M)) - tr M`, less at most m·ε.
+fn value_and_slope(moments: &[f64], m: usize) -> Result<(f64, Vec<f64>)> {
+    let slope = Resolvents::ln(EPSILON).shifted(EPSILON).plus(1.0, -EPSILON, EPSILON).of(moments, m)?;
+    let product: f64 = moments.iter().zip(&slope).map(|(x, slope)| x * slope).sum();
+    Ok((product - moments.iter().step_by(m + 1).sum::<f64>(), slope))
 }
 
 /// `λ log(λ + ε)` and its slope; an eigenvalue that was rounded below 0 counts as 0.

@@ -3,7 +3,8 @@
 use crate::{Form, Whitening};
 use rayon::prelude::*;
 use regatta_core::maths::{
-    Matrix, MatrixMut, Onto, centred_rows, gram, inverse_sqrt_of, log_det_of, mean_over_groups, product, times, vector,
+    Matrix, MatrixMut, Onto, Resolvents, centred_rows, gram, log_det_of, mean_over_groups, product, times, vector, wide_gram,
+    widened,
 };
 use regatta_core::{Result, Tensor};
 
@@ -38,9 +39,9 @@ fn frobenius(points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
 /// In float64, as the tensor operations are, but for what is said otherwise.
 impl Whitening {
     fn fused_gaussian_kl(&self, points: &[f32], d: usize, gradient: &mut [f32]) -> Result<f64> {
-        let (z, mean) = wide_and_centred(points, d);
+        let mean = wide_mean(points, d);
         let (n, width) = ((points.len() / d) as f64, d as f64);
-        let c = self.fused_positive_covariance(&z, d);
+        let c = self.fused_positive_covariance(points, &mean);
         let trace: f64 = c.iter().step_by(d + 1).sum();
         let (log_det, inverse) = log_det_of(&c, d)?;
         let offset: f64 = mean.iter().map(|x| x * x).sum();
@@ -49,11 +50,11 @@ impl Whitening {
         let mut slope = inverse;
         slope.iter_mut().for_each(|x| *x *= -1.0 / ((n - 1.0) * width));
         slope.iter_mut().step_by(d + 1).for_each(|x| *x += 1.0 / ((n - 1.0) * width));
-        let rows = z.par_chunks(ROWS * d).zip(gradient.par_chunks_mut(ROWS * d)).with_max_len(1);
-        rows.for_each(|(z, gradient)| {
+        let rows = points.par_chunks(ROWS * d).zip(gradient.par_chunks_mut(ROWS * d)).with_max_len(1);
+        rows.for_each(|(points, gradient)| {
+            let (z, rows) = (widened(points, &mean), points.len() / d);
             let mut wide = vec![0f64; z.len()];
-            let rows = z.len() / d;
-            product(MatrixMut::new(&mut wide, rows, d), Onto::Replace, 1.0, Matrix::new(z, rows, d), Matrix::new(&slope, d, d));
+            product(MatrixMut::new(&mut wide, rows, d), Onto::Replace, 1.0, Matrix::new(&z, rows, d), Matrix::new(&slope, d, d));
             for (row, wide) in gradient.chunks_exact_mut(d).zip(wide.chunks_exact(d)) {
                 row.iter_mut().zip(wide).zip(&mean).for_each(|((g, x), mean)| *g = (x + mean / (width * n)) as f32);
             }
@@ -63,13 +64,16 @@ impl Whitening {
 
     /// The whitened places are a product in float32: it loses no digits, since the root does not magnify what was rounded.
     fn fused_zca_distance(&self, points: &[f32], d: usize, gradient: &mut [f32]) -> Result<f64> {
-        let (z, _) = wide_and_centred(points, d);
-        let root: Vec<f32> = inverse_sqrt_of(&self.fused_positive_covariance(&z, d), d)?.into_iter().map(|x| x as f32).collect();
-        let narrow: Vec<f32> = z.into_iter().map(|x| x as f32).collect();
-        times(&narrow, Matrix::new(&root, d, d), gradient, |_, _| {});
+        let mean = wide_mean(points, d);
+        let c = self.fused_positive_covariance(points, &mean);
+        let trace: f64 = c.iter().step_by(d + 1).sum();
+        let root = Resolvents::inverse_sqrt(self.epsilon.get(), trace).of(&c, d)?;
+        let root: Vec<f32> = root.into_iter().map(|x| x as f32).collect();
         let scale = (2.0 / points.len() as f64) as f32;
-        let parts = gradient.par_chunks_mut(ROWS * d).zip(points.par_chunks(ROWS * d));
+        let parts = gradient.par_chunks_mut(ROWS * d).zip(points.par_chunks(ROWS * d)).with_max_len(1);
         let squares = parts.map(|(gradient, points)| {
+            let (z, rows) = (widened(points, &mean).into_iter().map(|x| x as f32).collect::<Vec<f32>>(), points.len() / d);
+            product(MatrixMut::new(gradient, rows, d), Onto::Replace, 1.0, Matrix::new(&z, rows, d), Matrix::new(&root, d, d));
             gradient.iter_mut().zip(points).for_each(|(place, x)| *place = x - *place);
             let sum: f64 = gradient.chunks(d).map(|row| f64::from(vector::dot(row, row))).sum();
             gradient.iter_mut().for_each(|off| *off *= scale);
@@ -78,10 +82,11 @@ impl Whitening {
         Ok(squares.collect::<Vec<f64>>().iter().sum::<f64>() / points.len() as f64)
     }
 
-    /// `C + εI` of centred points. (n, d) -> (d, d)
-    fn fused_positive_covariance(&self, z: &[f64], d: usize) -> Vec<f64> {
-        let degrees = (z.len() / d - 1) as f64;
-        let mut c = gram(z, d);
+    /// `C + εI` of points and their mean. (n, d), (d) -> (d, d)
+    fn fused_positive_covariance(&self, points: &[f32], mean: &[f64]) -> Vec<f64> {
+        let d = mean.len();
+        let degrees = (points.len() / d - 1) as f64;
+        let mut c = wide_gram(points, mean);
         c.iter_mut().for_each(|x| *x /= degrees);
         c.iter_mut().step_by(d + 1).for_each(|x| *x += self.epsilon.get());
         c
@@ -89,15 +94,20 @@ impl Whitening {
 }
 
 /// Rows that one task takes.
-const ROWS: usize = 256;
+pub(crate) const ROWS: usize = 256;
 
-/// Points less their mean, and the mean. (n, d) -> (n, d), (d)
-pub(crate) fn wide_and_centred(points: &[f32], d: usize) -> (Vec<f64>, Vec<f64>) {
+/// The mean of a group's points in float64, summed in parts and those in their order. (n, d) -> (d)
+pub(crate) fn wide_mean(points: &[f32], d: usize) -> Vec<f64> {
+    let parts = points.par_chunks(ROWS * d).map(|rows| {
+        let mut part = vec![0f64; d];
+        rows.chunks_exact(d).for_each(|row| part.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x)));
+        part
+    });
     let mut mean = vec![0f64; d];
+    for part in parts.collect::<Vec<_>>() {
+        mean.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
+    }
     let count = (points.len() / d) as f64;
-    points.chunks_exact(d).for_each(|row| mean.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x)));
     mean.iter_mut().for_each(|x| *x /= count);
-    let mut z = Vec::with_capacity(points.len());
-    points.chunks_exact(d).for_each(|row| z.extend(row.iter().zip(&mean).map(|(x, mean)| f64::from(*x) - mean)));
-    (z, mean)
+    mean
 }

@@ -5,13 +5,13 @@
 //! lower triangle of `Gᵀw`: what the gradient of a Cholesky factor comes down to when it is applied to the points that made it.
 //! The mean over the points is taken from what reaches c.
 
-use crate::kernels::wide_and_centred;
+use crate::kernels::{ROWS, wide_mean};
 use crate::{Whitening, triangular};
 use rayon::prelude::*;
 use regatta_core::candle::DType;
 use regatta_core::maths::{
-    Matrix, MatrixMut, Onto, centred, covariance, gram, inverse_cholesky, inverse_cholesky_of, mean_over_groups_of_views,
-    mean_point, product, takes_kernels, vector,
+    Matrix, MatrixMut, Onto, centred, covariance, inverse_cholesky, inverse_cholesky_of, mean_over_groups_of_views, mean_point,
+    product, takes_kernels, vector, wide_gram, widened,
 };
 use regatta_core::{Result, Tensor};
 
@@ -76,18 +76,18 @@ struct White {
 impl White {
     /// Covariance, factor and whitened points are found in float64, since the factor magnifies what was rounded in them.
     fn new(whitening: &Whitening, points: &[f32], d: usize) -> Result<Self> {
-        let (z, _) = wide_and_centred(points, d);
+        let mean = wide_mean(points, d);
         let n = points.len() / d;
         let kappa = whitening.share() / (n - 1) as f64;
-        let mut c = gram(&z, d);
+        let mut c = wide_gram(points, &mean);
         c.iter_mut().for_each(|x| *x *= kappa);
         c.iter_mut().step_by(d + 1).for_each(|x| *x += whitening.identity());
         let inverse = inverse_cholesky_of(&c, d)?;
         let (mut white, mut units, mut norms) = (vec![0f32; n * d], vec![0f32; n * d], vec![0f32; n]);
         let out = white.par_chunks_mut(ROWS * d).zip(units.par_chunks_mut(ROWS * d)).zip(norms.par_chunks_mut(ROWS));
-        out.zip(z.par_chunks(ROWS * d)).with_max_len(1).for_each(|(((white, units), norms), z)| {
-            let mut wide = vec![0f64; z.len()];
-            triangular::times_transposed(z, &inverse, d, &mut wide);
+        out.zip(points.par_chunks(ROWS * d)).with_max_len(1).for_each(|(((white, units), norms), points)| {
+            let mut wide = vec![0f64; points.len()];
+            triangular::times_transposed(&widened(points, &mean), &inverse, d, &mut wide);
             white.iter_mut().zip(wide).for_each(|(narrow, wide)| *narrow = wide as f32);
             for ((white, unit), norm) in white.chunks_exact(d).zip(units.chunks_exact_mut(d)).zip(norms) {
                 *norm = (vector::dot(white, white) + SMALL_SQUARE as f32).sqrt();
@@ -157,9 +157,6 @@ impl White {
         t
     }
 }
-
-/// Rows that one task takes.
-const ROWS: usize = 256;
 
 #[cfg(test)]
 mod tests {
