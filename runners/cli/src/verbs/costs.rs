@@ -1,13 +1,13 @@
-//! What each regularizer costs, as a file that `regatta bench --costs` writes and `regatta list --costs` reads.
+//! What each plugin costs, as a file that `regatta bench --costs` writes and `regatta list --costs` reads.
 
 use regatta_core::registry::Kind;
-use regatta_core::{Card, Regularizer};
+use regatta_core::{Card, Intervention, Regularizer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Value and gradient of a regularizer at all blocks of a model, as a share of a step without it.
+/// What a plugin adds to a step of a model, as a share of a step without it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Costs {
@@ -15,12 +15,12 @@ pub(super) struct Costs {
     pub about: String,
     /// The model's shape, as `regatta bench --shape` names it.
     pub shape: String,
-    /// By regularizer, in the words of `regatta bench --regularizer`; null where it was not measured.
+    /// By plugin, a regularizer in the words of `regatta bench --regularizer`; null where it was not measured.
     pub shares: BTreeMap<String, Option<f64>>,
 }
 
 impl Costs {
-    /// Reads the file, which may lack regularizers of this program but must not name others.
+    /// Reads the file, which may lack plugins of this program but must not name others.
     pub fn read(path: &Path, cards: &BTreeMap<&'static str, &'static Card>) -> Result<Self, String> {
         let at = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         let text = std::fs::read_to_string(path).map_err(|error| at(&error))?;
@@ -30,24 +30,21 @@ impl Costs {
             if !known.contains(words) {
                 let nearest = regatta_core::registry::nearest(words, known.iter().map(String::as_str));
                 let hint = nearest.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-                return Err(at(&format!("shares: no regularizer of this program, nor a form of one, is `{words}`{hint}")));
+                return Err(at(&format!("shares: no plugin of this program, nor a form of one, is `{words}`{hint}")));
             }
-            if share.is_some_and(|share| !share.is_finite() || share < 0.0) {
-                return Err(at(&format!("shares: `{words}`: expected a share of at least 0, or null")));
+            if share.is_some_and(|share| !share.is_finite()) {
+                return Err(at(&format!("shares: `{words}`: expected a number, or null")));
             }
         }
         Ok(costs)
     }
 
-    /// The cost of a card's default, and from what to what that of its forms goes; an intervention's is a part of the step itself.
+    /// The cost of a card's default, and from what to what that of its forms goes.
     pub fn cell(&self, card: &Card) -> String {
         let forms = forms(card);
-        if forms.is_empty() {
-            return "in the step".to_owned();
-        }
         let share = |words: &String| self.shares.get(words).copied().flatten();
         let mut cell = share(&forms[0].0).map_or("not measured".to_owned(), percent);
-        if forms[0].1.needs_view() {
+        if matches!(&forms[0].1, Form::Regularizer(form) if form.needs_view()) {
             cell += ", and a second pass";
         }
         let mut known: Vec<f64> = forms.iter().filter_map(|(words, _)| share(words)).collect();
@@ -63,25 +60,42 @@ impl Costs {
     }
 }
 
+/// A difference of whole steps is known no better than a percent, and may come out below 0.
 fn percent(share: f64) -> String {
-    format!("{:.1}%", 100.0 * share)
+    if share < 0.01 { "below 1%".to_owned() } else { format!("{:.1}%", 100.0 * share) }
 }
 
-/// A regularizer's default and one of each other variant or form, each with its words: the name alone, or with the fields that differ from
+/// A plugin as it is written in a study.
+#[derive(Debug)]
+pub(super) enum Form {
+    Regularizer(Box<dyn Regularizer>),
+    Intervention(Box<dyn Intervention>),
+}
+
+/// A plugin's default and one of each other variant or form, each with its words: the name alone, or with the fields that differ from
 /// the default's.
-pub(super) fn forms(card: &Card) -> Vec<(String, Box<dyn Regularizer>)> {
+pub(super) fn forms(card: &Card) -> Vec<(String, Form)> {
     let defaults = card.defaults();
-    let words = |form: &dyn Regularizer| {
-        let written = serde_json::to_value(form).ok();
-        let fields = written.as_ref().and_then(|written| written[card.name].as_object());
+    let words = |written: Value| {
+        let fields = written[card.name].as_object();
         let other = fields.into_iter().flatten().filter(|(key, value)| defaults.get(*key) != Some(value));
         let other: Vec<String> = other.map(|(key, value)| format!("{key}: {}", plain(value))).collect();
         if other.is_empty() { card.name.to_owned() } else { format!("{}: {{{}}}", card.name, other.join(", ")) }
     };
     match card.kind {
-        Kind::Regularizer(variants) => variants().into_iter().map(|form| (words(&*form), form)).collect(),
-        Kind::Intervention(_) => Vec::new(),
+        Kind::Regularizer(variants) => {
+            let forms = variants().into_iter().map(|form| (words(written(&form)), Form::Regularizer(form)));
+            forms.collect()
+        }
+        Kind::Intervention(variants) => {
+            let forms = variants().into_iter().map(|form| (words(written(&form)), Form::Intervention(form)));
+            forms.collect()
+        }
     }
+}
+
+fn written(form: &impl Serialize) -> Value {
+    serde_json::to_value(form).unwrap_or_default()
 }
 
 /// A word without its quotation marks, as YAML takes it.
@@ -134,6 +148,7 @@ mod tests {
         let words: Vec<&str> = forms.iter().map(|(words, _)| words.as_str()).collect();
         assert_eq!(words, ["mean_square", SECOND, "mean_square: {scale: 3.0, shift: 1.0}"]);
         for (words, form) in &forms {
+            let Form::Regularizer(form) = form else { panic!("{words} is a regularizer") };
             let read = regatta_study::regularizer(words).unwrap();
             assert_eq!(serde_json::to_value(&read.0).unwrap(), serde_json::to_value(form).unwrap(), "{words}");
         }
@@ -144,6 +159,7 @@ mod tests {
         assert_eq!(cell(&[]), "not measured");
         assert_eq!(cell(&[("mean_square", Some(0.0495))]), "5.0%");
         assert_eq!(cell(&[("mean_square", None), (SECOND, None)]), "not measured");
+        assert_eq!(cell(&[("mean_square", Some(-0.002))]), "below 1%");
         let two = [("mean_square", Some(0.05)), (SECOND, Some(0.2184))];
         assert_eq!(cell(&two), "5.0%; by form 5.0% to 21.8%, 1 not measured");
     }
@@ -158,6 +174,6 @@ mod tests {
         };
         assert_eq!(read(r#"{"mean_square": 0.5}"#).unwrap().shares["mean_square"], Some(0.5));
         assert!(read(r#"{"mean_sqare": 0.5}"#).unwrap_err().contains("did you mean `mean_square`?"));
-        assert!(read(r#"{"mean_square": -0.5}"#).unwrap_err().contains("expected a share of at least 0"));
+        assert!(read(r#"{"mean_square": "half"}"#).is_err());
     }
 }

@@ -1,33 +1,48 @@
-//! What every linked regularizer costs on `small`, default and forms, as the file that `regatta list --costs` reads.
+//! What every linked plugin costs on `small`, default and forms, as the file that `regatta list --costs` reads.
 
 use super::cloud::{self, Shape};
 use super::{Named, round, training};
 use crate::failure::Failure;
-use crate::verbs::costs::{Costs, forms};
-use regatta_core::{Plugin, registry};
+use crate::verbs::costs::{Costs, Form, forms};
+use regatta_core::{Intervention, Plugin, registry};
 use std::collections::BTreeMap;
+use std::path::Path;
 
-const ABOUT: &str = "value and gradient at all blocks of the shape side by side, as in a step, as a share of a step without it \
-                     measured just before; median of three; by `regatta bench --costs > docs/costs.json`";
+const ABOUT: &str = "as a share of a step without it. A regularizer: value and gradient at all blocks of the shape side by side, as in \
+                     a step, median of three, each beside steps measured just before. An intervention: what steps with it take \
+                     more than steps without, by turns, median of 24; a teacher has the model's own shape. By `regatta bench \
+                     --costs > docs/costs.json`";
 
 const REPETITIONS: usize = 3;
 
 /// Measures each form of each card; says on stderr which one it is at.
 pub(super) fn measure() -> Result<Costs, Failure> {
+    let teacher = std::env::temp_dir().join(format!("regatta-teacher-{}", std::process::id()));
+    let shares = training::write_teacher(&teacher).and_then(|()| measure_all(&teacher));
+    std::fs::remove_dir_all(&teacher).map_err(Failure::failed)?;
+    Ok(Costs { about: ABOUT.into(), shape: "small".into(), shares: shares? })
+}
+
+fn measure_all(teacher: &Path) -> Result<BTreeMap<String, Option<f64>>, Failure> {
     let mut shares = BTreeMap::new();
     for card in registry::cards().map_err(Failure::refused)?.values() {
         for (words, form) in forms(card) {
             tracing::info!("{words}");
-            let (shape, blocks) = training::usual_cloud(card.name);
-            let named = Named { words: words.clone(), plugin: Plugin(form) };
-            shares.insert(words, Some(share(shape, blocks, &named)?));
+            let share = match form {
+                Form::Regularizer(form) => {
+                    let (shape, blocks) = training::usual_cloud(card.name);
+                    penalty(shape, blocks, &Named { words: words.clone(), plugin: Plugin(form) })?
+                }
+                Form::Intervention(form) => intervention(form, teacher)?,
+            };
+            shares.insert(words, Some(round(share, 4)));
         }
     }
-    Ok(Costs { about: ABOUT.into(), shape: "small".into(), shares })
+    Ok(shares)
 }
 
 /// The median of a few: other work on the machine may slow one of them.
-fn share(shape: Shape, blocks: usize, named: &Named) -> Result<f64, Failure> {
+fn penalty(shape: Shape, blocks: usize, named: &Named) -> Result<f64, Failure> {
     let shares: Result<Vec<f64>, Failure> = (0..REPETITIONS)
         .map(|_| {
             let step = training::measure(&training::Training::small(), None)?.step_ms;
@@ -37,5 +52,11 @@ fn share(shape: Shape, blocks: usize, named: &Named) -> Result<f64, Failure> {
         .collect();
     let mut shares = shares?;
     shares.sort_by(f64::total_cmp);
-    Ok(round(shares[REPETITIONS / 2], 4))
+    Ok(shares[REPETITIONS / 2])
+}
+
+/// Where it asks for a checkpoint, it gets that of `teacher`.
+fn intervention(mut form: Box<dyn Intervention>, teacher: &Path) -> Result<f64, Failure> {
+    form.folders().into_iter().for_each(|(_, folder)| *folder = teacher.to_owned());
+    training::added_by(&[Plugin(form)])
 }

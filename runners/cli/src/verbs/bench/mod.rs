@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     /// Instead of training, measure the rate of a product of 2048 x 2048 matrices
     #[arg(long, conflicts_with_all = ["Training", "regularizer", "cloud"])]
     product: bool,
-    /// Instead, measure what every linked regularizer costs on `small`, and print the file that `regatta list --costs` reads
+    /// Instead, measure what every linked plugin costs on `small`, and print the file that `regatta list --costs` reads
     #[arg(long, conflicts_with_all = ["Training", "regularizer", "cloud", "product", "json"])]
     costs: bool,
     /// Print one line of JSON

@@ -8,8 +8,8 @@ use super::{Named, PROGRAM, Seconds, cloud, mib, round};
 use crate::failure::Failure;
 use crate::memory::peak_resident_mib;
 use clap::ValueEnum;
-use regatta_core::Draw;
 use regatta_core::number::{Count, Finite, Fraction};
+use regatta_core::{Draw, Intervention, Plugin};
 use regatta_lm::model::{Gpt2, Gpt2Config};
 use regatta_lm::spec::{At, Gpt2Spec, OrNone, Points, Schedule, Term, TrainSpec, Weight};
 use regatta_lm::training::{Learner, flops_per_token};
@@ -79,6 +79,12 @@ struct Sizes {
     model: Gpt2Spec,
     vocab: usize,
     batch: usize,
+}
+
+impl Sizes {
+    fn fresh(&self) -> Gpt2 {
+        Gpt2::fresh(Gpt2Config::new(&self.model, self.vocab), 0)
+    }
 }
 
 impl Shape {
@@ -194,15 +200,7 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
     let tokens = batch * spec.context;
     let mut times = Vec::new();
     for step in 0..(arguments.warmup + arguments.steps) as usize {
-        let mut draw = Draw::new(0, "bench tokens", step as u64, 0);
-        let mut ids = || (0..tokens).map(|_| draw.below(*vocab) as u32).collect::<Vec<_>>();
-        let (inputs, targets) = (ids(), ids());
-        let started = Instant::now(); // around the whole call: the step's own clock stops before its tensors are freed
-        let record = learner.step(step, *batch, &inputs, &targets).map_err(Failure::failed)?;
-        let seconds = started.elapsed().as_secs_f64();
-        if let Some(reason) = record.divergence() {
-            return Err(Failure::failed(format!("{reason}, and a step without its update is no measure")));
-        }
+        let seconds = timed_step(&mut learner, step, &sizes)?;
         if step as u64 >= arguments.warmup {
             times.push(seconds);
         }
@@ -228,6 +226,48 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
         flops_per_token,
         gflops: round(flops_per_token * tokens as f64 / times.median() / 1e9, 1),
     })
+}
+
+/// Seconds of a step on random tokens.
+fn timed_step(learner: &mut Learner<'_>, step: usize, Sizes { model, vocab, batch }: &Sizes) -> Result<f64, Failure> {
+    let mut draw = Draw::new(0, "bench tokens", step as u64, 0);
+    let mut ids = || (0..batch * model.context).map(|_| draw.below(*vocab) as u32).collect::<Vec<_>>();
+    let (inputs, targets) = (ids(), ids());
+    let started = Instant::now(); // around the whole call: the step's own clock stops before its tensors are freed
+    let record = learner.step(step, *batch, &inputs, &targets).map_err(Failure::failed)?;
+    let seconds = started.elapsed().as_secs_f64();
+    match record.divergence() {
+        Some(reason) => Err(Failure::failed(format!("{reason}, and a step without its update is no measure"))),
+        None => Ok(seconds),
+    }
+}
+
+/// What interventions add to a step of `small`, as a share of a step without them: the median over steps of both by turns, which
+/// goes first by turns too.
+pub(super) fn added_by(interventions: &[Plugin<dyn Intervention>]) -> Result<f64, Failure> {
+    const STEPS: usize = 24;
+    let sizes = Shape::Small.sizes();
+    let train = TrainSpec { schedule: Schedule::Constant, batch_size: Count::new(sizes.batch), ..TrainSpec::default() };
+    let learner = |interventions| Learner::new(sizes.fresh(), &train, &[], interventions, 0).map_err(Failure::failed);
+    let (mut with, mut without) = (learner(interventions)?, learner(&[])?);
+    let mut shares = Vec::new();
+    for step in 0..=STEPS {
+        let mut seconds = [0.0; 2];
+        for turn in [step % 2, 1 - step % 2] {
+            seconds[turn] = timed_step(if turn == 0 { &mut with } else { &mut without }, step, &sizes)?;
+        }
+        if step > 0 {
+            shares.push(seconds[0] / seconds[1] - 1.0);
+        }
+    }
+    shares.sort_by(f64::total_cmp);
+    Ok(shares[STEPS / 2])
+}
+
+/// Writes the checkpoint of an untrained `small` into a new folder.
+pub(super) fn write_teacher(folder: &std::path::Path) -> Result<(), Failure> {
+    std::fs::create_dir(folder).map_err(Failure::failed)?;
+    Shape::Small.sizes().fresh().write(folder).map_err(Failure::failed)
 }
 
 fn rate(text: &str) -> Result<Fraction, String> {
