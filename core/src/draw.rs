@@ -4,6 +4,10 @@ use crate::Result;
 use candle_core::{DType, Device, Tensor};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use wide::f64x8;
+
+/// Pairs of normals made together.
+const PAIRS: usize = 8;
 
 /// The only source of randomness: a stream of numbers that is a pure function of (seed, purpose, step, layer).
 ///
@@ -71,10 +75,17 @@ impl Draw {
     /// When the device cannot hold it.
     pub fn normals(&mut self, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
         let mut numbers = vec![0f64; shape.iter().product()];
-        for pair in numbers.chunks_mut(2) {
-            let radius = (-2.0 * (1.0 - self.uniform()).ln()).sqrt();
-            let (sine, cosine) = (std::f64::consts::TAU * self.uniform()).sin_cos();
-            pair.iter_mut().zip([radius * cosine, radius * sine]).for_each(|(number, normal)| *number = normal);
+        for chunk in numbers.chunks_mut(2 * PAIRS) {
+            let (mut sizes, mut angles) = ([1.0; PAIRS], [0.0; PAIRS]);
+            for (size, angle) in sizes.iter_mut().zip(&mut angles).take(chunk.len().div_ceil(2)) {
+                (*size, *angle) = (1.0 - self.uniform(), std::f64::consts::TAU * self.uniform());
+            }
+            let radius = (f64x8::from(sizes).ln() * f64x8::splat(-2.0)).sqrt();
+            let (sine, cosine) = f64x8::from(angles).sin_cos();
+            let (firsts, seconds) = ((radius * cosine).to_array(), (radius * sine).to_array());
+            for (pair, normals) in chunk.chunks_mut(2).zip(firsts.into_iter().zip(seconds)) {
+                pair.iter_mut().zip([normals.0, normals.1]).for_each(|(number, normal)| *number = normal);
+            }
         }
         Ok(Tensor::from_vec(numbers, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?)
     }

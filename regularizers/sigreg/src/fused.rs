@@ -1,57 +1,78 @@
 //! SIGReg's value and gradient together, on the float32 points of one group.
 //!
-//! With `turn = exp(i dt x)`, the knots' `exp(i t_j x)` are its powers; they are started afresh every 32 knots, before rounding
-//! adds up. A row of projections is worked on in blocks of slices, side by side: plain loops, which become vector instructions.
+//! With `θ = dt·x`, the knots `t_j x = jθ` but the first, whose term is always 0, are taken in fours around the centres
+//! `c = 4g + 5/2`. The products of a centre's cosine and sine with those of `hθ`, for `h = 1/2` and `3/2`, serve two knots each:
+//! ```text
+//! cos((c ± h)θ) = cos(cθ) cos(hθ) ∓ sin(cθ) sin(hθ)
+//! sin((c ± h)θ) = sin(cθ) cos(hθ) ± cos(cθ) sin(hθ)
+//! ```
+//! so that their sums over points cost one operation a number, and from centre to centre it is one turn by 4θ. The gradient's
+//! series in the knots is summed by the same products. Turns are started afresh every 32 knots, before rounding adds up.
 
 use crate::epps_pulley::Knot;
 use rayon::prelude::*;
-use regatta_core::maths::elementary::sine_cosine_of_turns;
-use regatta_core::maths::vector::fused;
-use regatta_core::maths::{Matrix, MatrixMut, Onto, product};
+use regatta_core::maths::elementary::{TurnsPerUnit, sine_cosine};
+use regatta_core::maths::vector::{LANES, Lanes, load, store};
+use regatta_core::maths::{Matrix, MatrixMut, Onto, product, with_scratch};
 
 /// Rows that one task takes: float32 sums are no longer than that, and sums of those are in float64.
-const ROWS: usize = 128;
-/// Slices worked on side by side: their sums at all knots stay in the nearest cache.
-const BLOCK: usize = 128;
-/// Knots from one exact power to the next.
-const RUN: usize = 32;
-/// Knots taken together, while their powers are in registers.
-const STEP: usize = 4;
+const ROWS: usize = 256;
+/// Rows worked on together, so that sums stay in registers and turns in the nearest cache.
+const TOGETHER: usize = 16;
+/// Fours of knots from one exact turn to the next.
+const RUN: usize = 8;
+
+/// For each of h = 1/2 and 3/2, a number for each of (cos c cos h, sin c sin h, sin c cos h, cos c sin h), or a coefficient of it.
+type Four = [[Lanes; 4]; 2];
+
+const ZERO: Four = [[Lanes::ZERO; 4]; 2];
 
 /// Unit directions, and the knots along each.
-pub struct Slices<'a> {
-    /// Directions (k, d), row after row.
-    directions: &'a [f32],
-    /// The same, (d, k).
+pub struct Slices {
+    /// How many: k.
+    count: usize,
+    /// Directions (k', d), row after row, with zeros up to a whole number of registers k'.
+    directions: Vec<f32>,
+    /// The same, (d, k').
     across: Vec<f32>,
     dims: usize,
     knots: Vec<Knot>,
-    /// Turns of the first knot but 0, for x = 1.
-    step: f64,
+    /// From the middle between two knots to the next knot.
+    half: TurnsPerUnit,
+    /// The first centre of each run but the first.
+    runs: Vec<TurnsPerUnit>,
 }
 
-impl<'a> Slices<'a> {
-    pub fn new(directions: &'a [f32], dims: usize, knots: Vec<Knot>) -> Self {
+impl Slices {
+    /// Of directions (k, d), row after row.
+    pub fn new(directions: &[f32], dims: usize, knots: Vec<Knot>) -> Self {
         let count = directions.len() / dims;
-        let mut across = vec![0.0; directions.len()];
-        const TILE: usize = 16; // numbers of a cache line
-        for first in (0..count).step_by(TILE) {
+        let padded = count.next_multiple_of(LANES);
+        let mut rows = directions.to_vec();
+        rows.resize(padded * dims, 0.0);
+        let mut across = vec![0.0; padded * dims];
+        for first in (0..padded).step_by(LANES) {
             for dim in 0..dims {
-                for slice in first..(first + TILE).min(count) {
-                    across[dim * count + slice] = directions[slice * dims + dim];
+                for slice in first..first + LANES {
+                    across[dim * padded + slice] = rows[slice * dims + dim];
                 }
             }
         }
         let step = knots[1].t / std::f64::consts::TAU;
-        Self { directions, across, dims, knots, step }
+        let runs = (4 * RUN..knots.len()).step_by(4 * RUN).map(|knot| TurnsPerUnit::new(step * (knot as f64 + 2.5))).collect();
+        Self { count, directions: rows, across, dims, knots, half: TurnsPerUnit::new(0.5 * step), runs }
     }
 
     /// The mean over slices of the statistic of one group. points (n, d), gradient (n, d)
     pub fn penalty(&self, points: &[f32], gradient: &mut [f32]) -> f64 {
-        let (n, k) = (points.len() / self.dims, self.count());
-        let mut x = vec![0f32; n * k];
+        with_scratch(points.len() / self.dims * self.padded(), |x| self.penalty_through(points, x, gradient))
+    }
+
+    /// The same; x (n, k') takes the projections, and then the slopes along each.
+    fn penalty_through(&self, points: &[f32], x: &mut [f32], gradient: &mut [f32]) -> f64 {
+        let (n, k) = (points.len() / self.dims, self.padded());
         let rows = x.par_chunks_mut(ROWS * k).zip(points.par_chunks(ROWS * self.dims)).with_max_len(1);
-        let parts: Vec<Vec<f32>> = rows
+        let parts: Vec<Vec<Four>> = rows
             .map(|(x, points)| {
                 let count = points.len() / self.dims;
                 let (left, right) = (Matrix::new(points, count, self.dims), Matrix::new(&self.across, self.dims, k));
@@ -65,176 +86,209 @@ impl<'a> Slices<'a> {
         rows.for_each(|(x, gradient)| {
             self.slopes(x, &coefficients);
             let count = gradient.len() / self.dims;
-            let (left, right) = (Matrix::new(x, count, k), Matrix::new(self.directions, k, self.dims));
+            let (left, right) = (Matrix::new(x, count, k), Matrix::new(&self.directions, k, self.dims));
             product(MatrixMut::new(gradient, count, self.dims), Onto::Replace, 1.0, left, right);
         });
-        value / k as f64
+        value / self.count as f64
     }
 
-    /// How many slices: k.
-    fn count(&self) -> usize {
+    /// How many slices with those of zeros: k'.
+    fn padded(&self) -> usize {
         self.directions.len() / self.dims
     }
 
-    /// Sums over rows of cosine and sine at each knot. x (rows, k) -> (knots, 2, k)
-    fn sums(&self, x: &[f32]) -> Vec<f32> {
-        let k = self.count();
-        let mut sums = vec![0f32; self.knots.len() * 2 * k];
-        let mut block = vec![Complex::ZERO; self.knots.len()];
-        let mut room = [[Complex::ZERO; 2]; 2];
-        for first in (0..k).step_by(BLOCK) {
-            let width = BLOCK.min(k - first);
-            block.fill(Complex::ZERO);
-            for rows in x.chunks(2 * k) {
-                let rows = rows.split_at(k);
-                let [turns, powers] = &mut room;
-                if rows.1.is_empty() {
-                    let ([turn, _], [power, _]) = (turns, powers);
-                    let row = [&rows.0[first..first + width]];
-                    self.add_powers(row, &mut block, std::array::from_mut(turn), std::array::from_mut(power));
-                } else {
-                    let rows = [&rows.0[first..first + width], &rows.1[first..first + width]];
-                    self.add_powers(rows, &mut block, turns, powers);
+    /// How many fours of knots, the last one perhaps with knots of no weight.
+    fn fours(&self) -> usize {
+        (self.knots.len() - 1).div_ceil(4)
+    }
+
+    /// What starts each run: the first one starts with the first centre.
+    fn runs(&self) -> impl Iterator<Item = Option<&TurnsPerUnit>> {
+        std::iter::once(None).chain(self.runs.iter().map(Some))
+    }
+
+    /// Sums over rows of the products at each four of knots. x (rows, k') -> (registers of slices, fours)
+    fn sums(&self, x: &[f32]) -> Vec<Four> {
+        let k = self.padded();
+        let mut sums = vec![ZERO; k / LANES * self.fours()];
+        let mut room = [Turns::NONE; TOGETHER];
+        for rows in x.chunks(TOGETHER * k) {
+            for (block, sums) in sums.chunks_exact_mut(self.fours()).enumerate() {
+                let turns = self.turns(rows.chunks_exact(k).map(|row| load(&row[block * LANES..])), &mut room);
+                for (run, sums) in self.runs().zip(sums.chunks_mut(RUN)) {
+                    start(run, turns);
+                    sums.iter_mut().for_each(|four| add_and_turn(four, turns));
                 }
-            }
-            for (sums, knot) in sums.chunks_exact_mut(2 * k).zip(&block) {
-                sums[first..first + width].copy_from_slice(&knot.re[..width]);
-                sums[k + first..k + first + width].copy_from_slice(&knot.im[..width]);
             }
         }
         sums
     }
 
-    /// Adds the powers of some rows to the sums at all knots.
-    fn add_powers<const R: usize>(
-        &self,
-        rows: [&[f32]; R],
-        sums: &mut [Complex],
-        turns: &mut [Complex; R],
-        powers: &mut [Complex; R],
-    ) {
-        turns.iter_mut().zip(rows).for_each(|(turn, x)| turn.become_turns(x, self.step));
-        for (run, sums) in sums.chunks_mut(RUN).enumerate() {
-            powers.iter_mut().zip(rows).for_each(|(power, x)| power.become_turns(x, self.step * (run * RUN) as f64));
-            let (steps, rest) = sums.as_chunks_mut::<STEP>();
-            steps.iter_mut().for_each(|sums| add_and_turn(sums, powers, turns));
-            rest.iter_mut().for_each(|sum| add_and_turn(std::array::from_mut(sum), powers, turns));
+    /// Turns of each number, in the room's first places.
+    fn turns<'a>(&self, x: impl Iterator<Item = Lanes>, room: &'a mut [Turns; TOGETHER]) -> &'a mut [Turns] {
+        let mut count = 0;
+        for (turns, x) in room.iter_mut().zip(x) {
+            *turns = Turns::of(x, &self.half);
+            count += 1;
         }
+        &mut room[..count]
     }
 
-    /// Sum of the statistics over slices, and the coefficients p_j of the gradient. -> (knots, 2, k)
+    /// Sum of the statistics over slices, and the coefficients of the gradient's series. -> (registers of slices, fours)
     ///
     /// With C and S the means of cosine and sine the statistic is `n Σ w [(C - φ)² + S²]`, and along x its slope
-    /// `Σ 2wt [S cos(t x) - (C - φ) sin(t x)] = Re Σ p_j turn^j`, `p_j = 2wt (S + i (C - φ))`.
-    fn coefficients(&self, parts: &[Vec<f32>], n: usize) -> (f64, Vec<f32>) {
-        let k = self.count();
-        let mut totals = vec![0f64; self.knots.len() * 2 * k];
-        parts.iter().for_each(|part| totals.iter_mut().zip(part).for_each(|(total, sum)| *total += f64::from(*sum)));
+    /// `Σ 2wt [S cos(t x) - (C - φ) sin(t x)] = Re Σ p_j exp(ijθ)`, `p_j = 2wt (S + i (C - φ))`; two knots around a centre have
+    /// `p₋ exp(-ihθ) + p₊ exp(ihθ) = (p₊ + p₋) cos(hθ) + i (p₊ - p₋) sin(hθ)`.
+    fn coefficients(&self, parts: &[Vec<Four>], n: usize) -> (f64, Vec<Four>) {
+        let n = n as f64;
         let mut value = 0.0;
-        let mut coefficients = vec![0f32; totals.len()];
-        let knots = totals.chunks_exact(2 * k).zip(coefficients.chunks_exact_mut(2 * k));
-        for (knot, (totals, p)) in self.knots.iter().zip(knots) {
-            let slope = 2.0 * knot.weight * knot.t / k as f64;
-            let ((cosines, sines), (re, im)) = (totals.split_at(k), p.split_at_mut(k));
-            for slice in 0..k {
-                let (off, sine) = (cosines[slice] / n as f64 - knot.target, sines[slice] / n as f64);
-                value += n as f64 * knot.weight * (off * off + sine * sine);
-                (re[slice], im[slice]) = ((slope * sine) as f32, (slope * off) as f32);
+        let mut coefficients = vec![ZERO; parts[0].len()];
+        for (at, four) in coefficients.iter_mut().enumerate() {
+            let (first_slice, first_knot) = (at / self.fours() * LANES, 4 * (at % self.fours()) + 1);
+            for (half, coefficients) in four.iter_mut().enumerate() {
+                let mut totals = [[0f64; LANES]; 4];
+                for part in parts {
+                    for (totals, sums) in totals.iter_mut().zip(&part[at][half]) {
+                        totals.iter_mut().zip(sums.to_array()).for_each(|(total, sum)| *total += f64::from(sum));
+                    }
+                }
+                let [below, above] = [first_knot + 1 - half, first_knot + 2 + half].map(|knot| self.knots.get(knot));
+                let mut found = [[0f32; LANES]; 4];
+                for lane in 0..LANES.min(self.count - first_slice) {
+                    let [cc, ss, sc, cs] = totals.map(|total| total[lane] / n);
+                    let below = self.term(below, [cc + ss, sc - cs]);
+                    let above = self.term(above, [cc - ss, sc + cs]);
+                    value += n * (below.value + above.value);
+                    let (p, q) = (below.slope, above.slope);
+                    let series = [q[0] + p[0], p[1] - q[1], q[1] + p[1], q[0] - p[0]];
+                    found.iter_mut().zip(series).for_each(|(found, number)| found[lane] = number as f32);
+                }
+                *coefficients = found.map(Lanes::from);
             }
         }
         (value, coefficients)
     }
 
-    /// Turns each projection into the slope of the statistic along it. x (rows, k), coefficients (knots, 2, k)
-    fn slopes(&self, x: &mut [f32], coefficients: &[f32]) {
-        let k = self.count();
-        let (mut turn, mut start, mut sum) = (Complex::ZERO, Complex::ZERO, Complex::ZERO);
-        for first in (0..k).step_by(BLOCK) {
-            let width = BLOCK.min(k - first);
-            let coefficients = coefficients.chunks_exact(2 * k);
-            let block: Vec<Complex> =
-                coefficients.map(|p| Complex::of(&p[first..first + width], &p[k + first..k + first + width])).collect();
-            for row in x.chunks_exact_mut(k) {
-                let x = &mut row[first..first + width];
-                turn.become_turns(x, self.step);
-                let mut slopes = [0f32; BLOCK];
-                for (run, p) in block.chunks(RUN).enumerate() {
-                    sum.re.fill(0.0);
-                    sum.im.fill(0.0);
-                    let (rest, steps) = p.as_rchunks::<STEP>();
-                    steps.iter().rev().for_each(|p| turn_and_add(p, &mut sum, &turn)); // Horner
-                    rest.iter().rev().for_each(|p| turn_and_add(std::array::from_ref(p), &mut sum, &turn));
-                    start.become_turns(x, self.step * (run * RUN) as f64);
-                    for (lane, slope) in slopes.iter_mut().enumerate() {
-                        *slope += fused(sum.re[lane], start.re[lane], -(sum.im[lane] * start.im[lane]));
+    /// Of a knot whose means of cosine and sine are these; nothing of one that only fills up a four.
+    fn term(&self, knot: Option<&Knot>, [cosine, sine]: [f64; 2]) -> Term {
+        let Some(knot) = knot else { return Term { value: 0.0, slope: [0.0; 2] } };
+        let off = cosine - knot.target;
+        let slope = 2.0 * knot.weight * knot.t / self.count as f64;
+        Term { value: knot.weight * (off * off + sine * sine), slope: [slope * sine, slope * off] }
+    }
+
+    /// Turns each projection into the slope of the statistic along it. x (rows, k'), coefficients (registers of slices, fours)
+    fn slopes(&self, x: &mut [f32], coefficients: &[Four]) {
+        let k = self.padded();
+        let mut room = [Turns::NONE; TOGETHER];
+        for rows in x.chunks_mut(TOGETHER * k) {
+            for (block, coefficients) in coefficients.chunks_exact(self.fours()).enumerate() {
+                let place = block * LANES..(block + 1) * LANES;
+                let turns = self.turns(rows.chunks_exact(k).map(|row| load(&row[place.clone()])), &mut room);
+                let mut slopes = [Lanes::ZERO; TOGETHER];
+                for (run, fours) in self.runs().zip(coefficients.chunks(RUN)) {
+                    let mut series = [Turn::ZERO; TOGETHER];
+                    fours.iter().rev().for_each(|four| turn_and_add(four, &mut series, turns));
+                    start(run, turns);
+                    for ((slope, series), turns) in slopes.iter_mut().zip(&series).zip(&*turns) {
+                        *slope += series.times(&turns.centre).cos;
                     }
                 }
-                x.copy_from_slice(&slopes[..width]);
+                for (row, slope) in rows.chunks_exact_mut(k).zip(&slopes) {
+                    store(&mut row[place.clone()], *slope);
+                }
             }
         }
     }
 }
 
-/// A complex number for each slice of a block.
+/// What a knot adds to the statistic.
+struct Term {
+    /// `w [(C - φ)² + S²]`
+    value: f64,
+    /// p, its real and imaginary part.
+    slope: [f64; 2],
+}
+
+/// Brings each centre to the first one of a run.
+fn start(run: Option<&TurnsPerUnit>, turns: &mut [Turns]) {
+    if let Some(run) = run {
+        turns.iter_mut().for_each(|turns| turns.centre = Turn::of(turns.x, run));
+    }
+}
+
+/// Adds the products of all numbers to the sums at a four of knots, and goes on to the next centre.
+fn add_and_turn(four: &mut Four, turns: &mut [Turns]) {
+    let mut sums = *four; // in registers
+    for turns in turns {
+        let Turns { fine, centre, .. } = turns;
+        for ([cc, ss, sc, cs], h) in sums.iter_mut().zip(&*fine) {
+            *cc = centre.cos.mul_add(h.cos, *cc);
+            *ss = centre.sin.mul_add(h.sin, *ss);
+            *sc = centre.sin.mul_add(h.cos, *sc);
+            *cs = centre.cos.mul_add(h.sin, *cs);
+        }
+        turns.centre = centre.times(&turns.four);
+    }
+    *four = sums;
+}
+
+/// Horner: brings each series to the centre before, and adds what the knots around it contribute.
+fn turn_and_add(four: &Four, series: &mut [Turn], turns: &[Turns]) {
+    let four = *four; // in registers
+    for (series, turns) in series.iter_mut().zip(turns) {
+        let mut sum = series.times(&turns.four);
+        for ([re_cos, re_sin, im_cos, im_sin], h) in four.iter().zip(&turns.fine) {
+            sum.cos = h.cos.mul_add(*re_cos, h.sin.mul_add(*re_sin, sum.cos));
+            sum.sin = h.cos.mul_add(*im_cos, h.sin.mul_add(*im_sin, sum.sin));
+        }
+        *series = sum;
+    }
+}
+
+/// `exp(iα)`, or another complex number, for each slice of a register.
 #[derive(Clone, Copy)]
-struct Complex {
-    re: [f32; BLOCK],
-    im: [f32; BLOCK],
+struct Turn {
+    cos: Lanes,
+    sin: Lanes,
 }
 
-impl Complex {
-    const ZERO: Self = Self { re: [0.0; BLOCK], im: [0.0; BLOCK] };
+impl Turn {
+    const ZERO: Self = Self { cos: Lanes::ZERO, sin: Lanes::ZERO };
 
-    fn of(re: &[f32], im: &[f32]) -> Self {
-        let mut numbers = Self::ZERO;
-        numbers.re[..re.len()].copy_from_slice(re);
-        numbers.im[..im.len()].copy_from_slice(im);
-        numbers
+    #[inline(always)]
+    fn of(x: Lanes, turns: &TurnsPerUnit) -> Self {
+        let (sin, cos) = sine_cosine(x, turns);
+        Self { cos, sin }
     }
 
-    /// Becomes `exp(2πi·step·x)`. Where x is large, a product rounded before its whole turns are taken off would lose digits.
-    #[inline(never)]
-    fn become_turns(&mut self, x: &[f32], step: f64) {
-        if step == 0.0 {
-            self.re.fill(1.0);
-            self.im.fill(0.0);
-            return;
-        }
-        let high = step as f32;
-        let low = (step - f64::from(high)) as f32;
-        for ((re, im), &x) in self.re.iter_mut().zip(&mut self.im).zip(x) {
-            let whole = (x * high).round_ties_even();
-            (*im, *re) = sine_cosine_of_turns(fused(x, low, fused(x, high, -whole)));
-        }
+    #[inline(always)]
+    fn times(&self, other: &Self) -> Self {
+        Self { cos: self.cos.mul_sub(other.cos, self.sin * other.sin), sin: self.cos.mul_add(other.sin, self.sin * other.cos) }
     }
 }
 
-/// Adds the powers of all rows to the sum of each knot, with a turn after each.
-#[inline(never)] // apart, the compiler knows that these do not overlap
-fn add_and_turn<const K: usize, const R: usize>(sums: &mut [Complex; K], powers: &mut [Complex; R], turns: &[Complex; R]) {
-    for lane in 0..BLOCK {
-        for row in 0..R {
-            let (mut re, mut im) = (powers[row].re[lane], powers[row].im[lane]);
-            let (c, s) = (turns[row].re[lane], turns[row].im[lane]);
-            for sum in sums.iter_mut() {
-                sum.re[lane] += re;
-                sum.im[lane] += im;
-                (re, im) = (fused(re, c, -(im * s)), fused(re, s, im * c));
-            }
-            (powers[row].re[lane], powers[row].im[lane]) = (re, im);
-        }
-    }
+/// What the knots' turns of a register of numbers are made of.
+#[derive(Clone, Copy)]
+struct Turns {
+    x: Lanes,
+    /// Half a knot, and one and a half.
+    fine: [Turn; 2],
+    /// Four knots: from one centre to the next.
+    four: Turn,
+    /// Two and a half knots at first: the first centre.
+    centre: Turn,
 }
 
-/// From the last coefficient to the first: times the turn, plus the coefficient.
-#[inline(never)]
-fn turn_and_add<const K: usize>(coefficients: &[Complex; K], sum: &mut Complex, turn: &Complex) {
-    for lane in 0..BLOCK {
-        let (mut re, mut im) = (sum.re[lane], sum.im[lane]);
-        let (c, s) = (turn.re[lane], turn.im[lane]);
-        for p in coefficients.iter().rev() {
-            (re, im) = (fused(re, c, fused(-im, s, p.re[lane])), fused(re, s, fused(im, c, p.im[lane])));
-        }
-        (sum.re[lane], sum.im[lane]) = (re, im);
+impl Turns {
+    const NONE: Self = Self { x: Lanes::ZERO, fine: [Turn::ZERO; 2], four: Turn::ZERO, centre: Turn::ZERO };
+
+    /// `half` is half a knot.
+    #[inline(always)]
+    fn of(x: Lanes, half: &TurnsPerUnit) -> Self {
+        let half = Turn::of(x, half);
+        let one = half.times(&half);
+        let two = one.times(&one);
+        Self { x, fine: [half, half.times(&one)], four: two.times(&two), centre: two.times(&half) }
     }
 }

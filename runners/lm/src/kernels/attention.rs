@@ -1,9 +1,9 @@
 //! Causal self-attention of one sequence, block of rows by block of rows: no (t, t) matrix is kept.
 
 use super::dropout::Dropout;
-use super::exponentials::{LANES, exponentials};
+use super::exponentials::exponentials;
 use super::product;
-use regatta_core::maths::vector::{dot, exp, max};
+use regatta_core::maths::vector::{LANES, dot, max};
 use regatta_core::maths::{Matrix, MatrixMut, Onto};
 
 /// `softmax(q·kᵀ / sqrt(d/h), causal)·v` of each head, with dropout on the weights; Vaswani et al. 2017, arXiv 1706.03762.
@@ -135,7 +135,7 @@ impl Attention<'_> {
                 for (row, weights) in weights.chunks_exact_mut(columns).enumerate() {
                     let seen = hide_later(weights, first + row + 1);
                     let log_sum = log_sums[first + row];
-                    weights[..seen].iter_mut().for_each(|x| *x = exp(*x - log_sum));
+                    exponentials(&mut weights[..seen], log_sum);
                 }
                 let kept: &[f32] = match mask.is_empty() {
                     true => weights,

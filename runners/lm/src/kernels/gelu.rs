@@ -1,29 +1,34 @@
 //! GELU in its tanh form: `x/2·(1 + tanh u)`, `u = sqrt(2/π)·(x + 0.044715 x³)`; Hendrycks & Gimpel 2016, arXiv 1606.08415.
 
-use regatta_core::maths::vector::exp;
+use regatta_core::maths::vector::{LANES, Lanes, exps, load, store};
 
 const CUBE: f32 = 0.044_715;
 const SLOPE: f32 = 0.797_884_6; // sqrt(2/π)
 
 /// `s = σ(2u) = (1 + tanh u)/2`, and `1 - s` without the digits that the difference would lose.
 #[inline(always)]
-fn gate(x: f32) -> (f32, f32) {
-    let e = exp(-2.0 * SLOPE * x * (1.0 + CUBE * x * x));
-    let s = 1.0 / (1.0 + e);
+fn gate(x: Lanes) -> (Lanes, Lanes) {
+    let all = Lanes::splat;
+    let e = exps(all(-2.0 * SLOPE) * x * (all(1.0) + all(CUBE) * x * x));
+    let s = all(1.0) / (all(1.0) + e);
     (s, e * s)
 }
 
 /// `y = gelu(x)`
 pub(crate) fn gelu(x: &[f32], y: &mut [f32]) {
-    y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * gate(x).0);
+    for (y, x) in y.chunks_mut(LANES).zip(x.chunks(LANES).map(load)) {
+        store(y, x * gate(x).0);
+    }
 }
 
 /// `y = gelu(x)` again, and `g`, the gradient of y, turned into that of x.
 pub(crate) fn gelu_backward(x: &[f32], y: &mut [f32], g: &mut [f32]) {
-    for ((y, g), &x) in y.iter_mut().zip(g).zip(x) {
+    let all = Lanes::splat;
+    for ((y, g), x) in y.chunks_mut(LANES).zip(g.chunks_mut(LANES)).zip(x.chunks(LANES).map(load)) {
         let (s, rest) = gate(x);
-        *y = x * s;
-        *g *= s + x * s * rest * (2.0 * SLOPE * (1.0 + 3.0 * CUBE * x * x));
+        store(y, x * s);
+        let slope = s + x * s * rest * (all(2.0 * SLOPE) * (all(1.0) + all(3.0 * CUBE) * x * x));
+        store(g, load(g) * slope);
     }
 }
 

@@ -107,7 +107,7 @@ impl Job<'_> {
     fn penalty(&self, seen: Seen<'_>, seed: u64, step: usize) -> std::result::Result<(f64, Gradients), TrainError> {
         let Self { index, term, layer, weight } = *self;
         let draw = |what: &str| Draw::new(seed, &format!("term {index} {what}"), step as u64, layer as u64);
-        let points = Var::from_tensor(&site(term.at.site, layer, seen.model, seen.pass)?)?;
+        let points = site(term.at.site, layer, seen.model, seen.pass)?;
         let view = match seen.view {
             Some(pass) if term.regularizer.0.needs_view() => Some(second_view(term, layer, seen.model, pass)?),
             _ => None,
@@ -136,7 +136,7 @@ fn second_view(term: &Term, layer: usize, model: &Gpt2, pass: &Pass) -> std::res
     if matches!(term.at.site, Site::Embedding | Site::Unembedding) {
         return Err(TrainError::Place(format!("regularizer `{}`: a weight matrix has no second view", term.regularizer.name())));
     }
-    Ok(Var::from_tensor(&site(term.at.site, layer, model, pass)?)?)
+    Ok(site(term.at.site, layer, model, pass)?)
 }
 
 /// Adds to the sum of a layer.
@@ -156,18 +156,18 @@ pub(super) fn free_name<'a>(taken: impl Iterator<Item = &'a str>, name: &str) ->
     }
 }
 
-/// The tensor of a site: (b, t, d), or a weight matrix (v, d).
-fn site(site: Site, layer: usize, model: &Gpt2, pass: &Pass) -> Result<Tensor> {
+/// What a gradient is wanted of: the tensor of a site (b, t, d), or a weight matrix (v, d).
+fn site(site: Site, layer: usize, model: &Gpt2, pass: &Pass) -> Result<Var> {
     let ((b, t), d) = (pass.shape(), model.config().n_embd);
     let activations = match site {
         Site::HiddenStates => pass.hidden_state(layer),
         Site::Attention => pass.attention(layer - 1),
         Site::Mlp => pass.mlp(layer - 1),
         Site::Embedding | Site::Unembedding => {
-            return Tensor::from_slice(model.embedding(), (model.config().vocab_size, d), &Device::Cpu);
+            return Var::from_slice(model.embedding(), (model.config().vocab_size, d), &Device::Cpu);
         }
     };
-    Tensor::from_vec(activations, (b, t, d), &Device::Cpu)
+    Var::from_vec(activations, (b, t, d), &Device::Cpu)
 }
 
 /// Which points form a cloud, subsampled and scaled: the same points of the tensor and of its second view.
