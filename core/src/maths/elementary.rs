@@ -1,7 +1,6 @@
-//! Elementary functions of float32 numbers without a call or a branch, so that loops over them become vector instructions.
-//! Where the compiler's own choice of registers costs most, sixteen numbers in one.
+//! Elementary functions of sixteen float32 numbers at once, without a call or a branch.
 
-use super::vector::{Lanes, ROUND, fused};
+use super::vector::{Lanes, ROUND};
 use std::f32::consts::{FRAC_PI_2, LN_2, PI, SQRT_2};
 use wide::u32x16;
 
@@ -9,41 +8,44 @@ use wide::u32x16;
 ///
 /// Abramowitz and Stegun, 4.4.46: `sqrt(1 - x)` times a polynomial for x from 0 on, and `π - arccos(-x)` below.
 #[inline(always)]
-pub fn arccos(x: f32) -> f32 {
+pub fn arccos(x: Lanes) -> Lanes {
+    const SERIES: [f32; 8] =
+        [-0.001_262_491_1, 0.006_670_09, -0.017_088_126, 0.030_891_88, -0.050_174_305, 0.088_978_99, -0.214_598_8, FRAC_PI_2];
+    let all = Lanes::splat;
     let size = x.abs();
-    let p = fused(-0.001_262_491_1, size, 0.006_670_09);
-    let p = fused(p, size, -0.017_088_126);
-    let p = fused(p, size, 0.030_891_88);
-    let p = fused(p, size, -0.050_174_305);
-    let p = fused(p, size, 0.088_978_99);
-    let p = fused(p, size, -0.214_598_8);
-    let p = fused(p, size, FRAC_PI_2);
-    let angle = (1.0 - size).sqrt() * p;
-    if x < 0.0 { PI - angle } else { angle }
+    let p = SERIES[1..].iter().fold(all(SERIES[0]), |p, &next| p.mul_add(size, all(next)));
+    let angle = (all(1.0) - size).sqrt() * p;
+    x.simd_lt(Lanes::ZERO).select(all(PI) - angle, angle)
 }
 
-/// `ln(x)` of a normal x above 0, within 2e-7 relative or 1e-7 absolute near 1.
+/// `ln(x)` of a normal x above 0, within 2e-7 relative or 1e-7 absolute near 1. NaN stays NaN.
 ///
 /// Splits x into 2^n·m with m from sqrt(1/2) to sqrt(2) and takes the polynomial of Cephes' logf of m - 1.
 #[inline(always)]
-pub fn ln(x: f32) -> f32 {
+pub fn ln(x: Lanes) -> Lanes {
+    const SERIES: [f32; 9] = [
+        7.037_683_6e-2,
+        -1.151_461e-1,
+        1.167_699_9e-1,
+        -1.242_014_1e-1,
+        1.424_932_3e-1,
+        -1.666_805_8e-1,
+        2.000_071_5e-1,
+        -2.499_999_4e-1,
+        0.333_333_3,
+    ];
+    let all = Lanes::splat;
     let bits = x.to_bits();
-    let mantissa = f32::from_bits((bits & 0x007f_ffff) | 0x3f80_0000); // from 1 to 2
-    let large = mantissa > SQRT_2;
-    let m = if large { 0.5 * mantissa } else { mantissa } - 1.0;
-    let n = ((bits >> 23) as i32 - 127 + i32::from(large)) as f32;
-    let p = fused(7.037_683_6e-2, m, -1.151_461e-1);
-    let p = fused(p, m, 1.167_699_9e-1);
-    let p = fused(p, m, -1.242_014_1e-1);
-    let p = fused(p, m, 1.424_932_3e-1);
-    let p = fused(p, m, -1.666_805_8e-1);
-    let p = fused(p, m, 2.000_071_5e-1);
-    let p = fused(p, m, -2.499_999_4e-1);
-    let p = fused(p, m, 0.333_333_3);
+    let mantissa = Lanes::from_bits((bits & u32x16::splat(0x007f_ffff)) | u32x16::splat(0x3f80_0000)); // from 1 to 2
+    let large = mantissa.simd_gt(all(SQRT_2));
+    let m = large.select(all(0.5) * mantissa, mantissa) - all(1.0);
+    let exponents: u32x16 = bits >> 23;
+    let n = Lanes::from_i32x16(exponents.cast_signed()) - large.select(all(126.0), all(127.0));
+    let p = SERIES[1..].iter().fold(all(SERIES[0]), |p, &next| p.mul_add(m, all(next)));
     let square = m * m;
-    let whole = fused(p, square * m, fused(-0.5, square, m));
-    let whole = fused(n, LN_2, whole);
-    if x.is_nan() { x } else { whole }
+    let whole = p.mul_add(square * m, all(-0.5).mul_add(square, m));
+    let whole = n.mul_add(all(LN_2), whole);
+    x.is_nan().select(x, whole)
 }
 
 /// Turns for each unit of x, in two parts: a product rounded before its whole turns are taken off would lose digits.
@@ -101,6 +103,7 @@ mod tests {
 
     #[test]
     fn arccos_is_close_everywhere() {
+        let arccos = |x: f32| super::arccos(Lanes::splat(x)).to_array()[7];
         for x in between(-1.0, 1.0, 100_000) {
             assert!((f64::from(arccos(x)) - f64::from(x).acos()).abs() < 4e-7, "{x}");
         }
@@ -110,6 +113,7 @@ mod tests {
 
     #[test]
     fn ln_is_close_everywhere() {
+        let ln = |x: f32| super::ln(Lanes::splat(x)).to_array()[7];
         for exponent in between(-69.0, 69.0, 100_000) {
             let x = exponent.exp();
             let exact = f64::from(x).ln();

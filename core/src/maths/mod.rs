@@ -49,7 +49,7 @@ pub use blockwise::{Block, Pairs, Pull};
 pub use cholesky::{inverse_cholesky, inverse_cholesky_of};
 pub use gram::{cross_gram, gram, times, wide_gram, widened};
 pub use moments::{centred, covariance, diagonal, off_diagonal_sum_of_squares, smaller_gram};
-pub use pair_sums::{Softmax, pair_log_sum_exp, pair_softmax, pair_sum};
+pub use pair_sums::{LogParts, Softmax, pair_log_sum_exp, pair_softmax, pair_sum};
 pub use pairwise::{bounded_angles, cosines, log_mean_exp, off_diagonal, squared_distances, unit};
 pub use product::{Float, Matrix, MatrixMut, Onto, product};
 pub use resolvents::Resolvents;

@@ -1,13 +1,13 @@
 //! Sums over all pairs of a group with their gradients, on float32 slices: see [`Pairs`] for q and for the memory they need.
 
 use super::blockwise::{Pairs, Pull};
-use super::vector::{exp, fused, max, sum_of};
+use super::vector::{LANES, Lanes, exp, exps, load, load_or, max, store};
 
-/// Sum over i≠j of `term(q_ij)`. `term` gives its value and its slope; the gradient with respect to the points is written.
+/// Sum over i≠j of `term(q_ij)`. `term` gives values and slopes; the gradient with respect to the points is written.
 ///
 /// # Shapes
 /// gradient (n, d), zeros at first
-pub fn pair_sum(pairs: &Pairs<'_>, gradient: &mut [f32], term: impl Fn(f32) -> (f32, f32) + Sync) -> f64 {
+pub fn pair_sum(pairs: &Pairs<'_>, gradient: &mut [f32], term: impl Fn(Lanes) -> (Lanes, Lanes) + Sync) -> f64 {
     let pulls = pairs.pulls(gradient);
     let mut panels: Vec<_> = pulls.into_iter().map(|pull| (pull, 0.0)).collect();
     pairs.visit(&mut panels, |block, (pull, total), there| {
@@ -28,18 +28,23 @@ pub fn pair_sum(pairs: &Pairs<'_>, gradient: &mut [f32], term: impl Fn(f32) -> (
 ///
 /// # Shapes
 /// gradient (n, d), zeros at first
-pub fn pair_log_sum_exp(pairs: &Pairs<'_>, own: f64, gradient: &mut [f32], exponent: impl Fn(f32) -> (f32, f32) + Sync) -> f64 {
+pub fn pair_log_sum_exp(
+    pairs: &Pairs<'_>,
+    own: f64,
+    gradient: &mut [f32],
+    exponent: impl Fn(Lanes) -> (Lanes, Lanes) + Sync,
+) -> f64 {
     let least = if own > 0.0 { 0.0 } else { f32::MIN }; // beside a term exp(0), what underflows unshifted is nothing
     let pulls = pairs.pulls(gradient);
     let mut panels: Vec<_> = pulls.into_iter().map(|pull| Shifted { pull, shift: least, total: 0.0 }).collect();
     pairs.visit(&mut panels, |block, here, there| {
-        let shift = exponent(max(block.q).max(f32::MIN)).0.max(least);
+        let shift = exponent(Lanes::splat(max(block.q).max(f32::MIN))).0.as_array()[0].max(least);
         let times = block.times();
         let columns = block.columns.len();
         let sums = block.q.chunks_exact_mut(columns).map(|row| {
             f64::from(weigh(row, |q| {
                 let (x, slope) = exponent(q);
-                let e = exp(x - shift);
+                let e = exps(x - Lanes::splat(shift));
                 (e * slope, e)
             }))
         });
@@ -83,35 +88,61 @@ impl Shifted<'_> {
 }
 
 /// The softmax over j≠i of `rate·q_ij`, for each point i.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Softmax {
     rate: f32,
-    largest: f32,
-    log_sum: f32,
+    largest: Vec<f32>,
+    log_sums: Vec<f32>,
+}
+
+/// The softmaxes of some points, one a lane.
+#[derive(Debug, Clone, Copy)]
+pub struct LogParts {
+    rate: Lanes,
+    largest: Lanes,
+    log_sum: Lanes,
+}
+
+impl LogParts {
+    /// Log of the part that a pair has; never above 0, however large the numbers.
+    #[inline(always)]
+    pub fn of(&self, q: Lanes) -> Lanes {
+        self.rate.mul_add(q - self.largest, -self.log_sum)
+    }
 }
 
 impl Softmax {
-    /// Log of the part that a pair has; never above 0, however large the numbers.
+    /// That of one point, in all lanes.
     #[inline(always)]
-    pub fn log_part(&self, q: f32) -> f32 {
-        fused(self.rate, q - self.largest, -self.log_sum)
+    pub fn one(&self, point: usize) -> LogParts {
+        let all = Lanes::splat;
+        LogParts { rate: all(self.rate), largest: all(self.largest[point]), log_sum: all(self.log_sums[point]) }
     }
 
-    /// Log of the sum over j≠i of `exp(rate·q_ij)`.
-    pub fn log_sum_exp(&self) -> f64 {
-        f64::from(self.rate) * f64::from(self.largest) + f64::from(self.log_sum)
+    /// Those of the points from `first` on.
+    #[inline(always)]
+    pub fn each(&self, first: usize) -> LogParts {
+        LogParts { rate: Lanes::splat(self.rate), largest: load(&self.largest[first..]), log_sum: load(&self.log_sums[first..]) }
+    }
+
+    /// Log of the sum over j≠i of `exp(rate·q_ij)`, for each point i.
+    pub fn log_sums_exp(&self) -> impl Iterator<Item = f64> {
+        let rate = f64::from(self.rate);
+        self.largest.iter().zip(&self.log_sums).map(move |(&largest, &log_sum)| rate * f64::from(largest) + f64::from(log_sum))
     }
 }
 
 /// The softmax over j≠i of `rate·q_ij` for each point i, for a rate above 0.
-pub fn pair_softmax(pairs: &Pairs<'_>, rate: f32) -> Vec<Softmax> {
+pub fn pair_softmax(pairs: &Pairs<'_>, rate: f32) -> Softmax {
     let empty = |panel: &[()]| vec![Largest { q: f32::MIN, sum: 0.0 }; panel.len()];
     let mut panels: Vec<_> = vec![(); pairs.count()].chunks(pairs.panel()).map(empty).collect();
+    let exps_of = |q: &[f32], largest: Lanes| exps(Lanes::splat(rate) * (load_or(q, f32::NEG_INFINITY) - largest));
     pairs.visit(&mut panels, |block, here, there| {
         let columns = block.columns.len();
         for (row, point) in block.q.chunks_exact(columns).zip(here) {
             let largest = max(row).max(f32::MIN);
-            point.add(rate, largest, sum_of(row, row, |q, _| exp(rate * (q - largest))));
+            let sums = row.chunks(LANES).fold(Lanes::ZERO, |sums, q| sums + exps_of(q, Lanes::splat(largest)));
+            point.add(rate, largest, sums.as_array().iter().sum());
         }
         if let Some(there) = there {
             let mut largest = vec![f32::MIN; columns];
@@ -120,14 +151,14 @@ pub fn pair_softmax(pairs: &Pairs<'_>, rate: f32) -> Vec<Softmax> {
             }
             let mut sums = vec![0.0; columns];
             for row in block.q.chunks_exact(columns) {
-                let terms = sums.iter_mut().zip(row).zip(&largest);
-                terms.for_each(|((sum, q), largest)| *sum += exp(rate * (q - largest)));
+                let columns = sums.chunks_mut(LANES).zip(row.chunks(LANES)).zip(largest.chunks(LANES));
+                columns.for_each(|((sums, q), largest)| store(sums, load(sums) + exps_of(q, load(largest))));
             }
             there.iter_mut().zip(largest).zip(sums).for_each(|((point, largest), sum)| point.add(rate, largest, sum));
         }
     });
-    let softmax = |point: &Largest| Softmax { rate, largest: point.q, log_sum: point.sum.ln() };
-    panels.iter().flatten().map(softmax).collect()
+    let points = || panels.iter().flatten();
+    Softmax { rate, largest: points().map(|point| point.q).collect(), log_sums: points().map(|point| point.sum.ln()).collect() }
 }
 
 /// A sum of `exp(rate·(q' - q))` over the q' seen, q being the largest of them.
@@ -147,31 +178,20 @@ impl Largest {
     }
 }
 
-fn swap((value, slope): (f32, f32)) -> (f32, f32) {
+fn swap((value, slope): (Lanes, Lanes)) -> (Lanes, Lanes) {
     (slope, value)
 }
 
 /// Replaces each q by its weight, and sums what `term` gives beside the weight; -inf has no weight and adds nothing.
 #[inline(always)]
-fn weigh(row: &mut [f32], term: impl Fn(f32) -> (f32, f32)) -> f32 {
-    const LANES: usize = 16;
-    let term = |q: f32| {
+fn weigh(row: &mut [f32], term: impl Fn(Lanes) -> (Lanes, Lanes)) -> f32 {
+    let mut sums = Lanes::ZERO;
+    for chunk in row.chunks_mut(LANES) {
+        let q = load_or(chunk, f32::NEG_INFINITY);
         let (weight, value) = term(q);
-        if q == f32::NEG_INFINITY { (0.0, 0.0) } else { (weight, value) }
-    };
-    let mut lanes = [0f32; LANES];
-    let mut chunks = row.chunks_exact_mut(LANES);
-    for chunk in &mut chunks {
-        for lane in 0..LANES {
-            let (weight, value) = term(chunk[lane]);
-            chunk[lane] = weight;
-            lanes[lane] += value;
-        }
+        let none = q.simd_eq(Lanes::splat(f32::NEG_INFINITY));
+        store(chunk, none.select(Lanes::ZERO, weight));
+        sums += none.select(Lanes::ZERO, value);
     }
-    let rest = chunks.into_remainder().iter_mut().fold(0.0, |sum, q| {
-        let (weight, value) = term(*q);
-        *q = weight;
-        sum + value
-    });
-    lanes.iter().sum::<f32>() + rest
+    sums.as_array().iter().sum()
 }

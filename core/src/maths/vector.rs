@@ -14,10 +14,16 @@ pub type Lanes = wide::f32x16;
 /// The first sixteen numbers, or fewer and then zeros.
 #[inline(always)]
 pub fn load(x: &[f32]) -> Lanes {
+    load_or(x, 0.0)
+}
+
+/// The first sixteen numbers, or fewer and then `rest`.
+#[inline(always)]
+pub fn load_or(x: &[f32], rest: f32) -> Lanes {
     match x.first_chunk::<LANES>() {
         Some(whole) => Lanes::from(*whole),
         None => {
-            let mut padded = [0.0; LANES];
+            let mut padded = [rest; LANES];
             padded[..x.len()].copy_from_slice(x);
             Lanes::from(padded)
         }
@@ -57,24 +63,6 @@ pub fn sum_of(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
         }
     }
     lanes.iter().sum::<f32>() + rest
-}
-
-/// Sums of both numbers of `terms(x_i)`.
-#[inline]
-pub fn pair_of_sums(x: &[f32], terms: impl Fn(f32) -> (f32, f32)) -> (f32, f32) {
-    let (mut first, mut second) = ([0f32; LANES], [0f32; LANES]);
-    let chunks = x.chunks_exact(LANES);
-    for (lane, &x) in chunks.remainder().iter().enumerate() {
-        (first[lane], second[lane]) = terms(x);
-    }
-    for chunk in chunks {
-        for lane in 0..LANES {
-            let (one, other) = terms(chunk[lane]);
-            first[lane] += one;
-            second[lane] += other;
-        }
-    }
-    (first.iter().sum(), second.iter().sum())
 }
 
 /// Largest number; -inf of none.
@@ -132,6 +120,23 @@ pub fn exps(x: Lanes) -> Lanes {
     x.simd_lt(all(-87.3)).select(Lanes::ZERO, e * power)
 }
 
+/// `x = exp(x - shift)`, and the sum of what came out: the numerators of a softmax and its denominator.
+pub fn exponentials(x: &mut [f32], shift: f32) -> f32 {
+    let mut sums = Lanes::ZERO;
+    for chunk in x.chunks_mut(LANES) {
+        let e = exps(load_or(chunk, f32::NEG_INFINITY) - Lanes::splat(shift));
+        sums += e;
+        store(chunk, e);
+    }
+    sums.as_array().iter().sum()
+}
+
+/// The sum of `exp(x - shift)`.
+pub fn sum_of_exponentials(x: &[f32], shift: f32) -> f32 {
+    let sums = x.chunks(LANES).fold(Lanes::ZERO, |sums, x| sums + exps(load_or(x, f32::NEG_INFINITY) - Lanes::splat(shift)));
+    sums.as_array().iter().sum()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,6 +164,14 @@ mod tests {
             assert_eq!(found, expected, "{numbers:?}");
         }
         assert!(exps(Lanes::splat(f32::NAN)).to_array().iter().all(|x| x.is_nan()));
+    }
+
+    #[test]
+    fn exponentials_and_their_sum_by_hand() {
+        let mut x: Vec<f32> = (0..19).map(|i| if i == 18 { 3f32.ln() } else { 0.0 }).collect();
+        assert!((sum_of_exponentials(&x, 0.0) - 21.0).abs() < 1e-5);
+        assert!((exponentials(&mut x, 2f32.ln()) - 10.5).abs() < 1e-5);
+        assert!(x[..18].iter().all(|x| (x - 0.5).abs() < 1e-6) && (x[18] - 1.5).abs() < 1e-6, "{x:?}");
     }
 
     #[test]

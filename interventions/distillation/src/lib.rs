@@ -29,7 +29,8 @@
 
 use rayon::prelude::*;
 use regatta_core::candle::{D, Device};
-use regatta_core::maths::{attach_gradient, takes_kernels, vector, with_floats};
+use regatta_core::maths::vector::{self, LANES, Lanes, exps, load_or, store};
+use regatta_core::maths::{attach_gradient, takes_kernels, with_floats};
 use regatta_core::number::{NonNegative, Positive};
 use regatta_core::{Companion, Compared, Error, Intervention, Outputs, Result, Tensor, intervention, typetag};
 use std::path::PathBuf;
@@ -107,20 +108,23 @@ fn fused(own: &Tensor, teacher: &Tensor, temperature: f32) -> Result<Tensor> {
 
 /// `T² KL(p ‖ q)` of one token, and its gradient `T (q - p)` in x. x, y, slope (v)
 fn divergence(x: &[f32], y: &[f32], temperature: f32, slope: &mut [f32]) -> f32 {
-    let scale = temperature.recip();
+    let all = Lanes::splat;
+    let scale = all(temperature.recip());
+    let shifted = |of: &[f32], most: f32| (load_or(of, f32::NEG_INFINITY) - all(most)) * scale;
+    let sum = |of: &[f32], most| of.chunks(LANES).fold(Lanes::ZERO, |sums, of| sums + exps(shifted(of, most)));
+    let sum = |of, most| sum(of, most).as_array().iter().sum::<f32>();
     let (most_x, most_y) = (vector::max(x), vector::max(y));
-    let sum = |of: &[f32], most: f32| vector::sum_of(of, of, |x, _| vector::exp((x - most) * scale));
     let (sum_x, sum_y) = (sum(x, most_x), sum(y, most_y));
-    let between = sum_x.ln() - sum_y.ln();
-    let log_ratio = |x: f32, y: f32| ((y - most_y) - (x - most_x)) * scale + between; // log p - log q
-    let value = vector::sum_of(x, y, |x, y| {
-        let p = vector::exp((y - most_y) * scale) / sum_y;
-        if p == 0.0 { 0.0 } else { p * log_ratio(x, y) }
-    });
-    for ((slope, x), y) in slope.iter_mut().zip(x).zip(y) {
-        let [q, p] = [vector::exp((x - most_x) * scale) / sum_x, vector::exp((y - most_y) * scale) / sum_y];
-        *slope = temperature * (q - p);
+    let between = all(sum_x.ln() - sum_y.ln());
+    let mut values = Lanes::ZERO;
+    for ((slope, x), y) in slope.chunks_mut(LANES).zip(x.chunks(LANES)).zip(y.chunks(LANES)) {
+        let (x, y) = (shifted(x, most_x), shifted(y, most_y));
+        let (q, p) = (exps(x) / all(sum_x), exps(y) / all(sum_y));
+        let log_ratio = y - x + between; // log p - log q
+        values += p.simd_eq(Lanes::ZERO).select(Lanes::ZERO, p * log_ratio);
+        store(slope, all(temperature) * (q - p));
     }
+    let value: f32 = values.as_array().iter().sum();
     temperature * temperature * value
 }
 

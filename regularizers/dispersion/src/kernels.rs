@@ -3,6 +3,7 @@
 use crate::neighbours::entropy;
 use crate::{Dispersion, Variant};
 use regatta_core::maths::elementary::arccos;
+use regatta_core::maths::vector::Lanes;
 use regatta_core::maths::{
     Matrix, Pairs, Scaled, centred_rows, gram, mean_over_groups, pair_log_sum_exp, pair_sum, times, vector,
 };
@@ -30,7 +31,7 @@ impl Dispersion {
         let (bound, rate) = (1.0 - self.clamp.get() as f32, -1.0 / self.temperature.get() as f32);
         let log_sum = pair_log_sum_exp(&pairs, 0.0, gradient, |cosine| {
             let (angle, slope) = bounded_angle(cosine, bound);
-            (rate * angle, rate * slope)
+            (Lanes::splat(rate) * angle, Lanes::splat(rate) * slope)
         });
         u.backward(gradient, 1.0);
         log_sum - ordered_pairs(&pairs).ln() + self.epsilon.get()
@@ -42,7 +43,7 @@ impl Dispersion {
         let pairs = Pairs::distances(&z, d);
         let n = pairs.count() as f64;
         let rate = (2.0 / self.temperature.get()) as f32; // q is half the squared distance, below 0
-        let log_sum = pair_log_sum_exp(&pairs, n, gradient, |q| (rate * q, rate));
+        let log_sum = pair_log_sum_exp(&pairs, n, gradient, |q| (Lanes::splat(rate) * q, Lanes::splat(rate)));
         let decay = (0.2 / points.len() as f64) as f32;
         gradient.iter_mut().zip(points).for_each(|(g, x)| *g += decay * x);
         log_sum - 2.0 * n.ln() + self.epsilon.get() + 0.1 * mean_square(points)
@@ -54,9 +55,8 @@ impl Dispersion {
         let (bound, margin) = (1.0 - self.clamp.get() as f32, self.margin.get() as f32);
         let sum = pair_sum(&pairs, gradient, |cosine| {
             let (angle, slope) = bounded_angle(cosine, bound);
-            let short = margin - angle;
-            let short = if short < 0.0 { 0.0 } else { short };
-            (short * short, -2.0 * short * slope)
+            let short = Lanes::ZERO.fast_max(Lanes::splat(margin) - angle); // of a NaN and another the second
+            (short * short, Lanes::splat(-2.0) * short * slope)
         });
         u.backward(gradient, (1.0 / ordered_pairs(&pairs)) as f32);
         sum / ordered_pairs(&pairs)
@@ -76,7 +76,7 @@ fn fused_decorrelation(points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
     let u = Scaled::new(z, d, 0.0);
     let pairs = Pairs::products(u.points(), d);
     let sum = if pairs.count() < d {
-        pair_sum(&pairs, gradient, |cosine| (cosine * cosine, 2.0 * cosine))
+        pair_sum(&pairs, gradient, |cosine| (cosine * cosine, Lanes::splat(2.0) * cosine))
     } else {
         let moments = gram(u.points(), d);
         times(u.points(), Matrix::new(&moments, d, d), gradient, |u, gradient| {
@@ -101,11 +101,11 @@ fn less_its_mean(row: &mut [f32]) {
 
 /// As [`bounded_angles`](regatta_core::maths::bounded_angles), the angle with its slope.
 #[inline(always)]
-fn bounded_angle(cosine: f32, bound: f32) -> (f32, f32) {
-    let low = if cosine > bound { bound } else { cosine };
-    let bounded = if low < -bound { -bound } else { low };
-    let sine = ((1.0 - bounded) * (1.0 + bounded)).sqrt();
-    (arccos(bounded) * FRAC_1_PI, -FRAC_1_PI / sine)
+fn bounded_angle(cosine: Lanes, bound: f32) -> (Lanes, Lanes) {
+    let all = Lanes::splat;
+    let bounded = all(-bound).fast_max(all(bound).fast_min(cosine));
+    let sine = ((all(1.0) - bounded) * (all(1.0) + bounded)).sqrt();
+    (arccos(bounded) * all(FRAC_1_PI), all(-FRAC_1_PI) / sine)
 }
 
 fn ordered_pairs(pairs: &Pairs<'_>) -> f64 {

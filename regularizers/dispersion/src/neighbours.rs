@@ -1,7 +1,8 @@
 //! The entropy of each point's neighbourhood: p_ij, how much of point i's weight its neighbour j holds.
 
 use regatta_core::maths::elementary::ln;
-use regatta_core::maths::{Pairs, pair_softmax, vector};
+use regatta_core::maths::vector::{LANES, Lanes, exps, load, load_or, store};
+use regatta_core::maths::{Pairs, pair_softmax};
 use std::f32::consts::LOG2_E;
 
 /// `mean_i Σ_{j≠i} p_ij log₂(p_ij + ε)` with `p_i` the softmax over j≠i of `rate·q_ij`.
@@ -15,48 +16,47 @@ pub fn entropy(pairs: &Pairs<'_>, rate: f32, epsilon: f32, gradient: &mut [f32])
     let (n, panel) = (pairs.count(), pairs.panel());
     let softmax = pair_softmax(pairs, rate);
 
-    let mut sums = vec![Sums::default(); n];
-    let mut panels: Vec<_> = sums.chunks_mut(panel).collect();
-    pairs.visit(&mut panels, |block, here, there| {
-        let others = &softmax[block.columns.clone()];
-        let rows = block.q.chunks_exact(others.len()).zip(&softmax[block.rows.clone()]);
-        for ((row, one), sum) in rows.clone().zip(here.iter_mut()) {
-            let (entropy, slope) = vector::pair_of_sums(row, |q| {
-                let neighbour = Neighbour::new(one.log_part(q), epsilon);
-                (neighbour.entropy(), neighbour.slope())
-            });
-            sum.entropy += entropy;
-            sum.slope += slope;
+    let mut sums = Sums::zeros(n);
+    let mut panels: Vec<_> = sums.entropies.chunks_mut(panel).zip(sums.slopes.chunks_mut(panel)).collect();
+    pairs.visit(&mut panels, |block, (entropies, slopes), there| {
+        let rows = || block.q.chunks_exact(block.columns.len());
+        for (row, (point, sums)) in rows().zip(block.rows.clone().zip(entropies.iter_mut().zip(slopes.iter_mut()))) {
+            let one = softmax.one(point);
+            let (mut entropy, mut slope) = (Lanes::ZERO, Lanes::ZERO);
+            for q in row.chunks(LANES) {
+                let neighbour = Neighbour::new(one.of(load_or(q, f32::NEG_INFINITY)), epsilon);
+                entropy += neighbour.entropy();
+                slope += neighbour.slope();
+            }
+            *sums.0 += entropy.as_array().iter().sum::<f32>();
+            *sums.1 += slope.as_array().iter().sum::<f32>();
         }
-        if let Some(there) = there {
-            let mut entropies = vec![0f32; others.len()];
-            let mut slopes = vec![0f32; others.len()];
-            for (row, _) in rows {
-                let terms = row.iter().zip(others).zip(entropies.iter_mut().zip(&mut slopes));
-                terms.for_each(|((q, other), (entropy, slope))| {
-                    let neighbour = Neighbour::new(other.log_part(*q), epsilon);
-                    *entropy += neighbour.entropy();
-                    *slope += neighbour.slope();
-                });
+        let Some((entropies, slopes)) = there else { return };
+        for (first, column) in block.columns.clone().step_by(LANES).zip((0..).step_by(LANES)) {
+            let others = softmax.each(first);
+            let columns = column..block.columns.len().min(column + LANES);
+            let (mut entropy, mut slope) = (Lanes::ZERO, Lanes::ZERO);
+            for row in rows() {
+                let neighbour = Neighbour::new(others.of(load(&row[columns.clone()])), epsilon);
+                entropy += neighbour.entropy();
+                slope += neighbour.slope();
             }
-            for (sum, (entropy, slope)) in there.iter_mut().zip(entropies.iter().zip(&slopes)) {
-                sum.entropy += entropy;
-                sum.slope += slope;
-            }
+            add(&mut entropies[columns.clone()], entropy);
+            add(&mut slopes[columns], slope);
         }
     });
-    let total: f64 = sums.iter().map(|sum| f64::from(sum.entropy)).sum();
+    let total: f64 = sums.entropies.iter().copied().map(f64::from).sum();
 
     let mut pulls = pairs.pulls(gradient);
     pairs.visit(&mut pulls, |block, here, there| {
-        let (others, other_sums) = (&softmax[block.columns.clone()], &sums[block.columns.clone()]);
-        let points = softmax[block.rows.clone()].iter().zip(&sums[block.rows.clone()]);
-        for (row, (one, sum)) in block.q.chunks_exact_mut(others.len()).zip(points) {
-            let pairs = row.iter_mut().zip(others.iter().zip(other_sums));
-            pairs.for_each(|(q, (other, other_sum))| {
-                let (to, fro) = (Neighbour::new(one.log_part(*q), epsilon), Neighbour::new(other.log_part(*q), epsilon));
-                *q = (to.slope() - to.p * sum.slope) + (fro.slope() - fro.p * other_sum.slope);
-            });
+        for (row, point) in block.q.chunks_exact_mut(block.columns.len()).zip(block.rows.clone()) {
+            let (one, own) = (softmax.one(point), Lanes::splat(sums.slopes[point]));
+            for (chunk, first) in row.chunks_mut(LANES).zip(block.columns.clone().step_by(LANES)) {
+                let q = load(chunk);
+                let (to, fro) = (Neighbour::new(one.of(q), epsilon), Neighbour::new(softmax.each(first).of(q), epsilon));
+                let others = load(&sums.slopes[first..]);
+                store(chunk, (to.slope() - to.p * own) + (fro.slope() - fro.p * others));
+            }
         }
         block.pull(1.0, here);
         if let Some(there) = there {
@@ -68,36 +68,46 @@ pub fn entropy(pairs: &Pairs<'_>, rate: f32, epsilon: f32, gradient: &mut [f32])
     total * std::f64::consts::LOG2_E / n as f64
 }
 
-/// Of one point: `Σ_j f(p_ij)` and a_i.
-#[derive(Clone, Default)]
+/// Of each point: `Σ_j f(p_ij)` and a_i.
 struct Sums {
-    entropy: f32,
-    slope: f32,
+    entropies: Vec<f32>,
+    slopes: Vec<f32>,
 }
 
-/// A neighbour's part p of the weight, with ln(p + ε).
+impl Sums {
+    fn zeros(n: usize) -> Self {
+        Self { entropies: vec![0.0; n], slopes: vec![0.0; n] }
+    }
+}
+
+fn add(sums: &mut [f32], more: Lanes) {
+    let sum = load(sums) + more;
+    store(sums, sum);
+}
+
+/// A neighbour's part p of the weight, with ln(p + ε): of sixteen pairs.
 struct Neighbour {
-    p: f32,
-    logarithm: f32,
-    epsilon: f32,
+    p: Lanes,
+    logarithm: Lanes,
+    epsilon: Lanes,
 }
 
 impl Neighbour {
     #[inline(always)]
-    fn new(log_part: f32, epsilon: f32) -> Self {
-        let p = vector::exp(log_part);
+    fn new(log_part: Lanes, epsilon: f32) -> Self {
+        let (p, epsilon) = (exps(log_part), Lanes::splat(epsilon));
         Self { p, logarithm: ln(p + epsilon), epsilon }
     }
 
     /// `f(p)`
     #[inline(always)]
-    fn entropy(&self) -> f32 {
+    fn entropy(&self) -> Lanes {
         self.p * self.logarithm
     }
 
     /// `p f'(p)`
     #[inline(always)]
-    fn slope(&self) -> f32 {
+    fn slope(&self) -> Lanes {
         self.p * (self.logarithm + self.p / (self.p + self.epsilon))
     }
 }

@@ -89,7 +89,7 @@ impl Pairs<'_> {
                         row[i - column] = f32::NEG_INFINITY;
                     }
                     let most = vector::max(row).max(*largest);
-                    *sum = *sum * vector::exp(*largest - most) + vector::sum_of(row, row, |x, _| vector::exp(x - most));
+                    *sum = *sum * vector::exp(*largest - most) + vector::sum_of_exponentials(row, most);
                     *largest = most;
                 }
             });
@@ -106,8 +106,7 @@ impl Pairs<'_> {
             for (i, row) in x.chunks_exact_mut(n).enumerate() {
                 row[i] = f32::NEG_INFINITY;
                 let largest = vector::max(row).max(0.0);
-                row.iter_mut().for_each(|x| *x = vector::exp(*x - largest));
-                let all = log_sum(largest, vector::sum(row));
+                let all = log_sum(largest, vector::exponentials(row, largest));
                 let share = (f64::from(largest) - all).exp() as f32;
                 row.iter_mut().for_each(|x| *x *= share);
                 row[i] = (-all).exp_m1() as f32; // the softmax less 1
@@ -124,7 +123,7 @@ impl Pairs<'_> {
         with_scratch(count * columns, |x| {
             self.exponents((first, count), (column, columns), own, x);
             for (i, row) in (first..).zip(x.chunks_exact_mut(columns)) {
-                row.iter_mut().for_each(|x| *x = vector::exp(*x - log_sums[i]));
+                vector::exponentials(row, log_sums[i]);
                 if (column..column + columns).contains(&i) {
                     row[i - column] = f64::from(-log_sums[i]).exp_m1() as f32; // the softmax less 1
                 }

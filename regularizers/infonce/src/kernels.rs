@@ -2,6 +2,7 @@
 
 use crate::contrast::contrastive;
 use crate::{Form, InfoNce};
+use regatta_core::maths::vector::{LANES, Lanes, exps, load, store};
 use regatta_core::maths::{
     Pairs, Scaled, centred_rows, mean_over_groups, mean_over_groups_of_views, pair_log_sum_exp, pair_softmax, vector,
 };
@@ -62,7 +63,9 @@ impl InfoNce {
 fn uniformity(u: &Scaled, d: usize, t: f32, gradient: &mut [f32]) -> f64 {
     let centred = centred_rows(u.points(), d); // distances in a narrow cone keep their digits
     let pairs = Pairs::distances(&centred, d);
-    let log_sum = pair_log_sum_exp(&pairs, 0.0, gradient, |q| (2.0 * t * q, 2.0 * t)); // q is half the squared distance, below 0
+    let log_sum = pair_log_sum_exp(&pairs, 0.0, gradient, |q| {
+        (Lanes::splat(2.0 * t) * q, Lanes::splat(2.0 * t)) // q is half the squared distance, below 0
+    });
     let n = pairs.count() as f64;
     log_sum - (n * (n - 1.0)).ln()
 }
@@ -73,10 +76,12 @@ fn negatives(u: &Scaled, d: usize, rate: f32, gradient: &mut [f32]) -> f64 {
     let softmax = pair_softmax(&pairs, rate);
     let mut pulls = pairs.pulls(gradient);
     pairs.visit(&mut pulls, |block, here, there| {
-        let others = &softmax[block.columns.clone()];
-        for (row, one) in block.q.chunks_exact_mut(others.len()).zip(&softmax[block.rows.clone()]) {
-            let pairs = row.iter_mut().zip(others);
-            pairs.for_each(|(q, other)| *q = vector::exp(one.log_part(*q)) + vector::exp(other.log_part(*q)));
+        for (row, point) in block.q.chunks_exact_mut(block.columns.len()).zip(block.rows.clone()) {
+            let one = softmax.one(point);
+            for (chunk, first) in row.chunks_mut(LANES).zip(block.columns.clone().step_by(LANES)) {
+                let q = load(chunk);
+                store(chunk, exps(one.of(q)) + exps(softmax.each(first).of(q)));
+            }
         }
         block.pull(1.0, here);
         if let Some(there) = there {
@@ -86,5 +91,5 @@ fn negatives(u: &Scaled, d: usize, rate: f32, gradient: &mut [f32]) -> f64 {
     let n = pairs.count() as f64;
     pulls.iter_mut().enumerate().for_each(|(panel, pull)| pairs.settle(panel, pull, rate / n as f32));
     u.backward(gradient, 1.0);
-    softmax.iter().map(regatta_core::maths::Softmax::log_sum_exp).sum::<f64>() / n - (n - 1.0).ln()
+    softmax.log_sums_exp().sum::<f64>() / n - (n - 1.0).ln()
 }

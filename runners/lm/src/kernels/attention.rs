@@ -1,9 +1,8 @@
 //! Causal self-attention of one sequence, block of rows by block of rows: no (t, t) matrix is kept.
 
 use super::dropout::Dropout;
-use super::exponentials::exponentials;
 use super::product;
-use regatta_core::maths::vector::{LANES, dot, max};
+use regatta_core::maths::vector::{LANES, dot, exponentials, max};
 use regatta_core::maths::{Matrix, MatrixMut, Onto};
 
 /// `softmax(q·kᵀ / sqrt(d/h), causal)·v` of each head, with dropout on the weights; Vaswani et al. 2017, arXiv 1706.03762.

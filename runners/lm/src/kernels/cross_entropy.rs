@@ -1,7 +1,6 @@
 //! Cross-entropy of logits.
 
-use super::exponentials::{exponentials, sum_of_exponentials};
-use regatta_core::maths::vector::max;
+use regatta_core::maths::vector::{exponentials, max, sum_of_exponentials};
 
 /// Whether the gradient is wanted beside the loss.
 #[derive(Debug, Clone, Copy)]

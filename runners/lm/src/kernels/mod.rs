@@ -10,7 +10,6 @@ mod attention;
 pub(crate) mod counted;
 mod cross_entropy;
 mod dropout;
-mod exponentials;
 mod gelu;
 mod layer_norm;
 mod rows;
