@@ -76,25 +76,17 @@ class Curves:
 
     def layers(self):
         values = self.range(LAYERS)
-        names = [name for name in DEFAULTS if name in self.options.regularizers]
-        step = lambda layers, name: self.programs.regatta("--shape", "tiny", "--layers", layers, "--regularizer", name)["step_ms"]
-        without, added = [], {name: [] for name in names}
-        for layers in values:
-            plain, more = [], {name: [] for name in names}
-            for _ in range(self.options.repetitions):
-                plain.append(step(layers, "none"))
-                for name in names:
-                    more[name].append(step(layers, name) - plain[-1])
-            without.append(statistics.median(plain))
-            for name in names:
-                added[name].append(statistics.median(more[name]))
+        step = lambda layers: self.programs.regatta("--shape", "tiny", "--layers", layers)["step_ms"]
+        steps = [statistics.median(step(layers) for _ in range(self.options.repetitions)) for layers in values]
         # Embedding and output cost the same at any depth, so the cost of a layer is what is added to that of one.
-        blocks = [ms - without[0] for ms in without]
-        rows = [["a step", *map(milliseconds, without), "", ""]]
+        blocks = [ms - steps[0] for ms in steps]
+        rows = [["a step", *map(milliseconds, steps), "", ""]]
         slope = exponent([layers - 1 or 1 for layers in values], blocks)
         rows.append(["a step less one of 1 block", *map(milliseconds, blocks), slope, "1"])
-        for name in names:
-            rows.append([f"added by {name}", *map(milliseconds, added[name]), exponent(values, added[name]), "1"])
+        for name in (name for name in DEFAULTS if name in self.options.regularizers):
+            cloud = "16x128x128" if name in PAIRS else "1x2048x128"  # each sequence of the batch by itself, or all its tokens
+            ms = [self.bench("--cloud", cloud, "--clouds", layers, "--regularizer", name) for layers in values]
+            rows.append([f"{name} at all blocks", *map(milliseconds, ms), exponent(values, ms), "1"])
         print("## Layers, of the tiny shape\n")
         table(["ms", *values, "exponent", "expected"], rows)
 

@@ -67,14 +67,30 @@ impl TurnsPerUnit {
 /// Sine and cosine of `2π·turns·x`, of sixteen x at once, within 2e-7 up to 2¹⁴ turns; far beyond, some numbers
 /// from -1 to 1. NaN stays NaN.
 ///
-/// Cephes' sinf and cosf on the quarter turn around the nearest quarter.
+/// Cephes' sinf and cosf on the quarter turn around the nearest quarter; none is looked for where all angles are small.
 #[inline(always)]
 pub fn sine_cosine(x: Lanes, turns: &TurnsPerUnit) -> (Lanes, Lanes) {
     let all = Lanes::splat;
+    if (x * turns.high).abs().simd_lt(all(0.5)).all() {
+        return sine_cosine_of_quarter(x.mul_add(turns.low, x * turns.high));
+    }
     let shifted = x.mul_add(turns.high, all(ROUND));
     let nearest = shifted - all(ROUND);
     let part = x.mul_add(turns.low, x.mul_sub(turns.high, nearest)); // of a quarter, from -1/2 to 1/2
-    let part = all(1.0).fast_min(all(-1.0).fast_max(part));
+    let (sine, cosine) = sine_cosine_of_quarter(all(1.0).fast_min(all(-1.0).fast_max(part)));
+    // After an odd number of quarters they change places; the second bit of the number and of the next are their signs.
+    let quarters = shifted.to_bits();
+    let odd = (quarters & u32x16::splat(1)).simd_eq(u32x16::splat(1));
+    let sign = |quarters: u32x16| (quarters & u32x16::splat(2)) << 30;
+    let of_sine = odd.select(cosine, sine).to_bits() ^ sign(quarters);
+    let of_cosine = odd.select(sine, cosine).to_bits() ^ sign(quarters + u32x16::splat(1));
+    (Lanes::from_bits(of_sine), Lanes::from_bits(of_cosine))
+}
+
+/// Of a part of a quarter turn, from -1/2 to 1/2.
+#[inline(always)]
+fn sine_cosine_of_quarter(part: Lanes) -> (Lanes, Lanes) {
+    let all = Lanes::splat;
     let angle = part * all(FRAC_PI_2);
     let square = angle * angle;
     let s = square.mul_add(all(-1.951_529_6e-4), all(8.332_161e-3));
@@ -83,13 +99,7 @@ pub fn sine_cosine(x: Lanes, turns: &TurnsPerUnit) -> (Lanes, Lanes) {
     let c = square.mul_add(all(2.443_315_7e-5), all(-1.388_731_6e-3));
     let c = square.mul_add(c, all(4.166_664_6e-2));
     let cosine = (square * square).mul_add(c, square.mul_add(all(-0.5), all(1.0)));
-    // After an odd number of quarters they change places; the second bit of the number and of the next are their signs.
-    let quarters = shifted.to_bits();
-    let odd = (quarters & u32x16::splat(1)).simd_eq(u32x16::splat(1));
-    let sign = |quarters: u32x16| (quarters & u32x16::splat(2)) << 30;
-    let of_sine = odd.select(cosine, sine).to_bits() ^ sign(quarters);
-    let of_cosine = odd.select(sine, cosine).to_bits() ^ sign(quarters + u32x16::splat(1));
-    (Lanes::from_bits(of_sine), Lanes::from_bits(of_cosine))
+    (sine, cosine)
 }
 
 #[cfg(test)]
@@ -139,6 +149,18 @@ mod tests {
         assert_eq!([0.0, 0.25, 0.5, -0.25, 1.0].map(one), [(0.0, 1.0), (1.0, 0.0), (0.0, -1.0), (-1.0, 0.0), (0.0, 1.0)]);
         assert!(one(f32::NAN).0.is_nan() && one(f32::INFINITY).1.is_nan());
         assert!(one(3e7).0.abs() <= 1.0 && one(-1e30).1.abs() <= 1.0);
+    }
+
+    #[test]
+    fn small_angles_are_the_same_beside_large_ones() {
+        let turns = TurnsPerUnit::new(0.3);
+        let small: [f32; 16] = std::array::from_fn(|i| 0.05 * (i as f32 - 7.5));
+        let (sines, cosines) = sine_cosine(Lanes::from(small), &turns);
+        let mut mixed = small;
+        mixed[15] = 40.0;
+        let (others, more) = sine_cosine(Lanes::from(mixed), &turns);
+        assert_eq!(sines.to_array()[..15], others.to_array()[..15]);
+        assert_eq!(cosines.to_array()[..15], more.to_array()[..15]);
     }
 
     #[test]

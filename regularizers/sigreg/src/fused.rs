@@ -51,10 +51,11 @@ impl Slices {
         let mut rows = directions.to_vec();
         rows.resize(padded * dims, 0.0);
         let mut across = vec![0.0; padded * dims];
-        for first in (0..padded).step_by(LANES) {
-            for dim in 0..dims {
-                for slice in first..first + LANES {
-                    across[dim * padded + slice] = rows[slice * dims + dim];
+        for (block, slices) in rows.chunks_exact(LANES * dims).enumerate() {
+            for first in (0..dims).step_by(LANES) {
+                let tile = std::array::from_fn(|slice| load(&slices[slice * dims + first..(slice + 1) * dims]));
+                for (dim, numbers) in (first..dims).zip(Lanes::transpose(tile)) {
+                    store(&mut across[dim * padded + block * LANES..], numbers);
                 }
             }
         }
