@@ -47,7 +47,13 @@ pub const FIGURES: [Figure; 11] = [
 /// `-0.050 to -0.012`; none where an end is not known.
 pub fn interval(of: &Interval, decimals: usize) -> Option<String> {
     let known = of.low.is_finite() && of.high.is_finite();
-    known.then(|| format!("{} to {}", signed(of.low, decimals), signed(of.high, decimals)))
+    known.then(|| format!("{} to {}", bound(of.low, decimals), bound(of.high, decimals)))
+}
+
+/// With more decimals where so many would hide on which side of 0 it lies: -0.0003, not 0.000.
+fn bound(value: f64, decimals: usize) -> String {
+    let shown = |decimals: &usize| signed(value, *decimals).contains(['-', '+']);
+    signed(value, (decimals..=9).find(shown).unwrap_or(decimals))
 }
 
 /// `-0.020 (-0.060 to +0.020)`: the difference at equal time and its corrected interval.
@@ -72,6 +78,15 @@ fn size(value: f64) -> String {
 mod tests {
     use super::*;
     use crate::{EqualTime, sample};
+
+    #[test]
+    fn a_bound_near_0_keeps_its_sign() {
+        let text = |low, high| interval(&Interval { low, high }, 3).unwrap();
+        assert_eq!(text(-0.217, -0.00031), "-0.217 to -0.0003");
+        assert_eq!(text(0.0000021, 0.1), "+0.000002 to +0.100");
+        assert_eq!(text(0.0, 0.1), "0.000 to +0.100");
+        assert_eq!(text(-1e-12, 0.1), "0.000 to +0.100");
+    }
 
     #[test]
     fn each_figure_reads_well() {
