@@ -1,6 +1,6 @@
-//! Elementary functions of sixteen float32 numbers at once, without a call or a branch.
+//! Elementary functions of sixteen float32 numbers at once, without a call, or a branch that differs between them.
 
-use super::vector::{Lanes, ROUND};
+use super::vector::{Lanes, ROUND, polynomial};
 use std::f32::consts::{FRAC_PI_2, LN_2, PI, SQRT_2};
 use wide::u32x16;
 
@@ -13,8 +13,7 @@ pub fn arccos(x: Lanes) -> Lanes {
         [-0.001_262_491_1, 0.006_670_09, -0.017_088_126, 0.030_891_88, -0.050_174_305, 0.088_978_99, -0.214_598_8, FRAC_PI_2];
     let all = Lanes::splat;
     let size = x.abs();
-    let p = SERIES[1..].iter().fold(all(SERIES[0]), |p, &next| p.mul_add(size, all(next)));
-    let angle = (all(1.0) - size).sqrt() * p;
+    let angle = (all(1.0) - size).sqrt() * polynomial(&SERIES, size);
     x.simd_lt(Lanes::ZERO).select(all(PI) - angle, angle)
 }
 
@@ -41,9 +40,8 @@ pub fn ln(x: Lanes) -> Lanes {
     let m = large.select(all(0.5) * mantissa, mantissa) - all(1.0);
     let exponents: u32x16 = bits >> 23;
     let n = Lanes::from_i32x16(exponents.cast_signed()) - large.select(all(126.0), all(127.0));
-    let p = SERIES[1..].iter().fold(all(SERIES[0]), |p, &next| p.mul_add(m, all(next)));
     let square = m * m;
-    let whole = p.mul_add(square * m, all(-0.5).mul_add(square, m));
+    let whole = polynomial(&SERIES, m).mul_add(square * m, all(-0.5).mul_add(square, m));
     let whole = n.mul_add(all(LN_2), whole);
     x.is_nan().select(x, whole)
 }

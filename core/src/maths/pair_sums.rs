@@ -1,7 +1,7 @@
 //! Sums over all pairs of a group with their gradients, on float32 slices: see [`Pairs`] for q and for the memory they need.
 
 use super::blockwise::{Pairs, Pull};
-use super::vector::{LANES, Lanes, exp, exps, load, load_or, max, store};
+use super::vector::{LANES, Lanes, exp, exps, load, load_or, max, store, sum_of_exponentials, total};
 
 /// Sum over i≠j of `term(q_ij)`. `term` gives values and slopes; the gradient with respect to the points is written.
 ///
@@ -141,8 +141,7 @@ pub fn pair_softmax(pairs: &Pairs<'_>, rate: f32) -> Softmax {
         let columns = block.columns.len();
         for (row, point) in block.q.chunks_exact(columns).zip(here) {
             let largest = max(row).max(f32::MIN);
-            let sums = row.chunks(LANES).fold(Lanes::ZERO, |sums, q| sums + exps_of(q, Lanes::splat(largest)));
-            point.add(rate, largest, sums.as_array().iter().sum());
+            point.add(rate, largest, sum_of_exponentials(row, largest, rate));
         }
         if let Some(there) = there {
             let mut largest = vec![f32::MIN; columns];
@@ -193,5 +192,5 @@ fn weigh(row: &mut [f32], term: impl Fn(Lanes) -> (Lanes, Lanes)) -> f32 {
         store(chunk, none.select(Lanes::ZERO, weight));
         sums += none.select(Lanes::ZERO, value);
     }
-    sums.as_array().iter().sum()
+    total(sums)
 }

@@ -75,11 +75,17 @@ pub fn max(x: &[f32]) -> f32 {
     lanes.as_array().iter().fold(rest.iter().fold(f32::NEG_INFINITY, larger), larger)
 }
 
-/// `a·b + c`, rounded once where the machine has an instruction for it. Elsewhere `f32::mul_add` would be a call that costs a
-/// hundred times as much, so there it is rounded twice.
+/// Sum of the lanes, from the first to the last.
 #[inline(always)]
-pub fn fused(a: f32, b: f32, c: f32) -> f32 {
-    if cfg!(any(target_feature = "fma", target_arch = "aarch64")) { a.mul_add(b, c) } else { a * b + c }
+pub fn total(lanes: Lanes) -> f32 {
+    lanes.as_array().iter().sum()
+}
+
+/// A polynomial of x, highest power first (Horner).
+#[inline(always)]
+pub(super) fn polynomial(coefficients: &[f32], x: Lanes) -> Lanes {
+    let (first, rest) = coefficients.split_first().expect("coefficients");
+    rest.iter().fold(Lanes::splat(*first), |p, &next| p.mul_add(x, Lanes::splat(next)))
 }
 
 /// Adding it rounds to a whole number, which the lowest bits then hold: 1.5·2²³.
@@ -95,29 +101,21 @@ const SERIES: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_57
 ///
 /// Splits x into n·ln 2 + r, takes a polynomial of e^r and puts n into the exponent bits.
 #[inline(always)]
-pub fn exp(x: f32) -> f32 {
-    let clamped = if x > 88.3 { 88.3 } else { x };
-    let shifted = fused(clamped, std::f32::consts::LOG2_E, ROUND);
-    let n = shifted - ROUND;
-    let r = fused(n, -LN_2[1], fused(n, -LN_2[0], clamped));
-    let p = SERIES[1..].iter().fold(SERIES[0], |p, &next| fused(p, r, next));
-    let e = fused(p, r * r, r) + 1.0;
-    let power = f32::from_bits(shifted.to_bits().wrapping_add(127) << 23);
-    if x < -87.3 { 0.0 } else { e * power }
-}
-
-/// As [`exp`], of sixteen numbers, to the same bit.
-#[inline(always)]
 pub fn exps(x: Lanes) -> Lanes {
     let all = Lanes::splat;
     let clamped = all(88.3).fast_min(x); // of a NaN and another the second
     let shifted = clamped.mul_add(all(std::f32::consts::LOG2_E), all(ROUND));
     let n = shifted - all(ROUND);
     let r = n.mul_add(all(-LN_2[1]), n.mul_add(all(-LN_2[0]), clamped));
-    let p = SERIES[1..].iter().fold(all(SERIES[0]), |p, &next| p.mul_add(r, all(next)));
-    let e = p.mul_add(r * r, r) + all(1.0);
+    let e = polynomial(&SERIES, r).mul_add(r * r, r) + all(1.0);
     let power = Lanes::from_bits((shifted.to_bits() + u32x16::splat(127)) << 23);
     x.simd_lt(all(-87.3)).select(Lanes::ZERO, e * power)
+}
+
+/// [`exps`] of one number.
+#[inline]
+pub fn exp(x: f32) -> f32 {
+    exps(Lanes::splat(x)).as_array()[0]
 }
 
 /// `x = exp(x - shift)`, and the sum of what came out: the numerators of a softmax and its denominator.
@@ -128,13 +126,13 @@ pub fn exponentials(x: &mut [f32], shift: f32) -> f32 {
         sums += e;
         store(chunk, e);
     }
-    sums.as_array().iter().sum()
+    total(sums)
 }
 
-/// The sum of `exp(x - shift)`.
-pub fn sum_of_exponentials(x: &[f32], shift: f32) -> f32 {
-    let sums = x.chunks(LANES).fold(Lanes::ZERO, |sums, x| sums + exps(load_or(x, f32::NEG_INFINITY) - Lanes::splat(shift)));
-    sums.as_array().iter().sum()
+/// The sum of `exp(rate·(x - shift))`.
+pub fn sum_of_exponentials(x: &[f32], shift: f32, rate: f32) -> f32 {
+    let term = |x| exps(Lanes::splat(rate) * (load_or(x, f32::NEG_INFINITY) - Lanes::splat(shift)));
+    total(x.chunks(LANES).fold(Lanes::ZERO, |sums, x| sums + term(x)))
 }
 
 #[cfg(test)]
@@ -169,7 +167,7 @@ mod tests {
     #[test]
     fn exponentials_and_their_sum_by_hand() {
         let mut x: Vec<f32> = (0..19).map(|i| if i == 18 { 3f32.ln() } else { 0.0 }).collect();
-        assert!((sum_of_exponentials(&x, 0.0) - 21.0).abs() < 1e-5);
+        assert!((sum_of_exponentials(&x, 0.0, 1.0) - 21.0).abs() < 1e-5);
         assert!((exponentials(&mut x, 2f32.ln()) - 10.5).abs() < 1e-5);
         assert!(x[..18].iter().all(|x| (x - 0.5).abs() < 1e-6) && (x[18] - 1.5).abs() < 1e-6, "{x:?}");
     }

@@ -109,12 +109,10 @@ fn fused(own: &Tensor, teacher: &Tensor, temperature: f32) -> Result<Tensor> {
 /// `T² KL(p ‖ q)` of one token, and its gradient `T (q - p)` in x. x, y, slope (v)
 fn divergence(x: &[f32], y: &[f32], temperature: f32, slope: &mut [f32]) -> f32 {
     let all = Lanes::splat;
-    let scale = all(temperature.recip());
-    let shifted = |of: &[f32], most: f32| (load_or(of, f32::NEG_INFINITY) - all(most)) * scale;
-    let sum = |of: &[f32], most| of.chunks(LANES).fold(Lanes::ZERO, |sums, of| sums + exps(shifted(of, most)));
-    let sum = |of, most| sum(of, most).as_array().iter().sum::<f32>();
+    let rate = temperature.recip();
+    let shifted = |of: &[f32], most: f32| (load_or(of, f32::NEG_INFINITY) - all(most)) * all(rate);
     let (most_x, most_y) = (vector::max(x), vector::max(y));
-    let (sum_x, sum_y) = (sum(x, most_x), sum(y, most_y));
+    let [sum_x, sum_y] = [(x, most_x), (y, most_y)].map(|(of, most)| vector::sum_of_exponentials(of, most, rate));
     let between = all(sum_x.ln() - sum_y.ln());
     let mut values = Lanes::ZERO;
     for ((slope, x), y) in slope.chunks_mut(LANES).zip(x.chunks(LANES)).zip(y.chunks(LANES)) {
@@ -124,8 +122,7 @@ fn divergence(x: &[f32], y: &[f32], temperature: f32, slope: &mut [f32]) -> f32 
         values += p.simd_eq(Lanes::ZERO).select(Lanes::ZERO, p * log_ratio);
         store(slope, all(temperature) * (q - p));
     }
-    let value: f32 = values.as_array().iter().sum();
-    temperature * temperature * value
+    temperature * temperature * vector::total(values)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The entropy of each point's neighbourhood: p_ij, how much of point i's weight its neighbour j holds.
 
 use regatta_core::maths::elementary::ln;
-use regatta_core::maths::vector::{LANES, Lanes, exps, load, load_or, store};
+use regatta_core::maths::vector::{LANES, Lanes, exps, load, load_or, store, total};
 use regatta_core::maths::{Pairs, pair_softmax};
 use std::f32::consts::LOG2_E;
 
@@ -28,8 +28,8 @@ pub fn entropy(pairs: &Pairs<'_>, rate: f32, epsilon: f32, gradient: &mut [f32])
                 entropy += neighbour.entropy();
                 slope += neighbour.slope();
             }
-            *sums.0 += entropy.as_array().iter().sum::<f32>();
-            *sums.1 += slope.as_array().iter().sum::<f32>();
+            *sums.0 += total(entropy);
+            *sums.1 += total(slope);
         }
         let Some((entropies, slopes)) = there else { return };
         for (first, column) in block.columns.clone().step_by(LANES).zip((0..).step_by(LANES)) {
@@ -45,7 +45,7 @@ pub fn entropy(pairs: &Pairs<'_>, rate: f32, epsilon: f32, gradient: &mut [f32])
             add(&mut slopes[columns], slope);
         }
     });
-    let total: f64 = sums.entropies.iter().copied().map(f64::from).sum();
+    let entropies: f64 = sums.entropies.iter().copied().map(f64::from).sum();
 
     let mut pulls = pairs.pulls(gradient);
     pairs.visit(&mut pulls, |block, here, there| {
@@ -65,7 +65,7 @@ pub fn entropy(pairs: &Pairs<'_>, rate: f32, epsilon: f32, gradient: &mut [f32])
     });
     let scale = rate * LOG2_E / n as f32;
     pulls.iter_mut().enumerate().for_each(|(panel, pull)| pairs.settle(panel, pull, scale));
-    total * std::f64::consts::LOG2_E / n as f64
+    entropies * std::f64::consts::LOG2_E / n as f64
 }
 
 /// Of each point: `Σ_j f(p_ij)` and a_i.

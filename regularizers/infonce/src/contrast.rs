@@ -89,7 +89,7 @@ impl Pairs<'_> {
                         row[i - column] = f32::NEG_INFINITY;
                     }
                     let most = vector::max(row).max(*largest);
-                    *sum = *sum * vector::exp(*largest - most) + vector::sum_of_exponentials(row, most);
+                    *sum = *sum * vector::exp(*largest - most) + vector::sum_of_exponentials(row, most, 1.0);
                     *largest = most;
                 }
             });

@@ -19,7 +19,7 @@ pub(crate) fn cross_entropy(logits: &mut [f32], targets: &[u32], losses: &mut [f
         let target = target as usize;
         let (most, at_target) = (max(row), row[target]);
         let Gradient::Times(scale) = gradient else {
-            *loss = sum_of_exponentials(row, most).ln() + (most - at_target);
+            *loss = sum_of_exponentials(row, most, 1.0).ln() + (most - at_target);
             continue;
         };
         let sum = exponentials(row, most);
