@@ -1,17 +1,32 @@
 //! Matrix products that count themselves: in tests only, to hold the formula of FLOPs to what is computed.
 
-use regatta_core::maths::{Float, Matrix, MatrixMut, Onto};
+use regatta_core::maths::{self, Float, Matrix, MatrixMut, Onto, Panels};
 use std::cell::Cell;
 
 thread_local! {
     static FLOPS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// [`regatta_core::maths::product`], and `2·m·n·k` more.
+/// [`maths::product`], and `2·m·n·k` more.
 pub(crate) fn product<T: Float>(out: MatrixMut<'_, T>, onto: Onto, scale: T, left: Matrix<'_, T>, right: Matrix<'_, T>) {
-    let ((m, k), (_, n)) = (left.shape(), right.shape());
+    count(left.shape(), right.shape());
+    maths::product(out, onto, scale, left, right);
+}
+
+/// [`maths::product_of_panels`], likewise.
+pub(crate) fn product_of_panels(out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matrix<'_>, right: &Panels) {
+    count(left.shape(), right.shape());
+    maths::product_of_panels(out, onto, scale, left, right);
+}
+
+/// [`maths::affine`], likewise.
+pub(crate) fn affine(out: MatrixMut<'_>, left: Matrix<'_>, right: &Panels, bias: &[f32]) {
+    count(left.shape(), right.shape());
+    maths::affine(out, left, right, bias);
+}
+
+fn count((m, k): (usize, usize), (_, n): (usize, usize)) {
     FLOPS.set(FLOPS.get() + (2 * m * n * k) as u64);
-    regatta_core::maths::product(out, onto, scale, left, right);
 }
 
 /// FLOPs of the model's products that `work` computes, on one thread of its own: other tests count none of them.

@@ -1,14 +1,13 @@
 //! Linear maps and sums over rows.
 
-use super::product;
-use regatta_core::maths::{Matrix, MatrixMut, Onto};
+use super::affine;
+use regatta_core::maths::{Matrix, MatrixMut, Panels};
 
 /// `y = x·W + bias`, W as GPT-2 stores it: rows are inputs. x (r, i), weight (i, o), bias (o) -> y (r, o)
-pub(crate) fn linear(x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
-    let (outputs, inputs) = (bias.len(), weight.len() / bias.len());
+pub(crate) fn linear(x: &[f32], weight: &Panels, bias: &[f32], y: &mut [f32]) {
+    let (inputs, outputs) = weight.shape();
     let rows = y.len() / outputs;
-    y.chunks_exact_mut(outputs).for_each(|y| y.copy_from_slice(bias));
-    product(MatrixMut::new(y, rows, outputs), Onto::Add, 1.0, Matrix::new(x, rows, inputs), Matrix::new(weight, inputs, outputs));
+    affine(MatrixMut::new(y, rows, outputs), Matrix::new(x, rows, inputs), weight, bias);
 }
 
 /// `x += y`, number by number.
@@ -28,7 +27,9 @@ mod tests {
     #[test]
     fn a_linear_map_by_hand() {
         let mut y = [0.0; 4];
-        linear(&[1.0, 2.0, 3.0, 4.0], &[5.0, 6.0, 7.0, 8.0], &[100.0, 200.0], &mut y);
+        let mut weight = Panels::default();
+        weight.lay_out(Matrix::new(&[5.0, 6.0, 7.0, 8.0], 2, 2));
+        linear(&[1.0, 2.0, 3.0, 4.0], &weight, &[100.0, 200.0], &mut y);
         assert_eq!(y, [119.0, 222.0, 143.0, 250.0]);
         let mut sums = [1.0, 0.0];
         add_columns(&mut sums, &y);

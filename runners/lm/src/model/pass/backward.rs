@@ -2,10 +2,10 @@
 
 use super::super::parameters::{Affine, BlockTensors, Tensors};
 use super::forward::{Part, attention, drop_out, place};
-use super::turned::TurnedBlock;
+use super::laid::LaidBlock;
 use super::{Gpt2Config, Upstream};
-use crate::kernels::{AttentionScratch, Dropout, add, add_columns, gelu_backward, layer_norm_backward, product};
-use regatta_core::maths::{Matrix, MatrixMut, Onto};
+use crate::kernels::{AttentionScratch, Dropout, add, add_columns, gelu_backward, layer_norm_backward, product_of_panels};
+use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels};
 
 /// Gradients of one block's activations, of one part, and the inputs of its linear maps that the way forward did not keep.
 pub(super) struct Slopes {
@@ -95,7 +95,7 @@ impl Part {
         &self,
         config: &Gpt2Config,
         layer: usize,
-        (tensors, turned): (&BlockTensors<&[f32]>, &TurnedBlock),
+        (tensors, laid): (&BlockTensors<&[f32]>, &LaidBlock),
         upstream: &Upstream,
         dropout: Option<&Dropout>,
         above: &Slopes,
@@ -112,16 +112,16 @@ impl Part {
         slopes.mlp.copy_from_slice(stream);
         add_part(&mut slopes.mlp, upstream.mlp.get(&layer), self.tokens(), d);
         drop_out(dropout, place::mlp(layer), &mut slopes.mlp, length, self.first, mask);
-        input_slope(&slopes.mlp, &turned.mlp_proj, d, &mut slopes.fc);
+        input_slope(&slopes.mlp, &laid.mlp_proj, &mut slopes.fc);
         gelu_backward(&kept.fc, &mut slopes.hidden, &mut slopes.fc);
-        input_slope(&slopes.fc, &turned.c_fc, tensors.c_fc.bias.len(), passing);
+        input_slope(&slopes.fc, &laid.c_fc, passing);
         let Affine { weight, bias } = cleared(&mut slopes.ln_2);
         layer_norm_backward(&kept.middle, tensors.ln_2.norm(epsilon), passing, &mut slopes.normed_2, stream, weight, bias);
 
         slopes.attention.copy_from_slice(stream);
         add_part(&mut slopes.attention, upstream.attention.get(&layer), self.tokens(), d);
         drop_out(dropout, place::attention(layer), &mut slopes.attention, length, self.first, mask);
-        input_slope(&slopes.attention, &turned.attn_proj, d, passing);
+        input_slope(&slopes.attention, &laid.attn_proj, passing);
         let weights_dropout = dropout.map(|dropout| dropout.at(place::attention_weights(layer)));
         let attention = attention(config, self.time, weights_dropout.as_ref());
         let forward = kept.qkv.chunks_exact(3 * length).zip(kept.mixed.chunks_exact(length));
@@ -130,7 +130,7 @@ impl Part {
         for (index, (((qkv, out), (g, dqkv)), log_sums)) in forward.zip(backward).zip(log_sums).enumerate() {
             attention.backward(self.first + index, qkv, (out, log_sums), g, dqkv, &mut slopes.attention_scratch);
         }
-        input_slope(&slopes.qkv, &turned.c_attn, 3 * d, passing);
+        input_slope(&slopes.qkv, &laid.c_attn, passing);
         let Affine { weight, bias } = cleared(&mut slopes.ln_1);
         let norm = tensors.ln_1.norm(epsilon);
         layer_norm_backward(&self.stream[layer], norm, passing, &mut slopes.normed_1, stream, weight, bias);
@@ -154,10 +154,10 @@ impl Part {
 }
 
 /// The gradient of a linear map's input: `g·Wᵀ`. g (r, o), Wᵀ (o, i) -> out (r, i)
-fn input_slope(g: &[f32], turned: &[f32], outputs: usize, out: &mut [f32]) {
-    let (rows, inputs) = (g.len() / outputs, turned.len() / outputs);
-    let (g, turned) = (Matrix::new(g, rows, outputs), Matrix::new(turned, outputs, inputs));
-    product(MatrixMut::new(out, rows, inputs), Onto::Replace, 1.0, g, turned);
+fn input_slope(g: &[f32], turned: &Panels, out: &mut [f32]) {
+    let (outputs, inputs) = turned.shape();
+    let rows = g.len() / outputs;
+    product_of_panels(MatrixMut::new(out, rows, inputs), Onto::Replace, 1.0, Matrix::new(g, rows, outputs), turned);
 }
 
 /// Adds the rows of `tokens` of a gradient of the whole batch.

@@ -1,6 +1,7 @@
 //! One part of a batch, from token ids to the final norm.
 
 use super::super::parameters::{BlockTensors, Tensors};
+use super::laid::LaidBlock;
 use super::{Gpt2Config, Keep, Perturb};
 use crate::kernels::{Attention, AttentionScratch, Dropout, gelu, layer_norm, linear};
 use std::ops::Range;
@@ -122,7 +123,7 @@ impl Part {
     pub fn forward(
         &mut self,
         config: &Gpt2Config,
-        tensors: &Tensors<&[f32]>,
+        (tensors, laid): (&Tensors<&[f32]>, &[LaidBlock]),
         ids: &[u32],
         dropout: Option<&Dropout>,
         perturb: Option<Perturb<'_>>,
@@ -139,7 +140,7 @@ impl Part {
             sequences.for_each(|(sequence, embeddings)| perturb(self.first + sequence, embeddings));
         }
         drop_out(dropout, place::EMBEDDING, &mut self.stream[0], self.time * d, self.first, &mut self.scratch.mask);
-        for (layer, block) in tensors.blocks.iter().enumerate() {
+        for (layer, block) in tensors.blocks.iter().zip(laid).enumerate() {
             self.block(config, layer, block, dropout);
         }
         let last = self.layers % self.stream.len();
@@ -147,7 +148,13 @@ impl Part {
     }
 
     /// From one entry of the stream to the next.
-    fn block(&mut self, config: &Gpt2Config, layer: usize, tensors: &BlockTensors<&[f32]>, dropout: Option<&Dropout>) {
+    fn block(
+        &mut self,
+        config: &Gpt2Config,
+        layer: usize,
+        (tensors, laid): (&BlockTensors<&[f32]>, &LaidBlock),
+        dropout: Option<&Dropout>,
+    ) {
         let (length, epsilon) = (self.time * config.n_embd, config.layer_norm_epsilon);
         let Scratch { normed, hidden, attention: attention_scratch, mask } = &mut self.scratch;
         let entries = self.stream.len();
@@ -156,7 +163,7 @@ impl Part {
         let (kept, attended, mlp) = (&mut self.blocks[at], &mut self.attention[of_all], &mut self.mlp[of_all]);
 
         layer_norm(x, tensors.ln_1.norm(epsilon), normed);
-        linear(normed, tensors.c_attn.weight, tensors.c_attn.bias, &mut kept.qkv);
+        linear(normed, &laid.c_attn, tensors.c_attn.bias, &mut kept.qkv);
         let weights_dropout = dropout.map(|dropout| dropout.at(place::attention_weights(layer)));
         let attention = attention(config, self.time, weights_dropout.as_ref());
         let sequences = kept.qkv.chunks_exact(3 * length).zip(kept.mixed.chunks_exact_mut(length));
@@ -164,14 +171,14 @@ impl Part {
         for (index, ((qkv, mixed), log_sums)) in sequences.zip(log_sums).enumerate() {
             attention.forward(self.first + index, qkv, mixed, log_sums, attention_scratch);
         }
-        linear(&kept.mixed, tensors.attn_proj.weight, tensors.attn_proj.bias, attended);
+        linear(&kept.mixed, &laid.attn_proj, tensors.attn_proj.bias, attended);
         drop_out(dropout, place::attention(layer), attended, length, self.first, mask);
         sum(x, attended, &mut kept.middle);
 
         layer_norm(&kept.middle, tensors.ln_2.norm(epsilon), normed);
-        linear(normed, tensors.c_fc.weight, tensors.c_fc.bias, &mut kept.fc);
+        linear(normed, &laid.c_fc, tensors.c_fc.bias, &mut kept.fc);
         gelu(&kept.fc, hidden);
-        linear(hidden, tensors.mlp_proj.weight, tensors.mlp_proj.bias, mlp);
+        linear(hidden, &laid.mlp_proj, tensors.mlp_proj.bias, mlp);
         drop_out(dropout, place::mlp(layer), mlp, length, self.first, mask);
         sum(&kept.middle, mlp, next);
     }

@@ -10,12 +10,12 @@
 //! | `forward` | one part, from token ids to the final norm |
 //! | `unembed` | one part's logits, losses and their gradient |
 //! | `backward` | one part's gradients, block by block |
-//! | `turned` | the weights turned for the way back |
+//! | `laid` | the weights laid out for products |
 //! | `weights` | gradients of weight matrices, over all parts |
 
 mod backward;
 mod forward;
-mod turned;
+mod laid;
 mod unembed;
 mod weights;
 
@@ -23,10 +23,10 @@ use super::{Gpt2, Gpt2Config, Parameters};
 use crate::kernels::Dropout;
 use backward::Slopes;
 use forward::Part;
+use laid::Laid;
 use rayon::prelude::*;
-use regatta_core::maths::Matrix;
+use regatta_core::maths::{Matrix, Panels};
 use std::collections::BTreeMap;
-use turned::Turned;
 
 /// Rows of a part, where a sequence is shorter: enough for matrix products to be fast.
 const ROWS: usize = 256;
@@ -97,7 +97,7 @@ pub struct Pass {
     logits: Vec<Vec<f32>>,
     /// Gradients of two neighbouring blocks' activations, of each part.
     slopes: [Vec<Slopes>; 2],
-    turned: Turned,
+    laid: Laid,
 }
 
 impl Pass {
@@ -112,7 +112,7 @@ impl Pass {
         };
         let slopes = [slopes(), slopes()];
         let logits = parts.iter().take(PARTS).map(|part| vec![0.0; part.rows() * config.vocab_size]).collect();
-        Self { keep, sequences, time, parts, logits, slopes, turned: Turned::default() }
+        Self { keep, sequences, time, parts, logits, slopes, laid: Laid::default() }
     }
 
     /// Sequences and tokens of the batches that it is for.
@@ -156,7 +156,9 @@ impl Pass {
             return Err(BatchError::UnknownToken { found, vocabulary: config.vocab_size });
         }
         let tensors = model.parameters().tensors();
-        self.parts.par_iter_mut().for_each(|part| part.forward(config, &tensors, &ids[part.tokens()], dropout, perturb));
+        self.laid.forward(&tensors);
+        let laid = &self.laid.blocks;
+        self.parts.par_iter_mut().for_each(|part| part.forward(config, (&tensors, laid), &ids[part.tokens()], dropout, perturb));
         Ok(())
     }
 
@@ -214,7 +216,7 @@ impl Pass {
     /// matrix has of the loss is in `gradients` already.
     fn blocks_backward(&mut self, model: &Gpt2, upstream: &Upstream, dropout: Option<&Dropout>, gradients: &mut Parameters) {
         let (config, tensors) = (model.config(), model.parameters().tensors());
-        self.turned.turn_blocks(&tensors);
+        self.laid.backward(&tensors);
         let mut sums = gradients.tensors_mut();
 
         let [now, next] = &mut self.slopes;
@@ -226,11 +228,11 @@ impl Pass {
         weights::sum_vectors(&mut sums.ln_f, now.iter().map(|slopes| &slopes.ln_f));
         let mut above = None; // the block above, whose weights' gradients are not summed yet
         for layer in (0..last).rev() {
-            let (parts, turned) = (&self.parts, &self.turned.blocks[layer]);
+            let (parts, laid) = (&self.parts, &self.laid.blocks[layer]);
             rayon::join(
                 || {
                     parts.par_iter().zip(&*now).zip(&mut *next).for_each(|((part, above), slopes)| {
-                        part.block_backward(config, layer, (&tensors.blocks[layer], turned), upstream, dropout, above, slopes);
+                        part.block_backward(config, layer, (&tensors.blocks[layer], laid), upstream, dropout, above, slopes);
                     });
                 },
                 || above.into_iter().for_each(|(layer, block)| weights::sum_block(parts, now, layer, block)),
@@ -248,8 +250,9 @@ impl Pass {
 
     /// The logits of each token (b·t, v), after [`Self::forward`].
     pub fn logits(&self, model: &Gpt2) -> Vec<f32> {
-        let wte = Matrix::new(model.embedding(), model.config().vocab_size, model.config().n_embd);
-        let parts: Vec<Vec<f32>> = self.parts.par_iter().map(|part| part.logits(wte.transposed())).collect();
+        let mut unembed = Panels::default();
+        unembed.lay_out(Matrix::new(model.embedding(), model.config().vocab_size, model.config().n_embd).transposed());
+        let parts: Vec<Vec<f32>> = self.parts.par_iter().map(|part| part.logits(&unembed)).collect();
         parts.concat()
     }
 

@@ -1,11 +1,12 @@
 //! Logits, losses, and their gradients in the final norm's output and in the embedding.
 
 use super::forward::Part;
+use super::laid::Laid;
 use super::weights::embedding_tiles;
 use super::{Gpt2, PARTS, Parameters, Pass};
-use crate::kernels::{Gradient, add, cross_entropy, product};
+use crate::kernels::{Gradient, add, cross_entropy, product_of_panels};
 use rayon::prelude::*;
-use regatta_core::maths::{Matrix, MatrixMut, Onto};
+use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels};
 
 impl Pass {
     /// The loss of each token; and where gradients are wanted, that of their mean in the final norm's output, and in the
@@ -19,9 +20,8 @@ impl Pass {
     ) -> Vec<f32> {
         assert_eq!(targets.len(), self.sequences * self.time, "one target a token");
         let (tensors, d) = (model.parameters().tensors(), model.config().n_embd);
-        self.turned.turn_embedding(&tensors);
-        let (wte, turned) = (Matrix::new(tensors.wte, model.config().vocab_size, d), &self.turned.wte);
-        let turned = Matrix::new(turned, d, model.config().vocab_size);
+        self.laid.embedding(Matrix::new(tensors.wte, model.config().vocab_size, d), gradients.is_some());
+        let laid = &self.laid;
         let gradient = match gradients {
             Some(_) => Gradient::Times(1.0 / targets.len() as f32),
             None => Gradient::Unwanted,
@@ -29,7 +29,7 @@ impl Pass {
         for (wave, parts) in self.parts.chunks_mut(PARTS).enumerate() {
             parts.par_iter_mut().zip(&mut self.logits).for_each(|(part, logits)| {
                 let targets = &targets[part.tokens()];
-                part.unembed(wte, turned, targets, upstream, logits, gradient);
+                part.unembed(laid, targets, upstream, logits, gradient);
             });
             if let Some(gradients) = &mut gradients {
                 embedding_tiles(parts, &self.logits, onto(wave), gradients.tensors_mut().wte, d);
@@ -41,12 +41,13 @@ impl Pass {
     /// From the gradient of the logits (b·t, v) alone to those in the final norm's output and in the output matrix.
     pub(super) fn logits_backward(&mut self, model: &Gpt2, upstream: &[f32], gradients: &mut Parameters) {
         let (tensors, d) = (model.parameters().tensors(), model.config().n_embd);
-        let wte = Matrix::new(tensors.wte, model.config().vocab_size, d);
+        self.laid.unembed_back.lay_out(Matrix::new(tensors.wte, model.config().vocab_size, d));
+        let back = &self.laid.unembed_back;
         for (wave, parts) in self.parts.chunks_mut(PARTS).enumerate() {
             parts.par_iter_mut().zip(&mut self.logits).for_each(|(part, logits)| {
-                let slopes = part.slopes_of(upstream, wte.shape().0);
+                let slopes = part.slopes_of(upstream, back.shape().0);
                 logits[..slopes.len()].copy_from_slice(slopes);
-                part.logits_backward(wte, &logits[..slopes.len()]);
+                part.logits_backward(back, &logits[..slopes.len()]);
             });
             embedding_tiles(parts, &self.logits, onto(wave), gradients.tensors_mut().wte, d);
         }
@@ -59,25 +60,24 @@ fn onto(wave: usize) -> Onto {
 }
 
 impl Part {
-    /// wte (v, d), turned (d, v), upstream (b·t, v)
+    /// upstream (b·t, v)
     fn unembed(
         &mut self,
-        wte: Matrix<'_>,
-        turned: Matrix<'_>,
+        laid: &Laid,
         targets: &[u32],
         upstream: Option<&[f32]>,
         logits: &mut [f32],
         gradient: Gradient,
     ) {
-        let (rows, vocabulary) = (self.rows(), wte.shape().0);
+        let (rows, (_, vocabulary)) = (self.rows(), laid.unembed.shape());
         let logits = &mut logits[..rows * vocabulary]; // the last part may be a smaller one
-        self.unembed_onto(turned, logits);
+        self.unembed_onto(&laid.unembed, logits);
         cross_entropy(logits, targets, &mut self.losses, gradient);
         if matches!(gradient, Gradient::Times(_)) {
             if let Some(upstream) = upstream {
                 add(logits, self.slopes_of(upstream, vocabulary));
             }
-            self.logits_backward(wte, logits);
+            self.logits_backward(&laid.unembed_back, logits);
         }
     }
 
@@ -87,23 +87,23 @@ impl Part {
         &upstream[tokens.start * vocabulary..tokens.end * vocabulary]
     }
 
-    /// slopes (r, v), wte (v, d)
-    fn logits_backward(&mut self, wte: Matrix<'_>, slopes: &[f32]) {
-        let (rows, (vocabulary, d)) = (self.rows(), wte.shape());
+    /// slopes (r, v), back (v, d)
+    fn logits_backward(&mut self, back: &Panels, slopes: &[f32]) {
+        let (rows, (vocabulary, d)) = (self.rows(), back.shape());
         let slope = MatrixMut::new(&mut self.normed_slope, rows, d);
-        product(slope, Onto::Replace, 1.0, Matrix::new(slopes, rows, vocabulary), wte);
+        product_of_panels(slope, Onto::Replace, 1.0, Matrix::new(slopes, rows, vocabulary), back);
     }
 
-    /// turned (d, v)
-    pub fn logits(&self, turned: Matrix<'_>) -> Vec<f32> {
-        let mut logits = vec![0.0; self.rows() * turned.shape().1];
-        self.unembed_onto(turned, &mut logits);
+    /// unembed (d, v)
+    pub fn logits(&self, unembed: &Panels) -> Vec<f32> {
+        let mut logits = vec![0.0; self.rows() * unembed.shape().1];
+        self.unembed_onto(unembed, &mut logits);
         logits
     }
 
-    fn unembed_onto(&self, turned: Matrix<'_>, logits: &mut [f32]) {
-        let (rows, (d, vocabulary)) = (self.rows(), turned.shape());
+    fn unembed_onto(&self, unembed: &Panels, logits: &mut [f32]) {
+        let (rows, (d, vocabulary)) = (self.rows(), unembed.shape());
         let normed = Matrix::new(&self.normed, rows, d);
-        product(MatrixMut::new(logits, rows, vocabulary), Onto::Replace, 1.0, normed, turned);
+        product_of_panels(MatrixMut::new(logits, rows, vocabulary), Onto::Replace, 1.0, normed, unembed);
     }
 }

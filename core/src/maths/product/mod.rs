@@ -1,12 +1,57 @@
 //! Matrix products of slices of floats, on the calling thread: a caller with many of them spreads them over threads itself.
+//!
+//! Those in float32, which are most of a step, are our own: they read the left factor where it lies, so that only the right one
+//! is laid out anew, and that once for many products where the caller keeps its [`Panels`]. Those in float64 are the gemm crate's.
+
+mod panels;
+mod tiles;
+
+pub use panels::{Panels, affine, product_of_panels};
 
 use gemm::Parallelism;
+use std::ops::Range;
 
 /// f32 or f64.
-pub trait Float: Copy + Default + Send + Sync + std::ops::AddAssign + From<f32> + 'static {}
+pub trait Float: Copy + Default + Send + Sync + std::ops::AddAssign + From<f32> + 'static {
+    /// [`product`] of shapes that fit.
+    #[doc(hidden)]
+    fn multiply(out: MatrixMut<'_, Self>, onto: Onto, scale: Self, left: Matrix<'_, Self>, right: Matrix<'_, Self>);
+}
 
-impl Float for f32 {}
-impl Float for f64 {}
+impl Float for f32 {
+    fn multiply(out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matrix<'_>, right: Matrix<'_>) {
+        panels::by_matrix(out, onto, scale, left, right);
+    }
+}
+
+impl Float for f64 {
+    fn multiply(out: MatrixMut<'_, f64>, onto: Onto, scale: f64, left: Matrix<'_, f64>, right: Matrix<'_, f64>) {
+        // SAFETY: the constructors hold every index inside its slice, and `out` is borrowed for writing alone.
+        unsafe {
+            gemm::gemm(
+                out.rows,
+                out.columns,
+                left.columns,
+                out.numbers.as_mut_ptr(),
+                1,
+                out.stride as isize,
+                onto == Onto::Add,
+                left.numbers.as_ptr(),
+                left.column_stride as isize,
+                left.row_stride as isize,
+                right.numbers.as_ptr(),
+                right.column_stride as isize,
+                right.row_stride as isize,
+                1.0,
+                scale,
+                false,
+                false,
+                false,
+                Parallelism::None,
+            );
+        }
+    }
+}
 
 /// A matrix inside a slice.
 #[derive(Debug, Clone, Copy)]
@@ -31,9 +76,9 @@ impl<'a, T: Float> Matrix<'a, T> {
     /// The first `columns` numbers of each of `rows` rows that start `stride` numbers apart.
     ///
     /// # Panics
-    /// When they do not lie inside the slice.
+    /// When they overlap, or do not lie inside the slice.
     pub fn part(numbers: &'a [T], rows: usize, columns: usize, stride: usize) -> Self {
-        assert!(extent(rows, columns, stride) <= numbers.len());
+        assert!(columns <= stride && extent(rows, columns, stride) <= numbers.len());
         Self { numbers, rows, columns, row_stride: stride, column_stride: 1 }
     }
 
@@ -46,6 +91,13 @@ impl<'a, T: Float> Matrix<'a, T> {
     pub fn transposed(self) -> Self {
         let Self { numbers, rows, columns, row_stride, column_stride } = self;
         Self { numbers, rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride }
+    }
+
+    /// Some rows of some columns.
+    fn block(self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        let first = rows.start * self.row_stride + columns.start * self.column_stride;
+        let numbers = &self.numbers[first.min(self.numbers.len())..];
+        Self { numbers, rows: rows.len(), columns: columns.len(), ..self }
     }
 }
 
@@ -100,31 +152,12 @@ pub enum Onto {
 /// # Panics
 /// When the shapes do not fit.
 pub fn product<T: Float>(out: MatrixMut<'_, T>, onto: Onto, scale: T, left: Matrix<'_, T>, right: Matrix<'_, T>) {
-    assert_eq!((out.rows, out.columns, left.columns), (left.rows, right.columns, right.rows), "(m, n, k)");
-    // SAFETY: the constructors hold every index inside its slice, and `out` is borrowed for writing alone.
-    unsafe {
-        gemm::gemm(
-            out.rows,
-            out.columns,
-            left.columns,
-            out.numbers.as_mut_ptr(),
-            1,
-            out.stride as isize,
-            onto == Onto::Add,
-            left.numbers.as_ptr(),
-            left.column_stride as isize,
-            left.row_stride as isize,
-            right.numbers.as_ptr(),
-            right.column_stride as isize,
-            right.row_stride as isize,
-            T::from(1.0),
-            scale,
-            false,
-            false,
-            false,
-            Parallelism::None,
-        );
-    }
+    fit(&out, left, right.shape());
+    T::multiply(out, onto, scale, left, right);
+}
+
+fn fit<T: Float>(out: &MatrixMut<'_, T>, left: Matrix<'_, T>, (rows, columns): (usize, usize)) {
+    assert_eq!((out.rows, out.columns, left.columns), (left.rows, columns, rows), "(m, n, k)");
 }
 
 #[cfg(test)]

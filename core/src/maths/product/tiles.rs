@@ -1,0 +1,148 @@
+//! Tiles of a float32 product whose sums stay in registers from the first term to the last.
+//!
+//! A tile is [`ROWS`] rows of a panel of the right factor: for each term it reads a row of the panel and one number of each row of
+//! the left factor, where they lie. Six rows of four registers are 24 sums; with a row of the panel and a number of the left
+//! they fill most of 32 registers, and a core's two multipliers wait for nothing.
+
+use super::super::vector::{LANES, Lanes, load};
+use super::Matrix;
+
+/// Rows of a tile.
+const ROWS: usize = 6;
+
+/// Registers in a row of a panel: as many as leave all sums in registers.
+pub(super) const ACROSS: usize = if cfg!(target_feature = "avx512f") { 4 } else { 1 };
+
+/// What a product is added to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Before<'a> {
+    Nothing,
+    /// What the product is written over.
+    Itself,
+    /// The same row for every row of the product.
+    Row(&'a [f32]),
+}
+
+/// Some columns of a product, as many as a panel has.
+pub(super) struct Band<'a> {
+    pub numbers: &'a mut [f32],
+    pub columns: usize,
+    pub stride: usize,
+    pub before: Before<'a>,
+    pub scale: f32,
+}
+
+/// `out = before + scale·left·right`. left (m, k), right: k rows of the registers that the columns take
+pub(super) fn multiply(out: &mut Band<'_>, left: Matrix<'_>, right: &[Lanes]) {
+    let tiles = match out.columns.div_ceil(LANES) {
+        1 => tiles_of::<1>(),
+        2 => tiles_of::<2>(),
+        3 => tiles_of::<3>(),
+        _ => tiles_of::<4>(),
+    };
+    let m = left.rows;
+    let count = m.div_ceil(ROWS);
+    for (first, end) in (0..count).map(|tile| (tile * m / count, (tile + 1) * m / count)) {
+        let rows = end - first;
+        let last = first * out.stride + (rows - 1) * out.stride + out.columns;
+        let out = Band { numbers: &mut out.numbers[first * out.stride..last], ..*out };
+        tiles[rows - 1](out, left.block(first..end, 0..left.columns), right);
+    }
+}
+
+type Tile = fn(Band<'_>, Matrix<'_>, &[Lanes]);
+
+/// Tiles of one row, of two, and so on.
+fn tiles_of<const V: usize>() -> [Tile; ROWS] {
+    [tile::<1, V>, tile::<2, V>, tile::<3, V>, tile::<4, V>, tile::<5, V>, tile::<6, V>]
+}
+
+fn tile<const R: usize, const V: usize>(out: Band<'_>, left: Matrix<'_>, right: &[Lanes]) {
+    let (right, _) = right.as_chunks::<V>();
+    if left.column_stride == 1 {
+        of_rows::<R, V>(out, left.numbers, left.row_stride, right);
+    } else {
+        of_columns::<R, V>(out, left.numbers, left.column_stride, right);
+    }
+}
+
+type Sums<const R: usize, const V: usize> = [[Lanes; V]; R];
+
+/// Where each row of the left factor is contiguous.
+#[inline(never)]
+fn of_rows<const R: usize, const V: usize>(out: Band<'_>, left: &[f32], stride: usize, right: &[[Lanes; V]]) {
+    const STEPS: usize = 4; // terms between two looks at where the rows lie
+    let mut sums = [[Lanes::ZERO; V]; R];
+    let rows: [&[f32]; R] = std::array::from_fn(|row| &left[row * stride..][..right.len()]);
+    let left = rows.map(|row| row.as_chunks::<STEPS>().0);
+    let (steps, rest) = right.as_chunks::<STEPS>();
+    for (index, right) in steps.iter().enumerate() {
+        let left: [&[f32; STEPS]; R] = std::array::from_fn(|row| &left[row][index]);
+        for step in 0..STEPS {
+            add_term(&mut sums, |row| left[row][step], &right[step]);
+        }
+    }
+    for (index, right) in rest.iter().enumerate() {
+        add_term(&mut sums, |row| rows[row][steps.len() * STEPS + index], right);
+    }
+    write(out, sums);
+}
+
+/// Where each column is.
+#[inline(never)]
+fn of_columns<const R: usize, const V: usize>(out: Band<'_>, left: &[f32], stride: usize, right: &[[Lanes; V]]) {
+    let mut sums = [[Lanes::ZERO; V]; R];
+    for (left, right) in left.chunks(stride).zip(right) {
+        let left: &[f32; R] = left.first_chunk().expect("a number of each row");
+        add_term(&mut sums, |row| left[row], right);
+    }
+    write(out, sums);
+}
+
+#[inline(always)]
+fn add_term<const R: usize, const V: usize>(sums: &mut Sums<R, V>, left: impl Fn(usize) -> f32, right: &[Lanes; V]) {
+    let right = *right;
+    for row in 0..R {
+        let left = Lanes::splat(left(row));
+        for column in 0..V {
+            sums[row][column] = left.mul_add(right[column], sums[row][column]);
+        }
+    }
+}
+
+#[inline(always)]
+fn write<const R: usize, const V: usize>(out: Band<'_>, sums: Sums<R, V>) {
+    let Band { numbers, columns, stride, before, scale } = out;
+    let scale = Lanes::splat(scale);
+    if columns < V * LANES {
+        return write_part(numbers, columns, stride, before, sums.map(|row| row.map(|sum| sum * scale)).as_flattened());
+    }
+    for row in 0..R {
+        let (chunks, _) = numbers[row * stride..].as_chunks_mut::<LANES>();
+        let chunks: &mut [[f32; LANES]; V] = chunks.first_chunk_mut().expect("a row of the tile");
+        for column in 0..V {
+            let before = match before {
+                Before::Nothing => Lanes::ZERO,
+                Before::Itself => Lanes::from(chunks[column]),
+                Before::Row(shared) => load(&shared[column * LANES..]),
+            };
+            chunks[column] = sums[row][column].mul_add(scale, before).to_array();
+        }
+    }
+}
+
+/// As [`write`] where the last register of a row holds more than there are columns. sums: those of a row after those of the last
+fn write_part(numbers: &mut [f32], columns: usize, stride: usize, before: Before<'_>, sums: &[Lanes]) {
+    let across = columns.div_ceil(LANES);
+    for (row, sums) in numbers.chunks_mut(stride).zip(sums.chunks(across)) {
+        let sums = sums.iter().flat_map(|sum| sum.to_array());
+        for (column, (x, sum)) in row[..columns].iter_mut().zip(sums).enumerate() {
+            let before = match before {
+                Before::Nothing => 0.0,
+                Before::Itself => *x,
+                Before::Row(shared) => shared[column],
+            };
+            *x = before + sum;
+        }
+    }
+}

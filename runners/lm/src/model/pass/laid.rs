@@ -1,0 +1,58 @@
+//! The weights laid out as right factors of products, once a pass: a product that is given them as they are stored lays them out
+//! for each part anew.
+
+use super::super::parameters::{BlockTensors, Tensors};
+use rayon::prelude::*;
+use regatta_core::maths::{Matrix, Panels};
+
+/// Those of a model: on the way forward the weights, on the way back their transposes in the same room.
+#[derive(Default)]
+pub(super) struct Laid {
+    pub blocks: Vec<LaidBlock>,
+    /// From the final norm's output to the logits (d, v).
+    pub unembed: Panels,
+    /// From the logits' gradient back (v, d).
+    pub unembed_back: Panels,
+}
+
+/// The weights of one block, (i, o) forward and (o, i) back.
+#[derive(Default)]
+pub(super) struct LaidBlock {
+    pub c_attn: Panels,
+    pub attn_proj: Panels,
+    pub c_fc: Panels,
+    pub mlp_proj: Panels,
+}
+
+impl Laid {
+    /// Lays out the present weights of the blocks for the way forward.
+    pub fn forward(&mut self, tensors: &Tensors<&[f32]>) {
+        self.lay_out_blocks(tensors, |weight| weight);
+    }
+
+    /// And for the way back.
+    pub fn backward(&mut self, tensors: &Tensors<&[f32]>) {
+        self.lay_out_blocks(tensors, |weight| weight.transposed());
+    }
+
+    fn lay_out_blocks(&mut self, tensors: &Tensors<&[f32]>, turn: fn(Matrix<'_>) -> Matrix<'_>) {
+        self.blocks.resize_with(tensors.blocks.len(), LaidBlock::default);
+        self.blocks.par_iter_mut().zip(&tensors.blocks).for_each(|(laid, block)| {
+            let BlockTensors { c_attn, attn_proj, c_fc, mlp_proj, .. } = block;
+            let LaidBlock { c_attn: laid_c_attn, attn_proj: laid_attn_proj, c_fc: laid_c_fc, mlp_proj: laid_mlp_proj } = laid;
+            let pairs = [(c_attn, laid_c_attn), (attn_proj, laid_attn_proj), (c_fc, laid_c_fc), (mlp_proj, laid_mlp_proj)];
+            for (linear, laid) in pairs {
+                let outputs = linear.bias.len();
+                laid.lay_out(turn(Matrix::new(linear.weight, linear.weight.len() / outputs, outputs)));
+            }
+        });
+    }
+
+    /// Lays out the present embedding (v, d) as the output matrix, and where there is a way back for that too.
+    pub fn embedding(&mut self, wte: Matrix<'_>, back: bool) {
+        self.unembed.lay_out(wte.transposed());
+        if back {
+            self.unembed_back.lay_out(wte);
+        }
+    }
+}
