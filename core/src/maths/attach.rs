@@ -1,9 +1,10 @@
-//! A value with a gradient computed by hand.
+//! A value with a gradient computed by hand, and its way back to the leaf that it is of.
 
 use super::with_floats;
 use crate::Result;
-use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Shape, Storage, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Shape, Storage, Tensor, TensorId, Var};
 use rayon::prelude::*;
+use std::cell::RefCell;
 
 /// Whether kernels on slices take this tensor: float32 on the CPU. What they compute is written with tensor operations too,
 /// for every other.
@@ -101,7 +102,11 @@ impl CustomOp1 for Attached {
 
     fn bwd(&self, input: &Tensor, value: &Tensor, upstream: &Tensor) -> candle_core::Result<Option<Tensor>> {
         if takes_kernels(&self.gradient) && takes_kernels(upstream) {
-            return Ok(Some(scaled(&self.gradient, upstream)?));
+            let scaled = scaled(&self.gradient, upstream)?;
+            return match hand_over(input, scaled) {
+                Some(scaled) => Ok(Some(Tensor::from_vec(scaled, input.shape(), &Device::Cpu)?)),
+                None => Ok(None),
+            };
         }
         let mut shape = value.dims().to_vec();
         shape.resize(input.rank(), 1);
@@ -110,15 +115,53 @@ impl CustomOp1 for Attached {
 }
 
 /// Each group's gradient times its upstream, without candle's slow way where only the first dim is spread.
-fn scaled(gradient: &Tensor, upstream: &Tensor) -> candle_core::Result<Tensor> {
-    let scaled = with_floats([gradient, upstream], "attach_gradient", |[gradient, upstream]| {
+fn scaled(gradient: &Tensor, upstream: &Tensor) -> candle_core::Result<Vec<f32>> {
+    with_floats([gradient, upstream], "attach_gradient", |[gradient, upstream]| {
         let each = gradient.len() / upstream.len().max(1);
         let mut scaled = Vec::with_capacity(gradient.len());
         let groups = gradient.chunks_exact(each.max(1)).zip(upstream);
         groups.for_each(|(group, upstream)| scaled.extend(group.iter().map(|x| x * upstream)));
         scaled
-    })?;
-    Tensor::from_vec(scaled, gradient.shape(), &Device::Cpu)
+    })
+}
+
+thread_local! {
+    /// The leaves of the [`gradients`] under way on this thread, with what was attached to each.
+    static LEAVES: RefCell<Vec<(TensorId, Option<Vec<f32>>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Gives a gradient to the leaf that it is of, and back where it is of none.
+fn hand_over(input: &Tensor, gradient: Vec<f32>) -> Option<Vec<f32>> {
+    LEAVES.with_borrow_mut(|leaves| {
+        let Some((_, sum)) = leaves.iter_mut().find(|(leaf, _)| *leaf == input.id()) else { return Some(gradient) };
+        match sum {
+            Some(sum) => sum.iter_mut().zip(gradient).for_each(|(sum, x)| *sum += x),
+            None => *sum = Some(gradient),
+        }
+        None
+    })
+}
+
+/// The gradients of a scalar in float32 leaves, number after number; none of a leaf that it does not depend on.
+///
+/// As candle's backward, but what is attached to a leaf itself goes there in one pass over its numbers, where candle would
+/// add it to zeros and copy the sum.
+///
+/// # Errors
+/// When a tensor operation fails.
+pub fn gradients(scalar: &Tensor, leaves: &[&Var]) -> Result<Vec<Option<Vec<f32>>>> {
+    LEAVES.set(leaves.iter().map(|leaf| (leaf.id(), None)).collect());
+    let others = scalar.backward();
+    let attached = LEAVES.take();
+    let others = others?;
+    let gradient = |(leaf, (_, attached)): (&&Var, (_, Option<Vec<f32>>))| {
+        let other = others.get(leaf).map(|other| other.flatten_all()?.to_vec1::<f32>()).transpose()?;
+        Ok(match (attached, other) {
+            (Some(attached), Some(other)) => Some(attached.iter().zip(other).map(|(x, y)| x + y).collect()),
+            (attached, other) => attached.or(other),
+        })
+    };
+    leaves.iter().zip(attached).map(gradient).collect()
 }
 
 #[cfg(test)]
@@ -153,5 +196,24 @@ mod tests {
         let grads = mean.backward().unwrap();
         let numbers = |of: &Var| grads.get(of).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!((numbers(&points), numbers(&view)), (vec![2.5, 0.5, 1.0, 1.5], vec![0.0, 0.5, 1.0, 1.5]));
+    }
+
+    #[test]
+    fn gradients_are_those_of_candle_attached_or_not() {
+        let var = |first: f32| Var::new(&[[first, 1.0], [2.0, 3.0]], &Device::Cpu).unwrap();
+        let (x, y, unseen) = (var(0.0), var(5.0), var(7.0));
+        let attached = |x: &Tensor| attach_gradient(x, Tensor::new(&[1f32, 2.0], &Device::Cpu)?, (x * 10.0)?);
+        let total = || -> Result<Tensor> {
+            let direct = (attached(&x)? + attached(&x)?)?.sum_all()?; // 2·10·x
+            let derived = attached(&(y.as_tensor() * 2.0)?)?.sum_all()?; // 2·10·2·y
+            let plain = (x.as_tensor() * 3.0)?.sum_all()?;
+            Ok((((direct + derived)? + plain)? * 0.5)?)
+        };
+        let total = total().unwrap();
+        let found = gradients(&total, &[&x, &y, &unseen]).unwrap();
+        let expected = [Some(vec![1.5, 11.5, 21.5, 31.5]), Some(vec![100.0, 20.0, 40.0, 60.0]), None];
+        assert_eq!(found, expected);
+        let candle = total.backward().unwrap(); // no leaf is left behind
+        assert_eq!(candle.get(&x).unwrap().to_vec2::<f32>().unwrap(), [[1.5, 11.5], [21.5, 31.5]]);
     }
 }

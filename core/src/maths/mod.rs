@@ -8,7 +8,7 @@
 //! | `spectral` | log-determinant, inverse square root, eigenvectors and sums over eigenvalues of symmetric matrices |
 //! | `resolvents` | logarithm and inverse square root of symmetric matrices without eigenvectors |
 //! | `cholesky` | the inverse of the Cholesky factor of symmetric positive definite matrices |
-//! | `attach` | a value with a gradient computed by hand |
+//! | `attach` | a value with a gradient computed by hand, and gradients in leaves |
 //!
 //! And for kernels on float32 slices:
 //!
@@ -44,14 +44,14 @@ mod smaller;
 mod spectral;
 pub mod vector;
 
-pub use attach::{attach_gradient, mean_over_groups, mean_over_groups_of_views, takes_kernels};
+pub use attach::{attach_gradient, gradients, mean_over_groups, mean_over_groups_of_views, takes_kernels};
 pub use blockwise::{Block, Pairs, Pull};
 pub use cholesky::{inverse_cholesky, inverse_cholesky_of};
 pub use gram::{cross_gram, gram, times, wide_gram, widened};
 pub use moments::{centred, covariance, diagonal, off_diagonal_sum_of_squares, smaller_gram};
 pub use pair_sums::{LogParts, Softmax, pair_log_sum_exp, pair_softmax, pair_sum};
 pub use pairwise::{bounded_angles, cosines, log_mean_exp, off_diagonal, squared_distances, unit};
-pub use product::{Float, Matrix, MatrixMut, Onto, Panels, affine, product, product_of_panels};
+pub use product::{Float, Matrix, MatrixMut, Onto, Panels, Precision, affine, product, product_in, product_of_panels};
 pub use resolvents::Resolvents;
 pub use scaled::{Scaled, centred_rows, mean_point};
 pub use scratch::with_scratch;

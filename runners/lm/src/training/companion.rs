@@ -14,6 +14,7 @@ use crate::model::{Gpt2, Gpt2Config, Keep, Parameters, Pass, Upstream};
 use crate::spec::TrainSpec;
 use candle_core::{Device, Tensor, Var};
 use rayon::prelude::*;
+use regatta_core::maths::gradients;
 use regatta_core::{Companion, Compared, Draw, Intervention, Outputs};
 use std::ops::Range;
 
@@ -194,9 +195,9 @@ impl<'a> Companions<'a> {
                 return Err(TrainError::Companion(message));
             }
             let weight = beside.intervention.weight();
-            let gradients = (&objective * weight)?.backward()?;
-            if let Some(gradient) = gradients.get(&own) {
-                let gradient = gradient.flatten_all()?.to_vec1()?;
+            let leaves: Vec<&Var> = std::iter::once(&own).chain(&parameters).collect();
+            let mut gradients = gradients(&(&objective * weight)?, &leaves).map_err(failed)?.into_iter();
+            if let Some(gradient) = gradients.next().flatten() {
                 match (beside.compared, &mut upstream.logits) {
                     (Compared::LastHiddenState, _) => collect(&mut upstream.hidden_states, model.config().n_layer, gradient),
                     (Compared::Logits, Some(sum)) => crate::kernels::add(sum, &gradient),
@@ -204,9 +205,9 @@ impl<'a> Companions<'a> {
                 }
             }
             let slopes = self.own.iter_mut().flat_map(|own| own.gradients.named_mut()).skip(beside.tensors.start);
-            for (leaf, (.., slope)) in parameters.iter().zip(slopes) {
-                if let Some(gradient) = gradients.get(leaf) {
-                    slope.copy_from_slice(&gradient.flatten_all()?.to_vec1::<f32>()?);
+            for (gradient, (.., slope)) in gradients.zip(slopes) {
+                if let Some(gradient) = gradient {
+                    slope.copy_from_slice(&gradient);
                 }
             }
             let name = free_name(penalties.iter().map(|penalty| &*penalty.name), beside.intervention.typetag_name());

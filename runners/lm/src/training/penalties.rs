@@ -7,6 +7,7 @@ use crate::model::{Gpt2, Keep, Pass, Upstream};
 use crate::spec::{At, Points, Scale, Site, Term};
 use candle_core::{D, Device, Result, Tensor, Var};
 use rayon::prelude::*;
+use regatta_core::maths::gradients;
 use regatta_core::{Cloud, Draw};
 use std::collections::BTreeMap;
 
@@ -107,7 +108,7 @@ impl Job<'_> {
     fn penalty(&self, seen: Seen<'_>, seed: u64, step: usize) -> std::result::Result<(f64, Gradients), TrainError> {
         let Self { index, term, layer, weight } = *self;
         let draw = |what: &str| Draw::new(seed, &format!("term {index} {what}"), step as u64, layer as u64);
-        let points = site(term.at.site, layer, seen.model, seen.pass)?;
+        let points = leaf(&term.at, layer, seen.model, seen.pass)?;
         let view = match seen.view {
             Some(pass) if term.regularizer.0.needs_view() => Some(second_view(term, layer, seen.model, pass)?),
             _ => None,
@@ -122,12 +123,9 @@ impl Job<'_> {
                 penalty.dims()
             )));
         }
-        let gradients = (&penalty * weight)?.backward()?;
-        let gradient = |of: Option<&Var>| {
-            let gradient = of.and_then(|of| gradients.get(of));
-            gradient.map(|gradient| gradient.flatten_all()?.to_vec1()).transpose()
-        };
-        Ok((f64::from(penalty.to_scalar::<f32>()?), [gradient(Some(&points))?, gradient(view.as_ref())?]))
+        let leaves: Vec<&Var> = std::iter::once(&points).chain(&view).collect();
+        let mut gradients = gradients(&(&penalty * weight)?, &leaves).map_err(failed)?.into_iter();
+        Ok((f64::from(penalty.to_scalar::<f32>()?), std::array::from_fn(|_| gradients.next().flatten())))
     }
 }
 
@@ -136,7 +134,7 @@ fn second_view(term: &Term, layer: usize, model: &Gpt2, pass: &Pass) -> std::res
     if matches!(term.at.site, Site::Embedding | Site::Unembedding) {
         return Err(TrainError::Place(format!("regularizer `{}`: a weight matrix has no second view", term.regularizer.name())));
     }
-    Ok(site(term.at.site, layer, model, pass)?)
+    Ok(leaf(&term.at, layer, model, pass)?)
 }
 
 /// Adds to the sum of a layer.
@@ -156,23 +154,32 @@ pub(super) fn free_name<'a>(taken: impl Iterator<Item = &'a str>, name: &str) ->
     }
 }
 
-/// What a gradient is wanted of: the tensor of a site (b, t, d), or a weight matrix (v, d).
-fn site(site: Site, layer: usize, model: &Gpt2, pass: &Pass) -> Result<Var> {
+/// What a gradient is wanted of, grouped but for the mean of a sequence: (g, n, d). A weight matrix is one group of its rows.
+fn leaf(at: &At, layer: usize, model: &Gpt2, pass: &Pass) -> Result<Var> {
     let ((b, t), d) = (pass.shape(), model.config().n_embd);
-    let activations = match site {
+    let activations = match at.site {
         Site::HiddenStates => pass.hidden_state(layer),
         Site::Attention => pass.attention(layer - 1),
         Site::Mlp => pass.mlp(layer - 1),
         Site::Embedding | Site::Unembedding => {
-            return Var::from_slice(model.embedding(), (model.config().vocab_size, d), &Device::Cpu);
+            return Var::from_slice(model.embedding(), (1, model.config().vocab_size, d), &Device::Cpu);
         }
     };
-    Var::from_vec(activations, (b, t, d), &Device::Cpu)
+    let (groups, points) = leaf_groups(at.points, b, t);
+    Var::from_vec(activations, (groups, points, d), &Device::Cpu)
 }
 
-/// Which points form a cloud, subsampled and scaled: the same points of the tensor and of its second view.
-fn cloud(at: &At, tensor: &Tensor, view: Option<&Tensor>, draw: &mut Draw) -> regatta_core::Result<Cloud> {
-    let points = grouped(tensor, at.points)?;
+/// Groups of a leaf, and rows of each: a leaf that needs no reshaping takes its gradient as it comes.
+fn leaf_groups(points: Points, sequences: usize, time: usize) -> (usize, usize) {
+    match points {
+        Points::Batch => (1, sequences * time),
+        Points::Tokens | Points::Pooled => (sequences, time),
+    }
+}
+
+/// Which points of a leaf form a cloud, subsampled and scaled: the same points of the leaf and of that of its second view.
+fn cloud(at: &At, leaf: &Tensor, view: Option<&Tensor>, draw: &mut Draw) -> regatta_core::Result<Cloud> {
+    let points = grouped(at, leaf)?;
     let rows = match at.max_points.get() {
         Some(most) if points.dim(1)? > most.get() => Some(sample(&points, most.get(), draw)?),
         _ => None,
@@ -185,18 +192,16 @@ fn cloud(at: &At, tensor: &Tensor, view: Option<&Tensor>, draw: &mut Draw) -> re
         scaled(&points, at.scale)
     };
     match view {
-        Some(view) => Cloud::with_view(chosen(points)?, chosen(grouped(view, at.points)?)?),
+        Some(view) => Cloud::with_view(chosen(points)?, chosen(grouped(at, view)?)?),
         None => Cloud::new(chosen(points)?),
     }
 }
 
-/// (b, t, d), or a weight matrix (v, d) -> (g, n, d)
-fn grouped(tensor: &Tensor, points: Points) -> Result<Tensor> {
-    match (tensor.dims(), points) {
-        (&[_, _], _) => tensor.unsqueeze(0),                      // (1, v, d)
-        (_, Points::Tokens) => Ok(tensor.clone()),                // (b, t, d)
-        (_, Points::Batch) => tensor.flatten(0, 1)?.unsqueeze(0), // (1, b·t, d)
-        (_, Points::Pooled) => tensor.mean(1)?.unsqueeze(0),      // (1, b, d)
+/// The points of each group: those of the leaf, or the mean of each sequence.
+fn grouped(at: &At, leaf: &Tensor) -> Result<Tensor> {
+    match (at.site, at.points) {
+        (Site::HiddenStates | Site::Attention | Site::Mlp, Points::Pooled) => leaf.mean(1)?.unsqueeze(0), // (b, t, d) -> (1, b, d)
+        _ => Ok(leaf.clone()),
     }
 }
 
@@ -246,11 +251,22 @@ mod tests {
     #[test]
     fn points_are_grouped_as_the_design_says() {
         let x = Tensor::new(&[[[1f32, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]]], &Device::Cpu).unwrap();
-        assert_eq!(numbers(&at(Points::Tokens, 9, Scale::None), &x), x.to_vec3::<f32>().unwrap());
-        assert_eq!(numbers(&at(Points::Batch, 9, Scale::None), &x), [[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]]]);
-        assert_eq!(numbers(&at(Points::Pooled, 9, Scale::None), &x), [[[2.0, 3.0], [6.0, 7.0]]]);
-        let rows = Tensor::new(&[[1f32, 2.0], [3.0, 4.0], [5.0, 6.0]], &Device::Cpu).unwrap();
-        assert_eq!(numbers(&at(Points::Tokens, 9, Scale::None), &rows), [[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]]);
+        let found = |points: Points| {
+            let (groups, rows) = leaf_groups(points, 2, 2);
+            numbers(&at(points, 9, Scale::None), &x.reshape((groups, rows, 2)).unwrap())
+        };
+        assert_eq!(found(Points::Tokens), x.to_vec3::<f32>().unwrap());
+        assert_eq!(found(Points::Batch), [[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0], [7.0, 8.0]]]);
+        assert_eq!(found(Points::Pooled), [[[2.0, 3.0], [6.0, 7.0]]]);
+    }
+
+    #[test]
+    fn the_rows_of_a_weight_matrix_are_one_group_whatever_the_points() {
+        let rows = Tensor::new(&[[[1f32, 2.0], [3.0, 4.0], [5.0, 6.0]]], &Device::Cpu).unwrap();
+        for points in [Points::Tokens, Points::Batch, Points::Pooled] {
+            let at = At { site: Site::Embedding, ..at(points, 9, Scale::None) };
+            assert_eq!(numbers(&at, &rows), rows.to_vec3::<f32>().unwrap());
+        }
     }
 
     #[test]

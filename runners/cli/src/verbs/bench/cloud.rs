@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::memory::peak_resident_mib;
 use rayon::prelude::*;
 use regatta_core::candle::{Device, Var};
+use regatta_core::maths::gradients;
 use regatta_core::{Cloud, Draw};
 use serde::Serialize;
 use std::fmt;
@@ -101,8 +102,9 @@ impl Normal {
     /// Value and gradients.
     fn penalise(&self, named: &Named, mut draw: Draw) -> Result<(), Failure> {
         let value = named.plugin.0.penalty(&self.cloud, &mut draw).map_err(Failure::failed)?;
-        let gradients = value.backward().map_err(Failure::failed)?;
-        match std::iter::once(&self.points).chain(&self.view).all(|of| gradients.get(of).is_some()) {
+        let leaves: Vec<&Var> = std::iter::once(&self.points).chain(&self.view).collect();
+        let found = gradients(&value, &leaves).map_err(Failure::failed)?;
+        match found.iter().all(Option::is_some) {
             true => Ok(()),
             false => Err(Failure::failed(format!("`{}` gives its points no gradient", named.plugin.name()))),
         }
