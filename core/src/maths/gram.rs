@@ -67,7 +67,7 @@ pub fn cross_gram<T: Float>(left: &[T], right: &[T], dims: usize) -> Vec<T> {
 
 /// `zᵀz` in tiles on and above the diagonal; what is below is of no meaning.
 fn upper_half<T: Float>(points: &[T], dims: usize) -> Vec<T> {
-    const TILE: usize = 128;
+    const TILE: usize = 64;
     let count = points.len() / dims;
     let mut gram = vec![T::default(); dims * dims];
     for first in (0..dims).step_by(TILE) {

@@ -10,8 +10,8 @@ use crate::{Whitening, triangular};
 use rayon::prelude::*;
 use regatta_core::candle::DType;
 use regatta_core::maths::{
-    Matrix, MatrixMut, Onto, centred, covariance, inverse_cholesky, inverse_cholesky_of, mean_over_groups_of_views, mean_point,
-    product, takes_kernels, vector, wide_gram, widened,
+    Matrix, MatrixMut, Onto, centred, covariance, inverse_cholesky, inverse_cholesky_of, mean_over_groups_of_views, product,
+    takes_kernels, vector, wide_gram, with_scratch,
 };
 use regatta_core::{Result, Tensor};
 
@@ -52,11 +52,8 @@ impl Whitening {
     fn fused_w_mse(&self, [a, b]: [&[f32]; 2], d: usize, [a_slope, b_slope]: [&mut [f32]; 2]) -> Result<f64> {
         let (x, y) = rayon::join(|| White::new(self, a, d), || White::new(self, b, d));
         let (x, y) = (x?, y?);
-        let n = (a.len() / d) as f64;
-        let cosines = x.units.par_chunks(d).zip(y.units.par_chunks(d)).map(|(u, v)| f64::from(vector::dot(u, v)));
-        let cosines: Vec<f64> = cosines.collect();
-        rayon::join(|| x.backward(&y.units, a_slope), || y.backward(&x.units, b_slope));
-        Ok(2.0 - 2.0 * cosines.iter().sum::<f64>() / n)
+        let (cosines, _) = rayon::join(|| x.backward(&y, a_slope), || y.backward(&x, b_slope));
+        Ok(2.0 - 2.0 * cosines / (a.len() / d) as f64)
     }
 }
 
@@ -66,15 +63,25 @@ struct White {
     /// (1 - ε) / (n - 1).
     kappa: f64,
     /// L⁻¹. (d, d)
-    inverse: Vec<f64>,
-    /// Whitened points (n, d), the same of norm 1, and their norms.
-    white: Vec<f32>,
-    units: Vec<f32>,
+    inverse: Vec<f32>,
+    /// Whitened points (n, d), and their norms.
+    points: Vec<f32>,
     norms: Vec<f32>,
 }
 
+/// What some rows of a view add up to.
+struct Sums {
+    cosines: f64,
+    /// The lower triangle of `Gᵀw`. (d, d)
+    cross: Vec<f32>,
+    /// Of the rows of G, and of w. (d) each
+    slope: Vec<f32>,
+    white: Vec<f32>,
+}
+
 impl White {
-    /// Covariance, factor and whitened points are found in float64, since the factor magnifies what was rounded in them.
+    /// Covariance and factor are found in float64: the factor magnifies what was rounded in the covariance by its condition, and
+    /// what is rounded in the whitened points, which are float32, by the root of that alone.
     fn new(whitening: &Whitening, points: &[f32], d: usize) -> Result<Self> {
         let mean = wide_mean(points, d);
         let n = points.len() / d;
@@ -82,79 +89,86 @@ impl White {
         let mut c = wide_gram(points, &mean);
         c.iter_mut().for_each(|x| *x *= kappa);
         c.iter_mut().step_by(d + 1).for_each(|x| *x += whitening.identity());
-        let inverse = inverse_cholesky_of(&c, d)?;
-        let (mut white, mut units, mut norms) = (vec![0f32; n * d], vec![0f32; n * d], vec![0f32; n]);
-        let out = white.par_chunks_mut(ROWS * d).zip(units.par_chunks_mut(ROWS * d)).zip(norms.par_chunks_mut(ROWS));
-        out.zip(points.par_chunks(ROWS * d)).with_max_len(1).for_each(|(((white, units), norms), points)| {
-            let mut wide = vec![0f64; points.len()];
-            triangular::times_transposed(&widened(points, &mean), &inverse, d, &mut wide);
-            white.iter_mut().zip(wide).for_each(|(narrow, wide)| *narrow = wide as f32);
-            for ((white, unit), norm) in white.chunks_exact(d).zip(units.chunks_exact_mut(d)).zip(norms) {
+        let inverse: Vec<f32> = inverse_cholesky_of(&c, d)?.into_iter().map(|x| x as f32).collect();
+        let (mut white, mut norms) = (vec![0f32; n * d], vec![0f32; n]);
+        let out = white.par_chunks_mut(ROWS * d).zip(norms.par_chunks_mut(ROWS));
+        out.zip(points.par_chunks(ROWS * d)).with_max_len(1).for_each(|((white, norms), points)| {
+            with_scratch(points.len(), |centred| {
+                for (row, point) in centred.chunks_exact_mut(d).zip(points.chunks_exact(d)) {
+                    row.iter_mut().zip(point).zip(&mean).for_each(|((c, x), mean)| *c = (f64::from(*x) - mean) as f32);
+                }
+                triangular::times_transposed(centred, &inverse, d, white);
+            });
+            for (white, norm) in white.chunks_exact(d).zip(norms) {
                 *norm = (vector::dot(white, white) + SMALL_SQUARE as f32).sqrt();
-                unit.iter_mut().zip(white).for_each(|(u, w)| *u = w / *norm);
             }
         });
-        Ok(Self { d, kappa, inverse, white, units, norms })
+        Ok(Self { d, kappa, inverse, points: white, norms })
     }
 
-    /// The gradient of the mean of `-2 cos` with respect to the points; `others` are the directions of the other view.
-    fn backward(&self, others: &[f32], out: &mut [f32]) {
-        let d = self.d;
-        let slope = self.slope(others);
-        let t = self.symmetric_cross_gram(&slope);
-        // -κ T K, for K the inverse factor, and K itself in float32: these products magnify nothing that was rounded.
-        let mut back = vec![0f64; d * d];
-        triangular::times(&t, &self.inverse, d, &mut back);
-        let back: Vec<f32> = back.iter().map(|x| (-self.kappa * x) as f32).collect();
-        let inverse: Vec<f32> = self.inverse.iter().map(|x| *x as f32).collect();
-        let rows = out.par_chunks_mut(ROWS * d).zip(slope.par_chunks(ROWS * d)).zip(self.white.par_chunks(ROWS * d));
-        rows.with_max_len(1).for_each(|((out, slope), white)| {
-            let count = white.len() / d;
-            triangular::times(slope, &inverse, d, out);
-            let (white, back) = (Matrix::new(white, count, d), Matrix::new(&back, d, d));
-            product(MatrixMut::new(out, count, d), Onto::Add, 1.0, white, back);
-        });
-        let mean = mean_point(out, d);
-        out.par_chunks_mut(ROWS * d).for_each(|rows| {
-            rows.chunks_exact_mut(d).for_each(|row| row.iter_mut().zip(&mean).for_each(|(x, mean)| *x -= mean));
-        });
-    }
+    /// The sum of the cosines with the other view's points; and the gradient of the mean of `-2 cos` with respect to the points.
+    fn backward(&self, other: &Self, out: &mut [f32]) -> f64 {
+        let (d, n) = (self.d, self.norms.len());
+        let rows = n.div_ceil(16).max(ROWS); // at most 16 parts, each added in its order
+        let parts =
+            out.par_chunks_mut(rows * d).enumerate().with_max_len(1).map(|(part, out)| self.sums(other, part * rows, out));
+        let parts: Vec<Sums> = parts.collect();
+        let total = |of: fn(&Sums) -> &[f32]| {
+            parts.iter().fold(vec![0f64; of(&parts[0]).len()], |mut total, part| {
+                total.iter_mut().zip(of(part)).for_each(|(total, x)| *total += f64::from(*x));
+                total
+            })
+        };
 
-    /// G, the gradient with respect to the whitened points. (n, d)
-    fn slope(&self, others: &[f32]) -> Vec<f32> {
-        let d = self.d;
-        let scale = -2.0 / self.norms.len() as f32;
-        let mut slope = vec![0f32; others.len()];
-        let rows = slope.par_chunks_mut(ROWS * d).zip(self.units.par_chunks(ROWS * d)).zip(others.par_chunks(ROWS * d));
-        rows.zip(self.norms.par_chunks(ROWS)).for_each(|(((slope, units), others), norms)| {
-            let rows = slope.chunks_exact_mut(d).zip(units.chunks_exact(d)).zip(others.chunks_exact(d)).zip(norms);
-            for (((row, u), v), norm) in rows {
-                let (cosine, factor) = (vector::dot(u, v), scale / norm);
-                row.iter_mut().zip(u.iter().zip(v)).for_each(|(g, (u, v))| *g = factor * (v - cosine * u));
-            }
-        });
-        slope
-    }
-
-    /// T, symmetric with the lower triangle of `Gᵀw`: that of parts of rows, which are added in their order. (d, d)
-    fn symmetric_cross_gram(&self, slope: &[f32]) -> Vec<f64> {
-        let d = self.d;
-        let rows = self.norms.len().div_ceil(16).max(ROWS);
-        let parts = slope.par_chunks(rows * d).zip(self.white.par_chunks(rows * d)).with_max_len(1).map(|(slope, white)| {
-            let mut part = vec![0f32; d * d];
-            triangular::cross_gram(slope, white, d, &mut part);
-            part
-        });
-        let mut t = vec![0f64; d * d];
-        for part in parts.collect::<Vec<_>>() {
-            t.iter_mut().zip(part).for_each(|(sum, x)| *sum += f64::from(x));
-        }
+        let mut t = total(|part| &part.cross);
         for k in 0..d {
             for l in 0..k {
                 t[l * d + k] = t[k * d + l];
             }
         }
-        t
+        let t: Vec<f32> = t.into_iter().map(|x| (-self.kappa * x) as f32).collect();
+        let mut back = vec![0f32; d * d]; // -κ T K
+        triangular::times(&t, &self.inverse, d, &mut back);
+        let mut mean = vec![0f64; d]; // of GK - κ w T K
+        for (sums, matrix) in [(total(|part| &part.slope), &self.inverse), (total(|part| &part.white), &back)] {
+            for (sum, row) in sums.into_iter().zip(matrix.chunks_exact(d)) {
+                mean.iter_mut().zip(row).for_each(|(mean, x)| *mean += sum / n as f64 * f64::from(*x));
+            }
+        }
+        let mean: Vec<f32> = mean.into_iter().map(|x| x as f32).collect();
+        out.par_chunks_mut(ROWS * d).zip(self.points.par_chunks(ROWS * d)).with_max_len(1).for_each(|(out, white)| {
+            let (white, back) = (Matrix::new(white, white.len() / d, d), Matrix::new(&back, d, d));
+            product(MatrixMut::new(out, white.shape().0, d), Onto::Add, 1.0, white, back);
+            out.chunks_exact_mut(d).for_each(|row| row.iter_mut().zip(&mean).for_each(|(x, mean)| *x -= mean));
+        });
+        parts.iter().map(|part| part.cosines).sum()
+    }
+
+    /// Writes GK of the rows from `first` on, as many as `out` has, for G the gradient with respect to the whitened points.
+    fn sums(&self, other: &Self, first: usize, out: &mut [f32]) -> Sums {
+        let d = self.d;
+        let mut sums = Sums { cosines: 0.0, cross: vec![0.0; d * d], slope: vec![0.0; d], white: vec![0.0; d] };
+        let scale = -2.0 / self.norms.len() as f32;
+        for (chunk, out) in out.chunks_mut(ROWS * d).enumerate() {
+            let rows = first + chunk * ROWS..first + chunk * ROWS + out.len() / d;
+            let [white, others] = [self, other].map(|view| &view.points[rows.start * d..rows.end * d]);
+            with_scratch(out.len(), |slope| {
+                for ((row, g), (w, v)) in
+                    rows.zip(slope.chunks_exact_mut(d)).zip(white.chunks_exact(d).zip(others.chunks_exact(d)))
+                {
+                    let (norm, others) = (self.norms[row], other.norms[row]);
+                    let cosine = vector::dot(w, v) / (norm * others);
+                    sums.cosines += f64::from(cosine);
+                    let (across, along) = (scale / (norm * others), scale * cosine / (norm * norm));
+                    g.iter_mut().zip(w.iter().zip(v)).for_each(|(g, (w, v))| *g = across * v - along * w);
+                    sums.slope.iter_mut().zip(&*g).for_each(|(sum, g)| *sum += g);
+                    sums.white.iter_mut().zip(w).for_each(|(sum, w)| *sum += w);
+                }
+                triangular::add_cross_gram(slope, white, d, &mut sums.cross);
+                triangular::times(slope, &self.inverse, d, out);
+            });
+        }
+        sums
     }
 }
 
