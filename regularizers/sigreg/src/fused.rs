@@ -13,7 +13,7 @@ use crate::epps_pulley::Knot;
 use rayon::prelude::*;
 use regatta_core::maths::elementary::{TurnsPerUnit, sine_cosine};
 use regatta_core::maths::vector::{LANES, Lanes, load, store};
-use regatta_core::maths::{Matrix, MatrixMut, Onto, product, with_scratch};
+use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels, product_of_panels, with_scratch};
 
 /// Rows that one task takes: float32 sums are no longer than that, and sums of those are in float64.
 const ROWS: usize = 256;
@@ -31,10 +31,10 @@ const ZERO: Four = [[Lanes::ZERO; 4]; 2];
 pub struct Slices {
     /// How many: k.
     count: usize,
-    /// Directions (k', d), row after row, with zeros up to a whole number of registers k'.
-    directions: Vec<f32>,
+    /// Directions (k', d), with zeros up to a whole number of registers k'.
+    directions: Panels,
     /// The same, (d, k').
-    across: Vec<f32>,
+    across: Panels,
     dims: usize,
     knots: Vec<Knot>,
     /// From the middle between two knots to the next knot.
@@ -50,18 +50,18 @@ impl Slices {
         let padded = count.next_multiple_of(LANES);
         let mut rows = directions.to_vec();
         rows.resize(padded * dims, 0.0);
-        let mut across = vec![0.0; padded * dims];
-        for (block, slices) in rows.chunks_exact(LANES * dims).enumerate() {
-            for first in (0..dims).step_by(LANES) {
-                let tile = std::array::from_fn(|slice| load(&slices[slice * dims + first..(slice + 1) * dims]));
-                for (dim, numbers) in (first..dims).zip(Lanes::transpose(tile)) {
-                    store(&mut across[dim * padded + block * LANES..], numbers);
-                }
-            }
-        }
+        let rows = Matrix::new(&rows, padded, dims);
         let step = knots[1].t / std::f64::consts::TAU;
         let runs = (4 * RUN..knots.len()).step_by(4 * RUN).map(|knot| TurnsPerUnit::new(step * (knot as f64 + 2.5))).collect();
-        Self { count, directions: rows, across, dims, knots, half: TurnsPerUnit::new(0.5 * step), runs }
+        Self {
+            count,
+            directions: Panels::of(rows),
+            across: Panels::of(rows.transposed()),
+            dims,
+            knots,
+            half: TurnsPerUnit::new(0.5 * step),
+            runs,
+        }
     }
 
     /// The mean over slices of the statistic of one group. points (n, d), gradient (n, d)
@@ -76,8 +76,8 @@ impl Slices {
         let parts: Vec<Vec<Four>> = rows
             .map(|(x, points)| {
                 let count = points.len() / self.dims;
-                let (left, right) = (Matrix::new(points, count, self.dims), Matrix::new(&self.across, self.dims, k));
-                product(MatrixMut::new(x, count, k), Onto::Replace, 1.0, left, right);
+                let points = Matrix::new(points, count, self.dims);
+                product_of_panels(MatrixMut::new(x, count, k), Onto::Replace, 1.0, points, &self.across);
                 self.sums(x)
             })
             .collect();
@@ -87,15 +87,15 @@ impl Slices {
         rows.for_each(|(x, gradient)| {
             self.slopes(x, &coefficients);
             let count = gradient.len() / self.dims;
-            let (left, right) = (Matrix::new(x, count, k), Matrix::new(&self.directions, k, self.dims));
-            product(MatrixMut::new(gradient, count, self.dims), Onto::Replace, 1.0, left, right);
+            let (gradient, slopes) = (MatrixMut::new(gradient, count, self.dims), Matrix::new(x, count, k));
+            product_of_panels(gradient, Onto::Replace, 1.0, slopes, &self.directions);
         });
         value / self.count as f64
     }
 
     /// How many slices with those of zeros: k'.
     fn padded(&self) -> usize {
-        self.directions.len() / self.dims
+        self.directions.shape().0
     }
 
     /// How many fours of knots, the last one perhaps with knots of no weight.
@@ -118,7 +118,7 @@ impl Slices {
                 let turns = self.turns(rows.chunks_exact(k).map(|row| load(&row[block * LANES..])), &mut room);
                 for (run, sums) in self.runs().zip(sums.chunks_mut(RUN)) {
                     start(run, turns);
-                    sums.iter_mut().for_each(|four| add_and_turn(four, turns));
+                    sums.iter_mut().enumerate().for_each(|(place, four)| turn_and_sum(four, turns, place > 0));
                 }
             }
         }
@@ -189,7 +189,8 @@ impl Slices {
                 let mut slopes = [Lanes::ZERO; TOGETHER];
                 for (run, fours) in self.runs().zip(coefficients.chunks(RUN)) {
                     let mut series = [Turn::ZERO; TOGETHER];
-                    fours.iter().rev().for_each(|four| turn_and_add(four, &mut series, turns));
+                    let last_first = fours.iter().rev().enumerate();
+                    last_first.for_each(|(place, four)| turn_and_add(four, &mut series, turns, place > 0));
                     start(run, turns);
                     for ((slope, series), turns) in slopes.iter_mut().zip(&series).zip(&*turns) {
                         *slope += series.times(&turns.centre).cos;
@@ -218,10 +219,13 @@ fn start(run: Option<&TurnsPerUnit>, turns: &mut [Turns]) {
     }
 }
 
-/// Adds the products of all numbers to the sums at a four of knots, and goes on to the next centre.
-fn add_and_turn(four: &mut Four, turns: &mut [Turns]) {
+/// Adds the products of all numbers to the sums at a four of knots; `on` goes on to its centre from the one before.
+fn turn_and_sum(four: &mut Four, turns: &mut [Turns], on: bool) {
     let mut sums = *four; // in registers
     for turns in turns {
+        if on {
+            turns.centre = turns.centre.times(&turns.four);
+        }
         let Turns { fine, centre, .. } = turns;
         for ([cc, ss, sc, cs], h) in sums.iter_mut().zip(&*fine) {
             *cc = centre.cos.mul_add(h.cos, *cc);
@@ -229,16 +233,15 @@ fn add_and_turn(four: &mut Four, turns: &mut [Turns]) {
             *sc = centre.sin.mul_add(h.cos, *sc);
             *cs = centre.cos.mul_add(h.sin, *cs);
         }
-        turns.centre = centre.times(&turns.four);
     }
     *four = sums;
 }
 
-/// Horner: brings each series to the centre before, and adds what the knots around it contribute.
-fn turn_and_add(four: &Four, series: &mut [Turn], turns: &[Turns]) {
+/// Horner: `on` brings each series to the centre before, and what the knots around it contribute is added.
+fn turn_and_add(four: &Four, series: &mut [Turn], turns: &[Turns], on: bool) {
     let four = *four; // in registers
     for (series, turns) in series.iter_mut().zip(turns) {
-        let mut sum = series.times(&turns.four);
+        let mut sum = if on { series.times(&turns.four) } else { Turn::ZERO };
         for ([re_cos, re_sin, im_cos, im_sin], h) in four.iter().zip(&turns.fine) {
             sum.cos = h.cos.mul_add(*re_cos, h.sin.mul_add(*re_sin, sum.cos));
             sum.sin = h.cos.mul_add(*im_cos, h.sin.mul_add(*im_sin, sum.sin));

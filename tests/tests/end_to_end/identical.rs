@@ -137,3 +137,23 @@ fn two_names_for_one_arm_end_in_equal_bytes() {
         assert_eq!(study.weights("out", "a", seed), study.weights("out", "b", seed));
     }
 }
+
+#[test]
+fn rounded_products_train_nearly_alike_on_any_number_of_threads() {
+    let yaml = tiny(ARMS).replace("layers: 1, width: 16", "layers: 2, width: 48");
+    let (study, exact) =
+        (Study::new(&yaml.replace("schedule: constant", "schedule: constant, precision: bf16")), Study::new(&yaml));
+    exact.run("out", &[], 0);
+    for threads in ["1", "3"] {
+        let run = study.command(&["run", "study.yaml", "--out", threads]).env("RAYON_NUM_THREADS", threads).output().unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    }
+    for arm in ["baseline", "dispersion", "sigreg"] {
+        assert_eq!(study.metrics("1", arm, 0), study.metrics("3", arm, 0), "{arm}");
+        assert_eq!(study.weights("1", arm, 0), study.weights("3", arm, 0), "{arm}");
+        let last = |study: &Study, out: &str| study.metrics(out, arm, 0)[7]["loss"].as_f64().unwrap();
+        let (rounded, exact) = (last(&study, "1"), last(&exact, "out"));
+        assert!(rounded != exact && (rounded - exact).abs() < 0.01 * exact, "{arm}: {rounded}, in float32 {exact}");
+    }
+    assert_eq!(study.weights("1", "weightless", 0), study.weights("1", "baseline", 0));
+}

@@ -1,15 +1,30 @@
 //! Matrix products of slices of floats, on the calling thread: a caller with many of them spreads them over threads itself.
 //!
 //! Those in float32, which are most of a step, are our own: they read the left factor where it lies, so that only the right one
-//! is laid out anew, and that once for many products where the caller keeps its [`Panels`]. Those in float64 are the gemm crate's.
+//! is laid out anew, and that once for many products where the caller keeps its [`Panels`]. Their factors can be rounded to
+//! bfloat16. Those in float64 are the gemm crate's.
 
+mod bfloat16;
 mod panels;
 mod tiles;
 
-pub use panels::{Panels, affine, product_of_panels};
+pub use panels::{Panels, affine, product_in, product_of_panels};
 
 use gemm::Parallelism;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
+
+/// To what the factors of a float32 product are rounded before they are multiplied; the sums are float32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Precision {
+    /// They are not.
+    #[default]
+    #[serde(rename = "f32")]
+    Float32,
+    /// To bfloat16: 8 bits of precision, at twice the speed where the processor has instructions for it.
+    #[serde(rename = "bf16")]
+    BFloat16,
+}
 
 /// f32 or f64.
 pub trait Float: Copy + Default + Send + Sync + std::ops::AddAssign + From<f32> + 'static {
@@ -81,7 +96,9 @@ impl<'a, T: Float> Matrix<'a, T> {
         assert!(columns <= stride && extent(rows, columns, stride) <= numbers.len());
         Self { numbers, rows, columns, row_stride: stride, column_stride: 1 }
     }
+}
 
+impl<T> Matrix<'_, T> {
     /// How many rows and columns.
     pub fn shape(&self) -> (usize, usize) {
         (self.rows, self.columns)
@@ -156,7 +173,7 @@ pub fn product<T: Float>(out: MatrixMut<'_, T>, onto: Onto, scale: T, left: Matr
     T::multiply(out, onto, scale, left, right);
 }
 
-fn fit<T: Float>(out: &MatrixMut<'_, T>, left: Matrix<'_, T>, (rows, columns): (usize, usize)) {
+fn fit<T>(out: &MatrixMut<'_, T>, left: Matrix<'_, T>, (rows, columns): (usize, usize)) {
     assert_eq!((out.rows, out.columns, left.columns), (left.rows, columns, rows), "(m, n, k)");
 }
 

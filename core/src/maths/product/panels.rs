@@ -1,39 +1,74 @@
 //! The right factor of a float32 product, laid out as tiles read it: panels of a few registers' columns, row after row.
 
 use super::super::vector::{LANES, Lanes, load};
-use super::tiles::{ACROSS, Band, Before, multiply};
-use super::{Matrix, MatrixMut, Onto, fit};
+use super::bfloat16::{Pair, PairLanes, pair_panel, pairs};
+use super::tiles::{ACROSS, Band, Before, Factor, multiply};
+use super::{Matrix, MatrixMut, Onto, Precision, fit};
 use rayon::prelude::*;
 use std::cell::Cell;
 use std::ops::Range;
+use std::thread::LocalKey;
 use wide::f32x8;
 
 /// Columns of a panel.
 const COLUMNS: usize = ACROSS * LANES;
 
-/// Rows of a panel that are worked on at a time: they stay in a core's second cache, while all rows of the left factor pass by.
+/// Terms of a panel that are worked on at a time: they stay in a core's second cache, while all rows of the left factor pass by.
 const DEPTH: usize = 512;
 
 /// A matrix laid out once to be the right factor of many products.
 #[derive(Debug, Default)]
 pub struct Panels {
-    /// Panel by panel; the last may have fewer registers in a row.
-    numbers: Vec<Lanes>,
+    laid: Laid,
     rows: usize,
     columns: usize,
 }
 
+/// Panel by panel, a term after the other; the last panel may have fewer registers in a term.
+#[derive(Debug)]
+enum Laid {
+    /// A term is a row.
+    Float32(Vec<Lanes>),
+    /// A term is two rows.
+    BFloat16(Vec<PairLanes>),
+}
+
+impl Default for Laid {
+    fn default() -> Self {
+        Self::Float32(Vec::new())
+    }
+}
+
 impl Panels {
+    /// Of one matrix, in float32.
+    pub fn of(matrix: Matrix<'_>) -> Self {
+        let mut panels = Self::default();
+        panels.lay_out(matrix, Precision::Float32);
+        panels
+    }
+
     /// Takes the place of what was laid out before; on all threads.
-    pub fn lay_out(&mut self, matrix: Matrix<'_>) {
+    pub fn lay_out(&mut self, matrix: Matrix<'_>, precision: Precision) {
         let (rows, columns) = matrix.shape();
-        self.numbers.resize(rows * columns.div_ceil(LANES), Lanes::ZERO);
         (self.rows, self.columns) = (rows, columns);
-        let panels = self.numbers.par_chunks_mut((rows * ACROSS).max(1)).enumerate();
-        panels.for_each(|(panel, numbers)| {
-            let first = panel * COLUMNS;
-            lay_out(numbers, matrix.block(0..rows, first..(first + COLUMNS).min(columns)));
-        });
+        let block = |panel: usize| matrix.block(0..rows, panel * COLUMNS..((panel + 1) * COLUMNS).min(columns));
+        match (&mut self.laid, precision) {
+            (Laid::Float32(numbers), Precision::Float32) => {
+                let panels = resized(numbers, rows, columns, Lanes::ZERO);
+                panels.for_each(|(panel, numbers)| lay_out(numbers, block(panel)));
+            }
+            (Laid::BFloat16(numbers), Precision::BFloat16) => {
+                let panels = resized(numbers, rows.div_ceil(2), columns, PairLanes::ZERO);
+                panels.for_each(|(panel, numbers)| lay_out_pairs(numbers, block(panel)));
+            }
+            (laid, precision) => {
+                *laid = match precision {
+                    Precision::Float32 => Laid::Float32(Vec::new()),
+                    Precision::BFloat16 => Laid::BFloat16(Vec::new()),
+                };
+                self.lay_out(matrix, precision);
+            }
+        }
     }
 
     /// How many rows and columns the matrix has.
@@ -42,7 +77,18 @@ impl Panels {
     }
 }
 
-/// [`product`](super::product) with a right factor that is laid out already.
+/// Room for panels of so many terms, each with its number.
+fn resized<T: Copy + Send>(
+    numbers: &mut Vec<T>,
+    terms: usize,
+    columns: usize,
+    zero: T,
+) -> impl IndexedParallelIterator<Item = (usize, &mut [T])> {
+    numbers.resize(terms * columns.div_ceil(LANES), zero);
+    numbers.par_chunks_mut((terms * ACROSS).max(1)).enumerate()
+}
+
+/// [`product`](super::product) with a right factor that is laid out already; the left one is rounded as that is.
 ///
 /// # Shapes
 /// left (m, k), right (k, n), out (m, n)
@@ -65,6 +111,27 @@ pub fn affine(out: MatrixMut<'_>, left: Matrix<'_>, right: &Panels, bias: &[f32]
     by_panels(out, Before::Row(bias), 1.0, left, right);
 }
 
+/// [`product`](super::product) of factors that are rounded first.
+///
+/// # Shapes
+/// left (m, k), right (k, n), out (m, n)
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn product_in(precision: Precision, out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matrix<'_>, right: Matrix<'_>) {
+    fit(&out, left, right.shape());
+    match precision {
+        Precision::Float32 => by_matrix(out, onto, scale, left, right),
+        Precision::BFloat16 => with_pairs(left, |left| {
+            let lay_out = |panel: &mut Vec<PairLanes>, terms: Range<usize>, columns: Range<usize>| {
+                panel.resize(terms.len() * columns.len().div_ceil(LANES), PairLanes::ZERO);
+                lay_out_pairs(panel, right.block(2 * terms.start..(2 * terms.end).min(right.rows), columns));
+            };
+            laid_as_needed(&PAIR_PANEL, out, onto, scale, left, lay_out);
+        }),
+    }
+}
+
 impl From<Onto> for Before<'_> {
     fn from(onto: Onto) -> Self {
         match onto {
@@ -74,33 +141,64 @@ impl From<Onto> for Before<'_> {
     }
 }
 
-fn by_panels(mut out: MatrixMut<'_>, before: Before<'_>, scale: f32, left: Matrix<'_>, right: &Panels) {
+fn by_panels(out: MatrixMut<'_>, before: Before<'_>, scale: f32, left: Matrix<'_>, right: &Panels) {
     fit(&out, left, right.shape());
+    match &right.laid {
+        Laid::Float32(numbers) => laid_before(out, before, scale, left, numbers),
+        Laid::BFloat16(numbers) => with_pairs(left, |left| laid_before(out, before, scale, left, numbers)),
+    }
+}
+
+fn laid_before<T: Factor>(mut out: MatrixMut<'_>, before: Before<'_>, scale: f32, left: Matrix<'_, T>, numbers: &[T::Lanes]) {
     for columns in bands(out.columns) {
         let across = columns.len().div_ceil(LANES);
-        let panel = &right.numbers[right.rows * columns.start / LANES..][..right.rows * across];
-        for rows in depths(right.rows) {
-            let panel = &panel[rows.start * across..rows.end * across];
-            band(&mut out, columns.clone(), before, scale, left, rows, panel);
+        let panel = &numbers[left.columns * columns.start / LANES..][..left.columns * across];
+        for terms in depths(left.columns) {
+            let panel = &panel[terms.start * across..terms.end * across];
+            band(&mut out, columns.clone(), before, scale, left, terms, panel);
         }
     }
 }
 
-/// The same with a right factor that is laid out as it is needed, for this product alone.
-pub(super) fn by_matrix(mut out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matrix<'_>, right: Matrix<'_>) {
-    let mut panel = PANEL.take();
+/// With a right factor that is laid out as it is needed, for this product alone.
+pub(super) fn by_matrix(out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matrix<'_>, right: Matrix<'_>) {
+    let lay_out = |panel: &mut Vec<Lanes>, rows: Range<usize>, columns: Range<usize>| {
+        panel.resize(rows.len() * columns.len().div_ceil(LANES), Lanes::ZERO);
+        lay_out(panel, right.block(rows, columns));
+    };
+    laid_as_needed(&PANEL, out, onto, scale, left, lay_out);
+}
+
+/// The same, `lay_out` being what lays out some terms of some columns.
+fn laid_as_needed<T: Factor>(
+    room: &'static LocalKey<Cell<Vec<T::Lanes>>>,
+    mut out: MatrixMut<'_>,
+    onto: Onto,
+    scale: f32,
+    left: Matrix<'_, T>,
+    lay_out: impl Fn(&mut Vec<T::Lanes>, Range<usize>, Range<usize>),
+) {
+    let mut panel = room.take();
     for columns in bands(out.columns) {
-        for rows in depths(right.rows) {
-            panel.resize(rows.len() * columns.len().div_ceil(LANES), Lanes::ZERO);
-            lay_out(&mut panel, right.block(rows.clone(), columns.clone()));
-            band(&mut out, columns.clone(), onto.into(), scale, left, rows, &panel);
+        for terms in depths(left.columns) {
+            lay_out(&mut panel, terms.clone(), columns.clone());
+            band(&mut out, columns.clone(), onto.into(), scale, left, terms, &panel);
         }
     }
-    PANEL.set(panel);
+    room.set(panel);
+}
+
+/// Runs `body` on the pairs of a left factor.
+fn with_pairs(left: Matrix<'_>, body: impl FnOnce(Matrix<'_, Pair>)) {
+    let mut room = PAIRS.take();
+    body(pairs(left, &mut room));
+    PAIRS.set(room);
 }
 
 thread_local! {
     static PANEL: Cell<Vec<Lanes>> = const { Cell::new(Vec::new()) };
+    static PAIR_PANEL: Cell<Vec<PairLanes>> = const { Cell::new(Vec::new()) };
+    static PAIRS: Cell<Vec<Pair>> = const { Cell::new(Vec::new()) };
 }
 
 /// The columns of each panel.
@@ -108,30 +206,30 @@ fn bands(columns: usize) -> impl Iterator<Item = Range<usize>> {
     (0..columns).step_by(COLUMNS).map(move |first| first..(first + COLUMNS).min(columns))
 }
 
-/// The rows of a panel that are worked on at a time; none at once where there are none.
-fn depths(rows: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..rows.max(1)).step_by(DEPTH).map(move |first| first..(first + DEPTH).min(rows))
+/// The terms of a panel that are worked on at a time; none at once where there are none.
+fn depths(terms: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..terms.max(1)).step_by(DEPTH).map(move |first| first..(first + DEPTH).min(terms))
 }
 
-/// What some terms add to some columns. panel: `rows` of the right factor
-fn band(
+/// What some terms add to some columns. panel: those terms of the right factor
+fn band<T: Factor>(
     out: &mut MatrixMut<'_>,
     columns: Range<usize>,
     before: Before<'_>,
     scale: f32,
-    left: Matrix<'_>,
-    rows: Range<usize>,
-    panel: &[Lanes],
+    left: Matrix<'_, T>,
+    terms: Range<usize>,
+    panel: &[T::Lanes],
 ) {
     let before = match before {
-        _ if rows.start > 0 => Before::Itself,
+        _ if terms.start > 0 => Before::Itself,
         Before::Row(shared) => Before::Row(&shared[columns.clone()]),
         first => first,
     };
     if out.rows > 0 {
         let numbers = &mut out.numbers[columns.start..];
         let mut out = Band { numbers, columns: columns.len(), stride: out.stride, before, scale };
-        multiply(&mut out, left.block(0..left.rows, rows), panel);
+        multiply(&mut out, left.block(0..left.rows, terms), panel);
     }
 }
 
@@ -153,6 +251,16 @@ fn lay_out(panel: &mut [Lanes], matrix: Matrix<'_>) {
             lay_out_columns(&mut panel[register..], across, matrix.block(0..matrix.rows, columns));
         }
     }
+}
+
+/// The same of pairs of rows.
+fn lay_out_pairs(panel: &mut [PairLanes], matrix: Matrix<'_>) {
+    let across = matrix.columns.div_ceil(LANES);
+    let mut rows = PANEL.take();
+    rows.resize(matrix.rows * across, Lanes::ZERO);
+    lay_out(&mut rows, matrix);
+    pair_panel(&rows, across, panel);
+    PANEL.set(rows);
 }
 
 /// Sixteen columns or fewer, each of them contiguous, into every `stride`th register: squares of eight are turned as a whole.
@@ -197,23 +305,25 @@ mod tests {
             for (left_turned, right_turned) in [(false, false), (false, true), (true, false), (true, true)] {
                 let left = if left_turned { Matrix::new(&a, k, m).transposed() } else { Matrix::new(&a, m, k) };
                 let right = if right_turned { Matrix::new(&b, n, k).transposed() } else { Matrix::new(&b, k, n) };
-                let at = |matrix: Matrix<'_>, i: usize, j: usize| matrix.numbers[i * matrix.row_stride + j * matrix.column_stride];
+                let at =
+                    |matrix: Matrix<'_>, i: usize, j: usize| matrix.numbers[i * matrix.row_stride + j * matrix.column_stride];
                 let sum = |i: usize, j: usize| (0..k).map(|p| at(left, i, p) * at(right, p, j)).sum::<f32>();
                 let expected = |before: &dyn Fn(usize) -> f32, scale: f32| -> Vec<f32> {
                     (0..m * n).map(|index| before(index % n) + scale * sum(index / n, index % n)).collect()
                 };
                 let mut panels = Panels::default();
-                panels.lay_out(right);
-
-                let mut out = vec![3.0; m * n];
-                product(MatrixMut::new(&mut out, m, n), Onto::Add, 2.0, left, right);
-                assert!(out == expected(&|_| 3.0, 2.0), "{m} x {k} x {n}");
-                product(MatrixMut::new(&mut out, m, n), Onto::Replace, 0.5, left, right);
-                assert!(out == expected(&|_| 0.0, 0.5), "{m} x {k} x {n}");
-                affine(MatrixMut::new(&mut out, m, n), left, &panels, &bias);
-                assert!(out == expected(&|column| bias[column], 1.0), "{m} x {k} x {n}");
-                product_of_panels(MatrixMut::new(&mut out, m, n), Onto::Replace, 1.0, left, &panels);
-                assert!(out == expected(&|_| 0.0, 1.0), "{m} x {k} x {n}");
+                for precision in [Precision::Float32, Precision::BFloat16] {
+                    panels.lay_out(right, precision);
+                    let mut out = vec![3.0; m * n];
+                    product_in(precision, MatrixMut::new(&mut out, m, n), Onto::Add, 2.0, left, right);
+                    assert!(out == expected(&|_| 3.0, 2.0), "{m} x {k} x {n} {precision:?}");
+                    product_in(precision, MatrixMut::new(&mut out, m, n), Onto::Replace, 0.5, left, right);
+                    assert!(out == expected(&|_| 0.0, 0.5), "{m} x {k} x {n} {precision:?}");
+                    affine(MatrixMut::new(&mut out, m, n), left, &panels, &bias);
+                    assert!(out == expected(&|column| bias[column], 1.0), "{m} x {k} x {n} {precision:?}");
+                    product_of_panels(MatrixMut::new(&mut out, m, n), Onto::Replace, 1.0, left, &panels);
+                    assert!(out == expected(&|_| 0.0, 1.0), "{m} x {k} x {n} {precision:?}");
+                }
             }
         }
     }
@@ -223,8 +333,7 @@ mod tests {
         let mut out = [7.0; 6];
         product(MatrixMut::new(&mut out, 2, 3), Onto::Replace, 1.0, Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 3));
         assert_eq!(out, [0.0; 6]);
-        let mut panels = Panels::default();
-        panels.lay_out(Matrix::new(&[], 0, 3));
+        let panels = Panels::of(Matrix::new(&[], 0, 3));
         affine(MatrixMut::new(&mut out, 2, 3), Matrix::new(&[], 2, 0), &panels, &[1.0, 2.0, 3.0]);
         assert_eq!(out, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
         product(MatrixMut::new(&mut [], 0, 3), Onto::Replace, 1.0, Matrix::new(&[], 0, 2), Matrix::new(&[1.0; 6], 2, 3));
@@ -232,15 +341,17 @@ mod tests {
 
     #[test]
     fn one_product_has_the_same_bytes_however_its_right_factor_is_laid_out() {
-        let (m, k, n) = (40, 700, 90);
+        let (m, k, n) = (40, 1_100, 90);
         let third = |x: Vec<f32>| -> Vec<f32> { x.iter().map(|x| x / 3.0).collect() };
         let (a, b) = (third(numbers(m * k, 1013)), third(numbers(k * n, 1009)));
         let (left, right) = (Matrix::new(&a, m, k), Matrix::new(&b, k, n));
         let mut panels = Panels::default();
-        panels.lay_out(right);
-        let (mut once, mut again) = (vec![0.0; m * n], vec![0.0; m * n]);
-        product(MatrixMut::new(&mut once, m, n), Onto::Replace, 1.0, left, right);
-        product_of_panels(MatrixMut::new(&mut again, m, n), Onto::Replace, 1.0, left, &panels);
-        assert_eq!(once, again);
+        for precision in [Precision::Float32, Precision::BFloat16] {
+            panels.lay_out(right, precision);
+            let (mut once, mut again) = (vec![0.0; m * n], vec![0.0; m * n]);
+            product_in(precision, MatrixMut::new(&mut once, m, n), Onto::Replace, 1.0, left, right);
+            product_of_panels(MatrixMut::new(&mut again, m, n), Onto::Replace, 1.0, left, &panels);
+            assert_eq!(once, again);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Tiles of a float32 product whose sums stay in registers from the first term to the last.
+//! Tiles of a product whose float32 sums stay in registers from the first term to the last.
 //!
 //! A tile is [`ROWS`] rows of a panel of the right factor: for each term it reads a row of the panel and one number of each row of
 //! the left factor, where they lie. Six rows of four registers are 24 sums; with a row of the panel and a number of the left
@@ -12,6 +12,32 @@ const ROWS: usize = 6;
 
 /// Registers in a row of a panel: as many as leave all sums in registers.
 pub(super) const ACROSS: usize = if cfg!(target_feature = "avx512f") { 4 } else { 1 };
+
+/// What a product's left factor consists of: a float32, or two bfloat16.
+pub(super) trait Factor: Copy {
+    /// Sixteen columns of the right factor.
+    type Lanes: Copy;
+
+    /// The same in all columns.
+    fn splat(self) -> Self::Lanes;
+
+    /// `sum + left·right`.
+    fn multiply_add(left: Self::Lanes, right: Self::Lanes, sum: Lanes) -> Lanes;
+}
+
+impl Factor for f32 {
+    type Lanes = Lanes;
+
+    #[inline(always)]
+    fn splat(self) -> Lanes {
+        Lanes::splat(self)
+    }
+
+    #[inline(always)]
+    fn multiply_add(left: Lanes, right: Lanes, sum: Lanes) -> Lanes {
+        left.mul_add(right, sum)
+    }
+}
 
 /// What a product is added to.
 #[derive(Debug, Clone, Copy)]
@@ -33,12 +59,12 @@ pub(super) struct Band<'a> {
 }
 
 /// `out = before + scale·left·right`. left (m, k), right: k rows of the registers that the columns take
-pub(super) fn multiply(out: &mut Band<'_>, left: Matrix<'_>, right: &[Lanes]) {
+pub(super) fn multiply<T: Factor>(out: &mut Band<'_>, left: Matrix<'_, T>, right: &[T::Lanes]) {
     let tiles = match out.columns.div_ceil(LANES) {
-        1 => tiles_of::<1>(),
-        2 => tiles_of::<2>(),
-        3 => tiles_of::<3>(),
-        _ => tiles_of::<4>(),
+        1 => tiles_of::<T, 1>(),
+        2 => tiles_of::<T, 2>(),
+        3 => tiles_of::<T, 3>(),
+        _ => tiles_of::<T, 4>(),
     };
     let m = left.rows;
     let count = m.div_ceil(ROWS);
@@ -50,19 +76,19 @@ pub(super) fn multiply(out: &mut Band<'_>, left: Matrix<'_>, right: &[Lanes]) {
     }
 }
 
-type Tile = fn(Band<'_>, Matrix<'_>, &[Lanes]);
+type Tile<T> = fn(Band<'_>, Matrix<'_, T>, &[<T as Factor>::Lanes]);
 
 /// Tiles of one row, of two, and so on.
-fn tiles_of<const V: usize>() -> [Tile; ROWS] {
-    [tile::<1, V>, tile::<2, V>, tile::<3, V>, tile::<4, V>, tile::<5, V>, tile::<6, V>]
+fn tiles_of<T: Factor, const V: usize>() -> [Tile<T>; ROWS] {
+    [tile::<T, 1, V>, tile::<T, 2, V>, tile::<T, 3, V>, tile::<T, 4, V>, tile::<T, 5, V>, tile::<T, 6, V>]
 }
 
-fn tile<const R: usize, const V: usize>(out: Band<'_>, left: Matrix<'_>, right: &[Lanes]) {
+fn tile<T: Factor, const R: usize, const V: usize>(out: Band<'_>, left: Matrix<'_, T>, right: &[T::Lanes]) {
     let (right, _) = right.as_chunks::<V>();
     if left.column_stride == 1 {
-        of_rows::<R, V>(out, left.numbers, left.row_stride, right);
+        of_rows::<T, R, V>(out, left.numbers, left.row_stride, right);
     } else {
-        of_columns::<R, V>(out, left.numbers, left.column_stride, right);
+        of_columns::<T, R, V>(out, left.numbers, left.column_stride, right);
     }
 }
 
@@ -70,14 +96,14 @@ type Sums<const R: usize, const V: usize> = [[Lanes; V]; R];
 
 /// Where each row of the left factor is contiguous.
 #[inline(never)]
-fn of_rows<const R: usize, const V: usize>(out: Band<'_>, left: &[f32], stride: usize, right: &[[Lanes; V]]) {
+fn of_rows<T: Factor, const R: usize, const V: usize>(out: Band<'_>, left: &[T], stride: usize, right: &[[T::Lanes; V]]) {
     const STEPS: usize = 4; // terms between two looks at where the rows lie
     let mut sums = [[Lanes::ZERO; V]; R];
-    let rows: [&[f32]; R] = std::array::from_fn(|row| &left[row * stride..][..right.len()]);
+    let rows: [&[T]; R] = std::array::from_fn(|row| &left[row * stride..][..right.len()]);
     let left = rows.map(|row| row.as_chunks::<STEPS>().0);
     let (steps, rest) = right.as_chunks::<STEPS>();
     for (index, right) in steps.iter().enumerate() {
-        let left: [&[f32; STEPS]; R] = std::array::from_fn(|row| &left[row][index]);
+        let left: [&[T; STEPS]; R] = std::array::from_fn(|row| &left[row][index]);
         for step in 0..STEPS {
             add_term(&mut sums, |row| left[row][step], &right[step]);
         }
@@ -90,22 +116,22 @@ fn of_rows<const R: usize, const V: usize>(out: Band<'_>, left: &[f32], stride: 
 
 /// Where each column is.
 #[inline(never)]
-fn of_columns<const R: usize, const V: usize>(out: Band<'_>, left: &[f32], stride: usize, right: &[[Lanes; V]]) {
+fn of_columns<T: Factor, const R: usize, const V: usize>(out: Band<'_>, left: &[T], stride: usize, right: &[[T::Lanes; V]]) {
     let mut sums = [[Lanes::ZERO; V]; R];
     for (left, right) in left.chunks(stride).zip(right) {
-        let left: &[f32; R] = left.first_chunk().expect("a number of each row");
+        let left: &[T; R] = left.first_chunk().expect("a number of each row");
         add_term(&mut sums, |row| left[row], right);
     }
     write(out, sums);
 }
 
 #[inline(always)]
-fn add_term<const R: usize, const V: usize>(sums: &mut Sums<R, V>, left: impl Fn(usize) -> f32, right: &[Lanes; V]) {
+fn add_term<T: Factor, const R: usize, const V: usize>(sums: &mut Sums<R, V>, left: impl Fn(usize) -> T, right: &[T::Lanes; V]) {
     let right = *right;
     for row in 0..R {
-        let left = Lanes::splat(left(row));
+        let left = left(row).splat();
         for column in 0..V {
-            sums[row][column] = left.mul_add(right[column], sums[row][column]);
+            sums[row][column] = T::multiply_add(left, right[column], sums[row][column]);
         }
     }
 }

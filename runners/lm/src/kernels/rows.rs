@@ -27,8 +27,7 @@ mod tests {
     #[test]
     fn a_linear_map_by_hand() {
         let mut y = [0.0; 4];
-        let mut weight = Panels::default();
-        weight.lay_out(Matrix::new(&[5.0, 6.0, 7.0, 8.0], 2, 2));
+        let weight = Panels::of(Matrix::new(&[5.0, 6.0, 7.0, 8.0], 2, 2));
         linear(&[1.0, 2.0, 3.0, 4.0], &weight, &[100.0, 200.0], &mut y);
         assert_eq!(y, [119.0, 222.0, 143.0, 250.0]);
         let mut sums = [1.0, 0.0];

@@ -6,6 +6,7 @@ use crate::kernels::Dropout;
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 use candle_nn::ops::{layer_norm_slow, log_softmax, softmax};
 use regatta_core::Draw;
+use regatta_core::maths::Precision;
 use std::collections::BTreeMap;
 
 /// What a forward pass shows: the loss, hidden states, and what attention and MLP add.
@@ -185,6 +186,28 @@ fn long_sequences_and_large_batches() {
     let spec = Gpt2Spec { layers: 1, width: 24, heads: 3, context: 150, mlp_width: 130, bias_std: 0.0 };
     let model = Gpt2::fresh(Gpt2Config::new(&spec, 150), 0);
     check(&model, 17, 150, None);
+}
+
+/// Rounding to bfloat16 is off by at most 2⁻⁹ of a number, and the errors of many average out.
+#[test]
+fn rounded_factors_give_nearly_the_same_losses_and_gradients() {
+    let model = model(3);
+    let (ids, targets): (Vec<u32>, Vec<u32>) = ((0..40).map(|i| i * 7 % 11).collect(), (0..40).map(|i| i * 5 % 11).collect());
+    let passed = |precision| {
+        let mut pass = Pass::in_precision(model.config(), 5, 8, Keep::ForBackward { contributions: false }, precision);
+        let mut gradients = Parameters::zeros(model.config());
+        pass.forward(&model, &ids, None).unwrap();
+        let losses = pass.backward(&model, &targets, &Upstream::default(), None, &mut gradients);
+        (losses, gradients)
+    };
+    let ((exact, exact_gradients), (rounded, rounded_gradients)) = (passed(Precision::Float32), passed(Precision::BFloat16));
+    assert!(exact.iter().zip(&rounded).all(|(x, y)| (x - y).abs() < 0.02 * x), "{exact:?} {rounded:?}");
+    assert_ne!(exact, rounded);
+    for ((name, _, exact), (.., rounded)) in exact_gradients.named().zip(rounded_gradients.named()) {
+        let norm = |of: &dyn Fn(f32, f32) -> f32| exact.iter().zip(rounded).map(|(&x, &y)| of(x, y).powi(2)).sum::<f32>().sqrt();
+        let off = norm(&|x, y| x - y) / norm(&|x, _| x);
+        assert!(off > 0.0 && off < 0.02, "{name}: {off} of the gradient's norm");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `train:` and `evaluate:` in a study.
 
 use super::{CapacitySpec, DiagnosticsSpec, OrNone, QuantisationSpec, bare_or_map};
+use regatta_core::maths::Precision;
 use regatta_core::number::{Count, Fraction, NonNegative, Positive};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -29,6 +30,9 @@ pub struct TrainSpec {
     pub grad_clip: OrNone<Positive>,
     /// Rate of dropout on embeddings, attention and residuals.
     pub dropout: Fraction,
+    /// To what the factors of products with weight matrices, and of those matrices' gradients, are rounded in a step: f32 or bf16.
+    /// All else is float32 all the same: weights, sums, attention, norms, losses, penalties, the optimizer, and every measurement.
+    pub precision: Precision,
     /// What is done about a loss far above those of the steps before.
     pub on_spike: OnSpike,
 }
@@ -58,6 +62,7 @@ impl Default for TrainSpec {
             weight_decay: NonNegative::new(0.1),
             grad_clip: OrNone::Some(Positive::new(1.0)),
             dropout: Fraction::new(0.0),
+            precision: Precision::Float32,
             on_spike: OnSpike::Record,
         }
     }

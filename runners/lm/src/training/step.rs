@@ -11,6 +11,7 @@ use crate::kernels::{Dropout, add};
 use crate::model::{Gpt2, Gpt2Config, Parameters, Pass, Perturb};
 use crate::spec::{OnSpike, Term, TrainSpec};
 use regatta_core::Draw;
+use regatta_core::maths::Precision;
 use std::time::Instant;
 
 /// A model and its optimizer, with what a step needs to know.
@@ -135,7 +136,7 @@ impl<'a> Learner<'a> {
         let model = self.rounded.as_ref().unwrap_or(&self.latent);
         let pass = match &mut self.pass {
             Some(pass) if pass.shape() == shape => pass,
-            other => other.insert(Pass::new(model.config(), shape.0, shape.1, keep(self.terms))),
+            other => other.insert(Pass::in_precision(model.config(), shape.0, shape.1, keep(self.terms), self.train.precision)),
         };
 
         let rate = self.train.dropout.get();
@@ -145,7 +146,7 @@ impl<'a> Learner<'a> {
         let (noise, other_noise) = (noise("noise"), noise("view noise"));
         pass.perturbed_forward(model, inputs, dropout.as_ref(), noise.as_ref().map(|noise| noise as Perturb<'_>))?;
         let mut view = match compares_views(self.terms, step) {
-            true => Some(View::of(&mut self.view, model.config(), shape, self.terms)),
+            true => Some(View::of(&mut self.view, model.config(), shape, self.terms, self.train.precision)),
             false => None,
         };
         if let Some(view) = &mut view {
@@ -191,9 +192,15 @@ impl<'a> Learner<'a> {
 
 impl View {
     /// The one that is there, where it is for batches of this shape, or one made anew.
-    fn of<'v>(there: &'v mut Option<Self>, config: &Gpt2Config, shape: (usize, usize), terms: &[Term]) -> &'v mut Self {
+    fn of<'v>(
+        there: &'v mut Option<Self>,
+        config: &Gpt2Config,
+        shape: (usize, usize),
+        terms: &[Term],
+        precision: Precision,
+    ) -> &'v mut Self {
         let kept = there.take().filter(|view| view.pass.shape() == shape);
-        let pass = || Pass::new(config, shape.0, shape.1, keep(terms));
+        let pass = || Pass::in_precision(config, shape.0, shape.1, keep(terms), precision);
         there.insert(kept.unwrap_or_else(|| Self { pass: pass(), gradients: Parameters::zeros(config) }))
     }
 }

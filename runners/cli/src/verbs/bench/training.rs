@@ -1,13 +1,14 @@
 //! The speed of training, measured as `tests/peers/peer.py` measures PyTorch's.
 //!
 //! One step is forward, cross-entropy over the vocabulary, the penalty averaged over all blocks with weight 0.1, backward,
-//! clip by global norm 1, AdamW; float32. Token ids are random: the cost does not depend on them. A regularizer that compares two
+//! clip by global norm 1, AdamW; float32, or products of factors rounded to bfloat16. Token ids are random: the cost does not depend on them. A regularizer that compares two
 //! views is trained with dropout, and its steps include the second pass; `--dropout` gives a step to compare it with.
 
 use super::{Named, PROGRAM, Seconds, cloud, mib, round};
 use crate::failure::Failure;
 use crate::memory::peak_resident_mib;
 use clap::ValueEnum;
+use regatta_core::maths::Precision;
 use regatta_core::number::{Count, Finite, Fraction};
 use regatta_core::{Draw, Intervention, Plugin};
 use regatta_lm::model::{Gpt2, Gpt2Config};
@@ -44,6 +45,9 @@ pub(super) struct Training {
     /// Rate of dropout [default: 0, and 0.1 where the regularizer compares two views]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     dropout: Option<Fraction>,
+    /// To what the factors of products with weights are rounded
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: Factors,
     /// Steps that are measured
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     steps: u64,
@@ -71,6 +75,24 @@ enum Group {
     Batch,
     /// The mean of each sequence
     Pooled,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Factors {
+    /// They are not
+    F32,
+    /// To bfloat16, as `train.precision: bf16` does
+    Bf16,
+}
+
+impl From<Factors> for Precision {
+    fn from(factors: Factors) -> Self {
+        match factors {
+            Factors::F32 => Self::Float32,
+            Factors::Bf16 => Self::BFloat16,
+        }
+    }
 }
 
 /// What is trained.
@@ -103,7 +125,7 @@ impl Training {
     pub fn small() -> Self {
         let shape = Shape::Small;
         let (layers, width, context, batch, vocab, points, dropout) = (None, None, None, None, None, None, None);
-        Self { shape, layers, width, context, batch, vocab, points, dropout, steps: 5, warmup: 1 }
+        Self { shape, layers, width, context, batch, vocab, points, dropout, precision: Factors::F32, steps: 5, warmup: 1 }
     }
 
     /// Those of the shape, but for what is named.
@@ -161,6 +183,7 @@ pub(super) struct Measured {
     regularizer: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     points: Option<Points>,
+    precision: Factors,
     threads: usize,
     tokens_per_second: f64,
     pub step_ms: f64,
@@ -191,7 +214,8 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
         return Err(Failure::refused("--dropout: expected a rate above 0 for a regularizer that compares two views, found 0"));
     }
     let schedule = Schedule::Constant;
-    let train = TrainSpec { schedule, dropout, batch_size: Count::new(*batch), ..TrainSpec::default() };
+    let precision = arguments.precision.into();
+    let train = TrainSpec { schedule, dropout, precision, batch_size: Count::new(*batch), ..TrainSpec::default() };
     let config = Gpt2Config::new(spec, *vocab);
     let parameters = config.parameters();
     let flops_per_token = flops_per_token(&config, spec.context, &train, &terms, &[]);
@@ -211,6 +235,7 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
         shape: arguments.shape,
         regularizer: words,
         points,
+        precision: arguments.precision,
         threads: rayon::current_num_threads(),
         tokens_per_second: round(tokens as f64 / times.median(), 1),
         step_ms: round(times.median() * 1e3, 2),

@@ -3,11 +3,12 @@
 
 use super::super::parameters::{BlockTensors, Tensors};
 use rayon::prelude::*;
-use regatta_core::maths::{Matrix, Panels};
+use regatta_core::maths::{Matrix, Panels, Precision};
 
 /// Those of a model: on the way forward the weights, on the way back their transposes in the same room.
-#[derive(Default)]
 pub(super) struct Laid {
+    /// Of the products with them.
+    pub precision: Precision,
     pub blocks: Vec<LaidBlock>,
     /// From the final norm's output to the logits (d, v).
     pub unembed: Panels,
@@ -25,6 +26,11 @@ pub(super) struct LaidBlock {
 }
 
 impl Laid {
+    /// Of no weights yet.
+    pub fn new(precision: Precision) -> Self {
+        Self { precision, blocks: Vec::new(), unembed: Panels::default(), unembed_back: Panels::default() }
+    }
+
     /// Lays out the present weights of the blocks for the way forward.
     pub fn forward(&mut self, tensors: &Tensors<&[f32]>) {
         self.lay_out_blocks(tensors, |weight| weight);
@@ -36,6 +42,7 @@ impl Laid {
     }
 
     fn lay_out_blocks(&mut self, tensors: &Tensors<&[f32]>, turn: fn(Matrix<'_>) -> Matrix<'_>) {
+        let precision = self.precision;
         self.blocks.resize_with(tensors.blocks.len(), LaidBlock::default);
         self.blocks.par_iter_mut().zip(&tensors.blocks).for_each(|(laid, block)| {
             let BlockTensors { c_attn, attn_proj, c_fc, mlp_proj, .. } = block;
@@ -43,16 +50,18 @@ impl Laid {
             let pairs = [(c_attn, laid_c_attn), (attn_proj, laid_attn_proj), (c_fc, laid_c_fc), (mlp_proj, laid_mlp_proj)];
             for (linear, laid) in pairs {
                 let outputs = linear.bias.len();
-                laid.lay_out(turn(Matrix::new(linear.weight, linear.weight.len() / outputs, outputs)));
+                laid.lay_out(turn(Matrix::new(linear.weight, linear.weight.len() / outputs, outputs)), precision);
             }
         });
     }
 
-    /// Lays out the present embedding (v, d) as the output matrix, and where there is a way back for that too.
-    pub fn embedding(&mut self, wte: Matrix<'_>, back: bool) {
-        self.unembed.lay_out(wte.transposed());
-        if back {
-            self.unembed_back.lay_out(wte);
-        }
+    /// Lays out the present embedding (v, d) as the output matrix.
+    pub fn unembed(&mut self, wte: Matrix<'_>) {
+        self.unembed.lay_out(wte.transposed(), self.precision);
+    }
+
+    /// And for the way back through it.
+    pub fn unembed_back(&mut self, wte: Matrix<'_>) {
+        self.unembed_back.lay_out(wte, self.precision);
     }
 }

@@ -25,7 +25,7 @@ use backward::Slopes;
 use forward::Part;
 use laid::Laid;
 use rayon::prelude::*;
-use regatta_core::maths::{Matrix, Panels};
+use regatta_core::maths::{Matrix, Panels, Precision};
 use std::collections::BTreeMap;
 
 /// Rows of a part, where a sequence is shorter: enough for matrix products to be fast.
@@ -101,8 +101,13 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Buffers for batches of `sequences` sequences of `time` tokens.
+    /// Buffers for batches of `sequences` sequences of `time` tokens, in float32.
     pub fn new(config: &Gpt2Config, sequences: usize, time: usize, keep: Keep) -> Self {
+        Self::in_precision(config, sequences, time, keep, Precision::Float32)
+    }
+
+    /// As [`Self::new`], where the factors of products with weight matrices, and of their gradients, are rounded.
+    pub fn in_precision(config: &Gpt2Config, sequences: usize, time: usize, keep: Keep, precision: Precision) -> Self {
         let each = (ROWS / time).min(sequences / PARTS).max(1);
         let part = |first: usize| Part::new(config, first, each.min(sequences - first), time, keep);
         let parts: Vec<Part> = (0..sequences).step_by(each).map(part).collect();
@@ -112,7 +117,7 @@ impl Pass {
         };
         let slopes = [slopes(), slopes()];
         let logits = parts.iter().take(PARTS).map(|part| vec![0.0; part.rows() * config.vocab_size]).collect();
-        Self { keep, sequences, time, parts, logits, slopes, laid: Laid::default() }
+        Self { keep, sequences, time, parts, logits, slopes, laid: Laid::new(precision) }
     }
 
     /// Sequences and tokens of the batches that it is for.
@@ -226,6 +231,7 @@ impl Pass {
             part.final_norm_backward(config, &tensors, upstream.hidden_states.get(&last), slopes);
         });
         weights::sum_vectors(&mut sums.ln_f, now.iter().map(|slopes| &slopes.ln_f));
+        let precision = self.laid.precision;
         let mut above = None; // the block above, whose weights' gradients are not summed yet
         for layer in (0..last).rev() {
             let (parts, laid) = (&self.parts, &self.laid.blocks[layer]);
@@ -235,12 +241,12 @@ impl Pass {
                         part.block_backward(config, layer, (&tensors.blocks[layer], laid), upstream, dropout, above, slopes);
                     });
                 },
-                || above.into_iter().for_each(|(layer, block)| weights::sum_block(parts, now, layer, block)),
+                || above.into_iter().for_each(|(layer, block)| weights::sum_block(parts, now, layer, precision, block)),
             );
             above = sums.blocks.pop().map(|block| (layer, block));
             (now, next) = (next, now);
         }
-        above.into_iter().for_each(|(layer, block)| weights::sum_block(&self.parts, now, layer, block));
+        above.into_iter().for_each(|(layer, block)| weights::sum_block(&self.parts, now, layer, precision, block));
         self.parts
             .par_iter()
             .zip(&mut *now)
@@ -250,8 +256,7 @@ impl Pass {
 
     /// The logits of each token (b·t, v), after [`Self::forward`].
     pub fn logits(&self, model: &Gpt2) -> Vec<f32> {
-        let mut unembed = Panels::default();
-        unembed.lay_out(Matrix::new(model.embedding(), model.config().vocab_size, model.config().n_embd).transposed());
+        let unembed = Panels::of(Matrix::new(model.embedding(), model.config().vocab_size, model.config().n_embd).transposed());
         let parts: Vec<Vec<f32>> = self.parts.par_iter().map(|part| part.logits(&unembed)).collect();
         parts.concat()
     }

@@ -20,7 +20,11 @@ impl Pass {
     ) -> Vec<f32> {
         assert_eq!(targets.len(), self.sequences * self.time, "one target a token");
         let (tensors, d) = (model.parameters().tensors(), model.config().n_embd);
-        self.laid.embedding(Matrix::new(tensors.wte, model.config().vocab_size, d), gradients.is_some());
+        let wte = Matrix::new(tensors.wte, model.config().vocab_size, d);
+        self.laid.unembed(wte);
+        if gradients.is_some() {
+            self.laid.unembed_back(wte);
+        }
         let laid = &self.laid;
         let gradient = match gradients {
             Some(_) => Gradient::Times(1.0 / targets.len() as f32),
@@ -32,7 +36,7 @@ impl Pass {
                 part.unembed(laid, targets, upstream, logits, gradient);
             });
             if let Some(gradients) = &mut gradients {
-                embedding_tiles(parts, &self.logits, onto(wave), gradients.tensors_mut().wte, d);
+                embedding_tiles(parts, &self.logits, laid.precision, onto(wave), gradients.tensors_mut().wte, d);
             }
         }
         self.parts.iter().flat_map(|part| part.losses.iter().copied()).collect()
@@ -41,15 +45,15 @@ impl Pass {
     /// From the gradient of the logits (b·t, v) alone to those in the final norm's output and in the output matrix.
     pub(super) fn logits_backward(&mut self, model: &Gpt2, upstream: &[f32], gradients: &mut Parameters) {
         let (tensors, d) = (model.parameters().tensors(), model.config().n_embd);
-        self.laid.unembed_back.lay_out(Matrix::new(tensors.wte, model.config().vocab_size, d));
-        let back = &self.laid.unembed_back;
+        self.laid.unembed_back(Matrix::new(tensors.wte, model.config().vocab_size, d));
+        let Laid { unembed_back: back, precision, .. } = &self.laid;
         for (wave, parts) in self.parts.chunks_mut(PARTS).enumerate() {
             parts.par_iter_mut().zip(&mut self.logits).for_each(|(part, logits)| {
                 let slopes = part.slopes_of(upstream, back.shape().0);
                 logits[..slopes.len()].copy_from_slice(slopes);
                 part.logits_backward(back, &logits[..slopes.len()]);
             });
-            embedding_tiles(parts, &self.logits, onto(wave), gradients.tensors_mut().wte, d);
+            embedding_tiles(parts, &self.logits, *precision, onto(wave), gradients.tensors_mut().wte, d);
         }
     }
 }
@@ -61,14 +65,7 @@ fn onto(wave: usize) -> Onto {
 
 impl Part {
     /// upstream (b·t, v)
-    fn unembed(
-        &mut self,
-        laid: &Laid,
-        targets: &[u32],
-        upstream: Option<&[f32]>,
-        logits: &mut [f32],
-        gradient: Gradient,
-    ) {
+    fn unembed(&mut self, laid: &Laid, targets: &[u32], upstream: Option<&[f32]>, logits: &mut [f32], gradient: Gradient) {
         let (rows, (_, vocabulary)) = (self.rows(), laid.unembed.shape());
         let logits = &mut logits[..rows * vocabulary]; // the last part may be a smaller one
         self.unembed_onto(&laid.unembed, logits);

@@ -3,9 +3,9 @@
 use super::super::parameters::{Affine, BlockTensors};
 use super::backward::Slopes;
 use super::forward::Part;
-use crate::kernels::{add, product};
+use crate::kernels::{add, product_in};
 use rayon::prelude::*;
-use regatta_core::maths::{Matrix, MatrixMut, Onto};
+use regatta_core::maths::{Matrix, MatrixMut, Onto, Precision};
 
 /// Rows of a tile of a weight matrix.
 const TILE: usize = 256;
@@ -14,6 +14,7 @@ const TILE: usize = 256;
 struct Factors<'a> {
     pairs: Vec<(&'a [f32], &'a [f32])>,
     outputs: usize,
+    precision: Precision,
 }
 
 /// A few rows of a weight's gradient, and what they are made of.
@@ -25,14 +26,15 @@ struct Tile<'a, 'b> {
 
 impl Tile<'_, '_> {
     fn compute(self, onto: Onto) {
-        let outputs = self.factors.outputs;
+        let Factors { outputs, precision, .. } = *self.factors;
         let rows = self.out.len() / outputs;
         for (index, &(inputs, slopes)) in self.factors.pairs.iter().enumerate() {
             let points = slopes.len() / outputs;
             let width = inputs.len() / points;
             let inputs = Matrix::part(&inputs[self.first..], points, rows, width).transposed();
             let onto = if index == 0 { onto } else { Onto::Add };
-            product(MatrixMut::new(self.out, rows, outputs), onto, 1.0, inputs, Matrix::new(slopes, points, outputs));
+            let slopes = Matrix::new(slopes, points, outputs);
+            product_in(precision, MatrixMut::new(self.out, rows, outputs), onto, 1.0, inputs, slopes);
         }
     }
 }
@@ -43,20 +45,26 @@ fn tiles<'a, 'b>(out: &'a mut [f32], factors: &'b Factors<'b>) -> impl Iterator<
 }
 
 /// The gradients of a block's tensors. `slopes` are those of its activations, part by part.
-pub(super) fn sum_block(parts: &[Part], slopes: &[Slopes], layer: usize, mut sums: BlockTensors<&mut [f32]>) {
+pub(super) fn sum_block(
+    parts: &[Part],
+    slopes: &[Slopes],
+    layer: usize,
+    precision: Precision,
+    mut sums: BlockTensors<&mut [f32]>,
+) {
     fn factors<'a>(
         parts: &'a [Part],
         slopes: &'a [Slopes],
-        outputs: usize,
+        (outputs, precision): (usize, Precision),
         of: impl Fn(&'a Part, &'a Slopes) -> (&'a [f32], &'a [f32]),
     ) -> Factors<'a> {
-        Factors { pairs: parts.iter().zip(slopes).map(|(part, slopes)| of(part, slopes)).collect(), outputs }
+        Factors { pairs: parts.iter().zip(slopes).map(|(part, slopes)| of(part, slopes)).collect(), outputs, precision }
     }
     let (d, m) = (sums.ln_1.bias.len(), sums.c_fc.bias.len());
-    let c_attn = factors(parts, slopes, 3 * d, |_, slopes| (&slopes.normed_1, &slopes.qkv));
-    let attn_proj = factors(parts, slopes, d, |part, slopes| (&part.blocks[layer].mixed, &slopes.attention));
-    let c_fc = factors(parts, slopes, m, |_, slopes| (&slopes.normed_2, &slopes.fc));
-    let mlp_proj = factors(parts, slopes, d, |_, slopes| (&slopes.hidden, &slopes.mlp));
+    let c_attn = factors(parts, slopes, (3 * d, precision), |_, slopes| (&slopes.normed_1, &slopes.qkv));
+    let attn_proj = factors(parts, slopes, (d, precision), |part, slopes| (&part.blocks[layer].mixed, &slopes.attention));
+    let c_fc = factors(parts, slopes, (m, precision), |_, slopes| (&slopes.normed_2, &slopes.fc));
+    let mlp_proj = factors(parts, slopes, (d, precision), |_, slopes| (&slopes.hidden, &slopes.mlp));
     let all: Vec<Tile> = tiles(sums.c_attn.weight, &c_attn)
         .chain(tiles(sums.attn_proj.weight, &attn_proj))
         .chain(tiles(sums.c_fc.weight, &c_fc))
@@ -84,10 +92,10 @@ fn sum_vector<'a>(sum: &mut [f32], parts: impl Iterator<Item = &'a Vec<f32>>) {
 }
 
 /// The gradient of the output matrix: `dlogitsᵀ·normed`, summed over `parts`. logits hold their gradients (r, v), wte (v, d)
-pub(super) fn embedding_tiles(parts: &[Part], logits: &[Vec<f32>], onto: Onto, wte: &mut [f32], d: usize) {
+pub(super) fn embedding_tiles(parts: &[Part], logits: &[Vec<f32>], precision: Precision, onto: Onto, wte: &mut [f32], d: usize) {
     let vocabulary = wte.len() / d;
     let pairs = parts.iter().zip(logits).map(|(part, logits)| (&logits[..part.rows() * vocabulary], &part.normed[..]));
-    let factors = Factors { pairs: pairs.collect(), outputs: d };
+    let factors = Factors { pairs: pairs.collect(), outputs: d, precision };
     let all: Vec<Tile> = tiles(wte, &factors).collect();
     all.into_par_iter().for_each(|tile| tile.compute(onto));
 }
