@@ -19,9 +19,14 @@ REGULARIZERS = ["none", "dispersion", "infonce", "sigreg", "vicreg", "whitening"
 
 def speed(programs, options):
     kinds = {"regatta": programs.regatta, "eager": programs.peer}
+    ratios = [("regatta", "eager")]
     if options.compile:
         kinds["compiled"] = lambda *arguments: programs.peer(*arguments, "--compile")
-    peers = list(kinds)[1:]
+        ratios.append(("regatta", "compiled"))
+    if options.bf16:
+        kinds["regatta bf16"] = lambda *arguments: programs.regatta(*arguments, "--precision", "bf16")
+        kinds["autocast"] = lambda *arguments: programs.peer(*arguments, "--autocast")
+        ratios.append(("regatta bf16", "autocast"))
     for shape in options.shapes or SHAPES:
         found = {(regularizer, kind): [] for regularizer in options.regularizers for kind in kinds}
         rates = {"regatta": [], "torch": []}
@@ -45,9 +50,9 @@ def speed(programs, options):
         rows = []
         for regularizer in options.regularizers:
             tokens = {kind: column(regularizer, kind, "tokens_per_second") for kind in kinds}
-            paired = [[ours / theirs for ours, theirs in zip(tokens["regatta"], tokens[peer])] for peer in peers]
+            paired = [[ours / theirs for ours, theirs in zip(tokens[one], tokens[other])] for one, other in ratios]
             rows.append([regularizer, *(spread(tokens[kind], count) for kind in kinds), *(spread(one, times) for one in paired)])
-        header = ["tokens per second", *kinds, *(f"regatta / {peer}" for peer in peers)]
+        header = ["tokens per second", *kinds, *(f"{one} / {other}" for one, other in ratios)]
         table(header, rows)
 
         rows = []
@@ -114,6 +119,7 @@ def main():
     parser.add_argument("--regularizers", type=words(REGULARIZERS), default=REGULARIZERS, help="comma-separated (default: all)")
     parser.add_argument("--repetitions", type=int, help="of every measurement (default: 5; with --clouds, which repeat, 1)")
     parser.add_argument("--compile", action="store_true", help="also measure PyTorch with a compiled model")
+    parser.add_argument("--bf16", action="store_true", help="also measure both with products in bfloat16")
     points = lambda text: [int(number) for number in text.split(",")]
     parser.add_argument("--points", type=points, default=[4096, 8192, 32768], help="with --clouds (default: 4096,8192,32768)")
     full = "with --clouds, PyTorch above 8192 points too: at 32768 it takes more than 8 GiB"

@@ -2,19 +2,19 @@
 //!
 //! Those in float32, which are most of a step, are our own: they read the left factor where it lies, so that only the right one
 //! is laid out anew, and that once for many products where the caller keeps its [`Panels`]. Their factors can be rounded to
-//! bfloat16. Those in float64 are the gemm crate's.
+//! bfloat16 then. Those in float64 are the gemm crate's.
 
 mod bfloat16;
 mod panels;
 mod tiles;
 
-pub use panels::{Panels, affine, product_in, product_of_panels};
+pub use panels::{Panels, affine, product_of_panels};
 
 use gemm::Parallelism;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
-/// To what the factors of a float32 product are rounded before they are multiplied; the sums are float32.
+/// To what the factors of a product with [`Panels`] are rounded before they are multiplied; the sums are float32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Precision {
     /// They are not.

@@ -7,7 +7,6 @@ use super::{Matrix, MatrixMut, Onto, Precision, fit};
 use rayon::prelude::*;
 use std::cell::Cell;
 use std::ops::Range;
-use std::thread::LocalKey;
 use wide::f32x8;
 
 /// Columns of a panel.
@@ -111,27 +110,6 @@ pub fn affine(out: MatrixMut<'_>, left: Matrix<'_>, right: &Panels, bias: &[f32]
     by_panels(out, Before::Row(bias), 1.0, left, right);
 }
 
-/// [`product`](super::product) of factors that are rounded first.
-///
-/// # Shapes
-/// left (m, k), right (k, n), out (m, n)
-///
-/// # Panics
-/// When the shapes do not fit.
-pub fn product_in(precision: Precision, out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matrix<'_>, right: Matrix<'_>) {
-    fit(&out, left, right.shape());
-    match precision {
-        Precision::Float32 => by_matrix(out, onto, scale, left, right),
-        Precision::BFloat16 => with_pairs(left, |left| {
-            let lay_out = |panel: &mut Vec<PairLanes>, terms: Range<usize>, columns: Range<usize>| {
-                panel.resize(terms.len() * columns.len().div_ceil(LANES), PairLanes::ZERO);
-                lay_out_pairs(panel, right.block(2 * terms.start..(2 * terms.end).min(right.rows), columns));
-            };
-            laid_as_needed(&PAIR_PANEL, out, onto, scale, left, lay_out);
-        }),
-    }
-}
-
 impl From<Onto> for Before<'_> {
     fn from(onto: Onto) -> Self {
         match onto {
@@ -161,31 +139,16 @@ fn laid_before<T: Factor>(mut out: MatrixMut<'_>, before: Before<'_>, scale: f32
 }
 
 /// With a right factor that is laid out as it is needed, for this product alone.
-pub(super) fn by_matrix(out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matrix<'_>, right: Matrix<'_>) {
-    let lay_out = |panel: &mut Vec<Lanes>, rows: Range<usize>, columns: Range<usize>| {
-        panel.resize(rows.len() * columns.len().div_ceil(LANES), Lanes::ZERO);
-        lay_out(panel, right.block(rows, columns));
-    };
-    laid_as_needed(&PANEL, out, onto, scale, left, lay_out);
-}
-
-/// The same, `lay_out` being what lays out some terms of some columns.
-fn laid_as_needed<T: Factor>(
-    room: &'static LocalKey<Cell<Vec<T::Lanes>>>,
-    mut out: MatrixMut<'_>,
-    onto: Onto,
-    scale: f32,
-    left: Matrix<'_, T>,
-    lay_out: impl Fn(&mut Vec<T::Lanes>, Range<usize>, Range<usize>),
-) {
-    let mut panel = room.take();
+pub(super) fn by_matrix(mut out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matrix<'_>, right: Matrix<'_>) {
+    let mut panel = PANEL.take();
     for columns in bands(out.columns) {
-        for terms in depths(left.columns) {
-            lay_out(&mut panel, terms.clone(), columns.clone());
-            band(&mut out, columns.clone(), onto.into(), scale, left, terms, &panel);
+        for rows in depths(right.rows) {
+            panel.resize(rows.len() * columns.len().div_ceil(LANES), Lanes::ZERO);
+            lay_out(&mut panel, right.block(rows.clone(), columns.clone()));
+            band(&mut out, columns.clone(), onto.into(), scale, left, rows, &panel);
         }
     }
-    room.set(panel);
+    PANEL.set(panel);
 }
 
 /// Runs `body` on the pairs of a left factor.
@@ -197,7 +160,6 @@ fn with_pairs(left: Matrix<'_>, body: impl FnOnce(Matrix<'_, Pair>)) {
 
 thread_local! {
     static PANEL: Cell<Vec<Lanes>> = const { Cell::new(Vec::new()) };
-    static PAIR_PANEL: Cell<Vec<PairLanes>> = const { Cell::new(Vec::new()) };
     static PAIRS: Cell<Vec<Pair>> = const { Cell::new(Vec::new()) };
 }
 
@@ -311,18 +273,18 @@ mod tests {
                 let expected = |before: &dyn Fn(usize) -> f32, scale: f32| -> Vec<f32> {
                     (0..m * n).map(|index| before(index % n) + scale * sum(index / n, index % n)).collect()
                 };
+                let mut out = vec![3.0; m * n];
+                product(MatrixMut::new(&mut out, m, n), Onto::Add, 2.0, left, right);
+                assert!(out == expected(&|_| 3.0, 2.0), "{m} x {k} x {n}");
+                product(MatrixMut::new(&mut out, m, n), Onto::Replace, 0.5, left, right);
+                assert!(out == expected(&|_| 0.0, 0.5), "{m} x {k} x {n}");
                 let mut panels = Panels::default();
                 for precision in [Precision::Float32, Precision::BFloat16] {
                     panels.lay_out(right, precision);
-                    let mut out = vec![3.0; m * n];
-                    product_in(precision, MatrixMut::new(&mut out, m, n), Onto::Add, 2.0, left, right);
-                    assert!(out == expected(&|_| 3.0, 2.0), "{m} x {k} x {n} {precision:?}");
-                    product_in(precision, MatrixMut::new(&mut out, m, n), Onto::Replace, 0.5, left, right);
-                    assert!(out == expected(&|_| 0.0, 0.5), "{m} x {k} x {n} {precision:?}");
                     affine(MatrixMut::new(&mut out, m, n), left, &panels, &bias);
                     assert!(out == expected(&|column| bias[column], 1.0), "{m} x {k} x {n} {precision:?}");
-                    product_of_panels(MatrixMut::new(&mut out, m, n), Onto::Replace, 1.0, left, &panels);
-                    assert!(out == expected(&|_| 0.0, 1.0), "{m} x {k} x {n} {precision:?}");
+                    product_of_panels(MatrixMut::new(&mut out, m, n), Onto::Add, 2.0, left, &panels);
+                    assert!(out == expected(&|column| bias[column], 3.0), "{m} x {k} x {n} {precision:?}");
                 }
             }
         }
@@ -341,17 +303,28 @@ mod tests {
 
     #[test]
     fn one_product_has_the_same_bytes_however_its_right_factor_is_laid_out() {
-        let (m, k, n) = (40, 1_100, 90);
+        let (m, k, n) = (40, 700, 90);
         let third = |x: Vec<f32>| -> Vec<f32> { x.iter().map(|x| x / 3.0).collect() };
         let (a, b) = (third(numbers(m * k, 1013)), third(numbers(k * n, 1009)));
         let (left, right) = (Matrix::new(&a, m, k), Matrix::new(&b, k, n));
-        let mut panels = Panels::default();
-        for precision in [Precision::Float32, Precision::BFloat16] {
-            panels.lay_out(right, precision);
-            let (mut once, mut again) = (vec![0.0; m * n], vec![0.0; m * n]);
-            product_in(precision, MatrixMut::new(&mut once, m, n), Onto::Replace, 1.0, left, right);
-            product_of_panels(MatrixMut::new(&mut again, m, n), Onto::Replace, 1.0, left, &panels);
-            assert_eq!(once, again);
+        let (mut once, mut again) = (vec![0.0; m * n], vec![0.0; m * n]);
+        product(MatrixMut::new(&mut once, m, n), Onto::Replace, 1.0, left, right);
+        product_of_panels(MatrixMut::new(&mut again, m, n), Onto::Replace, 1.0, left, &Panels::of(right));
+        assert_eq!(once, again);
+    }
+
+    #[test]
+    fn rounded_factors_give_the_sums_of_what_they_are_rounded_to() {
+        let (m, k, n) = (7, 1_101, 20); // more terms than are worked on at a time, and an odd one
+        let (a, b) = (numbers(m * k, 1013), numbers(k * n, 1009)); // up to 506: bfloat16 has every second one above 256
+        let rounded = |x: &f32| f64::from(if x.abs() > 256.0 { (x / 2.0).round_ties_even() * 2.0 } else { *x });
+        let sum = |i: usize, j: usize| (0..k).map(|p| rounded(&a[i * k + p]) * rounded(&b[p * n + j])).sum::<f64>();
+        let (mut panels, mut out) = (Panels::default(), vec![0.0; m * n]);
+        panels.lay_out(Matrix::new(&b, k, n), Precision::BFloat16);
+        product_of_panels(MatrixMut::new(&mut out, m, n), Onto::Replace, 1.0, Matrix::new(&a, m, k), &panels);
+        for (index, found) in out.iter().enumerate() {
+            let expected = sum(index / n, index % n);
+            assert!((f64::from(*found) - expected).abs() < 2.0, "{index}: {found}, expected {expected}"); // of sums up to 6e7
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Matrix products that count themselves: in tests only, to hold the formula of FLOPs to what is computed.
 
-use regatta_core::maths::{self, Float, Matrix, MatrixMut, Onto, Panels, Precision};
+use regatta_core::maths::{self, Float, Matrix, MatrixMut, Onto, Panels};
 use std::cell::Cell;
 
 thread_local! {
@@ -11,12 +11,6 @@ thread_local! {
 pub(crate) fn product<T: Float>(out: MatrixMut<'_, T>, onto: Onto, scale: T, left: Matrix<'_, T>, right: Matrix<'_, T>) {
     count(left.shape(), right.shape());
     maths::product(out, onto, scale, left, right);
-}
-
-/// [`maths::product_in`], likewise.
-pub(crate) fn product_in(precision: Precision, out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matrix<'_>, right: Matrix<'_>) {
-    count(left.shape(), right.shape());
-    maths::product_in(precision, out, onto, scale, left, right);
 }
 
 /// [`maths::product_of_panels`], likewise.

@@ -5,7 +5,7 @@ use super::forward::{Part, attention, drop_out, place};
 use super::laid::LaidBlock;
 use super::{Gpt2Config, Upstream};
 use crate::kernels::{AttentionScratch, Dropout, add, add_columns, gelu_backward, layer_norm_backward, product_of_panels};
-use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels};
+use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels, Precision};
 
 /// Gradients of one block's activations, of one part, and the inputs of its linear maps that the way forward did not keep.
 pub(super) struct Slopes {
@@ -30,6 +30,8 @@ pub(super) struct Slopes {
     pub ln_2: Affine<Vec<f32>>,
     pub ln_f: Affine<Vec<f32>>,
     pub biases: Biases,
+    /// The gradients of the linear maps' outputs, laid out for those of the weights.
+    pub laid: LaidBlock,
     /// Gradient of a norm's output, or of attention's. (r, d)
     passing: Vec<f32>,
     attention_scratch: AttentionScratch,
@@ -62,6 +64,7 @@ impl Slopes {
             ln_2: norm(),
             ln_f: norm(),
             biases: Biases { c_attn: vec![0.0; 3 * d], attn_proj: vec![0.0; d], c_fc: vec![0.0; m], mlp_proj: vec![0.0; d] },
+            laid: LaidBlock::default(),
             passing: buffer(d),
             attention_scratch: AttentionScratch::default(),
             mask: Vec::new(),
@@ -96,6 +99,7 @@ impl Part {
         config: &Gpt2Config,
         layer: usize,
         (tensors, laid): (&BlockTensors<&[f32]>, &LaidBlock),
+        precision: Precision,
         upstream: &Upstream,
         dropout: Option<&Dropout>,
         above: &Slopes,
@@ -135,11 +139,16 @@ impl Part {
         let norm = tensors.ln_1.norm(epsilon);
         layer_norm_backward(&self.stream[layer], norm, passing, &mut slopes.normed_1, stream, weight, bias);
 
-        let outputs = [&slopes.qkv, &slopes.attention, &slopes.fc, &slopes.mlp];
-        let sums = [&mut biases.c_attn, &mut biases.attn_proj, &mut biases.c_fc, &mut biases.mlp_proj];
-        for (sums, slopes) in sums.into_iter().zip(outputs) {
+        let LaidBlock { c_attn, attn_proj, c_fc, mlp_proj } = &mut slopes.laid;
+        for (slopes, sums, panels) in [
+            (&slopes.qkv, &mut biases.c_attn, c_attn),
+            (&slopes.attention, &mut biases.attn_proj, attn_proj),
+            (&slopes.fc, &mut biases.c_fc, c_fc),
+            (&slopes.mlp, &mut biases.mlp_proj, mlp_proj),
+        ] {
             sums.fill(0.0);
             add_columns(sums, slopes);
+            panels.lay_out(Matrix::new(slopes, self.rows(), sums.len()), precision);
         }
     }
 

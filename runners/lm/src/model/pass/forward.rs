@@ -4,6 +4,7 @@ use super::super::parameters::{BlockTensors, Tensors};
 use super::laid::LaidBlock;
 use super::{Gpt2Config, Keep, Perturb};
 use crate::kernels::{Attention, AttentionScratch, Dropout, gelu, layer_norm, linear};
+use regatta_core::maths::Panels;
 use std::ops::Range;
 
 /// Whole sequences of a batch, and their activations.
@@ -24,6 +25,8 @@ pub(super) struct Part {
     pub mlp: Vec<Vec<f32>>,
     /// After the final norm. (r, d)
     pub normed: Vec<f32>,
+    /// The same, laid out for the gradient of the output matrix.
+    pub laid_normed: Panels,
     /// The gradient of `normed`, from the loss. (r, d)
     pub normed_slope: Vec<f32>,
     pub losses: Vec<f32>,
@@ -93,6 +96,7 @@ impl Part {
             attention: buffers(kept(contributions), d),
             mlp: buffers(kept(contributions), d),
             normed: vec![0.0; rows * d],
+            laid_normed: Panels::default(),
             normed_slope: vec![0.0; if for_backward { rows * d } else { 0 }],
             losses: vec![0.0; rows],
             layers,

@@ -16,7 +16,7 @@ pub(super) struct Laid {
     pub unembed_back: Panels,
 }
 
-/// The weights of one block, (i, o) forward and (o, i) back.
+/// Something of each linear map of one block: the weights, (i, o) forward and (o, i) back, or gradients of the outputs (r, o).
 #[derive(Default)]
 pub(super) struct LaidBlock {
     pub c_attn: Panels,

@@ -238,15 +238,24 @@ impl Pass {
             rayon::join(
                 || {
                     parts.par_iter().zip(&*now).zip(&mut *next).for_each(|((part, above), slopes)| {
-                        part.block_backward(config, layer, (&tensors.blocks[layer], laid), upstream, dropout, above, slopes);
+                        part.block_backward(
+                            config,
+                            layer,
+                            (&tensors.blocks[layer], laid),
+                            precision,
+                            upstream,
+                            dropout,
+                            above,
+                            slopes,
+                        );
                     });
                 },
-                || above.into_iter().for_each(|(layer, block)| weights::sum_block(parts, now, layer, precision, block)),
+                || above.into_iter().for_each(|(layer, block)| weights::sum_block(parts, now, layer, block)),
             );
             above = sums.blocks.pop().map(|block| (layer, block));
             (now, next) = (next, now);
         }
-        above.into_iter().for_each(|(layer, block)| weights::sum_block(&self.parts, now, layer, precision, block));
+        above.into_iter().for_each(|(layer, block)| weights::sum_block(&self.parts, now, layer, block));
         self.parts
             .par_iter()
             .zip(&mut *now)

@@ -36,7 +36,7 @@ impl Pass {
                 part.unembed(laid, targets, upstream, logits, gradient);
             });
             if let Some(gradients) = &mut gradients {
-                embedding_tiles(parts, &self.logits, laid.precision, onto(wave), gradients.tensors_mut().wte, d);
+                embedding_tiles(parts, &self.logits, onto(wave), gradients.tensors_mut().wte, d);
             }
         }
         self.parts.iter().flat_map(|part| part.losses.iter().copied()).collect()
@@ -46,14 +46,14 @@ impl Pass {
     pub(super) fn logits_backward(&mut self, model: &Gpt2, upstream: &[f32], gradients: &mut Parameters) {
         let (tensors, d) = (model.parameters().tensors(), model.config().n_embd);
         self.laid.unembed_back(Matrix::new(tensors.wte, model.config().vocab_size, d));
-        let Laid { unembed_back: back, precision, .. } = &self.laid;
+        let laid = &self.laid;
         for (wave, parts) in self.parts.chunks_mut(PARTS).enumerate() {
             parts.par_iter_mut().zip(&mut self.logits).for_each(|(part, logits)| {
-                let slopes = part.slopes_of(upstream, back.shape().0);
+                let slopes = part.slopes_of(upstream, laid.unembed_back.shape().0);
                 logits[..slopes.len()].copy_from_slice(slopes);
-                part.logits_backward(back, &logits[..slopes.len()]);
+                part.logits_backward(laid, &logits[..slopes.len()]);
             });
-            embedding_tiles(parts, &self.logits, *precision, onto(wave), gradients.tensors_mut().wte, d);
+            embedding_tiles(parts, &self.logits, onto(wave), gradients.tensors_mut().wte, d);
         }
     }
 }
@@ -74,7 +74,7 @@ impl Part {
             if let Some(upstream) = upstream {
                 add(logits, self.slopes_of(upstream, vocabulary));
             }
-            self.logits_backward(&laid.unembed_back, logits);
+            self.logits_backward(laid, logits);
         }
     }
 
@@ -84,11 +84,12 @@ impl Part {
         &upstream[tokens.start * vocabulary..tokens.end * vocabulary]
     }
 
-    /// slopes (r, v), back (v, d)
-    fn logits_backward(&mut self, back: &Panels, slopes: &[f32]) {
-        let (rows, (vocabulary, d)) = (self.rows(), back.shape());
+    /// The gradient in the final norm's output, and that output laid out for the one in the output matrix. slopes (r, v)
+    fn logits_backward(&mut self, laid: &Laid, slopes: &[f32]) {
+        let (rows, (vocabulary, d)) = (self.rows(), laid.unembed_back.shape());
         let slope = MatrixMut::new(&mut self.normed_slope, rows, d);
-        product_of_panels(slope, Onto::Replace, 1.0, Matrix::new(slopes, rows, vocabulary), back);
+        product_of_panels(slope, Onto::Replace, 1.0, Matrix::new(slopes, rows, vocabulary), &laid.unembed_back);
+        self.laid_normed.lay_out(Matrix::new(&self.normed, rows, d), laid.precision);
     }
 
     /// unembed (d, v)

@@ -3,18 +3,17 @@
 use super::super::parameters::{Affine, BlockTensors};
 use super::backward::Slopes;
 use super::forward::Part;
-use crate::kernels::{add, product_in};
+use crate::kernels::{add, product_of_panels};
 use rayon::prelude::*;
-use regatta_core::maths::{Matrix, MatrixMut, Onto, Precision};
+use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels};
 
 /// Rows of a tile of a weight matrix.
 const TILE: usize = 256;
 
 /// `Xᵀ·G` of each part, summed: X the inputs of a linear map (r, i), G the gradients of its outputs (r, o).
 struct Factors<'a> {
-    pairs: Vec<(&'a [f32], &'a [f32])>,
+    pairs: Vec<(&'a [f32], &'a Panels)>,
     outputs: usize,
-    precision: Precision,
 }
 
 /// A few rows of a weight's gradient, and what they are made of.
@@ -26,15 +25,13 @@ struct Tile<'a, 'b> {
 
 impl Tile<'_, '_> {
     fn compute(self, onto: Onto) {
-        let Factors { outputs, precision, .. } = *self.factors;
+        let outputs = self.factors.outputs;
         let rows = self.out.len() / outputs;
         for (index, &(inputs, slopes)) in self.factors.pairs.iter().enumerate() {
-            let points = slopes.len() / outputs;
-            let width = inputs.len() / points;
-            let inputs = Matrix::part(&inputs[self.first..], points, rows, width).transposed();
+            let (points, _) = slopes.shape();
+            let inputs = Matrix::part(&inputs[self.first..], points, rows, inputs.len() / points).transposed();
             let onto = if index == 0 { onto } else { Onto::Add };
-            let slopes = Matrix::new(slopes, points, outputs);
-            product_in(precision, MatrixMut::new(self.out, rows, outputs), onto, 1.0, inputs, slopes);
+            product_of_panels(MatrixMut::new(self.out, rows, outputs), onto, 1.0, inputs, slopes);
         }
     }
 }
@@ -45,26 +42,20 @@ fn tiles<'a, 'b>(out: &'a mut [f32], factors: &'b Factors<'b>) -> impl Iterator<
 }
 
 /// The gradients of a block's tensors. `slopes` are those of its activations, part by part.
-pub(super) fn sum_block(
-    parts: &[Part],
-    slopes: &[Slopes],
-    layer: usize,
-    precision: Precision,
-    mut sums: BlockTensors<&mut [f32]>,
-) {
+pub(super) fn sum_block(parts: &[Part], slopes: &[Slopes], layer: usize, mut sums: BlockTensors<&mut [f32]>) {
     fn factors<'a>(
         parts: &'a [Part],
         slopes: &'a [Slopes],
-        (outputs, precision): (usize, Precision),
-        of: impl Fn(&'a Part, &'a Slopes) -> (&'a [f32], &'a [f32]),
+        outputs: usize,
+        of: impl Fn(&'a Part, &'a Slopes) -> (&'a [f32], &'a Panels),
     ) -> Factors<'a> {
-        Factors { pairs: parts.iter().zip(slopes).map(|(part, slopes)| of(part, slopes)).collect(), outputs, precision }
+        Factors { pairs: parts.iter().zip(slopes).map(|(part, slopes)| of(part, slopes)).collect(), outputs }
     }
     let (d, m) = (sums.ln_1.bias.len(), sums.c_fc.bias.len());
-    let c_attn = factors(parts, slopes, (3 * d, precision), |_, slopes| (&slopes.normed_1, &slopes.qkv));
-    let attn_proj = factors(parts, slopes, (d, precision), |part, slopes| (&part.blocks[layer].mixed, &slopes.attention));
-    let c_fc = factors(parts, slopes, (m, precision), |_, slopes| (&slopes.normed_2, &slopes.fc));
-    let mlp_proj = factors(parts, slopes, (d, precision), |_, slopes| (&slopes.hidden, &slopes.mlp));
+    let c_attn = factors(parts, slopes, 3 * d, |_, slopes| (&slopes.normed_1, &slopes.laid.c_attn));
+    let attn_proj = factors(parts, slopes, d, |part, slopes| (&part.blocks[layer].mixed, &slopes.laid.attn_proj));
+    let c_fc = factors(parts, slopes, m, |_, slopes| (&slopes.normed_2, &slopes.laid.c_fc));
+    let mlp_proj = factors(parts, slopes, d, |_, slopes| (&slopes.hidden, &slopes.laid.mlp_proj));
     let all: Vec<Tile> = tiles(sums.c_attn.weight, &c_attn)
         .chain(tiles(sums.attn_proj.weight, &attn_proj))
         .chain(tiles(sums.c_fc.weight, &c_fc))
@@ -92,10 +83,10 @@ fn sum_vector<'a>(sum: &mut [f32], parts: impl Iterator<Item = &'a Vec<f32>>) {
 }
 
 /// The gradient of the output matrix: `dlogitsᵀ·normed`, summed over `parts`. logits hold their gradients (r, v), wte (v, d)
-pub(super) fn embedding_tiles(parts: &[Part], logits: &[Vec<f32>], precision: Precision, onto: Onto, wte: &mut [f32], d: usize) {
+pub(super) fn embedding_tiles(parts: &[Part], logits: &[Vec<f32>], onto: Onto, wte: &mut [f32], d: usize) {
     let vocabulary = wte.len() / d;
-    let pairs = parts.iter().zip(logits).map(|(part, logits)| (&logits[..part.rows() * vocabulary], &part.normed[..]));
-    let factors = Factors { pairs: pairs.collect(), outputs: d, precision };
+    let pairs = parts.iter().zip(logits).map(|(part, logits)| (&logits[..part.rows() * vocabulary], &part.laid_normed));
+    let factors = Factors { pairs: pairs.collect(), outputs: d };
     let all: Vec<Tile> = tiles(wte, &factors).collect();
     all.into_par_iter().for_each(|tile| tile.compute(onto));
 }
