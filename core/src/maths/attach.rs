@@ -5,6 +5,7 @@ use crate::Result;
 use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Shape, Storage, Tensor, TensorId, Var};
 use rayon::prelude::*;
 use std::cell::RefCell;
+use std::sync::{Mutex, PoisonError};
 
 /// Whether kernels on slices take this tensor: float32 on the CPU. What they compute is written with tensor operations too,
 /// for every other.
@@ -28,8 +29,7 @@ pub fn mean_over_groups(points: &Tensor, op: &str, kernel: impl Fn(&[f32], &mut 
         let groups = points.par_chunks_exact(n * d).zip(gradient.par_chunks_exact_mut(n * d)).with_max_len(1);
         groups.map(|(points, gradient)| kernel(points, gradient).map(|value| value as f32)).collect::<Result<Vec<f32>>>()
     })??;
-    let gradient = Tensor::from_vec(gradient, (g, n, d), &Device::Cpu)?;
-    Ok(attach_gradient(points, Tensor::from_vec(values, g, &Device::Cpu)?, gradient)?.mean_all()?)
+    Ok(attach_numbers(points, Tensor::from_vec(values, g, &Device::Cpu)?, gradient)?.mean_all()?)
 }
 
 /// As [`mean_over_groups`], of a penalty on points and a second view of them.
@@ -55,10 +55,10 @@ pub fn mean_over_groups_of_views(
         let group = |((points, view), (points_slope, view_slope))| kernel([points, view], [points_slope, view_slope]);
         groups.map(|group_of| group(group_of).map(|value| value as f32)).collect::<Result<Vec<f32>>>()
     })??;
-    let [points_slope, view_slope] = slopes.map(|slope| Tensor::from_vec(slope, (g, n, d), &Device::Cpu));
+    let [points_slope, view_slope] = slopes;
     let values = Tensor::from_vec(values, g, &Device::Cpu)?;
-    let of_view = attach_gradient(view, values.zeros_like()?, view_slope?)?; // adds its gradient, and 0 to the value
-    Ok((attach_gradient(points, values, points_slope?)? + of_view)?.mean_all()?)
+    let of_view = attach_numbers(view, values.zeros_like()?, view_slope)?; // adds its gradient, and 0 to the value
+    Ok((attach_numbers(points, values, points_slope)? + of_view)?.mean_all()?)
 }
 
 /// `value` as a function of `input` whose gradient is the given one.
@@ -72,18 +72,37 @@ pub fn mean_over_groups_of_views(
 /// # Errors
 /// When the shapes do not fit. The op runs on the CPU.
 pub fn attach_gradient(input: &Tensor, value: Tensor, gradient: Tensor) -> Result<Tensor> {
+    attached(input, value, gradient.dims().to_vec(), Slope::Tensor(gradient.detach()))
+}
+
+/// As [`attach_gradient`], of a float32 kernel's numbers, in the order of the input's.
+///
+/// # Errors
+/// As there.
+pub fn attach_numbers(input: &Tensor, value: Tensor, gradient: Vec<f32>) -> Result<Tensor> {
+    let shape = if gradient.len() == input.elem_count() { input.dims().to_vec() } else { vec![gradient.len()] };
+    attached(input, value, shape, Slope::Numbers(Mutex::new(Some(gradient))))
+}
+
+fn attached(input: &Tensor, value: Tensor, gradient: Vec<usize>, slope: Slope) -> Result<Tensor> {
     let leads = input.dims().starts_with(value.dims());
-    if !leads || input.dims() != gradient.dims() {
-        let shapes =
-            format!("attach_gradient: input {:?}, value {:?}, gradient {:?}", input.dims(), value.dims(), gradient.dims());
+    if !leads || input.dims() != gradient {
+        let shapes = format!("attach_gradient: input {:?}, value {:?}, gradient {gradient:?}", input.dims(), value.dims());
         return Err(candle_core::Error::msg(shapes).into());
     }
-    Ok(input.apply_op1(Attached { value: value.detach(), gradient: gradient.detach() })?)
+    Ok(input.apply_op1(Attached { value: value.detach(), slope })?)
 }
 
 struct Attached {
     value: Tensor,
-    gradient: Tensor,
+    slope: Slope,
+}
+
+/// The gradient of each value with respect to its part of the input.
+enum Slope {
+    Tensor(Tensor),
+    /// Of a float32 kernel; none once [`gradients`] has given them to their leaf.
+    Numbers(Mutex<Option<Vec<f32>>>),
 }
 
 impl CustomOp1 for Attached {
@@ -101,33 +120,38 @@ impl CustomOp1 for Attached {
     }
 
     fn bwd(&self, input: &Tensor, value: &Tensor, upstream: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        if takes_kernels(&self.gradient) && takes_kernels(upstream) {
-            let scaled = scaled(&self.gradient, upstream)?;
-            return match hand_over(input, scaled) {
-                Some(scaled) => Ok(Some(Tensor::from_vec(scaled, input.shape(), &Device::Cpu)?)),
-                None => Ok(None),
-            };
+        match &self.slope {
+            Slope::Tensor(slope) => {
+                let mut shape = value.dims().to_vec();
+                shape.resize(input.rank(), 1);
+                Ok(Some(slope.broadcast_mul(&upstream.reshape(shape)?)?))
+            }
+            Slope::Numbers(numbers) => {
+                let mut numbers = numbers.lock().unwrap_or_else(PoisonError::into_inner);
+                let upstream = upstream.flatten_all()?.to_vec1::<f32>()?;
+                let own = if is_leaf(input) { numbers.take() } else { numbers.clone() };
+                let Some(mut own) = own else {
+                    candle_core::bail!("attach_gradient: a second way back, after `gradients` took what was attached")
+                };
+                let groups = own.chunks_exact_mut(input.elem_count() / upstream.len()).zip(upstream);
+                groups.for_each(|(group, upstream)| group.iter_mut().for_each(|x| *x *= upstream));
+                match hand_over(input, own) {
+                    Some(own) => Ok(Some(Tensor::from_vec(own, input.shape(), &Device::Cpu)?)),
+                    None => Ok(None),
+                }
+            }
         }
-        let mut shape = value.dims().to_vec();
-        shape.resize(input.rank(), 1);
-        Ok(Some(self.gradient.broadcast_mul(&upstream.reshape(shape)?)?))
     }
-}
-
-/// Each group's gradient times its upstream, without candle's slow way where only the first dim is spread.
-fn scaled(gradient: &Tensor, upstream: &Tensor) -> candle_core::Result<Vec<f32>> {
-    with_floats([gradient, upstream], "attach_gradient", |[gradient, upstream]| {
-        let each = gradient.len() / upstream.len().max(1);
-        let mut scaled = Vec::with_capacity(gradient.len());
-        let groups = gradient.chunks_exact(each.max(1)).zip(upstream);
-        groups.for_each(|(group, upstream)| scaled.extend(group.iter().map(|x| x * upstream)));
-        scaled
-    })
 }
 
 thread_local! {
     /// The leaves of the [`gradients`] under way on this thread, with what was attached to each.
     static LEAVES: RefCell<Vec<(TensorId, Option<Vec<f32>>)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Whether [`gradients`] in this are under way.
+fn is_leaf(input: &Tensor) -> bool {
+    LEAVES.with_borrow(|leaves| leaves.iter().any(|(leaf, _)| *leaf == input.id()))
 }
 
 /// Gives a gradient to the leaf that it is of, and back where it is of none.
@@ -144,8 +168,8 @@ fn hand_over(input: &Tensor, gradient: Vec<f32>) -> Option<Vec<f32>> {
 
 /// The gradients of a scalar in float32 leaves, number after number; none of a leaf that it does not depend on.
 ///
-/// As candle's backward, but what is attached to a leaf itself goes there in one pass over its numbers, where candle would
-/// add it to zeros and copy the sum.
+/// As candle's backward, but what a float32 kernel has attached to a leaf itself is moved there, where candle would copy it,
+/// add it to zeros and copy the sum. So the scalar has no second way back.
 ///
 /// # Errors
 /// When a tensor operation fails.
@@ -200,20 +224,27 @@ mod tests {
 
     #[test]
     fn gradients_are_those_of_candle_attached_or_not() {
-        let var = |first: f32| Var::new(&[[first, 1.0], [2.0, 3.0]], &Device::Cpu).unwrap();
+        let var = |first: f32| Var::new(&[[[first], [1.0]], [[2.0], [3.0]]], &Device::Cpu).unwrap();
         let (x, y, unseen) = (var(0.0), var(5.0), var(7.0));
-        let attached = |x: &Tensor| attach_gradient(x, Tensor::new(&[1f32, 2.0], &Device::Cpu)?, (x * 10.0)?);
+        let attached = |x: &Tensor| -> Result<Tensor> {
+            let mean = mean_over_groups(x, "test", |points, gradient| {
+                gradient.iter_mut().zip(points).for_each(|(g, x)| *g = 10.0 * x);
+                Ok(1.0)
+            });
+            Ok((mean? * 2.0)?) // the sum over both groups
+        };
         let total = || -> Result<Tensor> {
-            let direct = (attached(&x)? + attached(&x)?)?.sum_all()?; // 2·10·x
-            let derived = attached(&(y.as_tensor() * 2.0)?)?.sum_all()?; // 2·10·2·y
+            let direct = (attached(&x)? + attached(&x)?)?; // 2·10·x
+            let derived = attached(&(y.as_tensor() * 2.0)?)?; // 2·10·2·y
             let plain = (x.as_tensor() * 3.0)?.sum_all()?;
             Ok((((direct + derived)? + plain)? * 0.5)?)
         };
+        let candle = total().unwrap().backward().unwrap();
+        assert_eq!(candle.get(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap(), [1.5, 11.5, 21.5, 31.5]);
         let total = total().unwrap();
         let found = gradients(&total, &[&x, &y, &unseen]).unwrap();
         let expected = [Some(vec![1.5, 11.5, 21.5, 31.5]), Some(vec![100.0, 20.0, 40.0, 60.0]), None];
         assert_eq!(found, expected);
-        let candle = total.backward().unwrap(); // no leaf is left behind
-        assert_eq!(candle.get(&x).unwrap().to_vec2::<f32>().unwrap(), [[1.5, 11.5], [21.5, 31.5]]);
+        assert!(total.backward().unwrap_err().to_string().contains("second way back"));
     }
 }

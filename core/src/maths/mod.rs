@@ -44,7 +44,7 @@ mod smaller;
 mod spectral;
 pub mod vector;
 
-pub use attach::{attach_gradient, gradients, mean_over_groups, mean_over_groups_of_views, takes_kernels};
+pub use attach::{attach_gradient, attach_numbers, gradients, mean_over_groups, mean_over_groups_of_views, takes_kernels};
 pub use blockwise::{Block, Pairs, Pull};
 pub use cholesky::{inverse_cholesky, inverse_cholesky_of};
 pub use gram::{cross_gram, gram, times, wide_gram, widened};

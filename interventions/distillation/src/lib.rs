@@ -30,7 +30,7 @@
 use rayon::prelude::*;
 use regatta_core::candle::{D, Device};
 use regatta_core::maths::vector::{self, LANES, Lanes, exps, load_or, store};
-use regatta_core::maths::{attach_gradient, takes_kernels, with_floats};
+use regatta_core::maths::{attach_numbers, takes_kernels, with_floats};
 use regatta_core::number::{NonNegative, Positive};
 use regatta_core::{Companion, Compared, Error, Intervention, Outputs, Result, Tensor, intervention, typetag};
 use std::path::PathBuf;
@@ -101,9 +101,7 @@ fn fused(own: &Tensor, teacher: &Tensor, temperature: f32) -> Result<Tensor> {
         let rows = rows.zip(gradient.par_chunks_exact_mut(vocabulary));
         rows.map(|((x, y), slope)| divergence(x, y, temperature, slope)).collect()
     })?;
-    let (values, gradient) =
-        (Tensor::from_vec(values, (b, t), &Device::Cpu)?, Tensor::from_vec(gradient, (b, t, vocabulary), &Device::Cpu)?);
-    Ok(attach_gradient(own, values, gradient)?.mean_all()?)
+    Ok(attach_numbers(own, Tensor::from_vec(values, (b, t), &Device::Cpu)?, gradient)?.mean_all()?)
 }
 
 /// `T² KL(p ‖ q)` of one token, and its gradient `T (q - p)` in x. x, y, slope (v)

@@ -199,9 +199,8 @@ fn band<T: Factor>(
 fn lay_out(panel: &mut [Lanes], matrix: Matrix<'_>) {
     let across = matrix.columns.div_ceil(LANES);
     if matrix.column_stride == 1 {
-        let rows = matrix.numbers.chunks(matrix.row_stride.max(1));
-        for (registers, row) in panel.chunks_exact_mut(across).zip(rows) {
-            let row = &row[..matrix.columns];
+        for (row, registers) in panel.chunks_exact_mut(across).enumerate() {
+            let row = &matrix.numbers[row * matrix.row_stride..][..matrix.columns];
             match (<&mut [Lanes; ACROSS]>::try_from(&mut *registers), row.as_chunks::<LANES>().0.first_chunk::<ACROSS>()) {
                 (Ok(registers), Some(row)) => *registers = row.map(Lanes::from),
                 _ => registers.iter_mut().zip(row.chunks(LANES)).for_each(|(register, row)| *register = load(row)),
@@ -262,7 +261,9 @@ mod tests {
 
     #[test]
     fn every_shape_and_direction_gives_the_sums_of_its_definition() {
-        for (m, k, n) in [(1, 1, 1), (5, 3, 2), (7, 20, 15), (6, 8, 16), (13, 515, 70), (64, 33, 130), (3, 1030, 64)] {
+        for (m, k, n) in
+            [(1, 1, 1), (9, 1, 70), (70, 5, 1), (5, 3, 2), (7, 20, 15), (6, 8, 16), (13, 515, 70), (64, 33, 130), (3, 1030, 64)]
+        {
             let (a, b, bias) = (numbers(m * k, 13), numbers(k * n, 11), numbers(n, 5));
             for (left_turned, right_turned) in [(false, false), (false, true), (true, false), (true, true)] {
                 let left = if left_turned { Matrix::new(&a, k, m).transposed() } else { Matrix::new(&a, m, k) };
