@@ -43,7 +43,7 @@ impl Draw {
 
     /// Uniform in [0, 1), 53 bits.
     pub fn uniform(&mut self) -> f64 {
-        (self.stream.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+        unit_interval(self.stream.next_u64())
     }
 
     /// Uniform in 0..bound, without bias (Lemire's multiply and reject).
@@ -76,10 +76,11 @@ impl Draw {
     pub fn normals(&mut self, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
         let mut numbers = vec![0f64; shape.iter().product()];
         for chunk in numbers.chunks_mut(2 * PAIRS) {
-            let (mut sizes, mut angles) = ([1.0; PAIRS], [0.0; PAIRS]);
-            for (size, angle) in sizes.iter_mut().zip(&mut angles).take(chunk.len().div_ceil(2)) {
-                (*size, *angle) = (1.0 - self.uniform(), std::f64::consts::TAU * self.uniform());
-            }
+            let mut bytes = [[0u8; 8]; 2 * PAIRS]; // those of as many calls of `uniform`, at once
+            self.stream.fill_bytes(bytes[..2 * chunk.len().div_ceil(2)].as_flattened_mut());
+            let uniforms = bytes.map(|bytes| unit_interval(u64::from_le_bytes(bytes)));
+            let sizes: [f64; PAIRS] = std::array::from_fn(|pair| 1.0 - uniforms[2 * pair]);
+            let angles: [f64; PAIRS] = std::array::from_fn(|pair| std::f64::consts::TAU * uniforms[2 * pair + 1]);
             let radius = (f64x8::from(sizes).ln() * f64x8::splat(-2.0)).sqrt();
             let (sine, cosine) = f64x8::from(angles).sin_cos();
             let (firsts, seconds) = ((radius * cosine).to_array(), (radius * sine).to_array());
@@ -116,6 +117,11 @@ impl Draw {
     }
 }
 
+/// 53 of 64 random bits as a number in [0, 1).
+fn unit_interval(bits: u64) -> f64 {
+    (bits >> 11) as f64 / (1u64 << 53) as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,6 +153,21 @@ mod tests {
         let variance = numbers.iter().map(|x| x * x).sum::<f64>() / 1e5;
         assert!(mean.abs() < 4.0 / 1e5f64.sqrt(), "{mean}");
         assert!((variance - 1.0).abs() < 4.0 * (2.0 / 1e5f64).sqrt(), "{variance}");
+    }
+
+    #[test]
+    fn normals_of_a_tensor_are_those_of_as_many_uniform_numbers() {
+        let mut draw = Draw::new(3, "test", 0, 0);
+        draw.bits(); // not at the start of 64 bits
+        let mut plain = draw.clone();
+        let found = draw.normals(&[21], DType::F64, &Device::Cpu).unwrap().to_vec1::<f64>().unwrap();
+        for pair in found.chunks(2) {
+            let (radius, angle) = ((-2.0 * (1.0 - plain.uniform()).ln()).sqrt(), std::f64::consts::TAU * plain.uniform());
+            for (found, expected) in pair.iter().zip([radius * angle.cos(), radius * angle.sin()]) {
+                assert!((found - expected).abs() < 1e-14, "{found}, expected {expected}");
+            }
+        }
+        assert_eq!(draw.bits(), plain.bits());
     }
 
     #[test]
