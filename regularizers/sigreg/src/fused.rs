@@ -16,7 +16,7 @@ use regatta_core::maths::vector::{LANES, Lanes, load, store};
 use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels, product_of_panels, with_scratch};
 
 /// Rows that one task takes: float32 sums are no longer than that, and sums of those are in float64.
-const ROWS: usize = 256;
+const ROWS: usize = 512;
 /// Rows worked on together, so that sums stay in registers and turns in the nearest cache.
 const TOGETHER: usize = 16;
 /// Fours of knots from one exact turn to the next.
