@@ -133,7 +133,8 @@ impl CustomOp1 for Attached {
                 let Some(mut own) = own else {
                     candle_core::bail!("attach_gradient: a second way back, after `gradients` took what was attached")
                 };
-                let groups = own.chunks_exact_mut(input.elem_count() / upstream.len()).zip(upstream);
+                let each = input.elem_count() / upstream.len().max(1);
+                let groups = own.chunks_exact_mut(each.max(1)).zip(upstream);
                 groups.for_each(|(group, upstream)| group.iter_mut().for_each(|x| *x *= upstream));
                 match hand_over(input, own) {
                     Some(own) => Ok(Some(Tensor::from_vec(own, input.shape(), &Device::Cpu)?)),
@@ -145,7 +146,7 @@ impl CustomOp1 for Attached {
 }
 
 thread_local! {
-    /// The leaves of the [`gradients`] under way on this thread, with what was attached to each.
+    /// The leaves of the innermost [`gradients`] under way on this thread, with what was attached to each.
     static LEAVES: RefCell<Vec<(TensorId, Option<Vec<f32>>)>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -174,9 +175,10 @@ fn hand_over(input: &Tensor, gradient: Vec<f32>) -> Option<Vec<f32>> {
 /// # Errors
 /// When a tensor operation fails.
 pub fn gradients(scalar: &Tensor, leaves: &[&Var]) -> Result<Vec<Option<Vec<f32>>>> {
-    LEAVES.set(leaves.iter().map(|leaf| (leaf.id(), None)).collect());
+    // A thread that waits in a tensor operation may take up other work, and find gradients of its own there.
+    let outer = LEAVES.replace(leaves.iter().map(|leaf| (leaf.id(), None)).collect());
     let others = scalar.backward();
-    let attached = LEAVES.take();
+    let attached = LEAVES.replace(outer);
     let others = others?;
     let gradient = |(leaf, (_, attached)): (&&Var, (_, Option<Vec<f32>>))| {
         let other = others.get(leaf).map(|other| other.flatten_all()?.to_vec1::<f32>()).transpose()?;
@@ -246,5 +248,43 @@ mod tests {
         let expected = [Some(vec![1.5, 11.5, 21.5, 31.5]), Some(vec![100.0, 20.0, 40.0, 60.0]), None];
         assert_eq!(found, expected);
         assert!(total.backward().unwrap_err().to_string().contains("second way back"));
+    }
+
+    /// The sum of its input, on whose way back other gradients are taken: as by a thread that takes up other work there.
+    struct Interrupted;
+
+    impl CustomOp1 for Interrupted {
+        fn name(&self) -> &'static str {
+            "interrupted"
+        }
+
+        fn cpu_fwd(&self, storage: &CpuStorage, _: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+            Ok((storage.clone(), Shape::from((1, 2, 1))))
+        }
+
+        fn bwd(&self, _: &Tensor, _: &Tensor, upstream: &Tensor) -> candle_core::Result<Option<Tensor>> {
+            let inner = Var::new(&[[[3f32], [4.0]]], &Device::Cpu)?;
+            let found = gradients(&halved_square(&inner).unwrap(), &[&inner]).unwrap();
+            assert_eq!(found, [Some(vec![3.0, 4.0])]);
+            Ok(Some(upstream.clone()))
+        }
+    }
+
+    /// `‖x‖² / 2`, by a kernel.
+    fn halved_square(x: &Tensor) -> Result<Tensor> {
+        mean_over_groups(x, "test", |points, gradient| {
+            gradient.copy_from_slice(points);
+            Ok(points.iter().map(|x| f64::from(x * x)).sum::<f64>() / 2.0)
+        })
+    }
+
+    #[test]
+    fn gradients_in_the_midst_of_others_take_nothing_from_them() {
+        let (x, y) = (Var::new(&[[[1f32], [2.0]]], &Device::Cpu).unwrap(), Var::new(&[[[5f32], [6.0]]], &Device::Cpu).unwrap());
+        let interrupted = |of: &Var| of.apply_op1(Interrupted).unwrap().sum_all().unwrap();
+        let total = ((halved_square(&x).unwrap() + interrupted(&y)).unwrap() + halved_square(&y).unwrap()).unwrap();
+        assert_eq!(gradients(&total, &[&x, &y]).unwrap(), [Some(vec![1.0, 2.0]), Some(vec![6.0, 7.0])]);
+        let total = (interrupted(&y) + halved_square(&x).unwrap()).unwrap(); // whichever comes first on the way back
+        assert_eq!(gradients(&total, &[&x, &y]).unwrap(), [Some(vec![1.0, 2.0]), Some(vec![1.0, 1.0])]);
     }
 }

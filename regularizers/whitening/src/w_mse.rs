@@ -175,7 +175,7 @@ impl White {
 #[cfg(test)]
 mod tests {
     use crate::{Form, Whitening};
-    use regatta_core::candle::Device;
+    use regatta_core::candle::{DType, Device, Var};
     use regatta_core::number::Positive;
     use regatta_core::{Cloud, Draw, Regularizer, Tensor};
 
@@ -206,5 +206,31 @@ mod tests {
     #[test]
     fn a_collapsed_view_has_no_direction() {
         check(SQUARE, [[3.0, 4.0]; 4], 2.0);
+    }
+
+    /// More rows than a part takes at once, and more dims than a tile: clouds that are too large for float64's tensor operations in
+    /// every conformance test.
+    #[test]
+    fn large_clouds_agree_with_tensor_operations() {
+        for shape in [[1, 4_400, 3], [2, 90, 70]] {
+            let normal = |seed| Draw::new(seed, "test", 0, 0).normals(&shape, DType::F32, &Device::Cpu).unwrap();
+            let (points, near) = (normal(0), normal(1));
+            let view = (&points + near * 0.3).unwrap();
+            let passed = |dtype| {
+                let [points, view] = [&points, &view].map(|of| Var::from_tensor(&of.to_dtype(dtype).unwrap()).unwrap());
+                let cloud = Cloud::with_view(points.as_tensor().clone(), view.as_tensor().clone()).unwrap();
+                let whitening = Whitening { form: Form::WMse, ..Default::default() };
+                let penalty = whitening.penalty(&cloud, &mut Draw::new(0, "test", 0, 0)).unwrap();
+                let gradients = penalty.backward().unwrap();
+                let numbers = |of: &Tensor| of.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+                let [of_points, of_view] = [&points, &view].map(|leaf| numbers(gradients.get(leaf).unwrap()));
+                [numbers(&penalty), of_points, of_view]
+            };
+            for (found, expected) in passed(DType::F32).iter().zip(passed(DType::F64)) {
+                let largest = expected.iter().fold(0f64, |most, x| most.max(x.abs()));
+                let off = found.iter().zip(&expected).fold(0f64, |most, (x, y)| most.max((x - y).abs()));
+                assert!(off < 1e-5 * largest, "{shape:?}: {off} of {largest}");
+            }
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! Factors rounded to bfloat16: the upper half of a float32, with its range and 8 bits of precision. Products of two are exact in
-//! float32, and so are their sums kept.
+//! float32; sums are float32.
 //!
 //! Two numbers that follow each other along the terms of a product share 32 bits, which is how processors read them.
 
@@ -50,10 +50,13 @@ impl Factor for Pair {
 #[cfg(target_feature = "avx512bf16")]
 #[inline(always)]
 fn by_instruction(left: PairLanes, right: PairLanes, sum: Lanes) -> Lanes {
-    use std::arch::x86_64::_mm512_dpbf16_ps;
+    use std::arch::x86_64::{__m512, __m512bh, _mm512_dpbf16_ps};
     use std::mem::transmute;
     // SAFETY: the program is compiled for a processor that has the instruction, and all of them are sixteen times 32 bits.
-    unsafe { transmute(_mm512_dpbf16_ps(transmute(sum), transmute(left), transmute(right))) }
+    unsafe {
+        let [left, right] = [left, right].map(|pairs| transmute::<PairLanes, __m512bh>(pairs));
+        transmute::<__m512, Lanes>(_mm512_dpbf16_ps(transmute::<Lanes, __m512>(sum), left, right))
+    }
 }
 
 /// What the instruction computes, but for its rounding: it takes numbers below 1.2e-38 for 0.
@@ -167,6 +170,7 @@ mod tests {
         }
     }
 
+    #[cfg(target_feature = "avx512bf16")]
     #[test]
     fn the_instruction_computes_what_the_halves_do() {
         let numbers = numbers(4_096);

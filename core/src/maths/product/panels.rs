@@ -1,4 +1,4 @@
-//! The right factor of a float32 product, laid out as tiles read it: panels of a few registers' columns, row after row.
+//! The right factor of a product, laid out as tiles read it: panels of a few registers' columns, term after term.
 
 use super::super::vector::{LANES, Lanes, load};
 use super::bfloat16::{Pair, PairLanes, pair_panel, pairs};
@@ -122,12 +122,12 @@ impl From<Onto> for Before<'_> {
 fn by_panels(out: MatrixMut<'_>, before: Before<'_>, scale: f32, left: Matrix<'_>, right: &Panels) {
     fit(&out, left, right.shape());
     match &right.laid {
-        Laid::Float32(numbers) => laid_before(out, before, scale, left, numbers),
-        Laid::BFloat16(numbers) => with_pairs(left, |left| laid_before(out, before, scale, left, numbers)),
+        Laid::Float32(numbers) => by_laid(out, before, scale, left, numbers),
+        Laid::BFloat16(numbers) => with_pairs(left, |left| by_laid(out, before, scale, left, numbers)),
     }
 }
 
-fn laid_before<T: Factor>(mut out: MatrixMut<'_>, before: Before<'_>, scale: f32, left: Matrix<'_, T>, numbers: &[T::Lanes]) {
+fn by_laid<T: Factor>(mut out: MatrixMut<'_>, before: Before<'_>, scale: f32, left: Matrix<'_, T>, numbers: &[T::Lanes]) {
     for columns in bands(out.columns) {
         let across = columns.len().div_ceil(LANES);
         let panel = &numbers[left.columns * columns.start / LANES..][..left.columns * across];
@@ -296,9 +296,12 @@ mod tests {
         let mut out = [7.0; 6];
         product(MatrixMut::new(&mut out, 2, 3), Onto::Replace, 1.0, Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 3));
         assert_eq!(out, [0.0; 6]);
-        let panels = Panels::of(Matrix::new(&[], 0, 3));
-        affine(MatrixMut::new(&mut out, 2, 3), Matrix::new(&[], 2, 0), &panels, &[1.0, 2.0, 3.0]);
-        assert_eq!(out, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
+        let mut panels = Panels::default();
+        for precision in [Precision::Float32, Precision::BFloat16] {
+            panels.lay_out(Matrix::new(&[], 0, 3), precision);
+            affine(MatrixMut::new(&mut out, 2, 3), Matrix::new(&[], 2, 0), &panels, &[1.0, 2.0, 3.0]);
+            assert_eq!(out, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
+        }
         product(MatrixMut::new(&mut [], 0, 3), Onto::Replace, 1.0, Matrix::new(&[], 0, 2), Matrix::new(&[1.0; 6], 2, 3));
     }
 
@@ -312,6 +315,20 @@ mod tests {
         product(MatrixMut::new(&mut once, m, n), Onto::Replace, 1.0, left, right);
         product_of_panels(MatrixMut::new(&mut again, m, n), Onto::Replace, 1.0, left, &Panels::of(right));
         assert_eq!(once, again);
+    }
+
+    #[test]
+    fn some_columns_of_a_left_factor_are_read_in_both_directions() {
+        let (a, b) = (numbers(9 * 12, 13), numbers(9 * 20, 11)); // the last 7 of 12 columns, transposed: (7, 9)·(9, 20)
+        let sum = |i: usize, j: usize| (0..9).map(|p| a[p * 12 + 5 + i] * b[p * 20 + j]).sum::<f32>();
+        let expected: Vec<f32> = (0..7 * 20).map(|index| sum(index / 20, index % 20)).collect();
+        let (mut panels, mut out) = (Panels::default(), vec![0.0; 7 * 20]);
+        for precision in [Precision::Float32, Precision::BFloat16] {
+            panels.lay_out(Matrix::new(&b, 9, 20), precision);
+            let left = Matrix::part(&a[5..], 9, 7, 12).transposed();
+            product_of_panels(MatrixMut::new(&mut out, 7, 20), Onto::Replace, 1.0, left, &panels);
+            assert_eq!(out, expected, "{precision:?}");
+        }
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The speed of training, measured as `tests/peers/peer.py` measures PyTorch's.
 //!
 //! One step is forward, cross-entropy over the vocabulary, the penalty averaged over all blocks with weight 0.1, backward,
-//! clip by global norm 1, AdamW; float32, or products of factors rounded to bfloat16. Token ids are random: the cost does not depend on them. A regularizer that compares two
-//! views is trained with dropout, and its steps include the second pass; `--dropout` gives a step to compare it with.
+//! clip by global norm 1, AdamW; float32, or with products of factors rounded to bfloat16. Token ids are random: the cost does not
+//! depend on them. A regularizer that compares two views is trained with dropout, and its steps include the second pass;
+//! `--dropout` gives a step to compare it with.
 
 use super::{Named, PROGRAM, Seconds, cloud, mib, round};
 use crate::failure::Failure;

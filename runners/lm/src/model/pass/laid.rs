@@ -1,5 +1,5 @@
-//! The weights laid out as right factors of products, once a pass: a product that is given them as they are stored lays them out
-//! for each part anew.
+//! Right factors of products, laid out once: the weights a pass, and gradients of linear maps' outputs a part. A product that is
+//! given them as they are stored lays them out anew.
 
 use super::super::parameters::{BlockTensors, Tensors};
 use rayon::prelude::*;

@@ -10,7 +10,7 @@
 //! | `forward` | one part, from token ids to the final norm |
 //! | `unembed` | one part's logits, losses and their gradient |
 //! | `backward` | one part's gradients, block by block |
-//! | `laid` | the weights laid out for products |
+//! | `laid` | weights, and gradients of linear maps' outputs, laid out for products |
 //! | `weights` | gradients of weight matrices, over all parts |
 
 mod backward;
@@ -265,7 +265,9 @@ impl Pass {
 
     /// The logits of each token (b·t, v), after [`Self::forward`].
     pub fn logits(&self, model: &Gpt2) -> Vec<f32> {
-        let unembed = Panels::of(Matrix::new(model.embedding(), model.config().vocab_size, model.config().n_embd).transposed());
+        let wte = Matrix::new(model.embedding(), model.config().vocab_size, model.config().n_embd);
+        let mut unembed = Panels::default();
+        unembed.lay_out(wte.transposed(), self.laid.precision);
         let parts: Vec<Vec<f32>> = self.parts.par_iter().map(|part| part.logits(&unembed)).collect();
         parts.concat()
     }
