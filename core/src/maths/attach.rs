@@ -150,7 +150,7 @@ thread_local! {
     static LEAVES: RefCell<Vec<(TensorId, Option<Vec<f32>>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Whether [`gradients`] in this are under way.
+/// Whether this is a leaf of the [`gradients`] under way.
 fn is_leaf(input: &Tensor) -> bool {
     LEAVES.with_borrow(|leaves| leaves.iter().any(|(leaf, _)| *leaf == input.id()))
 }
