@@ -51,7 +51,7 @@ pub use gram::{cross_gram, gram, times, wide_gram, widened};
 pub use moments::{centred, covariance, diagonal, off_diagonal_sum_of_squares, smaller_gram};
 pub use pair_sums::{LogParts, Softmax, pair_log_sum_exp, pair_softmax, pair_sum};
 pub use pairwise::{bounded_angles, cosines, log_mean_exp, off_diagonal, squared_distances, unit};
-pub use product::{Float, Matrix, MatrixMut, Onto, Panels, Precision, affine, product, product_of_panels};
+pub use product::{Float, Matrix, MatrixMut, Onto, Panels, PanelsPart, Precision, affine, product, product_of_panels};
 pub use resolvents::Resolvents;
 pub use scaled::{Scaled, centred_rows, mean_point};
 pub use scratch::with_scratch;

@@ -5,10 +5,11 @@
 //! bfloat16 then. Those in float64 are the gemm crate's.
 
 mod bfloat16;
+mod layout;
 mod panels;
 mod tiles;
 
-pub use panels::{Panels, affine, product_of_panels};
+pub use panels::{Panels, PanelsPart, affine, product_of_panels};
 
 use gemm::Parallelism;
 use serde::{Deserialize, Serialize};

@@ -1,13 +1,13 @@
 //! The right factor of a product, laid out as tiles read it: panels of a few registers' columns, term after term.
 
-use super::super::vector::{LANES, Lanes, load};
-use super::bfloat16::{Pair, PairLanes, pair_panel, pairs};
-use super::tiles::{ACROSS, Band, Before, Factor, multiply};
+use super::super::vector::{LANES, Lanes};
+use super::bfloat16::{Pair, PairLanes, pairs};
+use super::layout::{lay_out, lay_out_pairs};
+use super::tiles::{ACROSS, Band, Before, Factor, Panel, multiply};
 use super::{Matrix, MatrixMut, Onto, Precision, fit};
 use rayon::prelude::*;
 use std::cell::Cell;
 use std::ops::Range;
-use wide::f32x8;
 
 /// Columns of a panel.
 const COLUMNS: usize = ACROSS * LANES;
@@ -46,7 +46,7 @@ impl Panels {
         panels
     }
 
-    /// Takes the place of what was laid out before; on all threads.
+    /// Takes the place of what was laid out before; on all threads, where it is large.
     pub fn lay_out(&mut self, matrix: Matrix<'_>, precision: Precision) {
         let (rows, columns) = matrix.shape();
         (self.rows, self.columns) = (rows, columns);
@@ -74,6 +74,39 @@ impl Panels {
     pub fn shape(&self) -> (usize, usize) {
         (self.rows, self.columns)
     }
+
+    /// Some rows of the first `columns` columns.
+    ///
+    /// # Panics
+    /// When there are fewer; in bfloat16, when the rows cut a pair.
+    pub fn part(&self, rows: Range<usize>, columns: usize) -> PanelsPart<'_> {
+        assert!(rows.end <= self.rows && columns <= self.columns, "{rows:?} x {columns} of {:?}", self.shape());
+        let whole = |row: usize| row.is_multiple_of(2) || row == self.rows;
+        assert!(matches!(self.laid, Laid::Float32(_)) || whole(rows.start) && whole(rows.end), "two rows are one term");
+        PanelsPart { panels: self, first: rows.start, rows: rows.len(), columns }
+    }
+}
+
+/// Some rows of the first columns of a matrix that is laid out.
+#[derive(Debug, Clone, Copy)]
+pub struct PanelsPart<'a> {
+    panels: &'a Panels,
+    first: usize,
+    rows: usize,
+    columns: usize,
+}
+
+impl PanelsPart<'_> {
+    /// How many rows and columns the part has.
+    pub fn shape(&self) -> (usize, usize) {
+        (self.rows, self.columns)
+    }
+}
+
+impl<'a> From<&'a Panels> for PanelsPart<'a> {
+    fn from(panels: &'a Panels) -> Self {
+        Self { panels, first: 0, rows: panels.rows, columns: panels.columns }
+    }
 }
 
 /// Room for panels of so many terms, each with its number.
@@ -83,8 +116,10 @@ fn resized<T: Copy + Send>(
     columns: usize,
     zero: T,
 ) -> impl IndexedParallelIterator<Item = (usize, &mut [T])> {
+    const LEAST: usize = 1 << 17; // numbers that are worth another thread
     numbers.resize(terms * columns.div_ceil(LANES), zero);
-    numbers.par_chunks_mut((terms * ACROSS).max(1)).enumerate()
+    let panel = (terms * ACROSS).max(1);
+    numbers.par_chunks_mut(panel).enumerate().with_min_len(LEAST / (panel * LANES) + 1)
 }
 
 /// [`product`](super::product) with a right factor that is laid out already; the left one is rounded as that is.
@@ -94,8 +129,8 @@ fn resized<T: Copy + Send>(
 ///
 /// # Panics
 /// When the shapes do not fit.
-pub fn product_of_panels(out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matrix<'_>, right: &Panels) {
-    by_panels(out, onto.into(), scale, left, right);
+pub fn product_of_panels<'a>(out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matrix<'_>, right: impl Into<PanelsPart<'a>>) {
+    by_panels(out, onto.into(), scale, left, right.into());
 }
 
 /// `out = left·right + bias`, the bias added to every row.
@@ -107,7 +142,7 @@ pub fn product_of_panels(out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matri
 /// When the shapes do not fit.
 pub fn affine(out: MatrixMut<'_>, left: Matrix<'_>, right: &Panels, bias: &[f32]) {
     assert_eq!(bias.len(), right.columns, "a bias of each column");
-    by_panels(out, Before::Row(bias), 1.0, left, right);
+    by_panels(out, Before::Row(bias), 1.0, left, right.into());
 }
 
 impl From<Onto> for Before<'_> {
@@ -119,21 +154,32 @@ impl From<Onto> for Before<'_> {
     }
 }
 
-fn by_panels(out: MatrixMut<'_>, before: Before<'_>, scale: f32, left: Matrix<'_>, right: &Panels) {
+fn by_panels(out: MatrixMut<'_>, before: Before<'_>, scale: f32, left: Matrix<'_>, right: PanelsPart<'_>) {
     fit(&out, left, right.shape());
-    match &right.laid {
-        Laid::Float32(numbers) => by_laid(out, before, scale, left, numbers),
-        Laid::BFloat16(numbers) => with_pairs(left, |left| by_laid(out, before, scale, left, numbers)),
+    match &right.panels.laid {
+        Laid::Float32(numbers) => by_laid(out, before, scale, left, numbers, right, 1),
+        Laid::BFloat16(numbers) => with_pairs(left, |left| by_laid(out, before, scale, left, numbers, right, 2)),
     }
 }
 
-fn by_laid<T: Factor>(mut out: MatrixMut<'_>, before: Before<'_>, scale: f32, left: Matrix<'_, T>, numbers: &[T::Lanes]) {
-    for columns in bands(out.columns) {
-        let across = columns.len().div_ceil(LANES);
-        let panel = &numbers[left.columns * columns.start / LANES..][..left.columns * across];
+/// numbers: the whole matrix, of which `right` is a part; so many of its rows are a term
+fn by_laid<T: Factor>(
+    mut out: MatrixMut<'_>,
+    before: Before<'_>,
+    scale: f32,
+    left: Matrix<'_, T>,
+    numbers: &[T::Lanes],
+    right: PanelsPart<'_>,
+    of_a_term: usize,
+) {
+    let Panels { rows, columns: all, .. } = *right.panels;
+    let first = right.first / of_a_term;
+    for (columns, panel) in bands(out.columns).zip(bands(all)) {
+        let across = panel.len().div_ceil(LANES);
+        let panel = &numbers[rows.div_ceil(of_a_term) * panel.start / LANES..][first * across..];
         for terms in depths(left.columns) {
-            let panel = &panel[terms.start * across..terms.end * across];
-            band(&mut out, columns.clone(), before, scale, left, terms, panel);
+            let registers = &panel[terms.start * across..terms.end * across];
+            band(&mut out, columns.clone(), before, scale, left, terms, Panel { registers, across });
         }
     }
 }
@@ -143,9 +189,10 @@ pub(super) fn by_matrix(mut out: MatrixMut<'_>, onto: Onto, scale: f32, left: Ma
     let mut panel = PANEL.take();
     for columns in bands(out.columns) {
         for rows in depths(right.rows) {
-            panel.resize(rows.len() * columns.len().div_ceil(LANES), Lanes::ZERO);
+            let across = columns.len().div_ceil(LANES);
+            panel.resize(rows.len() * across, Lanes::ZERO);
             lay_out(&mut panel, right.block(rows.clone(), columns.clone()));
-            band(&mut out, columns.clone(), onto.into(), scale, left, rows, &panel);
+            band(&mut out, columns.clone(), onto.into(), scale, left, rows, Panel { registers: &panel, across });
         }
     }
     PANEL.set(panel);
@@ -181,7 +228,7 @@ fn band<T: Factor>(
     scale: f32,
     left: Matrix<'_, T>,
     terms: Range<usize>,
-    panel: &[T::Lanes],
+    panel: Panel<'_, T::Lanes>,
 ) {
     let before = match before {
         _ if terms.start > 0 => Before::Itself,
@@ -192,60 +239,6 @@ fn band<T: Factor>(
         let numbers = &mut out.numbers[columns.start..];
         let mut out = Band { numbers, columns: columns.len(), stride: out.stride, before, scale };
         multiply(&mut out, left.block(0..left.rows, terms), panel);
-    }
-}
-
-/// The columns of one panel, at most [`COLUMNS`], row after row.
-fn lay_out(panel: &mut [Lanes], matrix: Matrix<'_>) {
-    let across = matrix.columns.div_ceil(LANES);
-    if matrix.column_stride == 1 {
-        for (row, registers) in panel.chunks_exact_mut(across).enumerate() {
-            let row = &matrix.numbers[row * matrix.row_stride..][..matrix.columns];
-            match (<&mut [Lanes; ACROSS]>::try_from(&mut *registers), row.as_chunks::<LANES>().0.first_chunk::<ACROSS>()) {
-                (Ok(registers), Some(row)) => *registers = row.map(Lanes::from),
-                _ => registers.iter_mut().zip(row.chunks(LANES)).for_each(|(register, row)| *register = load(row)),
-            }
-        }
-    } else {
-        for (register, first) in (0..matrix.columns).step_by(LANES).enumerate() {
-            let columns = first..(first + LANES).min(matrix.columns);
-            lay_out_columns(&mut panel[register..], across, matrix.block(0..matrix.rows, columns));
-        }
-    }
-}
-
-/// The same of pairs of rows.
-fn lay_out_pairs(panel: &mut [PairLanes], matrix: Matrix<'_>) {
-    let across = matrix.columns.div_ceil(LANES);
-    let mut rows = PANEL.take();
-    rows.resize(matrix.rows * across, Lanes::ZERO);
-    lay_out(&mut rows, matrix);
-    pair_panel(&rows, across, panel);
-    PANEL.set(rows);
-}
-
-/// Sixteen columns or fewer, each of them contiguous, into every `stride`th register: squares of eight are turned as a whole.
-fn lay_out_columns(registers: &mut [Lanes], stride: usize, matrix: Matrix<'_>) {
-    const SIDE: usize = 8;
-    let column = |column: usize| &matrix.numbers[column * matrix.column_stride..][..matrix.rows];
-    let mut turned = 0;
-    if matrix.columns == LANES {
-        let columns: [&[[f32; SIDE]]; LANES] = std::array::from_fn(|index| column(index).as_chunks::<SIDE>().0);
-        for (square, registers) in registers.chunks_mut(SIDE * stride).take(matrix.rows / SIDE).enumerate() {
-            let turn = |first: usize| f32x8::transpose(std::array::from_fn(|index| f32x8::from(columns[first + index][square])));
-            let (left, right) = (turn(0), turn(SIDE));
-            for (register, (left, right)) in registers.iter_mut().step_by(stride).zip(left.into_iter().zip(right)) {
-                let (first, second) = register.as_mut_array().split_at_mut(SIDE);
-                first.copy_from_slice(left.as_array());
-                second.copy_from_slice(right.as_array());
-            }
-        }
-        turned = matrix.rows / SIDE * SIDE;
-    }
-    for row in turned..matrix.rows {
-        let mut numbers = [0f32; LANES];
-        numbers[..matrix.columns].iter_mut().enumerate().for_each(|(index, x)| *x = column(index)[row]);
-        registers[row * stride] = Lanes::from(numbers);
     }
 }
 
@@ -329,6 +322,32 @@ mod tests {
             product_of_panels(MatrixMut::new(&mut out, 7, 20), Onto::Replace, 1.0, left, &panels);
             assert_eq!(out, expected, "{precision:?}");
         }
+    }
+
+    #[test]
+    fn a_part_is_some_rows_of_the_first_columns() {
+        let (rows, columns) = (39, 150); // three panels, the last of two registers
+        let (a, b) = (numbers(5 * rows, 13), numbers(rows * columns, 11));
+        let mut panels = Panels::default();
+        for precision in [Precision::Float32, Precision::BFloat16] {
+            panels.lay_out(Matrix::new(&b, rows, columns), precision);
+            for (of_rows, n) in [(0..39, 150), (8..30, 16), (0..2, 64), (16..39, 1), (38..39, 130), (10..20, 149), (4..4, 80)] {
+                let k = of_rows.len();
+                let left = Matrix::part(&a, 5, k, rows);
+                let sum =
+                    |i: usize, j: usize| (0..k).map(|p| a[i * rows + p] * b[(of_rows.start + p) * columns + j]).sum::<f32>();
+                let expected: Vec<f32> = (0..5 * n).map(|index| sum(index / n, index % n)).collect();
+                let mut out = vec![7.0; 5 * n];
+                product_of_panels(MatrixMut::new(&mut out, 5, n), Onto::Replace, 1.0, left, panels.part(of_rows.clone(), n));
+                assert_eq!(out, expected, "{precision:?} {of_rows:?} x {n}");
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "0..5 x 4 of (4, 4)")]
+    fn a_part_that_reaches_beyond_is_refused() {
+        let _ = Panels::of(Matrix::new(&[0.0; 16], 4, 4)).part(0..5, 4);
     }
 
     #[test]

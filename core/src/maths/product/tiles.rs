@@ -58,13 +58,23 @@ pub(super) struct Band<'a> {
     pub scale: f32,
 }
 
-/// `out = before + scale·left·right`. left (m, k), right: k rows of the registers that the columns take
-pub(super) fn multiply<T: Factor>(out: &mut Band<'_>, left: Matrix<'_, T>, right: &[T::Lanes]) {
-    let tiles = match out.columns.div_ceil(LANES) {
-        1 => tiles_of::<T, 1>(),
-        2 => tiles_of::<T, 2>(),
-        3 => tiles_of::<T, 3>(),
-        _ => tiles_of::<T, 4>(),
+/// The right factor's columns: `across` registers a term, which hold as many columns as there are of the product, or more.
+#[derive(Clone, Copy)]
+pub(super) struct Panel<'a, L> {
+    pub registers: &'a [L],
+    pub across: usize,
+}
+
+/// `out = before + scale·left·right`. left (m, k), right (k terms)
+pub(super) fn multiply<T: Factor>(out: &mut Band<'_>, left: Matrix<'_, T>, right: Panel<'_, T::Lanes>) {
+    let tiles = match (right.across, out.columns.div_ceil(LANES)) {
+        (ACROSS, 1) => tiles_of::<T, 1, ACROSS>(),
+        (ACROSS, 2) => tiles_of::<T, 2, ACROSS>(),
+        (ACROSS, 3) => tiles_of::<T, 3, ACROSS>(),
+        (ACROSS, _) => tiles_of::<T, ACROSS, ACROSS>(),
+        (1, _) => tiles_of::<T, 1, 1>(),
+        (2, _) => tiles_of::<T, 2, 2>(),
+        _ => tiles_of::<T, 3, 3>(),
     };
     let m = left.rows;
     let count = m.div_ceil(ROWS);
@@ -72,23 +82,23 @@ pub(super) fn multiply<T: Factor>(out: &mut Band<'_>, left: Matrix<'_, T>, right
         let rows = end - first;
         let last = first * out.stride + (rows - 1) * out.stride + out.columns;
         let out = Band { numbers: &mut out.numbers[first * out.stride..last], ..*out };
-        tiles[rows - 1](out, left.block(first..end, 0..left.columns), right);
+        tiles[rows - 1](out, left.block(first..end, 0..left.columns), right.registers);
     }
 }
 
 type Tile<T> = fn(Band<'_>, Matrix<'_, T>, &[<T as Factor>::Lanes]);
 
-/// Tiles of one row, of two, and so on.
-fn tiles_of<T: Factor, const V: usize>() -> [Tile<T>; ROWS] {
-    [tile::<T, 1, V>, tile::<T, 2, V>, tile::<T, 3, V>, tile::<T, 4, V>, tile::<T, 5, V>, tile::<T, 6, V>]
+/// Tiles of one row, of two, and so on, of the first V of a panel's S registers.
+fn tiles_of<T: Factor, const V: usize, const S: usize>() -> [Tile<T>; ROWS] {
+    [tile::<T, 1, V, S>, tile::<T, 2, V, S>, tile::<T, 3, V, S>, tile::<T, 4, V, S>, tile::<T, 5, V, S>, tile::<T, 6, V, S>]
 }
 
-fn tile<T: Factor, const R: usize, const V: usize>(out: Band<'_>, left: Matrix<'_, T>, right: &[T::Lanes]) {
-    let (right, _) = right.as_chunks::<V>();
+fn tile<T: Factor, const R: usize, const V: usize, const S: usize>(out: Band<'_>, left: Matrix<'_, T>, right: &[T::Lanes]) {
+    let (right, _) = right.as_chunks::<S>();
     if left.column_stride == 1 {
-        of_rows::<T, R, V>(out, left.numbers, left.row_stride, right);
+        of_rows::<T, R, V, S>(out, left.numbers, left.row_stride, right);
     } else {
-        of_columns::<T, R, V>(out, left.numbers, left.column_stride, right);
+        of_columns::<T, R, V, S>(out, left.numbers, left.column_stride, right);
     }
 }
 
@@ -96,7 +106,12 @@ type Sums<const R: usize, const V: usize> = [[Lanes; V]; R];
 
 /// Where each row of the left factor is contiguous.
 #[inline(never)]
-fn of_rows<T: Factor, const R: usize, const V: usize>(out: Band<'_>, left: &[T], stride: usize, right: &[[T::Lanes; V]]) {
+fn of_rows<T: Factor, const R: usize, const V: usize, const S: usize>(
+    out: Band<'_>,
+    left: &[T],
+    stride: usize,
+    right: &[[T::Lanes; S]],
+) {
     const STEPS: usize = 4; // terms between two looks at where the rows lie
     let mut sums = [[Lanes::ZERO; V]; R];
     let rows: [&[T]; R] = std::array::from_fn(|row| &left[row * stride..][..right.len()]);
@@ -116,7 +131,12 @@ fn of_rows<T: Factor, const R: usize, const V: usize>(out: Band<'_>, left: &[T],
 
 /// Where each column is.
 #[inline(never)]
-fn of_columns<T: Factor, const R: usize, const V: usize>(out: Band<'_>, left: &[T], stride: usize, right: &[[T::Lanes; V]]) {
+fn of_columns<T: Factor, const R: usize, const V: usize, const S: usize>(
+    out: Band<'_>,
+    left: &[T],
+    stride: usize,
+    right: &[[T::Lanes; S]],
+) {
     let mut sums = [[Lanes::ZERO; V]; R];
     for (left, right) in left.chunks(stride).zip(right) {
         let left: &[T; R] = left.first_chunk().expect("a number of each row");
@@ -127,7 +147,11 @@ fn of_columns<T: Factor, const R: usize, const V: usize>(out: Band<'_>, left: &[
 
 #[allow(clippy::needless_range_loop)] // by iterators, the sums leave their registers: 15% of a step
 #[inline(always)]
-fn add_term<T: Factor, const R: usize, const V: usize>(sums: &mut Sums<R, V>, left: impl Fn(usize) -> T, right: &[T::Lanes; V]) {
+fn add_term<T: Factor, const R: usize, const V: usize, const S: usize>(
+    sums: &mut Sums<R, V>,
+    left: impl Fn(usize) -> T,
+    right: &[T::Lanes; S],
+) {
     let right = *right;
     for row in 0..R {
         let left = left(row).splat();
@@ -142,7 +166,7 @@ fn write<const R: usize, const V: usize>(out: Band<'_>, sums: Sums<R, V>) {
     let Band { numbers, columns, stride, before, scale } = out;
     let scale = Lanes::splat(scale);
     if columns < V * LANES {
-        return write_part(numbers, columns, stride, before, sums.map(|row| row.map(|sum| sum * scale)).as_flattened());
+        return write_part(numbers, columns, stride, before, sums.map(|row| row.map(|sum| sum * scale)));
     }
     for row in 0..R {
         let (chunks, _) = numbers[row * stride..].as_chunks_mut::<LANES>();
@@ -158,11 +182,16 @@ fn write<const R: usize, const V: usize>(out: Band<'_>, sums: Sums<R, V>) {
     }
 }
 
-/// As [`write`] where the last register of a row holds more than there are columns. sums: those of a row after those of the last
-fn write_part(numbers: &mut [f32], columns: usize, stride: usize, before: Before<'_>, sums: &[Lanes]) {
-    let across = columns.div_ceil(LANES);
-    for (row, sums) in numbers.chunks_mut(stride).zip(sums.chunks(across)) {
-        let sums = sums.iter().flat_map(|sum| sum.to_array());
+/// As [`write`] where the registers of a row hold more than there are columns.
+fn write_part<const R: usize, const V: usize>(
+    numbers: &mut [f32],
+    columns: usize,
+    stride: usize,
+    before: Before<'_>,
+    sums: Sums<R, V>,
+) {
+    for (row, sums) in numbers.chunks_mut(stride).zip(sums) {
+        let sums = sums.into_iter().flat_map(Lanes::to_array);
         for (column, (x, sum)) in row[..columns].iter_mut().zip(sums).enumerate() {
             let before = match before {
                 Before::Nothing => 0.0,

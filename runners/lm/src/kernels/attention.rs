@@ -1,9 +1,11 @@
-//! Causal self-attention of one sequence, block of rows by block of rows: no (t, t) matrix is kept.
+//! Causal self-attention of one sequence, a few rows at a time: no (t, t) matrix is kept.
 
 use super::dropout::Dropout;
-use super::product;
+use super::product_of_panels;
 use regatta_core::maths::vector::{LANES, dot, exponentials, max};
-use regatta_core::maths::{Matrix, MatrixMut, Onto};
+use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels, Precision};
+use std::iter::once;
+use std::ops::Range;
 
 /// `softmax(q·kᵀ / sqrt(d/h), causal)·v` of each head, with dropout on the weights; Vaswani et al. 2017, arXiv 1706.03762.
 ///
@@ -17,24 +19,37 @@ pub(crate) struct Attention<'a> {
     pub dropout: Option<&'a Dropout>,
 }
 
-/// Numbers between the steps of one block.
+/// Numbers between the steps of one head.
 #[derive(Debug, Default)]
 pub(crate) struct AttentionScratch {
+    /// A block's rows, each as long as the sequence.
     weights: Vec<f32>,
     slopes: Vec<f32>,
     masked: Vec<f32>,
     mask: Vec<f32>,
+    keys: Panels,
+    keys_turned: Panels,
+    values: Panels,
+    values_turned: Panels,
+    /// Of one block.
+    queries: Panels,
+    upstream: Panels,
 }
 
-/// Queries of one block; keys after the last of them are not looked at.
-const ROWS: usize = 64;
+/// Queries that see the same keys, those up to the last query's own: the later of them in vain.
+const ROWS: usize = LANES;
 
-/// A block of rows and the columns that they see.
-#[derive(Debug, Clone, Copy)]
-struct Block {
-    first: usize,
-    rows: usize,
-    columns: usize,
+/// Queries whose gradients of keys and values are added at once.
+const BLOCK: usize = 4 * ROWS;
+
+const QUERIES: usize = 0;
+const KEYS: usize = 1;
+const VALUES: usize = 2;
+
+/// So many of them at a time.
+fn steps(rows: Range<usize>, count: usize) -> impl DoubleEndedIterator<Item = Range<usize>> {
+    let end = rows.end;
+    rows.step_by(count).map(move |first| first..(first + count).min(end))
 }
 
 impl Attention<'_> {
@@ -46,23 +61,15 @@ impl Attention<'_> {
         1.0 / (self.head_dims as f32).sqrt()
     }
 
-    fn blocks(self) -> impl DoubleEndedIterator<Item = Block> {
-        (0..self.time.div_ceil(ROWS)).map(move |block| {
-            let first = block * ROWS;
-            let columns = (first + ROWS).min(self.time);
-            Block { first, rows: columns - first, columns }
-        })
+    /// Some rows of a head's queries, keys or values.
+    fn part(self, qkv: &[f32], head: usize, part: usize, rows: Range<usize>) -> Matrix<'_> {
+        let d = self.width();
+        Matrix::part(&qkv[rows.start * 3 * d + part * d + head * self.head_dims..], rows.len(), self.head_dims, 3 * d)
     }
 
-    /// `rows` rows of a head's queries (part 0), keys (1) or values (2), from row `first` on.
-    fn part(self, qkv: &[f32], head: usize, part: usize, first: usize, rows: usize) -> Matrix<'_> {
+    fn part_mut(self, qkv: &mut [f32], head: usize, part: usize, rows: Range<usize>) -> MatrixMut<'_> {
         let d = self.width();
-        Matrix::part(&qkv[first * 3 * d + part * d + head * self.head_dims..], rows, self.head_dims, 3 * d)
-    }
-
-    fn part_mut(self, qkv: &mut [f32], head: usize, part: usize, first: usize, rows: usize) -> MatrixMut<'_> {
-        let d = self.width();
-        MatrixMut::part(&mut qkv[first * 3 * d + part * d + head * self.head_dims..], rows, self.head_dims, 3 * d)
+        MatrixMut::part(&mut qkv[rows.start * 3 * d + part * d + head * self.head_dims..], rows.len(), self.head_dims, 3 * d)
     }
 
     /// Writes the output of the sequence numbered `sequence`, and the logarithm of each softmax's denominator.
@@ -72,33 +79,36 @@ impl Attention<'_> {
         qkv: &[f32],
         out: &mut [f32],
         log_sums: &mut [f32],
-        AttentionScratch { weights, mask, .. }: &mut AttentionScratch,
+        AttentionScratch { weights, mask, keys_turned, values, .. }: &mut AttentionScratch,
     ) {
-        let (d, dims) = (self.width(), self.head_dims);
-        weights.resize(ROWS * self.time, 0.0);
-        for (head, log_sums) in log_sums.chunks_exact_mut(self.time).enumerate() {
+        let (time, d, dims) = (self.time, self.width(), self.head_dims);
+        weights.resize(ROWS * time, 0.0);
+        for (head, log_sums) in log_sums.chunks_exact_mut(time).enumerate() {
             self.fill_mask(sequence, head, mask);
-            for block @ Block { first, rows, columns } in self.blocks() {
-                let weights = &mut weights[..rows * columns];
-                self.scores(qkv, head, block, weights);
+            keys_turned.lay_out(self.part(qkv, head, KEYS, 0..time).transposed(), Precision::Float32);
+            values.lay_out(self.part(qkv, head, VALUES, 0..time), Precision::Float32);
+            for rows in steps(0..time, ROWS) {
+                let (first, count, seen) = (rows.start, rows.len(), rows.end);
+                self.scores(qkv, head, rows.clone(), keys_turned, weights);
                 let mut shares = [0f32; ROWS];
-                for (row, weights) in weights.chunks_exact_mut(columns).enumerate() {
-                    let seen = hide_later(weights, first + row + 1);
-                    let most = max(&weights[..seen]);
-                    let sum = exponentials(&mut weights[..seen], most);
-                    log_sums[first + row] = most + sum.ln();
-                    shares[row] = 1.0 / sum;
+                for (row, (weights, share)) in rows.zip(weights.chunks_exact_mut(time).zip(&mut shares)) {
+                    let weights = &mut weights[..seen];
+                    let most = max(&weights[..=row]);
+                    weights[row + 1..].fill(f32::NEG_INFINITY);
+                    let sum = exponentials(weights, most);
+                    log_sums[row] = most + sum.ln();
+                    *share = 1.0 / sum;
                 }
-                self.apply_mask(mask, block, weights);
+                self.apply_mask(mask, first..seen, weights);
                 let out = &mut out[first * d + head * dims..];
-                product(
-                    MatrixMut::part(out, rows, dims, d),
+                product_of_panels(
+                    MatrixMut::part(out, count, dims, d),
                     Onto::Replace,
                     1.0,
-                    Matrix::new(weights, rows, columns),
-                    self.part(qkv, head, 2, 0, columns),
+                    Matrix::part(weights, count, seen, time),
+                    values.part(0..seen, dims),
                 );
-                for (row, share) in shares[..rows].iter().enumerate() {
+                for (row, share) in shares[..count].iter().enumerate() {
                     out[row * d..][..dims].iter_mut().for_each(|x| *x *= share);
                 }
             }
@@ -115,58 +125,78 @@ impl Attention<'_> {
         (out, log_sums): (&[f32], &[f32]),
         g: &[f32],
         dqkv: &mut [f32],
-        AttentionScratch { weights, slopes, masked, mask }: &mut AttentionScratch,
+        scratch: &mut AttentionScratch,
     ) {
-        let (d, dims) = (self.width(), self.head_dims);
-        weights.resize(ROWS * self.time, 0.0);
-        slopes.resize(ROWS * self.time, 0.0);
-        for (head, log_sums) in log_sums.chunks_exact(self.time).enumerate() {
+        let AttentionScratch { weights, slopes, masked, mask, keys, keys_turned, values_turned, queries, upstream, .. } = scratch;
+        let (time, d, dims) = (self.time, self.width(), self.head_dims);
+        weights.resize(BLOCK * time, 0.0);
+        slopes.resize(BLOCK * time, 0.0);
+        for (head, log_sums) in log_sums.chunks_exact(time).enumerate() {
             self.fill_mask(sequence, head, mask);
+            keys.lay_out(self.part(qkv, head, KEYS, 0..time), Precision::Float32);
+            keys_turned.lay_out(self.part(qkv, head, KEYS, 0..time).transposed(), Precision::Float32);
+            values_turned.lay_out(self.part(qkv, head, VALUES, 0..time).transposed(), Precision::Float32);
+            let of_heads = |rows: &Range<usize>| Matrix::part(&g[rows.start * d + head * dims..], rows.len(), dims, d);
             // The last block sees every key, so it writes what the earlier ones add to.
-            for (order, block) in self.blocks().rev().enumerate() {
+            for (order, block) in steps(0..time, BLOCK).rev().enumerate() {
                 let onto = if order == 0 { Onto::Replace } else { Onto::Add };
-                let Block { first, rows, columns } = block;
-                let (weights, slopes) = (&mut weights[..rows * columns], &mut slopes[..rows * columns]);
-                let at = first * d + head * dims;
-                let g_block = Matrix::part(&g[at..], rows, dims, d);
-
-                self.scores(qkv, head, block, weights);
-                for (row, weights) in weights.chunks_exact_mut(columns).enumerate() {
-                    let seen = hide_later(weights, first + row + 1);
-                    let log_sum = log_sums[first + row];
-                    exponentials(&mut weights[..seen], log_sum);
+                for rows in steps(block.clone(), ROWS) {
+                    let (first, count, seen) = (rows.start, rows.len(), rows.end);
+                    let place = (first - block.start) * time;
+                    let (weights, slopes) = (&mut weights[place..], &mut slopes[place..]);
+                    self.scores(qkv, head, rows.clone(), keys_turned, weights);
+                    for (row, weights) in rows.clone().zip(weights.chunks_exact_mut(time)) {
+                        weights[row + 1..seen].fill(f32::NEG_INFINITY);
+                        exponentials(&mut weights[..seen], log_sums[row]);
+                    }
+                    let of_values = values_turned.part(0..dims, seen);
+                    let slopes_mut = MatrixMut::part(slopes, count, seen, time);
+                    product_of_panels(slopes_mut, Onto::Replace, self.scale(), of_heads(&rows), of_values);
+                    self.apply_mask(mask, rows.clone(), slopes);
+                    for (row, (slopes, weights)) in
+                        rows.clone().zip(slopes.chunks_exact_mut(time).zip(weights.chunks_exact(time)))
+                    {
+                        let at = row * d + head * dims;
+                        let mean = self.scale() * dot(&out[at..][..dims], &g[at..][..dims]);
+                        slopes[..seen].iter_mut().zip(weights).for_each(|(s, p)| *s = p * (*s - mean));
+                    }
+                    let dq = self.part_mut(dqkv, head, QUERIES, rows);
+                    product_of_panels(dq, Onto::Replace, 1.0, Matrix::part(slopes, count, seen, time), keys.part(0..seen, dims));
                 }
                 let kept: &[f32] = match mask.is_empty() {
                     true => weights,
                     false => {
                         masked.clear();
                         masked.extend_from_slice(weights);
-                        self.apply_mask(mask, block, masked);
+                        steps(block.clone(), ROWS).for_each(|rows| {
+                            self.apply_mask(mask, rows.clone(), &mut masked[(rows.start - block.start) * time..])
+                        });
                         masked
                     }
                 };
-                let kept = Matrix::new(kept, rows, columns).transposed();
-                product(self.part_mut(dqkv, head, 2, 0, columns), onto, 1.0, kept, g_block);
-
-                let values = self.part(qkv, head, 2, 0, columns).transposed();
-                product(MatrixMut::new(slopes, rows, columns), Onto::Replace, self.scale(), g_block, values);
-                self.apply_mask(mask, block, slopes);
-                for (row, (slopes, weights)) in slopes.chunks_exact_mut(columns).zip(weights.chunks_exact(columns)).enumerate() {
-                    let mean = self.scale() * dot(&out[at + row * d..][..dims], &g[at + row * d..][..dims]);
-                    slopes.iter_mut().zip(weights).for_each(|(s, p)| *s = p * (*s - mean));
+                queries.lay_out(self.part(qkv, head, QUERIES, block.clone()), Precision::Float32);
+                upstream.lay_out(of_heads(&block), Precision::Float32);
+                // Keys before the block are seen by all its rows, those of the block by the rows from them on.
+                let keys = once(0..block.start).filter(|before| !before.is_empty()).chain(steps(block.clone(), ROWS));
+                for keys in keys {
+                    let unseen = keys.start.saturating_sub(block.start);
+                    let seen = unseen..block.len();
+                    for (part, weights, of_rows) in [(VALUES, kept, &*upstream), (KEYS, slopes, &*queries)] {
+                        let weights = Matrix::part(&weights[unseen * time + keys.start..], seen.len(), keys.len(), time);
+                        let out = self.part_mut(dqkv, head, part, keys.clone());
+                        product_of_panels(out, onto, 1.0, weights.transposed(), of_rows.part(seen.clone(), dims));
+                    }
                 }
-                let slopes = Matrix::new(slopes, rows, columns);
-                let (queries, keys) = (self.part(qkv, head, 0, first, rows), self.part(qkv, head, 1, 0, columns));
-                product(self.part_mut(dqkv, head, 0, first, rows), Onto::Replace, 1.0, slopes, keys);
-                product(self.part_mut(dqkv, head, 1, 0, columns), onto, 1.0, slopes.transposed(), queries);
             }
         }
     }
 
-    /// `scale·q·kᵀ` of a block.
-    fn scores(self, qkv: &[f32], head: usize, Block { first, rows, columns }: Block, scores: &mut [f32]) {
-        let (queries, keys) = (self.part(qkv, head, 0, first, rows), self.part(qkv, head, 1, 0, columns));
-        product(MatrixMut::new(scores, rows, columns), Onto::Replace, self.scale(), queries, keys.transposed());
+    /// `scale·q·kᵀ` of some rows with the keys up to the last of them, in rows as long as the sequence.
+    fn scores(self, qkv: &[f32], head: usize, rows: Range<usize>, keys_turned: &Panels, scores: &mut [f32]) {
+        let (count, seen) = (rows.len(), rows.end);
+        let queries = self.part(qkv, head, QUERIES, rows);
+        let scores = MatrixMut::part(scores, count, seen, self.time);
+        product_of_panels(scores, Onto::Replace, self.scale(), queries, keys_turned.part(0..self.head_dims, seen));
     }
 
     /// The mask of a head's weights (t, t); empty without dropout.
@@ -178,21 +208,13 @@ impl Attention<'_> {
         }
     }
 
-    fn apply_mask(self, mask: &[f32], Block { first, columns, .. }: Block, weights: &mut [f32]) {
+    fn apply_mask(self, mask: &[f32], rows: Range<usize>, weights: &mut [f32]) {
         if mask.is_empty() {
             return;
         }
-        for (row, weights) in weights.chunks_exact_mut(columns).enumerate() {
-            let mask = &mask[(first + row) * self.time..][..columns];
-            weights.iter_mut().zip(mask).for_each(|(w, m)| *w *= m);
+        let seen = rows.end;
+        for (row, weights) in rows.zip(weights.chunks_exact_mut(self.time)) {
+            weights[..seen].iter_mut().zip(&mask[row * self.time..]).for_each(|(w, m)| *w *= m);
         }
     }
-}
-
-/// Gives the keys after the first `seen` no weight: as scores up to a whole register, whose end is returned, as weights beyond.
-fn hide_later(row: &mut [f32], seen: usize) -> usize {
-    let end = seen.next_multiple_of(LANES).min(row.len());
-    row[seen..end].fill(f32::NEG_INFINITY);
-    row[end..].fill(0.0);
-    end
 }

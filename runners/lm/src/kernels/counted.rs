@@ -1,20 +1,21 @@
 //! Matrix products that count themselves: in tests only, to hold the formula of FLOPs to what is computed.
 
-use regatta_core::maths::{self, Float, Matrix, MatrixMut, Onto, Panels};
+use regatta_core::maths::{self, Matrix, MatrixMut, Onto, Panels, PanelsPart};
 use std::cell::Cell;
 
 thread_local! {
     static FLOPS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// [`maths::product`], and `2·m·n·k` more.
-pub(crate) fn product<T: Float>(out: MatrixMut<'_, T>, onto: Onto, scale: T, left: Matrix<'_, T>, right: Matrix<'_, T>) {
-    count(left.shape(), right.shape());
-    maths::product(out, onto, scale, left, right);
-}
-
-/// [`maths::product_of_panels`], likewise.
-pub(crate) fn product_of_panels(out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matrix<'_>, right: &Panels) {
+/// [`maths::product_of_panels`], and `2·m·n·k` more.
+pub(crate) fn product_of_panels<'a>(
+    out: MatrixMut<'_>,
+    onto: Onto,
+    scale: f32,
+    left: Matrix<'_>,
+    right: impl Into<PanelsPart<'a>>,
+) {
+    let right = right.into();
     count(left.shape(), right.shape());
     maths::product_of_panels(out, onto, scale, left, right);
 }

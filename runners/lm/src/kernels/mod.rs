@@ -15,9 +15,9 @@ mod layer_norm;
 mod rows;
 
 #[cfg(test)]
-pub(crate) use counted::{affine, product, product_of_panels};
+pub(crate) use counted::{affine, product_of_panels};
 #[cfg(not(test))]
-pub(crate) use regatta_core::maths::{affine, product, product_of_panels};
+pub(crate) use regatta_core::maths::{affine, product_of_panels};
 
 pub(crate) use attention::{Attention, AttentionScratch};
 pub(crate) use cross_entropy::{Gradient, cross_entropy};
