@@ -1,31 +1,27 @@
 //! SIGReg's value and gradient together, on the float32 points of one group.
 //!
-//! With `θ = dt·x`, the knots `t_j x = jθ` but the first, whose term is always 0, are taken in fours around the centres
-//! `c = 4g + 5/2`. The products of a centre's cosine and sine with those of `hθ`, for `h = 1/2` and `3/2`, serve two knots each:
+//! With `θ = dt·x`, the turn of the next knot is made of those of the last two, cosines and sines alike (Chebyshev):
 //! ```text
-//! cos((c ± h)θ) = cos(cθ) cos(hθ) ∓ sin(cθ) sin(hθ)
-//! sin((c ± h)θ) = sin(cθ) cos(hθ) ± cos(cθ) sin(hθ)
+//! cos((j + 1)θ) = 2 cos(θ) cos(jθ) - cos((j - 1)θ)
 //! ```
-//! so that their sums over points cost one operation a number, and from centre to centre it is one turn by 4θ. The gradient's
-//! series in the knots is summed by the same products. Turns are started afresh every 32 knots, before rounding adds up.
+//! and the gradient's series `Σ_j p_j exp(ijθ)` is summed by the same recurrence backwards (Clenshaw 1955), so that a knot costs
+//! two multiplications each way. Turns are started afresh every 16 knots, before rounding adds up: an error grows as j².
 
 use crate::epps_pulley::Knot;
 use rayon::prelude::*;
 use regatta_core::maths::elementary::{TurnsPerUnit, sine_cosine};
-use regatta_core::maths::vector::{LANES, Lanes, load, store};
+use regatta_core::maths::vector::{LANES, Lanes, load};
 use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels, product_of_panels, with_scratch};
 
 /// Rows that one task takes: float32 sums are no longer than that, and sums of those are in float64.
 const ROWS: usize = 512;
-/// Rows worked on together, so that sums stay in registers and turns in the nearest cache.
+/// Rows whose sums are made together, so that those stay in registers and turns in the nearest cache.
 const TOGETHER: usize = 16;
-/// Fours of knots from one exact turn to the next.
-const RUN: usize = 8;
+/// Eights of knots from one exact turn to the next.
+const RUN: usize = 2;
 
-/// For each of h = 1/2 and 3/2, a number for each of (cos c cos h, sin c sin h, sin c cos h, cos c sin h), or a coefficient of it.
-type Four = [[Lanes; 4]; 2];
-
-const ZERO: Four = [[Lanes::ZERO; 4]; 2];
+/// At eight knots, a number for cosine and sine each, or a coefficient of each.
+type Eight = [Turn; 8];
 
 /// Unit directions, and the knots along each.
 pub struct Slices {
@@ -37,10 +33,10 @@ pub struct Slices {
     across: Panels,
     dims: usize,
     knots: Vec<Knot>,
-    /// From the middle between two knots to the next knot.
-    half: TurnsPerUnit,
-    /// The first centre of each run but the first.
-    runs: Vec<TurnsPerUnit>,
+    /// From one knot to the next.
+    step: TurnsPerUnit,
+    /// To the knot before each run but the first, and to the one before that.
+    runs: Vec<[TurnsPerUnit; 2]>,
 }
 
 impl Slices {
@@ -51,17 +47,9 @@ impl Slices {
         let mut rows = directions.to_vec();
         rows.resize(padded * dims, 0.0);
         let rows = Matrix::new(&rows, padded, dims);
-        let step = knots[1].t / std::f64::consts::TAU;
-        let runs = (4 * RUN..knots.len()).step_by(4 * RUN).map(|knot| TurnsPerUnit::new(step * (knot as f64 + 2.5))).collect();
-        Self {
-            count,
-            directions: Panels::of(rows),
-            across: Panels::of(rows.transposed()),
-            dims,
-            knots,
-            half: TurnsPerUnit::new(0.5 * step),
-            runs,
-        }
+        let turns = |knot: usize| TurnsPerUnit::new(knots[1].t / std::f64::consts::TAU * knot as f64);
+        let runs = (8 * RUN..knots.len() - 1).step_by(8 * RUN).map(|before| [turns(before), turns(before - 1)]).collect();
+        Self { count, directions: Panels::of(rows), across: Panels::of(rows.transposed()), dims, step: turns(1), runs, knots }
     }
 
     /// The mean over slices of the statistic of one group. points (n, d), gradient (n, d)
@@ -73,7 +61,7 @@ impl Slices {
     fn penalty_through(&self, points: &[f32], x: &mut [f32], gradient: &mut [f32]) -> f64 {
         let (n, k) = (points.len() / self.dims, self.padded());
         let rows = x.par_chunks_mut(ROWS * k).zip(points.par_chunks(ROWS * self.dims)).with_max_len(1);
-        let parts: Vec<Vec<Four>> = rows
+        let parts: Vec<Vec<Eight>> = rows
             .map(|(x, points)| {
                 let count = points.len() / self.dims;
                 let points = Matrix::new(points, count, self.dims);
@@ -98,156 +86,94 @@ impl Slices {
         self.directions.shape().0
     }
 
-    /// How many fours of knots, the last one perhaps with knots of no weight.
-    fn fours(&self) -> usize {
-        (self.knots.len() - 1).div_ceil(4)
+    /// How many eights of knots after the first, whose term is always 0; the last one perhaps with knots of no weight.
+    fn eights(&self) -> usize {
+        (self.knots.len() - 1).div_ceil(8)
     }
 
-    /// What starts each run: the first one starts with the first centre.
-    fn runs(&self) -> impl Iterator<Item = Option<&TurnsPerUnit>> {
+    /// What starts each run: the first one starts with knot 0.
+    fn runs(&self) -> impl Iterator<Item = Option<&[TurnsPerUnit; 2]>> {
         std::iter::once(None).chain(self.runs.iter().map(Some))
     }
 
-    /// Sums over rows of the products at each four of knots. x (rows, k') -> (registers of slices, fours)
-    fn sums(&self, x: &[f32]) -> Vec<Four> {
+    /// Sums over rows of cosine and sine at each knot. x (rows, k') -> (registers of slices, eights)
+    fn sums(&self, x: &[f32]) -> Vec<Eight> {
         let k = self.padded();
-        let mut sums = vec![ZERO; k / LANES * self.fours()];
+        let mut sums = vec![[Turn::ZERO; 8]; k / LANES * self.eights()];
         let mut room = [Turns::NONE; TOGETHER];
         for rows in x.chunks(TOGETHER * k) {
-            for (block, sums) in sums.chunks_exact_mut(self.fours()).enumerate() {
-                let turns = self.turns(rows.chunks_exact(k).map(|row| load(&row[block * LANES..])), &mut room);
+            for (block, sums) in sums.chunks_exact_mut(self.eights()).enumerate() {
+                let x = rows.chunks_exact(k).map(|row| load(&row[block * LANES..]));
+                let turns = room.iter_mut().zip(x).map(|(turns, x)| *turns = Turns::of(x, &self.step)).count();
+                let turns = &mut room[..turns];
                 for (run, sums) in self.runs().zip(sums.chunks_mut(RUN)) {
-                    start(run, turns);
-                    sums.iter_mut().enumerate().for_each(|(place, four)| turn_and_sum(four, turns, place > 0));
+                    turns.iter_mut().for_each(|turns| turns.start(run));
+                    sums.iter_mut().for_each(|eight| turn_and_sum(eight, turns));
                 }
             }
         }
         sums
     }
 
-    /// Turns of each number, in the room's first places.
-    fn turns<'a>(&self, x: impl Iterator<Item = Lanes>, room: &'a mut [Turns; TOGETHER]) -> &'a mut [Turns] {
-        let mut count = 0;
-        for (turns, x) in room.iter_mut().zip(x) {
-            *turns = Turns::of(x, &self.half);
-            count += 1;
-        }
-        &mut room[..count]
-    }
-
-    /// Sum of the statistics over slices, and the coefficients of the gradient's series. -> (registers of slices, fours)
+    /// Sum of the statistics over slices, and the coefficients of the gradient's series. -> (registers of slices, eights)
     ///
     /// With C and S the means of cosine and sine the statistic is `n Σ w [(C - φ)² + S²]`, and along x its slope
-    /// `Σ 2wt [S cos(t x) - (C - φ) sin(t x)] = Re Σ p_j exp(ijθ)`, `p_j = 2wt (S + i (C - φ))`; two knots around a centre have
-    /// `p₋ exp(-ihθ) + p₊ exp(ihθ) = (p₊ + p₋) cos(hθ) + i (p₊ - p₋) sin(hθ)`.
-    fn coefficients(&self, parts: &[Vec<Four>], n: usize) -> (f64, Vec<Four>) {
-        let n = n as f64;
-        let mut value = 0.0;
-        let mut coefficients = vec![ZERO; parts[0].len()];
-        for (at, four) in coefficients.iter_mut().enumerate() {
-            let (first_slice, first_knot) = (at / self.fours() * LANES, 4 * (at % self.fours()) + 1);
-            for (half, coefficients) in four.iter_mut().enumerate() {
-                let mut totals = [[0f64; LANES]; 4];
-                for part in parts {
-                    for (totals, sums) in totals.iter_mut().zip(&part[at][half]) {
-                        totals.iter_mut().zip(sums.to_array()).for_each(|(total, sum)| *total += f64::from(sum));
+    /// `Σ 2wt [S cos(t x) - (C - φ) sin(t x)] = Re Σ p_j exp(ijθ)`, `p_j = 2wt (S + i (C - φ))`, over n.
+    fn coefficients(&self, parts: &[Vec<Eight>], n: usize) -> (f64, Vec<Eight>) {
+        let eights = self.eights();
+        let mut values = [0f64; LANES];
+        let mut coefficients = vec![[Turn::ZERO; 8]; parts[0].len()];
+        for (at, eight) in coefficients.iter_mut().enumerate() {
+            let slices = LANES.min(self.count - at / eights * LANES);
+            for (place, (p, knot)) in eight.iter_mut().zip(&self.knots[8 * (at % eights) + 1..]).enumerate() {
+                let mean = |of: fn(&Turn) -> Lanes| {
+                    let mut total = [0f64; LANES];
+                    for part in parts {
+                        total.iter_mut().zip(of(&part[at][place]).to_array()).for_each(|(total, x)| *total += f64::from(x));
                     }
-                }
-                let [below, above] = [first_knot + 1 - half, first_knot + 2 + half].map(|knot| self.knots.get(knot));
-                let mut found = [[0f32; LANES]; 4];
-                for lane in 0..LANES.min(self.count - first_slice) {
-                    let [cc, ss, sc, cs] = totals.map(|total| total[lane] / n);
-                    let below = self.term(below, [cc + ss, sc - cs]);
-                    let above = self.term(above, [cc - ss, sc + cs]);
-                    value += n * (below.value + above.value);
-                    let (p, q) = (below.slope, above.slope);
-                    let series = [q[0] + p[0], p[1] - q[1], q[1] + p[1], q[0] - p[0]];
-                    found.iter_mut().zip(series).for_each(|(found, number)| found[lane] = number as f32);
-                }
-                *coefficients = found.map(Lanes::from);
+                    total.map(|total| total / n as f64)
+                };
+                let (sine, off) = (mean(|sum| sum.sin), mean(|sum| sum.cos).map(|cosine| cosine - knot.target));
+                let values = values.iter_mut().zip(off.iter().zip(&sine)).take(slices);
+                values.for_each(|(value, (off, sine))| *value += knot.weight * (off * off + sine * sine));
+                let slope = 2.0 * knot.weight * knot.t / self.count as f64;
+                let slopes = |of: [f64; LANES]| Lanes::from(of.map(|of| (slope * of) as f32));
+                *p = Turn { cos: slopes(sine), sin: slopes(off) };
             }
         }
-        (value, coefficients)
+        (n as f64 * values.iter().sum::<f64>(), coefficients)
     }
 
-    /// Of a knot whose means of cosine and sine are these; nothing of one that only fills up a four.
-    fn term(&self, knot: Option<&Knot>, [cosine, sine]: [f64; 2]) -> Term {
-        let Some(knot) = knot else { return Term { value: 0.0, slope: [0.0; 2] } };
-        let off = cosine - knot.target;
-        let slope = 2.0 * knot.weight * knot.t / self.count as f64;
-        Term { value: knot.weight * (off * off + sine * sine), slope: [slope * sine, slope * off] }
-    }
-
-    /// Turns each projection into the slope of the statistic along it. x (rows, k'), coefficients (registers of slices, fours)
-    fn slopes(&self, x: &mut [f32], coefficients: &[Four]) {
-        let k = self.padded();
-        let mut room = [Turns::NONE; TOGETHER];
-        for rows in x.chunks_mut(TOGETHER * k) {
-            for (block, coefficients) in coefficients.chunks_exact(self.fours()).enumerate() {
-                let place = block * LANES..(block + 1) * LANES;
-                let turns = self.turns(rows.chunks_exact(k).map(|row| load(&row[place.clone()])), &mut room);
-                let mut slopes = [Lanes::ZERO; TOGETHER];
-                for (run, fours) in self.runs().zip(coefficients.chunks(RUN)) {
-                    let mut series = [Turn::ZERO; TOGETHER];
-                    let last_first = fours.iter().rev().enumerate();
-                    last_first.for_each(|(place, four)| turn_and_add(four, &mut series, turns, place > 0));
-                    start(run, turns);
-                    for ((slope, series), turns) in slopes.iter_mut().zip(&series).zip(&*turns) {
-                        *slope += series.times(&turns.centre).cos;
-                    }
+    /// Turns each projection into the slope of the statistic along it. x (rows, k'), coefficients (registers of slices, eights)
+    fn slopes(&self, x: &mut [f32], coefficients: &[Eight]) {
+        for row in x.chunks_exact_mut(self.padded()) {
+            let (registers, _) = row.as_chunks_mut::<LANES>();
+            for (x, coefficients) in registers.iter_mut().zip(coefficients.chunks_exact(self.eights())) {
+                let mut turns = Turns::of(Lanes::from(*x), &self.step);
+                let mut slope = Lanes::ZERO;
+                for (run, eights) in self.runs().zip(coefficients.chunks(RUN)) {
+                    turns.start(run);
+                    slope += turns.series(eights);
                 }
-                for (row, slope) in rows.chunks_exact_mut(k).zip(&slopes) {
-                    store(&mut row[place.clone()], *slope);
-                }
+                *x = slope.to_array();
             }
         }
     }
 }
 
-/// What a knot adds to the statistic.
-struct Term {
-    /// `w [(C - φ)² + S²]`
-    value: f64,
-    /// p, its real and imaginary part.
-    slope: [f64; 2],
-}
-
-/// Brings each centre to the first one of a run.
-fn start(run: Option<&TurnsPerUnit>, turns: &mut [Turns]) {
-    if let Some(run) = run {
-        turns.iter_mut().for_each(|turns| turns.centre = Turn::of(turns.x, run));
-    }
-}
-
-/// Adds the products of all numbers to the sums at a four of knots; `on` goes on to its centre from the one before.
-fn turn_and_sum(four: &mut Four, turns: &mut [Turns], on: bool) {
-    let mut sums = *four; // in registers
+/// Adds the turns at the next eight knots to their sums.
+fn turn_and_sum(eight: &mut Eight, turns: &mut [Turns]) {
+    let mut sums = *eight; // in registers
     for turns in turns {
-        if on {
-            turns.centre = turns.centre.times(&turns.four);
+        let [mut last, mut before] = turns.last;
+        for sum in &mut sums {
+            (last, before) = (last.scaled_less(turns.twice, &before), last);
+            sum.cos += last.cos;
+            sum.sin += last.sin;
         }
-        let Turns { fine, centre, .. } = turns;
-        for ([cc, ss, sc, cs], h) in sums.iter_mut().zip(&*fine) {
-            *cc = centre.cos.mul_add(h.cos, *cc);
-            *ss = centre.sin.mul_add(h.sin, *ss);
-            *sc = centre.sin.mul_add(h.cos, *sc);
-            *cs = centre.cos.mul_add(h.sin, *cs);
-        }
+        turns.last = [last, before];
     }
-    *four = sums;
-}
-
-/// Horner: `on` brings each series to the centre before, and what the knots around it contribute is added.
-fn turn_and_add(four: &Four, series: &mut [Turn], turns: &[Turns], on: bool) {
-    let four = *four; // in registers
-    for (series, turns) in series.iter_mut().zip(turns) {
-        let mut sum = if on { series.times(&turns.four) } else { Turn::ZERO };
-        for ([re_cos, re_sin, im_cos, im_sin], h) in four.iter().zip(&turns.fine) {
-            sum.cos = h.cos.mul_add(*re_cos, h.sin.mul_add(*re_sin, sum.cos));
-            sum.sin = h.cos.mul_add(*im_cos, h.sin.mul_add(*im_sin, sum.sin));
-        }
-        *series = sum;
-    }
+    *eight = sums;
 }
 
 /// `exp(iα)`, or another complex number, for each slice of a register.
@@ -259,6 +185,7 @@ struct Turn {
 
 impl Turn {
     const ZERO: Self = Self { cos: Lanes::ZERO, sin: Lanes::ZERO };
+    const ONE: Self = Self { cos: Lanes::ONE, sin: Lanes::ZERO };
 
     #[inline(always)]
     fn of(x: Lanes, turns: &TurnsPerUnit) -> Self {
@@ -266,9 +193,21 @@ impl Turn {
         Self { cos, sin }
     }
 
+    /// `factor·self - other`
     #[inline(always)]
-    fn times(&self, other: &Self) -> Self {
-        Self { cos: self.cos.mul_sub(other.cos, self.sin * other.sin), sin: self.cos.mul_add(other.sin, self.sin * other.cos) }
+    fn scaled_less(&self, factor: Lanes, other: &Self) -> Self {
+        Self { cos: factor.mul_sub(self.cos, other.cos), sin: factor.mul_sub(self.sin, other.sin) }
+    }
+
+    #[inline(always)]
+    fn minus(&self, other: &Self) -> Self {
+        Self { cos: self.cos - other.cos, sin: self.sin - other.sin }
+    }
+
+    /// The real part of the product.
+    #[inline(always)]
+    fn real(&self, other: &Self) -> Lanes {
+        self.cos.mul_sub(other.cos, self.sin * other.sin)
     }
 }
 
@@ -276,23 +215,40 @@ impl Turn {
 #[derive(Clone, Copy)]
 struct Turns {
     x: Lanes,
-    /// Half a knot, and one and a half.
-    fine: [Turn; 2],
-    /// Four knots: from one centre to the next.
-    four: Turn,
-    /// Two and a half knots at first: the first centre.
-    centre: Turn,
+    /// `2 cos θ`
+    twice: Lanes,
+    /// At the last knot and at the one before: at first those at 0 and -1.
+    last: [Turn; 2],
 }
 
 impl Turns {
-    const NONE: Self = Self { x: Lanes::ZERO, fine: [Turn::ZERO; 2], four: Turn::ZERO, centre: Turn::ZERO };
+    const NONE: Self = Self { x: Lanes::ZERO, twice: Lanes::ZERO, last: [Turn::ZERO; 2] };
 
-    /// `half` is half a knot.
+    /// `step` is one knot.
     #[inline(always)]
-    fn of(x: Lanes, half: &TurnsPerUnit) -> Self {
-        let half = Turn::of(x, half);
-        let one = half.times(&half);
-        let two = one.times(&one);
-        Self { x, fine: [half, half.times(&one)], four: two.times(&two), centre: two.times(&half) }
+    fn of(x: Lanes, step: &TurnsPerUnit) -> Self {
+        let Turn { cos, sin } = Turn::of(x, step);
+        Self { x, twice: cos + cos, last: [Turn::ONE, Turn { cos, sin: -sin }] }
+    }
+
+    /// Goes to the knots before a run, where it is not the first.
+    #[inline(always)]
+    fn start(&mut self, run: Option<&[TurnsPerUnit; 2]>) {
+        if let Some(last) = run {
+            self.last = last.each_ref().map(|turns| Turn::of(self.x, turns));
+        }
+    }
+
+    /// The real part of a run's series `Σ_j p_j exp(ijθ)`: with `b_j = p_j + 2 cos(θ) b_(j+1) - b_(j+2)` down to the knot before
+    /// the run, where p is 0, it is that of `b_0 exp(i·0) - b_1 exp(-iθ)`, counted from there.
+    #[inline(always)]
+    fn series(&self, eights: &[Eight]) -> Lanes {
+        let [mut next, mut after] = [Turn::ZERO; 2];
+        for p in eights.as_flattened().iter().rev() {
+            (next, after) = (next.scaled_less(self.twice, &after.minus(p)), next);
+        }
+        let first = next.scaled_less(self.twice, &after);
+        let [last, before] = &self.last;
+        first.real(last) - next.real(before)
     }
 }
