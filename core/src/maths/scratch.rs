@@ -1,19 +1,20 @@
 //! Room to work in, kept by each thread: a kernel that runs at every step asks the allocator once.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 thread_local! {
-    static ROOM: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    static ROOMS: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `body` on `len` numbers of this thread's room; what they are at first is whatever was left there.
+/// Runs `body` on `len` numbers of this thread's room; what they are at first is whatever was left there. A body that asks again
+/// gets other room.
 pub fn with_scratch<R>(len: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
-    let mut room = ROOM.take(); // taken and not borrowed: a body that asks again gets other room
+    let mut room = ROOMS.with_borrow_mut(Vec::pop).unwrap_or_default();
     if room.len() < len {
         room.resize(len, 0.0);
     }
     let result = body(&mut room[..len]);
-    ROOM.set(room);
+    ROOMS.with_borrow_mut(|rooms| rooms.push(room));
     result
 }
 

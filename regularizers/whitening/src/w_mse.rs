@@ -50,22 +50,25 @@ impl Whitening {
 
     /// Value and gradients together, on the float32 points of one group. points, view and their gradients (n, d)
     fn fused_w_mse(&self, [a, b]: [&[f32]; 2], d: usize, [a_slope, b_slope]: [&mut [f32]; 2]) -> Result<f64> {
-        let (x, y) = rayon::join(|| White::new(self, a, d), || White::new(self, b, d));
-        let (x, y) = (x?, y?);
-        let (cosines, _) = rayon::join(|| x.backward(&y, a_slope), || y.backward(&x, b_slope));
-        Ok(2.0 - 2.0 * cosines / (a.len() / d) as f64)
+        with_scratch(a.len() + b.len(), |room| {
+            let (of_a, of_b) = room.split_at_mut(a.len());
+            let (x, y) = rayon::join(|| White::new(self, a, d, of_a), || White::new(self, b, d, of_b));
+            let (x, y) = (x?, y?);
+            let (cosines, _) = rayon::join(|| x.backward(&y, a_slope), || y.backward(&x, b_slope));
+            Ok(2.0 - 2.0 * cosines / (a.len() / d) as f64)
+        })
     }
 }
 
 /// A whitened view.
-struct White {
+struct White<'a> {
     d: usize,
     /// (1 - ε) / (n - 1).
     kappa: f64,
     /// L⁻¹. (d, d)
     inverse: Vec<f32>,
     /// Whitened points (n, d), and their norms.
-    points: Vec<f32>,
+    points: &'a [f32],
     norms: Vec<f32>,
 }
 
@@ -79,10 +82,12 @@ struct Sums {
     white: Vec<f32>,
 }
 
-impl White {
+impl<'a> White<'a> {
     /// Covariance and factor are found in float64: the factor magnifies what was rounded in the covariance by its condition, and
     /// what is rounded in the whitened points, which are float32, by the root of that alone.
-    fn new(whitening: &Whitening, points: &[f32], d: usize) -> Result<Self> {
+    ///
+    /// points, white (n, d)
+    fn new(whitening: &Whitening, points: &[f32], d: usize, white: &'a mut [f32]) -> Result<Self> {
         let mean = wide_mean(points, d);
         let n = points.len() / d;
         let kappa = whitening.share() / (n - 1) as f64;
@@ -90,7 +95,7 @@ impl White {
         c.iter_mut().for_each(|x| *x *= kappa);
         c.iter_mut().step_by(d + 1).for_each(|x| *x += whitening.identity());
         let inverse: Vec<f32> = inverse_cholesky_of(&c, d)?.into_iter().map(|x| x as f32).collect();
-        let (mut white, mut norms) = (vec![0f32; n * d], vec![0f32; n]);
+        let mut norms = vec![0f32; n];
         let out = white.par_chunks_mut(ROWS * d).zip(norms.par_chunks_mut(ROWS));
         out.zip(points.par_chunks(ROWS * d)).with_max_len(1).for_each(|((white, norms), points)| {
             with_scratch(points.len(), |centred| {
@@ -107,7 +112,7 @@ impl White {
     }
 
     /// The sum of the cosines with the other view's points; and the gradient of the mean of `-2 cos` with respect to the points.
-    fn backward(&self, other: &Self, out: &mut [f32]) -> f64 {
+    fn backward(&self, other: &White<'_>, out: &mut [f32]) -> f64 {
         let (d, n) = (self.d, self.norms.len());
         let rows = n.div_ceil(16).max(ROWS); // at most 16 parts, each added in its order
         let parts =
@@ -145,7 +150,7 @@ impl White {
     }
 
     /// Writes GK of the rows from `first` on, as many as `out` has, for G the gradient with respect to the whitened points.
-    fn sums(&self, other: &Self, first: usize, out: &mut [f32]) -> Sums {
+    fn sums(&self, other: &White<'_>, first: usize, out: &mut [f32]) -> Sums {
         let d = self.d;
         let mut sums = Sums { cosines: 0.0, cross: vec![0.0; d * d], slope: vec![0.0; d], white: vec![0.0; d] };
         let scale = -2.0 / self.norms.len() as f32;

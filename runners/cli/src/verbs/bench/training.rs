@@ -43,6 +43,9 @@ pub(super) struct Training {
     /// von_neumann_entropy, whitening); tokens for the pairwise ones (cosreg, dispersion, infonce, koleo), and for any other]
     #[arg(long, value_enum)]
     points: Option<Group>,
+    /// Points of a group at most, a larger one is subsampled: a study's default is 256 [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1_000_000_000))]
+    max_points: Option<u64>,
     /// Rate of dropout [default: 0, and 0.1 where the regularizer compares two views]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     dropout: Option<Fraction>,
@@ -125,8 +128,9 @@ impl Training {
     /// A few steps of `small`.
     pub fn small() -> Self {
         let shape = Shape::Small;
-        let (layers, width, context, batch, vocab, points, dropout) = (None, None, None, None, None, None, None);
-        Self { shape, layers, width, context, batch, vocab, points, dropout, precision: Factors::F32, steps: 5, warmup: 1 }
+        let (layers, width, context, batch, vocab) = (None, None, None, None, None);
+        let (points, max_points, dropout, precision) = (None, None, None, Factors::F32);
+        Self { shape, layers, width, context, batch, vocab, points, max_points, dropout, precision, steps: 5, warmup: 1 }
     }
 
     /// Those of the shape, but for what is named.
@@ -148,6 +152,10 @@ impl Training {
         Ok(Sizes { model, vocab: or(self.vocab, vocab), batch: or(self.batch, batch) })
     }
 
+    fn most_points(&self) -> MaxPoints {
+        self.max_points.map_or(OrNone::None, |most| OrNone::Some(Count::new(most as usize)))
+    }
+
     fn points(&self, regularizer: &str) -> Points {
         match self.points {
             Some(Group::Tokens) => Points::Tokens,
@@ -157,6 +165,8 @@ impl Training {
         }
     }
 }
+
+type MaxPoints = OrNone<Count<2, 1_000_000_000>>;
 
 /// The cloud that a regularizer is for: moments want all points that there are, pairs cost their square.
 fn usual_points(regularizer: &str) -> Points {
@@ -184,6 +194,8 @@ pub(super) struct Measured {
     regularizer: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     points: Option<Points>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_points: Option<u64>,
     precision: Factors,
     threads: usize,
     tokens_per_second: f64,
@@ -207,7 +219,8 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
     let Sizes { model: spec, vocab, batch } = &sizes;
     let points = regularizer.as_ref().map(|named| arguments.points(named.plugin.name()));
     let words = regularizer.as_ref().map_or("none".to_owned(), |named| named.words.clone());
-    let terms: Vec<Term> = regularizer.into_iter().zip(points).map(|(named, points)| term(named, points)).collect();
+    let most = arguments.most_points();
+    let terms: Vec<Term> = regularizer.into_iter().zip(points).map(|(named, points)| term(named, points, most)).collect();
 
     let compares_views = terms.iter().any(|term| term.regularizer.0.needs_view());
     let dropout = arguments.dropout.unwrap_or(Fraction::new(if compares_views { 0.1 } else { 0.0 }));
@@ -236,6 +249,7 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
         shape: arguments.shape,
         regularizer: words,
         points,
+        max_points: arguments.max_points,
         precision: arguments.precision,
         threads: rayon::current_num_threads(),
         tokens_per_second: round(tokens as f64 / times.median(), 1),
@@ -301,9 +315,9 @@ fn rate(text: &str) -> Result<Fraction, String> {
     Fraction::try_from(rate)
 }
 
-/// Every block's output, the last after the final norm, and every point.
-fn term(named: Named, points: Points) -> Term {
-    let at = At { points, max_points: OrNone::None, ..At::default() };
+/// Every block's output, the last after the final norm.
+fn term(named: Named, points: Points, max_points: MaxPoints) -> Term {
+    let at = At { points, max_points, ..At::default() };
     Term { regularizer: named.plugin, weight: Weight::Constant(Finite::new(0.1)), at }
 }
 
@@ -374,5 +388,7 @@ mod tests {
         assert_eq!(usual_cloud("koleo"), ("8x256x256".parse().unwrap(), 6));
         assert_eq!(training("--points tokens").points("vicreg"), Points::Tokens);
         assert_eq!(training("--points pooled").points("dispersion"), Points::Pooled);
+        assert_eq!(training("").most_points(), OrNone::None);
+        assert_eq!(training("--max-points 256").most_points(), At::default().max_points);
     }
 }
