@@ -1,16 +1,17 @@
 //! SIGReg's value and gradient together, on the float32 points of one group.
 //!
-//! With `θ = dt·x`, the turn of the next knot is made of those of the last two, cosines and sines alike (Chebyshev):
+//! With `θ = dt·x`, the turn of a knot is made of those two and four knots before it, cosines and sines alike (Chebyshev):
 //! ```text
-//! cos((j + 1)θ) = 2 cos(θ) cos(jθ) - cos((j - 1)θ)
+//! cos((j + 2)θ) = 2 cos(2θ) cos(jθ) - cos((j - 2)θ)
 //! ```
-//! and the gradient's series `Σ_j p_j exp(ijθ)` is summed by the same recurrence backwards (Clenshaw 1955), so that a knot costs
-//! two multiplications each way. Turns are started afresh every 16 knots, before rounding adds up: an error grows as j².
+//! and the gradient's series `Σ_j p_j exp(ijθ)` is summed by the same recurrence backwards (Clenshaw 1955), odd and even knots apart,
+//! so that a knot costs two multiplications each way. Rounding grows with the square of the recurrence's steps: they are half of
+//! what they would be from each knot to the next, and turns are started afresh every 16 knots.
 
 use crate::epps_pulley::Knot;
 use rayon::prelude::*;
 use regatta_core::maths::elementary::{TurnsPerUnit, sine_cosine};
-use regatta_core::maths::vector::{LANES, Lanes, load};
+use regatta_core::maths::vector::{LANES, Lanes, load, store};
 use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels, product_of_panels, with_scratch};
 
 /// Rows that one task takes: float32 sums are no longer than that, and sums of those are in float64.
@@ -35,8 +36,8 @@ pub struct Slices {
     knots: Vec<Knot>,
     /// From one knot to the next.
     step: TurnsPerUnit,
-    /// To the knot before each run but the first, and to the one before that.
-    runs: Vec<[TurnsPerUnit; 2]>,
+    /// To the knot before each run but the first.
+    runs: Vec<TurnsPerUnit>,
 }
 
 impl Slices {
@@ -48,7 +49,7 @@ impl Slices {
         rows.resize(padded * dims, 0.0);
         let rows = Matrix::new(&rows, padded, dims);
         let turns = |knot: usize| TurnsPerUnit::new(knots[1].t / std::f64::consts::TAU * knot as f64);
-        let runs = (8 * RUN..knots.len() - 1).step_by(8 * RUN).map(|before| [turns(before), turns(before - 1)]).collect();
+        let runs = (8 * RUN..knots.len() - 1).step_by(8 * RUN).map(turns).collect();
         Self { count, directions: Panels::of(rows), across: Panels::of(rows.transposed()), dims, step: turns(1), runs, knots }
     }
 
@@ -92,7 +93,7 @@ impl Slices {
     }
 
     /// What starts each run: the first one starts with knot 0.
-    fn runs(&self) -> impl Iterator<Item = Option<&[TurnsPerUnit; 2]>> {
+    fn runs(&self) -> impl Iterator<Item = Option<&TurnsPerUnit>> {
         std::iter::once(None).chain(self.runs.iter().map(Some))
     }
 
@@ -103,16 +104,40 @@ impl Slices {
         let mut room = [Turns::NONE; TOGETHER];
         for rows in x.chunks(TOGETHER * k) {
             for (block, sums) in sums.chunks_exact_mut(self.eights()).enumerate() {
-                let x = rows.chunks_exact(k).map(|row| load(&row[block * LANES..]));
-                let turns = room.iter_mut().zip(x).map(|(turns, x)| *turns = Turns::of(x, &self.step)).count();
-                let turns = &mut room[..turns];
                 for (run, sums) in self.runs().zip(sums.chunks_mut(RUN)) {
-                    turns.iter_mut().for_each(|turns| turns.start(run));
-                    sums.iter_mut().for_each(|eight| turn_and_sum(eight, turns));
+                    let turns = self.turns(rows, block, run, &mut room);
+                    let (last, earlier) = sums.split_last_mut().expect("a chunk");
+                    for eight in earlier {
+                        let mut kept = *eight; // in registers
+                        for turns in &mut *turns {
+                            let mut own = turns.clone();
+                            own.add_eight(&mut kept);
+                            *turns = own;
+                        }
+                        *eight = kept;
+                    }
+                    let mut kept = *last;
+                    turns.iter().for_each(|turns| turns.clone().add_eight(&mut kept)); // where they go on to is of no use
+                    *last = kept;
                 }
             }
         }
         sums
+    }
+
+    /// At a run's start, of a register of each row, in the room's first places.
+    fn turns<'a>(
+        &self,
+        rows: &[f32],
+        block: usize,
+        run: Option<&TurnsPerUnit>,
+        room: &'a mut [Turns; TOGETHER],
+    ) -> &'a mut [Turns] {
+        let rows = rows.chunks_exact(self.padded());
+        let turns = &mut room[..rows.len()];
+        let x = rows.map(|row| load(&row[block * LANES..]));
+        turns.iter_mut().zip(x).for_each(|(turns, x)| *turns = Turns::of(x, &self.step, run));
+        turns
     }
 
     /// Sum of the statistics over slices, and the coefficients of the gradient's series. -> (registers of slices, eights)
@@ -146,34 +171,21 @@ impl Slices {
 
     /// Turns each projection into the slope of the statistic along it. x (rows, k'), coefficients (registers of slices, eights)
     fn slopes(&self, x: &mut [f32], coefficients: &[Eight]) {
-        for row in x.chunks_exact_mut(self.padded()) {
-            let (registers, _) = row.as_chunks_mut::<LANES>();
-            for (x, coefficients) in registers.iter_mut().zip(coefficients.chunks_exact(self.eights())) {
-                let mut turns = Turns::of(Lanes::from(*x), &self.step);
-                let mut slope = Lanes::ZERO;
+        let k = self.padded();
+        let mut room = [Turns::NONE; TOGETHER];
+        for rows in x.chunks_mut(TOGETHER * k) {
+            for (block, coefficients) in coefficients.chunks_exact(self.eights()).enumerate() {
+                let mut slopes = [Lanes::ZERO; TOGETHER];
                 for (run, eights) in self.runs().zip(coefficients.chunks(RUN)) {
-                    turns.start(run);
-                    slope += turns.series(eights);
+                    let turns = self.turns(rows, block, run, &mut room);
+                    slopes.iter_mut().zip(turns).for_each(|(slope, turns)| *slope += turns.series(eights));
                 }
-                *x = slope.to_array();
+                for (row, slope) in rows.chunks_exact_mut(k).zip(&slopes) {
+                    store(&mut row[block * LANES..(block + 1) * LANES], *slope);
+                }
             }
         }
     }
-}
-
-/// Adds the turns at the next eight knots to their sums.
-fn turn_and_sum(eight: &mut Eight, turns: &mut [Turns]) {
-    let mut sums = *eight; // in registers
-    for turns in turns {
-        let [mut last, mut before] = turns.last;
-        for sum in &mut sums {
-            (last, before) = (last.scaled_less(turns.twice, &before), last);
-            sum.cos += last.cos;
-            sum.sin += last.sin;
-        }
-        turns.last = [last, before];
-    }
-    *eight = sums;
 }
 
 /// `exp(iα)`, or another complex number, for each slice of a register.
@@ -193,6 +205,28 @@ impl Turn {
         Self { cos, sin }
     }
 
+    #[inline(always)]
+    fn times(&self, other: &Self) -> Self {
+        Self { cos: self.real(other), sin: self.cos.mul_add(other.sin, self.sin * other.cos) }
+    }
+
+    /// The real part of the product.
+    #[inline(always)]
+    fn real(&self, other: &Self) -> Lanes {
+        self.cos.mul_sub(other.cos, self.sin * other.sin)
+    }
+
+    #[inline(always)]
+    fn squared(&self) -> Self {
+        Self { cos: (self.cos - self.sin) * (self.cos + self.sin), sin: (self.sin + self.sin) * self.cos }
+    }
+
+    /// `exp(-iα)`
+    #[inline(always)]
+    fn back(&self) -> Self {
+        Self { cos: self.cos, sin: -self.sin }
+    }
+
     /// `factor·self - other`
     #[inline(always)]
     fn scaled_less(&self, factor: Lanes, other: &Self) -> Self {
@@ -203,52 +237,61 @@ impl Turn {
     fn minus(&self, other: &Self) -> Self {
         Self { cos: self.cos - other.cos, sin: self.sin - other.sin }
     }
-
-    /// The real part of the product.
-    #[inline(always)]
-    fn real(&self, other: &Self) -> Lanes {
-        self.cos.mul_sub(other.cos, self.sin * other.sin)
-    }
 }
 
-/// What the knots' turns of a register of numbers are made of.
-#[derive(Clone, Copy)]
+/// Where a register of numbers stands among the knots of a run.
+#[derive(Clone)]
 struct Turns {
-    x: Lanes,
-    /// `2 cos θ`
+    /// `2 cos(2θ)`
     twice: Lanes,
-    /// At the last knot and at the one before: at first those at 0 and -1.
+    /// At the next two knots.
+    next: [Turn; 2],
+    /// And at the two before them.
     last: [Turn; 2],
 }
 
 impl Turns {
-    const NONE: Self = Self { x: Lanes::ZERO, twice: Lanes::ZERO, last: [Turn::ZERO; 2] };
+    const NONE: Self = Self { twice: Lanes::ZERO, next: [Turn::ZERO; 2], last: [Turn::ZERO; 2] };
 
-    /// `step` is one knot.
+    /// At a run's start. `step` is one knot; `run` leads to the knot before the run, where it is not the first.
     #[inline(always)]
-    fn of(x: Lanes, step: &TurnsPerUnit) -> Self {
-        let Turn { cos, sin } = Turn::of(x, step);
-        Self { x, twice: cos + cos, last: [Turn::ONE, Turn { cos, sin: -sin }] }
+    fn of(x: Lanes, step: &TurnsPerUnit, run: Option<&TurnsPerUnit>) -> Self {
+        let one = Turn::of(x, step);
+        let two = one.squared();
+        let mut turns = Self { twice: two.cos + two.cos, next: [one, two], last: [one.back(), Turn::ONE] };
+        if let Some(run) = run {
+            let start = Turn::of(x, run);
+            for turns in [&mut turns.next, &mut turns.last] {
+                *turns = turns.map(|turn| start.times(&turn));
+            }
+        }
+        turns
     }
 
-    /// Goes to the knots before a run, where it is not the first.
+    /// Adds the turns at the next eight knots to their sums.
     #[inline(always)]
-    fn start(&mut self, run: Option<&[TurnsPerUnit; 2]>) {
-        if let Some(last) = run {
-            self.last = last.each_ref().map(|turns| Turn::of(self.x, turns));
+    fn add_eight(&mut self, sums: &mut Eight) {
+        for sums in sums.as_chunks_mut::<2>().0 {
+            for (sum, turn) in sums.iter_mut().zip(&self.next) {
+                sum.cos += turn.cos;
+                sum.sin += turn.sin;
+            }
+            let [odd, even] = &self.next;
+            let beyond = [odd.scaled_less(self.twice, &self.last[0]), even.scaled_less(self.twice, &self.last[1])];
+            (self.next, self.last) = (beyond, self.next);
         }
     }
 
-    /// The real part of a run's series `Σ_j p_j exp(ijθ)`: with `b_j = p_j + 2 cos(θ) b_(j+1) - b_(j+2)` down to the knot before
-    /// the run, where p is 0, it is that of `b_0 exp(i·0) - b_1 exp(-iθ)`, counted from there.
+    /// The real part of a run's series `Σ_j p_j exp(ijθ)`: with `b_j = p_j + 2 cos(2θ) b_(j+2) - b_(j+4)`, odd and even knots apart,
+    /// it is that of `b_j exp(ijθ) - b_(j+2) exp(i(j-2)θ)` at the first two.
     #[inline(always)]
     fn series(&self, eights: &[Eight]) -> Lanes {
-        let [mut next, mut after] = [Turn::ZERO; 2];
-        for p in eights.as_flattened().iter().rev() {
-            (next, after) = (next.scaled_less(self.twice, &after.minus(p)), next);
+        let [mut b, mut beyond] = [[Turn::ZERO; 2]; 2];
+        for p in eights.as_flattened().as_chunks::<2>().0.iter().rev() {
+            let of = |at: usize| b[at].scaled_less(self.twice, &beyond[at].minus(&p[at]));
+            (b, beyond) = ([of(0), of(1)], b);
         }
-        let first = next.scaled_less(self.twice, &after);
-        let [last, before] = &self.last;
-        first.real(last) - next.real(before)
+        let part = |at: usize| b[at].real(&self.next[at]) - beyond[at].real(&self.last[at]);
+        part(0) + part(1)
     }
 }
