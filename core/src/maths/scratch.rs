@@ -1,4 +1,5 @@
-//! Room to work in, kept by each thread: a kernel that runs at every step asks the allocator once.
+//! Room to work in, kept by each thread until it ends: a kernel that runs at every step asks the allocator once. There are as many
+//! rooms as bodies were ever at work within each other, each as large as the most that was asked of it.
 
 use std::cell::RefCell;
 
@@ -29,5 +30,11 @@ mod tests {
             with_scratch(5, |inner| inner.fill(2.0));
             assert_eq!(outer, [1.0; 3]);
         });
+    }
+
+    #[test]
+    fn rooms_are_kept() {
+        let rooms = || with_scratch(1_000, |outer| with_scratch(1_000, |inner| [outer.as_ptr(), inner.as_ptr()]));
+        assert_eq!(rooms(), rooms());
     }
 }

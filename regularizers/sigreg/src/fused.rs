@@ -92,7 +92,7 @@ impl Slices {
         (self.knots.len() - 1).div_ceil(8)
     }
 
-    /// What starts each run: the first one starts with knot 0.
+    /// What leads to the knot before each run: nothing, before the first one.
     fn runs(&self) -> impl Iterator<Item = Option<&TurnsPerUnit>> {
         std::iter::once(None).chain(self.runs.iter().map(Some))
     }
@@ -140,10 +140,10 @@ impl Slices {
         turns
     }
 
-    /// Sum of the statistics over slices, and the coefficients of the gradient's series. -> (registers of slices, eights)
+    /// Sum of the statistics over slices, and the coefficients of their mean's gradient. -> (registers of slices, eights)
     ///
     /// With C and S the means of cosine and sine the statistic is `n Σ w [(C - φ)² + S²]`, and along x its slope
-    /// `Σ 2wt [S cos(t x) - (C - φ) sin(t x)] = Re Σ p_j exp(ijθ)`, `p_j = 2wt (S + i (C - φ))`, over n.
+    /// `Σ 2wt [S cos(t x) - (C - φ) sin(t x)] = Re Σ p_j exp(ijθ)`, `p_j = 2wt (S + i (C - φ))`; over k in the mean.
     fn coefficients(&self, parts: &[Vec<Eight>], n: usize) -> (f64, Vec<Eight>) {
         let eights = self.eights();
         let mut values = [0f64; LANES];

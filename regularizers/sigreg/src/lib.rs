@@ -135,7 +135,9 @@ mod tests {
 
     #[test]
     fn kernels_agree_with_tensor_operations() {
-        for (slices, knots, t_max) in [(1, 2, 1.0), (16, 17, 3.0), (19, 33, 5.0), (3, 100, 9.0)] {
+        for (slices, knots, t_max) in
+            [(1, 2, 1.0), (16, 9, 3.0), (5, 10, 2.0), (16, 17, 3.0), (3, 18, 3.0), (19, 33, 5.0), (3, 100, 9.0)]
+        {
             let regularizer = SigReg { knots: Count::new(knots), t_max: Positive::new(t_max), ..Default::default() };
             regatta_core::maths::agreement::penalty_agrees(&format!("{regularizer:?} along {slices}"), |points| {
                 // The same directions for both: a draw rounded to float32 gives others than one that is not.

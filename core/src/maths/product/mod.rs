@@ -22,9 +22,16 @@ pub enum Precision {
     #[default]
     #[serde(rename = "f32")]
     Float32,
-    /// To bfloat16: 8 bits of precision, at twice the speed where the processor has instructions for it.
+    /// To bfloat16: 8 bits of precision, at up to twice the speed where the processor has instructions for it.
     #[serde(rename = "bf16")]
     BFloat16,
+}
+
+impl Precision {
+    /// Whether this program was built with instructions for products of such factors; without them, the same is computed by float32.
+    pub fn has_instructions(self) -> bool {
+        self == Self::Float32 || cfg!(target_feature = "avx512bf16")
+    }
 }
 
 /// f32 or f64.

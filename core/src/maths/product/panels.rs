@@ -80,7 +80,11 @@ impl Panels {
     /// # Panics
     /// When there are fewer; in bfloat16, when the rows cut a pair.
     pub fn part(&self, rows: Range<usize>, columns: usize) -> PanelsPart<'_> {
-        assert!(rows.end <= self.rows && columns <= self.columns, "{rows:?} x {columns} of {:?}", self.shape());
+        assert!(
+            rows.start <= rows.end && rows.end <= self.rows && columns <= self.columns,
+            "{rows:?} x {columns} of {:?}",
+            self.shape()
+        );
         let whole = |row: usize| row.is_multiple_of(2) || row == self.rows;
         assert!(matches!(self.laid, Laid::Float32(_)) || whole(rows.start) && whole(rows.end), "two rows are one term");
         PanelsPart { panels: self, first: rows.start, rows: rows.len(), columns }
@@ -116,10 +120,10 @@ fn resized<T: Copy + Send>(
     columns: usize,
     zero: T,
 ) -> impl IndexedParallelIterator<Item = (usize, &mut [T])> {
-    const LEAST: usize = 1 << 17; // numbers that are worth another thread
+    const LEAST: usize = 1 << 18; // numbers that are worth another thread
     numbers.resize(terms * columns.div_ceil(LANES), zero);
     let panel = (terms * ACROSS).max(1);
-    numbers.par_chunks_mut(panel).enumerate().with_min_len(LEAST / (panel * LANES) + 1)
+    numbers.par_chunks_mut(panel).enumerate().with_min_len(LEAST.div_ceil(panel * LANES))
 }
 
 /// [`product`](super::product) with a right factor that is laid out already; the left one is rounded as that is.
@@ -157,26 +161,24 @@ impl From<Onto> for Before<'_> {
 fn by_panels(out: MatrixMut<'_>, before: Before<'_>, scale: f32, left: Matrix<'_>, right: PanelsPart<'_>) {
     fit(&out, left, right.shape());
     match &right.panels.laid {
-        Laid::Float32(numbers) => by_laid(out, before, scale, left, numbers, right, 1),
-        Laid::BFloat16(numbers) => with_pairs(left, |left| by_laid(out, before, scale, left, numbers, right, 2)),
+        Laid::Float32(numbers) => by_laid::<f32, 1>(out, before, scale, left, numbers, right),
+        Laid::BFloat16(numbers) => with_pairs(left, |left| by_laid::<Pair, 2>(out, before, scale, left, numbers, right)),
     }
 }
 
-/// numbers: the whole matrix, of which `right` is a part; so many of its rows are a term
-fn by_laid<T: Factor>(
+/// numbers: the whole matrix, of which `right` is a part; `ROWS` of its rows are a term
+fn by_laid<T: Factor, const ROWS: usize>(
     mut out: MatrixMut<'_>,
     before: Before<'_>,
     scale: f32,
     left: Matrix<'_, T>,
     numbers: &[T::Lanes],
     right: PanelsPart<'_>,
-    of_a_term: usize,
 ) {
     let Panels { rows, columns: all, .. } = *right.panels;
-    let first = right.first / of_a_term;
-    for (columns, panel) in bands(out.columns).zip(bands(all)) {
-        let across = panel.len().div_ceil(LANES);
-        let panel = &numbers[rows.div_ceil(of_a_term) * panel.start / LANES..][first * across..];
+    for (columns, of_panel) in bands(out.columns).zip(bands(all)) {
+        let across = of_panel.len().div_ceil(LANES);
+        let panel = &numbers[rows.div_ceil(ROWS) * of_panel.start / LANES..][right.first / ROWS * across..];
         for terms in depths(left.columns) {
             let registers = &panel[terms.start * across..terms.end * across];
             band(&mut out, columns.clone(), before, scale, left, terms, Panel { registers, across });
@@ -326,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_part_is_some_rows_of_the_first_columns() {
-        let (rows, columns) = (39, 150); // three panels, the last of two registers
+        let (rows, columns) = (39, 150); // the last of three panels, or of ten, is not a whole one
         let (a, b) = (numbers(5 * rows, 13), numbers(rows * columns, 11));
         let mut panels = Panels::default();
         for precision in [Precision::Float32, Precision::BFloat16] {
@@ -348,6 +350,14 @@ mod tests {
     #[should_panic(expected = "0..5 x 4 of (4, 4)")]
     fn a_part_that_reaches_beyond_is_refused() {
         let _ = Panels::of(Matrix::new(&[0.0; 16], 4, 4)).part(0..5, 4);
+    }
+
+    #[test]
+    #[should_panic(expected = "two rows are one term")]
+    fn a_part_that_cuts_a_pair_is_refused() {
+        let mut panels = Panels::default();
+        panels.lay_out(Matrix::new(&[0.0; 16], 4, 4), Precision::BFloat16);
+        let _ = panels.part(1..4, 4);
     }
 
     #[test]

@@ -67,14 +67,15 @@ pub(super) struct Panel<'a, L> {
 
 /// `out = before + scale·left·right`. left (m, k), right (k terms)
 pub(super) fn multiply<T: Factor>(out: &mut Band<'_>, left: Matrix<'_, T>, right: Panel<'_, T::Lanes>) {
-    let tiles = match (right.across, out.columns.div_ceil(LANES)) {
-        (ACROSS, 1) => tiles_of::<T, 1, ACROSS>(),
-        (ACROSS, 2) => tiles_of::<T, 2, ACROSS>(),
-        (ACROSS, 3) => tiles_of::<T, 3, ACROSS>(),
-        (ACROSS, _) => tiles_of::<T, ACROSS, ACROSS>(),
-        (1, _) => tiles_of::<T, 1, 1>(),
-        (2, _) => tiles_of::<T, 2, 2>(),
-        _ => tiles_of::<T, 3, 3>(),
+    let whole = right.across == ACROSS;
+    let tiles = match if whole { out.columns.div_ceil(LANES) } else { right.across } {
+        1 if whole => tiles_of::<T, 1, ACROSS>(),
+        2 if whole => tiles_of::<T, 2, ACROSS>(),
+        3 if whole => tiles_of::<T, 3, ACROSS>(),
+        1 => tiles_of::<T, 1, 1>(),
+        2 => tiles_of::<T, 2, 2>(),
+        3 => tiles_of::<T, 3, 3>(),
+        _ => tiles_of::<T, ACROSS, ACROSS>(),
     };
     let m = left.rows;
     let count = m.div_ceil(ROWS);

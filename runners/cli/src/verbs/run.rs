@@ -1,5 +1,6 @@
 //! `regatta run STUDY.yaml`
 
+use super::check::slow_precision;
 use super::report;
 use crate::failure::Failure;
 use crate::{memory, progress, signals::Signals};
@@ -79,6 +80,9 @@ impl std::fmt::Display for CheckpointEvery {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let file = StudyFile::read(&arguments.study, &arguments.set)?;
     let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&file.study.name));
+    if let Some(note) = slow_precision(&file.variants()) {
+        tracing::warn!("precision: {note}");
+    }
     let signals = Signals::listen()?;
     let program = std::env::current_exe()?;
     let worker = |attempt: u64| {

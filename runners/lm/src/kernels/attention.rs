@@ -1,4 +1,4 @@
-//! Causal self-attention of one sequence, a few rows at a time: no (t, t) matrix is kept.
+//! Causal self-attention of one sequence, a few rows at a time: no (t, t) matrix is kept, but for dropout's mask of one head.
 
 use super::dropout::Dropout;
 use super::product_of_panels;
@@ -19,10 +19,9 @@ pub(crate) struct Attention<'a> {
     pub dropout: Option<&'a Dropout>,
 }
 
-/// Numbers between the steps of one head.
+/// Numbers between the steps of one head; weights and slopes of a few rows, each as long as the sequence.
 #[derive(Debug, Default)]
 pub(crate) struct AttentionScratch {
-    /// A block's rows, each as long as the sequence.
     weights: Vec<f32>,
     slopes: Vec<f32>,
     masked: Vec<f32>,
@@ -36,7 +35,7 @@ pub(crate) struct AttentionScratch {
     upstream: Panels,
 }
 
-/// Queries that see the same keys, those up to the last query's own: the later of them in vain.
+/// Queries worked on together: each is multiplied with all keys up to the last query's, and those after its own get no weight.
 const ROWS: usize = LANES;
 
 /// Queries whose gradients of keys and values are added at once.

@@ -1,8 +1,9 @@
 //! The same model of candle's differentiable operations, as a textbook has it: what [`Pass`] is compared with.
 
 use super::testing::model;
-use super::{Gpt2, Keep, Parameters, Pass, Upstream};
+use super::{Gpt2, Gpt2Config, Keep, Parameters, Pass, Upstream};
 use crate::kernels::Dropout;
+use crate::spec::Gpt2Spec;
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 use candle_nn::ops::{layer_norm_slow, log_softmax, softmax};
 use regatta_core::Draw;
@@ -181,11 +182,19 @@ fn dropout_masks_both_ways() {
 /// Several blocks of attention, parts of several sequences, more parts than are unembedded at once.
 #[test]
 fn long_sequences_and_large_batches() {
-    use super::Gpt2Config;
-    use crate::spec::Gpt2Spec;
     let spec = Gpt2Spec { layers: 1, width: 24, heads: 3, context: 150, mlp_width: 130, bias_std: 0.0 };
     let model = Gpt2::fresh(Gpt2Config::new(&spec, 150), 0);
     check(&model, 17, 150, None);
+    check(&model, 2, 150, Some(&Dropout::new(0.2, Draw::new(0, "dropout", 0, 0))));
+}
+
+/// Attention's rows, blocks and registers are filled just so, or by one more or less.
+#[test]
+fn sequences_and_heads_of_any_size() {
+    for (time, width, heads) in [(1, 40, 2), (15, 20, 1), (16, 80, 1), (17, 96, 3), (64, 34, 2), (65, 16, 1)] {
+        let spec = Gpt2Spec { layers: 1, width, heads, context: time, mlp_width: 20, bias_std: 0.0 };
+        check(&Gpt2::fresh(Gpt2Config::new(&spec, 30), 0), 2, time, None);
+    }
 }
 
 /// Rounding to bfloat16 is off by at most 2⁻⁹ of a number, and the errors of many average out.
@@ -212,15 +221,24 @@ fn rounded_factors_give_nearly_the_same_losses_and_gradients() {
 
 #[test]
 fn a_later_token_changes_nothing_before_it() {
-    let model = model(2);
-    let states = |last: u32| {
-        let mut pass = Pass::new(model.config(), 1, 4, Keep::HiddenStates);
-        pass.forward(&model, &[1, 2, 3, last], None).unwrap();
+    let (time, width) = (70, 16);
+    let spec = Gpt2Spec { layers: 2, width, heads: 2, context: time, mlp_width: 32, bias_std: 0.0 };
+    let model = Gpt2::fresh(Gpt2Config::new(&spec, 11), 0);
+    let states = |changed: usize| {
+        let mut pass = Pass::new(model.config(), 1, time, Keep::HiddenStates);
+        let ids: Vec<u32> = (0..time).map(|at| (at * 7 % 10) as u32 + u32::from(at == changed)).collect();
+        pass.forward(&model, &ids, None).unwrap();
         pass.hidden_state(2)
     };
-    let (one, other) = (states(4), states(5));
-    assert_eq!(one[..3 * 16], other[..3 * 16]);
-    assert_ne!(one[3 * 16..], other[3 * 16..]);
+    let before = states(time);
+    for changed in [0, 3, 20, 69] {
+        let after = states(changed);
+        let (earlier, later) = after.split_at(changed * width);
+        assert_eq!(earlier, &before[..changed * width], "{changed}");
+        for (at, (found, before)) in later.chunks(width).zip(before[changed * width..].chunks(width)).enumerate() {
+            assert_ne!(found, before, "{at} after {changed}");
+        }
+    }
 }
 
 #[test]

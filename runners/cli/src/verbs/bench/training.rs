@@ -249,7 +249,7 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
         shape: arguments.shape,
         regularizer: words,
         points,
-        max_points: arguments.max_points,
+        max_points: points.and(arguments.max_points),
         precision: arguments.precision,
         threads: rayon::current_num_threads(),
         tokens_per_second: round(tokens as f64 / times.median(), 1),

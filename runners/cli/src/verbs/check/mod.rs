@@ -69,6 +69,9 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if most > data.train_tokens {
         say(format_args!("            each train token is seen {:.1} times", most as f64 / data.train_tokens as f64))?;
     }
+    if let Some(note) = slow_precision(&variants) {
+        say(format_args!("precision   {note}"))?;
+    }
     let passes = variants.iter().zip(&prepared).filter_map(|(variant, prepared)| {
         let DataSpec::Biographies(spec) = &variant.study.data else { return None };
         let covered = tokens(variant, prepared) as f64 / prepared.corpus.train.tokens.len() as f64;
@@ -101,6 +104,12 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
         manifest.threads
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is to be said where products are rounded for a speed that this program does not have.
+pub(super) fn slow_precision(variants: &[Variant]) -> Option<&'static str> {
+    let slow = variants.iter().any(|variant| !variant.study.train.precision.has_instructions());
+    slow.then_some("bf16, and this program was built without instructions for it (AVX-512 BF16): computed by float32")
 }
 
 /// Variants whose steps are timed; those of further ones are reckoned from their arm's last, by parameters and tokens.
