@@ -4,7 +4,7 @@
 //! the left factor, where they lie. Six rows of four registers are 24 sums; with a row of the panel and a number of the left
 //! they fill most of 32 registers, and a core's two multipliers wait for nothing.
 
-use super::super::vector::{LANES, Lanes, load};
+use super::super::vector::{LANES, Lanes, load, store};
 use super::Matrix;
 
 /// Rows of a tile.
@@ -192,14 +192,13 @@ fn write_part<const R: usize, const V: usize>(
     sums: Sums<R, V>,
 ) {
     for (row, sums) in numbers.chunks_mut(stride).zip(sums) {
-        let sums = sums.into_iter().flat_map(Lanes::to_array);
-        for (column, (x, sum)) in row[..columns].iter_mut().zip(sums).enumerate() {
+        for (register, (chunk, sum)) in row[..columns].chunks_mut(LANES).zip(sums).enumerate() {
             let before = match before {
-                Before::Nothing => 0.0,
-                Before::Itself => *x,
-                Before::Row(shared) => shared[column],
+                Before::Nothing => Lanes::ZERO,
+                Before::Itself => load(chunk),
+                Before::Row(shared) => load(&shared[register * LANES..]),
             };
-            *x = before + sum;
+            store(chunk, before + sum);
         }
     }
 }
