@@ -80,7 +80,7 @@ impl std::fmt::Display for CheckpointEvery {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let file = StudyFile::read(&arguments.study, &arguments.set)?;
     let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&file.study.name));
-    if let Some(note) = slow_precision(&file.variants()) {
+    if let Some(note) = slow_precision(file.variants()) {
         tracing::warn!("precision: {note}");
     }
     let signals = Signals::listen()?;

@@ -69,7 +69,7 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if most > data.train_tokens {
         say(format_args!("            each train token is seen {:.1} times", most as f64 / data.train_tokens as f64))?;
     }
-    if let Some(note) = slow_precision(&variants) {
+    if let Some(note) = slow_precision(variants) {
         say(format_args!("precision   {note}"))?;
     }
     let passes = variants.iter().zip(&prepared).filter_map(|(variant, prepared)| {
