@@ -282,8 +282,8 @@ impl Turns {
         }
     }
 
-    /// The real part of a run's series `Σ_j p_j exp(ijθ)`: with `b_j = p_j + 2 cos(2θ) b_(j+2) - b_(j+4)`, odd and even knots apart,
-    /// it is that of `b_j exp(ijθ) - b_(j+2) exp(i(j-2)θ)` at the first two.
+    /// The real part of a run's series `Σ_j p_j exp(ijθ)`: with `b_j = p_j + 2 cos(2θ) b_(j+2) - b_(j+4)`, odd and even knots
+    /// apart, it is that of `b_j exp(ijθ) - b_(j+2) exp(i(j-2)θ)` at the first two.
     #[inline(always)]
     fn series(&self, eights: &[Eight]) -> Lanes {
         let [mut b, mut beyond] = [[Turn::ZERO; 2]; 2];

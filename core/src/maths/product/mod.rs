@@ -28,7 +28,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Whether this program was built with instructions for products of such factors; without them, the same is computed by float32.
+    /// Whether this program was built with instructions for products of such factors; without them, float32's compute the same.
     pub fn has_instructions(self) -> bool {
         self == Self::Float32 || cfg!(target_feature = "avx512bf16")
     }

@@ -135,7 +135,7 @@ impl Attention<'_> {
             keys.lay_out(self.part(qkv, head, KEYS, 0..time), Precision::Float32);
             keys_turned.lay_out(self.part(qkv, head, KEYS, 0..time).transposed(), Precision::Float32);
             values_turned.lay_out(self.part(qkv, head, VALUES, 0..time).transposed(), Precision::Float32);
-            let of_heads = |rows: &Range<usize>| Matrix::part(&g[rows.start * d + head * dims..], rows.len(), dims, d);
+            let of_head = |rows: &Range<usize>| Matrix::part(&g[rows.start * d + head * dims..], rows.len(), dims, d);
             // The last block sees every key, so it writes what the earlier ones add to.
             for (order, block) in steps(0..time, BLOCK).rev().enumerate() {
                 let onto = if order == 0 { Onto::Replace } else { Onto::Add };
@@ -150,7 +150,7 @@ impl Attention<'_> {
                     }
                     let of_values = values_turned.part(0..dims, seen);
                     let slopes_mut = MatrixMut::part(slopes, count, seen, time);
-                    product_of_panels(slopes_mut, Onto::Replace, self.scale(), of_heads(&rows), of_values);
+                    product_of_panels(slopes_mut, Onto::Replace, self.scale(), of_head(&rows), of_values);
                     self.apply_mask(mask, rows.clone(), slopes);
                     for (row, (slopes, weights)) in
                         rows.clone().zip(slopes.chunks_exact_mut(time).zip(weights.chunks_exact(time)))
@@ -174,7 +174,7 @@ impl Attention<'_> {
                     }
                 };
                 queries.lay_out(self.part(qkv, head, QUERIES, block.clone()), Precision::Float32);
-                upstream.lay_out(of_heads(&block), Precision::Float32);
+                upstream.lay_out(of_head(&block), Precision::Float32);
                 // Keys before the block are seen by all its rows, those of the block by the rows from them on.
                 let keys = once(0..block.start).filter(|before| !before.is_empty()).chain(steps(block.clone(), ROWS));
                 for keys in keys {

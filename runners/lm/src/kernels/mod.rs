@@ -1,7 +1,8 @@
 //! The model's operations on slices, forward and backward, each on the calling thread.
 //!
 //! The passes of [`crate::model`] call them on parts of a batch and spread the parts over threads; nothing here allocates in a
-//! loop, and nothing takes another thread but the layout of a very long sequence's keys and values. Rows are contiguous; backward kernels *add* to gradients of weights, so that parts add up.
+//! loop, and nothing takes another thread but the layout of a very long sequence's keys and values. Rows are contiguous; backward
+//! kernels *add* to gradients of weights, so that parts add up.
 //!
 //! Letters: t time, d width, h heads, v vocabulary, r rows, i inputs, o outputs.
 
