@@ -271,11 +271,14 @@ fn add_term<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usiz
     left: impl Fn(usize) -> T,
     right: &[T::Stored; P],
 ) {
-    let right: [T::Right; V] = std::array::from_fn(|column| T::load(&right[column]));
+    let mut registers = [T::load(&right[0]); V];
+    for column in 1..V {
+        registers[column] = T::load(&right[column]);
+    }
     for row in 0..R {
         let left = left(row).splat();
         for column in 0..V {
-            sums[row][column] = T::multiply_add(left, right[column], sums[row][column]);
+            sums[row][column] = T::multiply_add(left, registers[column], sums[row][column]);
         }
     }
 }
