@@ -225,17 +225,35 @@ impl<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize> Kern
     fn run(self) {
         const STEPS: usize = 4; // terms between two looks at where the rows lie
         let mut sums = [[T::Sum::ZERO; V]; R];
-        let rows: [&[T]; R] = std::array::from_fn(|row| &self.left[row * self.stride..][..self.right.len()]);
-        let left = rows.map(|row| row.as_chunks::<STEPS>().0);
+        let terms = self.right.len();
+        let mut rows = [&self.left[..terms]; R];
+        for row in 1..R {
+            rows[row] = &self.left[row * self.stride..][..terms];
+        }
+        let mut fours = [rows[0].as_chunks::<STEPS>().0; R];
+        for row in 1..R {
+            fours[row] = rows[row].as_chunks::<STEPS>().0;
+        }
         let (steps, rest) = self.right.as_chunks::<STEPS>();
         for (index, right) in steps.iter().enumerate() {
-            let left: [&[T; STEPS]; R] = std::array::from_fn(|row| &left[row][index]);
+            let mut left = [&fours[0][index]; R];
+            for row in 1..R {
+                left[row] = &fours[row][index];
+            }
             for step in 0..STEPS {
-                add_term::<S, T, R, V, P>(&mut sums, |row| left[row][step], &right[step]);
+                let mut numbers = [left[0][step]; R];
+                for row in 1..R {
+                    numbers[row] = left[row][step];
+                }
+                add_term::<S, T, R, V, P>(&mut sums, &numbers, &right[step]);
             }
         }
         for (index, right) in rest.iter().enumerate() {
-            add_term::<S, T, R, V, P>(&mut sums, |row| rows[row][steps.len() * STEPS + index], right);
+            let mut numbers = [rows[0][steps.len() * STEPS + index]; R];
+            for row in 1..R {
+                numbers[row] = rows[row][steps.len() * STEPS + index];
+            }
+            add_term::<S, T, R, V, P>(&mut sums, &numbers, right);
         }
         write(self.out, sums);
     }
@@ -258,7 +276,7 @@ impl<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize> Kern
         let mut sums = [[T::Sum::ZERO; V]; R];
         for (left, right) in self.left.chunks(self.stride).zip(self.right) {
             let left: &[T; R] = left.first_chunk().expect("a number of each row");
-            add_term::<S, T, R, V, P>(&mut sums, |row| left[row], right);
+            add_term::<S, T, R, V, P>(&mut sums, left, right);
         }
         write(self.out, sums);
     }
@@ -268,7 +286,7 @@ impl<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize> Kern
 #[inline(always)]
 fn add_term<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize>(
     sums: &mut Sums<T, S, R, V>,
-    left: impl Fn(usize) -> T,
+    left: &[T; R],
     right: &[T::Stored; P],
 ) {
     let mut registers = [T::load(&right[0]); V];
@@ -276,7 +294,7 @@ fn add_term<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usiz
         registers[column] = T::load(&right[column]);
     }
     for row in 0..R {
-        let left = left(row).splat();
+        let left = left[row].splat();
         for column in 0..V {
             sums[row][column] = T::multiply_add(left, registers[column], sums[row][column]);
         }
