@@ -4,7 +4,7 @@ use crate::plan::{Order, PlannedTrial, adopt, judged_orders, place, tuning_order
 use crate::pool::{Limits, Pool};
 use crate::prepare::{Prepared, prepare};
 use crate::records::{
-    Fence, Lease, LeaseError, Manifest, PlanRow, RecordError, State, Status, TuningRow, write_json, write_whole,
+    Fence, Lease, LeaseError, Manifest, PlanRow, RecordError, State, Status, TuningRow, check_out, write_json, write_whole,
 };
 use crate::spec::{Candidate, Refusal, StudyFile, Variant};
 use crate::tuning;
@@ -109,9 +109,7 @@ pub enum RunError {
 /// written, or another runner took the folder over. A trial that fails, panics or diverges is a record, and the others go on.
 pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -> Result<Ended, RunError> {
     let out = options.out;
-    if out.exists() && !out.is_dir() {
-        return Err(RunError::Folder(RecordError::new(out, "expected a folder for results, found a file")));
-    }
+    check_out(out).map_err(RunError::Folder)?;
     let prepared = prepare(file)?;
     let planned = |orders: Vec<Order>| -> Result<Vec<PlannedTrial>, RecordError> {
         orders.into_iter().map(|order| PlannedTrial::new(file, &prepared, out, order)).collect()

@@ -9,6 +9,7 @@ mod input;
 mod interventions;
 mod losses;
 mod page;
+mod places;
 mod projection;
 mod resume;
 mod statistics;

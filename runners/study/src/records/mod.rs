@@ -22,6 +22,7 @@ mod folder;
 mod lease;
 mod lines;
 mod manifest;
+mod place;
 mod rows;
 mod tail;
 
@@ -31,6 +32,7 @@ pub use folder::{Cost, State, Status, TrialEvaluation, TrialFolder, Validation, 
 pub use lease::{Fence, Holder, Lease, LeaseError, heartbeat, holder};
 pub use lines::{Lines, first_lines, read_lines};
 pub use manifest::{DataFacts, Manifest, ModelFacts};
+pub use place::{check_out, study_of_a_run};
 pub use rows::{PlanRow, TuningRow, TuningTrial};
 pub use tail::{News, Stamp, Tail};
 
