@@ -15,6 +15,7 @@ mod memory;
 mod progress;
 mod signals;
 mod threads;
+mod tips;
 mod verbs;
 
 use clap::{Parser, Subcommand};
@@ -73,7 +74,7 @@ enum Verb {
 pub fn main() -> ExitCode {
     memory::keep_pages();
     threads::share_one_pool();
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| tips::of(error).exit());
     log::start(if matches!(arguments.verb, Verb::Worker(_)) { log::Format::Bare } else { arguments.log });
     let done = regatta_core::registry::cards().map_err(Failure::refused).and_then(|_| match arguments.verb {
         Verb::Run(arguments) => verbs::run::run(&arguments),

@@ -185,12 +185,22 @@ pub(crate) fn adopt(trials: &[PlannedTrial], out: &Path, fence: &Fence) -> Resul
 
 /// The folders below `folder` that hold a trial, by its identity.
 fn by_identity(folder: &Path) -> BTreeMap<String, PathBuf> {
-    let mut there = BTreeMap::new();
+    there(folder).into_iter().map(|(folder, status)| (status.identity, folder)).collect()
+}
+
+/// How many trials below `folder` are finished, whatever study they are of.
+pub(crate) fn settled(folder: &Path) -> usize {
+    there(folder).iter().filter(|(_, status)| status.state.is_settled()).count()
+}
+
+/// The folders below `folder` that hold a trial, and how it stands.
+fn there(folder: &Path) -> Vec<(PathBuf, Status)> {
+    let mut there = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
         match TrialFolder::at(folder.clone()).status().ok().flatten() {
-            Some(status) => drop(there.insert(status.identity, folder)),
+            Some(status) => there.push((folder, status)),
             None => folders.extend(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir())),
         }
     }

@@ -1,6 +1,6 @@
 //! A study, from its YAML to its records: train what is not done yet.
 
-use crate::plan::{Order, PlannedTrial, adopt, judged_orders, place, tuning_orders};
+use crate::plan::{Order, PlannedTrial, adopt, judged_orders, place, settled, tuning_orders};
 use crate::pool::{Limits, Pool};
 use crate::prepare::{Prepared, prepare};
 use crate::records::{
@@ -20,6 +20,8 @@ pub struct Options<'a> {
     pub out: &'a Path,
     /// Throw away the trials that are there and start over.
     pub fresh: bool,
+    /// Asked, where `fresh` would throw away so many trials that are finished, whether it may.
+    pub may_discard: &'a dyn Fn(usize) -> bool,
     /// Keep finished trials that differ from the plan in the versions of program and regularizers alone.
     pub allow_mismatch: bool,
     /// Set from outside when the run should stop after the step it is at.
@@ -79,6 +81,14 @@ pub enum RunError {
     /// The folder for results cannot be used; nothing was trained.
     #[error(transparent)]
     Folder(RecordError),
+    /// Finished trials were not to be thrown away; nothing was trained.
+    #[error("{folder}: kept as it was, with its finished trials ({trials}): without --fresh the same command goes on from them")]
+    Kept {
+        /// The folder for results.
+        folder: String,
+        /// How many are finished.
+        trials: usize,
+    },
     /// Another runner holds the folder; nothing was trained.
     #[error(transparent)]
     Held(LeaseError),
@@ -126,6 +136,10 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
         held => RunError::Held(held),
     })?;
     let fence = lease.fence();
+    let trials = if options.fresh { settled(&out.join("trials")) } else { 0 };
+    if trials > 0 && !(options.may_discard)(trials) {
+        return Err(RunError::Kept { folder: out.display().to_string(), trials });
+    }
     begin_folder(file, &manifest, options).map_err(RunError::Folder)?;
     write_json(&out.join("plan.json"), &rows(file, &prepared, &chosen)).map_err(RunError::Folder)?;
     let ended = train(first, options, fence, watcher)?;

@@ -5,6 +5,7 @@ pub(crate) mod check;
 pub(crate) mod compare;
 mod costs;
 pub(crate) mod diagnose;
+mod discard;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod list;

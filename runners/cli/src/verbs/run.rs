@@ -1,7 +1,7 @@
 //! `regatta run STUDY.yaml`
 
 use super::check::slow_precision;
-use super::report;
+use super::{discard, report};
 use crate::failure::Failure;
 use crate::{memory, progress, signals::Signals};
 use regatta_study::{Ended, Every, Limits, Options, StudyFile};
@@ -20,9 +20,12 @@ pub(crate) struct Arguments {
     /// Change a field of the study, as in --set train.steps=50
     #[arg(long = "set", value_name = "PATH=VALUE")]
     set: Vec<String>,
-    /// Throw away the trials in the folder and start over
+    /// Throw away the trials in the folder and start over; on a terminal it asks first, where some are finished
     #[arg(long)]
     fresh: bool,
+    /// With --fresh: do not ask
+    #[arg(long)]
+    yes: bool,
     /// Keep finished trials that other versions of the program or its regularizers trained; the results say so
     #[arg(long, conflicts_with = "fresh")]
     allow_mismatch: bool,
@@ -105,7 +108,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         fail_fast: arguments.fail_fast,
     };
     let (fresh, allow_mismatch) = (arguments.fresh, arguments.allow_mismatch);
-    let options = Options { out: &out, fresh, allow_mismatch, stop: &signals.stop, worker: &worker, limits };
+    let may_discard = |trials| discard::may(trials, &out, arguments.yes, &signals.stop);
+    let stop = &signals.stop;
+    let options = Options { out: &out, fresh, may_discard: &may_discard, allow_mismatch, stop, worker: &worker, limits };
     let mut watcher = progress::watcher();
     let ended = regatta_study::run(&file, &options, &mut *watcher)?;
     drop(watcher);
