@@ -216,6 +216,7 @@ impl Pool<'_, '_> {
             ended: Some(now()),
             attempt: self.fence.attempt(),
             resumed_from: before.and_then(|status| status.resumed_from),
+            records: None,
         };
         folder.set_status(&status)?;
         Ok(status)

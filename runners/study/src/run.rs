@@ -171,6 +171,9 @@ fn train(trials: &[PlannedTrial], options: &Options<'_>, fence: &Fence, watcher:
     let mut planned = Vec::new();
     for trial in trials {
         let status = trial.folder.status().map_err(RunError::Folder)?;
+        if let Some(Status { state: State::Incomplete, reason: Some(reason), .. }) = &status {
+            tracing::warn!("{}, seed {}: {reason}", trial.name, trial.order.seed);
+        }
         let settled = status.is_some_and(|status| status.state.is_settled() && trial.is_meant_by(&status));
         planned.push(Planned { name: trial.name.clone(), seed: trial.order.seed, steps: trial.steps(), settled });
     }

@@ -9,6 +9,7 @@ mod identical;
 mod input;
 mod interventions;
 mod losses;
+mod missing;
 mod page;
 mod places;
 mod projection;

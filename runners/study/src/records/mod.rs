@@ -25,6 +25,7 @@ mod manifest;
 mod place;
 mod rows;
 mod tail;
+mod whole;
 
 pub use checkpoints::{Checkpoints, Kept};
 pub use disk::{Hook, before_each_change};
@@ -38,6 +39,9 @@ pub use tail::{News, Stamp, Tail};
 
 use std::path::{Path, PathBuf};
 
+const DIAGNOSES: &str = "diagnostics.jsonl";
+const EVALUATION: &str = "evaluation.json";
+const INPUTS: &str = "trial.json";
 pub(crate) const STATUS_FILE: &str = "status.json";
 pub(crate) const METRICS_FILE: &str = "metrics.jsonl";
 pub(crate) const VALIDATIONS_FILE: &str = "validation.jsonl";

@@ -22,7 +22,7 @@ impl Folder {
     }
 
     fn status(&self, trial: &str, state: &str, more: &str) {
-        let text = format!(r#"{{"state": "{state}", "identity": "x", "started": 1000, "attempt": 1{more}}}"#);
+        let text = format!(r#"{{"state": "{state}", "identity": "x", "started": 1000, "attempt": 1, "records": {{}}{more}}}"#);
         self.write(&format!("trials/{trial}/status.json"), &text);
     }
 

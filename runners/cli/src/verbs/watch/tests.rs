@@ -40,7 +40,7 @@ impl Folder {
     }
 
     fn trial(&self, arm: &str, state: &str, more: &str, steps: usize, loss: f64) {
-        let status = format!(r#"{{"state": "{state}", "identity": "x", "started": 1000, "attempt": 1{more}}}"#);
+        let status = format!(r#"{{"state": "{state}", "identity": "x", "started": 1000, "attempt": 1, "records": {{}}{more}}}"#);
         self.write(&format!("trials/{arm}/seed-0/status.json"), &status);
         let line = |step: usize| {
             let loss = loss + 1.0 / (step as f64 + 1.0);
