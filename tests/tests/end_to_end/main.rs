@@ -4,6 +4,7 @@ mod capacity;
 mod companions;
 mod faults;
 mod folder;
+mod formulas;
 mod fresh;
 mod identical;
 mod input;

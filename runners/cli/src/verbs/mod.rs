@@ -9,6 +9,7 @@ mod discard;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod list;
+pub(crate) mod probe;
 pub(crate) mod report;
 pub(crate) mod results;
 pub(crate) mod run;

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     /// With --fresh: do not ask
     #[arg(long)]
     yes: bool,
-    /// Keep finished trials that other versions of the program or its regularizers trained; the results say so
+    /// Keep finished trials that other versions or formulas of the program or its plugins trained; the results say so
     #[arg(long, conflicts_with = "fresh")]
     allow_mismatch: bool,
     /// Trials side by side, each in a process of its own; the threads are divided between them
@@ -87,7 +87,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         tracing::warn!("precision: {note}");
     }
     let signals = Signals::listen()?;
-    let program = std::env::current_exe()?;
+    let program = this_program()?;
     let worker = |attempt: u64| {
         let mut command = Command::new(&program);
         command.arg("worker").arg(&arguments.study).arg("--out").arg(&out);
@@ -96,6 +96,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         for set in &arguments.set {
             command.args(["--set", set]);
         }
+        command
+    };
+    let probe = || {
+        let mut command = Command::new(&program);
+        command.arg("probe");
         command
     };
     let jobs = usize::from(arguments.jobs);
@@ -109,8 +114,16 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     };
     let (fresh, allow_mismatch) = (arguments.fresh, arguments.allow_mismatch);
     let may_discard = |trials| discard::may(trials, &out, arguments.yes, &signals.stop);
-    let stop = &signals.stop;
-    let options = Options { out: &out, fresh, may_discard: &may_discard, allow_mismatch, stop, worker: &worker, limits };
+    let options = Options {
+        out: &out,
+        fresh,
+        may_discard: &may_discard,
+        allow_mismatch,
+        stop: &signals.stop,
+        worker: &worker,
+        probe: &probe,
+        limits,
+    };
     let mut watcher = progress::watcher();
     let ended = regatta_study::run(&file, &options, &mut *watcher)?;
     drop(watcher);
@@ -123,6 +136,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             ExitCode::from(signals.exit_code())
         }
     })
+}
+
+/// This very program, for workers that begin later: under the name of a program that is built anew lies another one, whose plugins
+/// may compute something else.
+fn this_program() -> std::io::Result<PathBuf> {
+    let itself = PathBuf::from("/proc/self/exe"); // of the process that asks, which a worker still is when it is begun
+    if itself.exists() { Ok(itself) } else { std::env::current_exe() }
 }
 
 #[cfg(test)]
