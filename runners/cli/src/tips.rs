@@ -16,15 +16,21 @@ pub(crate) fn of(mut error: Error) -> Error {
     {
         let Some(word) = text(error.get(unknown)) else { continue };
         if is_going_on(&word) {
-            error.remove(suggested);
+            forget(&mut error, suggested);
             let tip = "nothing is needed to go on: the same `regatta run STUDY.yaml` trains what is not done yet, and a trial that \
                        was cut off goes on from its last checkpoint";
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
         } else if text(error.get(suggested)).is_some_and(|tip| is_too_far(&word, &tip)) {
-            error.remove(suggested);
+            forget(&mut error, suggested);
         }
     }
     error
+}
+
+/// Takes the suggestion away; and the usage, which is that of the suggestion.
+fn forget(error: &mut Error, suggested: ContextKind) {
+    error.remove(suggested);
+    error.remove(ContextKind::Usage);
 }
 
 fn text(value: Option<&ContextValue>) -> Option<String> {
@@ -41,7 +47,8 @@ fn is_going_on(word: &str) -> bool {
 }
 
 fn is_too_far(word: &str, tip: &str) -> bool {
-    DISCARDING.contains(&tip) && nearest(word, [tip]).is_none()
+    let bare = |flag: &str| flag.trim_start_matches('-').to_owned();
+    DISCARDING.contains(&tip) && nearest(&bare(word), [bare(tip).as_str()]).is_none()
 }
 
 #[cfg(test)]
@@ -72,7 +79,7 @@ mod tests {
         assert!(said(&["run", "study.yaml", "--retries", "2"]).contains("'--retry'"));
         for flag in ["--reset", "--rerun", "--force", "--yet"] {
             let said = said(&["run", "study.yaml", flag]);
-            assert!(said.contains("unexpected argument") && !said.contains("'--fresh'"), "{flag}: {said}");
+            assert!(said.contains("unexpected argument") && !said.contains("--fresh"), "{flag}: {said}");
         }
     }
 }

@@ -17,8 +17,8 @@ const PART: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Trail {
     folder: TrialFolder,
-    /// Of the folder and of its status: a file that is removed or put there changes the folder's.
-    stamps: (Option<SystemTime>, Option<Stamp>),
+    /// Of the status and of the folder around it: a file that is removed or put there changes the folder's.
+    stamp: Option<(Stamp, Option<SystemTime>)>,
     status: Option<Status>,
     /// What is wrong with its records.
     fault: Option<String>,
@@ -58,7 +58,7 @@ impl Trail {
             training,
             penalty,
             validation,
-            stamps: (None, None),
+            stamp: None,
             status: None,
             fault: None,
             evaluation: None,
@@ -72,10 +72,10 @@ impl Trail {
     /// Reads what changed; of its lines a part, if `budget` still has bytes, and takes them off. Says whether there is more.
     pub fn refresh(&mut self, budget: &mut usize) -> bool {
         let changed = std::fs::metadata(self.folder.path()).and_then(|folder| folder.modified()).ok();
-        let stamps = (changed, Stamp::of(&self.folder.path().join(STATUS_FILE)));
-        if stamps != self.stamps || self.fault.is_some() {
+        let stamp = Stamp::of(&self.folder.path().join(STATUS_FILE)).map(|stamp| (stamp, changed));
+        if stamp != self.stamp || self.fault.is_some() {
             match self.read_status() {
-                Ok(()) => (self.stamps, self.fault) = (stamps, None),
+                Ok(()) => (self.stamp, self.fault) = (stamp, None),
                 Err(error) => self.fault = Some(error.to_string()), // and it is read again at the next look
             }
             self.has_news = true;
