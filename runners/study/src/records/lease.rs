@@ -119,7 +119,7 @@ impl Lease {
     /// When another runner holds the folder and showed it lately, or its lock cannot be read.
     pub fn look(folder: &Path) -> Result<(), LeaseError> {
         let lock = folder.join("run.lock");
-        let found = holder(folder).and_then(|holder| Ok(holder.filter(|_| age(&lock).is_ok_and(|age| age < FRESH))));
+        let found = holder(folder).map(|holder| holder.filter(|_| age(&lock).is_ok_and(|age| age < FRESH)));
         match found.map_err(|error| RecordError::new(&lock, error))? {
             Some(holder) => Err(LeaseError::Held { folder: folder.display().to_string(), holder }),
             None => Ok(()),
