@@ -4,6 +4,7 @@ use crate::identity::{Identity, identity};
 use crate::prepare::Prepared;
 use crate::records::{Fence, RecordError, Status, TrialFolder};
 use crate::spec::{Arm, Candidate, Study, StudyFile, Variant};
+use regatta_lm::spec::TrainSpec;
 use regatta_lm::tasks::Tasks;
 use regatta_lm::training::Trial;
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,8 @@ pub(crate) struct PlannedTrial {
     pub stand_in: Option<String>,
     study: Arc<Study>,
     index: usize,
+    /// How its arm is trained.
+    train: TrainSpec,
     prepared: Prepared,
 }
 
@@ -67,12 +70,14 @@ impl PlannedTrial {
         }
         let folder = TrialFolder::of(out, &place, order.seed);
         let identity = identity(&study, &study.arms[variant.index], order.seed, &prepared.corpus, &prepared.tasks)?;
-        Ok(Self { order, name, folder, identity, stand_in: None, study, index: variant.index, prepared })
+        let (index, train) = (variant.index, study.train_of(&study.arms[variant.index]));
+        Ok(Self { order, name, folder, identity, stand_in: None, study, index, train, prepared })
     }
 
     /// What the trainer needs of it.
     pub fn trial(&self) -> Trial<'_> {
-        let Study { model, train, evaluate, .. } = &*self.study;
+        let Study { model, evaluate, .. } = &*self.study;
+        let train = &self.train;
         let Arm { terms, interventions, .. } = self.arm();
         Trial { model, train, evaluate, terms, interventions, corpus: &self.prepared.corpus, seed: self.order.seed }
     }
@@ -184,7 +189,7 @@ pub(crate) fn adopt(trials: &[PlannedTrial], out: &Path, fence: &Fence) -> Resul
 }
 
 /// The folders below `folder` that hold a trial, by its identity.
-fn by_identity(folder: &Path) -> BTreeMap<String, PathBuf> {
+pub(crate) fn by_identity(folder: &Path) -> BTreeMap<String, PathBuf> {
     let mut there = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {

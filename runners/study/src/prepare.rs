@@ -89,6 +89,10 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
     };
     let context = study.train.context.map_or(model.n_positions, |context| context.get());
     corpus.check(context).map_err(|error| file.refuse_variant(variant, "data", error))?;
+    for text in &tasks.texts {
+        let fills = text.split.check(context);
+        fills.map_err(|error| file.refuse_variant(variant, &format!("evaluate.texts.{}", text.name), error))?;
+    }
     if let Some(longest) = tasks.recall.as_ref().map(Recall::longest).filter(|&longest| longest > context) {
         let message = format!("expected a context of at least {longest} tokens, those of the longest sentence, found {context}");
         return Err(file.refuse_variant(variant, "evaluate.capacity", message));

@@ -107,6 +107,11 @@ impl Study {
         first(Arm::is_empty).or_else(|| first(Arm::is_weightless)).unwrap_or(0)
     }
 
+    /// How `arm` is trained: as the study says, with the arm's own learning rate where it has one.
+    pub fn train_of(&self, arm: &Arm) -> TrainSpec {
+        TrainSpec { lr: arm.lr().unwrap_or(self.train.lr), ..self.train.clone() }
+    }
+
     fn plain(&self) -> Value {
         serde_json::to_value(self).expect("a study that was read can be written")
     }
