@@ -47,8 +47,11 @@ fn another_tokenizer_is_refused_before_anything_is_trained() {
     refused(&study, &["--set", &format!("tokenizer={BPE}")], &["tokenizer.bpe: expected the ids", "found others: token "]);
     // the same text gives the same tokenizer
     study.run("same", &["--set", &format!("tokenizer={BPE}"), "--set", "data.text.train=text.txt", "--set", "seeds=[0]"], 0);
-    let sizes = "data={synthetic: {vocab_size: 280, train_tokens: 4000, validation_tokens: 600, test_tokens: 600}}";
-    let words = ["--set", "model={layers: 1, width: 16, heads: 2, context: 16}", "--set", sizes];
+    let config = std::fs::read_to_string(study.path().join("warm/config.json")).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&config).unwrap();
+    let sizes = format!("vocab_size: {}, train_tokens: 4000, validation_tokens: 600, test_tokens: 600", config["vocab_size"]);
+    let data = format!("data={{synthetic: {{{sizes}}}}}");
+    let words = ["--set", "model={layers: 1, width: 16, heads: 2, context: 16}", "--set", &data];
     refused(&study, &words, &["arms.d.0.intervention.distillation.teacher: ", "found one of text"]);
 
     std::fs::remove_file(study.path().join("warm/tokenizer.json")).unwrap();

@@ -140,7 +140,7 @@ pub enum DataError {
         /// The checkpoint's.
         path: PathBuf,
         /// Where they disagree.
-        differs: Differs,
+        differs: Box<Differs>,
     },
     /// A second model to which ids mean something else.
     #[error("expected a checkpoint whose tokenizer makes the ids of the data, found others by {}: {differs}", path.display())]
@@ -148,7 +148,7 @@ pub enum DataError {
         /// Its tokenizer.
         path: PathBuf,
         /// Where they disagree.
-        differs: Differs,
+        differs: Box<Differs>,
     },
     /// A second model that knows text, beside data of words.
     #[error(

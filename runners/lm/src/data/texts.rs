@@ -82,13 +82,13 @@ impl Texts {
         &self,
         tokenizer: &Tokenizer,
         splits: impl Iterator<Item = &'a Split>,
-    ) -> Result<Option<Differs>, DataError> {
+    ) -> Result<Option<Box<Differs>>, DataError> {
         for ((name, text), split) in [&self.train, &self.validation].into_iter().chain(&self.test).zip(splits) {
             let ids = tokenizer.encode(text)?;
             let differs = |position: &usize| ids.get(*position) != split.tokens.get(*position);
             if let Some(position) = (0..ids.len().max(split.tokens.len())).find(differs) {
                 let [expected, found] = [&split.tokens, &ids].map(|ids| ids.get(position).copied());
-                return Ok(Some(Differs { text: name.clone(), position, expected, found }));
+                return Ok(Some(Box::new(Differs { text: name.clone(), position, expected, found })));
             }
         }
         Ok(None)

@@ -190,7 +190,7 @@ impl<'de> Deserialize<'de> for Weight {
             type Value = Weight;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number, or a ramp {from, to, steps} with a `shape` if wanted")
+                f.write_str("a number or a ramp {from, to, steps}")
             }
 
             fn visit_f64<E: de::Error>(self, weight: f64) -> Result<Weight, E> {

@@ -1,7 +1,7 @@
 //! What the parts of a study must be to each other, and to the machine.
 
 use super::refusal::Misfit;
-use super::{Arm, Study, pattern};
+use super::{Study, Vary, pattern};
 use regatta_core::{Companion, Compared, Intervention};
 use regatta_lm::spec::{DataSpec, Gpt2Spec, ModelSpec, Points, Site, TokenizerSpec};
 use std::collections::HashSet;
@@ -53,13 +53,11 @@ fn names(study: &Study) -> Result<(), Misfit> {
 
 /// An arm has one learning rate: the study's, or its own. Where the study tunes or varies its own, an arm with another would not follow.
 fn rates(study: &Study) -> Result<(), Misfit> {
-    let whole = study.plain();
-    let written: Vec<Vec<String>> = study
-        .vary
-        .iter()
-        .flat_map(|vary| vary.paths())
-        .flat_map(|path| pattern::fields(&whole, path).unwrap_or_default())
-        .collect();
+    let of_vary = |vary: &Vary| -> Vec<Vec<String>> {
+        let whole = study.plain();
+        vary.paths().into_iter().flat_map(|path| pattern::fields(&whole, path).unwrap_or_default()).collect()
+    };
+    let written = study.vary.as_ref().map(of_vary).unwrap_or_default();
     let varies = |path: &[&str]| written.iter().any(|field| path.iter().zip(field).all(|(step, field)| step == field));
     for arm in &study.arms {
         let places: Vec<String> = arm.listed_rates().map(|place| place.to_string()).collect();

@@ -190,11 +190,14 @@ impl Sweep {
         for (number, at_point) in studies.enumerate() {
             let at_point = Arc::new(at_point);
             let settings = at_point.plain();
-            let common = ["model", "tokenizer", "data", "evaluate"].map(|section| settings[section].to_string());
+            let common = ["model", "tokenizer", "data", "train", "evaluate"].map(|section| settings[section].to_string());
             let mut places = Vec::new();
             for (index, arm) in at_point.arms.iter().enumerate() {
-                let train = serde_json::json!(at_point.train_of(arm));
-                let all = format!("{}{train}{}", common.concat(), settings["arms"][&arm.name]);
+                let mut common = common.clone();
+                if arm.lr().is_some() {
+                    common[3] = serde_json::json!(at_point.train_of(arm)).to_string();
+                }
+                let all = format!("{}{}", common.concat(), settings["arms"][&arm.name]);
                 let hash = blake3::hash(all.as_bytes()).to_hex().to_string();
                 let place = *known.entry((index, hash)).or_insert(self.variants.len());
                 if place == self.variants.len() {
