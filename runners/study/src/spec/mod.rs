@@ -12,6 +12,7 @@ mod paths;
 mod pattern;
 mod refusal;
 mod regularizer;
+mod schedules;
 mod seeds;
 mod source;
 mod sweep;
