@@ -126,6 +126,7 @@ impl Prepared {
             interventions,
             platform: Manifest::this_platform(),
             processor: Manifest::this_processor(),
+            instructions: Some(regatta_core::simd::level()),
             threads: rayon::current_num_threads(),
             model: ModelFacts {
                 layers: config.n_layer,

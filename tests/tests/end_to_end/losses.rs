@@ -4,7 +4,7 @@ use crate::{Study, tiny};
 use serde_json::{Value, json};
 use std::path::Path;
 
-const KINDS: [(&str, &str); 17] = [
+pub(crate) const KINDS: [(&str, &str); 17] = [
     ("angular_spread", "dispersion"),
     ("l2_repel", "{dispersion: {variant: l2_repel}}"),
     ("decorrelation", "{dispersion: {variant: decorrelation}}"),
@@ -25,7 +25,7 @@ const KINDS: [(&str, &str); 17] = [
 ];
 
 /// Those that compare two views, which dropout makes.
-const KINDS_OF_VIEWS: [(&str, &str); 5] = [
+pub(crate) const KINDS_OF_VIEWS: [(&str, &str); 5] = [
     ("barlow_twins", "barlow_twins"),
     ("contrastive", "{infonce: {form: contrastive}}"),
     ("align_uniform", "{infonce: {form: align_uniform}}"),
@@ -34,7 +34,7 @@ const KINDS_OF_VIEWS: [(&str, &str); 5] = [
 ];
 
 /// Those that are no penalty.
-const INTERVENTIONS: [(&str, &str); 5] = [
+pub(crate) const INTERVENTIONS: [(&str, &str); 5] = [
     ("noisy_embedding", "noisy_embedding"),
     ("active_forgetting", "{active_forgetting: {every: 40}}"),
     ("ternary_weights", "quantised_weights"),
@@ -77,22 +77,18 @@ fn stored_losses_are_met() {
     found.extend(INTERVENTIONS.map(|(name, _)| losses(&with_interventions, name, name)));
     assert_eq!(of(&with_interventions, "baseline"), of(&study, "baseline"));
 
-    let manifest: Value =
-        serde_json::from_str(&std::fs::read_to_string(study.path().join("out/manifest.json")).unwrap()).unwrap();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/losses.json");
     if std::env::var_os("REGATTA_WRITE_LOSSES").is_some() {
-        let stored = json!({"about": "cross-entropy of 100 steps of each arm, nats per token", "processor": manifest["processor"], "losses": found});
+        let stored = json!({"about": "cross-entropy of 100 steps of each arm, nats per token; the same on every processor", "losses": found});
         std::fs::write(&path, serde_json::to_string_pretty(&stored).unwrap() + "\n").unwrap();
     }
     let stored: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    // Another processor has other vector units, which sum in another order.
-    let tolerance = if stored["processor"] == manifest["processor"] { 0.0 } else { 1e-5 };
     for (name, found) in &found {
         let expected = stored["losses"][name].as_array().unwrap_or_else(|| panic!("no stored losses of {name}"));
         assert_eq!(expected.len(), 100, "{name}");
         for (step, (found, expected)) in found.as_array().unwrap().iter().zip(expected).enumerate() {
             let (found, expected) = (found.as_f64().unwrap(), expected.as_f64().unwrap());
-            assert!((found - expected).abs() <= tolerance, "{name}, step {step}: found {found}, stored {expected}");
+            assert!(found == expected, "{name}, step {step}: found {found}, stored {expected}");
         }
     }
 }

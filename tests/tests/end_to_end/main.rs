@@ -8,6 +8,7 @@ mod formulas;
 mod fresh;
 mod identical;
 mod input;
+mod instructions;
 mod interventions;
 mod losses;
 mod missing;

@@ -4,6 +4,7 @@ use super::{
     Checkpoints, DIAGNOSES, EVALUATION, Fence, INPUTS, Lines, METRICS_FILE, RecordError, STATUS_FILE, VALIDATIONS_FILE, disk,
 };
 use super::{first_lines, read_json, read_lines, write_json};
+use regatta_core::simd::Level;
 use regatta_lm::training::{Diagnosis, Evaluation, StepRecord};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -114,6 +115,10 @@ pub struct Cost {
     /// side by side, all of them.
     #[serde(default)]
     pub energy_joules: Option<f64>,
+    /// The instructions that its kernels ran with at its end: they change no bytes of a trial in float32. None in folders that are
+    /// older.
+    #[serde(default)]
+    pub instructions: Option<Level>,
 }
 
 /// A line of `validation.jsonl`.

@@ -1,5 +1,6 @@
 //! `manifest.json`: what the results were made with.
 
+use regatta_core::simd::Level;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -17,6 +18,9 @@ pub struct Manifest {
     pub platform: String,
     /// The processor's name, where the system tells.
     pub processor: Option<String>,
+    /// The instructions that kernels ran with on the machine that began the last run; each trial's are in its `evaluation.json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<Level>,
     /// Threads that shared the arithmetic.
     pub threads: usize,
     /// The model.

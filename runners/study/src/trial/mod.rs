@@ -8,6 +8,7 @@ use crate::identity::Identity;
 use crate::records::{Checkpoints, Cost, RecordError, State, Status, TrialEvaluation, TrialFolder, Written};
 use begin::{Began, begin};
 use recorder::ToFolder;
+use regatta_core::simd;
 use regatta_lm::tasks::Tasks;
 use regatta_lm::training::{
     Evaluated, Evaluation, Outcome, Recorder, StepRecord, TrainError, Trial, evaluate, flops_per_token, train, worth,
@@ -193,6 +194,7 @@ impl Run<'_, '_> {
             flops_per_token: Some(flops_per_token),
             training_flops: Some(flops_per_token * (trial.train.steps.get() * rows * context) as f64),
             energy_joules: recorder.joules(),
+            instructions: Some(simd::level()),
         };
         let evaluation = TrialEvaluation { split: split.into(), measures, validation_loss: recorder.last_validation, cost };
         folder.set_evaluation(&evaluation).map_err(record)?;

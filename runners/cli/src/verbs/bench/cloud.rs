@@ -7,6 +7,7 @@ use crate::memory::peak_resident_mib;
 use rayon::prelude::*;
 use regatta_core::candle::{Device, Var};
 use regatta_core::maths::gradients;
+use regatta_core::simd::{self, Level};
 use regatta_core::{Cloud, Draw};
 use serde::Serialize;
 use std::fmt;
@@ -64,6 +65,7 @@ pub(super) struct Measured {
     clouds: usize,
     regularizer: String,
     threads: usize,
+    instructions: Level,
     pub value_and_gradient_ms: f64,
     best_value_and_gradient_ms: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,6 +135,7 @@ pub(super) fn measure(shape: Shape, count: usize, named: &Named, products: bool)
         clouds: count,
         regularizer: named.words.clone(),
         threads: rayon::current_num_threads(),
+        instructions: simd::level(),
         value_and_gradient_ms: round(penalty.median() * 1e3, 2),
         best_value_and_gradient_ms: round(penalty.best() * 1e3, 2),
         products_ms: match products {
@@ -170,11 +173,12 @@ impl fmt::Display for Measured {
         }
         write!(
             f,
-            "; {} MiB resident at most, {} before the first penalty, cloud {} MiB; {} threads",
+            "; {} MiB resident at most, {} before the first penalty, cloud {} MiB; {} threads, {}",
             mib(self.peak_rss_mib),
             mib(self.resident_before_mib),
             self.cloud_mib,
-            self.threads
+            self.threads,
+            self.instructions
         )
     }
 }

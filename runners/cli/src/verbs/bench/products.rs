@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use regatta_core::Draw;
 use regatta_core::candle::Tensor;
 use regatta_core::maths::{Matrix, MatrixMut, Onto, product, with_floats};
+use regatta_core::simd::{self, Level};
 use serde::Serialize;
 use std::fmt;
 
@@ -24,6 +25,7 @@ fn panel(rows: usize) -> usize {
 pub(super) struct Rate {
     program: &'static str,
     threads: usize,
+    instructions: Level,
     size: usize,
     product_gflops: f64,
     best_product_gflops: f64,
@@ -49,6 +51,7 @@ pub(super) fn rate() -> Result<Rate, Failure> {
     Ok(Rate {
         program: PROGRAM,
         threads: rayon::current_num_threads(),
+        instructions: simd::level(),
         size: SIZE,
         product_gflops: gflops(seconds.median()),
         best_product_gflops: gflops(seconds.best()),
@@ -59,8 +62,8 @@ impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "float32 product of {0} x {0} matrices: {1} GFLOP/s (best {2}), {3} threads",
-            self.size, self.product_gflops, self.best_product_gflops, self.threads
+            "float32 product of {0} x {0} matrices: {1} GFLOP/s (best {2}), {3} threads, {4}",
+            self.size, self.product_gflops, self.best_product_gflops, self.threads, self.instructions
         )
     }
 }

@@ -11,6 +11,7 @@ use crate::memory::peak_resident_mib;
 use clap::ValueEnum;
 use regatta_core::maths::Precision;
 use regatta_core::number::{Count, Finite, Fraction};
+use regatta_core::simd::{self, Level};
 use regatta_core::{Draw, Intervention, Plugin};
 use regatta_lm::model::{Gpt2, Gpt2Config};
 use regatta_lm::spec::{At, Gpt2Spec, OrNone, Points, Schedule, Term, TrainSpec, Weight};
@@ -198,6 +199,7 @@ pub(super) struct Measured {
     max_points: Option<u64>,
     precision: Factors,
     threads: usize,
+    instructions: Level,
     tokens_per_second: f64,
     pub step_ms: f64,
     best_step_ms: f64,
@@ -252,6 +254,7 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
         max_points: points.and(arguments.max_points),
         precision: arguments.precision,
         threads: rayon::current_num_threads(),
+        instructions: simd::level(),
         tokens_per_second: round(tokens as f64 / times.median(), 1),
         step_ms: round(times.median() * 1e3, 2),
         best_step_ms: round(times.best() * 1e3, 2),
@@ -327,14 +330,15 @@ impl fmt::Display for Measured {
         write!(
             f,
             "{layers} blocks, {width} wide, context {context}, batch {batch}, vocabulary {vocab}, regularizer {}: \
-             {:.0} tokens per second, {:.1} ms a step (best {:.1}), {} GFLOP/s, {} MiB resident at most, {} threads",
+             {:.0} tokens per second, {:.1} ms a step (best {:.1}), {} GFLOP/s, {} MiB resident at most, {} threads, {}",
             self.regularizer,
             self.tokens_per_second,
             self.step_ms,
             self.best_step_ms,
             self.gflops,
             mib(self.peak_rss_mib),
-            self.threads
+            self.threads,
+            self.instructions
         )
     }
 }
