@@ -1,0 +1,31 @@
+//! Factorisations of symmetric matrices in float64, whose sums have one order: the same bytes on every machine.
+
+mod cholesky;
+mod eigen;
+mod lanes;
+mod reflections;
+mod tridiagonal;
+
+pub use cholesky::InverseFactor;
+pub use eigen::{eigen, eigenvalues};
+pub use tridiagonal::Tridiagonal;
+
+/// `XᵀX / rank` of numbers drawn from a normal distribution. (rank, d) -> (d, d)
+#[cfg(test)]
+fn random_gram(d: usize, rank: usize) -> Vec<f64> {
+    use super::{Matrix, MatrixMut, Onto, product};
+    let mut draw = crate::Draw::new(0, "symmetric", rank as u64, d as u64);
+    let points: Vec<f64> = (0..rank * d).map(|_| draw.normal()).collect();
+    let (mut gram, points) = (vec![0f64; d * d], Matrix::new(&points, rank, d));
+    product(MatrixMut::new(&mut gram, d, d), Onto::Replace, 1.0 / rank as f64, points.transposed(), points);
+    (0..d * d).for_each(|place| gram[place] = gram[place % d * d + place / d]);
+    gram
+}
+
+#[cfg(test)]
+fn close(found: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(found.len(), expected.len());
+    for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert!((found - expected).abs() <= tolerance, "{place}: {found}, expected {expected}");
+    }
+}
