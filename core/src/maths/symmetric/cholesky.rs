@@ -1,5 +1,7 @@
 //! Inverses of symmetric positive definite matrices by Cholesky's factorisation `M = L Lᵀ`, a block of rows at a time.
 
+use super::lanes::LANES;
+use super::mirror;
 use crate::maths::{Matrix, MatrixMut, Onto, product};
 use crate::{Error, Result};
 
@@ -39,7 +41,7 @@ impl InverseFactor {
             let (own, below) = column.split_at(k * k);
             let (square, log) = invert_block(own, k)?;
             log_det += log;
-            let square = Matrix::part(square.as_flattened(), k, k, BLOCK);
+            let square = Matrix::part(square.as_flattened().as_flattened(), k, k, BLOCK);
             let out = MatrixMut::part(&mut lower[(next * d + first).min(d * d)..], d - next, k, d);
             product(out, Onto::Replace, 1.0, Matrix::new(below, d - next, k), square.transposed());
 
@@ -57,7 +59,7 @@ impl InverseFactor {
 
     /// `M⁻¹`. (d, d)
     pub fn squared(&self, d: usize) -> Vec<f64> {
-        const COLUMNS: usize = 64;
+        const COLUMNS: usize = 32;
         let mut inverse = vec![0f64; d * d];
         for first in (0..d).step_by(COLUMNS) {
             let next = (first + COLUMNS).min(d); // L⁻¹ is zero above the diagonal
@@ -65,23 +67,22 @@ impl InverseFactor {
             let right = Matrix::part(&self.numbers[first * d + first..], d - first, next - first, d);
             product(MatrixMut::part(&mut inverse[first..], next, next - first, d), Onto::Replace, 1.0, left, right);
         }
-        for i in 0..d {
-            (0..i).for_each(|j| inverse[i * d + j] = inverse[j * d + i]);
-        }
+        mirror(&mut inverse, d, 0..d);
         inverse
     }
 }
 
-type Square = [[f64; BLOCK]; BLOCK];
+/// A block, in chunks of its rows.
+type Square = [[[f64; LANES]; BLOCK / LANES]; BLOCK];
 
 /// `L⁻¹` of a (k, k) block, and the logarithm of its determinant.
 fn invert_block(block: &[f64], k: usize) -> Result<(Square, f64)> {
-    let mut rest = [[0f64; BLOCK]; BLOCK]; // padded with ones on the diagonal
-    let mut inverse = [[0f64; BLOCK]; BLOCK];
+    let mut rest = [[[0f64; LANES]; BLOCK / LANES]; BLOCK]; // padded with ones on the diagonal
+    let mut inverse = rest;
     for i in 0..BLOCK {
-        (rest[i][i], inverse[i][i]) = (1.0, 1.0);
+        (rest[i][i / LANES][i % LANES], inverse[i][i / LANES][i % LANES]) = (1.0, 1.0);
     }
-    rest.iter_mut().zip(block.chunks_exact(k)).for_each(|(to, row)| to[..k].copy_from_slice(row));
+    rest.iter_mut().zip(block.chunks_exact(k)).for_each(|(to, row)| to.as_flattened_mut()[..k].copy_from_slice(row));
     let mut pivots = [0f64; BLOCK];
     eliminate(&mut rest, &mut inverse, &mut pivots);
     if !pivots.iter().all(|pivot| *pivot > 0.0) {
@@ -90,22 +91,30 @@ fn invert_block(block: &[f64], k: usize) -> Result<(Square, f64)> {
     Ok((inverse, pivots[..k].iter().map(|&pivot| libm::log(pivot)).sum()))
 }
 
-/// Brings `rest` to `Lᵀ`, and `inverse`, at first the identity, to `L⁻¹`. A pivot that is not above 0 makes its row NaN.
+/// Brings `rest` to `Lᵀ`, on and above the diagonal's chunks, and `inverse`, at first the identity, to `L⁻¹`. A pivot that is not
+/// above 0 makes its row NaN.
 #[inline(always)]
 fn eliminate(rest: &mut Square, inverse: &mut Square, pivots: &mut [f64; BLOCK]) {
-    for k in 0..BLOCK {
-        let (rest, inverse) = (&mut rest[k..], &mut inverse[k..]);
-        pivots[k] = rest[0][k];
-        let scale = 1.0 / pivots[k].sqrt();
-        rest[0].iter_mut().chain(&mut inverse[0]).for_each(|x| *x *= scale);
-        let (own, rest) = rest.split_first_mut().expect("a row");
-        let (own_inverse, inverse) = inverse.split_first_mut().expect("a row");
-        for (i, (rest, inverse)) in rest.iter_mut().zip(inverse).enumerate() {
-            let factor = -own[k + 1 + i];
-            for j in 0..BLOCK {
-                rest[j] = factor.mul_add(own[j], rest[j]);
-                inverse[j] = factor.mul_add(own_inverse[j], inverse[j]);
+    for i in 0..BLOCK {
+        let own = i / LANES;
+        for c in own..BLOCK / LANES {
+            let mut sums = rest[i][c];
+            for row in &rest[..i] {
+                let factor = -row[own][i % LANES];
+                (0..LANES).for_each(|lane| sums[lane] = factor.mul_add(row[c][lane], sums[lane]));
             }
+            rest[i][c] = sums;
+        }
+        pivots[i] = rest[i][own][i % LANES];
+        let scale = 1.0 / pivots[i].sqrt();
+        rest[i][own..].as_flattened_mut().iter_mut().for_each(|x| *x *= scale);
+        for c in 0..=own {
+            let mut sums = inverse[i][c];
+            for (row, inverse) in rest.iter().zip(&inverse[..i]).skip(c * LANES) {
+                let factor = -row[own][i % LANES];
+                (0..LANES).for_each(|lane| sums[lane] = factor.mul_add(inverse[c][lane], sums[lane]));
+            }
+            inverse[i][c] = sums.map(|x| x * scale);
         }
     }
 }

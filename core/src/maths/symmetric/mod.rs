@@ -10,6 +10,21 @@ pub use cholesky::InverseFactor;
 pub use eigen::{eigen, eigenvalues};
 pub use tridiagonal::Tridiagonal;
 
+use std::ops::Range;
+
+/// Some rows' numbers below the diagonal, from those above it: a few rows and columns at a time, which stay in the cache.
+fn mirror(matrix: &mut [f64], d: usize, rows: Range<usize>) {
+    const TILE: usize = 16;
+    let end = rows.end;
+    for first in rows.step_by(TILE) {
+        for column in (0..first + TILE).step_by(TILE) {
+            for i in first..(first + TILE).min(end) {
+                (column..(column + TILE).min(i)).for_each(|j| matrix[i * d + j] = matrix[j * d + i]);
+            }
+        }
+    }
+}
+
 /// `XᵀX / rank` of numbers drawn from a normal distribution. (rank, d) -> (d, d)
 #[cfg(test)]
 fn random_gram(d: usize, rank: usize) -> Vec<f64> {

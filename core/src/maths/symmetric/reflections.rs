@@ -2,7 +2,7 @@
 //! (Schreiber and Van Loan, "A storage-efficient WY representation for products of Householder transformations", SIAM Journal on
 //! Scientific and Statistical Computing 10(1), 1989).
 
-use super::Tridiagonal;
+use super::{Tridiagonal, mirror};
 use crate::maths::{Matrix, MatrixMut, Onto, product};
 
 /// Reflections together.
@@ -92,15 +92,6 @@ fn block_factors(vectors: Matrix<'_, f64>, factors: &[f64]) -> Vec<f64> {
         row[m] = *factor;
     }
     block
-}
-
-/// Some rows' numbers below the diagonal, from those above it.
-fn mirror(matrix: &mut [f64], d: usize, rows: std::ops::Range<usize>) {
-    for i in rows {
-        for j in 0..i {
-            matrix[i * d + j] = matrix[j * d + i];
-        }
-    }
 }
 
 #[cfg(test)]
