@@ -11,6 +11,7 @@
 //! | [`number`] | numbers that cannot be illegal: [`number::Positive`], [`number::NonNegative`], ... |
 //! | [`registry`] | the plugins linked into this program: cards, lookup by name |
 //! | [`maths`] | tensor maths that regularizers share |
+//! | [`simd`] | vector instructions chosen when the program starts, for kernels |
 //! | [`rounding`] | weights of few bits: the arithmetic that training and measuring share |
 //! | [`conformance`] | the checks that every plugin passes; call [`conformance::conforms`] from a test |
 //!
@@ -28,6 +29,7 @@ pub mod number;
 pub mod registry;
 mod regularizer;
 pub mod rounding;
+pub mod simd;
 
 pub use cloud::Cloud;
 pub use draw::Draw;
@@ -40,5 +42,6 @@ pub use regularizer::Regularizer;
 pub use candle_core as candle;
 pub use candle_core::Tensor;
 pub use inventory;
+pub use libm;
 pub use serde;
 pub use typetag;

@@ -5,7 +5,9 @@
 //! write to both of its panels, and every sum has one order whatever the number of threads.
 
 use super::scratch::with_scratch;
+use super::vector::{self, sum_with};
 use super::{Matrix, MatrixMut, Onto, product};
+use crate::simd::Simd;
 use rayon::prelude::*;
 use std::ops::Range;
 
@@ -113,9 +115,7 @@ impl<'a> Pairs<'a> {
         product(MatrixMut::new(q, m, n), Onto::Replace, 1.0, Matrix::new(left, m, k), right);
         if !self.half_squares.is_empty() {
             let halves = &self.half_squares[columns.clone()];
-            for (row, half) in q.chunks_exact_mut(n).zip(&self.half_squares[rows.clone()]) {
-                row.iter_mut().zip(halves).for_each(|(q, other)| *q = at_most_0(*q - (half + other))); // alike for (j, i)
-            }
+            take_halves(q, &self.half_squares[rows.clone()], halves);
         }
         if rows == columns {
             q.iter_mut().step_by(n + 1).for_each(|q| *q = f32::NEG_INFINITY);
@@ -131,15 +131,53 @@ impl<'a> Pairs<'a> {
 
     /// Turns the pulls on panel number `panel` into `scale·Σ_j W_ij dq_ij/du_i`, where W is symmetric.
     pub fn settle(&self, panel: usize, pull: &mut Pull<'_>, scale: f32) {
-        let points = self.points[self.range(panel).start * self.dims..].chunks_exact(self.dims);
-        let rows = pull.sums.chunks_exact_mut(self.dims);
         if self.half_squares.is_empty() {
-            rows.for_each(|row| row.iter_mut().for_each(|x| *x *= scale));
+            vector::scale(pull.sums, scale);
         } else {
-            for ((row, point), weight) in rows.zip(points).zip(&pull.weights) {
-                row.iter_mut().zip(point).for_each(|(x, u)| *x = scale * (*x - weight * u));
-            }
+            settle_distances(pull.sums, &self.points[self.range(panel).start * self.dims..], &pull.weights, scale);
         }
+    }
+}
+
+crate::vectorize! {
+    /// `q - (a_i + b_j)`, at most 0. q (rows, columns), a (rows), b (columns)
+    fn take_halves(q: &mut [f32], of_rows: &[f32], of_columns: &[f32]) = take_halves_with;
+
+    /// Adds `scale·Σ_j q_ij` to each sum. q (sums, columns)
+    fn add_rows(sums: &mut [f32], scale: f32, q: &[f32]) = add_rows_with;
+
+    /// Adds `scale·Σ_i q_ij` to each sum. q (rows, sums)
+    fn add_columns(sums: &mut [f32], scale: f32, q: &[f32]) = add_columns_with;
+
+    /// `x_i = scale·(x_i - w_i·u_i)`. x, u (n, d), w (n)
+    fn settle_distances(x: &mut [f32], points: &[f32], weights: &[f32], scale: f32) = settle_distances_with;
+}
+
+#[inline(always)]
+fn take_halves_with<S: Simd>(q: &mut [f32], of_rows: &[f32], of_columns: &[f32]) {
+    for (row, half) in q.chunks_exact_mut(of_columns.len()).zip(of_rows) {
+        row.iter_mut().zip(of_columns).for_each(|(q, other)| *q = at_most_0(*q - (half + other))); // alike for (j, i)
+    }
+}
+
+#[inline(always)]
+fn add_rows_with<S: Simd>(sums: &mut [f32], scale: f32, q: &[f32]) {
+    let columns = q.len() / sums.len();
+    sums.iter_mut().zip(q.chunks_exact(columns)).for_each(|(sum, row)| *sum += scale * sum_with::<S>(row));
+}
+
+#[inline(always)]
+fn add_columns_with<S: Simd>(sums: &mut [f32], scale: f32, q: &[f32]) {
+    for row in q.chunks_exact(sums.len()) {
+        sums.iter_mut().zip(row).for_each(|(sum, weight)| *sum += scale * weight);
+    }
+}
+
+#[inline(always)]
+fn settle_distances_with<S: Simd>(x: &mut [f32], points: &[f32], weights: &[f32], scale: f32) {
+    let dims = x.len() / weights.len();
+    for ((row, point), weight) in x.chunks_exact_mut(dims).zip(points.chunks_exact(dims)).zip(weights) {
+        row.iter_mut().zip(point).for_each(|(x, u)| *x = scale * (*x - weight * u));
     }
 }
 
@@ -176,8 +214,7 @@ impl Block<'_> {
         let weights = Matrix::new(self.q, m, k);
         product(MatrixMut::new(here.sums, m, n), Onto::Add, scale, weights, Matrix::new(self.column_points, k, n));
         if self.distances {
-            let rows = here.weights.iter_mut().zip(self.q.chunks_exact(k));
-            rows.for_each(|(sum, row)| *sum += scale * super::vector::sum(row));
+            add_rows(&mut here.weights, scale, self.q);
         }
     }
 
@@ -187,9 +224,7 @@ impl Block<'_> {
         let weights = Matrix::new(self.q, k, m).transposed();
         product(MatrixMut::new(there.sums, m, n), Onto::Add, scale, weights, Matrix::new(self.row_points, k, n));
         if self.distances {
-            for row in self.q.chunks_exact(m) {
-                there.weights.iter_mut().zip(row).for_each(|(sum, weight)| *sum += scale * weight);
-            }
+            add_columns(&mut there.weights, scale, self.q);
         }
     }
 }
@@ -206,7 +241,8 @@ pub struct Pull<'a> {
 impl Pull<'_> {
     /// Multiplies all that has been added.
     pub fn scale(&mut self, factor: f32) {
-        self.sums.iter_mut().chain(&mut self.weights).for_each(|x| *x *= factor);
+        vector::scale(self.sums, factor);
+        vector::scale(&mut self.weights, factor);
     }
 }
 

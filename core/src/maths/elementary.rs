@@ -1,14 +1,14 @@
 //! Elementary functions of sixteen float32 numbers at once, without a call, or a branch that differs between them.
 
-use super::vector::{Lanes, ROUND, polynomial};
+use super::vector::{ROUND, polynomial};
+use crate::simd::{Bits, Lanes, Simd};
 use std::f32::consts::{FRAC_PI_2, LN_2, PI, SQRT_2};
-use wide::u32x16;
 
 /// `arccos(x)` of x in [-1, 1], within 4e-7.
 ///
 /// Abramowitz and Stegun, 4.4.46: `sqrt(1 - x)` times a polynomial for x from 0 on, and `π - arccos(-x)` below.
 #[inline(always)]
-pub fn arccos(x: Lanes) -> Lanes {
+pub fn arccos<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     const SERIES: [f32; 8] =
         [-0.001_262_491_1, 0.006_670_09, -0.017_088_126, 0.030_891_88, -0.050_174_305, 0.088_978_99, -0.214_598_8, FRAC_PI_2];
     let all = Lanes::splat;
@@ -21,7 +21,7 @@ pub fn arccos(x: Lanes) -> Lanes {
 ///
 /// Splits x into 2^n·m with m from sqrt(1/2) to sqrt(2) and takes the polynomial of Cephes' logf of m - 1.
 #[inline(always)]
-pub fn ln(x: Lanes) -> Lanes {
+pub fn ln<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     const SERIES: [f32; 9] = [
         7.037_683_6e-2,
         -1.151_461e-1,
@@ -35,11 +35,10 @@ pub fn ln(x: Lanes) -> Lanes {
     ];
     let all = Lanes::splat;
     let bits = x.to_bits();
-    let mantissa = Lanes::from_bits((bits & u32x16::splat(0x007f_ffff)) | u32x16::splat(0x3f80_0000)); // from 1 to 2
+    let mantissa = Lanes::from_bits((bits & Bits::splat(0x007f_ffff)) | Bits::splat(0x3f80_0000)); // from 1 to 2
     let large = mantissa.simd_gt(all(SQRT_2));
     let m = large.select(all(0.5) * mantissa, mantissa) - all(1.0);
-    let exponents: u32x16 = bits >> 23;
-    let n = Lanes::from_i32x16(exponents.cast_signed()) - large.select(all(126.0), all(127.0));
+    let n = (bits >> 23).to_floats() - large.select(all(126.0), all(127.0));
     let square = m * m;
     let whole = polynomial(&SERIES, m).mul_add(square * m, all(-0.5).mul_add(square, m));
     let whole = n.mul_add(all(LN_2), whole);
@@ -49,8 +48,8 @@ pub fn ln(x: Lanes) -> Lanes {
 /// Turns for each unit of x, in two parts: a product rounded before its whole turns are taken off would lose digits.
 #[derive(Debug, Clone, Copy)]
 pub struct TurnsPerUnit {
-    high: Lanes,
-    low: Lanes,
+    high: f32,
+    low: f32,
 }
 
 impl TurnsPerUnit {
@@ -58,7 +57,7 @@ impl TurnsPerUnit {
     pub fn new(turns: f64) -> Self {
         let quarters = 4.0 * turns;
         let high = quarters as f32;
-        Self { high: Lanes::splat(high), low: Lanes::splat((quarters - f64::from(high)) as f32) }
+        Self { high, low: (quarters - f64::from(high)) as f32 }
     }
 }
 
@@ -67,27 +66,28 @@ impl TurnsPerUnit {
 ///
 /// Cephes' sinf and cosf on the quarter turn around the nearest quarter; none is looked for where all angles are small.
 #[inline(always)]
-pub fn sine_cosine(x: Lanes, turns: &TurnsPerUnit) -> (Lanes, Lanes) {
+pub fn sine_cosine<S: Simd>(x: Lanes<S>, turns: &TurnsPerUnit) -> (Lanes<S>, Lanes<S>) {
     let all = Lanes::splat;
-    if (x * turns.high).abs().simd_lt(all(0.5)).all() {
-        return sine_cosine_of_quarter(x.mul_add(turns.low, x * turns.high));
+    let (high, low) = (all(turns.high), all(turns.low));
+    if (x * high).abs().simd_lt(all(0.5)).all() {
+        return sine_cosine_of_quarter(x.mul_add(low, x * high));
     }
-    let shifted = x.mul_add(turns.high, all(ROUND));
+    let shifted = x.mul_add(high, all(ROUND));
     let nearest = shifted - all(ROUND);
-    let part = x.mul_add(turns.low, x.mul_sub(turns.high, nearest)); // of a quarter, from -1/2 to 1/2
+    let part = x.mul_add(low, x.mul_sub(high, nearest)); // of a quarter, from -1/2 to 1/2
     let (sine, cosine) = sine_cosine_of_quarter(all(1.0).fast_min(all(-1.0).fast_max(part)));
     // After an odd number of quarters they change places; the second bit of the number and of the next are their signs.
     let quarters = shifted.to_bits();
-    let odd = (quarters & u32x16::splat(1)).simd_eq(u32x16::splat(1));
-    let sign = |quarters: u32x16| (quarters & u32x16::splat(2)) << 30;
+    let odd = (quarters & Bits::splat(1)).simd_eq(Bits::splat(1));
+    let sign = |quarters: Bits<S>| (quarters & Bits::splat(2)) << 30;
     let of_sine = odd.select(cosine, sine).to_bits() ^ sign(quarters);
-    let of_cosine = odd.select(sine, cosine).to_bits() ^ sign(quarters + u32x16::splat(1));
+    let of_cosine = odd.select(sine, cosine).to_bits() ^ sign(quarters + Bits::splat(1));
     (Lanes::from_bits(of_sine), Lanes::from_bits(of_cosine))
 }
 
 /// Of a part of a quarter turn, from -1/2 to 1/2.
 #[inline(always)]
-fn sine_cosine_of_quarter(part: Lanes) -> (Lanes, Lanes) {
+fn sine_cosine_of_quarter<S: Simd>(part: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
     let all = Lanes::splat;
     let angle = part * all(FRAC_PI_2);
     let square = angle * angle;
@@ -103,6 +103,7 @@ fn sine_cosine_of_quarter(part: Lanes) -> (Lanes, Lanes) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::sets::Portable;
 
     /// `count` floats evenly spaced over [low, high].
     fn between(low: f32, high: f32, count: usize) -> impl Iterator<Item = f32> {
@@ -111,7 +112,7 @@ mod tests {
 
     #[test]
     fn arccos_is_close_everywhere() {
-        let arccos = |x: f32| super::arccos(Lanes::splat(x)).to_array()[7];
+        let arccos = |x: f32| super::arccos(Lanes::<Portable>::splat(x)).to_array()[7];
         for x in between(-1.0, 1.0, 100_000) {
             assert!((f64::from(arccos(x)) - f64::from(x).acos()).abs() < 4e-7, "{x}");
         }
@@ -121,7 +122,7 @@ mod tests {
 
     #[test]
     fn ln_is_close_everywhere() {
-        let ln = |x: f32| super::ln(Lanes::splat(x)).to_array()[7];
+        let ln = |x: f32| super::ln(Lanes::<Portable>::splat(x)).to_array()[7];
         for exponent in between(-69.0, 69.0, 100_000) {
             let x = exponent.exp();
             let exact = f64::from(x).ln();
@@ -132,7 +133,7 @@ mod tests {
     }
 
     fn one(turns: f32) -> (f32, f32) {
-        let (sine, cosine) = sine_cosine(Lanes::splat(turns), &TurnsPerUnit::new(1.0));
+        let (sine, cosine) = sine_cosine(Lanes::<Portable>::splat(turns), &TurnsPerUnit::new(1.0));
         (sine.to_array()[3], cosine.to_array()[3])
     }
 
@@ -153,10 +154,10 @@ mod tests {
     fn small_angles_are_the_same_beside_large_ones() {
         let turns = TurnsPerUnit::new(0.3);
         let small: [f32; 16] = std::array::from_fn(|i| 0.05 * (i as f32 - 7.5));
-        let (sines, cosines) = sine_cosine(Lanes::from(small), &turns);
+        let (sines, cosines) = sine_cosine(Lanes::<Portable>::from(small), &turns);
         let mut mixed = small;
         mixed[15] = 40.0;
-        let (others, more) = sine_cosine(Lanes::from(mixed), &turns);
+        let (others, more) = sine_cosine(Lanes::<Portable>::from(mixed), &turns);
         assert_eq!(sines.to_array()[..15], others.to_array()[..15]);
         assert_eq!(cosines.to_array()[..15], more.to_array()[..15]);
     }
@@ -165,7 +166,7 @@ mod tests {
     fn turns_per_unit_have_more_digits_than_a_float() {
         let per_unit = 0.029_841_551_829_730_04; // no float
         let x: [f32; 16] = std::array::from_fn(|i| (i * i) as f32 * 1_234.5 - 9e4);
-        let (sines, cosines) = sine_cosine(Lanes::from(x), &TurnsPerUnit::new(per_unit));
+        let (sines, cosines) = sine_cosine(Lanes::<Portable>::from(x), &TurnsPerUnit::new(per_unit));
         for ((x, sine), cosine) in x.iter().zip(sines.to_array()).zip(cosines.to_array()) {
             let angle = std::f64::consts::TAU * per_unit * f64::from(*x);
             assert!((f64::from(sine) - angle.sin()).abs() < 3e-7, "{x}: {sine}");

@@ -1,6 +1,7 @@
 //! Sums of products over points, `zᵀz`, and products of points with a symmetric matrix, on slices of floats and all threads.
 
 use super::{Float, Matrix, MatrixMut, Onto, product};
+use crate::simd::Simd;
 use rayon::prelude::*;
 
 /// Rows that one task takes: many enough for matrix products to run well, few enough for threads to share.
@@ -23,9 +24,20 @@ pub fn wide_gram(points: &[f32], mean: &[f64]) -> Vec<f64> {
 
 /// Points less `mean`, in float64. points (n, d), mean (d) -> (n, d)
 pub fn widened(points: &[f32], mean: &[f64]) -> Vec<f64> {
-    let mut wide = Vec::with_capacity(points.len());
-    points.chunks_exact(mean.len()).for_each(|row| wide.extend(row.iter().zip(mean).map(|(x, mean)| f64::from(*x) - mean)));
+    let mut wide = vec![0.0; points.len()];
+    widen(points, mean, &mut wide);
     wide
+}
+
+crate::vectorize! {
+    fn widen(points: &[f32], mean: &[f64], wide: &mut [f64]) = widen_with;
+}
+
+#[inline(always)]
+fn widen_with<S: Simd>(points: &[f32], mean: &[f64], wide: &mut [f64]) {
+    for (row, wide) in points.chunks_exact(mean.len()).zip(wide.chunks_exact_mut(mean.len())) {
+        wide.iter_mut().zip(row).zip(mean).for_each(|((wide, x), mean)| *wide = f64::from(*x) - mean);
+    }
 }
 
 /// At least what a task takes, and at most 16 parts.

@@ -9,6 +9,7 @@
 //! | `resolvents` | logarithm and inverse square root of symmetric matrices without eigenvectors |
 //! | `symmetric` | factorisations of symmetric matrices, on slices |
 //! | `cholesky` | the inverse of the Cholesky factor of symmetric positive definite matrices |
+//! | `matmul`, `gelu` | products of tensors, and GELU, with the same bytes on every machine |
 //! | `attach` | a value with a gradient computed by hand, and gradients in leaves |
 //!
 //! And for kernels on float32 slices:
@@ -21,8 +22,8 @@
 //! | `gram` | sums of products over points, and products with a matrix, on all threads |
 //! | `smaller` | a function of the smaller Gram of unit points, with its gradient |
 //! | `scaled` | points scaled to unit norm or centred, and the way back |
-//! | [`elementary`] | arccosine, logarithm, sine and cosine that become vector instructions |
-//! | [`vector`] | sums in lanes, and an exponential that becomes vector instructions |
+//! | [`elementary`] | arccosine, logarithm, sine and cosine of sixteen numbers |
+//! | [`vector`] | sums in lanes, and an exponential |
 //! | `slices` | the numbers of a tensor as a slice |
 //! | [`agreement`] | float32 kernels against tensor operations in float64, for tests |
 //! | `scratch` | room to work in |
@@ -32,7 +33,9 @@ mod attach;
 mod blockwise;
 mod cholesky;
 pub mod elementary;
+mod gelu;
 mod gram;
+mod matmul;
 mod moments;
 mod pair_sums;
 mod pairwise;
@@ -49,9 +52,11 @@ pub mod vector;
 pub use attach::{attach_gradient, attach_numbers, gradients, mean_over_groups, mean_over_groups_of_views, takes_kernels};
 pub use blockwise::{Block, Pairs, Pull};
 pub use cholesky::{inverse_cholesky, inverse_cholesky_of};
+pub use gelu::{gelu, gelu_backward, gelu_of};
 pub use gram::{cross_gram, gram, times, wide_gram, widened};
+pub use matmul::matmul;
 pub use moments::{centred, covariance, diagonal, off_diagonal_sum_of_squares, smaller_gram};
-pub use pair_sums::{LogParts, Softmax, pair_log_sum_exp, pair_softmax, pair_sum};
+pub use pair_sums::{LogParts, PairTerm, Softmax, pair_log_sum_exp, pair_softmax, pair_sum};
 pub use pairwise::{bounded_angles, cosines, log_mean_exp, off_diagonal, squared_distances, unit};
 pub use product::{Float, Matrix, MatrixMut, Onto, Panels, PanelsPart, Precision, affine, product, product_of_panels};
 pub use resolvents::Resolvents;

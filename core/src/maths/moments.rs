@@ -1,5 +1,6 @@
 //! Covariance, the smaller Gram, and sums over their parts.
 
+use super::matmul;
 use crate::Result;
 use candle_core::{D, Tensor};
 
@@ -18,7 +19,7 @@ pub fn centred(points: &Tensor) -> Result<Tensor> {
 pub fn covariance(points: &Tensor) -> Result<Tensor> {
     let z = centred(points)?;
     let n = points.dim(1)? as f64;
-    Ok((z.transpose(1, 2)?.matmul(&z)? / (n - 1.0))?)
+    Ok((matmul(&z.transpose(1, 2)?, &z)? / (n - 1.0))?)
 }
 
 /// `zᵀz`, or `zzᵀ` where there are fewer points than dims: their eigenvalues are the same but for zeros.
@@ -28,8 +29,8 @@ pub fn covariance(points: &Tensor) -> Result<Tensor> {
 /// When a tensor operation fails.
 pub fn smaller_gram(points: &Tensor) -> Result<Tensor> {
     let (_, n, d) = points.dims3()?;
-    let turned = points.transpose(1, 2)?;
-    Ok(if n < d { points.matmul(&turned)? } else { turned.matmul(points)? })
+    let transposed = points.transpose(1, 2)?;
+    if n < d { matmul(points, &transposed) } else { matmul(&transposed, points) }
 }
 
 /// The diagonal of each matrix. (g, d, d) -> (g, d)

@@ -1,19 +1,25 @@
 //! Sums over all pairs of a group with their gradients, on float32 slices: see [`Pairs`] for q and for the memory they need.
 
 use super::blockwise::{Pairs, Pull};
-use super::vector::{LANES, Lanes, exp, exps, load, load_or, max, store, sum_of_exponentials, total};
+use super::vector::{exp, exps, max, sum_of_exponentials};
+use crate::simd::{LANES, Lanes, Simd, load, load_or, store, total};
 
-/// Sum over i≠j of `term(q_ij)`. `term` gives values and slopes; the gradient with respect to the points is written.
+/// A function of the number q of a pair, with its slope.
+pub trait PairTerm: Sync {
+    /// Value and slope at sixteen q; `#[inline(always)]`.
+    fn of<S: Simd>(&self, q: Lanes<S>) -> (Lanes<S>, Lanes<S>);
+}
+
+/// Sum over i≠j of `term(q_ij)`. The gradient with respect to the points is written.
 ///
 /// # Shapes
 /// gradient (n, d), zeros at first
-pub fn pair_sum(pairs: &Pairs<'_>, gradient: &mut [f32], term: impl Fn(Lanes) -> (Lanes, Lanes) + Sync) -> f64 {
+pub fn pair_sum(pairs: &Pairs<'_>, gradient: &mut [f32], term: &impl PairTerm) -> f64 {
     let pulls = pairs.pulls(gradient);
     let mut panels: Vec<_> = pulls.into_iter().map(|pull| (pull, 0.0)).collect();
     pairs.visit(&mut panels, |block, (pull, total), there| {
         let columns = block.columns.len();
-        let sum: f64 = block.q.chunks_exact_mut(columns).map(|row| f64::from(weigh(row, |q| swap(term(q))))).sum();
-        *total += block.times() * sum;
+        *total += block.times() * weigh_by_slopes(block.q, columns, term);
         block.pull(1.0, pull);
         if let Some((pull, _)) = there {
             block.pull_columns(1.0, pull);
@@ -23,32 +29,19 @@ pub fn pair_sum(pairs: &Pairs<'_>, gradient: &mut [f32], term: impl Fn(Lanes) ->
     panels.iter().map(|(_, total)| total).sum()
 }
 
-/// Log of `own`, at least 0, plus the sum over i≠j of `exp(x(q_ij))`. `exponent`, which never falls as q rises, gives x and its
-/// slope; the gradient with respect to the points is written. It neither overflows nor underflows: each block is shifted by its own largest x.
+/// Log of `own`, at least 0, plus the sum over i≠j of `exp(x(q_ij))`. `exponent`, which never falls as q rises, gives
+/// x and its slope; the gradient with respect to the points is written. It neither overflows nor underflows: each block is shifted by
+/// its own largest x.
 ///
 /// # Shapes
 /// gradient (n, d), zeros at first
-pub fn pair_log_sum_exp(
-    pairs: &Pairs<'_>,
-    own: f64,
-    gradient: &mut [f32],
-    exponent: impl Fn(Lanes) -> (Lanes, Lanes) + Sync,
-) -> f64 {
+pub fn pair_log_sum_exp(pairs: &Pairs<'_>, own: f64, gradient: &mut [f32], exponent: &impl PairTerm) -> f64 {
     let least = if own > 0.0 { 0.0 } else { f32::MIN }; // beside a term exp(0), what underflows unshifted is nothing
     let pulls = pairs.pulls(gradient);
     let mut panels: Vec<_> = pulls.into_iter().map(|pull| Shifted { pull, shift: least, total: 0.0 }).collect();
     pairs.visit(&mut panels, |block, here, there| {
-        let shift = exponent(Lanes::splat(max(block.q).max(f32::MIN))).0.as_array()[0].max(least);
-        let times = block.times();
-        let columns = block.columns.len();
-        let sums = block.q.chunks_exact_mut(columns).map(|row| {
-            f64::from(weigh(row, |q| {
-                let (x, slope) = exponent(q);
-                let e = exps(x - Lanes::splat(shift));
-                (e * slope, e)
-            }))
-        });
-        let sum = times * sums.sum::<f64>();
+        let shift = value_at(max(block.q).max(f32::MIN), exponent).max(least);
+        let sum = block.times() * weigh_by_exponentials(block.q, block.columns.len(), shift, exponent);
         let scale = here.raise(shift);
         here.total += f64::from(scale) * sum;
         block.pull(scale, &mut here.pull);
@@ -58,13 +51,13 @@ pub fn pair_log_sum_exp(
         }
     });
     let highest = panels.iter().fold(least, |most, panel| most.max(panel.shift));
-    let others: f64 = panels.iter().map(|panel| panel.total * f64::from(panel.shift - highest).exp()).sum();
-    let total = others + own * (-f64::from(highest)).exp().min(f64::MAX);
+    let others: f64 = panels.iter().map(|panel| panel.total * libm::exp(f64::from(panel.shift - highest))).sum();
+    let total = others + own * libm::exp(-f64::from(highest)).min(f64::MAX);
     for (index, panel) in panels.iter_mut().enumerate() {
-        let share = 2.0 * f64::from(panel.shift - highest).exp() / total;
+        let share = 2.0 * libm::exp(f64::from(panel.shift - highest)) / total;
         pairs.settle(index, &mut panel.pull, share as f32);
     }
-    total.ln() + f64::from(highest)
+    libm::log(total) + f64::from(highest)
 }
 
 /// What has been added for a panel, times `exp(-shift)`.
@@ -97,16 +90,16 @@ pub struct Softmax {
 
 /// The softmaxes of some points, one a lane.
 #[derive(Debug, Clone, Copy)]
-pub struct LogParts {
-    rate: Lanes,
-    largest: Lanes,
-    log_sum: Lanes,
+pub struct LogParts<S: Simd> {
+    rate: Lanes<S>,
+    largest: Lanes<S>,
+    log_sum: Lanes<S>,
 }
 
-impl LogParts {
+impl<S: Simd> LogParts<S> {
     /// Log of the part that a pair has; never above 0, however large the numbers.
     #[inline(always)]
-    pub fn of(&self, q: Lanes) -> Lanes {
+    pub fn of(&self, q: Lanes<S>) -> Lanes<S> {
         self.rate.mul_add(q - self.largest, -self.log_sum)
     }
 }
@@ -114,14 +107,14 @@ impl LogParts {
 impl Softmax {
     /// That of one point, in all lanes.
     #[inline(always)]
-    pub fn one(&self, point: usize) -> LogParts {
+    pub fn one<S: Simd>(&self, point: usize) -> LogParts<S> {
         let all = Lanes::splat;
         LogParts { rate: all(self.rate), largest: all(self.largest[point]), log_sum: all(self.log_sums[point]) }
     }
 
     /// Those of the points from `first` on.
     #[inline(always)]
-    pub fn each(&self, first: usize) -> LogParts {
+    pub fn each<S: Simd>(&self, first: usize) -> LogParts<S> {
         LogParts { rate: Lanes::splat(self.rate), largest: load(&self.largest[first..]), log_sum: load(&self.log_sums[first..]) }
     }
 
@@ -136,7 +129,6 @@ impl Softmax {
 pub fn pair_softmax(pairs: &Pairs<'_>, rate: f32) -> Softmax {
     let empty = |panel: &[()]| vec![Largest { q: f32::MIN, sum: 0.0 }; panel.len()];
     let mut panels: Vec<_> = vec![(); pairs.count()].chunks(pairs.panel()).map(empty).collect();
-    let exps_of = |q: &[f32], largest: Lanes| exps(Lanes::splat(rate) * (load_or(q, f32::NEG_INFINITY) - largest));
     pairs.visit(&mut panels, |block, here, there| {
         let columns = block.columns.len();
         for (row, point) in block.q.chunks_exact(columns).zip(here) {
@@ -144,20 +136,16 @@ pub fn pair_softmax(pairs: &Pairs<'_>, rate: f32) -> Softmax {
             point.add(rate, largest, sum_of_exponentials(row, largest, rate));
         }
         if let Some(there) = there {
-            let mut largest = vec![f32::MIN; columns];
-            for row in block.q.chunks_exact(columns) {
-                largest.iter_mut().zip(row).for_each(|(most, &q)| *most = if q > *most { q } else { *most });
-            }
-            let mut sums = vec![0.0; columns];
-            for row in block.q.chunks_exact(columns) {
-                let columns = sums.chunks_mut(LANES).zip(row.chunks(LANES)).zip(largest.chunks(LANES));
-                columns.for_each(|((sums, q), largest)| store(sums, load(sums) + exps_of(q, load(largest))));
-            }
+            let (largest, sums) = column_exponentials(block.q, columns, rate);
             there.iter_mut().zip(largest).zip(sums).for_each(|((point, largest), sum)| point.add(rate, largest, sum));
         }
     });
     let points = || panels.iter().flatten();
-    Softmax { rate, largest: points().map(|point| point.q).collect(), log_sums: points().map(|point| point.sum.ln()).collect() }
+    Softmax {
+        rate,
+        largest: points().map(|point| point.q).collect(),
+        log_sums: points().map(|point| libm::logf(point.sum)).collect(),
+    }
 }
 
 /// A sum of `exp(rate·(q' - q))` over the q' seen, q being the largest of them.
@@ -177,13 +165,64 @@ impl Largest {
     }
 }
 
-fn swap((value, slope): (Lanes, Lanes)) -> (Lanes, Lanes) {
-    (slope, value)
+crate::vectorize! {
+    /// The value of a term at one q.
+    fn value_at(q: f32, term: &impl PairTerm) -> f32 = value_at_with;
+
+    /// Replaces each q by the slope of its term, and sums the values. q (rows, columns)
+    fn weigh_by_slopes(q: &mut [f32], columns: usize, term: &impl PairTerm) -> f64 = weigh_by_slopes_with;
+
+    /// Replaces each q by `exp(x - shift)` times the slope of x, and sums the exponentials. q (rows, columns)
+    fn weigh_by_exponentials(q: &mut [f32], columns: usize, shift: f32, exponent: &impl PairTerm) -> f64 =
+        weigh_by_exponentials_with;
+
+    /// The largest q of each column, and the sum of `exp(rate·(q - largest))`. q (rows, columns)
+    fn column_exponentials(q: &[f32], columns: usize, rate: f32) -> (Vec<f32>, Vec<f32>) = column_exponentials_with;
+}
+
+#[inline(always)]
+fn value_at_with<S: Simd>(q: f32, term: &impl PairTerm) -> f32 {
+    term.of(Lanes::<S>::splat(q)).0.to_array()[0]
+}
+
+#[inline(always)]
+fn weigh_by_slopes_with<S: Simd>(q: &mut [f32], columns: usize, term: &impl PairTerm) -> f64 {
+    let slope_and_value = |q: Lanes<S>| {
+        let (value, slope) = term.of(q);
+        (slope, value)
+    };
+    q.chunks_exact_mut(columns).map(|row| f64::from(weigh(row, slope_and_value))).sum()
+}
+
+#[inline(always)]
+fn weigh_by_exponentials_with<S: Simd>(q: &mut [f32], columns: usize, shift: f32, exponent: &impl PairTerm) -> f64 {
+    let weight_and_value = |q: Lanes<S>| {
+        let (x, slope) = exponent.of(q);
+        let e = exps(x - Lanes::splat(shift));
+        (e * slope, e)
+    };
+    q.chunks_exact_mut(columns).map(|row| f64::from(weigh(row, weight_and_value))).sum()
+}
+
+#[inline(always)]
+fn column_exponentials_with<S: Simd>(q: &[f32], columns: usize, rate: f32) -> (Vec<f32>, Vec<f32>) {
+    let mut largest = vec![f32::MIN; columns];
+    for row in q.chunks_exact(columns) {
+        largest.iter_mut().zip(row).for_each(|(most, &q)| *most = if q > *most { q } else { *most });
+    }
+    let mut sums = vec![0.0; columns];
+    for row in q.chunks_exact(columns) {
+        for ((sums, q), largest) in sums.chunks_mut(LANES).zip(row.chunks(LANES)).zip(largest.chunks(LANES)) {
+            let e = exps(Lanes::<S>::splat(rate) * (load_or(q, f32::NEG_INFINITY) - load(largest)));
+            store(sums, load(sums) + e);
+        }
+    }
+    (largest, sums)
 }
 
 /// Replaces each q by its weight, and sums what `term` gives beside the weight; -inf has no weight and adds nothing.
 #[inline(always)]
-fn weigh(row: &mut [f32], term: impl Fn(Lanes) -> (Lanes, Lanes)) -> f32 {
+fn weigh<S: Simd>(row: &mut [f32], term: impl Fn(Lanes<S>) -> (Lanes<S>, Lanes<S>)) -> f32 {
     let mut sums = Lanes::ZERO;
     for chunk in row.chunks_mut(LANES) {
         let q = load_or(chunk, f32::NEG_INFINITY);

@@ -1,6 +1,6 @@
 //! Maths over all pairs of points of a group: everything here is (g, n, n) and costs n².
 
-use super::{TINY_SQUARE, centred};
+use super::{TINY_SQUARE, centred, matmul};
 use crate::Result;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Shape, Tensor};
 use std::f64::consts::PI;
@@ -25,7 +25,7 @@ fn norms(points: &Tensor) -> Result<Tensor> {
 /// When a tensor operation fails.
 pub fn cosines(points: &Tensor, epsilon: f64) -> Result<Tensor> {
     let u = points.broadcast_div(&(norms(points)? + epsilon)?)?;
-    Ok(u.matmul(&u.transpose(1, 2)?)?)
+    matmul(&u, &u.transpose(1, 2)?)
 }
 
 /// `‖z_i - z_j‖²`, never below 0. Points are centred first, so that a common offset costs no digits. (g, n, d) -> (g, n, n)
@@ -35,7 +35,7 @@ pub fn cosines(points: &Tensor, epsilon: f64) -> Result<Tensor> {
 pub fn squared_distances(points: &Tensor) -> Result<Tensor> {
     let z = centred(points)?;
     let square = z.sqr()?.sum_keepdim(D::Minus1)?; // (g, n, 1)
-    let product = z.matmul(&z.transpose(1, 2)?)?; // (g, n, n)
+    let product = matmul(&z, &z.transpose(1, 2)?)?; // (g, n, n)
     let distance = square.broadcast_add(&square.transpose(1, 2)?)?.sub(&(product * 2.0)?)?;
     Ok(distance.relu()?)
 }

@@ -9,7 +9,8 @@
 
 use super::spectral::finite;
 use super::symmetric::Tridiagonal;
-use crate::{Error, Result};
+use crate::simd::{DOUBLES as LANES, Doubles, Simd};
+use crate::{Error, Result, vectorize};
 use std::f64::consts::PI;
 
 /// Step of the trapezoid rule in log s: the integrands are analytic within π of the real axis, so the rule's error is about
@@ -99,9 +100,6 @@ fn shifts(first: f64, last: f64) -> Vec<f64> {
     (0..count).map(|j| libm::exp(first + STEP * j as f64)).collect()
 }
 
-/// Shifts side by side, and columns.
-const LANES: usize = 8;
-
 /// Of a weighted inverse G in each lane: for each row i, `G_ii`, and the ratio of `G_ik` to `G_(i-1)k`, which is the same for all
 /// k < i.
 struct Inverses {
@@ -109,12 +107,25 @@ struct Inverses {
     ends: Vec<[f64; LANES]>,
 }
 
-/// The inverses of a tridiagonal matrix with a shift on its diagonal, each times its weight; false where a pivot is not above 0.
-///
-/// With the pivots from the first row on and from the last row back, `p_i = a_i - b_(i-1)² / p_(i-1)` and `q_i = a_i - b_i² / q_(i+1)`,
-/// `G_ii = 1 / (p_i + q_i - a_i)`, and the ratio is `-b_(i-1) / q_i`.
+vectorize! {
+    /// The inverses of a tridiagonal matrix with a shift on its diagonal, each times its weight; false where a pivot is not above 0.
+    ///
+    /// With the pivots from the first row on and from the last row back, `p_i = a_i - b_(i-1)² / p_(i-1)` and `q_i = a_i - b_i² / q_(i+1)`,
+    /// `G_ii = 1 / (p_i + q_i - a_i)`, and the ratio is `-b_(i-1) / q_i`.
+    fn inverses_of_shifted(diagonal: &[f64], beside: &[f64], lanes: [[f64; LANES]; 2], to: &mut Inverses) -> bool =
+        inverses_of_shifted_with;
+
+    /// Adds the inverses, a chunk of columns at a time, whose entries stay in registers from row to row.
+    fn add_inverses(inverses: &Inverses, sum: &mut [[f64; LANES]]) = add_inverses_with;
+}
+
 #[inline(always)]
-fn inverses_of_shifted(diagonal: &[f64], beside: &[f64], [shifts, weights]: [[f64; LANES]; 2], to: &mut Inverses) -> bool {
+fn inverses_of_shifted_with<S: Simd>(
+    diagonal: &[f64],
+    beside: &[f64],
+    [shifts, weights]: [[f64; LANES]; 2],
+    to: &mut Inverses,
+) -> bool {
     let d = diagonal.len();
     let mut positive = true;
     let mut taken = [0f64; LANES]; // from the diagonal by the rows after
@@ -142,26 +153,36 @@ fn inverses_of_shifted(diagonal: &[f64], beside: &[f64], [shifts, weights]: [[f6
     positive
 }
 
-/// Adds the inverses, a chunk of columns at a time, whose entries stay in registers from row to row.
 #[inline(always)]
-fn add_inverses(Inverses { ratios, ends }: &Inverses, sum: &mut [[f64; LANES]]) {
+fn add_inverses_with<S: Simd>(Inverses { ratios, ends }: &Inverses, sum: &mut [[f64; LANES]]) {
     let d = ends.len();
     let chunks = d.div_ceil(LANES);
     for chunk in 0..chunks {
         let first = chunk * LANES;
-        let mut entries = [[0f64; LANES]; LANES]; // of each inverse, of one row
-        for i in first..d {
-            for (entries, ratio) in entries.iter_mut().zip(&ratios[i]) {
-                entries.iter_mut().for_each(|entry| *entry *= ratio);
+        let mut entries = [[0f64; LANES]; LANES]; // of each inverse, of one row: up to the diagonal
+        for i in first..(first + LANES).min(d) {
+            let mut total = [0f64; LANES];
+            for (entries, (ratio, end)) in entries.iter_mut().zip(ratios[i].iter().zip(&ends[i])) {
+                for lane in 0..LANES {
+                    entries[lane] *= ratio;
+                }
+                entries[i - first] = *end;
+                for lane in 0..LANES {
+                    total[lane] += entries[lane];
+                }
             }
-            if i < first + LANES {
-                entries.iter_mut().zip(&ends[i]).for_each(|(entries, end)| entries[i - first] = *end);
-            }
-            let sums = &mut sum[i * chunks + chunk];
             for lane in 0..LANES {
-                let [a, b, c, d, e, f, g, h] = entries.each_ref().map(|entries| entries[lane]);
-                sums[lane] += ((a + b) + (c + d)) + ((e + f) + (g + h));
+                sum[i * chunks + chunk][lane] += total[lane];
             }
+        }
+        let mut entries = entries.map(Doubles::<S>::from);
+        for i in first + LANES..d {
+            for j in 0..LANES {
+                entries[j] = entries[j] * Doubles::splat(ratios[i][j]);
+            }
+            let [a, b, c, d, e, f, g, h] = entries;
+            let sums = &mut sum[i * chunks + chunk];
+            *sums = (Doubles::from(*sums) + (((a + b) + (c + d)) + ((e + f) + (g + h)))).to_array();
         }
     }
 }

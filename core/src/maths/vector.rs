@@ -1,59 +1,13 @@
-//! Loops over float32 slices that become vector instructions: sums in lanes, and an exponential without a call.
+//! Loops over float32 slices: sums in sixteen lanes, maxima, and an exponential without a call.
 //!
-//! Most are plain loops, which the compiler vectorises. It keeps to registers of 8 numbers where 16 would lower the clock of some
-//! older processors; [`Lanes`] are for loops in which that costs more than it saves.
+//! Each stands here twice: as a function that chooses this machine's instructions, and as the loop itself, named `..._with`, for
+//! kernels that have chosen them already.
 
-use wide::u32x16;
+use crate::simd::{Bits, LANES, Lanes, Simd, load_or, store, total};
 
-/// How many [`Lanes`] there are.
-pub const LANES: usize = 16;
-
-/// Sixteen numbers side by side: one register where the machine has such, else two or four.
-pub type Lanes = wide::f32x16;
-
-/// The first sixteen numbers, or fewer and then zeros.
+/// Sum of `term(x_i, y_i)`, in sixteen running sums: faster than one, and closer.
 #[inline(always)]
-pub fn load(x: &[f32]) -> Lanes {
-    load_or(x, 0.0)
-}
-
-/// The first sixteen numbers, or fewer and then `rest`.
-#[inline(always)]
-pub fn load_or(x: &[f32], rest: f32) -> Lanes {
-    match x.first_chunk::<LANES>() {
-        Some(whole) => Lanes::from(*whole),
-        None => {
-            let mut padded = [rest; LANES];
-            padded[..x.len()].copy_from_slice(x);
-            Lanes::from(padded)
-        }
-    }
-}
-
-/// Writes the lanes over the first sixteen numbers, or over all where there are fewer.
-#[inline(always)]
-pub fn store(x: &mut [f32], lanes: Lanes) {
-    match x.first_chunk_mut::<LANES>() {
-        Some(whole) => *whole = lanes.to_array(),
-        None => x.copy_from_slice(&lanes.as_array()[..x.len()]),
-    }
-}
-
-/// Sum of the numbers, in `LANES` running sums: faster than one, and closer.
-#[inline]
-pub fn sum(x: &[f32]) -> f32 {
-    sum_of(x, x, |x, _| x)
-}
-
-/// Sum of products.
-#[inline]
-pub fn dot(x: &[f32], y: &[f32]) -> f32 {
-    sum_of(x, y, |x, y| x * y)
-}
-
-/// Sum of `term(x_i, y_i)`.
-#[inline]
-pub fn sum_of(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
+pub fn sum_of_with<S: Simd>(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0f32; LANES];
     let (x_lanes, y_lanes) = (x.chunks_exact(LANES), y.chunks_exact(LANES));
     let rest: f32 = x_lanes.remainder().iter().zip(y_lanes.remainder()).map(|(&x, &y)| term(x, y)).sum();
@@ -65,25 +19,31 @@ pub fn sum_of(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
+/// Sum of the numbers.
+#[inline(always)]
+pub fn sum_with<S: Simd>(x: &[f32]) -> f32 {
+    sum_of_with::<S>(x, x, |x, _| x)
+}
+
+/// Sum of products.
+#[inline(always)]
+pub fn dot_with<S: Simd>(x: &[f32], y: &[f32]) -> f32 {
+    sum_of_with::<S>(x, y, |x, y| x * y)
+}
+
 /// Largest number; -inf of none.
-#[inline]
-pub fn max(x: &[f32]) -> f32 {
-    let mut lanes = Lanes::splat(f32::NEG_INFINITY);
+#[inline(always)]
+pub fn max_with<S: Simd>(x: &[f32]) -> f32 {
+    let mut lanes = Lanes::<S>::splat(f32::NEG_INFINITY);
     let (chunks, rest) = x.as_chunks::<LANES>();
     chunks.iter().for_each(|chunk| lanes = Lanes::from(*chunk).fast_max(lanes));
     let larger = |most: f32, &x: &f32| if x > most { x } else { most };
-    lanes.as_array().iter().fold(rest.iter().fold(f32::NEG_INFINITY, larger), larger)
-}
-
-/// Sum of the lanes, from the first to the last.
-#[inline(always)]
-pub fn total(lanes: Lanes) -> f32 {
-    lanes.as_array().iter().sum()
+    lanes.to_array().iter().fold(rest.iter().fold(f32::NEG_INFINITY, larger), larger)
 }
 
 /// A polynomial of x, highest power first (Horner).
 #[inline(always)]
-pub(super) fn polynomial(coefficients: &[f32], x: Lanes) -> Lanes {
+pub(super) fn polynomial<S: Simd>(coefficients: &[f32], x: Lanes<S>) -> Lanes<S> {
     let (first, rest) = coefficients.split_first().expect("coefficients");
     rest.iter().fold(Lanes::splat(*first), |p, &next| p.mul_add(x, Lanes::splat(next)))
 }
@@ -101,26 +61,27 @@ const SERIES: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_57
 ///
 /// Splits x into n·ln 2 + r, takes a polynomial of e^r and puts n into the exponent bits.
 #[inline(always)]
-pub fn exps(x: Lanes) -> Lanes {
+pub fn exps<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     let all = Lanes::splat;
-    let clamped = all(88.3).fast_min(x); // of a NaN and another the second
+    let clamped = all(88.3).fast_min(x); // NaN where x is
     let shifted = clamped.mul_add(all(std::f32::consts::LOG2_E), all(ROUND));
     let n = shifted - all(ROUND);
     let r = n.mul_add(all(-LN_2[1]), n.mul_add(all(-LN_2[0]), clamped));
     let e = polynomial(&SERIES, r).mul_add(r * r, r) + all(1.0);
-    let power = Lanes::from_bits((shifted.to_bits() + u32x16::splat(127)) << 23);
+    let power = Lanes::from_bits((shifted.to_bits() + Bits::splat(127)) << 23);
     x.simd_lt(all(-87.3)).select(Lanes::ZERO, e * power)
 }
 
 /// [`exps`] of one number.
-#[inline]
-pub fn exp(x: f32) -> f32 {
-    exps(Lanes::splat(x)).as_array()[0]
+#[inline(always)]
+pub fn exp_with<S: Simd>(x: f32) -> f32 {
+    exps(Lanes::<S>::splat(x)).to_array()[0]
 }
 
 /// `x = exp(x - shift)`, and the sum of what came out: the numerators of a softmax and its denominator.
-pub fn exponentials(x: &mut [f32], shift: f32) -> f32 {
-    let mut sums = Lanes::ZERO;
+#[inline(always)]
+pub fn exponentials_with<S: Simd>(x: &mut [f32], shift: f32) -> f32 {
+    let mut sums = Lanes::<S>::ZERO;
     for chunk in x.chunks_mut(LANES) {
         let e = exps(load_or(chunk, f32::NEG_INFINITY) - Lanes::splat(shift));
         sums += e;
@@ -130,14 +91,80 @@ pub fn exponentials(x: &mut [f32], shift: f32) -> f32 {
 }
 
 /// The sum of `exp(rate·(x - shift))`.
-pub fn sum_of_exponentials(x: &[f32], shift: f32, rate: f32) -> f32 {
-    let term = |x| exps(Lanes::splat(rate) * (load_or(x, f32::NEG_INFINITY) - Lanes::splat(shift)));
+#[inline(always)]
+pub fn sum_of_exponentials_with<S: Simd>(x: &[f32], shift: f32, rate: f32) -> f32 {
+    let term = |x| exps(Lanes::<S>::splat(rate) * (load_or(x, f32::NEG_INFINITY) - Lanes::splat(shift)));
     total(x.chunks(LANES).fold(Lanes::ZERO, |sums, x| sums + term(x)))
+}
+
+/// `x *= factor`
+#[inline(always)]
+pub fn scale_with<S: Simd>(x: &mut [f32], factor: f32) {
+    x.iter_mut().for_each(|x| *x *= factor);
+}
+
+/// `x += by`
+#[inline(always)]
+pub fn shift_with<S: Simd>(x: &mut [f32], by: f32) {
+    x.iter_mut().for_each(|x| *x += by);
+}
+
+/// `x += y`
+#[inline(always)]
+pub fn add_with<S: Simd>(x: &mut [f32], y: &[f32]) {
+    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
+}
+
+/// `x += factor·y`, rounded twice.
+#[inline(always)]
+pub fn add_multiple_with<S: Simd>(x: &mut [f32], factor: f32, y: &[f32]) {
+    x.iter_mut().zip(y).for_each(|(x, y)| *x += factor * y);
+}
+
+crate::vectorize! {
+    /// `x *= factor`
+    pub fn scale(x: &mut [f32], factor: f32) = scale_with;
+
+    /// `x += by`
+    pub fn shift(x: &mut [f32], by: f32) = shift_with;
+
+    /// `x += y`
+    pub fn add(x: &mut [f32], y: &[f32]) = add_with;
+
+    /// `x += factor·y`, rounded twice.
+    pub fn add_multiple(x: &mut [f32], factor: f32, y: &[f32]) = add_multiple_with;
+
+    /// Sum of the numbers, in sixteen running sums.
+    pub fn sum(x: &[f32]) -> f32 = sum_with;
+
+    /// Sum of products, in sixteen running sums.
+    pub fn dot(x: &[f32], y: &[f32]) -> f32 = dot_with;
+
+    /// Sum of `term(x_i, y_i)`, in sixteen running sums.
+    pub fn sum_of(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 = sum_of_with;
+
+    /// Largest number; -inf of none.
+    pub fn max(x: &[f32]) -> f32 = max_with;
+
+    /// [`exps`] of one number.
+    pub fn exp(x: f32) -> f32 = exp_with;
+
+    /// `x = exp(x - shift)`, and the sum of what came out: the numerators of a softmax and its denominator.
+    pub fn exponentials(x: &mut [f32], shift: f32) -> f32 = exponentials_with;
+
+    /// The sum of `exp(rate·(x - shift))`.
+    pub fn sum_of_exponentials(x: &[f32], shift: f32, rate: f32) -> f32 = sum_of_exponentials_with;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::load;
+    use crate::simd::sets::Portable;
+
+    fn sixteen(x: &[f32]) -> Lanes<Portable> {
+        exps(load(x))
+    }
 
     #[test]
     fn exp_is_close_everywhere() {
@@ -157,11 +184,11 @@ mod tests {
         let numbers: Vec<f32> = (0..40_000).map(|step| (step - 20_000) as f32 / 199.0).chain(ends).collect();
         for numbers in numbers.chunks(LANES) {
             let mut found = numbers.to_vec();
-            store(&mut found, exps(load(numbers)));
+            store(&mut found, sixteen(numbers));
             let expected: Vec<f32> = numbers.iter().map(|&x| exp(x)).collect();
             assert_eq!(found, expected, "{numbers:?}");
         }
-        assert!(exps(Lanes::splat(f32::NAN)).to_array().iter().all(|x| x.is_nan()));
+        assert!(sixteen(&[f32::NAN; LANES]).to_array().iter().all(|x| x.is_nan()));
     }
 
     #[test]
@@ -170,15 +197,6 @@ mod tests {
         assert!((sum_of_exponentials(&x, 0.0, 1.0) - 21.0).abs() < 1e-5);
         assert!((exponentials(&mut x, 2f32.ln()) - 10.5).abs() < 1e-5);
         assert!(x[..18].iter().all(|x| (x - 0.5).abs() < 1e-6) && (x[18] - 1.5).abs() < 1e-6, "{x:?}");
-    }
-
-    #[test]
-    fn fewer_than_sixteen_are_padded() {
-        let mut few = [1.0, 2.0, 3.0];
-        assert_eq!(load(&few).reduce_add(), 6.0);
-        let more = load(&few) + Lanes::ONE;
-        store(&mut few, more);
-        assert_eq!(few, [2.0, 3.0, 4.0]);
     }
 
     #[test]

@@ -16,6 +16,7 @@
 
 mod bits;
 
+use crate::simd::Simd;
 pub use bits::{Bits, Granularity};
 
 /// The least scale of ternary weights.
@@ -82,8 +83,13 @@ fn round_group(weights: &mut [f32], bits: Bits) {
     }
 }
 
-/// The nearest multiple of `scale`, at most `most` of it; a half goes to the even one.
-fn to_multiples(weights: &mut [f32], scale: f32, most: f32) {
+crate::vectorize! {
+    /// The nearest multiple of `scale`, at most `most` of it; a half goes to the even one.
+    fn to_multiples(weights: &mut [f32], scale: f32, most: f32) = to_multiples_with;
+}
+
+#[inline(always)]
+fn to_multiples_with<S: Simd>(weights: &mut [f32], scale: f32, most: f32) {
     weights.iter_mut().for_each(|w| *w = (*w / scale).round_ties_even().clamp(-most, most) * scale);
 }
 

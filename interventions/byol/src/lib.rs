@@ -25,10 +25,9 @@
 //! last hidden states (b, t, d) of both models -> scalar
 
 use regatta_core::candle::{D, DType, Device};
-use regatta_core::maths::unit;
+use regatta_core::maths::{gelu_of, matmul, unit};
 use regatta_core::number::{Count, Fraction, NonNegative};
 use regatta_core::{Companion, Compared, Draw, Error, Intervention, Outputs, Result, Tensor, intervention, typetag};
-use std::f64::consts::PI;
 
 /// Standard deviation of the predictor's first weights: that of the model's.
 const DEVIATION: f64 = 0.02;
@@ -88,7 +87,7 @@ impl Intervention for Byol {
         let predicted = match parameters {
             [weights, biases] => linear(&present, weights, biases)?,
             [first, first_biases, second, second_biases] => {
-                linear(&gelu(&linear(&present, first, first_biases)?)?, second, second_biases)?
+                linear(&gelu_of(&linear(&present, first, first_biases)?)?, second, second_biases)?
             }
             other => {
                 let message = format!("expected the two or four tensors of a predictor, found {}", other.len());
@@ -102,13 +101,7 @@ impl Intervention for Byol {
 
 /// `x W + b`. x (n, i), W (i, o), b (o) -> (n, o)
 fn linear(x: &Tensor, weights: &Tensor, biases: &Tensor) -> Result<Tensor> {
-    Ok(x.matmul(weights)?.broadcast_add(biases)?)
-}
-
-/// `x/2 (1 + tanh(sqrt(2/π) (x + 0.044715 x³)))`: candle's own has a gradient of six digits.
-fn gelu(x: &Tensor) -> Result<Tensor> {
-    let inner = ((x + ((x.sqr()? * x)? * 0.044_715)?)? * (2.0 / PI).sqrt())?;
-    Ok((x * ((inner.tanh()? + 1.0)? * 0.5)?)?)
+    Ok(matmul(x, weights)?.broadcast_add(biases)?)
 }
 
 #[cfg(test)]

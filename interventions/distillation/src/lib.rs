@@ -29,10 +29,12 @@
 
 use rayon::prelude::*;
 use regatta_core::candle::{D, Device};
-use regatta_core::maths::vector::{self, LANES, Lanes, exps, load_or, store};
+use regatta_core::libm;
+use regatta_core::maths::vector::{exps, max_with, sum_of_exponentials_with};
 use regatta_core::maths::{attach_numbers, takes_kernels, with_floats};
 use regatta_core::number::{NonNegative, Positive};
-use regatta_core::{Companion, Compared, Error, Intervention, Outputs, Result, Tensor, intervention, typetag};
+use regatta_core::simd::{LANES, Lanes, Simd, load_or, store, total};
+use regatta_core::{Companion, Compared, Error, Intervention, Outputs, Result, Tensor, intervention, typetag, vectorize};
 use std::path::PathBuf;
 
 intervention! {
@@ -104,14 +106,19 @@ fn fused(own: &Tensor, teacher: &Tensor, temperature: f32) -> Result<Tensor> {
     Ok(attach_numbers(own, Tensor::from_vec(values, (b, t), &Device::Cpu)?, gradient)?.mean_all()?)
 }
 
-/// `T² KL(p ‖ q)` of one token, and its gradient `T (q - p)` in x. x, y, slope (v)
-fn divergence(x: &[f32], y: &[f32], temperature: f32, slope: &mut [f32]) -> f32 {
-    let all = Lanes::splat;
+vectorize! {
+    /// `T² KL(p ‖ q)` of one token, and its gradient `T (q - p)` in x. x, y, slope (v)
+    fn divergence(x: &[f32], y: &[f32], temperature: f32, slope: &mut [f32]) -> f32 = divergence_with;
+}
+
+#[inline(always)]
+fn divergence_with<S: Simd>(x: &[f32], y: &[f32], temperature: f32, slope: &mut [f32]) -> f32 {
+    let all = Lanes::<S>::splat;
     let rate = temperature.recip();
     let shifted = |of: &[f32], most: f32| (load_or(of, f32::NEG_INFINITY) - all(most)) * all(rate);
-    let (most_x, most_y) = (vector::max(x), vector::max(y));
-    let [sum_x, sum_y] = [(x, most_x), (y, most_y)].map(|(of, most)| vector::sum_of_exponentials(of, most, rate));
-    let between = all(sum_x.ln() - sum_y.ln());
+    let (most_x, most_y) = (max_with::<S>(x), max_with::<S>(y));
+    let [sum_x, sum_y] = [(x, most_x), (y, most_y)].map(|(of, most)| sum_of_exponentials_with::<S>(of, most, rate));
+    let between = all(libm::logf(sum_x) - libm::logf(sum_y));
     let mut values = Lanes::ZERO;
     for ((slope, x), y) in slope.chunks_mut(LANES).zip(x.chunks(LANES)).zip(y.chunks(LANES)) {
         let (x, y) = (shifted(x, most_x), shifted(y, most_y));
@@ -120,7 +127,7 @@ fn divergence(x: &[f32], y: &[f32], temperature: f32, slope: &mut [f32]) -> f32 
         values += p.simd_eq(Lanes::ZERO).select(Lanes::ZERO, p * log_ratio);
         store(slope, all(temperature) * (q - p));
     }
-    temperature * temperature * vector::total(values)
+    temperature * temperature * total(values)
 }
 
 #[cfg(test)]

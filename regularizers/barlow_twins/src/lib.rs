@@ -18,10 +18,12 @@
 //! Of a cloud without a second view.
 
 use regatta_core::maths::{
-    Float, Matrix, centred, cross_gram, diagonal, mean_over_groups_of_views, off_diagonal_sum_of_squares, takes_kernels, times,
+    Float, Matrix, centred, cross_gram, diagonal, matmul, mean_over_groups_of_views, off_diagonal_sum_of_squares, takes_kernels,
+    times,
 };
 use regatta_core::number::NonNegative;
-use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::simd::Simd;
+use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag, vectorize};
 
 /// Under the root of the variance: keeps the slope finite where a dim has collapsed.
 const EPSILON: f64 = 1e-5;
@@ -48,7 +50,7 @@ impl Regularizer for BarlowTwins {
             return mean_over_groups_of_views(views, "barlow_twins", |views, gradients| Ok(self.fused(views, d, gradients)));
         }
         let (x, y) = (standardised(views[0])?, standardised(views[1])?);
-        let c = (x.transpose(1, 2)?.matmul(&y)? / cloud.count() as f64)?; // (g, d, d)
+        let c = (matmul(&x.transpose(1, 2)?, &y)? / cloud.count() as f64)?; // (g, d, d)
         let on = diagonal(&c)?.affine(-1.0, 1.0)?.sqr()?.sum(1)?; // (g)
         let off = (off_diagonal_sum_of_squares(&c)? * self.off_diagonal.get())?; // (g)
         Ok((on + off)?.mean_all()?)
@@ -125,14 +127,10 @@ impl<T: Float + Into<f64>> Standardised<T> {
     fn new(points: &[f32], d: usize, round: fn(f64) -> T) -> Self {
         let (n, first) = ((points.len() / d) as f64, &points[..d]);
         let mut means = vec![0f64; d]; // of what points are beyond the first: where all are equal, exactly 0
-        for row in points.chunks_exact(d) {
-            means.iter_mut().zip(row.iter().zip(first)).for_each(|(sum, (x, first))| *sum += f64::from(*x) - f64::from(*first));
-        }
+        add_beyond(&mut means, points, first);
         means.iter_mut().zip(first).for_each(|(sum, first)| *sum = f64::from(*first) + *sum / n);
         let mut variances = vec![0f64; d];
-        for row in points.chunks_exact(d) {
-            variances.iter_mut().zip(row.iter().zip(&means)).for_each(|(sum, (x, mean))| *sum += (f64::from(*x) - mean).powi(2));
-        }
+        add_squares(&mut variances, points, &means);
         let deviations: Vec<f64> = variances.iter().map(|sum| (sum / n + EPSILON).sqrt()).collect();
         let mut standardised = vec![T::default(); points.len()];
         for (out, row) in standardised.chunks_exact_mut(d).zip(points.chunks_exact(d)) {
@@ -151,6 +149,31 @@ impl<T: Float + Into<f64>> Standardised<T> {
             out.iter_mut().zip(dims).for_each(|(out, ((g, x), (along, deviation)))| {
                 *out = (((*g).into() - along * (*x).into()) / deviation) as f32;
             });
+        }
+    }
+}
+
+vectorize! {
+    /// Adds what each row is beyond `first`. points (n, d)
+    fn add_beyond(sums: &mut [f64], points: &[f32], first: &[f32]) = add_beyond_with;
+
+    /// Adds the squares of what each row is beyond the means. points (n, d)
+    fn add_squares(sums: &mut [f64], points: &[f32], means: &[f64]) = add_squares_with;
+}
+
+#[inline(always)]
+fn add_beyond_with<S: Simd>(sums: &mut [f64], points: &[f32], first: &[f32]) {
+    for row in points.chunks_exact(first.len()) {
+        sums.iter_mut().zip(row.iter().zip(first)).for_each(|(sum, (x, first))| *sum += f64::from(*x) - f64::from(*first));
+    }
+}
+
+#[inline(always)]
+fn add_squares_with<S: Simd>(sums: &mut [f64], points: &[f32], means: &[f64]) {
+    for row in points.chunks_exact(means.len()) {
+        for ((sum, x), mean) in sums.iter_mut().zip(row).zip(means) {
+            let off = f64::from(*x) - mean;
+            *sum += off * off;
         }
     }
 }

@@ -13,7 +13,8 @@
 //! points (g, n, d) -> scalar
 
 use regatta_core::maths::{Scaled, mean_over_groups, takes_kernels, unit, vector};
-use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::simd::Simd;
+use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag, vectorize};
 
 regularizer! {
     name: "cosreg",
@@ -44,13 +45,25 @@ fn fused(points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
     let u = Scaled::new(points.to_vec(), d, 0.0);
     let n = (points.len() / d) as f64;
     let mut mean = vec![0f64; d]; // in float64: where cosines cancel, little is left of its square
-    u.points().chunks_exact(d).for_each(|u| mean.iter_mut().zip(u).for_each(|(sum, x)| *sum += f64::from(*x)));
+    add_rows(&mut mean, u.points());
     mean.iter_mut().for_each(|sum| *sum /= n);
     let pull: Vec<f32> = mean.iter().map(|x| *x as f32).collect();
     gradient.chunks_exact_mut(d).for_each(|row| row.copy_from_slice(&pull)); // u_i itself is along u_i: the sphere takes it away
     u.backward(gradient, (2.0 / n) as f32);
     let own: f64 = u.points().chunks_exact(d).map(|u| f64::from(vector::dot(u, u))).sum();
     mean.iter().map(|x| x * x).sum::<f64>() - own / (n * n)
+}
+
+vectorize! {
+    /// Adds each row of points (n, d) to the sums (d).
+    fn add_rows(sums: &mut [f64], points: &[f32]) = add_rows_with;
+}
+
+#[inline(always)]
+fn add_rows_with<S: Simd>(sums: &mut [f64], points: &[f32]) {
+    for row in points.chunks_exact(sums.len()) {
+        sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
+    }
 }
 
 #[cfg(test)]

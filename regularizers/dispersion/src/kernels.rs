@@ -2,12 +2,14 @@
 
 use crate::neighbours::entropy;
 use crate::{Dispersion, Variant};
+use regatta_core::libm;
 use regatta_core::maths::elementary::arccos;
-use regatta_core::maths::vector::Lanes;
+use regatta_core::maths::vector::{dot_with, sum_with};
 use regatta_core::maths::{
-    Matrix, Pairs, Scaled, centred_rows, gram, mean_over_groups, pair_log_sum_exp, pair_sum, times, vector,
+    Matrix, PairTerm, Pairs, Scaled, centred_rows, gram, mean_over_groups, pair_log_sum_exp, pair_sum, times, vector,
 };
-use regatta_core::{Result, Tensor};
+use regatta_core::simd::{Lanes, Simd};
+use regatta_core::{Result, Tensor, vectorize};
 use std::f32::consts::FRAC_1_PI;
 
 impl Dispersion {
@@ -28,13 +30,10 @@ impl Dispersion {
     fn fused_angular_spread(&self, points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
         let u = Scaled::new(points.to_vec(), d, self.epsilon.get() as f32);
         let pairs = Pairs::products(u.points(), d);
-        let (bound, rate) = (1.0 - self.clamp.get() as f32, -1.0 / self.temperature.get() as f32);
-        let log_sum = pair_log_sum_exp(&pairs, 0.0, gradient, |cosine| {
-            let (angle, slope) = bounded_angle(cosine, bound);
-            (Lanes::splat(rate) * angle, Lanes::splat(rate) * slope)
-        });
+        let spread = AngularSpread { bound: 1.0 - self.clamp.get() as f32, rate: -1.0 / self.temperature.get() as f32 };
+        let log_sum = pair_log_sum_exp(&pairs, 0.0, gradient, &spread);
         u.backward(gradient, 1.0);
-        log_sum - ordered_pairs(&pairs).ln() + self.epsilon.get()
+        log_sum - libm::log(ordered_pairs(&pairs)) + self.epsilon.get()
     }
 
     /// The pair of a point with itself counts: `exp(0)` a point.
@@ -43,21 +42,16 @@ impl Dispersion {
         let pairs = Pairs::distances(&z, d);
         let n = pairs.count() as f64;
         let rate = (2.0 / self.temperature.get()) as f32; // q is half the squared distance, below 0
-        let log_sum = pair_log_sum_exp(&pairs, n, gradient, |q| (Lanes::splat(rate) * q, Lanes::splat(rate)));
-        let decay = (0.2 / points.len() as f64) as f32;
-        gradient.iter_mut().zip(points).for_each(|(g, x)| *g += decay * x);
-        log_sum - 2.0 * n.ln() + self.epsilon.get() + 0.1 * mean_square(points)
+        let log_sum = pair_log_sum_exp(&pairs, n, gradient, &Linear { rate });
+        vector::add_multiple(gradient, (0.2 / points.len() as f64) as f32, points);
+        log_sum - 2.0 * libm::log(n) + self.epsilon.get() + 0.1 * mean_square(points)
     }
 
     fn fused_orthogonalization(&self, points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
         let u = Scaled::new(points.to_vec(), d, self.epsilon.get() as f32);
         let pairs = Pairs::products(u.points(), d);
-        let (bound, margin) = (1.0 - self.clamp.get() as f32, self.margin.get() as f32);
-        let sum = pair_sum(&pairs, gradient, |cosine| {
-            let (angle, slope) = bounded_angle(cosine, bound);
-            let short = Lanes::ZERO.fast_max(Lanes::splat(margin) - angle); // of a NaN and another the second
-            (short * short, Lanes::splat(-2.0) * short * slope)
-        });
+        let hinge = SquaredHinge { bound: 1.0 - self.clamp.get() as f32, margin: self.margin.get() as f32 };
+        let sum = pair_sum(&pairs, gradient, &hinge);
         u.backward(gradient, (1.0 / ordered_pairs(&pairs)) as f32);
         sum / ordered_pairs(&pairs)
     }
@@ -69,39 +63,105 @@ impl Dispersion {
     }
 }
 
+/// Minus the angle over the temperature.
+struct AngularSpread {
+    bound: f32,
+    rate: f32,
+}
+
+impl PairTerm for AngularSpread {
+    #[inline(always)]
+    fn of<S: Simd>(&self, cosine: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
+        let (angle, slope) = bounded_angle(cosine, self.bound);
+        (Lanes::splat(self.rate) * angle, Lanes::splat(self.rate) * slope)
+    }
+}
+
+/// `rate·q`
+struct Linear {
+    rate: f32,
+}
+
+impl PairTerm for Linear {
+    #[inline(always)]
+    fn of<S: Simd>(&self, q: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
+        (Lanes::splat(self.rate) * q, Lanes::splat(self.rate))
+    }
+}
+
+/// `max(0, margin - angle)²`
+struct SquaredHinge {
+    bound: f32,
+    margin: f32,
+}
+
+impl PairTerm for SquaredHinge {
+    #[inline(always)]
+    fn of<S: Simd>(&self, cosine: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
+        let (angle, slope) = bounded_angle(cosine, self.bound);
+        let short = Lanes::ZERO.fast_max(Lanes::splat(self.margin) - angle); // NaN where the angle is
+        (short * short, Lanes::splat(-2.0) * short * slope)
+    }
+}
+
+/// `q²`
+struct Square;
+
+impl PairTerm for Square {
+    #[inline(always)]
+    fn of<S: Simd>(&self, q: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
+        (q * q, Lanes::splat(2.0) * q)
+    }
+}
+
 /// See [`decorrelation`](crate::decorrelation). `Σ_ij (u_i·u_j)²` is `‖uᵀu‖²_F` too, cheaper where there are more points than dims.
 fn fused_decorrelation(points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
     let mut z = points.to_vec();
-    z.chunks_exact_mut(d).for_each(less_its_mean);
+    take_means(&mut z, d);
     let u = Scaled::new(z, d, 0.0);
     let pairs = Pairs::products(u.points(), d);
     let sum = if pairs.count() < d {
-        pair_sum(&pairs, gradient, |cosine| (cosine * cosine, Lanes::splat(2.0) * cosine))
+        pair_sum(&pairs, gradient, &Square)
     } else {
         let moments = gram(u.points(), d);
         times(u.points(), Matrix::new(&moments, d, d), gradient, |u, gradient| {
-            let rows = gradient.chunks_exact_mut(d).zip(u.chunks_exact(d));
-            rows.for_each(|(row, u)| {
-                let own = vector::dot(u, u); // the pair of a point with itself
-                row.iter_mut().zip(u).for_each(|(g, u)| *g = 4.0 * (*g - own * u));
-            });
+            take_own_pairs(gradient, u, d);
         });
-        let own: f64 = u.points().chunks_exact(d).map(|u| f64::from(vector::dot(u, u)).powi(2)).sum();
+        let own: f64 = u.points().chunks_exact(d).map(|u| f64::from(vector::dot(u, u))).map(|square| square * square).sum();
         moments.chunks_exact(d).map(|row| f64::from(vector::dot(row, row))).sum::<f64>() - own
     };
     u.backward(gradient, (1.0 / ordered_pairs(&pairs)) as f32);
-    gradient.chunks_exact_mut(d).for_each(less_its_mean);
+    take_means(gradient, d);
     sum / ordered_pairs(&pairs)
 }
 
-fn less_its_mean(row: &mut [f32]) {
-    let mean = vector::sum(row) / row.len() as f32;
-    row.iter_mut().for_each(|x| *x -= mean);
+vectorize! {
+    /// Takes its own mean from each row. rows (n, d)
+    fn take_means(rows: &mut [f32], d: usize) = take_means_with;
+
+    /// The gradient without the pairs of a point with itself, times 4. gradient, u (n, d)
+    fn take_own_pairs(gradient: &mut [f32], u: &[f32], d: usize) = take_own_pairs_with;
+}
+
+#[inline(always)]
+fn take_means_with<S: Simd>(rows: &mut [f32], d: usize) {
+    for row in rows.chunks_exact_mut(d) {
+        let mean = sum_with::<S>(row) / d as f32;
+        row.iter_mut().for_each(|x| *x -= mean);
+    }
+}
+
+#[inline(always)]
+fn take_own_pairs_with<S: Simd>(gradient: &mut [f32], u: &[f32], d: usize) {
+    for (row, u) in gradient.chunks_exact_mut(d).zip(u.chunks_exact(d)) {
+        let own = dot_with::<S>(u, u);
+        row.iter_mut().zip(u).for_each(|(g, u)| *g = 4.0 * (*g - own * u));
+    }
 }
 
 /// As [`bounded_angles`](regatta_core::maths::bounded_angles), the angle with its slope.
 #[inline(always)]
-fn bounded_angle(cosine: Lanes, bound: f32) -> (Lanes, Lanes) {
+fn bounded_angle<S: Simd>(cosine: Lanes<S>, bound: f32) -> (Lanes<S>, Lanes<S>) {
     let all = Lanes::splat;
     let bounded = all(-bound).fast_max(all(bound).fast_min(cosine));
     let sine = ((all(1.0) - bounded) * (all(1.0) + bounded)).sqrt();

@@ -1,8 +1,10 @@
 //! The entropy of each point's neighbourhood: p_ij, how much of point i's weight its neighbour j holds.
 
 use regatta_core::maths::elementary::ln;
-use regatta_core::maths::vector::{LANES, Lanes, exps, load, load_or, store, total};
-use regatta_core::maths::{Pairs, pair_softmax};
+use regatta_core::maths::vector::exps;
+use regatta_core::maths::{Block, Pairs, Softmax, pair_softmax};
+use regatta_core::simd::{LANES, Lanes, Simd, load, load_or, store, total};
+use regatta_core::vectorize;
 use std::f32::consts::LOG2_E;
 
 /// `mean_i Σ_{j≠i} p_ij log₂(p_ij + ε)` with `p_i` the softmax over j≠i of `rate·q_ij`.
@@ -19,45 +21,16 @@ pub fn entropy(pairs: &Pairs<'_>, rate: f32, epsilon: f32, gradient: &mut [f32])
     let mut sums = Sums::zeros(n);
     let mut panels: Vec<_> = sums.entropies.chunks_mut(panel).zip(sums.slopes.chunks_mut(panel)).collect();
     pairs.visit(&mut panels, |block, (entropies, slopes), there| {
-        let rows = || block.q.chunks_exact(block.columns.len());
-        for (row, (point, sums)) in rows().zip(block.rows.clone().zip(entropies.iter_mut().zip(slopes.iter_mut()))) {
-            let one = softmax.one(point);
-            let (mut entropy, mut slope) = (Lanes::ZERO, Lanes::ZERO);
-            for q in row.chunks(LANES) {
-                let neighbour = Neighbour::new(one.of(load_or(q, f32::NEG_INFINITY)), epsilon);
-                entropy += neighbour.entropy();
-                slope += neighbour.slope();
-            }
-            *sums.0 += total(entropy);
-            *sums.1 += total(slope);
-        }
-        let Some((entropies, slopes)) = there else { return };
-        for (first, column) in block.columns.clone().step_by(LANES).zip((0..).step_by(LANES)) {
-            let others = softmax.each(first);
-            let columns = column..block.columns.len().min(column + LANES);
-            let (mut entropy, mut slope) = (Lanes::ZERO, Lanes::ZERO);
-            for row in rows() {
-                let neighbour = Neighbour::new(others.of(load(&row[columns.clone()])), epsilon);
-                entropy += neighbour.entropy();
-                slope += neighbour.slope();
-            }
-            add(&mut entropies[columns.clone()], entropy);
-            add(&mut slopes[columns], slope);
+        add_rows(&block, &softmax, epsilon, entropies, slopes);
+        if let Some((entropies, slopes)) = there {
+            add_columns(&block, &softmax, epsilon, entropies, slopes);
         }
     });
     let entropies: f64 = sums.entropies.iter().copied().map(f64::from).sum();
 
     let mut pulls = pairs.pulls(gradient);
-    pairs.visit(&mut pulls, |block, here, there| {
-        for (row, point) in block.q.chunks_exact_mut(block.columns.len()).zip(block.rows.clone()) {
-            let (one, own) = (softmax.one(point), Lanes::splat(sums.slopes[point]));
-            for (chunk, first) in row.chunks_mut(LANES).zip(block.columns.clone().step_by(LANES)) {
-                let q = load(chunk);
-                let (to, fro) = (Neighbour::new(one.of(q), epsilon), Neighbour::new(softmax.each(first).of(q), epsilon));
-                let others = load(&sums.slopes[first..]);
-                store(chunk, (to.slope() - to.p * own) + (fro.slope() - fro.p * others));
-            }
-        }
+    pairs.visit(&mut pulls, |mut block, here, there| {
+        weigh(&mut block, &softmax, epsilon, &sums.slopes);
         block.pull(1.0, here);
         if let Some(there) = there {
             block.pull_columns(1.0, there);
@@ -80,34 +53,92 @@ impl Sums {
     }
 }
 
-fn add(sums: &mut [f32], more: Lanes) {
+vectorize! {
+    /// What a block adds to the sums of its rows.
+    fn add_rows(block: &Block<'_>, softmax: &Softmax, epsilon: f32, entropies: &mut [f32], slopes: &mut [f32]) = add_rows_with;
+
+    /// And to those of its columns.
+    fn add_columns(block: &Block<'_>, softmax: &Softmax, epsilon: f32, entropies: &mut [f32], slopes: &mut [f32]) =
+        add_columns_with;
+
+    /// Replaces each q by the weight of its pair. slopes: a_i of all points
+    fn weigh(block: &mut Block<'_>, softmax: &Softmax, epsilon: f32, slopes: &[f32]) = weigh_with;
+}
+
+#[inline(always)]
+fn add_rows_with<S: Simd>(block: &Block<'_>, softmax: &Softmax, epsilon: f32, entropies: &mut [f32], slopes: &mut [f32]) {
+    let rows = block.q.chunks_exact(block.columns.len()).zip(block.rows.clone());
+    for ((row, point), (entropies, slopes)) in rows.zip(entropies.iter_mut().zip(slopes)) {
+        let one = softmax.one::<S>(point);
+        let (mut entropy, mut slope) = (Lanes::ZERO, Lanes::ZERO);
+        for q in row.chunks(LANES) {
+            let neighbour = Neighbour::new(one.of(load_or(q, f32::NEG_INFINITY)), epsilon);
+            entropy += neighbour.entropy();
+            slope += neighbour.slope();
+        }
+        *entropies += total(entropy);
+        *slopes += total(slope);
+    }
+}
+
+#[inline(always)]
+fn add_columns_with<S: Simd>(block: &Block<'_>, softmax: &Softmax, epsilon: f32, entropies: &mut [f32], slopes: &mut [f32]) {
+    for (first, column) in block.columns.clone().step_by(LANES).zip((0..).step_by(LANES)) {
+        let others = softmax.each::<S>(first);
+        let columns = column..block.columns.len().min(column + LANES);
+        let (mut entropy, mut slope) = (Lanes::ZERO, Lanes::ZERO);
+        for row in block.q.chunks_exact(block.columns.len()) {
+            let neighbour = Neighbour::new(others.of(load(&row[columns.clone()])), epsilon);
+            entropy += neighbour.entropy();
+            slope += neighbour.slope();
+        }
+        add(&mut entropies[columns.clone()], entropy);
+        add(&mut slopes[columns], slope);
+    }
+}
+
+#[inline(always)]
+fn weigh_with<S: Simd>(block: &mut Block<'_>, softmax: &Softmax, epsilon: f32, slopes: &[f32]) {
+    for (row, point) in block.q.chunks_exact_mut(block.columns.len()).zip(block.rows.clone()) {
+        let (one, own) = (softmax.one::<S>(point), Lanes::splat(slopes[point]));
+        for (chunk, first) in row.chunks_mut(LANES).zip(block.columns.clone().step_by(LANES)) {
+            let q = load(chunk);
+            let (to, fro) = (Neighbour::new(one.of(q), epsilon), Neighbour::new(softmax.each(first).of(q), epsilon));
+            let others = load(&slopes[first..]);
+            store(chunk, (to.slope() - to.p * own) + (fro.slope() - fro.p * others));
+        }
+    }
+}
+
+#[inline(always)]
+fn add<S: Simd>(sums: &mut [f32], more: Lanes<S>) {
     let sum = load(sums) + more;
     store(sums, sum);
 }
 
 /// A neighbour's part p of the weight, with ln(p + ε): of sixteen pairs.
-struct Neighbour {
-    p: Lanes,
-    logarithm: Lanes,
-    epsilon: Lanes,
+struct Neighbour<S: Simd> {
+    p: Lanes<S>,
+    logarithm: Lanes<S>,
+    epsilon: Lanes<S>,
 }
 
-impl Neighbour {
+impl<S: Simd> Neighbour<S> {
     #[inline(always)]
-    fn new(log_part: Lanes, epsilon: f32) -> Self {
+    fn new(log_part: Lanes<S>, epsilon: f32) -> Self {
         let (p, epsilon) = (exps(log_part), Lanes::splat(epsilon));
         Self { p, logarithm: ln(p + epsilon), epsilon }
     }
 
     /// `f(p)`
     #[inline(always)]
-    fn entropy(&self) -> Lanes {
+    fn entropy(&self) -> Lanes<S> {
         self.p * self.logarithm
     }
 
     /// `p f'(p)`
     #[inline(always)]
-    fn slope(&self) -> Lanes {
+    fn slope(&self) -> Lanes<S> {
         self.p * (self.logarithm + self.p / (self.p + self.epsilon))
     }
 }

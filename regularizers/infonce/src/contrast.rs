@@ -9,7 +9,10 @@
 //! of a view do not, and their sum times the points' mean is added.
 
 use rayon::prelude::*;
+use regatta_core::libm;
 use regatta_core::maths::{Matrix, MatrixMut, Onto, Scaled, centred_rows, mean_point, product, vector, with_scratch};
+use regatta_core::simd::Simd;
+use regatta_core::vectorize;
 
 /// `mean_i (log Σ_j exp(rate·u_i·v_j) - rate·u_i·v_i)`, and its gradients with respect to the unit vectors, written over zeros.
 ///
@@ -69,7 +72,7 @@ impl Pairs<'_> {
         let (u, v) = (Matrix::new(u, count, self.d), Matrix::new(v, columns, self.d).transposed());
         product(MatrixMut::new(out, count, columns), Onto::Replace, self.rate, u, v);
         for (i, row) in (first..).zip(out.chunks_exact_mut(columns)) {
-            row.iter_mut().for_each(|x| *x -= own[i]);
+            vector::shift(row, -own[i]);
             if (column..column + columns).contains(&i) {
                 row[i - column] = 0.0;
             }
@@ -107,9 +110,9 @@ impl Pairs<'_> {
                 row[i] = f32::NEG_INFINITY;
                 let largest = vector::max(row).max(0.0);
                 let all = log_sum(largest, vector::exponentials(row, largest));
-                let share = (f64::from(largest) - all).exp() as f32;
-                row.iter_mut().for_each(|x| *x *= share);
-                row[i] = (-all).exp_m1() as f32; // the softmax less 1
+                let share = libm::exp(f64::from(largest) - all) as f32;
+                vector::scale(row, share);
+                row[i] = libm::expm1(-all) as f32; // the softmax less 1
                 total += all;
             }
             self.pull_by(x, (0, 0), u_slope, v_slope);
@@ -125,7 +128,7 @@ impl Pairs<'_> {
             for (i, row) in (first..).zip(x.chunks_exact_mut(columns)) {
                 vector::exponentials(row, log_sums[i]);
                 if (column..column + columns).contains(&i) {
-                    row[i - column] = f64::from(-log_sums[i]).exp_m1() as f32; // the softmax less 1
+                    row[i - column] = libm::expm1(f64::from(-log_sums[i])) as f32; // the softmax less 1
                 }
             }
             self.pull_by(x, (first, column), u_slope, v_slope);
@@ -136,11 +139,10 @@ impl Pairs<'_> {
         let d = self.d;
         let (count, columns) = (u_slope.len() / d, v_slope.len() / d);
         let scale = self.rate / (self.u.len() / d) as f32;
-        let mut sums = vec![0f64; columns];
-        weights.chunks_exact(columns).for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x)));
+        let sums = column_sums(weights, columns);
         for (slope, sum) in v_slope.chunks_exact_mut(d).zip(&sums) {
             let factor = (f64::from(scale) * sum) as f32;
-            slope.iter_mut().zip(self.mean).for_each(|(x, mean)| *x += factor * mean);
+            vector::add_multiple(slope, factor, self.mean);
         }
         let weights = Matrix::new(weights, count, columns);
         let views = Matrix::new(Self::rows(self.v, d, column, columns), columns, d);
@@ -150,10 +152,22 @@ impl Pairs<'_> {
     }
 }
 
+vectorize! {
+    /// x (rows, columns) -> (columns)
+    fn column_sums(x: &[f32], columns: usize) -> Vec<f64> = column_sums_with;
+}
+
+#[inline(always)]
+fn column_sums_with<S: Simd>(x: &[f32], columns: usize) -> Vec<f64> {
+    let mut sums = vec![0f64; columns];
+    x.chunks_exact(columns).for_each(|row| sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x)));
+    sums
+}
+
 /// `log(1 + exp(largest)·sum)`, where `sum` is that of `exp(x - largest)` over the other views and largest is 0 or above.
 fn log_sum(largest: f32, sum: f32) -> f64 {
-    let all = f64::from(sum) + if largest == 0.0 { 0.0 } else { f64::from(-largest).exp() - 1.0 }; // less 1, for ln_1p
-    f64::from(largest) + all.ln_1p()
+    let all = f64::from(sum) + if largest == 0.0 { 0.0 } else { libm::exp(f64::from(-largest)) - 1.0 }; // less 1, for ln_1p
+    f64::from(largest) + libm::log1p(all)
 }
 
 #[cfg(test)]

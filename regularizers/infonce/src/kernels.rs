@@ -2,11 +2,14 @@
 
 use crate::contrast::contrastive;
 use crate::{Form, InfoNce};
-use regatta_core::maths::vector::{LANES, Lanes, exps, load, store};
+use regatta_core::libm;
+use regatta_core::maths::vector::{exps, sum_of_with};
 use regatta_core::maths::{
-    Pairs, Scaled, centred_rows, mean_over_groups, mean_over_groups_of_views, pair_log_sum_exp, pair_softmax, vector,
+    Block, PairTerm, Pairs, Scaled, Softmax, centred_rows, mean_over_groups, mean_over_groups_of_views, pair_log_sum_exp,
+    pair_softmax,
 };
-use regatta_core::{Result, Tensor};
+use regatta_core::simd::{LANES, Lanes, Simd, load, store};
+use regatta_core::{Result, Tensor, vectorize};
 
 impl InfoNce {
     /// The penalty by kernels that see the pairs a block at a time.
@@ -45,17 +48,55 @@ impl InfoNce {
         let t = self.t.get() as f32;
         let uniform = uniformity(u, d, t, u_slope) + uniformity(v, d, t, v_slope);
         let n = (u.points().len() / d) as f64;
-        let (mut apart, weight) = (0.0, self.alignment.get() / n);
-        let rows = u_slope.chunks_exact_mut(d).zip(v_slope.chunks_exact_mut(d));
-        for ((u_slope, v_slope), (u, v)) in rows.zip(u.points().chunks_exact(d).zip(v.points().chunks_exact(d))) {
-            apart += f64::from(vector::sum_of(u, v, |u, v| (u - v) * (u - v)));
-            for ((u_slope, v_slope), (u, v)) in u_slope.iter_mut().zip(v_slope).zip(u.iter().zip(v)) {
-                let pull = 2.0 * weight as f32 * (u - v);
-                *u_slope = 0.5 * *u_slope + pull;
-                *v_slope = 0.5 * *v_slope - pull;
-            }
-        }
+        let weight = self.alignment.get() / n;
+        let apart = align([u.points(), v.points()], d, weight as f32, u_slope, v_slope);
         weight * apart + uniform / 2.0
+    }
+}
+
+vectorize! {
+    /// `Σ ‖u_i - v_i‖²`; the gradients are halved, and that of `weight` times the sum is added. points, gradients (n, d)
+    fn align(points: [&[f32]; 2], d: usize, weight: f32, u_slope: &mut [f32], v_slope: &mut [f32]) -> f64 = align_with;
+
+    /// Replaces each q by what i gives j in its softmax, and j gives i.
+    fn weigh(block: &mut Block<'_>, softmax: &Softmax) = weigh_with;
+}
+
+#[inline(always)]
+fn align_with<S: Simd>([u, v]: [&[f32]; 2], d: usize, weight: f32, u_slope: &mut [f32], v_slope: &mut [f32]) -> f64 {
+    let mut apart = 0.0;
+    let rows = u_slope.chunks_exact_mut(d).zip(v_slope.chunks_exact_mut(d));
+    for ((u_slope, v_slope), (u, v)) in rows.zip(u.chunks_exact(d).zip(v.chunks_exact(d))) {
+        apart += f64::from(sum_of_with::<S>(u, v, |u, v| (u - v) * (u - v)));
+        for ((u_slope, v_slope), (u, v)) in u_slope.iter_mut().zip(v_slope).zip(u.iter().zip(v)) {
+            let pull = 2.0 * weight * (u - v);
+            *u_slope = 0.5 * *u_slope + pull;
+            *v_slope = 0.5 * *v_slope - pull;
+        }
+    }
+    apart
+}
+
+#[inline(always)]
+fn weigh_with<S: Simd>(block: &mut Block<'_>, softmax: &Softmax) {
+    for (row, point) in block.q.chunks_exact_mut(block.columns.len()).zip(block.rows.clone()) {
+        let one = softmax.one::<S>(point);
+        for (chunk, first) in row.chunks_mut(LANES).zip(block.columns.clone().step_by(LANES)) {
+            let q = load(chunk);
+            store(chunk, exps(one.of(q)) + exps(softmax.each(first).of(q)));
+        }
+    }
+}
+
+/// `rate·q`
+struct Linear {
+    rate: f32,
+}
+
+impl PairTerm for Linear {
+    #[inline(always)]
+    fn of<S: Simd>(&self, q: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
+        (Lanes::splat(self.rate) * q, Lanes::splat(self.rate))
     }
 }
 
@@ -63,26 +104,18 @@ impl InfoNce {
 fn uniformity(u: &Scaled, d: usize, t: f32, gradient: &mut [f32]) -> f64 {
     let centred = centred_rows(u.points(), d); // distances in a narrow cone keep their digits
     let pairs = Pairs::distances(&centred, d);
-    let log_sum = pair_log_sum_exp(&pairs, 0.0, gradient, |q| {
-        (Lanes::splat(2.0 * t) * q, Lanes::splat(2.0 * t)) // q is half the squared distance, below 0
-    });
+    let log_sum = pair_log_sum_exp(&pairs, 0.0, gradient, &Linear { rate: 2.0 * t }); // q is half the squared distance, below 0
     let n = pairs.count() as f64;
-    log_sum - (n * (n - 1.0)).ln()
+    log_sum - libm::log(n * (n - 1.0))
 }
 
-/// A pair weighs what i gives j in its softmax, and j gives i.
+/// negatives, with its gradient with respect to the points.
 fn negatives(u: &Scaled, d: usize, rate: f32, gradient: &mut [f32]) -> f64 {
     let pairs = Pairs::products(u.points(), d).kept();
     let softmax = pair_softmax(&pairs, rate);
     let mut pulls = pairs.pulls(gradient);
-    pairs.visit(&mut pulls, |block, here, there| {
-        for (row, point) in block.q.chunks_exact_mut(block.columns.len()).zip(block.rows.clone()) {
-            let one = softmax.one(point);
-            for (chunk, first) in row.chunks_mut(LANES).zip(block.columns.clone().step_by(LANES)) {
-                let q = load(chunk);
-                store(chunk, exps(one.of(q)) + exps(softmax.each(first).of(q)));
-            }
-        }
+    pairs.visit(&mut pulls, |mut block, here, there| {
+        weigh(&mut block, &softmax);
         block.pull(1.0, here);
         if let Some(there) = there {
             block.pull_columns(1.0, there);
@@ -91,5 +124,5 @@ fn negatives(u: &Scaled, d: usize, rate: f32, gradient: &mut [f32]) -> f64 {
     let n = pairs.count() as f64;
     pulls.iter_mut().enumerate().for_each(|(panel, pull)| pairs.settle(panel, pull, rate / n as f32));
     u.backward(gradient, 1.0);
-    softmax.log_sums_exp().sum::<f64>() / n - (n - 1.0).ln()
+    softmax.log_sums_exp().sum::<f64>() / n - libm::log(n - 1.0)
 }

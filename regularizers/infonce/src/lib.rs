@@ -25,7 +25,7 @@ mod contrast;
 mod kernels;
 mod temperature;
 
-use regatta_core::maths::{cosines, diagonal, log_mean_exp, off_diagonal, squared_distances, takes_kernels, unit};
+use regatta_core::maths::{cosines, diagonal, log_mean_exp, matmul, off_diagonal, squared_distances, takes_kernels, unit};
 use regatta_core::number::{NonNegative, Positive};
 use regatta_core::serde::{Deserialize, Serialize};
 use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
@@ -119,7 +119,7 @@ impl InfoNce {
             let apart = ((&u - &v)?.sqr()?.sum(2)?.mean_all()? * self.alignment.get())?;
             return Ok((apart + ((self.uniformity(&u)? + self.uniformity(&v)?)? / 2.0)?)?);
         }
-        let exponents = (u.matmul(&v.transpose(1, 2)?)? / self.temperature())?; // (g, n, n)
+        let exponents = (matmul(&u, &v.transpose(1, 2)?)? / self.temperature())?; // (g, n, n)
         let own = diagonal(&exponents)?; // (g, n)
         Ok((log_mean_exp(&exponents, 1, 1)? - own)?.mean_all()?) // of one term: a sum
     }

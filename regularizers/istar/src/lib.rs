@@ -63,7 +63,8 @@ impl Regularizer for IStar {
 impl IStar {
     /// `‖S‖²_F` as parts of `‖C‖²_F` and of `(tr C)²`: what is shrunk and what it is shrunk to share the trace.
     fn parts(&self, d: usize) -> (f64, f64) {
-        let square = (1.0 - self.shrinkage.get()).powi(2);
+        let kept = 1.0 - self.shrinkage.get();
+        let square = kept * kept;
         (square, (1.0 - square) / d as f64)
     }
 

@@ -2,7 +2,10 @@
 //! differences from it are computed again, so that small distances keep their digits.
 
 use crate::EPSILON;
+use regatta_core::libm;
 use regatta_core::maths::{Pairs, Scaled, vector};
+use regatta_core::simd::Simd;
+use regatta_core::vectorize;
 
 /// points (n, d), gradient (n, d)
 pub fn value_and_gradient(points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
@@ -12,20 +15,46 @@ pub fn value_and_gradient(points: &[f32], d: usize, gradient: &mut [f32]) -> f64
     let mut sum = 0.0;
     for (i, j) in nearest(&Pairs::products(u, d)).into_iter().enumerate() {
         let (here, there) = (i * d..(i + 1) * d, j * d..(j + 1) * d);
-        let distance = vector::sum_of(&u[here.clone()], &u[there.clone()], |x, y| (x - y) * (x - y)).sqrt();
-        sum += (f64::from(distance) + EPSILON).ln();
+        let distance = vector::sum_of(&u[here], &u[there], |x, y| (x - y) * (x - y)).sqrt();
+        sum += libm::log(f64::from(distance) + EPSILON);
         if distance == 0.0 {
             continue;
         }
         let slope = 1.0 / (n as f32 * (distance + EPSILON as f32) * distance);
-        for (i, j) in here.zip(there) {
-            let push = slope * (u[j] - u[i]);
-            gradient[i] += push;
-            gradient[j] -= push;
-        }
+        push(gradient, u, slope, d, [i, j]);
     }
     scaled.backward(gradient, 1.0);
     -sum / n as f64
+}
+
+vectorize! {
+    /// Adds `slope·(u_j - u_i)` to the gradient of point i, and takes it from that of j. gradient, u (n, d)
+    fn push(gradient: &mut [f32], u: &[f32], slope: f32, d: usize, pair: [usize; 2]) = push_with;
+
+    /// The largest product of each column, and its row; the first of equals. q (rows, columns)
+    fn largest_of_columns(q: &[f32], products: &mut [f32], rows: &mut [u32]) = largest_of_columns_with;
+}
+
+#[inline(always)]
+fn push_with<S: Simd>(gradient: &mut [f32], u: &[f32], slope: f32, d: usize, [i, j]: [usize; 2]) {
+    let (here, there) = (i * d..(i + 1) * d, j * d..(j + 1) * d);
+    let (u_here, u_there) = (&u[here.clone()], &u[there.clone()]);
+    let [of_here, of_there] = gradient.get_disjoint_mut([here, there]).expect("two points");
+    for ((here, there), (u, v)) in of_here.iter_mut().zip(of_there).zip(u_here.iter().zip(u_there)) {
+        let push = slope * (v - u);
+        *here += push;
+        *there -= push;
+    }
+}
+
+#[inline(always)]
+fn largest_of_columns_with<S: Simd>(q: &[f32], products: &mut [f32], rows: &mut [u32]) {
+    for (row, values) in (0..).zip(q.chunks_exact(products.len())) {
+        for ((most, at), &q) in products.iter_mut().zip(&mut *rows).zip(values) {
+            *at = if q > *most { row } else { *at };
+            *most = if q > *most { q } else { *most };
+        }
+    }
 }
 
 /// The other point of the largest product, for each point; the first of equals.
@@ -42,12 +71,7 @@ fn nearest(pairs: &Pairs<'_>) -> Vec<usize> {
         }
         if let Some(there) = there {
             let (mut products, mut rows) = (vec![f32::NEG_INFINITY; columns], vec![0u32; columns]);
-            for (row, values) in (0..).zip(block.q.chunks_exact(columns)) {
-                for ((most, at), &q) in products.iter_mut().zip(&mut rows).zip(values) {
-                    *at = if q > *most { row } else { *at };
-                    *most = if q > *most { q } else { *most };
-                }
-            }
+            largest_of_columns(block.q, &mut products, &mut rows);
             let met = there.iter_mut().zip(products.iter().zip(&rows));
             met.for_each(|(nearest, (&product, &row))| nearest.meet(product, block.rows.start + row as usize));
         }

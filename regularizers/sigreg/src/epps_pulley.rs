@@ -1,5 +1,7 @@
 //! Value and gradient of the Epps-Pulley statistic, without a table of n·k·knots sines.
 
+use regatta_core::libm;
+
 /// Slices worked on side by side: enough to fill vector registers, few enough to stay in the nearest cache.
 const LANES: usize = 8;
 
@@ -49,7 +51,7 @@ pub fn knots(count: usize, t_max: f64) -> Vec<Knot> {
     let step = t_max / (count - 1) as f64;
     let knot = |index: usize| {
         let t = step * index as f64;
-        let target = (-0.5 * t * t).exp();
+        let target = libm::exp(-0.5 * t * t);
         let ends = index == 0 || index == count - 1;
         Knot { t, target, weight: target * if ends { step } else { 2.0 * step } }
     };
@@ -89,7 +91,7 @@ impl EppsPulley {
         for row in x.chunks_exact(slices) {
             let mut turn = Lanes::ONE;
             for lane in 0..width {
-                (turn.im[lane], turn.re[lane]) = (self.step * row[first + lane]).sin_cos();
+                (turn.im[lane], turn.re[lane]) = libm::sincos(self.step * row[first + lane]);
             }
             let mut power = Lanes::ONE;
             for sum in &mut sums {

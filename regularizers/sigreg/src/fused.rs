@@ -11,8 +11,9 @@
 use crate::epps_pulley::Knot;
 use rayon::prelude::*;
 use regatta_core::maths::elementary::{TurnsPerUnit, sine_cosine};
-use regatta_core::maths::vector::{LANES, Lanes, load, store};
 use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels, product_of_panels, with_scratch};
+use regatta_core::simd::{LANES, Lanes, Register, Simd, load, store};
+use regatta_core::vectorize;
 
 /// Rows that one task takes: float32 sums are no longer than that, and sums of those are in float64.
 const ROWS: usize = 512;
@@ -21,8 +22,19 @@ const TOGETHER: usize = 16;
 /// Eights of knots from one exact turn to the next.
 const RUN: usize = 2;
 
-/// At eight knots, a number for cosine and sine each, or a coefficient of each.
-type Eight = [Turn; 8];
+/// At eight knots, a number for cosine and sine each, or a coefficient of each, as they lie in memory.
+type Eight = [Stored; 8];
+
+/// A [`Turn`] in memory.
+#[derive(Clone, Copy)]
+struct Stored {
+    cos: Register,
+    sin: Register,
+}
+
+impl Stored {
+    const ZERO: Self = Self { cos: Register::ZERO, sin: Register::ZERO };
+}
 
 /// Unit directions, and the knots along each.
 pub struct Slices {
@@ -67,14 +79,14 @@ impl Slices {
                 let count = points.len() / self.dims;
                 let points = Matrix::new(points, count, self.dims);
                 product_of_panels(MatrixMut::new(x, count, k), Onto::Replace, 1.0, points, &self.across);
-                self.sums(x)
+                sums(self, x)
             })
             .collect();
 
         let (value, coefficients) = self.coefficients(&parts, n);
         let rows = x.par_chunks_mut(ROWS * k).zip(gradient.par_chunks_mut(ROWS * self.dims)).with_max_len(1);
         rows.for_each(|(x, gradient)| {
-            self.slopes(x, &coefficients);
+            slopes(self, x, &coefficients);
             let count = gradient.len() / self.dims;
             let (gradient, slopes) = (MatrixMut::new(gradient, count, self.dims), Matrix::new(x, count, k));
             product_of_panels(gradient, Onto::Replace, 1.0, slopes, &self.directions);
@@ -97,49 +109,6 @@ impl Slices {
         std::iter::once(None).chain(self.runs.iter().map(Some))
     }
 
-    /// Sums over rows of cosine and sine at each knot. x (rows, k') -> (registers of slices, eights)
-    fn sums(&self, x: &[f32]) -> Vec<Eight> {
-        let k = self.padded();
-        let mut sums = vec![[Turn::ZERO; 8]; k / LANES * self.eights()];
-        let mut room = [Turns::NONE; TOGETHER];
-        for rows in x.chunks(TOGETHER * k) {
-            for (block, sums) in sums.chunks_exact_mut(self.eights()).enumerate() {
-                for (run, sums) in self.runs().zip(sums.chunks_mut(RUN)) {
-                    let turns = self.turns(rows, block, run, &mut room);
-                    let (last, earlier) = sums.split_last_mut().expect("a chunk");
-                    for eight in earlier {
-                        let mut kept = *eight; // in registers
-                        for turns in &mut *turns {
-                            let mut own = turns.clone();
-                            own.add_eight(&mut kept);
-                            *turns = own;
-                        }
-                        *eight = kept;
-                    }
-                    let mut kept = *last;
-                    turns.iter().for_each(|turns| turns.clone().add_eight(&mut kept)); // where they go on to is of no use
-                    *last = kept;
-                }
-            }
-        }
-        sums
-    }
-
-    /// At a run's start, of a register of each row, in the room's first places.
-    fn turns<'a>(
-        &self,
-        rows: &[f32],
-        block: usize,
-        run: Option<&TurnsPerUnit>,
-        room: &'a mut [Turns; TOGETHER],
-    ) -> &'a mut [Turns] {
-        let rows = rows.chunks_exact(self.padded());
-        let turns = &mut room[..rows.len()];
-        let x = rows.map(|row| load(&row[block * LANES..]));
-        turns.iter_mut().zip(x).for_each(|(turns, x)| *turns = Turns::of(x, &self.step, run));
-        turns
-    }
-
     /// Sum of the statistics over slices, and the coefficients of their mean's gradient. -> (registers of slices, eights)
     ///
     /// With C and S the means of cosine and sine the statistic is `n Σ w [(C - φ)² + S²]`, and along x its slope
@@ -147,14 +116,14 @@ impl Slices {
     fn coefficients(&self, parts: &[Vec<Eight>], n: usize) -> (f64, Vec<Eight>) {
         let eights = self.eights();
         let mut values = [0f64; LANES];
-        let mut coefficients = vec![[Turn::ZERO; 8]; parts[0].len()];
+        let mut coefficients = vec![[Stored::ZERO; 8]; parts[0].len()];
         for (at, eight) in coefficients.iter_mut().enumerate() {
             let slices = LANES.min(self.count - at / eights * LANES);
             for (place, (p, knot)) in eight.iter_mut().zip(&self.knots[8 * (at % eights) + 1..]).enumerate() {
-                let mean = |of: fn(&Turn) -> Lanes| {
+                let mean = |of: fn(&Stored) -> Register| {
                     let mut total = [0f64; LANES];
                     for part in parts {
-                        total.iter_mut().zip(of(&part[at][place]).to_array()).for_each(|(total, x)| *total += f64::from(x));
+                        total.iter_mut().zip(of(&part[at][place]).0).for_each(|(total, x)| *total += f64::from(x));
                     }
                     total.map(|total| total / n as f64)
                 };
@@ -162,27 +131,80 @@ impl Slices {
                 let values = values.iter_mut().zip(off.iter().zip(&sine)).take(slices);
                 values.for_each(|(value, (off, sine))| *value += knot.weight * (off * off + sine * sine));
                 let slope = 2.0 * knot.weight * knot.t / self.count as f64;
-                let slopes = |of: [f64; LANES]| Lanes::from(of.map(|of| (slope * of) as f32));
-                *p = Turn { cos: slopes(sine), sin: slopes(off) };
+                let slopes = |of: [f64; LANES]| Register(of.map(|of| (slope * of) as f32));
+                *p = Stored { cos: slopes(sine), sin: slopes(off) };
             }
         }
         (n as f64 * values.iter().sum::<f64>(), coefficients)
     }
+}
+
+vectorize! {
+    /// Sums over rows of cosine and sine at each knot. x (rows, k') -> (registers of slices, eights)
+    fn sums(slices: &Slices, x: &[f32]) -> Vec<Eight> = sums_with;
 
     /// Turns each projection into the slope of the statistic along it. x (rows, k'), coefficients (registers of slices, eights)
-    fn slopes(&self, x: &mut [f32], coefficients: &[Eight]) {
-        let k = self.padded();
-        let mut room = [Turns::NONE; TOGETHER];
-        for rows in x.chunks_mut(TOGETHER * k) {
-            for (block, coefficients) in coefficients.chunks_exact(self.eights()).enumerate() {
-                let mut slopes = [Lanes::ZERO; TOGETHER];
-                for (run, eights) in self.runs().zip(coefficients.chunks(RUN)) {
-                    let turns = self.turns(rows, block, run, &mut room);
-                    slopes.iter_mut().zip(turns).for_each(|(slope, turns)| *slope += turns.series(eights));
+    fn slopes(slices: &Slices, x: &mut [f32], coefficients: &[Eight]) = slopes_with;
+}
+
+#[inline(always)]
+fn sums_with<S: Simd>(slices: &Slices, x: &[f32]) -> Vec<Eight> {
+    let k = slices.padded();
+    let mut sums = vec![[Stored::ZERO; 8]; k / LANES * slices.eights()];
+    let mut room = [Turns::<S>::NONE; TOGETHER];
+    for rows in x.chunks(TOGETHER * k) {
+        for (block, sums) in sums.chunks_exact_mut(slices.eights()).enumerate() {
+            for (run, sums) in slices.runs().zip(sums.chunks_mut(RUN)) {
+                let turns = turns(slices, rows, block, run, &mut room);
+                let (last, earlier) = sums.split_last_mut().expect("a chunk");
+                for eight in earlier {
+                    let mut kept = eight.map(Turn::load); // in registers
+                    for turns in &mut *turns {
+                        let mut own = turns.clone();
+                        own.add_eight(&mut kept);
+                        *turns = own;
+                    }
+                    *eight = kept.map(Turn::store);
                 }
-                for (row, slope) in rows.chunks_exact_mut(k).zip(&slopes) {
-                    store(&mut row[block * LANES..(block + 1) * LANES], *slope);
-                }
+                let mut kept = last.map(Turn::load);
+                turns.iter().for_each(|turns| turns.clone().add_eight(&mut kept)); // where they go on to is of no use
+                *last = kept.map(Turn::store);
+            }
+        }
+    }
+    sums
+}
+
+/// At a run's start, of a register of each row, in the room's first places.
+#[inline(always)]
+fn turns<'a, S: Simd>(
+    slices: &Slices,
+    rows: &[f32],
+    block: usize,
+    run: Option<&TurnsPerUnit>,
+    room: &'a mut [Turns<S>; TOGETHER],
+) -> &'a mut [Turns<S>] {
+    let rows = rows.chunks_exact(slices.padded());
+    let turns = &mut room[..rows.len()];
+    for (turns, row) in turns.iter_mut().zip(rows) {
+        *turns = Turns::of(load(&row[block * LANES..]), &slices.step, run);
+    }
+    turns
+}
+
+#[inline(always)]
+fn slopes_with<S: Simd>(slices: &Slices, x: &mut [f32], coefficients: &[Eight]) {
+    let k = slices.padded();
+    let mut room = [Turns::<S>::NONE; TOGETHER];
+    for rows in x.chunks_mut(TOGETHER * k) {
+        for (block, coefficients) in coefficients.chunks_exact(slices.eights()).enumerate() {
+            let mut slopes = [Lanes::<S>::ZERO; TOGETHER];
+            for (run, eights) in slices.runs().zip(coefficients.chunks(RUN)) {
+                let turns = turns(slices, rows, block, run, &mut room);
+                slopes.iter_mut().zip(turns).for_each(|(slope, turns)| *slope += turns.series(eights));
+            }
+            for (row, slope) in rows.chunks_exact_mut(k).zip(&slopes) {
+                store(&mut row[block * LANES..(block + 1) * LANES], *slope);
             }
         }
     }
@@ -190,19 +212,29 @@ impl Slices {
 
 /// `exp(iα)`, or another complex number, for each slice of a register.
 #[derive(Clone, Copy)]
-struct Turn {
-    cos: Lanes,
-    sin: Lanes,
+struct Turn<S: Simd> {
+    cos: Lanes<S>,
+    sin: Lanes<S>,
 }
 
-impl Turn {
+impl<S: Simd> Turn<S> {
     const ZERO: Self = Self { cos: Lanes::ZERO, sin: Lanes::ZERO };
     const ONE: Self = Self { cos: Lanes::ONE, sin: Lanes::ZERO };
 
     #[inline(always)]
-    fn of(x: Lanes, turns: &TurnsPerUnit) -> Self {
+    fn of(x: Lanes<S>, turns: &TurnsPerUnit) -> Self {
         let (sin, cos) = sine_cosine(x, turns);
         Self { cos, sin }
+    }
+
+    #[inline(always)]
+    fn load(stored: Stored) -> Self {
+        Self { cos: stored.cos.into(), sin: stored.sin.into() }
+    }
+
+    #[inline(always)]
+    fn store(self) -> Stored {
+        Stored { cos: self.cos.into(), sin: self.sin.into() }
     }
 
     #[inline(always)]
@@ -212,7 +244,7 @@ impl Turn {
 
     /// The real part of the product.
     #[inline(always)]
-    fn real(&self, other: &Self) -> Lanes {
+    fn real(&self, other: &Self) -> Lanes<S> {
         self.cos.mul_sub(other.cos, self.sin * other.sin)
     }
 
@@ -229,7 +261,7 @@ impl Turn {
 
     /// `factor·self - other`
     #[inline(always)]
-    fn scaled_less(&self, factor: Lanes, other: &Self) -> Self {
+    fn scaled_less(&self, factor: Lanes<S>, other: &Self) -> Self {
         Self { cos: factor.mul_sub(self.cos, other.cos), sin: factor.mul_sub(self.sin, other.sin) }
     }
 
@@ -241,21 +273,21 @@ impl Turn {
 
 /// Where a register of numbers stands among the knots of a run.
 #[derive(Clone)]
-struct Turns {
+struct Turns<S: Simd> {
     /// `2 cos(2θ)`
-    twice: Lanes,
+    twice: Lanes<S>,
     /// At the next two knots.
-    next: [Turn; 2],
+    next: [Turn<S>; 2],
     /// And at the two before them.
-    last: [Turn; 2],
+    last: [Turn<S>; 2],
 }
 
-impl Turns {
+impl<S: Simd> Turns<S> {
     const NONE: Self = Self { twice: Lanes::ZERO, next: [Turn::ZERO; 2], last: [Turn::ZERO; 2] };
 
     /// At a run's start. `step` is one knot; `run` leads to the knot before the run, where it is not the first.
     #[inline(always)]
-    fn of(x: Lanes, step: &TurnsPerUnit, run: Option<&TurnsPerUnit>) -> Self {
+    fn of(x: Lanes<S>, step: &TurnsPerUnit, run: Option<&TurnsPerUnit>) -> Self {
         let one = Turn::of(x, step);
         let two = one.squared();
         let mut turns = Self { twice: two.cos + two.cos, next: [one, two], last: [one.back(), Turn::ONE] };
@@ -270,7 +302,7 @@ impl Turns {
 
     /// Adds the turns at the next eight knots to their sums.
     #[inline(always)]
-    fn add_eight(&mut self, sums: &mut Eight) {
+    fn add_eight(&mut self, sums: &mut [Turn<S>; 8]) {
         for sums in sums.as_chunks_mut::<2>().0 {
             for (sum, turn) in sums.iter_mut().zip(&self.next) {
                 sum.cos += turn.cos;
@@ -285,10 +317,10 @@ impl Turns {
     /// The real part of a run's series `Σ_j p_j exp(ijθ)`: with `b_j = p_j + 2 cos(2θ) b_(j+2) - b_(j+4)`, odd and even knots
     /// apart, it is that of `b_j exp(ijθ) - b_(j+2) exp(i(j-2)θ)` at the first two.
     #[inline(always)]
-    fn series(&self, eights: &[Eight]) -> Lanes {
+    fn series(&self, eights: &[Eight]) -> Lanes<S> {
         let [mut b, mut beyond] = [[Turn::ZERO; 2]; 2];
         for p in eights.as_flattened().as_chunks::<2>().0.iter().rev() {
-            let of = |at: usize| b[at].scaled_less(self.twice, &beyond[at].minus(&p[at]));
+            let of = |at: usize| b[at].scaled_less(self.twice, &beyond[at].minus(&Turn::load(p[at])));
             (b, beyond) = ([of(0), of(1)], b);
         }
         let part = |at: usize| b[at].real(&self.next[at]) - beyond[at].real(&self.last[at]);

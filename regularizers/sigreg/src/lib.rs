@@ -22,7 +22,7 @@ mod fused;
 use epps_pulley::{EppsPulley, knots};
 use fused::Slices;
 use regatta_core::candle::DType;
-use regatta_core::maths::{attach_gradient, mean_over_groups, takes_kernels, unit, with_floats};
+use regatta_core::maths::{attach_gradient, matmul, mean_over_groups, takes_kernels, unit, with_floats};
 use regatta_core::number::{Count, Positive};
 use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
 
@@ -73,7 +73,7 @@ impl SigReg {
                 mean_over_groups(points, "sigreg", |points, gradient| Ok(slices.penalty(points, gradient)))
             })?;
         }
-        let projections = points.reshape((g * n, d))?.matmul(slices)?.reshape((g, n, k))?;
+        let projections = matmul(&points.reshape((g * n, d))?, slices)?.reshape((g, n, k))?;
         let x = projections.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
 
         let statistic = EppsPulley::new(knots);

@@ -24,7 +24,8 @@ use regatta_core::maths::{
     takes_kernels, times, vector,
 };
 use regatta_core::number::{NonNegative, Positive};
-use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::simd::Simd;
+use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag, vectorize};
 
 regularizer! {
     name: "vicreg",
@@ -91,16 +92,7 @@ impl VicReg {
         let half = self.variance.get() / 2.0;
         let value = self.fused(a, d, half, a_slope) + self.fused(b, d, half, b_slope);
         let weight = self.invariance.get() / a.len() as f64;
-        let mut apart = 0.0;
-        for (row, (a, b)) in a.chunks_exact(d).zip(b.chunks_exact(d)).enumerate() {
-            apart += f64::from(vector::sum_of(a, b, |a, b| (a - b) * (a - b)));
-            let slopes = a_slope[row * d..].iter_mut().zip(&mut b_slope[row * d..]);
-            for ((a, b), (a_slope, b_slope)) in a.iter().zip(b).zip(slopes) {
-                let pull = 2.0 * weight as f32 * (a - b);
-                *a_slope += pull;
-                *b_slope -= pull;
-            }
-        }
+        let apart = pull_together([a, b], d, 2.0 * weight as f32, [a_slope, b_slope]);
         value + weight * apart
     }
 
@@ -124,6 +116,23 @@ impl VicReg {
         times(&z, Matrix::new(&c, d, d), gradient, |_, _| {});
         (variance * hinge + self.covariance.get() * off / (degrees * degrees)) / d as f64
     }
+}
+
+vectorize! {
+    /// `Σ ‖a_i - b_i‖²`; adds `pull·(a - b)` to the first gradient, and takes it from the second. (n, d) each
+    fn pull_together(views: [&[f32]; 2], d: usize, pull: f32, slopes: [&mut [f32]; 2]) -> f64 = pull_together_with;
+}
+
+#[inline(always)]
+fn pull_together_with<S: Simd>([a, b]: [&[f32]; 2], d: usize, pull: f32, [a_slope, b_slope]: [&mut [f32]; 2]) -> f64 {
+    let apart = a.chunks_exact(d).zip(b.chunks_exact(d));
+    let apart = apart.map(|(a, b)| f64::from(vector::sum_of_with::<S>(a, b, |a, b| (a - b) * (a - b)))).sum();
+    for ((a, b), (a_slope, b_slope)) in a.iter().zip(b).zip(a_slope.iter_mut().zip(b_slope)) {
+        let pull = pull * (a - b);
+        *a_slope += pull;
+        *b_slope -= pull;
+    }
+    apart
 }
 
 #[cfg(test)]

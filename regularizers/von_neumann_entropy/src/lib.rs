@@ -16,6 +16,7 @@
 //! points (g, n, d) -> scalar, by way of (g, m, m), m the smaller of n and d
 
 use regatta_core::candle::DType;
+use regatta_core::libm;
 use regatta_core::maths::{Resolvents, eigenvalue_sum, mean_over_groups, of_smaller_gram, smaller_gram, takes_kernels, unit};
 use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
 
@@ -64,7 +65,7 @@ fn value_and_slope(moments: &[f64], m: usize) -> Result<(f64, Vec<f64>)> {
 /// `λ log(λ + ε)` and its slope; an eigenvalue that was rounded below 0 counts as 0.
 fn term(eigenvalue: f64) -> (f64, f64) {
     let lambda = eigenvalue.max(0.0);
-    let logarithm = (lambda + EPSILON).ln();
+    let logarithm = libm::log(lambda + EPSILON);
     (lambda * logarithm, logarithm + lambda / (lambda + EPSILON))
 }
 

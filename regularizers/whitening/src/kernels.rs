@@ -6,7 +6,8 @@ use regatta_core::maths::{
     Matrix, MatrixMut, Onto, Resolvents, centred_rows, gram, log_det_of, mean_over_groups, product, times, vector, wide_gram,
     widened,
 };
-use regatta_core::{Result, Tensor};
+use regatta_core::simd::Simd;
+use regatta_core::{Result, Tensor, vectorize};
 
 impl Whitening {
     /// The penalty by kernels on slices.
@@ -27,10 +28,10 @@ fn frobenius(points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
     let mut excess = gram(&z, d); // (n - 1)·C, then C - I, then the slope along it: dC = (dzᵀz + zᵀdz) / (n - 1)
     let mut squares = 0.0;
     for (k, row) in excess.chunks_exact_mut(d).enumerate() {
-        row.iter_mut().for_each(|x| *x *= (1.0 / degrees) as f32);
+        vector::scale(row, (1.0 / degrees) as f32);
         row[k] -= 1.0;
         squares += f64::from(vector::dot(row, row));
-        row.iter_mut().for_each(|x| *x *= (4.0 / (degrees * d as f64)) as f32);
+        vector::scale(row, (4.0 / (degrees * d as f64)) as f32);
     }
     times(&z, Matrix::new(&excess, d, d), gradient, |_, _| {});
     squares / d as f64
@@ -50,14 +51,13 @@ impl Whitening {
         let mut slope = inverse;
         slope.iter_mut().for_each(|x| *x *= -1.0 / ((n - 1.0) * width));
         slope.iter_mut().step_by(d + 1).for_each(|x| *x += 1.0 / ((n - 1.0) * width));
+        let offset_slope: Vec<f64> = mean.iter().map(|mean| mean / (width * n)).collect();
         let rows = points.par_chunks(ROWS * d).zip(gradient.par_chunks_mut(ROWS * d)).with_max_len(1);
         rows.for_each(|(points, gradient)| {
             let (z, rows) = (widened(points, &mean), points.len() / d);
             let mut wide = vec![0f64; z.len()];
             product(MatrixMut::new(&mut wide, rows, d), Onto::Replace, 1.0, Matrix::new(&z, rows, d), Matrix::new(&slope, d, d));
-            for (row, wide) in gradient.chunks_exact_mut(d).zip(wide.chunks_exact(d)) {
-                row.iter_mut().zip(wide).zip(&mean).for_each(|((g, x), mean)| *g = (x + mean / (width * n)) as f32);
-            }
+            narrow(gradient, &wide, &offset_slope);
         });
         Ok((trace + offset - log_det - width) / (2.0 * width))
     }
@@ -72,12 +72,10 @@ impl Whitening {
         let scale = (2.0 / points.len() as f64) as f32;
         let parts = gradient.par_chunks_mut(ROWS * d).zip(points.par_chunks(ROWS * d)).with_max_len(1);
         let squares = parts.map(|(gradient, points)| {
-            let (z, rows) = (widened(points, &mean).into_iter().map(|x| x as f32).collect::<Vec<f32>>(), points.len() / d);
+            let (mut z, rows) = (vec![0f32; points.len()], points.len() / d);
+            centre(points, &mean, &mut z);
             product(MatrixMut::new(gradient, rows, d), Onto::Replace, 1.0, Matrix::new(&z, rows, d), Matrix::new(&root, d, d));
-            gradient.iter_mut().zip(points).for_each(|(place, x)| *place = x - *place);
-            let sum: f64 = gradient.chunks(d).map(|row| f64::from(vector::dot(row, row))).sum();
-            gradient.iter_mut().for_each(|off| *off *= scale);
-            sum
+            offsets(gradient, points, d, scale)
         });
         Ok(squares.collect::<Vec<f64>>().iter().sum::<f64>() / points.len() as f64)
     }
@@ -91,6 +89,39 @@ impl Whitening {
         c.iter_mut().step_by(d + 1).for_each(|x| *x += self.epsilon.get());
         c
     }
+}
+
+vectorize! {
+    /// `g = x + offset`, the offset the same in every row. g, x (n, d), offset (d)
+    fn narrow(g: &mut [f32], x: &[f64], offset: &[f64]) = narrow_with;
+
+    /// Points less their mean, which is in float64. points, out (n, d), mean (d)
+    pub(crate) fn centre(points: &[f32], mean: &[f64], out: &mut [f32]) = centre_with;
+
+    /// From places (n, d) to `scale·(points - places)`, and the sum of the squares before they are scaled.
+    fn offsets(places: &mut [f32], points: &[f32], d: usize, scale: f32) -> f64 = offsets_with;
+}
+
+#[inline(always)]
+fn narrow_with<S: Simd>(g: &mut [f32], x: &[f64], offset: &[f64]) {
+    for (row, x) in g.chunks_exact_mut(offset.len()).zip(x.chunks_exact(offset.len())) {
+        row.iter_mut().zip(x).zip(offset).for_each(|((g, x), offset)| *g = (x + offset) as f32);
+    }
+}
+
+#[inline(always)]
+fn centre_with<S: Simd>(points: &[f32], mean: &[f64], out: &mut [f32]) {
+    for (row, point) in out.chunks_exact_mut(mean.len()).zip(points.chunks_exact(mean.len())) {
+        row.iter_mut().zip(point).zip(mean).for_each(|((out, x), mean)| *out = (f64::from(*x) - mean) as f32);
+    }
+}
+
+#[inline(always)]
+fn offsets_with<S: Simd>(places: &mut [f32], points: &[f32], d: usize, scale: f32) -> f64 {
+    places.iter_mut().zip(points).for_each(|(place, x)| *place = x - *place);
+    let sum = places.chunks(d).map(|row| f64::from(vector::dot_with::<S>(row, row))).sum();
+    vector::scale_with::<S>(places, scale);
+    sum
 }
 
 /// Rows that one task takes.

@@ -26,7 +26,7 @@ mod triangular;
 mod w_mse;
 
 use regatta_core::candle::DType;
-use regatta_core::maths::{centred, covariance, diagonal, inverse_sqrt, log_det, takes_kernels};
+use regatta_core::maths::{centred, covariance, diagonal, inverse_sqrt, log_det, matmul, takes_kernels};
 use regatta_core::number::Positive;
 use regatta_core::serde::{Deserialize, Serialize};
 use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
@@ -121,7 +121,7 @@ impl Whitening {
 
     fn zca_distance(&self, z: &Tensor) -> Result<Tensor> {
         let fixed = z.detach().to_dtype(DType::F64)?;
-        let white = centred(&fixed)?.matmul(&inverse_sqrt(&self.positive_covariance(&fixed)?)?)?; // (g, n, d)
+        let white = matmul(&centred(&fixed)?, &inverse_sqrt(&self.positive_covariance(&fixed)?)?)?; // (g, n, d)
         Ok((z - white.to_dtype(z.dtype())?)?.sqr()?.mean_all()?)
     }
 

@@ -5,15 +5,16 @@
 //! lower triangle of `Gᵀw`: what the gradient of a Cholesky factor comes down to when it is applied to the points that made it.
 //! The mean over the points is taken from what reaches c.
 
-use crate::kernels::{ROWS, wide_mean};
+use crate::kernels::{ROWS, centre, wide_mean};
 use crate::{Whitening, triangular};
 use rayon::prelude::*;
 use regatta_core::candle::DType;
 use regatta_core::maths::{
-    Matrix, MatrixMut, Onto, centred, covariance, inverse_cholesky, inverse_cholesky_of, mean_over_groups_of_views, product,
-    takes_kernels, vector, wide_gram, with_scratch,
+    Matrix, MatrixMut, Onto, centred, covariance, inverse_cholesky, inverse_cholesky_of, matmul, mean_over_groups_of_views,
+    product, takes_kernels, vector, wide_gram, with_scratch,
 };
-use regatta_core::{Result, Tensor};
+use regatta_core::simd::Simd;
+use regatta_core::{Result, Tensor, vectorize};
 
 /// Added to a whitened point's squared norm.
 const SMALL_SQUARE: f64 = 1e-8;
@@ -35,7 +36,7 @@ impl Whitening {
         let wide = z.to_dtype(DType::F64)?;
         let eye = Tensor::eye(z.dim(2)?, DType::F64, z.device())?;
         let c = (covariance(&wide)? * self.share())?.broadcast_add(&(eye * self.identity())?)?;
-        let white = centred(&wide)?.matmul(&inverse_cholesky(&c)?.transpose(1, 2)?.contiguous()?)?;
+        let white = matmul(&centred(&wide)?, &inverse_cholesky(&c)?.transpose(1, 2)?)?;
         Ok(white.broadcast_div(&(white.sqr()?.sum_keepdim(2)? + SMALL_SQUARE)?.sqrt()?)?)
     }
 
@@ -99,9 +100,7 @@ impl<'a> White<'a> {
         let out = white.par_chunks_mut(ROWS * d).zip(norms.par_chunks_mut(ROWS));
         out.zip(points.par_chunks(ROWS * d)).with_max_len(1).for_each(|((white, norms), points)| {
             with_scratch(points.len(), |centred| {
-                for (row, point) in centred.chunks_exact_mut(d).zip(points.chunks_exact(d)) {
-                    row.iter_mut().zip(point).zip(&mean).for_each(|((c, x), mean)| *c = (f64::from(*x) - mean) as f32);
-                }
+                centre(points, &mean, centred);
                 triangular::times_transposed(centred, &inverse, d, white);
             });
             for (white, norm) in white.chunks_exact(d).zip(norms) {
@@ -144,7 +143,7 @@ impl<'a> White<'a> {
         out.par_chunks_mut(ROWS * d).zip(self.points.par_chunks(ROWS * d)).with_max_len(1).for_each(|(out, white)| {
             let (white, back) = (Matrix::new(white, white.len() / d, d), Matrix::new(&back, d, d));
             product(MatrixMut::new(out, white.shape().0, d), Onto::Add, 1.0, white, back);
-            out.chunks_exact_mut(d).for_each(|row| row.iter_mut().zip(&mean).for_each(|(x, mean)| *x -= mean));
+            take_mean(out, &mean);
         });
         parts.iter().map(|part| part.cosines).sum()
     }
@@ -158,22 +157,50 @@ impl<'a> White<'a> {
             let rows = first + chunk * ROWS..first + chunk * ROWS + out.len() / d;
             let [white, others] = [self, other].map(|view| &view.points[rows.start * d..rows.end * d]);
             with_scratch(out.len(), |slope| {
-                for ((row, g), (w, v)) in
-                    rows.zip(slope.chunks_exact_mut(d)).zip(white.chunks_exact(d).zip(others.chunks_exact(d)))
-                {
-                    let (norm, others) = (self.norms[row], other.norms[row]);
-                    let cosine = vector::dot(w, v) / (norm * others);
-                    sums.cosines += f64::from(cosine);
-                    let (across, along) = (scale / (norm * others), scale * cosine / (norm * norm));
-                    g.iter_mut().zip(w.iter().zip(v)).for_each(|(g, (w, v))| *g = across * v - along * w);
-                    sums.slope.iter_mut().zip(&*g).for_each(|(sum, g)| *sum += g);
-                    sums.white.iter_mut().zip(w).for_each(|(sum, w)| *sum += w);
-                }
+                along_cosines(slope, [white, others], [&self.norms[rows.clone()], &other.norms[rows]], scale, &mut sums);
                 triangular::add_cross_gram(slope, white, d, &mut sums.cross);
                 triangular::times(slope, &self.inverse, d, out);
             });
         }
         sums
+    }
+}
+
+vectorize! {
+    /// Takes the same from every row. rows (n, d)
+    fn take_mean(rows: &mut [f32], mean: &[f32]) = take_mean_with;
+
+    /// The gradient G of `scale/-2` times the sum of `-2 cos` with respect to one view's whitened points, and what its rows add up to.
+    ///
+    /// slope, views (n, d), norms (n)
+    fn along_cosines(slope: &mut [f32], views: [&[f32]; 2], norms: [&[f32]; 2], scale: f32, sums: &mut Sums) =
+        along_cosines_with;
+}
+
+#[inline(always)]
+fn take_mean_with<S: Simd>(rows: &mut [f32], mean: &[f32]) {
+    for row in rows.chunks_exact_mut(mean.len()) {
+        row.iter_mut().zip(mean).for_each(|(x, mean)| *x -= mean);
+    }
+}
+
+#[inline(always)]
+fn along_cosines_with<S: Simd>(
+    slope: &mut [f32],
+    [white, others]: [&[f32]; 2],
+    [norms, other_norms]: [&[f32]; 2],
+    scale: f32,
+    sums: &mut Sums,
+) {
+    let d = sums.slope.len();
+    let rows = slope.chunks_exact_mut(d).zip(white.chunks_exact(d).zip(others.chunks_exact(d)));
+    for ((g, (w, v)), (norm, other)) in rows.zip(norms.iter().zip(other_norms)) {
+        let cosine = vector::dot_with::<S>(w, v) / (norm * other);
+        sums.cosines += f64::from(cosine);
+        let (across, along) = (scale / (norm * other), scale * cosine / (norm * norm));
+        g.iter_mut().zip(w.iter().zip(v)).for_each(|(g, (w, v))| *g = across * v - along * w);
+        vector::add_with::<S>(&mut sums.slope, g);
+        vector::add_with::<S>(&mut sums.white, w);
     }
 }
 

@@ -19,6 +19,7 @@ mod verbs;
 
 use clap::{Parser, Subcommand};
 use failure::Failure;
+use regatta_core::simd::{self, Level};
 use std::process::ExitCode;
 
 /// Every allocation of the program goes through here: pages are kept, and the bytes held are counted.
@@ -27,7 +28,7 @@ static ALLOCATOR: memory::Counted = memory::Counted;
 
 /// Races anti-collapse regularizers for language models against each other.
 #[derive(Debug, Parser)]
-#[command(name = "regatta", version, about, arg_required_else_help = true)]
+#[command(name = "regatta", version, long_version = long_version(), about, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -68,14 +69,31 @@ enum Verb {
     Bench(verbs::bench::Arguments),
 }
 
+/// The version, and the instructions that it runs here.
+fn long_version() -> String {
+    let running = match simd::choose() {
+        Ok(level) => level.to_string(),
+        Err(error) => format!("none: {error}"),
+    };
+    let available: Vec<&str> = simd::available().into_iter().map(Level::name).collect();
+    format!(
+        "{}\ninstructions: {running} (this machine has {}; {} chooses a lower level)",
+        env!("CARGO_PKG_VERSION"),
+        available.join(", "),
+        simd::VARIABLE
+    )
+}
+
 /// The whole program: reads its arguments, does what they say, and returns 0 when all is done, 1 when a trial failed or
 /// diverged, 2 when the input was refused.
 pub fn main() -> ExitCode {
     memory::keep_pages();
     threads::share_one_pool();
+    let level = simd::choose(); // before anything computes
     let arguments = Arguments::parse();
     log::start(if matches!(arguments.verb, Verb::Worker(_)) { log::Format::Bare } else { arguments.log });
-    let done = regatta_core::registry::cards().map_err(Failure::refused).and_then(|_| match arguments.verb {
+    let ready = level.map_err(Failure::refused).and_then(|_| regatta_core::registry::cards().map_err(Failure::refused));
+    let done = ready.and_then(|_| match arguments.verb {
         Verb::Run(arguments) => verbs::run::run(&arguments),
         Verb::Check(arguments) => verbs::check::check(&arguments),
         Verb::List(arguments) => verbs::list::list(&arguments),

@@ -1,130 +1,127 @@
 //! Factors rounded to bfloat16: the upper half of a float32, with its range and 8 bits of precision. Products of two are exact in
 //! float32; sums are float32.
 //!
-//! Two numbers that follow each other along the terms of a product share 32 bits, which is how processors read them.
+//! Where an instruction multiplies them, two numbers that follow each other along the terms of a product share 32 bits, which is how
+//! it reads them. Elsewhere they are multiplied as float32, which takes no longer than numbers that were not rounded.
 
-use super::super::vector::{LANES, Lanes};
 use super::Matrix;
 use super::tiles::Factor;
-use wide::u32x16;
+use crate::simd::{Bits, DotBf16, LANES, Lanes, Register, Simd};
+use std::cell::Cell;
 
 /// Two terms of a row of the left factor: the first in the lower half.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
-pub(super) struct Pair(u32);
+pub(super) struct Pair(pub u32);
 
-/// Two terms of sixteen columns of the right factor.
-#[derive(Debug, Clone, Copy)]
-#[repr(transparent)]
-pub(super) struct PairLanes(u32x16);
-
-impl PairLanes {
-    pub const ZERO: Self = Self(u32x16::ZERO);
-
-    /// Of the numbers of two terms.
-    #[inline(always)]
-    fn of(first: Lanes, second: Lanes) -> Self {
-        let upper = u32x16::splat(0xffff_0000);
-        let first: u32x16 = rounded_lanes(first) >> 16;
-        Self(first | (rounded_lanes(second) & upper))
-    }
-}
-
-impl Factor for Pair {
-    type Lanes = PairLanes;
+impl<S: DotBf16> Factor<S> for Pair {
+    type Stored = Register<u32>;
+    type Right = Bits<S>;
+    type Sum = Lanes<S>;
 
     #[inline(always)]
-    fn splat(self) -> PairLanes {
-        PairLanes(u32x16::splat(self.0))
+    fn load(stored: &Register<u32>) -> Bits<S> {
+        Bits::from(stored.0)
     }
 
     #[inline(always)]
-    fn multiply_add(left: PairLanes, right: PairLanes, sum: Lanes) -> Lanes {
-        #[cfg(target_feature = "avx512bf16")]
-        return by_instruction(left, right, sum);
-        #[cfg(not(target_feature = "avx512bf16"))]
-        by_halves(left, right, sum)
+    fn splat(self) -> Bits<S> {
+        Bits::splat(self.0)
     }
-}
 
-#[cfg(target_feature = "avx512bf16")]
-#[inline(always)]
-fn by_instruction(left: PairLanes, right: PairLanes, sum: Lanes) -> Lanes {
-    use std::arch::x86_64::{__m512, __m512bh, _mm512_dpbf16_ps};
-    use std::mem::transmute;
-    // SAFETY: the program is compiled for a processor that has the instruction, and all of them are sixteen times 32 bits.
-    unsafe {
-        let [left, right] = [left, right].map(|pairs| transmute::<PairLanes, __m512bh>(pairs));
-        transmute::<__m512, Lanes>(_mm512_dpbf16_ps(transmute::<Lanes, __m512>(sum), left, right))
+    #[inline(always)]
+    fn multiply_add(left: Bits<S>, right: Bits<S>, sum: Lanes<S>) -> Lanes<S> {
+        S::dot_bf16(left, right, sum)
     }
-}
-
-/// What the instruction computes, but for its rounding: it takes numbers below 1.2e-38 for 0.
-#[cfg(any(test, not(target_feature = "avx512bf16")))]
-#[inline(always)]
-fn by_halves(left: PairLanes, right: PairLanes, sum: Lanes) -> Lanes {
-    let first = |pair: PairLanes| Lanes::from_bits(pair.0 << 16);
-    let second = |pair: PairLanes| Lanes::from_bits(pair.0 & u32x16::splat(0xffff_0000));
-    first(left).mul_add(first(right), second(left).mul_add(second(right), sum))
 }
 
 /// The bits of the nearest bfloat16 in the upper half, the even one of two; the lower half is of no meaning. NaN stays NaN.
 #[inline(always)]
 fn rounded(x: f32) -> u32 {
     let bits = x.to_bits();
-    if x.is_nan() { bits | 0x0040_0000 } else { bits + 0x7fff + ((bits >> 16) & 1) }
+    if x.is_nan() { bits | 0x0040_0000 } else { bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) }
 }
 
-/// [`rounded`], of sixteen.
+/// The nearest bfloat16, the even one of two.
 #[inline(always)]
-fn rounded_lanes(x: Lanes) -> u32x16 {
-    let (bits, all) = (x.to_bits(), u32x16::splat);
-    let last: u32x16 = bits >> 16;
-    let nan = (bits | all(0x0040_0000)) & x.is_nan().to_bits();
-    let number = (bits + all(0x7fff) + (last & all(1))) & !x.is_nan().to_bits();
-    nan | number
+pub(super) fn round(x: f32) -> f32 {
+    f32::from_bits(rounded(x) & 0xffff_0000)
 }
 
-/// The pairs of a left factor, in the direction that it lies in. left (m, k) -> (m, k/2), rounded up
-pub(super) fn pairs<'a>(left: Matrix<'_>, room: &'a mut Vec<Pair>) -> Matrix<'a, Pair> {
-    let (rows, terms) = (left.rows, left.columns.div_ceil(2));
-    room.resize(rows * terms, Pair(0));
-    let pair = |first: f32, second: f32| Pair((rounded(first) >> 16) | (rounded(second) & 0xffff_0000));
+/// Two numbers, rounded.
+#[inline(always)]
+pub(super) fn pair(first: f32, second: f32) -> u32 {
+    (rounded(first) >> 16) | (rounded(second) & 0xffff_0000)
+}
+
+thread_local! {
+    static PAIRS: Cell<Vec<Pair>> = const { Cell::new(Vec::new()) };
+    static ROUNDED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+}
+
+/// Runs `body` on the pairs of a left factor, in the direction that it lies in. left (m, k) -> (m, k/2), rounded up
+pub(super) fn with_pairs(left: Matrix<'_>, body: impl FnOnce(Matrix<'_, Pair>)) {
+    let mut room = PAIRS.take();
+    room.resize(left.rows * left.columns.div_ceil(2), Pair(0));
+    fill_pairs(left, &mut room);
+    let (rows, columns) = (left.rows, left.columns.div_ceil(2));
+    let (row_stride, column_stride) = if left.column_stride == 1 { (columns, 1) } else { (1, rows) };
+    body(Matrix { numbers: &room, rows, columns, row_stride, column_stride });
+    PAIRS.set(room);
+}
+
+/// Runs `body` on a left factor with its numbers rounded, in the direction that it lies in.
+pub(super) fn with_rounded(left: Matrix<'_>, body: impl FnOnce(Matrix<'_>)) {
+    let mut room = ROUNDED.take();
+    room.resize(left.rows * left.columns, 0.0);
+    fill_rounded(left, &mut room);
+    let Matrix { rows, columns, .. } = left;
+    let (row_stride, column_stride) = if left.column_stride == 1 { (columns, 1) } else { (1, rows) };
+    body(Matrix { numbers: &room, rows, columns, row_stride, column_stride });
+    ROUNDED.set(room);
+}
+
+crate::vectorize! {
+    fn fill_pairs(left: Matrix<'_>, room: &mut [Pair]) = fill_pairs_with;
+
+    fn fill_rounded(left: Matrix<'_>, room: &mut [f32]) = fill_rounded_with;
+}
+
+#[inline(always)]
+fn fill_pairs_with<S: Simd>(left: Matrix<'_>, room: &mut [Pair]) {
     if left.column_stride == 1 {
+        let terms = left.columns.div_ceil(2);
         for (row, pairs) in room.chunks_exact_mut(terms.max(1)).enumerate() {
             let row = &left.numbers[row * left.row_stride..][..left.columns];
             let (twos, rest) = row.as_chunks::<2>();
-            pairs.iter_mut().zip(twos).for_each(|(out, &[first, second])| *out = pair(first, second));
-            rest.iter().for_each(|&last| pairs[terms - 1] = pair(last, 0.0));
+            pairs.iter_mut().zip(twos).for_each(|(out, &[first, second])| *out = Pair(pair(first, second)));
+            rest.iter().for_each(|&last| pairs[terms - 1] = Pair(pair(last, 0.0)));
         }
-        Matrix { numbers: room, rows, columns: terms, row_stride: terms, column_stride: 1 }
     } else {
-        let column = |column: usize| &left.numbers[column * left.column_stride..][..rows];
-        for (term, pairs) in room.chunks_exact_mut(rows.max(1)).enumerate() {
+        let column = |column: usize| &left.numbers[column * left.column_stride..][..left.rows];
+        for (term, pairs) in room.chunks_exact_mut(left.rows.max(1)).enumerate() {
             let first = column(2 * term);
-            match 2 * term + 1 < left.columns {
-                true => {
-                    let numbers = first.iter().zip(column(2 * term + 1));
-                    pairs.iter_mut().zip(numbers).for_each(|(out, (&first, &second))| *out = pair(first, second));
-                }
-                false => pairs.iter_mut().zip(first).for_each(|(out, &first)| *out = pair(first, 0.0)),
+            if 2 * term + 1 < left.columns {
+                let numbers = first.iter().zip(column(2 * term + 1));
+                pairs.iter_mut().zip(numbers).for_each(|(out, (&first, &second))| *out = Pair(pair(first, second)));
+            } else {
+                pairs.iter_mut().zip(first).for_each(|(out, &first)| *out = Pair(pair(first, 0.0)));
             }
         }
-        Matrix { numbers: room, rows, columns: terms, row_stride: 1, column_stride: rows }
     }
 }
 
-/// A panel of float32, two of its rows in one. panel (k, registers), out (k/2, registers), rounded up
-pub(super) fn pair_panel(panel: &[Lanes], across: usize, out: &mut [PairLanes]) {
-    for (pairs, rows) in out.chunks_exact_mut(across).zip(panel.chunks(2 * across)) {
-        let (first, second) = rows.split_at(across);
-        for (register, pair) in pairs.iter_mut().enumerate() {
-            *pair = PairLanes::of(first[register], second.get(register).copied().unwrap_or(Lanes::ZERO));
-        }
+#[inline(always)]
+fn fill_rounded_with<S: Simd>(left: Matrix<'_>, room: &mut [f32]) {
+    let (length, stride) =
+        if left.column_stride == 1 { (left.columns, left.row_stride) } else { (left.rows, left.column_stride) };
+    for (line, rounded) in room.chunks_exact_mut(length.max(1)).enumerate() {
+        let numbers = &left.numbers[line * stride..][..length];
+        rounded.iter_mut().zip(numbers).for_each(|(out, &x)| *out = round(x));
     }
 }
 
-const _: () = assert!(size_of::<PairLanes>() == size_of::<Lanes>() && size_of::<Pair>() * LANES == size_of::<PairLanes>());
+const _: () = assert!(size_of::<Pair>() * LANES == size_of::<Register<u32>>());
 
 #[cfg(test)]
 mod tests {
@@ -161,26 +158,53 @@ mod tests {
         numbers
     }
 
+    /// Pairs of a left factor, of either direction and of odd lengths, are the numbers rounded one by one.
     #[test]
-    fn sixteen_are_rounded_as_one_is() {
-        for numbers in numbers(4_088).as_chunks::<LANES>().0 {
-            let expected = numbers.map(|x| rounded(x) >> 16);
-            let found: u32x16 = rounded_lanes(Lanes::from(*numbers)) >> 16;
-            assert_eq!(found.to_array(), expected, "{numbers:?}");
+    fn pairs_are_numbers_rounded_one_by_one() {
+        let numbers = numbers(67 * 33 - 8);
+        for matrix in [Matrix::new(&numbers, 67, 33), Matrix::new(&numbers, 33, 67).transposed()] {
+            let at = |i: usize, j: usize| matrix.numbers[i * matrix.row_stride + j * matrix.column_stride];
+            with_pairs(matrix, |pairs| {
+                for (i, j) in (0..67).flat_map(|i| (0..17).map(move |j| (i, j))) {
+                    let expected = pair(at(i, 2 * j), if j == 16 { 0.0 } else { at(i, 2 * j + 1) });
+                    assert_eq!(pairs.numbers[i * pairs.row_stride + j * pairs.column_stride].0, expected);
+                }
+            });
+            with_rounded(matrix, |rounded| {
+                for (i, j) in (0..67).flat_map(|i| (0..33).map(move |j| (i, j))) {
+                    let found = rounded.numbers[i * rounded.row_stride + j * rounded.column_stride];
+                    assert_eq!(found.to_bits(), value(at(i, j)).to_bits());
+                }
+            });
         }
     }
 
-    #[cfg(target_feature = "avx512bf16")]
+    /// The instruction, where this machine has it, against its definition in plain Rust.
+    #[cfg(target_arch = "x86_64")]
     #[test]
-    fn the_instruction_computes_what_the_halves_do() {
-        let numbers = numbers(4_096);
-        let numbers = &numbers[..4_096];
-        for (index, left) in numbers.as_chunks::<2>().0.iter().enumerate().step_by(LANES) {
-            let lanes = |at: usize| Lanes::from(std::array::from_fn(|lane| numbers[(at + 5 * lane) % numbers.len()]));
-            let (mut room, sum) = (Vec::new(), lanes(index + 7));
-            let left = pairs(Matrix::new(left, 1, 2), &mut room).numbers[0].splat();
-            let right = PairLanes::of(lanes(index), lanes(index + 3));
-            let (found, expected) = (Pair::multiply_add(left, right, sum).to_array(), by_halves(left, right, sum).to_array());
+    fn the_instruction_computes_what_its_definition_says() {
+        use crate::simd::{Kernel, Level, available, sealed::Operations, sets};
+
+        struct Dot([[u32; LANES]; 2], [f32; LANES]);
+        impl<S: DotBf16> Kernel<S> for Dot {
+            type Output = [f32; LANES];
+
+            #[inline(always)]
+            fn run(self) -> [f32; LANES] {
+                let [left, right] = self.0.map(Bits::<S>::from);
+                Pair::multiply_add(left, right, Lanes::from(self.1)).to_array()
+            }
+        }
+        if !available().contains(&Level::Avx512Bf16) {
+            return; // the definition is what is left, and `product` tests it
+        }
+        let numbers = numbers(4_088);
+        let at = |index: usize| numbers[index % (numbers.len() - 8)];
+        for index in (0..4_000).step_by(7) {
+            let pairs = |first: usize| std::array::from_fn(|lane| pair(at(first + 5 * lane), at(first + 5 * lane + 3)));
+            let sum: [f32; LANES] = std::array::from_fn(|lane| at(index + 7 + 11 * lane));
+            let factors = [pairs(index), pairs(index + 1)];
+            let (found, expected) = (sets::Avx512Bf16::run(Dot(factors, sum)), sets::Portable::run(Dot(factors, sum)));
             for (found, expected) in found.iter().zip(expected) {
                 assert!((found - expected).abs() <= 3e-7 * expected.abs().max(1e-3), "{found}, {expected}");
             }

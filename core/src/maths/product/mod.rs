@@ -1,19 +1,21 @@
 //! Matrix products of slices of floats, on the calling thread: a caller with many of them spreads them over threads itself.
 //!
-//! Those in float32, which are most of a step, are our own: they read the left factor where it lies, so that only the right one
-//! is laid out anew, and that once for many products where the caller keeps its [`Panels`]. Their factors can be rounded to
-//! bfloat16 then. Those in float64 are the gemm crate's.
+//! They read the left factor where it lies, so that only the right one is packed, and that once for many products where the caller
+//! keeps its [`Panels`], whose factors can be rounded to bfloat16 too. Each sum is made in one order, by fused multiply-adds from the
+//! first term to the last, in runs of 512 terms: its bytes depend on neither the width of registers nor the size of caches.
 
 mod bfloat16;
-mod layout;
+mod pack;
 mod panels;
 mod tiles;
 
 pub use panels::{Panels, PanelsPart, affine, product_of_panels};
 
-use gemm::Parallelism;
+use crate::simd::{Level, Register, level, sets};
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::ops::Range;
+use tiles::WideRegister;
 
 /// To what the factors of a product with [`Panels`] are rounded before they are multiplied; the sums are float32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -22,16 +24,10 @@ pub enum Precision {
     #[default]
     #[serde(rename = "f32")]
     Float32,
-    /// To bfloat16: 8 bits of precision, at up to twice the speed where the processor has instructions for it.
+    /// To bfloat16: 8 bits of precision, at up to twice the speed where the processor has instructions for it. Elsewhere they are
+    /// rounded and multiplied in float32, which takes as long as float32 does.
     #[serde(rename = "bf16")]
     BFloat16,
-}
-
-impl Precision {
-    /// Whether this program was built with instructions for products of such factors; without them, float32's compute the same.
-    pub fn has_instructions(self) -> bool {
-        self == Self::Float32 || cfg!(target_feature = "avx512bf16")
-    }
 }
 
 /// f32 or f64.
@@ -41,40 +37,32 @@ pub trait Float: Copy + Default + Send + Sync + std::ops::AddAssign + From<f32> 
     fn multiply(out: MatrixMut<'_, Self>, onto: Onto, scale: Self, left: Matrix<'_, Self>, right: Matrix<'_, Self>);
 }
 
-impl Float for f32 {
-    fn multiply(out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matrix<'_>, right: Matrix<'_>) {
-        panels::by_matrix(out, onto, scale, left, right);
-    }
+thread_local! {
+    static PANEL: Cell<Vec<Register>> = const { Cell::new(Vec::new()) };
+    static WIDE_PANEL: Cell<Vec<WideRegister>> = const { Cell::new(Vec::new()) };
 }
 
-impl Float for f64 {
-    fn multiply(out: MatrixMut<'_, f64>, onto: Onto, scale: f64, left: Matrix<'_, f64>, right: Matrix<'_, f64>) {
-        // SAFETY: the constructors hold every index inside its slice, and `out` is borrowed for writing alone.
-        unsafe {
-            gemm::gemm(
-                out.rows,
-                out.columns,
-                left.columns,
-                out.numbers.as_mut_ptr(),
-                1,
-                out.stride as isize,
-                onto == Onto::Add,
-                left.numbers.as_ptr(),
-                left.column_stride as isize,
-                left.row_stride as isize,
-                right.numbers.as_ptr(),
-                right.column_stride as isize,
-                right.row_stride as isize,
-                1.0,
-                scale,
-                false,
-                false,
-                false,
-                Parallelism::None,
-            );
+macro_rules! float {
+    ($number:ty, $panel:ident, $zero:expr, $pack:path) => {
+        impl Float for $number {
+            fn multiply(out: MatrixMut<'_, Self>, onto: Onto, scale: Self, left: Matrix<'_, Self>, right: Matrix<'_, Self>) {
+                let pack = ($zero, $pack as fn(&mut [_], Matrix<'_, Self>));
+                $panel.with(|room| match level() {
+                    Level::Portable => panels::by_matrix::<sets::Portable, Self>(out, onto, scale, left, right, room, pack),
+                    #[cfg(target_arch = "x86_64")]
+                    Level::Avx2 => panels::by_matrix::<sets::Avx2, Self>(out, onto, scale, left, right, room, pack),
+                    #[cfg(target_arch = "x86_64")]
+                    _ => panels::by_matrix::<sets::Avx512, Self>(out, onto, scale, left, right, room, pack),
+                    #[cfg(not(target_arch = "x86_64"))]
+                    other => unreachable!("{other} on another architecture"),
+                });
+            }
         }
-    }
+    };
 }
+
+float!(f32, PANEL, Register::ZERO, pack::pack);
+float!(f64, WIDE_PANEL, WideRegister([0.0; 8]), pack::pack_wide);
 
 /// A matrix inside a slice.
 #[derive(Debug, Clone, Copy)]

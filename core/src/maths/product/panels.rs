@@ -1,71 +1,56 @@
-//! The right factor of a product, laid out as tiles read it: panels of a few registers' columns, term after term.
+//! The right factor of a product, packed as tiles read it: panels of a few registers' columns, term after term.
 
-use super::super::vector::{LANES, Lanes};
-use super::bfloat16::{Pair, PairLanes, pairs};
-use super::layout::{lay_out, lay_out_pairs};
-use super::tiles::{ACROSS, Band, Before, Factor, Panel, multiply};
+use super::bfloat16::{Pair, with_pairs, with_rounded};
+use super::pack::{Packed, pack, pack_pairs, pack_rounded};
+use super::tiles::{Band, Before, Factor, MOST_ACROSS, Number, Panel, Vector, multiply};
 use super::{Matrix, MatrixMut, Onto, Precision, fit};
+use crate::simd::{Level, Register, Simd, level, sets};
 use rayon::prelude::*;
 use std::cell::Cell;
 use std::ops::Range;
 
-/// Columns of a panel.
-const COLUMNS: usize = ACROSS * LANES;
-
 /// Terms of a panel that are worked on at a time: they stay in a core's second cache, while all rows of the left factor pass by.
 const DEPTH: usize = 512;
 
-/// A matrix laid out once to be the right factor of many products.
+/// Registers in a row of a panel: as many as leave all sums of a tile in registers, of which AVX-512 has 32.
+fn across() -> usize {
+    if level() >= Level::Avx512 { MOST_ACROSS } else { 1 }
+}
+
+/// A matrix packed once to be the right factor of many products.
 #[derive(Debug, Default)]
 pub struct Panels {
-    laid: Laid,
+    packed: Packed,
     rows: usize,
     columns: usize,
-}
-
-/// Panel by panel, a term after the other; the last panel may have fewer registers in a term.
-#[derive(Debug)]
-enum Laid {
-    /// A term is a row.
-    Float32(Vec<Lanes>),
-    /// A term is two rows.
-    BFloat16(Vec<PairLanes>),
-}
-
-impl Default for Laid {
-    fn default() -> Self {
-        Self::Float32(Vec::new())
-    }
 }
 
 impl Panels {
     /// Of one matrix, in float32.
     pub fn of(matrix: Matrix<'_>) -> Self {
         let mut panels = Self::default();
-        panels.lay_out(matrix, Precision::Float32);
+        panels.pack(matrix, Precision::Float32);
         panels
     }
 
-    /// Takes the place of what was laid out before; on all threads, where it is large.
-    pub fn lay_out(&mut self, matrix: Matrix<'_>, precision: Precision) {
+    /// Takes the place of what was packed before; on all threads, where it is large.
+    pub fn pack(&mut self, matrix: Matrix<'_>, precision: Precision) {
         let (rows, columns) = matrix.shape();
         (self.rows, self.columns) = (rows, columns);
-        let block = |panel: usize| matrix.block(0..rows, panel * COLUMNS..((panel + 1) * COLUMNS).min(columns));
-        match (&mut self.laid, precision) {
-            (Laid::Float32(numbers), Precision::Float32) => {
-                let panels = resized(numbers, rows, columns, Lanes::ZERO);
-                panels.for_each(|(panel, numbers)| lay_out(numbers, block(panel)));
+        self.packed.become_of(precision);
+        let width = across() * Register::COUNT;
+        let block = |panel: usize| matrix.block(0..rows, panel * width..((panel + 1) * width).min(columns));
+        match &mut self.packed {
+            Packed::Float32(registers) => {
+                resized(registers, rows, columns, Register::ZERO).for_each(|(panel, registers)| pack(registers, block(panel)));
             }
-            (Laid::BFloat16(numbers), Precision::BFloat16) => {
-                let panels = resized(numbers, rows.div_ceil(2), columns, PairLanes::ZERO);
-                panels.for_each(|(panel, numbers)| lay_out_pairs(numbers, block(panel)));
+            Packed::Rounded(registers) => {
+                let panels = resized(registers, rows, columns, Register::ZERO);
+                panels.for_each(|(panel, registers)| pack_rounded(registers, block(panel)));
             }
-            (laid, precision) => {
-                *laid = match precision {
-                    Precision::Float32 => Laid::Float32(Vec::new()),
-                    Precision::BFloat16 => Laid::BFloat16(Vec::new()),
-                };
-                self.lay_out(matrix, precision);
+            Packed::Pairs(registers) => {
+                let panels = resized(registers, rows.div_ceil(2), columns, Register::NO_BITS);
+                panels.for_each(|(panel, registers)| pack_pairs(registers, block(panel)));
             }
         }
     }
@@ -86,12 +71,13 @@ impl Panels {
             self.shape()
         );
         let whole = |row: usize| row.is_multiple_of(2) || row == self.rows;
-        assert!(matches!(self.laid, Laid::Float32(_)) || whole(rows.start) && whole(rows.end), "two rows are one term");
+        let pairs = !matches!(self.packed, Packed::Float32(_));
+        assert!(!pairs || whole(rows.start) && whole(rows.end), "two rows are one term");
         PanelsPart { panels: self, first: rows.start, rows: rows.len(), columns }
     }
 }
 
-/// Some rows of the first columns of a matrix that is laid out.
+/// Some rows of the first columns of a packed matrix.
 #[derive(Debug, Clone, Copy)]
 pub struct PanelsPart<'a> {
     panels: &'a Panels,
@@ -115,18 +101,18 @@ impl<'a> From<&'a Panels> for PanelsPart<'a> {
 
 /// Room for panels of so many terms, each with its number.
 fn resized<T: Copy + Send>(
-    numbers: &mut Vec<T>,
+    registers: &mut Vec<T>,
     terms: usize,
     columns: usize,
     zero: T,
 ) -> impl IndexedParallelIterator<Item = (usize, &mut [T])> {
     const LEAST: usize = 1 << 18; // numbers that are worth another thread
-    numbers.resize(terms * columns.div_ceil(LANES), zero);
-    let panel = (terms * ACROSS).max(1);
-    numbers.par_chunks_mut(panel).enumerate().with_min_len(LEAST.div_ceil(panel * LANES))
+    registers.resize(terms * columns.div_ceil(Register::COUNT), zero);
+    let panel = (terms * across()).max(1);
+    registers.par_chunks_mut(panel).enumerate().with_min_len(LEAST.div_ceil(panel * Register::COUNT))
 }
 
-/// [`product`](super::product) with a right factor that is laid out already; the left one is rounded as that is.
+/// [`product`](super::product) with a right factor that is packed already; the left one is rounded as that is.
 ///
 /// # Shapes
 /// left (m, k), right (k, n), out (m, n)
@@ -149,7 +135,7 @@ pub fn affine(out: MatrixMut<'_>, left: Matrix<'_>, right: &Panels, bias: &[f32]
     by_panels(out, Before::Row(bias), 1.0, left, right.into());
 }
 
-impl From<Onto> for Before<'_> {
+impl<N> From<Onto> for Before<'_, N> {
     fn from(onto: Onto) -> Self {
         match onto {
             Onto::Replace => Self::Nothing,
@@ -158,63 +144,100 @@ impl From<Onto> for Before<'_> {
     }
 }
 
-fn by_panels(out: MatrixMut<'_>, before: Before<'_>, scale: f32, left: Matrix<'_>, right: PanelsPart<'_>) {
+fn by_panels(out: MatrixMut<'_>, before: Before<'_, f32>, scale: f32, left: Matrix<'_>, right: PanelsPart<'_>) {
     fit(&out, left, right.shape());
-    match &right.panels.laid {
-        Laid::Float32(numbers) => by_laid::<f32, 1>(out, before, scale, left, numbers, right),
-        Laid::BFloat16(numbers) => with_pairs(left, |left| by_laid::<Pair, 2>(out, before, scale, left, numbers, right)),
+    match &right.panels.packed {
+        Packed::Float32(registers) => in_float32(out, before, scale, left, registers, right),
+        Packed::Rounded(registers) => with_rounded(left, |left| in_float32(out, before, scale, left, registers, right)),
+        Packed::Pairs(registers) => with_pairs(left, |left| in_pairs(out, before, scale, left, registers, right)),
     }
 }
 
-/// numbers: the whole matrix, of which `right` is a part; `ROWS` of its rows are a term
-fn by_laid<T: Factor, const ROWS: usize>(
-    mut out: MatrixMut<'_>,
-    before: Before<'_>,
+fn in_float32(
+    out: MatrixMut<'_>,
+    before: Before<'_, f32>,
     scale: f32,
-    left: Matrix<'_, T>,
-    numbers: &[T::Lanes],
+    left: Matrix<'_>,
+    registers: &[Register],
     right: PanelsPart<'_>,
 ) {
+    match level() {
+        Level::Portable => by_packed::<sets::Portable, f32, 1>(out, before, scale, left, registers, right),
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => by_packed::<sets::Avx2, f32, 1>(out, before, scale, left, registers, right),
+        #[cfg(target_arch = "x86_64")]
+        _ => by_packed::<sets::Avx512, f32, 1>(out, before, scale, left, registers, right),
+        #[cfg(not(target_arch = "x86_64"))]
+        other => unreachable!("{other} on another architecture"),
+    }
+}
+
+fn in_pairs(
+    out: MatrixMut<'_>,
+    before: Before<'_, f32>,
+    scale: f32,
+    left: Matrix<'_, Pair>,
+    registers: &[Register<u32>],
+    right: PanelsPart<'_>,
+) {
+    #[cfg(target_arch = "x86_64")]
+    by_packed::<sets::Avx512Bf16, Pair, 2>(out, before, scale, left, registers, right);
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (out, before, scale, left, registers, right); // never packed so
+}
+
+/// registers: the whole matrix, of which `right` is a part; `ROWS` of its rows are a term
+fn by_packed<S: Simd, T, const ROWS: usize>(
+    mut out: MatrixMut<'_, Number<T, S>>,
+    before: Before<'_, Number<T, S>>,
+    scale: Number<T, S>,
+    left: Matrix<'_, T>,
+    registers: &[T::Stored],
+    right: PanelsPart<'_>,
+) where
+    T: Factor<S>,
+    Number<T, S>: Copy,
+{
     let Panels { rows, columns: all, .. } = *right.panels;
-    for (columns, of_panel) in bands(out.columns).zip(bands(all)) {
-        let across = of_panel.len().div_ceil(LANES);
-        let panel = &numbers[rows.div_ceil(ROWS) * of_panel.start / LANES..][right.first / ROWS * across..];
+    let (count, width) = (T::Sum::COUNT, across() * T::Sum::COUNT);
+    for (columns, of_panel) in bands(out.columns, width).zip(bands(all, width)) {
+        let across = of_panel.len().div_ceil(count);
+        let panel = &registers[rows.div_ceil(ROWS) * of_panel.start / count..][right.first / ROWS * across..];
         for terms in depths(left.columns) {
             let registers = &panel[terms.start * across..terms.end * across];
-            band(&mut out, columns.clone(), before, scale, left, terms, Panel { registers, across });
+            band::<S, T>(&mut out, columns.clone(), before, scale, left, terms, Panel { registers, across });
         }
     }
 }
 
-/// With a right factor that is laid out as it is needed, for this product alone.
-pub(super) fn by_matrix(mut out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matrix<'_>, right: Matrix<'_>) {
-    let mut panel = PANEL.take();
-    for columns in bands(out.columns) {
+/// With a right factor that is packed as it is needed, for this product alone.
+pub(super) fn by_matrix<S: Simd, T>(
+    mut out: MatrixMut<'_, T>,
+    onto: Onto,
+    scale: T,
+    left: Matrix<'_, T>,
+    right: Matrix<'_, T>,
+    room: &Cell<Vec<T::Stored>>,
+    (zero, pack): (T::Stored, fn(&mut [T::Stored], Matrix<'_, T>)),
+) where
+    T: Factor<S>,
+    T::Sum: Vector<Number = T>,
+{
+    let mut panel = room.take();
+    for columns in bands(out.columns, across() * T::Sum::COUNT) {
         for rows in depths(right.rows) {
-            let across = columns.len().div_ceil(LANES);
-            panel.resize(rows.len() * across, Lanes::ZERO);
-            lay_out(&mut panel, right.block(rows.clone(), columns.clone()));
-            band(&mut out, columns.clone(), onto.into(), scale, left, rows, Panel { registers: &panel, across });
+            let across = columns.len().div_ceil(T::Sum::COUNT);
+            panel.resize(rows.len() * across, zero);
+            pack(&mut panel, right.block(rows.clone(), columns.clone()));
+            band::<S, T>(&mut out, columns.clone(), onto.into(), scale, left, rows, Panel { registers: &panel, across });
         }
     }
-    PANEL.set(panel);
-}
-
-/// Runs `body` on the pairs of a left factor.
-fn with_pairs(left: Matrix<'_>, body: impl FnOnce(Matrix<'_, Pair>)) {
-    let mut room = PAIRS.take();
-    body(pairs(left, &mut room));
-    PAIRS.set(room);
-}
-
-thread_local! {
-    static PANEL: Cell<Vec<Lanes>> = const { Cell::new(Vec::new()) };
-    static PAIRS: Cell<Vec<Pair>> = const { Cell::new(Vec::new()) };
+    room.set(panel);
 }
 
 /// The columns of each panel.
-fn bands(columns: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..columns).step_by(COLUMNS).map(move |first| first..(first + COLUMNS).min(columns))
+fn bands(columns: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..columns).step_by(width).map(move |first| first..(first + width).min(columns))
 }
 
 /// The terms of a panel that are worked on at a time; none at once where there are none.
@@ -223,14 +246,14 @@ fn depths(terms: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// What some terms add to some columns. panel: those terms of the right factor
-fn band<T: Factor>(
-    out: &mut MatrixMut<'_>,
+fn band<S: Simd, T: Factor<S>>(
+    out: &mut MatrixMut<'_, Number<T, S>>,
     columns: Range<usize>,
-    before: Before<'_>,
-    scale: f32,
+    before: Before<'_, Number<T, S>>,
+    scale: Number<T, S>,
     left: Matrix<'_, T>,
     terms: Range<usize>,
-    panel: Panel<'_, T::Lanes>,
+    panel: Panel<'_, T::Stored>,
 ) {
     let before = match before {
         _ if terms.start > 0 => Before::Itself,
@@ -240,7 +263,7 @@ fn band<T: Factor>(
     if out.rows > 0 {
         let numbers = &mut out.numbers[columns.start..];
         let mut out = Band { numbers, columns: columns.len(), stride: out.stride, before, scale };
-        multiply(&mut out, left.block(0..left.rows, terms), panel);
+        multiply::<S, T>(&mut out, left.block(0..left.rows, terms), panel);
     }
 }
 
@@ -276,7 +299,7 @@ mod tests {
                 assert!(out == expected(&|_| 0.0, 0.5), "{m} x {k} x {n}");
                 let mut panels = Panels::default();
                 for precision in [Precision::Float32, Precision::BFloat16] {
-                    panels.lay_out(right, precision);
+                    panels.pack(right, precision);
                     affine(MatrixMut::new(&mut out, m, n), left, &panels, &bias);
                     assert!(out == expected(&|column| bias[column], 1.0), "{m} x {k} x {n} {precision:?}");
                     product_of_panels(MatrixMut::new(&mut out, m, n), Onto::Add, 2.0, left, &panels);
@@ -293,7 +316,7 @@ mod tests {
         assert_eq!(out, [0.0; 6]);
         let mut panels = Panels::default();
         for precision in [Precision::Float32, Precision::BFloat16] {
-            panels.lay_out(Matrix::new(&[], 0, 3), precision);
+            panels.pack(Matrix::new(&[], 0, 3), precision);
             affine(MatrixMut::new(&mut out, 2, 3), Matrix::new(&[], 2, 0), &panels, &[1.0, 2.0, 3.0]);
             assert_eq!(out, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
         }
@@ -301,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn one_product_has_the_same_bytes_however_its_right_factor_is_laid_out() {
+    fn one_product_has_the_same_bytes_however_its_right_factor_is_packed() {
         let (m, k, n) = (40, 700, 90);
         let third = |x: Vec<f32>| -> Vec<f32> { x.iter().map(|x| x / 3.0).collect() };
         let (a, b) = (third(numbers(m * k, 1013)), third(numbers(k * n, 1009)));
@@ -319,7 +342,7 @@ mod tests {
         let expected: Vec<f32> = (0..7 * 20).map(|index| sum(index / 20, index % 20)).collect();
         let (mut panels, mut out) = (Panels::default(), vec![0.0; 7 * 20]);
         for precision in [Precision::Float32, Precision::BFloat16] {
-            panels.lay_out(Matrix::new(&b, 9, 20), precision);
+            panels.pack(Matrix::new(&b, 9, 20), precision);
             let left = Matrix::part(&a[5..], 9, 7, 12).transposed();
             product_of_panels(MatrixMut::new(&mut out, 7, 20), Onto::Replace, 1.0, left, &panels);
             assert_eq!(out, expected, "{precision:?}");
@@ -332,7 +355,7 @@ mod tests {
         let (a, b) = (numbers(5 * rows, 13), numbers(rows * columns, 11));
         let mut panels = Panels::default();
         for precision in [Precision::Float32, Precision::BFloat16] {
-            panels.lay_out(Matrix::new(&b, rows, columns), precision);
+            panels.pack(Matrix::new(&b, rows, columns), precision);
             for (of_rows, n) in [(0..39, 150), (8..30, 16), (0..2, 64), (16..39, 1), (38..39, 130), (10..20, 149), (4..4, 80)] {
                 let k = of_rows.len();
                 let left = Matrix::part(&a, 5, k, rows);
@@ -356,7 +379,7 @@ mod tests {
     #[should_panic(expected = "two rows are one term")]
     fn a_part_that_cuts_a_pair_is_refused() {
         let mut panels = Panels::default();
-        panels.lay_out(Matrix::new(&[0.0; 16], 4, 4), Precision::BFloat16);
+        panels.pack(Matrix::new(&[0.0; 16], 4, 4), Precision::BFloat16);
         let _ = panels.part(1..4, 4);
     }
 
@@ -367,7 +390,7 @@ mod tests {
         let rounded = |x: &f32| f64::from(if x.abs() > 256.0 { (x / 2.0).round_ties_even() * 2.0 } else { *x });
         let sum = |i: usize, j: usize| (0..k).map(|p| rounded(&a[i * k + p]) * rounded(&b[p * n + j])).sum::<f64>();
         let (mut panels, mut out) = (Panels::default(), vec![0.0; m * n]);
-        panels.lay_out(Matrix::new(&b, k, n), Precision::BFloat16);
+        panels.pack(Matrix::new(&b, k, n), Precision::BFloat16);
         product_of_panels(MatrixMut::new(&mut out, m, n), Onto::Replace, 1.0, Matrix::new(&a, m, k), &panels);
         for (index, found) in out.iter().enumerate() {
             let expected = sum(index / n, index % n);

@@ -1,81 +1,173 @@
-//! Tiles of a product whose float32 sums stay in registers from the first term to the last.
+//! Tiles of a product whose sums stay in registers from the first term to the last.
 //!
 //! A tile is [`ROWS`] rows of a panel of the right factor: for each term it reads a row of the panel and one number of each row of
-//! the left factor, where they lie. Six rows of four registers are 24 sums; with a row of the panel and a number of the left
-//! they fill most of 32 registers, and a core's two multipliers wait for nothing.
+//! the left factor, where they lie. With 32 registers, six rows of four are 24 sums; with a row of the panel and a number of the
+//! left they fill most of them, and a core's two multipliers wait for nothing.
 
-use super::super::vector::{LANES, Lanes, load, store};
 use super::Matrix;
+use crate::simd::{DOUBLES, Doubles, Kernel, LANES, Lanes, Register, Simd};
+use std::marker::PhantomData;
 
 /// Rows of a tile.
 const ROWS: usize = 6;
 
-/// Registers in a row of a panel: as many as leave all sums in registers.
-pub(super) const ACROSS: usize = if cfg!(target_feature = "avx512f") { 4 } else { 1 };
+/// The most registers in a row of a panel.
+pub(super) const MOST_ACROSS: usize = 4;
 
-/// What a product's left factor consists of: a float32, or two bfloat16.
-pub(super) trait Factor: Copy {
-    /// Sixteen columns of the right factor.
-    type Lanes: Copy;
+/// Numbers that one register holds, in sums of a product.
+pub(super) trait Vector: Copy {
+    /// f32 or f64.
+    type Number: Copy;
+    /// How many.
+    const COUNT: usize;
+    const ZERO: Self;
+
+    fn splat(x: Self::Number) -> Self;
+
+    /// The first numbers, or fewer and then zeros.
+    fn load(x: &[Self::Number]) -> Self;
+
+    /// Over the first numbers, or over all where there are fewer.
+    fn store(self, x: &mut [Self::Number]);
+
+    /// `self·by + to`, rounded once.
+    fn mul_add(self, by: Self, to: Self) -> Self;
+}
+
+macro_rules! vector {
+    ($vector:ident, $number:ty, $count:ident) => {
+        impl<S: Simd> Vector for $vector<S> {
+            type Number = $number;
+            const COUNT: usize = $count;
+            const ZERO: Self = Self::ZERO;
+
+            #[inline(always)]
+            fn splat(x: $number) -> Self {
+                Self::splat(x)
+            }
+
+            #[inline(always)]
+            fn load(x: &[$number]) -> Self {
+                let mut padded = [0.0; $count];
+                match x.first_chunk::<$count>() {
+                    Some(whole) => padded = *whole,
+                    None => padded[..x.len()].copy_from_slice(x),
+                }
+                Self::from(padded)
+            }
+
+            #[inline(always)]
+            fn store(self, x: &mut [$number]) {
+                match x.first_chunk_mut::<$count>() {
+                    Some(whole) => *whole = self.to_array(),
+                    None => x.copy_from_slice(&self.to_array()[..x.len()]),
+                }
+            }
+
+            #[inline(always)]
+            fn mul_add(self, by: Self, to: Self) -> Self {
+                self.mul_add(by, to)
+            }
+        }
+    };
+}
+
+vector!(Lanes, f32, LANES);
+vector!(Doubles, f64, DOUBLES);
+
+/// What a product's factors consist of: float32, float64, or two bfloat16 at once.
+pub(super) trait Factor<S: Simd>: Copy {
+    /// Some columns of a term of the right factor, as they lie in a panel.
+    type Stored: Copy;
+    /// The same, or a number of the left factor in all columns, in a register.
+    type Right: Copy;
+    type Sum: Vector;
+
+    fn load(stored: &Self::Stored) -> Self::Right;
 
     /// The same in all columns.
-    fn splat(self) -> Self::Lanes;
+    fn splat(self) -> Self::Right;
 
     /// `sum + left·right`.
-    fn multiply_add(left: Self::Lanes, right: Self::Lanes, sum: Lanes) -> Lanes;
+    fn multiply_add(left: Self::Right, right: Self::Right, sum: Self::Sum) -> Self::Sum;
 }
 
-impl Factor for f32 {
-    type Lanes = Lanes;
+/// The numbers that sums of these factors are.
+pub(super) type Number<T, S> = <<T as Factor<S>>::Sum as Vector>::Number;
 
-    #[inline(always)]
-    fn splat(self) -> Lanes {
-        Lanes::splat(self)
-    }
+macro_rules! factor {
+    ($number:ty, $vector:ident, $stored:ty) => {
+        impl<S: Simd> Factor<S> for $number {
+            type Stored = $stored;
+            type Right = $vector<S>;
+            type Sum = $vector<S>;
 
-    #[inline(always)]
-    fn multiply_add(left: Lanes, right: Lanes, sum: Lanes) -> Lanes {
-        left.mul_add(right, sum)
-    }
+            #[inline(always)]
+            fn load(stored: &$stored) -> $vector<S> {
+                $vector::from(stored.0)
+            }
+
+            #[inline(always)]
+            fn splat(self) -> $vector<S> {
+                $vector::splat(self)
+            }
+
+            #[inline(always)]
+            fn multiply_add(left: $vector<S>, right: $vector<S>, sum: $vector<S>) -> $vector<S> {
+                left.mul_add(right, sum)
+            }
+        }
+    };
 }
+
+/// Eight float64 as they lie in a panel.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct WideRegister(pub [f64; DOUBLES]);
+
+factor!(f32, Lanes, Register);
+factor!(f64, Doubles, WideRegister);
 
 /// What a product is added to.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Before<'a> {
+pub(super) enum Before<'a, N> {
     Nothing,
     /// What the product is written over.
     Itself,
     /// The same row for every row of the product.
-    Row(&'a [f32]),
+    Row(&'a [N]),
 }
 
 /// Some columns of a product, as many as a panel has.
-pub(super) struct Band<'a> {
-    pub numbers: &'a mut [f32],
+pub(super) struct Band<'a, N> {
+    pub numbers: &'a mut [N],
     pub columns: usize,
     pub stride: usize,
-    pub before: Before<'a>,
-    pub scale: f32,
+    pub before: Before<'a, N>,
+    pub scale: N,
 }
 
 /// The right factor's columns: `across` registers a term, which hold as many columns as there are of the product, or more.
 #[derive(Clone, Copy)]
-pub(super) struct Panel<'a, L> {
-    pub registers: &'a [L],
+pub(super) struct Panel<'a, T> {
+    pub registers: &'a [T],
     pub across: usize,
 }
 
 /// `out = before + scale·left·right`. left (m, k), right (k terms)
-pub(super) fn multiply<T: Factor>(out: &mut Band<'_>, left: Matrix<'_, T>, right: Panel<'_, T::Lanes>) {
-    let whole = right.across == ACROSS;
-    let tiles = match if whole { out.columns.div_ceil(LANES) } else { right.across } {
-        1 if whole => tiles_of::<T, 1, ACROSS>(),
-        2 if whole => tiles_of::<T, 2, ACROSS>(),
-        3 if whole => tiles_of::<T, 3, ACROSS>(),
-        1 => tiles_of::<T, 1, 1>(),
-        2 => tiles_of::<T, 2, 2>(),
-        3 => tiles_of::<T, 3, 3>(),
-        _ => tiles_of::<T, ACROSS, ACROSS>(),
+pub(super) fn multiply<S: Simd, T: Factor<S>>(
+    out: &mut Band<'_, Number<T, S>>,
+    left: Matrix<'_, T>,
+    right: Panel<'_, T::Stored>,
+) {
+    let tiles = match (out.columns.div_ceil(T::Sum::COUNT), right.across) {
+        (_, 1) => tiles_of::<S, T, 1, 1>(),
+        (_, 2) => tiles_of::<S, T, 2, 2>(),
+        (_, 3) => tiles_of::<S, T, 3, 3>(),
+        (1, _) => tiles_of::<S, T, 1, MOST_ACROSS>(),
+        (2, _) => tiles_of::<S, T, 2, MOST_ACROSS>(),
+        (3, _) => tiles_of::<S, T, 3, MOST_ACROSS>(),
+        _ => tiles_of::<S, T, MOST_ACROSS, MOST_ACROSS>(),
     };
     let m = left.rows;
     let count = m.div_ceil(ROWS);
@@ -87,73 +179,99 @@ pub(super) fn multiply<T: Factor>(out: &mut Band<'_>, left: Matrix<'_, T>, right
     }
 }
 
-type Tile<T> = fn(Band<'_>, Matrix<'_, T>, &[<T as Factor>::Lanes]);
+type Tile<S, T> = fn(Band<'_, Number<T, S>>, Matrix<'_, T>, &[<T as Factor<S>>::Stored]);
 
-/// Tiles of one row, of two, and so on, of the first V of a panel's S registers.
-fn tiles_of<T: Factor, const V: usize, const S: usize>() -> [Tile<T>; ROWS] {
-    [tile::<T, 1, V, S>, tile::<T, 2, V, S>, tile::<T, 3, V, S>, tile::<T, 4, V, S>, tile::<T, 5, V, S>, tile::<T, 6, V, S>]
+/// Tiles of one row, of two, and so on, of the first V of a panel's P registers.
+fn tiles_of<S: Simd, T: Factor<S>, const V: usize, const P: usize>() -> [Tile<S, T>; ROWS] {
+    [
+        tile::<S, T, 1, V, P>,
+        tile::<S, T, 2, V, P>,
+        tile::<S, T, 3, V, P>,
+        tile::<S, T, 4, V, P>,
+        tile::<S, T, 5, V, P>,
+        tile::<S, T, 6, V, P>,
+    ]
 }
 
-fn tile<T: Factor, const R: usize, const V: usize, const S: usize>(out: Band<'_>, left: Matrix<'_, T>, right: &[T::Lanes]) {
-    let (right, _) = right.as_chunks::<S>();
+fn tile<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize>(
+    out: Band<'_, Number<T, S>>,
+    left: Matrix<'_, T>,
+    right: &[T::Stored],
+) {
+    let (right, _) = right.as_chunks::<P>();
+    let set = PhantomData;
     if left.column_stride == 1 {
-        of_rows::<T, R, V, S>(out, left.numbers, left.row_stride, right);
+        S::run(OfRows::<S, T, R, V, P> { out, left: left.numbers, stride: left.row_stride, right, set });
     } else {
-        of_columns::<T, R, V, S>(out, left.numbers, left.column_stride, right);
+        S::run(OfColumns::<S, T, R, V, P> { out, left: left.numbers, stride: left.column_stride, right, set });
     }
 }
 
-type Sums<const R: usize, const V: usize> = [[Lanes; V]; R];
+type Sums<T, S, const R: usize, const V: usize> = [[<T as Factor<S>>::Sum; V]; R];
 
-/// Where each row of the left factor is contiguous.
-#[inline(never)]
-fn of_rows<T: Factor, const R: usize, const V: usize, const S: usize>(
-    out: Band<'_>,
-    left: &[T],
+/// A tile where each row of the left factor is contiguous.
+struct OfRows<'a, S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize> {
+    out: Band<'a, Number<T, S>>,
+    left: &'a [T],
     stride: usize,
-    right: &[[T::Lanes; S]],
-) {
-    const STEPS: usize = 4; // terms between two looks at where the rows lie
-    let mut sums = [[Lanes::ZERO; V]; R];
-    let rows: [&[T]; R] = std::array::from_fn(|row| &left[row * stride..][..right.len()]);
-    let left = rows.map(|row| row.as_chunks::<STEPS>().0);
-    let (steps, rest) = right.as_chunks::<STEPS>();
-    for (index, right) in steps.iter().enumerate() {
-        let left: [&[T; STEPS]; R] = std::array::from_fn(|row| &left[row][index]);
-        for step in 0..STEPS {
-            add_term(&mut sums, |row| left[row][step], &right[step]);
+    right: &'a [[T::Stored; P]],
+    set: PhantomData<S>,
+}
+
+impl<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize> Kernel<S> for OfRows<'_, S, T, R, V, P> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        const STEPS: usize = 4; // terms between two looks at where the rows lie
+        let mut sums = [[T::Sum::ZERO; V]; R];
+        let rows: [&[T]; R] = std::array::from_fn(|row| &self.left[row * self.stride..][..self.right.len()]);
+        let left = rows.map(|row| row.as_chunks::<STEPS>().0);
+        let (steps, rest) = self.right.as_chunks::<STEPS>();
+        for (index, right) in steps.iter().enumerate() {
+            let left: [&[T; STEPS]; R] = std::array::from_fn(|row| &left[row][index]);
+            for step in 0..STEPS {
+                add_term::<S, T, R, V, P>(&mut sums, |row| left[row][step], &right[step]);
+            }
         }
+        for (index, right) in rest.iter().enumerate() {
+            add_term::<S, T, R, V, P>(&mut sums, |row| rows[row][steps.len() * STEPS + index], right);
+        }
+        write(self.out, sums);
     }
-    for (index, right) in rest.iter().enumerate() {
-        add_term(&mut sums, |row| rows[row][steps.len() * STEPS + index], right);
-    }
-    write(out, sums);
 }
 
-/// Where each column is.
-#[inline(never)]
-fn of_columns<T: Factor, const R: usize, const V: usize, const S: usize>(
-    out: Band<'_>,
-    left: &[T],
+/// A tile where each column is contiguous.
+struct OfColumns<'a, S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize> {
+    out: Band<'a, Number<T, S>>,
+    left: &'a [T],
     stride: usize,
-    right: &[[T::Lanes; S]],
-) {
-    let mut sums = [[Lanes::ZERO; V]; R];
-    for (left, right) in left.chunks(stride).zip(right) {
-        let left: &[T; R] = left.first_chunk().expect("a number of each row");
-        add_term(&mut sums, |row| left[row], right);
+    right: &'a [[T::Stored; P]],
+    set: PhantomData<S>,
+}
+
+impl<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize> Kernel<S> for OfColumns<'_, S, T, R, V, P> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let mut sums = [[T::Sum::ZERO; V]; R];
+        for (left, right) in self.left.chunks(self.stride).zip(self.right) {
+            let left: &[T; R] = left.first_chunk().expect("a number of each row");
+            add_term::<S, T, R, V, P>(&mut sums, |row| left[row], right);
+        }
+        write(self.out, sums);
     }
-    write(out, sums);
 }
 
 #[allow(clippy::needless_range_loop)] // by iterators, the sums leave their registers: 15% of a step
 #[inline(always)]
-fn add_term<T: Factor, const R: usize, const V: usize, const S: usize>(
-    sums: &mut Sums<R, V>,
+fn add_term<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize>(
+    sums: &mut Sums<T, S, R, V>,
     left: impl Fn(usize) -> T,
-    right: &[T::Lanes; S],
+    right: &[T::Stored; P],
 ) {
-    let right = *right;
+    let right: [T::Right; V] = std::array::from_fn(|column| T::load(&right[column]));
     for row in 0..R {
         let left = left(row).splat();
         for column in 0..V {
@@ -163,42 +281,26 @@ fn add_term<T: Factor, const R: usize, const V: usize, const S: usize>(
 }
 
 #[inline(always)]
-fn write<const R: usize, const V: usize>(out: Band<'_>, sums: Sums<R, V>) {
+fn write<V: Vector, const R: usize, const N: usize>(out: Band<'_, V::Number>, sums: [[V; N]; R]) {
     let Band { numbers, columns, stride, before, scale } = out;
-    let scale = Lanes::splat(scale);
-    if columns < V * LANES {
-        return write_part(numbers, columns, stride, before, sums.map(|row| row.map(|sum| sum * scale)));
-    }
+    let scale = V::splat(scale);
+    let whole = columns >= N * V::COUNT;
     for row in 0..R {
-        let (chunks, _) = numbers[row * stride..].as_chunks_mut::<LANES>();
-        let chunks: &mut [[f32; LANES]; V] = chunks.first_chunk_mut().expect("a row of the tile");
-        for column in 0..V {
+        let numbers = &mut numbers[row * stride..];
+        let numbers = if whole { &mut numbers[..N * V::COUNT] } else { &mut numbers[..columns] };
+        for column in 0..N {
+            let first = column * V::COUNT;
+            if !whole && first >= columns {
+                break;
+            }
+            let chunk =
+                if whole { &mut numbers[first..first + V::COUNT] } else { &mut numbers[first..columns.min(first + V::COUNT)] };
             let before = match before {
-                Before::Nothing => Lanes::ZERO,
-                Before::Itself => Lanes::from(chunks[column]),
-                Before::Row(shared) => load(&shared[column * LANES..]),
+                Before::Nothing => V::ZERO,
+                Before::Itself => V::load(chunk),
+                Before::Row(shared) => V::load(&shared[first..]),
             };
-            chunks[column] = sums[row][column].mul_add(scale, before).to_array();
-        }
-    }
-}
-
-/// As [`write`] where the registers of a row hold more than there are columns.
-fn write_part<const R: usize, const V: usize>(
-    numbers: &mut [f32],
-    columns: usize,
-    stride: usize,
-    before: Before<'_>,
-    sums: Sums<R, V>,
-) {
-    for (row, sums) in numbers.chunks_mut(stride).zip(sums) {
-        for (register, (chunk, sum)) in row[..columns].chunks_mut(LANES).zip(sums).enumerate() {
-            let before = match before {
-                Before::Nothing => Lanes::ZERO,
-                Before::Itself => load(chunk),
-                Before::Row(shared) => load(&shared[register * LANES..]),
-            };
-            store(chunk, before + sum);
+            sums[row][column].mul_add(scale, before).store(chunk);
         }
     }
 }

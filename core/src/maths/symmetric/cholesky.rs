@@ -1,9 +1,10 @@
 //! Inverses of symmetric positive definite matrices by Cholesky's factorisation `M = L Lᵀ`, a block of rows at a time.
 
-use super::lanes::LANES;
+use super::lanes::{Chunk, LANES};
 use super::mirror;
 use crate::maths::{Matrix, MatrixMut, Onto, product};
-use crate::{Error, Result};
+use crate::simd::{Doubles, Simd};
+use crate::{Error, Result, vectorize};
 
 /// Rows of a block.
 const BLOCK: usize = 32;
@@ -34,16 +35,19 @@ impl InverseFactor {
                 .chunks_exact_mut(k)
                 .zip(matrix[first * d..].chunks_exact(d))
                 .for_each(|(to, row)| to.copy_from_slice(&row[first..next]));
-            let rows = Matrix::part(&lower[first * d..], d - first, first, d);
-            let own = Matrix::part(&lower[first * d..], k, first, d);
-            product(MatrixMut::new(column, d - first, k), Onto::Add, -1.0, rows, own.transposed());
-
+            if first > 0 {
+                let rows = Matrix::part(&lower[first * d..], d - first, first, d);
+                let own = Matrix::part(&lower[first * d..], k, first, d);
+                product(MatrixMut::new(column, d - first, k), Onto::Add, -1.0, rows, own.transposed());
+            }
             let (own, below) = column.split_at(k * k);
             let (square, log) = invert_block(own, k)?;
             log_det += log;
             let square = Matrix::part(square.as_flattened().as_flattened(), k, k, BLOCK);
-            let out = MatrixMut::part(&mut lower[(next * d + first).min(d * d)..], d - next, k, d);
-            product(out, Onto::Replace, 1.0, Matrix::new(below, d - next, k), square.transposed());
+            if next < d {
+                let out = MatrixMut::part(&mut lower[next * d + first..], d - next, k, d);
+                product(out, Onto::Replace, 1.0, Matrix::new(below, d - next, k), square.transposed());
+            }
 
             let (above, below) = inverse.split_at_mut(next * d);
             let own = &mut above[first * d..];
@@ -51,8 +55,10 @@ impl InverseFactor {
             let copy = &mut work[..k * next];
             copy.chunks_exact_mut(next).zip(own.chunks_exact(d)).for_each(|(to, row)| to.copy_from_slice(&row[..next]));
             product(MatrixMut::part(own, k, next, d), Onto::Replace, 1.0, square, Matrix::new(copy, k, next));
-            let left = Matrix::part(&lower[(next * d + first).min(d * d)..], d - next, k, d);
-            product(MatrixMut::part(below, d - next, next, d), Onto::Add, -1.0, left, Matrix::part(own, k, next, d));
+            if next < d {
+                let left = Matrix::part(&lower[next * d + first..], d - next, k, d);
+                product(MatrixMut::part(below, d - next, next, d), Onto::Add, -1.0, left, Matrix::part(own, k, next, d));
+            }
         }
         Ok(Self { numbers: inverse, log_det })
     }
@@ -73,7 +79,7 @@ impl InverseFactor {
 }
 
 /// A block, in chunks of its rows.
-type Square = [[[f64; LANES]; BLOCK / LANES]; BLOCK];
+type Square = [[Chunk; BLOCK / LANES]; BLOCK];
 
 /// `L⁻¹` of a (k, k) block, and the logarithm of its determinant.
 fn invert_block(block: &[f64], k: usize) -> Result<(Square, f64)> {
@@ -91,30 +97,34 @@ fn invert_block(block: &[f64], k: usize) -> Result<(Square, f64)> {
     Ok((inverse, pivots[..k].iter().map(|&pivot| libm::log(pivot)).sum()))
 }
 
-/// Brings `rest` to `Lᵀ`, on and above the diagonal's chunks, and `inverse`, at first the identity, to `L⁻¹`. A pivot that is not
-/// above 0 makes its row NaN.
+vectorize! {
+    /// Brings `rest` to `Lᵀ`, on and above the diagonal's chunks, and `inverse`, at first the identity, to `L⁻¹`. A pivot that is
+    /// not above 0 makes its row NaN.
+    fn eliminate(rest: &mut Square, inverse: &mut Square, pivots: &mut [f64; BLOCK]) = eliminate_with;
+}
+
 #[inline(always)]
-fn eliminate(rest: &mut Square, inverse: &mut Square, pivots: &mut [f64; BLOCK]) {
+fn eliminate_with<S: Simd>(rest: &mut Square, inverse: &mut Square, pivots: &mut [f64; BLOCK]) {
     for i in 0..BLOCK {
         let own = i / LANES;
         for c in own..BLOCK / LANES {
-            let mut sums = rest[i][c];
+            let mut sums = Doubles::<S>::from(rest[i][c]);
             for row in &rest[..i] {
-                let factor = -row[own][i % LANES];
-                (0..LANES).for_each(|lane| sums[lane] = factor.mul_add(row[c][lane], sums[lane]));
+                sums = Doubles::splat(-row[own][i % LANES]).mul_add(Doubles::from(row[c]), sums);
             }
-            rest[i][c] = sums;
+            rest[i][c] = sums.to_array();
         }
         pivots[i] = rest[i][own][i % LANES];
         let scale = 1.0 / pivots[i].sqrt();
-        rest[i][own..].as_flattened_mut().iter_mut().for_each(|x| *x *= scale);
+        for x in rest[i][own..].as_flattened_mut() {
+            *x *= scale;
+        }
         for c in 0..=own {
-            let mut sums = inverse[i][c];
-            for (row, inverse) in rest.iter().zip(&inverse[..i]).skip(c * LANES) {
-                let factor = -row[own][i % LANES];
-                (0..LANES).for_each(|lane| sums[lane] = factor.mul_add(inverse[c][lane], sums[lane]));
+            let mut sums = Doubles::<S>::from(inverse[i][c]);
+            for k in c * LANES..i {
+                sums = Doubles::splat(-rest[k][own][i % LANES]).mul_add(Doubles::from(inverse[k][c]), sums);
             }
-            inverse[i][c] = sums.map(|x| x * scale);
+            inverse[i][c] = (sums * Doubles::splat(scale)).to_array();
         }
     }
 }

@@ -2,8 +2,10 @@
 //! Vetterling, Flannery, "Numerical Recipes", 11.3), whose rotations are kept and applied many at a time.
 
 use super::Tridiagonal;
+use super::lanes::{Chunk, LANES};
 use super::tridiagonal::power_of_two;
-use crate::{Error, Result};
+use crate::simd::{Doubles, Simd};
+use crate::{Error, Result, vectorize};
 
 /// Iterations in which an eigenvalue must be found; two are usual.
 const ITERATIONS: usize = 60;
@@ -40,7 +42,7 @@ pub fn eigen(matrix: &[f64], d: usize) -> Result<(Vec<f64>, Vec<f64>)> {
     let mut vectors = vec![0f64; d * d];
     for (i, row) in vectors.chunks_exact_mut(d).enumerate() {
         let strip = &strips[i / STRIP * d..][..d];
-        row.iter_mut().zip(&order).for_each(|(x, &k)| *x = strip[k][i % STRIP]);
+        row.iter_mut().zip(&order).for_each(|(x, &k)| *x = strip[k].as_flattened()[i % STRIP]);
     }
     Ok((order.iter().map(|&k| values[k]).collect(), vectors))
 }
@@ -113,17 +115,18 @@ fn sweep(diagonal: &mut [f64], beside: &mut [f64], turns: &mut Vec<[f64; 2]>) {
     beside[last] = 0.0;
 }
 
-/// Coordinates that are rotated side by side.
-const STRIP: usize = 16;
+/// Coordinates that are rotated side by side, in two chunks.
+const STRIP: usize = 2 * LANES;
+type Strip = [Chunk; 2];
 /// Rotations that are kept before they are applied.
 const MOST_PENDING: usize = 1 << 16;
 
 /// From the columns of a matrix: of [`STRIP`] rows, one strip of d entries, then of the next; the last is padded with zeros.
-fn to_strips(matrix: &[f64], d: usize) -> Vec<[f64; STRIP]> {
-    let mut strips = vec![[0f64; STRIP]; d.div_ceil(STRIP) * d];
+fn to_strips(matrix: &[f64], d: usize) -> Vec<Strip> {
+    let mut strips = vec![[[0f64; LANES]; 2]; d.div_ceil(STRIP) * d];
     for (i, row) in matrix.chunks_exact(d).enumerate() {
         let strip = &mut strips[i / STRIP * d..][..d];
-        strip.iter_mut().zip(row).for_each(|(entry, x)| entry[i % STRIP] = *x);
+        strip.iter_mut().zip(row).for_each(|(entry, x)| entry.as_flattened_mut()[i % STRIP] = *x);
     }
     strips
 }
@@ -143,29 +146,35 @@ impl Rotations {
     }
 
     /// Applies them, and forgets them: a strip stays in the cache for all of them.
-    fn apply(&mut self, strips: &mut [[f64; STRIP]], d: usize) {
+    fn apply(&mut self, strips: &mut [Strip], d: usize) {
         strips.chunks_exact_mut(d).for_each(|strip| rotate(strip, &self.sweeps, &self.turns));
         self.sweeps.clear();
         self.turns.clear();
     }
 }
 
+vectorize! {
+    /// Applies sweeps to a strip.
+    fn rotate(strip: &mut [Strip], sweeps: &[(usize, usize)], turns: &[[f64; 2]]) = rotate_with;
+}
+
 #[inline(always)]
-fn rotate(strip: &mut [[f64; STRIP]], sweeps: &[(usize, usize)], turns: &[[f64; 2]]) {
+fn rotate_with<S: Simd>(strip: &mut [Strip], sweeps: &[(usize, usize)], turns: &[[f64; 2]]) {
     let mut start = 0;
     for &(from, end) in sweeps {
         let turns = &turns[start..end];
         start = end;
         let entries = &mut strip[from..][..turns.len() + 1];
-        let mut x = entries[turns.len()];
+        let mut x = entries[turns.len()].map(Doubles::<S>::from);
         for (i, [cosine, sine]) in (0..turns.len()).rev().zip(turns) {
-            let y = entries[i];
-            for lane in 0..STRIP {
-                entries[i + 1][lane] = sine.mul_add(y[lane], cosine * x[lane]);
-                x[lane] = cosine.mul_add(y[lane], -(sine * x[lane]));
+            let (cosine, sine, back) = (Doubles::splat(*cosine), Doubles::splat(*sine), Doubles::splat(-sine));
+            for half in 0..2 {
+                let y = Doubles::from(entries[i][half]);
+                entries[i + 1][half] = sine.mul_add(y, cosine * x[half]).to_array();
+                x[half] = cosine.mul_add(y, back * x[half]);
             }
         }
-        entries[0] = x;
+        entries[0] = x.map(Doubles::to_array);
     }
 }
 

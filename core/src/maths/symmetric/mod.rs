@@ -44,3 +44,25 @@ fn close(found: &[f64], expected: &[f64], tolerance: f64) {
         assert!((found - expected).abs() <= tolerance, "{place}: {found}, expected {expected}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::maths::Resolvents;
+
+    /// One digest, whatever instructions `REGATTA_INSTRUCTIONS` asks for: of Lehmer's matrix, `min(i, j) / max(i, j)`.
+    #[test]
+    fn the_same_bytes_everywhere() {
+        let d = 131;
+        let ratio = |i: usize, j: usize| (i.min(j) + 1) as f64 / (i.max(j) + 1) as f64;
+        let matrix: Vec<f64> = (0..d * d).map(|place| ratio(place / d, place % d)).collect();
+        let factor = InverseFactor::of(&matrix, d).unwrap();
+        let (values, vectors) = eigen(&matrix, d).unwrap();
+        let function = Resolvents::ln(1e-6).shifted(1e-6).of(&matrix, d).unwrap();
+        let mut digest = blake3::Hasher::new();
+        for numbers in [&factor.numbers, &factor.squared(d), &vec![factor.log_det], &values, &vectors, &function] {
+            numbers.iter().for_each(|x| _ = digest.update(&x.to_le_bytes()));
+        }
+        assert_eq!(digest.finalize().to_hex()[..16], *"4a5eb053200ca5b8");
+    }
+}

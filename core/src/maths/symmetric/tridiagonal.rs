@@ -4,7 +4,9 @@
 //! whole chunks of eight, aligned alike. Each reflection reads and writes the rest once: it updates what the reflection before
 //! left to do and multiplies by its own vector in one pass.
 
-use super::lanes::{LANES, dot, total};
+use super::lanes::{Chunk, LANES, dot, total};
+use crate::simd::{Doubles, Simd};
+use crate::vectorize;
 
 /// Squares below it are left out of a matrix whose largest entry is about 1: they are far below its rounding.
 const NEGLIGIBLE: f64 = 1e-280;
@@ -55,9 +57,13 @@ pub fn power_of_two<'a>(numbers: impl Iterator<Item = &'a f64>) -> (f64, f64) {
     (power(-exponent), power(exponent))
 }
 
-/// Reduces `rest`, whose rows and columns are padded with zeros to whole chunks.
+vectorize! {
+    /// Reduces `rest`, whose rows and columns are padded with zeros to whole chunks.
+    fn reduce(rest: &mut [f64], to: &mut Tridiagonal) = reduce_with;
+}
+
 #[inline(always)]
-fn reduce(rest: &mut [f64], to: &mut Tridiagonal) {
+fn reduce_with<S: Simd>(rest: &mut [f64], to: &mut Tridiagonal) {
     let Tridiagonal { diagonal, beside, vectors, factors, stride } = to;
     let (d, stride) = (diagonal.len(), *stride);
     let mut w = vec![0f64; stride]; // -w of the reflection before: M - u wᵀ - w uᵀ is still to be computed
@@ -76,14 +82,14 @@ fn reduce(rest: &mut [f64], to: &mut Tridiagonal) {
             }
             break;
         }
-        let (factor, off) = reflection(&row[..k], v);
+        let (factor, off) = reflection::<S>(&row[..k], v);
         (factors[k], beside[k - 1]) = (factor, off);
         let own = (u[k], w[k]);
         (u[k], w[k]) = (0.0, 0.0); // row k is done
-        update_and_multiply(rest, stride, k, u, &w, v, &mut y, &mut along);
+        update_and_multiply::<S>(rest, stride, k, u, &w, v, &mut y, &mut along);
         u[k] = own.0;
         y[k..].fill(0.0);
-        let along = -0.5 * factor * dot(&y, v);
+        let along = -0.5 * factor * dot::<S>(&y, v);
         for ((w, y), v) in w.iter_mut().zip(&y).zip(&*v) {
             *w = -factor * along.mul_add(*v, *y);
         }
@@ -100,9 +106,9 @@ fn add_outer_row(row: &mut [f64], u_k: f64, w_k: f64, u: &[f64], w: &[f64]) {
 
 /// The reflection of x to a multiple of the last axis: writes v, whose last number is 1, and returns τ and the multiple.
 #[inline(always)]
-fn reflection(x: &[f64], v: &mut [f64]) -> (f64, f64) {
+fn reflection<S: Simd>(x: &[f64], v: &mut [f64]) -> (f64, f64) {
     let (last, others) = x.split_last().expect("two numbers or more");
-    let square = dot(others, others);
+    let square = dot::<S>(others, others);
     if square < NEGLIGIBLE {
         return (0.0, *last); // v stays 0
     }
@@ -119,7 +125,7 @@ const ROWS: usize = 4;
 
 /// `A += u wᵀ + w uᵀ` and `y = A v` on the first k rows, of which the entries up to the diagonal's chunk are kept.
 #[inline(always)]
-fn update_and_multiply(
+fn update_and_multiply<S: Simd>(
     a: &mut [f64],
     stride: usize,
     k: usize,
@@ -127,7 +133,7 @@ fn update_and_multiply(
     w: &[f64],
     v: &[f64],
     y: &mut [f64],
-    along: &mut [[f64; LANES]],
+    along: &mut [Chunk],
 ) {
     y.fill(0.0);
     for first in (0..k).step_by(ROWS) {
@@ -137,44 +143,43 @@ fn update_and_multiply(
         let (r2, r3) = rows.split_at_mut(stride);
         let [r0, r1, r2, r3] = [r0, r1, r2, r3].map(|row| &mut row.as_chunks_mut::<LANES>().0[..=whole]);
         let [u_c, w_c, v_c] = [u, w, v].map(|x| &x.as_chunks::<LANES>().0[..=whole]);
-        let own = |i: usize| [u[first + i], w[first + i], v[first + i]];
+        let own = |i: usize| [u, w, v].map(|x| Doubles::splat(x[first + i]));
         let (o0, o1, o2, o3) = (own(0), own(1), own(2), own(3));
-        let (mut s0, mut s1, mut s2, mut s3) = ([0f64; LANES], [0f64; LANES], [0f64; LANES], [0f64; LANES]);
+        let zero = Doubles::<S>::ZERO;
+        let (mut s0, mut s1, mut s2, mut s3) = (zero, zero, zero, zero);
         for (c, y) in y.as_chunks_mut::<LANES>().0[..whole].iter_mut().enumerate() {
-            let vectors = [u_c[c], w_c[c], v_c[c]];
-            let mut across = *y;
+            let vectors = [u_c[c], w_c[c], v_c[c]].map(Doubles::from);
+            let mut across = Doubles::from(*y);
             row_chunk(&mut r0[c], o0, vectors, &mut s0, &mut across);
             row_chunk(&mut r1[c], o1, vectors, &mut s1, &mut across);
             row_chunk(&mut r2[c], o2, vectors, &mut s2, &mut across);
             row_chunk(&mut r3[c], o3, vectors, &mut s3, &mut across);
-            *y = across;
+            *y = across.to_array();
         }
-        let vectors = [u_c[whole], w_c[whole], v_c[whole]];
-        let mut both = [0f64; LANES]; // the diagonal's chunks hold both halves
+        let vectors = [u_c[whole], w_c[whole], v_c[whole]].map(Doubles::from);
+        let mut both = zero; // the diagonal's chunks hold both halves
         row_chunk(&mut r0[whole], o0, vectors, &mut s0, &mut both);
         row_chunk(&mut r1[whole], o1, vectors, &mut s1, &mut both);
         row_chunk(&mut r2[whole], o2, vectors, &mut s2, &mut both);
         row_chunk(&mut r3[whole], o3, vectors, &mut s3, &mut both);
-        along[first..].iter_mut().zip([s0, s1, s2, s3]).for_each(|(to, sums)| *to = sums);
+        along[first..].iter_mut().zip([s0, s1, s2, s3]).for_each(|(to, sums)| *to = sums.to_array());
     }
     y[..k].iter_mut().zip(along).for_each(|(y, sums)| *y += total(*sums));
 }
 
 /// Updates a chunk of a row and multiplies by it: along the row into `sums`, across into `across`.
 #[inline(always)]
-fn row_chunk(
-    row: &mut [f64; LANES],
-    [u_i, w_i, v_i]: [f64; 3],
-    [u, w, v]: [[f64; LANES]; 3],
-    sums: &mut [f64; LANES],
-    across: &mut [f64; LANES],
+fn row_chunk<S: Simd>(
+    row: &mut Chunk,
+    [u_i, w_i, v_i]: [Doubles<S>; 3],
+    [u, w, v]: [Doubles<S>; 3],
+    sums: &mut Doubles<S>,
+    across: &mut Doubles<S>,
 ) {
-    for lane in 0..LANES {
-        let x = u_i.mul_add(w[lane], w_i.mul_add(u[lane], row[lane]));
-        row[lane] = x;
-        sums[lane] = x.mul_add(v[lane], sums[lane]);
-        across[lane] = x.mul_add(v_i, across[lane]);
-    }
+    let x = u_i.mul_add(w, w_i.mul_add(u, Doubles::from(*row)));
+    *row = x.to_array();
+    *sums = x.mul_add(v, *sums);
+    *across = x.mul_add(v_i, *across);
 }
 
 #[cfg(test)]

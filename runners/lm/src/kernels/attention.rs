@@ -2,8 +2,10 @@
 
 use super::dropout::Dropout;
 use super::product_of_panels;
-use regatta_core::maths::vector::{LANES, dot, exponentials, max};
+use regatta_core::maths::vector::{dot_with, exponentials_with, max_with, scale_with};
 use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels, Precision};
+use regatta_core::simd::{LANES, Simd};
+use regatta_core::{libm, vectorize};
 use std::iter::once;
 use std::ops::Range;
 
@@ -84,20 +86,13 @@ impl Attention<'_> {
         weights.resize(ROWS * time, 0.0);
         for (head, log_sums) in log_sums.chunks_exact_mut(time).enumerate() {
             self.fill_mask(sequence, head, mask);
-            keys_turned.lay_out(self.part(qkv, head, KEYS, 0..time).transposed(), Precision::Float32);
-            values.lay_out(self.part(qkv, head, VALUES, 0..time), Precision::Float32);
+            keys_turned.pack(self.part(qkv, head, KEYS, 0..time).transposed(), Precision::Float32);
+            values.pack(self.part(qkv, head, VALUES, 0..time), Precision::Float32);
             for rows in steps(0..time, ROWS) {
                 let (first, count, seen) = (rows.start, rows.len(), rows.end);
                 self.scores(qkv, head, rows.clone(), keys_turned, weights);
                 let mut shares = [0f32; ROWS];
-                for (row, (weights, share)) in rows.zip(weights.chunks_exact_mut(time).zip(&mut shares)) {
-                    let weights = &mut weights[..seen];
-                    let most = max(&weights[..=row]);
-                    weights[row + 1..].fill(f32::NEG_INFINITY);
-                    let sum = exponentials(weights, most);
-                    log_sums[row] = most + sum.ln();
-                    *share = 1.0 / sum;
-                }
+                softmax_numerators(weights, rows, time, log_sums, &mut shares);
                 self.apply_mask(mask, first..seen, weights);
                 let out = &mut out[first * d + head * dims..];
                 product_of_panels(
@@ -107,9 +102,7 @@ impl Attention<'_> {
                     Matrix::part(weights, count, seen, time),
                     values.part(0..seen, dims),
                 );
-                for (row, share) in shares[..count].iter().enumerate() {
-                    out[row * d..][..dims].iter_mut().for_each(|x| *x *= share);
-                }
+                scale_rows(out, &shares[..count], dims, d);
             }
         }
     }
@@ -132,9 +125,9 @@ impl Attention<'_> {
         slopes.resize(BLOCK * time, 0.0);
         for (head, log_sums) in log_sums.chunks_exact(time).enumerate() {
             self.fill_mask(sequence, head, mask);
-            keys.lay_out(self.part(qkv, head, KEYS, 0..time), Precision::Float32);
-            keys_turned.lay_out(self.part(qkv, head, KEYS, 0..time).transposed(), Precision::Float32);
-            values_turned.lay_out(self.part(qkv, head, VALUES, 0..time).transposed(), Precision::Float32);
+            keys.pack(self.part(qkv, head, KEYS, 0..time), Precision::Float32);
+            keys_turned.pack(self.part(qkv, head, KEYS, 0..time).transposed(), Precision::Float32);
+            values_turned.pack(self.part(qkv, head, VALUES, 0..time).transposed(), Precision::Float32);
             let of_head = |rows: &Range<usize>| Matrix::part(&g[rows.start * d + head * dims..], rows.len(), dims, d);
             // The last block sees every key, so it writes what the earlier ones add to.
             for (order, block) in steps(0..time, BLOCK).rev().enumerate() {
@@ -144,21 +137,13 @@ impl Attention<'_> {
                     let place = (first - block.start) * time;
                     let (weights, slopes) = (&mut weights[place..], &mut slopes[place..]);
                     self.scores(qkv, head, rows.clone(), keys_turned, weights);
-                    for (row, weights) in rows.clone().zip(weights.chunks_exact_mut(time)) {
-                        weights[row + 1..seen].fill(f32::NEG_INFINITY);
-                        exponentials(&mut weights[..seen], log_sums[row]);
-                    }
+                    softmax(weights, rows.clone(), time, log_sums);
                     let of_values = values_turned.part(0..dims, seen);
                     let slopes_mut = MatrixMut::part(slopes, count, seen, time);
                     product_of_panels(slopes_mut, Onto::Replace, self.scale(), of_head(&rows), of_values);
                     self.apply_mask(mask, rows.clone(), slopes);
-                    for (row, (slopes, weights)) in
-                        rows.clone().zip(slopes.chunks_exact_mut(time).zip(weights.chunks_exact(time)))
-                    {
-                        let at = row * d + head * dims;
-                        let mean = self.scale() * dot(&out[at..][..dims], &g[at..][..dims]);
-                        slopes[..seen].iter_mut().zip(weights).for_each(|(s, p)| *s = p * (*s - mean));
-                    }
+                    let at = first * d + head * dims;
+                    softmax_backward(slopes, weights, rows.clone(), time, self.scale(), [&out[at..], &g[at..]], (dims, d));
                     let dq = self.part_mut(dqkv, head, QUERIES, rows);
                     product_of_panels(dq, Onto::Replace, 1.0, Matrix::part(slopes, count, seen, time), keys.part(0..seen, dims));
                 }
@@ -173,8 +158,8 @@ impl Attention<'_> {
                         masked
                     }
                 };
-                queries.lay_out(self.part(qkv, head, QUERIES, block.clone()), Precision::Float32);
-                upstream.lay_out(of_head(&block), Precision::Float32);
+                queries.pack(self.part(qkv, head, QUERIES, block.clone()), Precision::Float32);
+                upstream.pack(of_head(&block), Precision::Float32);
                 // Keys before the block are seen by all its rows, those of the block by the rows from them on.
                 let keys = once(0..block.start).filter(|before| !before.is_empty()).chain(steps(block.clone(), ROWS));
                 for keys in keys {
@@ -208,12 +193,94 @@ impl Attention<'_> {
     }
 
     fn apply_mask(self, mask: &[f32], rows: Range<usize>, weights: &mut [f32]) {
-        if mask.is_empty() {
-            return;
-        }
-        let seen = rows.end;
-        for (row, weights) in rows.zip(weights.chunks_exact_mut(self.time)) {
-            weights[..seen].iter_mut().zip(&mask[row * self.time..]).for_each(|(w, m)| *w *= m);
+        if !mask.is_empty() {
+            multiply_rows(weights, &mask[rows.start * self.time..], self.time, rows);
         }
     }
+}
+
+vectorize! {
+    /// The exponentials of some rows' scores less the largest, 0 after a row's own place; the logarithm of each row's sum with that
+    /// back, and 1 over the sum. scores (rows, time), log_sums (time)
+    fn softmax_numerators(scores: &mut [f32], rows: Range<usize>, time: usize, log_sums: &mut [f32], shares: &mut [f32; ROWS]) =
+        softmax_numerators_with;
+
+    /// The softmax of some rows' scores, given the logarithms of its denominators. scores (rows, time), log_sums (time)
+    fn softmax(scores: &mut [f32], rows: Range<usize>, time: usize, log_sums: &[f32]) = softmax_with;
+
+    /// From gradients of the weights of some rows to those of their scores, `P∘(dP - scale·rowsum(o∘g))`; `of_head` starts at the
+    /// rows' outputs o and their gradients g, `place.0` numbers every `place.1`.
+    /// slopes, weights (rows, time)
+    fn softmax_backward(
+        slopes: &mut [f32],
+        weights: &[f32],
+        rows: Range<usize>,
+        time: usize,
+        scale: f32,
+        of_head: [&[f32]; 2],
+        place: (usize, usize),
+    ) = softmax_backward_with;
+
+    /// `x_i *= y_i` for the first numbers of each row, up to the last of the rows' own places. x, y (rows, time)
+    fn multiply_rows(x: &mut [f32], y: &[f32], time: usize, rows: Range<usize>) = multiply_rows_with;
+
+    /// Multiplies `dims` numbers every `d` by a factor of their own.
+    fn scale_rows(x: &mut [f32], factors: &[f32], dims: usize, d: usize) = scale_rows_with;
+}
+
+#[inline(always)]
+fn softmax_numerators_with<S: Simd>(
+    scores: &mut [f32],
+    rows: Range<usize>,
+    time: usize,
+    log_sums: &mut [f32],
+    shares: &mut [f32; ROWS],
+) {
+    let seen = rows.end;
+    for (row, (scores, share)) in rows.zip(scores.chunks_exact_mut(time).zip(shares)) {
+        let scores = &mut scores[..seen];
+        let most = max_with::<S>(&scores[..=row]);
+        scores[row + 1..].fill(f32::NEG_INFINITY);
+        let sum = exponentials_with::<S>(scores, most);
+        log_sums[row] = most + libm::logf(sum);
+        *share = 1.0 / sum;
+    }
+}
+
+#[inline(always)]
+fn softmax_with<S: Simd>(scores: &mut [f32], rows: Range<usize>, time: usize, log_sums: &[f32]) {
+    let seen = rows.end;
+    for (row, scores) in rows.zip(scores.chunks_exact_mut(time)) {
+        scores[row + 1..seen].fill(f32::NEG_INFINITY);
+        exponentials_with::<S>(&mut scores[..seen], log_sums[row]);
+    }
+}
+
+#[inline(always)]
+fn softmax_backward_with<S: Simd>(
+    slopes: &mut [f32],
+    weights: &[f32],
+    rows: Range<usize>,
+    time: usize,
+    scale: f32,
+    [out, g]: [&[f32]; 2],
+    (dims, d): (usize, usize),
+) {
+    let rows_of_both = slopes.chunks_exact_mut(time).zip(weights.chunks_exact(time)).take(rows.len());
+    for (row, (slopes, weights)) in rows_of_both.enumerate() {
+        let mean = scale * dot_with::<S>(&out[row * d..][..dims], &g[row * d..][..dims]);
+        slopes[..rows.end].iter_mut().zip(weights).for_each(|(s, p)| *s = p * (*s - mean));
+    }
+}
+
+#[inline(always)]
+fn multiply_rows_with<S: Simd>(x: &mut [f32], y: &[f32], time: usize, rows: Range<usize>) {
+    for (x, y) in x.chunks_exact_mut(time).zip(y.chunks(time)).take(rows.len()) {
+        x[..rows.end].iter_mut().zip(y).for_each(|(x, y)| *x *= y);
+    }
+}
+
+#[inline(always)]
+fn scale_rows_with<S: Simd>(x: &mut [f32], factors: &[f32], dims: usize, d: usize) {
+    factors.iter().enumerate().for_each(|(row, factor)| scale_with::<S>(&mut x[row * d..][..dims], *factor));
 }

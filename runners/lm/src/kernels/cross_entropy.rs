@@ -1,6 +1,8 @@
 //! Cross-entropy of logits.
 
-use regatta_core::maths::vector::{exponentials, max, sum_of_exponentials};
+use regatta_core::maths::vector::{exponentials_with, max_with, scale_with, sum_of_exponentials_with};
+use regatta_core::simd::Simd;
+use regatta_core::{libm, vectorize};
 
 /// Whether the gradient is wanted beside the loss.
 #[derive(Debug, Clone, Copy)]
@@ -11,21 +13,26 @@ pub(crate) enum Gradient {
     Times(f32),
 }
 
-/// `log sum_v exp(x_v) - x_target` of each row, in nats; its gradient is `softmax - onehot`. logits (r, v), targets (r),
-/// losses (r)
-pub(crate) fn cross_entropy(logits: &mut [f32], targets: &[u32], losses: &mut [f32], gradient: Gradient) {
+vectorize! {
+    /// `log sum_v exp(x_v) - x_target` of each row, in nats; its gradient is `softmax - onehot`. logits (r, v), targets (r),
+    /// losses (r)
+    pub(crate) fn cross_entropy(logits: &mut [f32], targets: &[u32], losses: &mut [f32], gradient: Gradient) = cross_entropy_with;
+}
+
+#[inline(always)]
+fn cross_entropy_with<S: Simd>(logits: &mut [f32], targets: &[u32], losses: &mut [f32], gradient: Gradient) {
     let vocabulary = logits.len() / targets.len();
     for ((row, &target), loss) in logits.chunks_exact_mut(vocabulary).zip(targets).zip(losses) {
         let target = target as usize;
-        let (most, at_target) = (max(row), row[target]);
+        let (most, at_target) = (max_with::<S>(row), row[target]);
         let Gradient::Times(scale) = gradient else {
-            *loss = sum_of_exponentials(row, most, 1.0).ln() + (most - at_target);
+            *loss = libm::logf(sum_of_exponentials_with::<S>(row, most, 1.0)) + (most - at_target);
             continue;
         };
-        let sum = exponentials(row, most);
-        *loss = sum.ln() + (most - at_target);
+        let sum = exponentials_with::<S>(row, most);
+        *loss = libm::logf(sum) + (most - at_target);
         let share = scale / sum;
-        row.iter_mut().for_each(|x| *x *= share);
+        scale_with::<S>(row, share);
         row[target] -= scale;
     }
 }

@@ -1,6 +1,7 @@
 //! Dropout whose masks are values: a pure function of their draw; Srivastava et al. 2014.
 
-use regatta_core::Draw;
+use regatta_core::simd::Simd;
+use regatta_core::{Draw, vectorize};
 
 /// A rate and the draw that its masks come from.
 #[derive(Debug, Clone)]
@@ -35,9 +36,19 @@ impl Dropout {
         mask.resize(length, 0.0);
         for (sequence, x) in x.chunks_exact_mut(length).enumerate() {
             self.fill((first + sequence) as u64, mask);
-            x.iter_mut().zip(&*mask).for_each(|(x, m)| *x *= m);
+            multiply(x, mask);
         }
     }
+}
+
+vectorize! {
+    /// `x *= y`
+    fn multiply(x: &mut [f32], y: &[f32]) = multiply_with;
+}
+
+#[inline(always)]
+fn multiply_with<S: Simd>(x: &mut [f32], y: &[f32]) {
+    x.iter_mut().zip(y).for_each(|(x, y)| *x *= y);
 }
 
 #[cfg(test)]

@@ -11,7 +11,6 @@ mod attention;
 pub(crate) mod counted;
 mod cross_entropy;
 mod dropout;
-mod gelu;
 mod layer_norm;
 mod rows;
 
@@ -23,6 +22,7 @@ pub(crate) use regatta_core::maths::{affine, product_of_panels};
 pub(crate) use attention::{Attention, AttentionScratch};
 pub(crate) use cross_entropy::{Gradient, cross_entropy};
 pub use dropout::Dropout;
-pub(crate) use gelu::{gelu, gelu_backward};
 pub(crate) use layer_norm::{Norm, layer_norm, layer_norm_backward};
-pub(crate) use rows::{add, add_columns, linear};
+pub(crate) use regatta_core::maths::vector::add;
+pub(crate) use regatta_core::maths::{gelu, gelu_backward};
+pub(crate) use rows::{add_columns, linear, sum};

@@ -1,7 +1,10 @@
 //! Linear maps and sums over rows.
 
 use super::affine;
+use regatta_core::maths::vector::add_with;
 use regatta_core::maths::{Matrix, MatrixMut, Panels};
+use regatta_core::simd::Simd;
+use regatta_core::vectorize;
 
 /// `y = x·W + bias`, W as GPT-2 stores it: rows are inputs. x (r, i), weight (i, o), bias (o) -> y (r, o)
 pub(crate) fn linear(x: &[f32], weight: &Panels, bias: &[f32], y: &mut [f32]) {
@@ -10,14 +13,22 @@ pub(crate) fn linear(x: &[f32], weight: &Panels, bias: &[f32], y: &mut [f32]) {
     affine(MatrixMut::new(y, rows, outputs), Matrix::new(x, rows, inputs), weight, bias);
 }
 
-/// `x += y`, number by number.
-pub(crate) fn add(x: &mut [f32], y: &[f32]) {
-    x.iter_mut().zip(y).for_each(|(x, y)| *x += y);
+vectorize! {
+    /// Adds every row of x (r, o) to `sums` (o).
+    pub(crate) fn add_columns(sums: &mut [f32], x: &[f32]) = add_columns_with;
+
+    /// `out = x + y`
+    pub(crate) fn sum(x: &[f32], y: &[f32], out: &mut [f32]) = sum_with;
 }
 
-/// Adds every row of x (r, o) to `sums` (o).
-pub(crate) fn add_columns(sums: &mut [f32], x: &[f32]) {
-    x.chunks_exact(sums.len()).for_each(|row| add(sums, row));
+#[inline(always)]
+fn add_columns_with<S: Simd>(sums: &mut [f32], x: &[f32]) {
+    x.chunks_exact(sums.len()).for_each(|row| add_with::<S>(sums, row));
+}
+
+#[inline(always)]
+fn sum_with<S: Simd>(x: &[f32], y: &[f32], out: &mut [f32]) {
+    out.iter_mut().zip(x).zip(y).for_each(|((out, x), y)| *out = x + y);
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `train:` and `evaluate:` in a study.
 
 use super::{CapacitySpec, DiagnosticsSpec, OrNone, QuantisationSpec, bare_or_map};
+use regatta_core::libm;
 use regatta_core::maths::Precision;
 use regatta_core::number::{Count, Fraction, NonNegative, Positive};
 use serde::{Deserialize, Serialize};
@@ -110,7 +111,7 @@ impl Schedule {
             Self::Cosine { warmup, last } => {
                 let (done, whole) = (step as f64 - warmup as f64, steps as f64 - 1.0 - warmup as f64);
                 let progress = if whole > 0.0 { done / whole } else { 1.0 };
-                last.get() + (1.0 - last.get()) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
+                last.get() + (1.0 - last.get()) * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * progress))
             }
         }
     }

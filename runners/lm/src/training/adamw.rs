@@ -3,6 +3,8 @@
 use crate::model::{Gpt2Config, Parameters};
 use crate::spec::TrainSpec;
 use rayon::prelude::*;
+use regatta_core::simd::Simd;
+use regatta_core::vectorize;
 
 const EPSILON: f32 = 1e-8;
 
@@ -97,7 +99,7 @@ impl AdamW {
             })
             .collect();
         blocks.into_par_iter().for_each(|(rates, ((weights, grads), (first, second)))| {
-            rates.update(weights, grads, first, second);
+            update(rates, weights, grads, first, second);
         });
     }
 }
@@ -109,11 +111,22 @@ impl Pace {
             keep: (1.0 - lr * decay) as f32,
             first_beta: first_beta as f32,
             second_beta: second_beta as f32,
-            step: (lr / (1.0 - first_beta.powi(updates))) as f32,
-            root: (1.0 / (1.0 - second_beta.powi(updates)).sqrt()) as f32,
+            step: (lr / (1.0 - power(first_beta, updates))) as f32,
+            root: (1.0 / (1.0 - power(second_beta, updates)).sqrt()) as f32,
             scale: scale as f32,
         }
     }
+}
+
+/// `base^exponent` by squaring, in one order: that of `powi` is not specified.
+fn power(base: f64, exponent: i32) -> f64 {
+    let (mut square, mut rest, mut power) = (base, exponent, 1.0);
+    while rest > 0 {
+        power *= if rest % 2 == 1 { square } else { 1.0 };
+        square *= square;
+        rest /= 2;
+    }
+    power
 }
 
 #[derive(Clone, Copy)]
@@ -126,15 +139,18 @@ struct Rates {
     scale: f32,
 }
 
-impl Rates {
-    fn update(self, weights: &mut [f32], grads: &[f32], first: &mut [f32], second: &mut [f32]) {
-        let Self { keep, first_beta, second_beta, step, root, scale } = self;
-        for (((w, g), m), v) in weights.iter_mut().zip(grads).zip(first).zip(second) {
-            let g = g * scale;
-            *m = first_beta * *m + (1.0 - first_beta) * g;
-            *v = second_beta * *v + (1.0 - second_beta) * g * g;
-            *w = *w * keep - step * *m / (v.sqrt() * root + EPSILON);
-        }
+vectorize! {
+    fn update(rates: Rates, weights: &mut [f32], grads: &[f32], first: &mut [f32], second: &mut [f32]) = update_with;
+}
+
+#[inline(always)]
+fn update_with<S: Simd>(rates: Rates, weights: &mut [f32], grads: &[f32], first: &mut [f32], second: &mut [f32]) {
+    let Rates { keep, first_beta, second_beta, step, root, scale } = rates;
+    for (((w, g), m), v) in weights.iter_mut().zip(grads).zip(first).zip(second) {
+        let g = g * scale;
+        *m = first_beta * *m + (1.0 - first_beta) * g;
+        *v = second_beta * *v + (1.0 - second_beta) * g * g;
+        *w = *w * keep - step * *m / (v.sqrt() * root + EPSILON);
     }
 }
 

@@ -4,6 +4,8 @@ mod project;
 
 use crate::failure::{Failure, say};
 use clap::ValueHint;
+use regatta_core::maths::Precision;
+use regatta_core::simd;
 use regatta_lm::spec::DataSpec;
 use regatta_lm::training::{Learner, TrainError, Trial};
 use regatta_study::projection::Request;
@@ -108,8 +110,9 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 /// What is to be said where products are rounded for a speed that this program does not have.
 pub(super) fn slow_precision(variants: &[Variant]) -> Option<&'static str> {
-    let slow = variants.iter().any(|variant| !variant.study.train.precision.has_instructions());
-    slow.then_some("bf16, and this program was built without instructions for it (AVX-512 BF16): computed by float32")
+    let rounds = variants.iter().any(|variant| variant.study.train.precision == Precision::BFloat16);
+    let slow = rounds && !simd::level().multiplies_bf16();
+    slow.then_some("bf16, and this machine has no instructions for it (AVX-512 BF16 or AMX): as fast as float32 here, no faster")
 }
 
 /// Variants whose steps are timed; those of further ones are reckoned from their arm's last, by parameters and tokens.

@@ -148,7 +148,7 @@ impl Part {
         ] {
             sums.fill(0.0);
             add_columns(sums, slopes);
-            panels.lay_out(Matrix::new(slopes, self.rows(), sums.len()), precision);
+            panels.pack(Matrix::new(slopes, self.rows(), sums.len()), precision);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::super::parameters::{BlockTensors, Tensors};
 use super::laid::LaidBlock;
 use super::{Gpt2Config, Keep, Perturb};
-use crate::kernels::{Attention, AttentionScratch, Dropout, gelu, layer_norm, linear};
+use crate::kernels::{Attention, AttentionScratch, Dropout, gelu, layer_norm, linear, sum};
 use regatta_core::maths::Panels;
 use std::ops::Range;
 
@@ -197,8 +197,4 @@ pub(super) fn drop_out(dropout: Option<&Dropout>, place: u64, x: &mut [f32], len
     if let Some(dropout) = dropout {
         dropout.at(place).apply(x, length, first, mask);
     }
-}
-
-fn sum(x: &[f32], y: &[f32], out: &mut [f32]) {
-    out.iter_mut().zip(x).zip(y).for_each(|((out, x), y)| *out = x + y);
 }

@@ -50,18 +50,18 @@ impl Laid {
             let pairs = [(c_attn, laid_c_attn), (attn_proj, laid_attn_proj), (c_fc, laid_c_fc), (mlp_proj, laid_mlp_proj)];
             for (linear, laid) in pairs {
                 let outputs = linear.bias.len();
-                laid.lay_out(turn(Matrix::new(linear.weight, linear.weight.len() / outputs, outputs)), precision);
+                laid.pack(turn(Matrix::new(linear.weight, linear.weight.len() / outputs, outputs)), precision);
             }
         });
     }
 
     /// Lays out the present embedding (v, d) as the output matrix.
     pub fn unembed(&mut self, wte: Matrix<'_>) {
-        self.unembed.lay_out(wte.transposed(), self.precision);
+        self.unembed.pack(wte.transposed(), self.precision);
     }
 
     /// And for the way back through it.
     pub fn unembed_back(&mut self, wte: Matrix<'_>) {
-        self.unembed_back.lay_out(wte, self.precision);
+        self.unembed_back.pack(wte, self.precision);
     }
 }

@@ -267,7 +267,7 @@ impl Pass {
     pub fn logits(&self, model: &Gpt2) -> Vec<f32> {
         let wte = Matrix::new(model.embedding(), model.config().vocab_size, model.config().n_embd);
         let mut unembed = Panels::default();
-        unembed.lay_out(wte.transposed(), self.laid.precision);
+        unembed.pack(wte.transposed(), self.laid.precision);
         let parts: Vec<Vec<f32>> = self.parts.par_iter().map(|part| part.logits(&unembed)).collect();
         parts.concat()
     }

@@ -89,7 +89,7 @@ impl Part {
         let (rows, (vocabulary, d)) = (self.rows(), laid.unembed_back.shape());
         let slope = MatrixMut::new(&mut self.normed_slope, rows, d);
         product_of_panels(slope, Onto::Replace, 1.0, Matrix::new(slopes, rows, vocabulary), &laid.unembed_back);
-        self.laid_normed.lay_out(Matrix::new(&self.normed, rows, d), laid.precision);
+        self.laid_normed.pack(Matrix::new(&self.normed, rows, d), laid.precision);
     }
 
     /// unembed (d, v)

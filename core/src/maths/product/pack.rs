@@ -1,0 +1,145 @@
+//! Numbers of a right factor into the registers of a panel.
+
+use super::bfloat16::{pair, round};
+use super::tiles::WideRegister;
+use super::{Matrix, Precision};
+use crate::simd::{DOUBLES, LANES, Register, Simd, level};
+use std::cell::Cell;
+
+/// Panel by panel, a term after the other; the last panel may have fewer registers in a term.
+#[derive(Debug)]
+pub(super) enum Packed {
+    /// A term is a row.
+    Float32(Vec<Register>),
+    /// The same, of numbers rounded to bfloat16: where no instruction multiplies those.
+    Rounded(Vec<Register>),
+    /// A term is two rows, rounded to bfloat16.
+    Pairs(Vec<Register<u32>>),
+}
+
+impl Default for Packed {
+    fn default() -> Self {
+        Self::Float32(Vec::new())
+    }
+}
+
+impl Packed {
+    /// Empty room of another kind, where it is of another than this machine multiplies in this precision.
+    pub fn become_of(&mut self, precision: Precision) {
+        let pairs = level().multiplies_bf16();
+        match (&self, precision) {
+            (Self::Float32(_), Precision::Float32) => {}
+            (Self::Pairs(_), Precision::BFloat16) if pairs => {}
+            (Self::Rounded(_), Precision::BFloat16) if !pairs => {}
+            (_, Precision::Float32) => *self = Self::Float32(Vec::new()),
+            (_, Precision::BFloat16) if pairs => *self = Self::Pairs(Vec::new()),
+            (_, Precision::BFloat16) => *self = Self::Rounded(Vec::new()),
+        }
+    }
+}
+
+thread_local! {
+    static ROWS: Cell<Vec<Register>> = const { Cell::new(Vec::new()) };
+}
+
+crate::vectorize! {
+    /// The columns of one panel, row after row.
+    pub(super) fn pack(panel: &mut [Register], matrix: Matrix<'_>) = pack_with;
+
+    /// The same, rounded to bfloat16.
+    pub(super) fn pack_rounded(panel: &mut [Register], matrix: Matrix<'_>) = pack_rounded_with;
+
+    /// The same of pairs of rows.
+    pub(super) fn pack_pairs(panel: &mut [Register<u32>], matrix: Matrix<'_>) = pack_pairs_with;
+
+    /// The columns of one panel in float64.
+    pub(super) fn pack_wide(panel: &mut [WideRegister], matrix: Matrix<'_, f64>) = pack_wide_with;
+}
+
+#[inline(always)]
+fn pack_with<S: Simd>(panel: &mut [Register], matrix: Matrix<'_>) {
+    let across = matrix.columns.div_ceil(LANES);
+    if matrix.column_stride == 1 {
+        for (row, registers) in panel.chunks_exact_mut(across).enumerate() {
+            let row = &matrix.numbers[row * matrix.row_stride..][..matrix.columns];
+            let (whole, rest) = row.as_chunks::<LANES>();
+            registers.iter_mut().zip(whole).for_each(|(register, row)| register.0 = *row);
+            if !rest.is_empty() {
+                registers[across - 1] = Register::ZERO;
+                registers[across - 1].0[..rest.len()].copy_from_slice(rest);
+            }
+        }
+    } else {
+        for (register, first) in (0..matrix.columns).step_by(LANES).enumerate() {
+            let columns = first..(first + LANES).min(matrix.columns);
+            pack_columns::<S>(&mut panel[register..], across, matrix.block(0..matrix.rows, columns));
+        }
+    }
+}
+
+#[inline(always)]
+fn pack_rounded_with<S: Simd>(panel: &mut [Register], matrix: Matrix<'_>) {
+    pack_with::<S>(panel, matrix);
+    panel.iter_mut().for_each(|register| register.0 = register.0.map(round));
+}
+
+#[inline(always)]
+fn pack_pairs_with<S: Simd>(panel: &mut [Register<u32>], matrix: Matrix<'_>) {
+    let across = matrix.columns.div_ceil(LANES);
+    let mut rows = ROWS.take();
+    rows.resize(matrix.rows * across, Register::ZERO);
+    pack_with::<S>(&mut rows, matrix);
+    for (pairs, rows) in panel.chunks_exact_mut(across).zip(rows.chunks(2 * across)) {
+        let (first, second) = rows.split_at(across);
+        for (register, pairs) in pairs.iter_mut().enumerate() {
+            let second = second.get(register).unwrap_or(&Register::ZERO);
+            for lane in 0..LANES {
+                pairs.0[lane] = pair(first[register].0[lane], second.0[lane]);
+            }
+        }
+    }
+    ROWS.set(rows);
+}
+
+#[inline(always)]
+fn pack_wide_with<S: Simd>(panel: &mut [WideRegister], matrix: Matrix<'_, f64>) {
+    let across = matrix.columns.div_ceil(DOUBLES);
+    for (row, registers) in panel.chunks_exact_mut(across).enumerate() {
+        let row = &matrix.numbers[row * matrix.row_stride..];
+        for (register, first) in registers.iter_mut().zip((0..matrix.columns).step_by(DOUBLES)) {
+            let count = DOUBLES.min(matrix.columns - first);
+            if matrix.column_stride == 1 && count == DOUBLES {
+                register.0.copy_from_slice(&row[first..first + DOUBLES]);
+            } else {
+                register.0 = [0.0; DOUBLES];
+                let numbers = register.0[..count].iter_mut().enumerate();
+                numbers.for_each(|(column, x)| *x = row[(first + column) * matrix.column_stride]);
+            }
+        }
+    }
+}
+
+/// Sixteen columns or fewer, each of them contiguous, into every `stride`th register: squares of eight are transposed as a whole.
+#[inline(always)]
+fn pack_columns<S: Simd>(registers: &mut [Register], stride: usize, matrix: Matrix<'_>) {
+    const SIDE: usize = 8;
+    let column = |column: usize| &matrix.numbers[column * matrix.column_stride..][..matrix.rows];
+    let mut transposed = 0;
+    if matrix.columns == LANES {
+        let columns: [&[[f32; SIDE]]; LANES] = std::array::from_fn(|index| column(index).as_chunks::<SIDE>().0);
+        for (square, registers) in registers.chunks_mut(SIDE * stride).take(matrix.rows / SIDE).enumerate() {
+            for half in 0..LANES / SIDE {
+                let rows = S::transpose(std::array::from_fn(|index| columns[half * SIDE + index][square]));
+                for (register, row) in registers.iter_mut().step_by(stride).zip(rows) {
+                    register.0[half * SIDE..][..SIDE].copy_from_slice(&row);
+                }
+            }
+        }
+        transposed = matrix.rows / SIDE * SIDE;
+    }
+    for row in transposed..matrix.rows {
+        let mut numbers = [0f32; LANES];
+        numbers[..matrix.columns].iter_mut().enumerate().for_each(|(index, x)| *x = column(index)[row]);
+        registers[row * stride].0 = numbers;
+    }
+}

@@ -1,0 +1,303 @@
+//! Sixteen float32 numbers side by side.
+
+use super::Simd;
+use std::fmt;
+use std::ops::{Add, AddAssign, BitAnd, BitOr, BitXor, Div, Mul, Neg, Shl, Shr, Sub};
+
+/// How many numbers [`Lanes`] have.
+pub const LANES: usize = 16;
+
+/// Sixteen numbers as they lie in memory, aligned as a register that holds them all.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[repr(C, align(64))]
+pub struct Register<T = f32>(pub [T; LANES]);
+
+impl Register {
+    /// How many numbers it holds.
+    pub const COUNT: usize = LANES;
+
+    /// All 0.
+    pub const ZERO: Self = Self([0.0; LANES]);
+}
+
+impl Register<u32> {
+    /// All 0.
+    pub const NO_BITS: Self = Self([0; LANES]);
+}
+
+/// Sixteen numbers side by side: one register where the machine has such, else two, or plain numbers.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Lanes<S: Simd>(pub(super) S::F32);
+
+/// Their bits, or sixteen whole numbers.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Bits<S: Simd>(pub(super) S::U32);
+
+/// For each lane, whether a comparison holds.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub struct Mask<S: Simd>(S::Mask);
+
+/// The first sixteen numbers, or fewer and then zeros.
+#[inline(always)]
+pub fn load<S: Simd>(x: &[f32]) -> Lanes<S> {
+    load_or(x, 0.0)
+}
+
+/// The first sixteen numbers, or fewer and then `rest`.
+#[inline(always)]
+pub fn load_or<S: Simd>(x: &[f32], rest: f32) -> Lanes<S> {
+    match x.first_chunk::<LANES>() {
+        Some(whole) => Lanes::from(*whole),
+        None => {
+            let mut padded = [rest; LANES];
+            padded[..x.len()].copy_from_slice(x);
+            Lanes::from(padded)
+        }
+    }
+}
+
+/// Writes the lanes over the first sixteen numbers, or over all where there are fewer.
+#[inline(always)]
+pub fn store<S: Simd>(x: &mut [f32], lanes: Lanes<S>) {
+    match x.first_chunk_mut::<LANES>() {
+        Some(whole) => *whole = lanes.to_array(),
+        None => x.copy_from_slice(&lanes.to_array()[..x.len()]),
+    }
+}
+
+/// Sum of the lanes, from the first to the last.
+#[inline(always)]
+pub fn total<S: Simd>(lanes: Lanes<S>) -> f32 {
+    lanes.to_array().iter().sum()
+}
+
+impl<S: Simd> Lanes<S> {
+    /// All 0.
+    pub const ZERO: Self = Self(S::ZERO);
+
+    /// All 1.
+    pub const ONE: Self = Self(S::ONE);
+
+    /// The same number in all lanes.
+    #[inline(always)]
+    pub fn splat(x: f32) -> Self {
+        Self(S::splat(x))
+    }
+
+    /// The numbers, the first lane first.
+    #[inline(always)]
+    pub fn to_array(self) -> [f32; LANES] {
+        S::to_array(self.0)
+    }
+
+    /// `self·by + to`, rounded once.
+    #[inline(always)]
+    pub fn mul_add(self, by: Self, to: Self) -> Self {
+        Self(S::mul_add(self.0, by.0, to.0))
+    }
+
+    /// `self·by - less`, rounded once.
+    #[inline(always)]
+    pub fn mul_sub(self, by: Self, less: Self) -> Self {
+        Self(S::mul_sub(self.0, by.0, less.0))
+    }
+
+    /// The smaller; the second where either is NaN.
+    #[inline(always)]
+    pub fn fast_min(self, other: Self) -> Self {
+        Self(S::min(self.0, other.0))
+    }
+
+    /// The larger; the second where either is NaN.
+    #[inline(always)]
+    pub fn fast_max(self, other: Self) -> Self {
+        Self(S::max(self.0, other.0))
+    }
+
+    /// The square root.
+    #[inline(always)]
+    pub fn sqrt(self) -> Self {
+        Self(S::sqrt(self.0))
+    }
+
+    /// Without its sign.
+    #[inline(always)]
+    pub fn abs(self) -> Self {
+        Self::from_bits(self.to_bits() & Bits::splat(0x7fff_ffff))
+    }
+
+    /// `self < other`
+    #[inline(always)]
+    pub fn simd_lt(self, other: Self) -> Mask<S> {
+        Mask(S::lt(self.0, other.0))
+    }
+
+    /// `self > other`
+    #[inline(always)]
+    pub fn simd_gt(self, other: Self) -> Mask<S> {
+        Mask(S::lt(other.0, self.0))
+    }
+
+    /// `self = other`
+    #[inline(always)]
+    pub fn simd_eq(self, other: Self) -> Mask<S> {
+        Mask(S::eq(self.0, other.0))
+    }
+
+    /// Whether each is NaN.
+    #[inline(always)]
+    pub fn is_nan(self) -> Mask<S> {
+        Mask(S::unordered(self.0, self.0))
+    }
+
+    /// The bits of each.
+    #[inline(always)]
+    pub fn to_bits(self) -> Bits<S> {
+        Bits(S::to_bits(self.0))
+    }
+
+    /// The numbers that have these bits.
+    #[inline(always)]
+    pub fn from_bits(bits: Bits<S>) -> Self {
+        Self(S::from_bits(bits.0))
+    }
+}
+
+impl<S: Simd> Bits<S> {
+    /// The same in all lanes.
+    #[inline(always)]
+    pub fn splat(x: u32) -> Self {
+        Self(S::splat_u32(x))
+    }
+
+    /// The numbers, the first lane first.
+    #[inline(always)]
+    pub fn to_array(self) -> [u32; LANES] {
+        S::to_array_u32(self.0)
+    }
+
+    /// `self = other`
+    #[inline(always)]
+    pub fn simd_eq(self, other: Self) -> Mask<S> {
+        Mask(S::eq_u32(self.0, other.0))
+    }
+
+    /// As signed whole numbers, to the nearest float.
+    #[inline(always)]
+    pub fn to_floats(self) -> Lanes<S> {
+        Lanes(S::to_floats(self.0))
+    }
+}
+
+impl<S: Simd> Mask<S> {
+    /// `held` where the comparison holds, `not` elsewhere.
+    #[inline(always)]
+    pub fn select(self, held: Lanes<S>, not: Lanes<S>) -> Lanes<S> {
+        Lanes(S::select(self.0, held.0, not.0))
+    }
+
+    /// As [`select`](Self::select), of bits.
+    #[inline(always)]
+    pub fn select_bits(self, held: Bits<S>, not: Bits<S>) -> Bits<S> {
+        Bits(S::select_u32(self.0, held.0, not.0))
+    }
+
+    /// Whether it holds in all lanes.
+    #[inline(always)]
+    pub fn all(self) -> bool {
+        S::all(self.0)
+    }
+}
+
+impl<S: Simd> From<[f32; LANES]> for Lanes<S> {
+    #[inline(always)]
+    fn from(x: [f32; LANES]) -> Self {
+        Self(S::from_array(x))
+    }
+}
+
+impl<S: Simd> From<Register> for Lanes<S> {
+    #[inline(always)]
+    fn from(x: Register) -> Self {
+        Self(S::from_array(x.0))
+    }
+}
+
+impl<S: Simd> From<Lanes<S>> for Register {
+    #[inline(always)]
+    fn from(x: Lanes<S>) -> Self {
+        Self(x.to_array())
+    }
+}
+
+impl<S: Simd> From<[u32; LANES]> for Bits<S> {
+    #[inline(always)]
+    fn from(x: [u32; LANES]) -> Self {
+        Self(S::from_array_u32(x))
+    }
+}
+
+macro_rules! operators {
+    ($type:ident: $($trait:ident $method:ident $operation:ident),+) => { $(
+        impl<S: Simd> $trait for $type<S> {
+            type Output = Self;
+
+            #[inline(always)]
+            fn $method(self, other: Self) -> Self {
+                Self(S::$operation(self.0, other.0))
+            }
+        }
+    )+ };
+}
+
+operators! { Lanes: Add add add, Sub sub sub, Mul mul mul, Div div div }
+operators! { Bits: Add add add_u32, BitAnd bitand and, BitOr bitor or, BitXor bitxor xor }
+
+impl<S: Simd> AddAssign for Lanes<S> {
+    #[inline(always)]
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl<S: Simd> Neg for Lanes<S> {
+    type Output = Self;
+
+    #[inline(always)]
+    fn neg(self) -> Self {
+        Self::from_bits(self.to_bits() ^ Bits::splat(0x8000_0000))
+    }
+}
+
+impl<S: Simd> Shl<u32> for Bits<S> {
+    type Output = Self;
+
+    #[inline(always)]
+    fn shl(self, by: u32) -> Self {
+        Self(S::shl(self.0, by))
+    }
+}
+
+impl<S: Simd> Shr<u32> for Bits<S> {
+    type Output = Self;
+
+    #[inline(always)]
+    fn shr(self, by: u32) -> Self {
+        Self(S::shr(self.0, by))
+    }
+}
+
+impl<S: Simd> fmt::Debug for Lanes<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_array().fmt(f)
+    }
+}
+
+impl<S: Simd> fmt::Debug for Bits<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_array().fmt(f)
+    }
+}

@@ -1,0 +1,163 @@
+//! Which instructions this machine has, and which were asked for.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// The environment variable that chooses a lower level than the machine's highest.
+pub const VARIABLE: &str = "REGATTA_INSTRUCTIONS";
+
+/// Instruction sets, each with all of those before it.
+///
+/// float32 and float64 results have the same bytes at every level. Products of bfloat16 factors have one result at `portable`, `avx2`
+/// and `avx512`, which multiply in float32, and another where an instruction multiplies them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum Level {
+    /// Plain Rust, on any processor: slow where the processor has no fused multiply-add.
+    Portable = 1,
+    /// AVX2 and FMA: x86-64 since 2013 (Haswell) and 2015 (Excavator).
+    Avx2,
+    /// AVX-512 F, BW, CD, DQ and VL: since Skylake-X and Zen 4.
+    Avx512,
+    /// And its products of bfloat16: Cooper Lake, Sapphire Rapids, Zen 4.
+    Avx512Bf16,
+    /// And tiles of bfloat16 products: Sapphire Rapids.
+    Amx,
+}
+
+impl Level {
+    /// All of them, the lowest first.
+    pub const ALL: [Self; 5] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Bf16, Self::Amx];
+
+    /// The name that [`VARIABLE`] takes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Portable => "portable",
+            Self::Avx2 => "avx2",
+            Self::Avx512 => "avx512",
+            Self::Avx512Bf16 => "avx512_bf16",
+            Self::Amx => "amx",
+        }
+    }
+
+    /// Whether an instruction of this level multiplies bfloat16; below, their products are made in float32.
+    pub fn multiplies_bf16(self) -> bool {
+        self >= Self::Avx512Bf16
+    }
+
+    fn is_available(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return super::x86::has(self);
+        #[cfg(not(target_arch = "x86_64"))]
+        return self == Self::Portable;
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why a level cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LevelError {
+    /// No level has this name.
+    #[error("{VARIABLE}: expected one of {}, found `{found}`{}", names(&Level::ALL), suggestion(found))]
+    Unknown {
+        /// What was asked for.
+        found: String,
+    },
+    /// This machine lacks its instructions.
+    #[error("{VARIABLE}: this machine has no `{level}` instructions; it has {}", names(&available()))]
+    Missing {
+        /// What was asked for.
+        level: Level,
+    },
+}
+
+fn names(levels: &[Level]) -> String {
+    levels.iter().map(|level| format!("`{level}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn suggestion(found: &str) -> String {
+    let near = Level::ALL.iter().map(|level| (strsim::damerau_levenshtein(found, level.name()), level));
+    match near.min_by_key(|(distance, _)| *distance) {
+        Some((distance, level)) if distance <= 3 => format!("; did you mean `{level}`?"),
+        _ => String::new(),
+    }
+}
+
+/// The levels that this machine has, the lowest first.
+pub fn available() -> Vec<Level> {
+    Level::ALL.into_iter().filter(|level| level.is_available()).collect()
+}
+
+/// The level at which kernels run: 0 before it is known.
+static LEVEL: AtomicU8 = AtomicU8::new(0);
+
+/// The level at which kernels run.
+///
+/// # Panics
+/// When [`VARIABLE`] asks for what [`choose`] refuses; a program calls that first.
+#[inline]
+pub fn level() -> Level {
+    match LEVEL.load(Ordering::Relaxed) {
+        1 => Level::Portable,
+        2 => Level::Avx2,
+        3 => Level::Avx512,
+        4 => Level::Avx512Bf16,
+        5 => Level::Amx,
+        _ => first(),
+    }
+}
+
+#[cold]
+fn first() -> Level {
+    choose().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Settles the level: the one that [`VARIABLE`] names, or this machine's highest.
+///
+/// # Errors
+/// When there is no such level, or the machine lacks its instructions.
+pub fn choose() -> Result<Level, LevelError> {
+    let level = match std::env::var_os(VARIABLE) {
+        Some(name) if !name.is_empty() => parse(&name.to_string_lossy())?,
+        _ => available().pop().unwrap_or(Level::Portable),
+    };
+    LEVEL.store(level as u8, Ordering::Relaxed);
+    Ok(level)
+}
+
+fn parse(name: &str) -> Result<Level, LevelError> {
+    let named = Level::ALL.into_iter().find(|level| level.name() == name);
+    let level = named.ok_or_else(|| LevelError::Unknown { found: name.to_string() })?;
+    if level.is_available() { Ok(level) } else { Err(LevelError::Missing { level }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_and_others_refused() {
+        assert_eq!(parse("portable"), Ok(Level::Portable));
+        let message = |name: &str| parse(name).unwrap_err().to_string();
+        assert!(message("avx521").ends_with("found `avx521`; did you mean `avx512`?"), "{}", message("avx521"));
+        assert!(message("neon9000").ends_with("found `neon9000`"), "{}", message("neon9000"));
+        assert_eq!(
+            LevelError::Missing { level: Level::Amx }.to_string().split(';').next(),
+            Some("REGATTA_INSTRUCTIONS: this machine has no `amx` instructions")
+        );
+    }
+
+    #[test]
+    fn levels_are_numbered_as_they_are_stored() {
+        let numbers = Level::ALL.map(|level| level as u8);
+        assert_eq!(numbers, [1, 2, 3, 4, 5]);
+        assert!(available().contains(&level()) && available().is_sorted());
+    }
+}

@@ -1,0 +1,185 @@
+//! Vector instructions chosen when the program starts: one program for every processor, with the same bytes on each.
+//!
+//! A kernel is an `#[inline(always)]` function that is generic over [`Simd`], and [`vectorize!`](crate::vectorize) makes an ordinary
+//! function of it, which is compiled once for each instruction set and calls the version that this machine runs at full speed:
+//!
+//! ```
+//! use regatta_core::simd::{LANES, Lanes, Simd, load, total};
+//!
+//! #[inline(always)]
+//! fn sum_of_squares_with<S: Simd>(x: &[f32]) -> f32 {
+//!     total(x.chunks(LANES).map(load::<S>).fold(Lanes::ZERO, |sums, x| x.mul_add(x, sums)))
+//! }
+//!
+//! regatta_core::vectorize! {
+//!     /// Σ x².
+//!     pub fn sum_of_squares(x: &[f32]) -> f32 = sum_of_squares_with;
+//! }
+//!
+//! assert_eq!(sum_of_squares(&[3.0, 4.0]), 25.0);
+//! ```
+//!
+//! [`Lanes`] always holds sixteen numbers, in one register, in two or in none, and every operation on them is rounded once, as
+//! IEEE 754 says: so the order of a sum belongs to the kernel and not to the machine, and results have the same bytes at every
+//! level. Plain loops in a kernel are compiled for the instruction set too; the compiler never reorders their sums.
+//!
+//! | file | what |
+//! |---|---|
+//! | `level` | which instructions this machine has, and which were asked for |
+//! | `lanes` | sixteen float32 numbers, their bits and comparisons |
+//! | `doubles` | eight float64 numbers |
+//! | `portable`, `x86` | the operations, in plain Rust and in intrinsics |
+//!
+//! Other crates for this were no fit: `wide` chooses when it is compiled, `pulp` has lanes whose number depends on the machine, and
+//! `fearless_simd` multiplies and adds in one rounding or two, whichever is faster.
+
+mod doubles;
+mod lanes;
+mod level;
+mod portable;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub use doubles::{DOUBLES, Doubles};
+pub use lanes::{Bits, LANES, Lanes, Mask, Register, load, load_or, store, total};
+pub use level::{Level, LevelError, VARIABLE, available, choose, level};
+pub(crate) use sealed::Kernel;
+
+/// The instruction sets, for [`vectorize!`](crate::vectorize) alone: a value of one that the machine lacks would be undefined behaviour.
+#[doc(hidden)]
+pub mod sets {
+    pub use super::portable::Portable;
+    #[cfg(target_arch = "x86_64")]
+    pub use super::x86::{Avx2, Avx512, Avx512Bf16};
+}
+
+/// An instruction set: the operations behind [`Lanes`] and [`Doubles`].
+///
+/// Kernels are generic over it and never name one; nothing outside this crate implements it.
+pub trait Simd: sealed::Operations {}
+
+/// A set that multiplies bfloat16 numbers, two at once.
+pub(crate) trait DotBf16: Simd {
+    /// `sum` plus both products of the bfloat16 numbers in each 32 bits.
+    fn dot_bf16(x: Bits<Self>, y: Bits<Self>, sum: Lanes<Self>) -> Lanes<Self>;
+}
+
+pub(crate) mod sealed {
+    use std::fmt::Debug;
+
+    /// A loop that is compiled for an instruction set: what [`vectorize!`](crate::vectorize) is to functions, for this crate's products.
+    pub trait Kernel<S: Operations> {
+        /// What it computes.
+        type Output;
+
+        /// `#[inline(always)]`, or it is compiled without the instructions.
+        fn run(self) -> Self::Output;
+    }
+
+    /// Each on all lanes, rounded once; where a comparison is of NaN, it does not hold.
+    #[allow(missing_docs)] // each is documented where it is a method of `Lanes`, `Bits`, `Mask` or `Doubles`
+    pub trait Operations: Copy + Debug + Default + Send + Sync + 'static {
+        type F32: Copy + Send + Sync;
+        type U32: Copy + Send + Sync;
+        type Mask: Copy + Send + Sync;
+        type F64: Copy + Send + Sync;
+
+        /// Runs a kernel where its instructions are at hand.
+        fn run<K: Kernel<Self>>(kernel: K) -> K::Output;
+
+        const ZERO: Self::F32;
+        const ONE: Self::F32;
+        const ZERO_F64: Self::F64;
+
+        fn splat(x: f32) -> Self::F32;
+        fn from_array(x: [f32; 16]) -> Self::F32;
+        fn to_array(x: Self::F32) -> [f32; 16];
+        fn add(x: Self::F32, y: Self::F32) -> Self::F32;
+        fn sub(x: Self::F32, y: Self::F32) -> Self::F32;
+        fn mul(x: Self::F32, y: Self::F32) -> Self::F32;
+        fn div(x: Self::F32, y: Self::F32) -> Self::F32;
+        fn sqrt(x: Self::F32) -> Self::F32;
+        /// `xy + z`, rounded once.
+        fn mul_add(x: Self::F32, y: Self::F32, z: Self::F32) -> Self::F32;
+        /// `xy - z`, rounded once.
+        fn mul_sub(x: Self::F32, y: Self::F32, z: Self::F32) -> Self::F32;
+        /// `if x < y { x } else { y }`
+        fn min(x: Self::F32, y: Self::F32) -> Self::F32;
+        /// `if x > y { x } else { y }`
+        fn max(x: Self::F32, y: Self::F32) -> Self::F32;
+        fn lt(x: Self::F32, y: Self::F32) -> Self::Mask;
+        fn eq(x: Self::F32, y: Self::F32) -> Self::Mask;
+        fn unordered(x: Self::F32, y: Self::F32) -> Self::Mask;
+        fn select(mask: Self::Mask, x: Self::F32, y: Self::F32) -> Self::F32;
+        fn all(mask: Self::Mask) -> bool;
+
+        /// Rows and columns of a square exchanged.
+        fn transpose(rows: [[f32; 8]; 8]) -> [[f32; 8]; 8];
+
+        fn to_bits(x: Self::F32) -> Self::U32;
+        fn from_bits(x: Self::U32) -> Self::F32;
+        fn splat_u32(x: u32) -> Self::U32;
+        fn from_array_u32(x: [u32; 16]) -> Self::U32;
+        fn to_array_u32(x: Self::U32) -> [u32; 16];
+        fn add_u32(x: Self::U32, y: Self::U32) -> Self::U32;
+        fn and(x: Self::U32, y: Self::U32) -> Self::U32;
+        fn or(x: Self::U32, y: Self::U32) -> Self::U32;
+        fn xor(x: Self::U32, y: Self::U32) -> Self::U32;
+        fn shl(x: Self::U32, by: u32) -> Self::U32;
+        fn shr(x: Self::U32, by: u32) -> Self::U32;
+        fn eq_u32(x: Self::U32, y: Self::U32) -> Self::Mask;
+        fn select_u32(mask: Self::Mask, x: Self::U32, y: Self::U32) -> Self::U32;
+        /// As signed whole numbers, to the nearest float.
+        fn to_floats(x: Self::U32) -> Self::F32;
+
+        fn splat_f64(x: f64) -> Self::F64;
+        fn from_array_f64(x: [f64; 8]) -> Self::F64;
+        fn to_array_f64(x: Self::F64) -> [f64; 8];
+        fn add_f64(x: Self::F64, y: Self::F64) -> Self::F64;
+        fn mul_f64(x: Self::F64, y: Self::F64) -> Self::F64;
+        fn mul_add_f64(x: Self::F64, y: Self::F64, z: Self::F64) -> Self::F64;
+    }
+}
+
+/// Declares functions that are compiled for every instruction set and call the version for this machine.
+///
+/// After `=` stands the path of an `#[inline(always)]` function with the same arguments that is generic over [`Simd`](crate::simd::Simd)
+/// first. See [`simd`](crate::simd) for an example.
+#[macro_export]
+macro_rules! vectorize {
+    ($(
+        $(#[$meta:meta])*
+        $visibility:vis fn $name:ident($($argument:ident: $type:ty),* $(,)?) $(-> $output:ty)? = $($body:ident)::+;
+    )+) => { $(
+        $(#[$meta])*
+        #[allow(clippy::too_many_arguments)]
+        $visibility fn $name($($argument: $type),*) $(-> $output)? {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx512($($argument: $type),*) $(-> $output)? {
+                $($body)::+::<$crate::simd::sets::Avx512>($($argument),*)
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx2($($argument: $type),*) $(-> $output)? {
+                $($body)::+::<$crate::simd::sets::Avx2>($($argument),*)
+            }
+            match $crate::simd::level() {
+                // SAFETY: a level is only ever one whose instructions this machine has.
+                #[cfg(target_arch = "x86_64")]
+                $crate::simd::Level::Avx2 => unsafe { avx2($($argument),*) },
+                // SAFETY: as above; the levels above this one include its instructions.
+                #[cfg(target_arch = "x86_64")]
+                $crate::simd::Level::Avx512 | $crate::simd::Level::Avx512Bf16 | $crate::simd::Level::Amx => unsafe {
+                    avx512($($argument),*)
+                },
+                _ => $($body)::+::<$crate::simd::sets::Portable>($($argument),*),
+            }
+        }
+    )+ };
+}
+
+#[cfg(test)]
+mod tests;
