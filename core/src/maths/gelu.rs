@@ -29,7 +29,8 @@ crate::vectorize! {
 
 #[inline(always)]
 fn gelu_with<S: Simd>(x: &[f32], y: &mut [f32]) {
-    for (y, x) in y.chunks_mut(LANES).zip(x.chunks(LANES).map(load::<S>)) {
+    for (y, x) in y.chunks_mut(LANES).zip(x.chunks(LANES)) {
+        let x = load::<S>(x);
         store(y, x * gate(x).0);
     }
 }
@@ -37,7 +38,8 @@ fn gelu_with<S: Simd>(x: &[f32], y: &mut [f32]) {
 #[inline(always)]
 fn gelu_backward_with<S: Simd>(x: &[f32], y: &mut [f32], g: &mut [f32]) {
     let all = Lanes::splat;
-    for ((y, g), x) in y.chunks_mut(LANES).zip(g.chunks_mut(LANES)).zip(x.chunks(LANES).map(load::<S>)) {
+    for ((y, g), x) in y.chunks_mut(LANES).zip(g.chunks_mut(LANES)).zip(x.chunks(LANES)) {
+        let x = load::<S>(x);
         let (s, rest) = gate(x);
         store(y, x * s);
         let slope = s + x * s * rest * (all(2.0 * SLOPE) * (all(1.0) + all(3.0 * CUBE) * x * x));

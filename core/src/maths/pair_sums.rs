@@ -187,21 +187,33 @@ fn value_at_with<S: Simd>(q: f32, term: &impl PairTerm) -> f32 {
 
 #[inline(always)]
 fn weigh_by_slopes_with<S: Simd>(q: &mut [f32], columns: usize, term: &impl PairTerm) -> f64 {
-    let slope_and_value = |q: Lanes<S>| {
-        let (value, slope) = term.of(q);
-        (slope, value)
-    };
-    q.chunks_exact_mut(columns).map(|row| f64::from(weigh(row, slope_and_value))).sum()
+    let mut all = 0.0;
+    for row in q.chunks_exact_mut(columns) {
+        let mut sums = Lanes::<S>::ZERO;
+        for chunk in row.chunks_mut(LANES) {
+            let q = load_or(chunk, f32::NEG_INFINITY);
+            let (value, slope) = term.of(q);
+            sums += weigh(chunk, q, slope, value);
+        }
+        all += f64::from(total(sums));
+    }
+    all
 }
 
 #[inline(always)]
 fn weigh_by_exponentials_with<S: Simd>(q: &mut [f32], columns: usize, shift: f32, exponent: &impl PairTerm) -> f64 {
-    let weight_and_value = |q: Lanes<S>| {
-        let (x, slope) = exponent.of(q);
-        let e = exps(x - Lanes::splat(shift));
-        (e * slope, e)
-    };
-    q.chunks_exact_mut(columns).map(|row| f64::from(weigh(row, weight_and_value))).sum()
+    let mut all = 0.0;
+    for row in q.chunks_exact_mut(columns) {
+        let mut sums = Lanes::<S>::ZERO;
+        for chunk in row.chunks_mut(LANES) {
+            let q = load_or(chunk, f32::NEG_INFINITY);
+            let (x, slope) = exponent.of(q);
+            let e = exps(x - Lanes::splat(shift));
+            sums += weigh(chunk, q, e * slope, e);
+        }
+        all += f64::from(total(sums));
+    }
+    all
 }
 
 #[inline(always)]
@@ -220,16 +232,10 @@ fn column_exponentials_with<S: Simd>(q: &[f32], columns: usize, rate: f32) -> (V
     (largest, sums)
 }
 
-/// Replaces each q by its weight, and sums what `term` gives beside the weight; -inf has no weight and adds nothing.
+/// Writes the weights of some pairs over their q, and returns their values; q = -inf has neither.
 #[inline(always)]
-fn weigh<S: Simd>(row: &mut [f32], term: impl Fn(Lanes<S>) -> (Lanes<S>, Lanes<S>)) -> f32 {
-    let mut sums = Lanes::ZERO;
-    for chunk in row.chunks_mut(LANES) {
-        let q = load_or(chunk, f32::NEG_INFINITY);
-        let (weight, value) = term(q);
-        let none = q.simd_eq(Lanes::splat(f32::NEG_INFINITY));
-        store(chunk, none.select(Lanes::ZERO, weight));
-        sums += none.select(Lanes::ZERO, value);
-    }
-    total(sums)
+fn weigh<S: Simd>(chunk: &mut [f32], q: Lanes<S>, weight: Lanes<S>, value: Lanes<S>) -> Lanes<S> {
+    let none = q.simd_eq(Lanes::splat(f32::NEG_INFINITY));
+    store(chunk, none.select(Lanes::ZERO, weight));
+    none.select(Lanes::ZERO, value)
 }

@@ -36,7 +36,9 @@ pub fn dot_with<S: Simd>(x: &[f32], y: &[f32]) -> f32 {
 pub fn max_with<S: Simd>(x: &[f32]) -> f32 {
     let mut lanes = Lanes::<S>::splat(f32::NEG_INFINITY);
     let (chunks, rest) = x.as_chunks::<LANES>();
-    chunks.iter().for_each(|chunk| lanes = Lanes::from(*chunk).fast_max(lanes));
+    for chunk in chunks {
+        lanes = Lanes::from(*chunk).fast_max(lanes);
+    }
     let larger = |most: f32, &x: &f32| if x > most { x } else { most };
     lanes.to_array().iter().fold(rest.iter().fold(f32::NEG_INFINITY, larger), larger)
 }
@@ -45,7 +47,11 @@ pub fn max_with<S: Simd>(x: &[f32]) -> f32 {
 #[inline(always)]
 pub(super) fn polynomial<S: Simd>(coefficients: &[f32], x: Lanes<S>) -> Lanes<S> {
     let (first, rest) = coefficients.split_first().expect("coefficients");
-    rest.iter().fold(Lanes::splat(*first), |p, &next| p.mul_add(x, Lanes::splat(next)))
+    let mut p = Lanes::splat(*first);
+    for next in rest {
+        p = p.mul_add(x, Lanes::splat(*next));
+    }
+    p
 }
 
 /// Adding it rounds to a whole number, which the lowest bits then hold: 1.5·2²³.
@@ -93,8 +99,11 @@ pub fn exponentials_with<S: Simd>(x: &mut [f32], shift: f32) -> f32 {
 /// The sum of `exp(rate·(x - shift))`.
 #[inline(always)]
 pub fn sum_of_exponentials_with<S: Simd>(x: &[f32], shift: f32, rate: f32) -> f32 {
-    let term = |x| exps(Lanes::<S>::splat(rate) * (load_or(x, f32::NEG_INFINITY) - Lanes::splat(shift)));
-    total(x.chunks(LANES).fold(Lanes::ZERO, |sums, x| sums + term(x)))
+    let mut sums = Lanes::<S>::ZERO;
+    for x in x.chunks(LANES) {
+        sums += exps(Lanes::splat(rate) * (load_or(x, f32::NEG_INFINITY) - Lanes::splat(shift)));
+    }
+    total(sums)
 }
 
 /// `x *= factor`

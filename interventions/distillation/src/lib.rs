@@ -115,13 +115,13 @@ vectorize! {
 fn divergence_with<S: Simd>(x: &[f32], y: &[f32], temperature: f32, slope: &mut [f32]) -> f32 {
     let all = Lanes::<S>::splat;
     let rate = temperature.recip();
-    let shifted = |of: &[f32], most: f32| (load_or(of, f32::NEG_INFINITY) - all(most)) * all(rate);
     let (most_x, most_y) = (max_with::<S>(x), max_with::<S>(y));
-    let [sum_x, sum_y] = [(x, most_x), (y, most_y)].map(|(of, most)| sum_of_exponentials_with::<S>(of, most, rate));
+    let (sum_x, sum_y) = (sum_of_exponentials_with::<S>(x, most_x, rate), sum_of_exponentials_with::<S>(y, most_y, rate));
     let between = all(libm::logf(sum_x) - libm::logf(sum_y));
     let mut values = Lanes::ZERO;
     for ((slope, x), y) in slope.chunks_mut(LANES).zip(x.chunks(LANES)).zip(y.chunks(LANES)) {
-        let (x, y) = (shifted(x, most_x), shifted(y, most_y));
+        let x = (load_or(x, f32::NEG_INFINITY) - all(most_x)) * all(rate);
+        let y = (load_or(y, f32::NEG_INFINITY) - all(most_y)) * all(rate);
         let (q, p) = (exps(x) / all(sum_x), exps(y) / all(sum_y));
         let log_ratio = y - x + between; // log p - log q
         values += p.simd_eq(Lanes::ZERO).select(Lanes::ZERO, p * log_ratio);

@@ -158,21 +158,42 @@ fn sums_with<S: Simd>(slices: &Slices, x: &[f32]) -> Vec<Eight> {
                 let turns = turns(slices, rows, block, run, &mut room);
                 let (last, earlier) = sums.split_last_mut().expect("a chunk");
                 for eight in earlier {
-                    let mut kept = eight.map(Turn::load); // in registers
+                    let mut kept = loaded(eight); // in registers
                     for turns in &mut *turns {
                         let mut own = turns.clone();
                         own.add_eight(&mut kept);
                         *turns = own;
                     }
-                    *eight = kept.map(Turn::store);
+                    *eight = stored(&kept);
                 }
-                let mut kept = last.map(Turn::load);
-                turns.iter().for_each(|turns| turns.clone().add_eight(&mut kept)); // where they go on to is of no use
-                *last = kept.map(Turn::store);
+                let mut kept = loaded(last);
+                for turns in turns {
+                    turns.clone().add_eight(&mut kept); // where they go on to is of no use
+                }
+                *last = stored(&kept);
             }
         }
     }
     sums
+}
+
+/// By loops, like all that follows: what a closure computes may be compiled without the instructions of its caller.
+#[inline(always)]
+fn loaded<S: Simd>(eight: &Eight) -> [Turn<S>; 8] {
+    let mut turns = [Turn::ZERO; 8];
+    for (turn, stored) in turns.iter_mut().zip(eight) {
+        *turn = Turn::load(*stored);
+    }
+    turns
+}
+
+#[inline(always)]
+fn stored<S: Simd>(turns: &[Turn<S>; 8]) -> Eight {
+    let mut eight = [Stored::ZERO; 8];
+    for (stored, turn) in eight.iter_mut().zip(turns) {
+        *stored = turn.store();
+    }
+    eight
 }
 
 /// At a run's start, of a register of each row, in the room's first places.
@@ -201,7 +222,9 @@ fn slopes_with<S: Simd>(slices: &Slices, x: &mut [f32], coefficients: &[Eight]) 
             let mut slopes = [Lanes::<S>::ZERO; TOGETHER];
             for (run, eights) in slices.runs().zip(coefficients.chunks(RUN)) {
                 let turns = turns(slices, rows, block, run, &mut room);
-                slopes.iter_mut().zip(turns).for_each(|(slope, turns)| *slope += turns.series(eights));
+                for (slope, turns) in slopes.iter_mut().zip(turns) {
+                    *slope += turns.series(eights);
+                }
             }
             for (row, slope) in rows.chunks_exact_mut(k).zip(&slopes) {
                 store(&mut row[block * LANES..(block + 1) * LANES], *slope);
@@ -293,8 +316,8 @@ impl<S: Simd> Turns<S> {
         let mut turns = Self { twice: two.cos + two.cos, next: [one, two], last: [one.back(), Turn::ONE] };
         if let Some(run) = run {
             let start = Turn::of(x, run);
-            for turns in [&mut turns.next, &mut turns.last] {
-                *turns = turns.map(|turn| start.times(&turn));
+            for turn in turns.next.iter_mut().chain(&mut turns.last) {
+                *turn = start.times(turn);
             }
         }
         turns
@@ -320,10 +343,12 @@ impl<S: Simd> Turns<S> {
     fn series(&self, eights: &[Eight]) -> Lanes<S> {
         let [mut b, mut beyond] = [[Turn::ZERO; 2]; 2];
         for p in eights.as_flattened().as_chunks::<2>().0.iter().rev() {
-            let of = |at: usize| b[at].scaled_less(self.twice, &beyond[at].minus(&Turn::load(p[at])));
-            (b, beyond) = ([of(0), of(1)], b);
+            let odd = b[0].scaled_less(self.twice, &beyond[0].minus(&Turn::load(p[0])));
+            let even = b[1].scaled_less(self.twice, &beyond[1].minus(&Turn::load(p[1])));
+            (b, beyond) = ([odd, even], b);
         }
-        let part = |at: usize| b[at].real(&self.next[at]) - beyond[at].real(&self.last[at]);
-        part(0) + part(1)
+        let odd = b[0].real(&self.next[0]) - beyond[0].real(&self.last[0]);
+        let even = b[1].real(&self.next[1]) - beyond[1].real(&self.last[1]);
+        odd + even
     }
 }

@@ -21,6 +21,7 @@ use clap::{Parser, Subcommand};
 use failure::Failure;
 use regatta_core::simd::{self, Level};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 /// Every allocation of the program goes through here: pages are kept, and the bytes held are counted.
 #[global_allocator]
@@ -70,18 +71,21 @@ enum Verb {
 }
 
 /// The version, and the instructions that it runs here.
-fn long_version() -> String {
+fn long_version() -> &'static str {
     let running = match simd::choose() {
         Ok(level) => level.to_string(),
         Err(error) => format!("none: {error}"),
     };
     let available: Vec<&str> = simd::available().into_iter().map(Level::name).collect();
-    format!(
-        "{}\ninstructions: {running} (this machine has {}; {} chooses a lower level)",
-        env!("CARGO_PKG_VERSION"),
-        available.join(", "),
-        simd::VARIABLE
-    )
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| {
+        format!(
+            "{}\ninstructions: {running} (this machine has {}; {} chooses a lower level)",
+            env!("CARGO_PKG_VERSION"),
+            available.join(", "),
+            simd::VARIABLE
+        )
+    })
 }
 
 /// The whole program: reads its arguments, does what they say, and returns 0 when all is done, 1 when a trial failed or

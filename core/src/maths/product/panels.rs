@@ -262,8 +262,8 @@ fn band<S: Simd, T: Factor<S>>(
     };
     if out.rows > 0 {
         let numbers = &mut out.numbers[columns.start..];
-        let mut out = Band { numbers, columns: columns.len(), stride: out.stride, before, scale };
-        multiply::<S, T>(&mut out, left.block(0..left.rows, terms), panel);
+        let out = Band { numbers, columns: columns.len(), stride: out.stride, before, scale };
+        multiply::<S, T>(out, left.block(0..left.rows, terms), panel);
     }
 }
 

@@ -6,7 +6,6 @@
 
 use super::Matrix;
 use crate::simd::{DOUBLES, Doubles, Kernel, LANES, Lanes, Register, Simd};
-use std::marker::PhantomData;
 
 /// Rows of a tile.
 const ROWS: usize = 6;
@@ -155,127 +154,140 @@ pub(super) struct Panel<'a, T> {
 }
 
 /// `out = before + scale·left·right`. left (m, k), right (k terms)
-pub(super) fn multiply<S: Simd, T: Factor<S>>(
-    out: &mut Band<'_, Number<T, S>>,
-    left: Matrix<'_, T>,
-    right: Panel<'_, T::Stored>,
-) {
-    let tiles = match (out.columns.div_ceil(T::Sum::COUNT), right.across) {
-        (_, 1) => tiles_of::<S, T, 1, 1>(),
-        (_, 2) => tiles_of::<S, T, 2, 2>(),
-        (_, 3) => tiles_of::<S, T, 3, 3>(),
-        (1, _) => tiles_of::<S, T, 1, MOST_ACROSS>(),
-        (2, _) => tiles_of::<S, T, 2, MOST_ACROSS>(),
-        (3, _) => tiles_of::<S, T, 3, MOST_ACROSS>(),
-        _ => tiles_of::<S, T, MOST_ACROSS, MOST_ACROSS>(),
-    };
-    let m = left.rows;
-    let count = m.div_ceil(ROWS);
-    for (first, end) in (0..count).map(|tile| (tile * m / count, (tile + 1) * m / count)) {
-        let rows = end - first;
-        let last = first * out.stride + (rows - 1) * out.stride + out.columns;
-        let out = Band { numbers: &mut out.numbers[first * out.stride..last], ..*out };
-        tiles[rows - 1](out, left.block(first..end, 0..left.columns), right.registers);
+pub(super) fn multiply<S: Simd, T: Factor<S>>(out: Band<'_, Number<T, S>>, left: Matrix<'_, T>, right: Panel<'_, T::Stored>) {
+    match (out.columns.div_ceil(T::Sum::COUNT), right.across) {
+        (_, 1) => S::run(Tiles::<S, T, 1, 1> { out, left, right: right.registers }),
+        (_, 2) => S::run(Tiles::<S, T, 2, 2> { out, left, right: right.registers }),
+        (_, 3) => S::run(Tiles::<S, T, 3, 3> { out, left, right: right.registers }),
+        (1, _) => S::run(Tiles::<S, T, 1, MOST_ACROSS> { out, left, right: right.registers }),
+        (2, _) => S::run(Tiles::<S, T, 2, MOST_ACROSS> { out, left, right: right.registers }),
+        (3, _) => S::run(Tiles::<S, T, 3, MOST_ACROSS> { out, left, right: right.registers }),
+        _ => S::run(Tiles::<S, T, MOST_ACROSS, MOST_ACROSS> { out, left, right: right.registers }),
     }
 }
 
-type Tile<S, T> = fn(Band<'_, Number<T, S>>, Matrix<'_, T>, &[<T as Factor<S>>::Stored]);
-
-/// Tiles of one row, of two, and so on, of the first V of a panel's P registers.
-fn tiles_of<S: Simd, T: Factor<S>, const V: usize, const P: usize>() -> [Tile<S, T>; ROWS] {
-    [
-        tile::<S, T, 1, V, P>,
-        tile::<S, T, 2, V, P>,
-        tile::<S, T, 3, V, P>,
-        tile::<S, T, 4, V, P>,
-        tile::<S, T, 5, V, P>,
-        tile::<S, T, 6, V, P>,
-    ]
+/// All tiles of the first V of a panel's P registers.
+struct Tiles<'a, S: Simd, T: Factor<S>, const V: usize, const P: usize> {
+    out: Band<'a, Number<T, S>>,
+    left: Matrix<'a, T>,
+    right: &'a [T::Stored],
 }
 
-fn tile<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize>(
-    out: Band<'_, Number<T, S>>,
-    left: Matrix<'_, T>,
-    right: &[T::Stored],
-) {
-    let (right, _) = right.as_chunks::<P>();
-    let set = PhantomData;
-    if left.column_stride == 1 {
-        S::run(OfRows::<S, T, R, V, P> { out, left: left.numbers, stride: left.row_stride, right, set });
-    } else {
-        S::run(OfColumns::<S, T, R, V, P> { out, left: left.numbers, stride: left.column_stride, right, set });
+impl<S: Simd, T: Factor<S>, const V: usize, const P: usize> Kernel<S> for Tiles<'_, S, T, V, P> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { out, left, right } = self;
+        let (right, _) = right.as_chunks::<P>();
+        let m = left.rows;
+        let count = m.div_ceil(ROWS);
+        for tile in 0..count {
+            let (first, end) = (tile * m / count, (tile + 1) * m / count);
+            let last = (end - 1) * out.stride + out.columns;
+            let out = Band { numbers: &mut out.numbers[first * out.stride..last], ..out };
+            let left = left.block(first..end, 0..left.columns);
+            match end - first {
+                1 => of_tile::<S, T, 1, V, P>(out, left, right),
+                2 => of_tile::<S, T, 2, V, P>(out, left, right),
+                3 => of_tile::<S, T, 3, V, P>(out, left, right),
+                4 => of_tile::<S, T, 4, V, P>(out, left, right),
+                5 => of_tile::<S, T, 5, V, P>(out, left, right),
+                _ => of_tile::<S, T, 6, V, P>(out, left, right),
+            }
+        }
     }
 }
 
 type Sums<T, S, const R: usize, const V: usize> = [[<T as Factor<S>>::Sum; V]; R];
 
-/// A tile where each row of the left factor is contiguous.
-struct OfRows<'a, S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize> {
-    out: Band<'a, Number<T, S>>,
-    left: &'a [T],
-    stride: usize,
-    right: &'a [[T::Stored; P]],
-    set: PhantomData<S>,
+#[inline(always)]
+fn of_tile<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize>(
+    out: Band<'_, Number<T, S>>,
+    left: Matrix<'_, T>,
+    right: &[[T::Stored; P]],
+) {
+    let sums = if left.column_stride == 1 {
+        of_rows::<S, T, R, V, P>(left.numbers, left.row_stride, right)
+    } else {
+        of_columns::<S, T, R, V, P>(left.numbers, left.column_stride, right)
+    };
+    write(out, sums);
 }
 
-impl<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize> Kernel<S> for OfRows<'_, S, T, R, V, P> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        const STEPS: usize = 4; // terms between two looks at where the rows lie
-        let mut sums = [[T::Sum::ZERO; V]; R];
-        let rows: [&[T]; R] = std::array::from_fn(|row| &self.left[row * self.stride..][..self.right.len()]);
-        let left = rows.map(|row| row.as_chunks::<STEPS>().0);
-        let (steps, rest) = self.right.as_chunks::<STEPS>();
-        for (index, right) in steps.iter().enumerate() {
-            let left: [&[T; STEPS]; R] = std::array::from_fn(|row| &left[row][index]);
-            for step in 0..STEPS {
-                add_term::<S, T, R, V, P>(&mut sums, |row| left[row][step], &right[step]);
+/// Where each row of the left factor is contiguous.
+#[allow(clippy::needless_range_loop)]
+#[inline(always)]
+fn of_rows<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize>(
+    left: &[T],
+    stride: usize,
+    right: &[[T::Stored; P]],
+) -> Sums<T, S, R, V> {
+    const STEPS: usize = 4; // terms between two looks at where the rows lie
+    let mut sums = [[T::Sum::ZERO; V]; R];
+    let terms = right.len();
+    let mut rows = [&left[..terms]; R];
+    for row in 1..R {
+        rows[row] = &left[row * stride..][..terms];
+    }
+    let mut fours = [rows[0].as_chunks::<STEPS>().0; R];
+    for row in 1..R {
+        fours[row] = rows[row].as_chunks::<STEPS>().0;
+    }
+    let (steps, rest) = right.as_chunks::<STEPS>();
+    for (index, right) in steps.iter().enumerate() {
+        let mut left = [&fours[0][index]; R];
+        for row in 1..R {
+            left[row] = &fours[row][index];
+        }
+        for step in 0..STEPS {
+            let mut numbers = [left[0][step]; R];
+            for row in 1..R {
+                numbers[row] = left[row][step];
             }
+            add_term::<S, T, R, V, P>(&mut sums, &numbers, &right[step]);
         }
-        for (index, right) in rest.iter().enumerate() {
-            add_term::<S, T, R, V, P>(&mut sums, |row| rows[row][steps.len() * STEPS + index], right);
-        }
-        write(self.out, sums);
     }
+    for (index, right) in rest.iter().enumerate() {
+        let mut numbers = [rows[0][steps.len() * STEPS + index]; R];
+        for row in 1..R {
+            numbers[row] = rows[row][steps.len() * STEPS + index];
+        }
+        add_term::<S, T, R, V, P>(&mut sums, &numbers, right);
+    }
+    sums
 }
 
-/// A tile where each column is contiguous.
-struct OfColumns<'a, S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize> {
-    out: Band<'a, Number<T, S>>,
-    left: &'a [T],
+/// Where each column is.
+#[inline(always)]
+fn of_columns<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize>(
+    left: &[T],
     stride: usize,
-    right: &'a [[T::Stored; P]],
-    set: PhantomData<S>,
-}
-
-impl<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize> Kernel<S> for OfColumns<'_, S, T, R, V, P> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        let mut sums = [[T::Sum::ZERO; V]; R];
-        for (left, right) in self.left.chunks(self.stride).zip(self.right) {
-            let left: &[T; R] = left.first_chunk().expect("a number of each row");
-            add_term::<S, T, R, V, P>(&mut sums, |row| left[row], right);
-        }
-        write(self.out, sums);
+    right: &[[T::Stored; P]],
+) -> Sums<T, S, R, V> {
+    let mut sums = [[T::Sum::ZERO; V]; R];
+    for (left, right) in left.chunks(stride).zip(right) {
+        let left: &[T; R] = left.first_chunk().expect("a number of each row");
+        add_term::<S, T, R, V, P>(&mut sums, left, right);
     }
+    sums
 }
 
 #[allow(clippy::needless_range_loop)] // by iterators, the sums leave their registers: 15% of a step
 #[inline(always)]
 fn add_term<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize>(
     sums: &mut Sums<T, S, R, V>,
-    left: impl Fn(usize) -> T,
+    left: &[T; R],
     right: &[T::Stored; P],
 ) {
-    let right: [T::Right; V] = std::array::from_fn(|column| T::load(&right[column]));
+    let mut registers = [T::load(&right[0]); V];
+    for column in 1..V {
+        registers[column] = T::load(&right[column]);
+    }
     for row in 0..R {
-        let left = left(row).splat();
+        let left = left[row].splat();
         for column in 0..V {
-            sums[row][column] = T::multiply_add(left, right[column], sums[row][column]);
+            sums[row][column] = T::multiply_add(left, registers[column], sums[row][column]);
         }
     }
 }
