@@ -9,6 +9,7 @@
 //! | [`Regularizer`], [`Cloud`], [`Draw`] | the trait, what it sees, and its only source of randomness |
 //! | [`Intervention`] | the trait of what is no penalty |
 //! | [`number`] | numbers that cannot be illegal: [`number::Positive`], [`number::NonNegative`], ... |
+//! | [`Fingerprint`] | what a plugin computes, in a few numbers: by them a changed formula is told |
 //! | [`registry`] | the plugins linked into this program: cards, lookup by name |
 //! | [`maths`] | tensor maths that regularizers share |
 //! | [`simd`] | vector instructions chosen when the program starts, for kernels |
@@ -23,6 +24,7 @@ mod cloud;
 pub mod conformance;
 mod draw;
 mod error;
+mod fingerprint;
 mod intervention;
 pub mod maths;
 pub mod number;
@@ -34,6 +36,7 @@ pub mod simd;
 pub use cloud::Cloud;
 pub use draw::Draw;
 pub use error::{Error, Result};
+pub use fingerprint::Fingerprint;
 pub use intervention::{Companion, Compared, Intervention, Outputs};
 pub use registry::{Card, Plugin};
 pub use regularizer::Regularizer;

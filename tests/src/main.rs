@@ -1,4 +1,4 @@
-//! The program under test: the verbs, the built-in regularizers, and one that misbehaves on demand.
+//! The program under test: the verbs, the built-in regularizers, one that misbehaves on demand, and one whose formula changes.
 
 use regatta_builtin as _;
 use regatta_core::number::Count;
@@ -81,9 +81,31 @@ impl Regularizer for Misbehaving {
                 }
             }
             How::Sleep => {
+                // Of a cloud that a step has: what is only measured, on smaller ones, costs a test no time.
+                if cloud.count() < 16 {
+                    return Ok(fine);
+                }
                 std::thread::sleep(std::time::Duration::from_millis(50));
                 Ok(fine)
             }
         }
+    }
+}
+
+regularizer! {
+    name: "changing",
+    summary: "computes what the environment says",
+    paper: "none: for tests",
+    formula: "REGATTA_FORMULA mean(z^2)",
+    expects: "any points",
+    /// A regularizer whose formula changes while its version stays, as when its author edits it.
+    struct Changing {}
+}
+
+#[typetag::serde(name = "changing")]
+impl Regularizer for Changing {
+    fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
+        let factor = std::env::var("REGATTA_FORMULA").map_or(1.0, |factor| factor.parse().expect("a number"));
+        Ok((cloud.points().sqr()?.mean_all()? * factor)?)
     }
 }

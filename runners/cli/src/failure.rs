@@ -42,7 +42,11 @@ impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Record(_) => Self::failed(error),
-            RunError::Refused(_) | RunError::OtherStudy { .. } | RunError::Folder(_) | RunError::Held(_) => Self::refused(error),
+            RunError::Refused(_)
+            | RunError::OtherStudy { .. }
+            | RunError::Kept { .. }
+            | RunError::Folder(_)
+            | RunError::Held(_) => Self::refused(error),
         }
     }
 }

@@ -15,6 +15,7 @@ mod memory;
 mod progress;
 mod signals;
 mod threads;
+mod tips;
 mod verbs;
 
 use clap::{Parser, Subcommand};
@@ -53,6 +54,9 @@ enum Verb {
     /// Run trials for a run that asks for them on standard input
     #[command(hide = true)]
     Worker(verbs::worker::Arguments),
+    /// Say what plugins compute, for a run that asks for it on standard input
+    #[command(hide = true)]
+    Probe,
     /// Say how a study stands: its trials, and who is running it
     Status(verbs::status::Arguments),
     /// Watch a study while it runs: its trials, their curves, and who is running it
@@ -94,8 +98,8 @@ pub fn main() -> ExitCode {
     memory::keep_pages();
     threads::share_one_pool();
     let level = simd::choose(); // before anything computes
-    let arguments = Arguments::parse();
-    log::start(if matches!(arguments.verb, Verb::Worker(_)) { log::Format::Bare } else { arguments.log });
+    let arguments = Arguments::try_parse().unwrap_or_else(|error| tips::of(error).exit());
+    log::start(if matches!(arguments.verb, Verb::Worker(_) | Verb::Probe) { log::Format::Bare } else { arguments.log });
     let ready = level.map_err(Failure::refused).and_then(|_| regatta_core::registry::cards().map_err(Failure::refused));
     let done = ready.and_then(|_| match arguments.verb {
         Verb::Run(arguments) => verbs::run::run(&arguments),
@@ -104,6 +108,7 @@ pub fn main() -> ExitCode {
         Verb::Explain(arguments) => verbs::explain::explain(&arguments),
         Verb::Report(arguments) => verbs::report::report(&arguments),
         Verb::Worker(arguments) => verbs::worker::worker(&arguments),
+        Verb::Probe => verbs::probe::probe(),
         Verb::Status(arguments) => verbs::status::status(&arguments),
         #[cfg(feature = "tui")]
         Verb::Watch(arguments) => verbs::watch::watch(&arguments),

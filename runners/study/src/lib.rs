@@ -6,6 +6,7 @@ mod identity;
 mod plan;
 mod pool;
 mod prepare;
+mod probe;
 pub mod projection;
 pub mod records;
 mod run;
@@ -22,6 +23,7 @@ pub mod statistics;
 pub use analysis::{CompareError, SizeForecast, compare, forecasts, results, varies_size};
 pub use pool::Limits;
 pub use prepare::{Prepared, prepare};
+pub use probe::probe;
 pub use run::{Ended, Options, Planned, RunError, Watcher, run};
 pub use spec::{
     Arm, Assignment, Axis, Candidate, Metric, Origin, Refusal, Size, Study, StudyFile, Tune, Variant, Vary, Winner, regularizer,

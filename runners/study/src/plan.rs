@@ -4,6 +4,7 @@ use crate::identity::{Identity, identity};
 use crate::prepare::Prepared;
 use crate::records::{Fence, RecordError, Status, TrialFolder};
 use crate::spec::{Arm, Candidate, Study, StudyFile, Variant};
+use regatta_core::Fingerprint;
 use regatta_lm::tasks::Tasks;
 use regatta_lm::training::Trial;
 use serde::{Deserialize, Serialize};
@@ -32,20 +33,28 @@ pub(crate) struct PlannedTrial {
     pub identity: Identity,
     /// The identity of a finished trial in the folder that stands in for this one though other versions trained it.
     pub stand_in: Option<String>,
+    /// What the arm's plugins compute, in their order.
+    pub fingerprints: Vec<Option<Fingerprint>>,
     study: Arc<Study>,
     index: usize,
     prepared: Prepared,
 }
 
 impl PlannedTrial {
-    /// The trial that `order` names.
+    /// The trial that `order` names, of an arm whose plugins have these fingerprints.
     ///
     /// # Errors
     /// When a checkpoint to start from cannot be read.
     ///
     /// # Panics
     /// When the study has no such variant.
-    pub fn new(file: &StudyFile, prepared: &[Prepared], out: &Path, order: Order) -> Result<Self, RecordError> {
+    pub fn new(
+        file: &StudyFile,
+        prepared: &[Prepared],
+        out: &Path,
+        order: Order,
+        fingerprints: Vec<Option<Fingerprint>>,
+    ) -> Result<Self, RecordError> {
         let (variant, prepared) = (&file.variants()[order.variant], &prepared[order.variant]);
         let mut prepared = prepared.clone();
         let study = match &order.candidate {
@@ -66,8 +75,9 @@ impl PlannedTrial {
             name = format!("{name} tuning {}", label(&candidate));
         }
         let folder = TrialFolder::of(out, &place, order.seed);
-        let identity = identity(&study, &study.arms[variant.index], order.seed, &prepared.corpus, &prepared.tasks)?;
-        Ok(Self { order, name, folder, identity, stand_in: None, study, index: variant.index, prepared })
+        let arm = &study.arms[variant.index];
+        let identity = identity(&study, arm, &fingerprints, order.seed, &prepared.corpus, &prepared.tasks)?;
+        Ok(Self { order, name, folder, identity, stand_in: None, fingerprints, study, index: variant.index, prepared })
     }
 
     /// What the trainer needs of it.
@@ -185,12 +195,22 @@ pub(crate) fn adopt(trials: &[PlannedTrial], out: &Path, fence: &Fence) -> Resul
 
 /// The folders below `folder` that hold a trial, by its identity.
 fn by_identity(folder: &Path) -> BTreeMap<String, PathBuf> {
-    let mut there = BTreeMap::new();
+    there(folder).into_iter().map(|(folder, status)| (status.identity, folder)).collect()
+}
+
+/// How many trials below `folder` are finished, whatever study they are of.
+pub(crate) fn settled(folder: &Path) -> usize {
+    there(folder).iter().filter(|(_, status)| status.state.is_settled()).count()
+}
+
+/// The folders below `folder` that hold a trial, and how it stands.
+fn there(folder: &Path) -> Vec<(PathBuf, Status)> {
+    let mut there = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(folder) = folders.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
         match TrialFolder::at(folder.clone()).status().ok().flatten() {
-            Some(status) => drop(there.insert(status.identity, folder)),
+            Some(status) => there.push((folder, status)),
             None => folders.extend(entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir())),
         }
     }

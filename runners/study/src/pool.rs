@@ -116,7 +116,11 @@ impl Pool<'_, '_> {
             queue.pop_front();
             tries[trial] += 1;
             let planned = &self.trials[trial];
-            let task = Task { order: planned.order.clone(), identity: planned.identity.hash.clone() };
+            let task = Task {
+                order: planned.order.clone(),
+                identity: planned.identity.hash.clone(),
+                fingerprints: planned.fingerprints.clone(),
+            };
             if let Some(worker) = &mut workers[place] {
                 (worker.trial, worker.heard) = (Some(trial), Instant::now());
                 worker.order(&task);
@@ -216,6 +220,7 @@ impl Pool<'_, '_> {
             ended: Some(now()),
             attempt: self.fence.attempt(),
             resumed_from: before.and_then(|status| status.resumed_from),
+            records: None,
         };
         folder.set_status(&status)?;
         Ok(status)
@@ -265,7 +270,7 @@ impl Worker {
 }
 
 /// Bytes of memory that a process holds, where the system tells.
-fn resident(pid: u32) -> Option<u64> {
+pub(crate) fn resident(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)

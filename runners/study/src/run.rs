@@ -1,10 +1,12 @@
 //! A study, from its YAML to its records: train what is not done yet.
 
-use crate::plan::{Order, PlannedTrial, adopt, judged_orders, place, tuning_orders};
+use crate::identity::Code;
+use crate::plan::{Order, PlannedTrial, adopt, judged_orders, place, settled, tuning_orders};
 use crate::pool::{Limits, Pool};
 use crate::prepare::{Prepared, prepare};
+use crate::probe::Fingerprints;
 use crate::records::{
-    Fence, Lease, LeaseError, Manifest, PlanRow, RecordError, State, Status, TuningRow, write_json, write_whole,
+    Fence, Lease, LeaseError, Manifest, PlanRow, RecordError, State, Status, TuningRow, check_out, write_json, write_whole,
 };
 use crate::spec::{Candidate, Refusal, StudyFile, Variant};
 use crate::tuning;
@@ -20,12 +22,16 @@ pub struct Options<'a> {
     pub out: &'a Path,
     /// Throw away the trials that are there and start over.
     pub fresh: bool,
-    /// Keep finished trials that differ from the plan in the versions of program and regularizers alone.
+    /// Asked, where `fresh` would throw away so many trials that are finished, whether it may.
+    pub may_discard: &'a dyn Fn(usize) -> bool,
+    /// Keep finished trials that differ from the plan in the code alone: versions of program and plugins, and what those compute.
     pub allow_mismatch: bool,
     /// Set from outside when the run should stop after the step it is at.
     pub stop: &'a AtomicBool,
     /// The program that runs [`work`](crate::work) for an attempt at the folder.
     pub worker: &'a dyn Fn(u64) -> Command,
+    /// The program that runs [`probe`](crate::probe()).
+    pub probe: &'a dyn Fn() -> Command,
     /// What workers may take.
     pub limits: Limits,
 }
@@ -79,13 +85,21 @@ pub enum RunError {
     /// The folder for results cannot be used; nothing was trained.
     #[error(transparent)]
     Folder(RecordError),
+    /// Finished trials were not to be thrown away; nothing was trained.
+    #[error("{folder}: kept as it was, with its finished trials ({trials}): without --fresh the same command goes on from them")]
+    Kept {
+        /// The folder for results.
+        folder: String,
+        /// How many are finished.
+        trials: usize,
+    },
     /// Another runner holds the folder; nothing was trained.
     #[error(transparent)]
     Held(LeaseError),
     /// The folder holds results of another study.
     #[error(
         "{folder}: trial {name}, seed {seed}, is there with other {what} ({differences}): name another --out, say --fresh to start over{}",
-        if *.what == "versions" { ", or --allow-mismatch to keep what is finished" } else { "" }
+        if *.what != "settings" { ", or --allow-mismatch to keep what is finished" } else { "" }
     )]
     OtherStudy {
         /// The folder for results.
@@ -94,7 +108,7 @@ pub enum RunError {
         name: String,
         /// The trial's seed.
         seed: u64,
-        /// `settings`, or `versions` where nothing else differs.
+        /// `settings`; or, where nothing else differs, `versions` or `formulas`.
         what: &'static str,
         /// What differs, where that is known.
         differences: String,
@@ -109,12 +123,13 @@ pub enum RunError {
 /// written, or another runner took the folder over. A trial that fails, panics or diverges is a record, and the others go on.
 pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -> Result<Ended, RunError> {
     let out = options.out;
-    if out.exists() && !out.is_dir() {
-        return Err(RunError::Folder(RecordError::new(out, "expected a folder for results, found a file")));
-    }
+    check_out(out).map_err(RunError::Folder)?;
     let prepared = prepare(file)?;
+    Lease::look(out).map_err(refuse_lease)?; // at once, and again when all else is known to be in order
+    let fingerprints = Fingerprints::measure(file, out, &options.limits, options.probe)?;
     let planned = |orders: Vec<Order>| -> Result<Vec<PlannedTrial>, RecordError> {
-        orders.into_iter().map(|order| PlannedTrial::new(file, &prepared, out, order)).collect()
+        let of = |order: &Order| fingerprints.of(file.variants()[order.variant].arm());
+        orders.into_iter().map(|order| PlannedTrial::new(file, &prepared, out, order.clone(), of(&order))).collect()
     };
     let mut chosen = vec![None; file.variants().len()];
     let mut tuning = planned(tuning_orders(file))?;
@@ -123,11 +138,12 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
     let mut manifest = prepared[0].manifest(file);
     manifest.mismatches = refuse_others(first, options)?;
     std::fs::create_dir_all(out).map_err(|error| RunError::Folder(RecordError::new(out, error)))?;
-    let lease = Lease::take(out).map_err(|error| match error {
-        LeaseError::Record(error) => RunError::Folder(error),
-        held => RunError::Held(held),
-    })?;
+    let lease = Lease::take(out).map_err(refuse_lease)?;
     let fence = lease.fence();
+    let trials = if options.fresh { settled(&out.join("trials")) } else { 0 };
+    if trials > 0 && !(options.may_discard)(trials) {
+        return Err(RunError::Kept { folder: out.display().to_string(), trials });
+    }
     begin_folder(file, &manifest, options).map_err(RunError::Folder)?;
     write_json(&out.join("plan.json"), &rows(file, &prepared, &chosen)).map_err(RunError::Folder)?;
     let ended = train(first, options, fence, watcher)?;
@@ -153,12 +169,22 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
     Ok(if judged_ended == Ended::AllDone && !(all_chosen && ended == Ended::AllDone) { Ended::SomeFailed } else { judged_ended })
 }
 
+fn refuse_lease(error: LeaseError) -> RunError {
+    match error {
+        LeaseError::Record(error) => RunError::Folder(error),
+        held => RunError::Held(held),
+    }
+}
+
 /// Trains what is not settled of these trials.
 fn train(trials: &[PlannedTrial], options: &Options<'_>, fence: &Fence, watcher: &mut dyn Watcher) -> Result<Ended, RunError> {
     adopt(trials, options.out, fence).map_err(RunError::Folder)?;
     let mut planned = Vec::new();
     for trial in trials {
         let status = trial.folder.status().map_err(RunError::Folder)?;
+        if let Some(Status { state: State::Incomplete, reason: Some(reason), .. }) = &status {
+            tracing::warn!("{}, seed {}: {reason}", trial.name, trial.order.seed);
+        }
         let settled = status.is_some_and(|status| status.state.is_settled() && trial.is_meant_by(&status));
         planned.push(Planned { name: trial.name.clone(), seed: trial.order.seed, steps: trial.steps(), settled });
     }
@@ -168,7 +194,7 @@ fn train(trials: &[PlannedTrial], options: &Options<'_>, fence: &Fence, watcher:
 }
 
 /// Refuses a folder whose trials are those of another study: neither are their results overwritten, nor what they could go on
-/// from. A trial that only failed may be tried with other settings. Where versions alone may differ, a finished trial stands in
+/// from. A trial that only failed may be tried with other settings. Where the code alone may differ, a finished trial stands in
 /// for the one that is planned, one that is not finished starts over, and what differs is returned.
 fn refuse_others(trials: &mut [PlannedTrial], options: &Options<'_>) -> Result<Vec<String>, RunError> {
     let known: BTreeSet<String> = trials.iter().map(|trial| trial.identity.hash.clone()).collect();
@@ -181,13 +207,17 @@ fn refuse_others(trials: &mut [PlannedTrial], options: &Options<'_>) -> Result<V
         let inputs = trial.folder.inputs().map_err(RunError::Folder)?.unwrap_or_default();
         let differences = if inputs.is_null() { Vec::new() } else { trial.identity.differences(&inputs) };
         let differences = if differences.is_empty() { format!("identity {}", status.identity) } else { differences.join("; ") };
-        let versions_alone = trial.identity.differs_in_versions_alone(&inputs);
-        if !(versions_alone && options.allow_mismatch) {
+        let code = trial.identity.differing_code(&inputs);
+        if code.is_none() || !options.allow_mismatch {
             return Err(RunError::OtherStudy {
                 folder: options.out.display().to_string(),
                 name: trial.name.clone(),
                 seed: trial.order.seed,
-                what: if versions_alone { "versions" } else { "settings" },
+                what: match code {
+                    None => "settings",
+                    Some(Code::Versions) => "versions",
+                    Some(Code::Formulas) => "formulas",
+                },
                 differences,
             });
         }

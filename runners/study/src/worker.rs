@@ -9,6 +9,7 @@ use crate::records::{Fence, RecordError};
 use crate::run::RunError;
 use crate::spec::StudyFile;
 use crate::trial::{Event, Every, MemoryMeter, Surroundings, run_trial};
+use regatta_core::Fingerprint;
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
 use std::path::Path;
@@ -27,6 +28,9 @@ pub(crate) struct Task {
     pub order: Order,
     /// What it is, in case the study's files have changed since the plan was made.
     pub identity: String,
+    /// What its plugins compute, as it was measured when the plan was made: never here, where a plugin would be called otherwise
+    /// than in a trial by itself.
+    pub fingerprints: Vec<Option<Fingerprint>>,
 }
 
 /// How a worker works.
@@ -62,7 +66,7 @@ pub fn work(
     });
     let prepared = prepare(file)?;
     let fence = Fence::of(work.out, work.attempt);
-    while let Ok(Task { order, identity }) = receiver.recv() {
+    while let Ok(Task { order, identity, fingerprints }) = receiver.recv() {
         if work.stop.load(Ordering::Relaxed) {
             break;
         }
@@ -70,7 +74,7 @@ pub fn work(
         if order.variant >= file.variants().len() {
             return Err(changed().into());
         }
-        let trial = PlannedTrial::new(file, &prepared, work.out, order)?;
+        let trial = PlannedTrial::new(file, &prepared, work.out, order, fingerprints)?;
         if trial.identity.hash != identity {
             return Err(changed().into());
         }

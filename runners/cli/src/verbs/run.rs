@@ -1,7 +1,7 @@
 //! `regatta run STUDY.yaml`
 
 use super::check::slow_precision;
-use super::report;
+use super::{discard, report};
 use crate::failure::Failure;
 use crate::{memory, progress, signals::Signals};
 use regatta_study::{Ended, Every, Limits, Options, StudyFile};
@@ -20,10 +20,13 @@ pub(crate) struct Arguments {
     /// Change a field of the study, as in --set train.steps=50
     #[arg(long = "set", value_name = "PATH=VALUE")]
     set: Vec<String>,
-    /// Throw away the trials in the folder and start over
+    /// Throw away the trials in the folder and start over; on a terminal it asks first, where some are finished
     #[arg(long)]
     fresh: bool,
-    /// Keep finished trials that other versions of the program or its regularizers trained; the results say so
+    /// With --fresh: do not ask
+    #[arg(long)]
+    yes: bool,
+    /// Keep finished trials that other versions or formulas of the program or its plugins trained; the results say so
     #[arg(long, conflicts_with = "fresh")]
     allow_mismatch: bool,
     /// Trials side by side, each in a process of its own; the threads are divided between them
@@ -84,7 +87,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         tracing::warn!("precision: {note}");
     }
     let signals = Signals::listen()?;
-    let program = std::env::current_exe()?;
+    let program = this_program()?;
     let worker = |attempt: u64| {
         let mut command = Command::new(&program);
         command.arg("worker").arg(&arguments.study).arg("--out").arg(&out);
@@ -93,6 +96,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         for set in &arguments.set {
             command.args(["--set", set]);
         }
+        command
+    };
+    let probe = || {
+        let mut command = Command::new(&program);
+        command.arg("probe");
         command
     };
     let jobs = usize::from(arguments.jobs);
@@ -105,7 +113,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         fail_fast: arguments.fail_fast,
     };
     let (fresh, allow_mismatch) = (arguments.fresh, arguments.allow_mismatch);
-    let options = Options { out: &out, fresh, allow_mismatch, stop: &signals.stop, worker: &worker, limits };
+    let may_discard = |trials| discard::may(trials, &out, arguments.yes, &signals.stop);
+    let options = Options {
+        out: &out,
+        fresh,
+        may_discard: &may_discard,
+        allow_mismatch,
+        stop: &signals.stop,
+        worker: &worker,
+        probe: &probe,
+        limits,
+    };
     let mut watcher = progress::watcher();
     let ended = regatta_study::run(&file, &options, &mut *watcher)?;
     drop(watcher);
@@ -118,6 +136,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             ExitCode::from(signals.exit_code())
         }
     })
+}
+
+/// This very program, for workers that begin later: under the name of a program that is built anew lies another one, whose plugins
+/// may compute something else.
+fn this_program() -> std::io::Result<PathBuf> {
+    let itself = PathBuf::from("/proc/self/exe"); // of the process that asks, which a worker still is when it is begun
+    if itself.exists() { Ok(itself) } else { std::env::current_exe() }
 }
 
 #[cfg(test)]

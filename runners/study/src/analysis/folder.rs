@@ -2,7 +2,7 @@
 
 use super::CompareError;
 use super::arm::ArmRecords;
-use crate::records::{Manifest, PlanRow, RecordError, TuningRow, read_json};
+use crate::records::{Manifest, PlanRow, RecordError, TuningRow, read_json, study_of_a_run};
 use crate::yaml;
 use regatta_core::registry;
 use serde_json::Value;
@@ -24,9 +24,7 @@ impl Records {
     /// trial.
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
         let path = folder.join("study.yaml");
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| RecordError::new(&path, format!("expected the folder of a study: {error}")))?;
-        let study = yaml::parse(&text).map_err(|fault| RecordError::new(&path, fault.message))?;
+        let study = yaml::parse(&study_of_a_run(folder)?).map_err(|fault| RecordError::new(&path, fault.message))?;
         let seeds: Vec<u64> = study["seeds"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
         let path = folder.join("plan.json");
         let mut arms = match read_json::<Vec<PlanRow>>(&path)? {

@@ -144,7 +144,7 @@ fn notes(arms: &[&ArmRecords], manifest: Option<&Manifest>) -> Vec<String> {
         format!("A model that knows token frequencies alone would have a held-out loss of {entropy:.4} (unigram entropy).")
     };
     let mismatches = manifest.map(|manifest| manifest.mismatches.join("; ")).filter(|all| !all.is_empty());
-    let kept = mismatches.map(|all| format!("Kept though other versions trained them: {all}."));
+    let kept = mismatches.map(|all| format!("Kept though other versions or formulas trained them: {all}."));
     entropy.map(note).into_iter().chain(kept).collect()
 }
 

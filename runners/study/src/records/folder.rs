@@ -1,9 +1,12 @@
 //! The folder of one trial.
 
-use super::{Checkpoints, Fence, Lines, METRICS_FILE, RecordError, STATUS_FILE, VALIDATIONS_FILE, disk};
+use super::{
+    Checkpoints, DIAGNOSES, EVALUATION, Fence, INPUTS, Lines, METRICS_FILE, RecordError, STATUS_FILE, VALIDATIONS_FILE, disk,
+};
 use super::{first_lines, read_json, read_lines, write_json};
 use regatta_lm::training::{Diagnosis, Evaluation, StepRecord};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// How a trial stands.
@@ -14,8 +17,10 @@ pub enum State {
     Pending,
     /// Being trained; where no process does so, it was cut off.
     Running,
-    /// Trained and measured.
+    /// Trained and measured, and all of its records are there.
     Done,
+    /// It was done, or diverged, and records are missing since. Found by who reads, written by nobody; trained again by the next run.
+    Incomplete,
     /// Its loss, penalty or gradient stopped being finite. A result: the same again would diverge again.
     Diverged,
     /// It could not be trained to its end: an error or a panic. Tried again by the next run.
@@ -34,6 +39,7 @@ impl State {
             Self::Pending => "pending",
             Self::Running => "running",
             Self::Done => "done",
+            Self::Incomplete => "incomplete",
             Self::Diverged => "diverged",
             Self::Failed => "failed",
         }
@@ -62,6 +68,9 @@ pub struct Status {
     /// Updates made when that runner began, where it went on from a checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed_from: Option<usize>,
+    /// Of a trial that is settled the bytes of each of its records, by name. Folders from before they were counted have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub records: Option<BTreeMap<String, u64>>,
 }
 
 /// `evaluation.json`: what was measured at the end, on the held-out split, and what it cost.
@@ -127,8 +136,6 @@ pub struct Written {
     pub diagnosed: Vec<Diagnosis>,
 }
 
-const DIAGNOSES: &str = "diagnostics.jsonl";
-
 /// A trial's folder and the names in it.
 #[derive(Debug, Clone)]
 pub struct TrialFolder {
@@ -191,7 +198,7 @@ impl TrialFolder {
     /// # Errors
     /// When the file is there and cannot be read.
     pub fn inputs(&self) -> Result<Option<serde_json::Value>, RecordError> {
-        read_json(&self.path.join("trial.json"))
+        read_json(&self.path.join(INPUTS))
     }
 
     /// Says all that the trial's results depend on.
@@ -200,7 +207,7 @@ impl TrialFolder {
     /// When it cannot be written.
     pub fn set_inputs(&self, inputs: &serde_json::Value) -> Result<(), RecordError> {
         self.check()?;
-        write_json(&self.path.join("trial.json"), inputs)
+        write_json(&self.path.join(INPUTS), inputs)
     }
 
     /// Where it is.
@@ -233,12 +240,19 @@ impl TrialFolder {
         disk::create_folder(&self.path).map_err(|error| RecordError::new(&self.path, error))
     }
 
-    /// How the trial stands; `None` where nothing was written yet.
+    /// How the trial stands; `None` where nothing was written yet. One that is settled is [`State::Incomplete`] where a record was
+    /// removed, cut or changed since: the reason names it.
     ///
     /// # Errors
     /// When the file is there and cannot be read.
     pub fn status(&self) -> Result<Option<Status>, RecordError> {
-        read_json(&self.path.join(STATUS_FILE))
+        let status: Option<Status> = read_json(&self.path.join(STATUS_FILE))?;
+        Ok(status.map(|status| match status.state.is_settled().then(|| self.missing(&status)).flatten() {
+            Some(missing) => {
+                Status { state: State::Incomplete, reason: Some(format!("{missing}: the next run trains it again")), ..status }
+            }
+            None => status,
+        }))
     }
 
     /// Says how the trial stands.
@@ -333,7 +347,7 @@ impl TrialFolder {
     /// # Errors
     /// When the file holds something else.
     pub fn evaluation(&self) -> Result<Option<TrialEvaluation>, RecordError> {
-        read_json(&self.path.join("evaluation.json"))
+        read_json(&self.path.join(EVALUATION))
     }
 
     /// Says what was measured at the end.
@@ -342,6 +356,6 @@ impl TrialFolder {
     /// When it cannot be written.
     pub fn set_evaluation(&self, evaluation: &TrialEvaluation) -> Result<(), RecordError> {
         self.check()?;
-        write_json(&self.path.join("evaluation.json"), evaluation)
+        write_json(&self.path.join(EVALUATION), evaluation)
     }
 }

@@ -113,6 +113,19 @@ impl Lease {
         Ok(Self { fence, holder, end: Some(end), beats: Some(beats) })
     }
 
+    /// Whether [`take`](Self::take) would be refused now; changes nothing. One that is frozen is not looked at for long.
+    ///
+    /// # Errors
+    /// When another runner holds the folder and showed it lately, or its lock cannot be read.
+    pub fn look(folder: &Path) -> Result<(), LeaseError> {
+        let lock = folder.join("run.lock");
+        let found = holder(folder).map(|holder| holder.filter(|_| age(&lock).is_ok_and(|age| age < FRESH)));
+        match found.map_err(|error| RecordError::new(&lock, error))? {
+            Some(holder) => Err(LeaseError::Held { folder: folder.display().to_string(), holder }),
+            None => Ok(()),
+        }
+    }
+
     /// To be asked before each write.
     pub fn fence(&self) -> &Fence {
         &self.fence

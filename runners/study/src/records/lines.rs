@@ -10,6 +10,7 @@ pub struct Lines {
     path: PathBuf,
     file: std::fs::File,
     fence: Fence,
+    bytes: u64,
 }
 
 impl Lines {
@@ -19,9 +20,10 @@ impl Lines {
     /// When it cannot be made.
     pub fn after<T: Serialize>(path: &Path, values: &[T], fence: &Fence) -> Result<Self, RecordError> {
         let lines = values.iter().map(line).collect::<Result<Vec<_>, _>>().map_err(|error| RecordError::new(path, error))?;
-        write_whole(path, &lines.concat())?;
+        let lines = lines.concat();
+        write_whole(path, &lines)?;
         let file = std::fs::File::options().append(true).open(path).map_err(|error| RecordError::new(path, error))?;
-        Ok(Self { path: path.to_owned(), file, fence: fence.clone() })
+        Ok(Self { path: path.to_owned(), file, fence: fence.clone(), bytes: lines.len() as u64 })
     }
 
     /// Adds a line.
@@ -38,7 +40,25 @@ impl Lines {
         write().map_err(|error| {
             let message = format!("{}: could not write {} bytes: {error}", self.path.display(), line.len());
             std::io::Error::new(error.kind(), message)
-        })
+        })?;
+        self.bytes += line.len() as u64;
+        Ok(())
+    }
+
+    /// Whether what was written is what is found under the file's name: a file that was removed is written to without an error.
+    ///
+    /// # Errors
+    /// When it is not there, or holds something else.
+    pub fn check(&self) -> std::io::Result<()> {
+        let found = std::fs::metadata(&self.path).map(|file| file.len());
+        let found = match found {
+            Ok(bytes) if bytes == self.bytes => return Ok(()),
+            Ok(bytes) => format!("{bytes}"),
+            Err(error) => format!("none ({error})"),
+        };
+        let (path, expected) = (self.path.display(), self.bytes);
+        let message = format!("{path}: expected {expected} bytes, found {found}: it was removed or changed while the trial ran");
+        Err(std::io::Error::other(message))
     }
 
     /// Flushes to disk what was written.

@@ -22,8 +22,10 @@ mod folder;
 mod lease;
 mod lines;
 mod manifest;
+mod place;
 mod rows;
 mod tail;
+mod whole;
 
 pub use checkpoints::{Checkpoints, Kept};
 pub use disk::{Hook, before_each_change};
@@ -31,11 +33,15 @@ pub use folder::{Cost, State, Status, TrialEvaluation, TrialFolder, Validation, 
 pub use lease::{Fence, Holder, Lease, LeaseError, heartbeat, holder};
 pub use lines::{Lines, first_lines, read_lines};
 pub use manifest::{DataFacts, Manifest, ModelFacts};
+pub use place::{check_out, study_of_a_run};
 pub use rows::{PlanRow, TuningRow, TuningTrial};
 pub use tail::{News, Stamp, Tail};
 
 use std::path::{Path, PathBuf};
 
+const DIAGNOSES: &str = "diagnostics.jsonl";
+const EVALUATION: &str = "evaluation.json";
+const INPUTS: &str = "trial.json";
 pub(crate) const STATUS_FILE: &str = "status.json";
 pub(crate) const METRICS_FILE: &str = "metrics.jsonl";
 pub(crate) const VALIDATIONS_FILE: &str = "validation.jsonl";

@@ -1,6 +1,6 @@
 //! Which trials a folder is about, without the regularizers that a plan is made with.
 
-use crate::records::{PlanRow, RecordError, TrialFolder, read_json};
+use crate::records::{PlanRow, RecordError, TrialFolder, read_json, study_of_a_run};
 use crate::yaml;
 use serde_json::Value;
 use std::path::Path;
@@ -39,9 +39,7 @@ impl Listing {
     /// When it holds no study, or a plan that cannot be read.
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
         let path = folder.join("study.yaml");
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| RecordError::new(&path, format!("expected the folder of a study: {error}")))?;
-        let study = yaml::parse(&text).map_err(|fault| RecordError::new(&path, fault.message))?;
+        let study = yaml::parse(&study_of_a_run(folder)?).map_err(|fault| RecordError::new(&path, fault.message))?;
         let plan: Option<Vec<PlanRow>> = read_json(&folder.join("plan.json"))?;
         let arms = || study["arms"].as_object().into_iter().flatten().map(|(arm, _)| (arm.clone(), arm.clone()));
         let named = |row: PlanRow| (row.place, [row.arm, row.point].join(" ").trim_end().to_owned());

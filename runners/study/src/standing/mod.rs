@@ -2,9 +2,8 @@
 
 mod listing;
 
-use crate::records::{Holder, RecordError, State, Status, holder};
+use crate::records::{Holder, RecordError, State, Status, TrialFolder, holder};
 use serde::Serialize;
-use serde_json::Value;
 use std::path::Path;
 
 pub(crate) use listing::{Listed, Listing};
@@ -45,8 +44,8 @@ impl Standing {
         let holder = holder(folder).map_err(|error| RecordError::new(folder, error))?;
         let read = |listed: Listed| {
             let trial = &listed.folder;
-            let (status, inputs, made) = (trial.status()?, trial.inputs()?, trial.steps_written()?);
-            let steps = own_steps(inputs.as_ref()).unwrap_or(listing.steps);
+            let (status, made) = (trial.status()?, trial.steps_written()?);
+            let steps = own_steps(trial, status.as_ref())?.unwrap_or(listing.steps);
             Ok(TrialStanding::new(&listed, status.as_ref(), made, steps, holder.is_some()))
         };
         let trials = listing.trials(folder).into_iter().map(read).collect::<Result<_, _>>()?;
@@ -61,7 +60,7 @@ impl Standing {
 
     /// The states that trials are in, in the order in which states follow each other, and how many are in each.
     pub fn counted(&self) -> Vec<(&'static str, usize)> {
-        let states = ["done", "running", "cut off", "pending", "diverged", "failed", UNREADABLE];
+        let states = ["done", "running", "cut off", "pending", "incomplete", "diverged", "failed", UNREADABLE];
         let count = |state| self.trials.iter().filter(|trial| trial.state == state).count();
         states.into_iter().map(|state| (state, count(state))).filter(|(_, count)| *count > 0).collect()
     }
@@ -85,7 +84,12 @@ impl TrialStanding {
     }
 }
 
-/// The steps that a trial's `trial.json` says: those of its point of the sweep.
-pub(crate) fn own_steps(inputs: Option<&Value>) -> Option<usize> {
-    inputs.and_then(|inputs| inputs["train"]["steps"].as_u64()).and_then(|steps| usize::try_from(steps).ok())
+/// The steps that a trial's `trial.json` says: those of its point of the sweep. Of an incomplete trial that very file may be broken.
+pub(crate) fn own_steps(trial: &TrialFolder, status: Option<&Status>) -> Result<Option<usize>, RecordError> {
+    let inputs = match trial.inputs() {
+        Err(_) if status.is_some_and(|status| status.state == State::Incomplete) => None,
+        read => read?,
+    };
+    let steps = inputs.and_then(|inputs| inputs["train"]["steps"].as_u64());
+    Ok(steps.and_then(|steps| usize::try_from(steps).ok()))
 }

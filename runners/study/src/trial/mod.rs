@@ -85,6 +85,7 @@ pub(crate) fn run_trial(trial: &Trial<'_>, surroundings: Surroundings<'_>) -> Re
         ended: None,
         attempt,
         resumed_from: from,
+        records: None,
     };
     folder.set_status(&running)?;
     tell(Event::Begun { from: from.unwrap_or(0) });
@@ -95,13 +96,26 @@ pub(crate) fn run_trial(trial: &Trial<'_>, surroundings: Surroundings<'_>) -> Re
         Ok(Err(error)) => (State::Failed, Some(error.to_string())),
         Err(panic) => (State::Failed, Some(format!("panicked: {}", panic_message(&*panic)))),
     };
-    let status = Status { state, reason, ended: Some(now()), ..running };
+    let status = whole(trial, folder, Status { state, reason, ended: Some(now()), ..running });
+    folder.create()?; // it may have been removed, and a trial that failed says so
     folder.set_status(&status)?;
-    if state == State::Done {
+    if status.state == State::Done {
         checkpoints.clear()?; // of one that diverged they are what a search for the cause begins with
     }
     tell(Event::Ended(status));
     Ok(())
+}
+
+/// A trial is settled with all of its records, which are counted in its status; it failed where one is not there.
+fn whole(trial: &Trial<'_>, folder: &TrialFolder, status: Status) -> Status {
+    if !status.state.is_settled() {
+        return status;
+    }
+    let is_diagnosed = trial.evaluate.diagnostics.is_some();
+    match folder.count_records(status.state, trial.train.steps.get(), is_diagnosed) {
+        Ok(records) => Status { records: Some(records), ..status },
+        Err(error) => Status { state: State::Failed, reason: Some(error.to_string()), ..status },
+    }
 }
 
 struct Run<'a, 'b> {

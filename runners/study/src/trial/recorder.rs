@@ -40,7 +40,15 @@ impl ToFolder<'_> {
     pub fn sync(&self) -> std::io::Result<()> {
         self.metrics.sync()?;
         self.validations.sync()?;
-        self.diagnoses.as_ref().map_or(Ok(()), Lines::sync)
+        self.diagnoses.as_ref().map_or(Ok(()), Lines::sync)?;
+        self.check()
+    }
+
+    /// Whether the trial's lines are still there for who reads them.
+    fn check(&self) -> std::io::Result<()> {
+        self.metrics.check()?;
+        self.validations.check()?;
+        self.diagnoses.as_ref().map_or(Ok(()), Lines::check)
     }
 
     fn keep(&mut self, learner: &Learner<'_>) -> std::io::Result<()> {
@@ -82,13 +90,17 @@ impl Recorder for ToFolder<'_> {
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// A checkpoint that cannot be kept is said loudly and tried again when the next is due: training loses nothing by it yet.
+    /// A checkpoint that cannot be kept is said loudly and tried again when the next is due: training loses nothing by it yet. Of
+    /// lines that are gone nothing can be made good: the trial ends.
     fn between(&mut self, learner: &Learner<'_>) -> std::io::Result<()> {
         let (when, steps) = self.kept;
         let due = match self.every {
             Every::Time(time) => when.elapsed() >= time,
             Every::Steps(count) => learner.snapshot().steps >= steps + count,
         };
+        if due {
+            self.check()?;
+        }
         if due && let Err(error) = self.keep(learner) {
             tracing::error!("could not keep a checkpoint: {error}; it is tried again when the next is due");
         }

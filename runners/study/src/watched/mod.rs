@@ -167,7 +167,7 @@ impl Watched {
         let attempt = self.standing.holder.as_ref().map(|holder| holder.attempt);
         for ((_, trail), standing) in self.trials.iter().zip(&self.standing.trials) {
             made += standing.made;
-            let to_come = ["running", "pending", "cut off"].contains(&standing.state);
+            let to_come = ["running", "pending", "cut off", "incomplete"].contains(&standing.state);
             steps = steps.saturating_add(if to_come { standing.steps.max(standing.made) } else { standing.made });
             if let Some(status) = trail.status().filter(|status| Some(status.attempt) == attempt)
                 && let Some(started) = status.started

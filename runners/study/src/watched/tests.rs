@@ -11,6 +11,7 @@ impl Folder {
     fn new(study: &str) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         folder.write("study.yaml", study);
+        folder.write("manifest.json", "{}");
         folder
     }
 
@@ -21,7 +22,7 @@ impl Folder {
     }
 
     fn status(&self, trial: &str, state: &str, more: &str) {
-        let text = format!(r#"{{"state": "{state}", "identity": "x", "started": 1000, "attempt": 1{more}}}"#);
+        let text = format!(r#"{{"state": "{state}", "identity": "x", "started": 1000, "attempt": 1, "records": {{}}{more}}}"#);
         self.write(&format!("trials/{trial}/status.json"), &text);
     }
 

@@ -8,7 +8,7 @@ use crate::records::{
 use crate::standing::{Listed, TrialStanding, UNREADABLE, own_steps};
 use regatta_lm::training::StepRecord;
 use serde::de::DeserializeOwned;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// Bytes of a file that are read at once: no line of ours is that long.
 const PART: usize = 1 << 20;
@@ -17,7 +17,8 @@ const PART: usize = 1 << 20;
 #[derive(Debug)]
 pub(super) struct Trail {
     folder: TrialFolder,
-    stamp: Option<Stamp>,
+    /// Of the status and of the folder around it: a file that is removed or put there changes the folder's.
+    stamp: Option<(Stamp, Option<SystemTime>)>,
     status: Option<Status>,
     /// What is wrong with its records.
     fault: Option<String>,
@@ -70,7 +71,8 @@ impl Trail {
 
     /// Reads what changed; of its lines a part, if `budget` still has bytes, and takes them off. Says whether there is more.
     pub fn refresh(&mut self, budget: &mut usize) -> bool {
-        let stamp = Stamp::of(&self.folder.path().join(STATUS_FILE));
+        let changed = std::fs::metadata(self.folder.path()).and_then(|folder| folder.modified()).ok();
+        let stamp = Stamp::of(&self.folder.path().join(STATUS_FILE)).map(|stamp| (stamp, changed));
         if stamp != self.stamp || self.fault.is_some() {
             match self.read_status() {
                 Ok(()) => (self.stamp, self.fault) = (stamp, None),
@@ -90,7 +92,7 @@ impl Trail {
 
     fn read_status(&mut self) -> Result<(), RecordError> {
         let status = self.folder.status()?;
-        self.own_steps = own_steps(self.folder.inputs()?.as_ref());
+        self.own_steps = own_steps(&self.folder, status.as_ref())?;
         let is_done = status.as_ref().is_some_and(|status| status.state == State::Done);
         self.evaluation = if is_done { self.folder.evaluation()? } else { None };
         self.status = status;

@@ -78,7 +78,7 @@ fn draw_trials(frame: &mut Frame<'_>, area: Rect, watched: &Watched, screen: &mu
 fn summary(watched: &Watched, width: u16) -> Line<'static> {
     let standing = watched.standing();
     let count = |states: &[&str]| standing.trials.iter().filter(|trial| states.contains(&trial.state)).count();
-    let wrong = count(&["diverged", "failed", "unreadable"]);
+    let wrong = count(&["diverged", "failed", "incomplete", "unreadable"]);
     let (phase, style) = match watched.phase() {
         Phase::Running => ("running", Style::new().add_modifier(Modifier::BOLD)),
         Phase::Stopped => ("stopped", Style::new().add_modifier(Modifier::BOLD)),

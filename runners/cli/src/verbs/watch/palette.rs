@@ -26,7 +26,7 @@ pub(super) fn colour(variant: usize) -> Color {
 pub(super) fn state(state: &str) -> Style {
     match state {
         "running" => Style::new().add_modifier(Modifier::BOLD),
-        "failed" | "diverged" | "unreadable" => alarm(),
+        "failed" | "diverged" | "incomplete" | "unreadable" => alarm(),
         "pending" => quiet(),
         _ => Style::new(),
     }

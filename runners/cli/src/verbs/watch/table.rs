@@ -138,7 +138,11 @@ pub(super) fn number(value: f64) -> String {
 
 /// What went wrong in which trial, in at most so many lines.
 pub(super) fn failures(watched: &Watched, width: u16, most: u16) -> Vec<Line<'static>> {
-    let wrong = watched.standing().trials.iter().filter(|trial| ["diverged", "failed", "unreadable"].contains(&trial.state));
+    let wrong = watched
+        .standing()
+        .trials
+        .iter()
+        .filter(|trial| ["diverged", "failed", "incomplete", "unreadable"].contains(&trial.state));
     let wrong: Vec<&TrialStanding> = wrong.collect();
     let (mut lines, mut room) = (Vec::new(), usize::from(most));
     for (index, trial) in wrong.iter().enumerate() {

@@ -20,6 +20,7 @@ impl Folder {
         let arms: String = arms.iter().map(|arm| format!("  {arm}: []\n")).collect();
         let seeds: Vec<usize> = (0..seeds).collect();
         folder.write("study.yaml", &format!("name: small\nseeds: {seeds:?}\ntrain: {{steps: 50}}\narms:\n{arms}"));
+        folder.write("manifest.json", "{}");
         folder
     }
 
@@ -39,7 +40,7 @@ impl Folder {
     }
 
     fn trial(&self, arm: &str, state: &str, more: &str, steps: usize, loss: f64) {
-        let status = format!(r#"{{"state": "{state}", "identity": "x", "started": 1000, "attempt": 1{more}}}"#);
+        let status = format!(r#"{{"state": "{state}", "identity": "x", "started": 1000, "attempt": 1, "records": {{}}{more}}}"#);
         self.write(&format!("trials/{arm}/seed-0/status.json"), &status);
         let line = |step: usize| {
             let loss = loss + 1.0 / (step as f64 + 1.0);

@@ -1,0 +1,214 @@
+//! What a plugin computes, in a few numbers: by them a changed formula is told under an unchanged version.
+//!
+//! A plugin is given small fixed inputs that [`Draw`] makes: a regularizer clouds, an intervention what each place of a step gives it.
+//! Of each result a line is kept: its value, the norm of its gradient, and the gradient along two fixed directions. A regularizer is
+//! measured in float64, where machines agree to many digits, and in float32, which is what training sees and for which it may have
+//! a kernel of its own.
+//!
+//! Lines are compared within a tolerance, never hashed: on another machine, or another number of threads, the last digits may differ,
+//! and no rounding has an edge that two such numbers cannot lie on either side of.
+
+use crate::{Cloud, Companion, Draw, Intervention, Outputs, Regularizer, Result, Tensor};
+use candle_core::{DType, Device, Var};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// What a plugin made of each input, by its name.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    float64: BTreeMap<String, String>,
+    float32: BTreeMap<String, String>,
+}
+
+/// How far two numbers may lie apart, relative to the greatest of the gradient's or to the value: ten times what two ways to sum
+/// them differ by and more, and less than any change of a formula that could be seen in a result.
+const OF_FLOAT64: f64 = 1e-6;
+const OF_FLOAT32: f64 = 1e-3;
+/// The result of a plugin that gave an error in place of a number.
+const FAILED: &str = "failed";
+/// Dims of an embedding and a hidden state, and tokens of the vocabulary, that an intervention is given.
+const DIMS: usize = 6;
+
+impl Fingerprint {
+    /// What `regularizer` makes of a few clouds; with a second view where it needs one.
+    ///
+    /// # Errors
+    /// When a cloud cannot be made; an error of the regularizer's is a part of its fingerprint.
+    pub fn of_regularizer(regularizer: &dyn Regularizer) -> Result<Self> {
+        let mut found = Self::default();
+        for (index, (name, points)) in clouds()?.into_iter().enumerate() {
+            let mut views = vec![points];
+            let mut name = name.to_owned();
+            if regularizer.needs_view() {
+                let noise = Draw::new(1, "fingerprint", index as u64, 0).normals(views[0].dims(), DType::F64, &Device::Cpu)?;
+                let near = (&views[0] + (noise * 0.3)?)?;
+                views.push(near);
+                name += ", and a view";
+            }
+            found.float64.insert(name.clone(), line(penalised(regularizer, &views, DType::F64)));
+            found.float32.insert(name, line(penalised(regularizer, &views, DType::F32)));
+        }
+        Ok(found)
+    }
+
+    /// What `intervention` does at each place of a step at which it acts.
+    ///
+    /// # Errors
+    /// When an input cannot be made; an error of the intervention's is a part of its fingerprint.
+    pub fn of_intervention(intervention: &dyn Intervention) -> Result<Self> {
+        let mut float32 = BTreeMap::new();
+        let mut put = |place: &str, numbers| drop(float32.insert(place.to_owned(), line(numbers)));
+        if let Some(every) = intervention.forgets_embedding_every() {
+            put("forgets", Ok((every.get() as f64, Vec::new())));
+        }
+        if intervention.rounds() {
+            let mut weights = normals(0, 12 * 5, 0.02)?;
+            intervention.round(&mut weights, 12, 5);
+            put("rounds", Ok((0.0, wide(&weights))));
+        }
+        if intervention.perturbs() {
+            let mut embeddings = normals(1, 5 * DIMS, 1.0)?;
+            intervention.perturb(&mut embeddings, DIMS, &mut Draw::new(0, "fingerprint perturb", 0, 0));
+            put("perturbs", Ok((0.0, wide(&embeddings))));
+        }
+        match intervention.companion() {
+            Some(Companion::Checkpoint(_)) => put("companion", Ok((-1.0, Vec::new()))), // its files are told elsewhere
+            Some(Companion::MovingAverage { decay }) => put("companion", Ok((decay, Vec::new()))),
+            None => {}
+        }
+        if intervention.compares().is_some() {
+            put("objective", objective(intervention));
+        }
+        Ok(Self { float64: BTreeMap::new(), float32 })
+    }
+
+    /// Whether both are of the same formula, as far as a machine can tell.
+    pub fn agrees(&self, other: &Self) -> bool {
+        all_agree(&self.float64, &other.float64, OF_FLOAT64) && all_agree(&self.float32, &other.float32, OF_FLOAT32)
+    }
+}
+
+fn all_agree(one: &BTreeMap<String, String>, other: &BTreeMap<String, String>, tolerance: f64) -> bool {
+    one.len() == other.len()
+        && one
+            .iter()
+            .all(|(name, line)| other.get(name).is_some_and(|other| line == other || lines_agree(line, other, tolerance)))
+}
+
+/// Whether two lines `value norm along along` lie near each other. A gradient is measured by the tolerance itself where it is smaller:
+/// ones that cancel leave about 1e-16 of float64 and 1e-7 of float32, and those differ from machine to machine.
+fn lines_agree(one: &str, other: &str, tolerance: f64) -> bool {
+    let numbers = |line: &str| line.split(' ').map(|number| number.parse().unwrap_or(f64::NAN)).collect::<Vec<f64>>();
+    let ([value, gradient @ ..], [other_value, other_gradient @ ..]) = (&numbers(one)[..], &numbers(other)[..]) else {
+        return false;
+    };
+    let least = tolerance;
+    let greatest = |least: f64, numbers: &mut dyn Iterator<Item = &f64>| {
+        numbers.filter(|x| x.is_finite()).fold(least, |most, x| most.max(x.abs()))
+    };
+    let norm = greatest(least, &mut gradient.iter().chain(other_gradient));
+    let scale = greatest(norm, &mut [value, other_value].into_iter());
+    let near = |one: f64, other: f64, scale: f64| one.to_bits() == other.to_bits() || (one - other).abs() <= tolerance * scale;
+    near(*value, *other_value, scale)
+        && gradient.len() == other_gradient.len()
+        && gradient.iter().zip(other_gradient).all(|(one, other)| near(*one, *other, norm))
+}
+
+/// Of a value and a gradient. More digits than are compared, and fewer than differ for no reason.
+fn line(found: Result<(f64, Vec<f64>)>) -> String {
+    let Ok((value, gradient)) = found else { return FAILED.into() };
+    let norm = gradient.iter().map(|x| x * x).sum::<f64>().sqrt();
+    let along = |direction: u64| {
+        let mut draw = Draw::new(2, "fingerprint", direction, 0);
+        gradient.iter().map(|x| x * draw.normal()).sum::<f64>()
+    };
+    let numbers = [value, norm, along(0), along(1)].map(|number| format!("{number:.8e}"));
+    numbers[..if gradient.is_empty() { 1 } else { 4 }].join(" ")
+}
+
+/// Clouds on which most that a formula says can be seen: hinges on either side, a common direction, points that are small beside
+/// what keeps a division from 0, and fewer of them than dims.
+fn clouds() -> Result<Vec<(&'static str, Tensor)>> {
+    let gaussian =
+        |index: u64, shape: [usize; 3]| Draw::new(0, "fingerprint", index, 0).normals(&shape, DType::F64, &Device::Cpu);
+    Ok(vec![
+        ("two groups", gaussian(0, [2, 7, 4])?),
+        ("a cone", ((gaussian(1, [1, 8, 5])? * 0.3)? + 1.0)?),
+        ("large", (gaussian(2, [1, 6, 3])? * 2.0)?),
+        ("small", (gaussian(3, [1, 6, 4])? * 1e-2)?),
+        ("fewer points than dims", gaussian(4, [1, 3, 6])?),
+    ])
+}
+
+/// Value and gradient of a penalty of points, or of points and a view.
+fn penalised(regularizer: &dyn Regularizer, views: &[Tensor], dtype: DType) -> Result<(f64, Vec<f64>)> {
+    let leaves = views.iter().map(|view| Ok(Var::from_tensor(&view.to_dtype(dtype)?)?)).collect::<Result<Vec<Var>>>()?;
+    let points = leaves[0].as_tensor().clone();
+    let cloud = match leaves.get(1) {
+        Some(view) => Cloud::with_view(points, view.as_tensor().clone())?,
+        None => Cloud::new(points)?,
+    };
+    let penalty = regularizer.penalty(&cloud, &mut Draw::new(0, "fingerprint penalty", 0, 0))?;
+    with_gradient(&penalty, &leaves)
+}
+
+/// Value and gradient of an objective, in the model's own output and in the intervention's parameters.
+fn objective(intervention: &dyn Intervention) -> Result<(f64, Vec<f64>)> {
+    let output = |index| -> Result<Var> { Ok(Var::from_vec(normals(index, 2 * 3 * DIMS, 1.0)?, (2, 3, DIMS), &Device::Cpu)?) };
+    let (own, companion) = (output(2)?, output(3)?);
+    let parameters = intervention.parameters(DIMS, &mut Draw::new(0, "fingerprint parameters", 0, 0))?;
+    let mut leaves = parameters.iter().map(|tensor| Ok(Var::from_tensor(tensor)?)).collect::<Result<Vec<Var>>>()?;
+    let tensors: Vec<Tensor> = leaves.iter().map(|leaf| leaf.as_tensor().clone()).collect();
+    let outputs = Outputs { own: own.as_tensor(), companion: companion.as_tensor() };
+    let objective = (intervention.objective(&outputs, &tensors)? * intervention.weight())?;
+    leaves.push(own.clone());
+    with_gradient(&objective, &leaves)
+}
+
+/// A scalar and its gradient in all leaves; 0 in one that it does not depend on.
+fn with_gradient(scalar: &Tensor, leaves: &[Var]) -> Result<(f64, Vec<f64>)> {
+    let gradients = scalar.backward()?;
+    let mut gradient = Vec::new();
+    for leaf in leaves {
+        let of_leaf = gradients.get(leaf).map_or_else(|| leaf.zeros_like(), |found| Ok(found.clone()))?;
+        gradient.extend(of_leaf.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?);
+    }
+    Ok((scalar.to_dtype(DType::F64)?.to_scalar()?, gradient))
+}
+
+fn normals(index: u64, count: usize, scale: f64) -> Result<Vec<f32>> {
+    let normals = Draw::new(3, "fingerprint", index, 0).normals(&[count], DType::F64, &Device::Cpu)?;
+    Ok((normals * scale)?.to_dtype(DType::F32)?.to_vec1()?)
+}
+
+fn wide(numbers: &[f32]) -> Vec<f64> {
+    numbers.iter().map(|&x| x.into()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_agree_up_to_their_last_digits() {
+        let agree = |one, other, tolerance| lines_agree(one, other, tolerance);
+        assert!(agree("1 2 -1 0.5", "1.0000001 2 -1 0.5000001", 1e-6));
+        assert!(!agree("1 2 -1 0.5", "1.0000001 2 -1 0.50001", 1e-6));
+        assert!(agree("1e-14 2 0 0", "-3e-15 2 0 0", 1e-6), "a value that cancels to nothing beside its gradient");
+        assert!(agree("0 1e-15 1e-15 0", "0 2e-15 0 0", 1e-6), "a gradient of ones that cancel, in float64");
+        assert!(agree("0 1e-7 1e-7 0", "0 2e-7 0 0", 1e-3), "and in float32");
+        assert!(!agree("0 1e-9 1e-9 0", "0 2e-9 0 0", 1e-6) && !agree("0 1e-5 1e-5 0", "0 2e-5 0 0", 1e-3));
+        assert!(!agree("0 1e-3 1e-3 0", "0 2e-3 1e-3 0", 1e-6));
+        assert!(agree("NaN inf 0 0", "NaN inf 0 0", 1e-6) && !agree("NaN 1 0 0", "1 1 0 0", 1e-6));
+        assert!(!agree("1 inf 1 0", "1 inf 2 0", 1e-6));
+        assert!(!agree("1", "1 1 1 1", 1e-6) && !agree("failed", "1 1 1 1", 1e-6));
+    }
+
+    #[test]
+    fn a_line_by_hand() {
+        assert_eq!(line(Ok((0.5, vec![]))), "5.00000000e-1");
+        assert!(line(Ok((0.5, vec![3.0, -4.0]))).starts_with("5.00000000e-1 5.00000000e0 "));
+        assert_eq!(line(Err(crate::Error::NoView)), "failed");
+    }
+}

@@ -1,0 +1,53 @@
+//! Which records a settled trial has, and whether it still has them.
+
+use super::{DIAGNOSES, EVALUATION, INPUTS, METRICS_FILE, RecordError, State, Status, TrialFolder, VALIDATIONS_FILE};
+use std::collections::BTreeMap;
+
+/// Records without which no trial is done, in folders from before they were counted.
+const LEAST: [&str; 3] = [METRICS_FILE, EVALUATION, "checkpoint/model.safetensors"];
+
+impl TrialFolder {
+    /// The first record that a settled trial has no more, in words.
+    pub(super) fn missing(&self, status: &Status) -> Option<String> {
+        let bytes =
+            |name: &str| std::fs::metadata(self.path().join(name)).ok().filter(|file| file.is_file()).map(|file| file.len());
+        let lacks = |name: &str, expected: Option<u64>| match (bytes(name), expected) {
+            (None, _) => Some(format!("{name} is missing")),
+            (Some(0), None) => Some(format!("{name} is empty")),
+            (Some(found), Some(expected)) if found != expected => {
+                Some(format!("{name} is not what the trial wrote, {found} bytes in place of {expected}"))
+            }
+            _ => None,
+        };
+        match &status.records {
+            Some(records) => records.iter().find_map(|(name, &expected)| lacks(name, Some(expected))),
+            None if status.state == State::Done => LEAST.iter().find_map(|name| lacks(name, None)),
+            None => None,
+        }
+    }
+
+    /// The bytes of each record that a trial leaves: of one that is done all of them, of one that diverged those of its steps.
+    ///
+    /// # Errors
+    /// When one is missing, or does not hold `steps` steps where it is done.
+    pub fn count_records(&self, state: State, steps: usize, is_diagnosed: bool) -> Result<BTreeMap<String, u64>, RecordError> {
+        let mut names: Vec<String> = [INPUTS, METRICS_FILE, VALIDATIONS_FILE].map(str::to_owned).to_vec();
+        names.extend(is_diagnosed.then(|| DIAGNOSES.to_owned()));
+        if state == State::Done {
+            let made = self.steps_written()?;
+            if made != steps {
+                let message = format!("expected {steps} steps, found {made}: it was removed or changed while the trial ran");
+                return Err(RecordError::new(&self.path().join(METRICS_FILE), message));
+            }
+            names.extend([EVALUATION.to_owned(), "checkpoint/config.json".into(), "checkpoint/model.safetensors".into()]);
+            let others = std::fs::read_dir(self.checkpoint()).into_iter().flatten().flatten();
+            names.extend(others.filter_map(|file| Some(format!("checkpoint/{}", file.file_name().to_str()?))));
+        }
+        let gone = "it was removed while the trial ran";
+        let counted = names.into_iter().map(|name| match std::fs::metadata(self.path().join(&name)) {
+            Ok(file) => Ok((name, file.len())),
+            Err(error) => Err(RecordError::new(&self.path().join(&name), format!("{error}: {gone}"))),
+        });
+        counted.collect()
+    }
+}
