@@ -163,9 +163,7 @@ fn add_inverses_with<S: Simd>(Inverses { ratios, ends }: &Inverses, sum: &mut [[
         for i in first..(first + LANES).min(d) {
             let mut total = [0f64; LANES];
             for (entries, (ratio, end)) in entries.iter_mut().zip(ratios[i].iter().zip(&ends[i])) {
-                for lane in 0..LANES {
-                    entries[lane] *= ratio;
-                }
+                entries.iter_mut().for_each(|entry| *entry *= ratio);
                 entries[i - first] = *end;
                 for lane in 0..LANES {
                     total[lane] += entries[lane];

@@ -119,12 +119,13 @@ fn eliminate_with<S: Simd>(rest: &mut Square, inverse: &mut Square, pivots: &mut
         for x in rest[i][own..].as_flattened_mut() {
             *x *= scale;
         }
-        for c in 0..=own {
-            let mut sums = Doubles::<S>::from(inverse[i][c]);
-            for k in c * LANES..i {
-                sums = Doubles::splat(-rest[k][own][i % LANES]).mul_add(Doubles::from(inverse[k][c]), sums);
+        let (before, after) = inverse.split_at_mut(i);
+        for (c, chunk) in after[0][..=own].iter_mut().enumerate() {
+            let mut sums = Doubles::<S>::from(*chunk);
+            for (row, inverse) in rest.iter().zip(&*before).skip(c * LANES) {
+                sums = Doubles::splat(-row[own][i % LANES]).mul_add(Doubles::from(inverse[c]), sums);
             }
-            inverse[i][c] = (sums * Doubles::splat(scale)).to_array();
+            *chunk = (sums * Doubles::splat(scale)).to_array();
         }
     }
 }

@@ -86,7 +86,7 @@ fn reduce_with<S: Simd>(rest: &mut [f64], to: &mut Tridiagonal) {
         (factors[k], beside[k - 1]) = (factor, off);
         let own = (u[k], w[k]);
         (u[k], w[k]) = (0.0, 0.0); // row k is done
-        update_and_multiply::<S>(rest, stride, k, u, &w, v, &mut y, &mut along);
+        update_and_multiply::<S>(rest, stride, k, [&*u, &w, &*v], &mut y, &mut along);
         u[k] = own.0;
         y[k..].fill(0.0);
         let along = -0.5 * factor * dot::<S>(&y, v);
@@ -129,9 +129,7 @@ fn update_and_multiply<S: Simd>(
     a: &mut [f64],
     stride: usize,
     k: usize,
-    u: &[f64],
-    w: &[f64],
-    v: &[f64],
+    [u, w, v]: [&[f64]; 3],
     y: &mut [f64],
     along: &mut [Chunk],
 ) {
