@@ -30,7 +30,8 @@
 /// # assert_eq!(cards["spread"].defaults()["scale"], 1.0);
 /// ```
 ///
-/// `variants: [expr, ...]`, after `expects`, lists one instance of each other variant or form: the conformance kit checks
+/// `home: "points: batch, scale: layer_norm"`, after `expects`, says the place in a study's own words, where it is another than the
+/// default: the fields of `at`. `explain` shows it. `variants: [expr, ...]`, after these, lists one instance of each other variant or form: the conformance kit checks
 /// them all.
 #[macro_export]
 macro_rules! regularizer {
@@ -91,7 +92,7 @@ macro_rules! intervention {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! declare_plugin {
-    // Two arms: after an optional `variants` the parser could not tell it from the struct's visibility.
+    // Three arms: after an optional `variants` the parser could not tell it from the struct's visibility.
     (
         $kind:ident
         name: $name:literal,
@@ -99,6 +100,7 @@ macro_rules! declare_plugin {
         paper: $paper:literal,
         formula: $formula:literal,
         expects: $expects:literal,
+        home: $home:literal,
         variants: [$($variant:expr),* $(,)?],
         $(#[$outer:meta])*
         $visibility:vis struct $type:ident {
@@ -125,10 +127,33 @@ macro_rules! declare_plugin {
                 paper: $paper,
                 formula: $formula,
                 expects: $expects,
+                home: $home,
                 fields: &[$($crate::registry::Field { name: stringify!($field), doc: &[$($doc),+] },)*],
                 kind: $crate::registry::Kind::$kind(|| vec![Box::new(<$type>::default()) $(, Box::new($variant))*]),
                 version: env!("CARGO_PKG_VERSION"),
             }
+        }
+    };
+    (
+        $kind:ident
+        name: $name:literal,
+        summary: $summary:literal,
+        paper: $paper:literal,
+        formula: $formula:literal,
+        expects: $expects:literal,
+        home: $home:literal,
+        $($rest:tt)*
+    ) => {
+        $crate::declare_plugin! {
+            $kind
+            name: $name,
+            summary: $summary,
+            paper: $paper,
+            formula: $formula,
+            expects: $expects,
+            home: $home,
+            variants: [],
+            $($rest)*
         }
     };
     (
@@ -147,7 +172,7 @@ macro_rules! declare_plugin {
             paper: $paper,
             formula: $formula,
             expects: $expects,
-            variants: [],
+            home: "",
             $($rest)*
         }
     };

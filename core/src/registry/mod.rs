@@ -28,6 +28,8 @@ pub struct Card {
     /// The cloud that a regularizer is made for, in plain text: which points, of what scale, and where a study says so. Empty of an
     /// intervention.
     pub expects: &'static str,
+    /// That place in a study's words, `points: batch, scale: layer_norm`: the fields of `at`. Empty where it is the default.
+    pub home: &'static str,
     /// The fields in order.
     pub fields: &'static [Field],
     /// What it is, and instances of it.
@@ -129,7 +131,17 @@ mod tests {
 
     #[test]
     fn a_name_used_twice_is_an_error_whatever_the_kinds() {
-        let card = |kind| Card { name: "twin", summary: "", paper: "", formula: "", expects: "", fields: &[], kind, version: "" };
+        let card = |kind| Card {
+            name: "twin",
+            summary: "",
+            paper: "",
+            formula: "",
+            expects: "",
+            home: "",
+            fields: &[],
+            kind,
+            version: "",
+        };
         let (one, other) = (card(Kind::Regularizer(Vec::new)), card(Kind::Intervention(Vec::new)));
         assert_eq!(index([&one, &other]).unwrap_err(), DuplicateName("twin"));
         assert_eq!(index([&other]).unwrap().len(), 1);

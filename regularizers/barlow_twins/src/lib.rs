@@ -34,6 +34,7 @@ regularizer! {
     paper: "Zbontar et al., \"Barlow Twins\", ICML 2021, arXiv:2103.03230",
     formula: "Σ_k (1 - C_kk)² + off_diagonal · Σ_{k≠l} C_kl², C the correlation of the dims of both views (needs train.dropout)",
     expects: "two views of all tokens of a batch, at any scale (points: batch; train.dropout)",
+    home: "points: batch",
     /// Cross-correlation of two views held to the identity.
     pub struct BarlowTwins {
         /// Weight λ of the correlations between different dims (paper: 0.005; the authors' code: 0.0051).

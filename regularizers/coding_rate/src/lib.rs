@@ -24,6 +24,7 @@ regularizer! {
     paper: "Yu et al., \"Maximal Coding Rate Reduction\", NeurIPS 2020, arXiv:2006.08558",
     formula: "-1/2 log det(I + d/(n epsilon_squared) UᵀU), the rows of U the unit vectors",
     expects: "all tokens of a batch, at any scale (points: batch)",
+    home: "points: batch",
     /// The volume that the directions of points fill.
     pub struct CodingRate {
         /// ε², the squared error allowed to a point: the smaller, the more the dims that hardly spread count (paper: 0.5).

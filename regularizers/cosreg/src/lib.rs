@@ -22,6 +22,7 @@ regularizer! {
     paper: "Gao et al., \"Representation Degeneration Problem\", ICLR 2019, arXiv:1907.12009 (at: {site: embedding})",
     formula: "Σ_{i≠j} u_i·u_j / n², u the unit vectors",
     expects: "weight rows, at any scale (site: embedding)",
+    home: "site: embedding",
     /// The mean cosine between points.
     pub struct CosReg {}
 }

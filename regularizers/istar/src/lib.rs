@@ -34,6 +34,7 @@ regularizer! {
     formula: "1 - IsoScore* = (d - r) / (d - 1), r = (tr S)² / ‖S‖²_F, S = (1 - shrinkage) C + shrinkage (tr C / d) I,
 C the covariance (n - 1)",
     expects: "all tokens of a batch, at any scale (points: batch)",
+    home: "points: batch",
     /// How far variance is from even over directions.
     pub struct IStar {
         /// ζ, how far the covariance is shrunk towards an isotropic one: few points make it look less isotropic than it is.

@@ -33,6 +33,7 @@ regularizer! {
     formula: "x = a·z for random unit directions a; mean over a of n Σ_t w_t [(mean cos(t x) - exp(-t²/2))² + (mean sin(t x))²]
 w_t = exp(-t²/2) dt at both ends of [0, t_max], 2 exp(-t²/2) dt inside",
     expects: "all tokens of a batch, rows with unit variance (points: batch, scale: layer_norm or unit_sqrt_dim)",
+    home: "points: batch, scale: layer_norm",
     /// Random slices held to a standard normal.
     pub struct SigReg {
         /// How many random directions k.

@@ -35,6 +35,7 @@ regularizer! {
 with invariance above 0: + invariance · mean((z - view)²), the hinge the mean of both views, the rest the sum (needs train.dropout)",
     expects: "all tokens of a batch, rows with unit variance (points: batch, scale: layer_norm or unit_sqrt_dim); with \
               invariance: two views (train.dropout)",
+    home: "points: batch, scale: layer_norm",
     variants: [VicReg { invariance: NonNegative::new(25.0), ..Default::default() }],
     /// Hinge on the spread of each dim, plus squared off-diagonal covariance.
     pub struct VicReg {

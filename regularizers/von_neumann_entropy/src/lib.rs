@@ -29,6 +29,7 @@ regularizer! {
     paper: "Kim et al., \"VNE\", CVPR 2023, arXiv:2304.01434",
     formula: "Σ_k λ_k log(λ_k + 1e-12), λ the eigenvalues of UᵀU / n, the rows of U the unit vectors",
     expects: "all tokens of a batch, at any scale (points: batch)",
+    home: "points: batch",
     /// The spectrum of the directions of points.
     pub struct VonNeumannEntropy {}
 }

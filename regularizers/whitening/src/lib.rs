@@ -56,6 +56,7 @@ zca_distance: mean over points and dims of (z - stop_gradient((z - m)(C + εI)^(
 w_mse: mean of 2 - 2 cos(w, w'), w = L⁻¹(z - m), w' that of a second view (needs train.dropout), L Lᵀ = (1 - ε)C + εI",
     expects: "all tokens of a batch, rows with unit variance (points: batch, scale: layer_norm or unit_sqrt_dim); \
               w_mse: two views (train.dropout)",
+    home: "points: batch, scale: layer_norm",
     variants: [
         Whitening { form: Form::GaussianKl, ..Default::default() },
         Whitening { form: Form::ZcaDistance, ..Default::default() },

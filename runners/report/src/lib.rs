@@ -40,7 +40,7 @@ pub use error::{Error, Result};
 #[cfg(feature = "parquet")]
 pub use formats::arms_parquet;
 pub use formats::{Format, arms_table};
-pub use measured::{Depths, FrequencyClass, Geometry, Layer, OverSeeds, PairedDifference, Rounding, TaskResult};
+pub use measured::{Depths, FrequencyClass, Geometry, Layer, OverSeeds, PairedDifference, Rounding, TaskResult, TextResult};
 pub use number::{grouped, significant};
 pub use page::page;
 pub use plot::{Plot, plots};

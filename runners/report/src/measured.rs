@@ -117,3 +117,16 @@ pub struct TaskResult {
     /// Choices of which only the last tokens fit the model.
     pub truncated: usize,
 }
+
+/// What an arm loses on a text beside the study's data.
+#[derive(Debug, Clone, Serialize)]
+pub struct TextResult {
+    /// As the study calls it.
+    pub text: String,
+    /// Loss, nats per token.
+    pub loss: OverSeeds,
+    /// The same in bits per byte of the text.
+    pub bits_per_byte: OverSeeds,
+    /// That loss less the baseline's, paired by seed; none for the baseline and below two pairs.
+    pub difference: Option<PairedDifference>,
+}

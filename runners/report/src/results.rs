@@ -1,7 +1,7 @@
 //! The one value that every report is made from.
 
 use crate::text::one_line;
-use crate::{Geometry, Rounding, SizeSeries, TaskResult, Tuning, json};
+use crate::{Geometry, Rounding, SizeSeries, TaskResult, TextResult, Tuning, json};
 use serde::Serialize;
 
 /// The unit of every loss, difference and excess loss in [`Results`].
@@ -124,6 +124,9 @@ pub struct Arm {
     pub roundings: Vec<Rounding>,
     /// How it does on tasks, in the study's order; empty where it names none.
     pub tasks: Vec<TaskResult>,
+    /// Losses on further texts, in one order for all arms; empty where the study names none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<TextResult>,
 }
 
 /// What an arm's training computes and takes, where that is known.

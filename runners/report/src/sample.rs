@@ -112,6 +112,7 @@ pub fn arm(name: &str, verdict: Verdict, difference: Option<[f64; 3]>) -> Arm {
         geometry: None,
         roundings: vec![],
         tasks: vec![],
+        texts: vec![],
     }
 }
 

@@ -36,9 +36,12 @@ pub fn terminal_table(results: &Results, width: usize) -> String {
     let width = width.max(NARROWEST);
     let longest = longest_name(results);
     let mut text = String::new();
+    let mut titles = Vec::new();
     if !results.arms.is_empty() {
-        text.push_str(&table(results, width));
+        let (table, shown) = table(results, width);
+        text.push_str(&table);
         text.push_str("\n\n");
+        titles = shown;
     }
     wrap(&mut text, "", &answer(results), width);
     let in_words = results.arms.iter().filter(|arm| arm.verdict != Verdict::Baseline && !results.has_many_rows());
@@ -64,24 +67,25 @@ pub fn terminal_table(results: &Results, width: usize) -> String {
     for failure in &failures {
         wrap(&mut text, "  ", failure, width);
     }
-    for line in cautions(results).iter().chain(&results.notes).chain([&legend(results)]) {
+    for line in cautions(results).iter().chain(&results.notes).chain([&legend(results, &titles)]) {
         wrap(&mut text, "", line, width);
     }
     text
 }
 
-/// What the columns are.
-pub fn legend(results: &Results) -> String {
+/// What the columns are, of a table with these titles.
+pub fn legend(results: &Results, titles: &[&str]) -> String {
     let (held_out, _) = split(results);
     let mut legend = format!(
         "Loss: {held_out}, {UNIT}, mean ± standard deviation over seeds. Difference: arm minus {}, paired by seed; below 0 is better.",
         results.reference()
     );
     let differences = || results.arms.iter().filter_map(|arm| arm.difference);
-    if let Some(corrected) = differences().next().and_then(|of| corrected_for(of.comparisons)) {
+    let shown = |title: &str| titles.contains(&title);
+    if let Some(corrected) = differences().next().and_then(|of| corrected_for(of.comparisons)).filter(|_| shown("95% interval")) {
         legend += &format!(" Intervals are {corrected}.");
     }
-    if differences().any(|of| of.equal_time.is_some()) {
+    if shown("equal time") && differences().any(|of| of.equal_time.is_some()) {
         legend += " Equal time: difference of validation loss when the quicker trial of each pair was done.";
     }
     legend
@@ -92,20 +96,22 @@ fn longest_name(results: &Results) -> usize {
     if results.is_sweep() { 56 } else { 32 }
 }
 
-fn table(results: &Results, width: usize) -> String {
+/// The table, and the titles of the columns that it has room for.
+fn table(results: &Results, width: usize) -> (String, Vec<&'static str>) {
     let mut columns = columns(results);
     columns.retain(|column| column.rank == 0 || results.arms.iter().any(|arm| !(column.cell)(arm).is_empty()));
     loop {
         let mut table = drawn(results, &columns);
         let widest = table.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+        let titles = || columns.iter().map(|column| column.title).collect();
         if widest <= width {
-            return table.trim_fmt();
+            return (table.trim_fmt(), titles());
         }
         match (0..columns.len()).max_by_key(|&index| columns[index].rank) {
             Some(index) if columns[index].rank > 0 => drop(columns.remove(index)),
             _ => {
                 table.set_content_arrangement(ContentArrangement::Dynamic).set_width(u16::try_from(width).unwrap_or(u16::MAX));
-                return table.trim_fmt();
+                return (table.trim_fmt(), titles());
             }
         }
     }
@@ -209,6 +215,14 @@ mod tests {
         };
         assert_eq!(titles(86), ["arm", "loss", "difference", "95%", "interval", "verdict"]);
         assert_eq!(titles(40), ["arm", "loss", "difference"]);
+    }
+
+    #[test]
+    fn only_columns_that_are_shown_are_explained() {
+        let explained = |width| terminal_table(&sample::results(), width).replace('\n', " ").contains("Equal time: difference");
+        let shown = |width| terminal_table(&sample::results(), width).lines().nth(1).unwrap().contains("equal time");
+        assert_eq!([86, 100, 200].map(explained), [false, false, true]);
+        assert_eq!([86, 100, 200].map(shown), [false, false, true]);
     }
 
     #[test]

@@ -154,7 +154,7 @@ pub fn identity(
     let mut inputs = json!({
         "program": env!("CARGO_PKG_VERSION"),
         "model": model,
-        "train": to_value(&study.train),
+        "train": to_value(&study.train_of(arm)),
         "evaluate": evaluation(study, tasks),
         "order": to_value(&corpus.order),
         "tokens": corpus.fingerprint,
@@ -170,7 +170,8 @@ pub fn identity(
     Ok(Identity { hash: blake3::hash(inputs.to_string().as_bytes()).to_hex().to_string(), inputs })
 }
 
-/// What is listed: of an intervention's checkpoint its files in the place of its path.
+/// What is listed: of an intervention's checkpoint its files in the place of its path. An arm's own learning rate is that of its
+/// training, whoever said it.
 fn listed(arm: &Arm) -> Result<Value, RecordError> {
     let mut list = to_value(&arm.list());
     for (place, plugin) in arm.listed_interventions() {
@@ -179,6 +180,7 @@ fn listed(arm: &Arm) -> Result<Value, RecordError> {
             fields[field] = checkpoint(&folder)?;
         }
     }
+    list.as_array_mut().into_iter().for_each(|list| list.retain(|entry| entry.get("lr").is_none()));
     Ok(list)
 }
 
@@ -194,6 +196,9 @@ fn evaluation(study: &Study, tasks: &Tasks) -> Value {
         if !items.is_empty() {
             value[kind.field()] = items.into();
         }
+    }
+    for text in &tasks.texts {
+        value["texts"][&text.name] = text.fingerprint.clone().into();
     }
     value
 }

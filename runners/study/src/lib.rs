@@ -3,6 +3,7 @@
 mod analysis;
 mod energy;
 mod identity;
+mod outlook;
 mod plan;
 mod pool;
 mod prepare;
@@ -21,6 +22,7 @@ mod yaml;
 pub mod statistics;
 
 pub use analysis::{CompareError, SizeForecast, compare, forecasts, results, varies_size};
+pub use outlook::Outlook;
 pub use pool::Limits;
 pub use prepare::{Prepared, prepare};
 pub use probe::probe;

@@ -5,6 +5,7 @@ use crate::prepare::Prepared;
 use crate::records::{Fence, RecordError, Status, TrialFolder};
 use crate::spec::{Arm, Candidate, Study, StudyFile, Variant};
 use regatta_core::Fingerprint;
+use regatta_lm::spec::TrainSpec;
 use regatta_lm::tasks::Tasks;
 use regatta_lm::training::Trial;
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,8 @@ pub(crate) struct PlannedTrial {
     pub fingerprints: Vec<Option<Fingerprint>>,
     study: Arc<Study>,
     index: usize,
+    /// How its arm is trained.
+    train: TrainSpec,
     prepared: Prepared,
 }
 
@@ -77,12 +80,14 @@ impl PlannedTrial {
         let folder = TrialFolder::of(out, &place, order.seed);
         let arm = &study.arms[variant.index];
         let identity = identity(&study, arm, &fingerprints, order.seed, &prepared.corpus, &prepared.tasks)?;
-        Ok(Self { order, name, folder, identity, stand_in: None, fingerprints, study, index: variant.index, prepared })
+        let (index, train) = (variant.index, study.train_of(arm));
+        Ok(Self { order, name, folder, identity, stand_in: None, fingerprints, study, index, train, prepared })
     }
 
     /// What the trainer needs of it.
     pub fn trial(&self) -> Trial<'_> {
-        let Study { model, train, evaluate, .. } = &*self.study;
+        let Study { model, evaluate, .. } = &*self.study;
+        let train = &self.train;
         let Arm { terms, interventions, .. } = self.arm();
         Trial { model, train, evaluate, terms, interventions, corpus: &self.prepared.corpus, seed: self.order.seed }
     }
@@ -194,7 +199,7 @@ pub(crate) fn adopt(trials: &[PlannedTrial], out: &Path, fence: &Fence) -> Resul
 }
 
 /// The folders below `folder` that hold a trial, by its identity.
-fn by_identity(folder: &Path) -> BTreeMap<String, PathBuf> {
+pub(crate) fn by_identity(folder: &Path) -> BTreeMap<String, PathBuf> {
     there(folder).into_iter().map(|(folder, status)| (status.identity, folder)).collect()
 }
 

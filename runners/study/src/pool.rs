@@ -29,6 +29,13 @@ pub struct Limits {
     pub fail_fast: bool,
 }
 
+impl Default for Limits {
+    /// One worker, ended after ten minutes without a sign of life; nothing is tried again.
+    fn default() -> Self {
+        Self { jobs: 1, timeout: Duration::from_secs(600), memory: None, retry: 0, fail_fast: false }
+    }
+}
+
 /// What a worker's pipes say.
 enum Heard {
     Event(Event),

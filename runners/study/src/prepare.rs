@@ -2,8 +2,8 @@
 
 use crate::records::{DataFacts, Manifest, ModelFacts};
 use crate::spec::{Refusal, StudyFile, Variant, folders};
-use regatta_core::{Plugin, registry};
-use regatta_lm::data::Corpus;
+use regatta_core::{Companion, Plugin, registry};
+use regatta_lm::data::{Corpus, DataError, Origin};
 use regatta_lm::model::{Gpt2, Gpt2Config};
 use regatta_lm::spec::{DataSpec, ModelSpec};
 use regatta_lm::tasks::{Recall, Tasks};
@@ -34,6 +34,15 @@ pub fn prepare(file: &StudyFile) -> Result<Vec<Prepared>, Refusal> {
     file.variants().iter().map(|variant| prepare_variant(file, variant, &mut loaded)).collect()
 }
 
+/// The field that data are refused for.
+fn at_fault(error: &DataError) -> &'static str {
+    match error {
+        DataError::NoTokenizer { .. } => "model.init",
+        DataError::OtherTokenizer { .. } => "tokenizer",
+        _ => "data",
+    }
+}
+
 /// By what they depend on.
 type Loaded = HashMap<String, (Arc<Corpus>, Arc<Tasks>)>;
 
@@ -49,16 +58,20 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
     if let Some(config) = &of_checkpoint {
         file.check_variant(variant, config.n_layer, config.n_positions)?;
     }
-    let vocab_size = of_checkpoint.as_ref().map(|config| config.vocab_size);
-    let key = serde_json::json!([study.data, study.tokenizer, vocab_size]).to_string();
+    let origin = match (&study.model, &of_checkpoint) {
+        (ModelSpec::Init(folder), Some(config)) => Some(Origin { folder: folder.clone(), vocab_size: config.vocab_size }),
+        _ => None,
+    };
+    let start = origin.as_ref().map(|origin| (&origin.folder, origin.vocab_size));
+    let key = serde_json::json!([study.data, study.tokenizer, start]).to_string();
     let (corpus, tasks) = match loaded.get(&key) {
         Some(both) => both.clone(),
         None => {
-            let corpus = Corpus::load(&study.data, study.tokenizer.as_ref(), vocab_size);
-            let corpus = corpus.map_err(|error| file.refuse_variant(variant, "data", error))?;
+            let corpus = Corpus::load(&study.data, study.tokenizer.as_ref(), origin.as_ref());
+            let corpus = corpus.map_err(|error| file.refuse_variant(variant, at_fault(&error), error))?;
             let tasks = Tasks::read(&study.evaluate, corpus.tokenizer.as_ref());
-            let at_fault = |(field, error)| file.refuse_variant(variant, &format!("evaluate.{field}"), error);
-            let mut tasks = tasks.map_err(at_fault)?;
+            let refuse_task = |(field, error)| file.refuse_variant(variant, &format!("evaluate.{field}"), error);
+            let mut tasks = tasks.map_err(refuse_task)?;
             if let (Some(spec), Some(people), Some(tokenizer)) =
                 (&study.evaluate.capacity, &corpus.biographies, &corpus.tokenizer)
             {
@@ -76,15 +89,21 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
     };
     let context = study.train.context.map_or(model.n_positions, |context| context.get());
     corpus.check(context).map_err(|error| file.refuse_variant(variant, "data", error))?;
+    for text in &tasks.texts {
+        let fills = text.split.check(context);
+        fills.map_err(|error| file.refuse_variant(variant, &format!("evaluate.texts.{}", text.name), error))?;
+    }
     if let Some(longest) = tasks.recall.as_ref().map(Recall::longest).filter(|&longest| longest > context) {
         let message = format!("expected a context of at least {longest} tokens, those of the longest sentence, found {context}");
         return Err(file.refuse_variant(variant, "evaluate.capacity", message));
     }
     for (place, plugin) in variant.arm().listed_interventions() {
-        if let Err(error) = check_companion(&*plugin.0, &model, context) {
-            let field = folders(plugin).first().map(|(field, _)| format!(".{field}")).unwrap_or_default();
-            let path = format!("arms.{}.{place}.intervention.{}{field}", variant.arm, plugin.name());
-            return Err(file.refuse_variant(variant, &path, error));
+        let field = folders(plugin).first().map(|(field, _)| format!(".{field}")).unwrap_or_default();
+        let path = format!("arms.{}.{place}.intervention.{}{field}", variant.arm, plugin.name());
+        let is_used = check_companion(&*plugin.0, &model, context).map_err(|error| file.refuse_variant(variant, &path, error))?;
+        if let (Some(_), Some(Companion::Checkpoint(folder))) = (is_used, plugin.0.companion()) {
+            let known = corpus.check_second(&study.data, &folder);
+            known.map_err(|error| file.refuse_variant(variant, &path, error))?;
         }
     }
     Ok(Prepared { corpus, tasks, model, context })

@@ -96,7 +96,9 @@ pub fn work(
                 work.stop.store(true, Ordering::Relaxed); // nobody listens any more
             }
         };
+        let name = format!("{} seed {}", trial.name, trial.order.seed);
         let surroundings = Surroundings {
+            name: &name,
             folder: &folder,
             tasks: trial.tasks(),
             identity: &trial.identity,

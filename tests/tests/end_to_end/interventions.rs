@@ -83,7 +83,7 @@ fn what_makes_no_sense_is_refused_in_one_line() {
     refused("{intervention: noisy_embedding, weight: 1}", &[], &["arms.d.0.weight: ", "an intervention has no `weight`"]);
     refused("{intervention: noisy_embedding, at: {}}", &[], &["arms.d.0.at: ", "an intervention has no `at`"]);
     refused("{intervention: noisy_embedding, regularizer: dispersion}", &[], &["found both: each has an entry of its own"]);
-    refused("{}", &[], &["arms.d.0: expected `regularizer` or `intervention`, found neither"]);
+    refused("{}", &[], &["arms.d.0: expected `regularizer`, `intervention` or `lr`, found none of them"]);
     refused("{regularizer: dispersion}", &[], &["arms.d.0.weight: expected a value, found none"]);
     refused("{weight: 1}", &[], &["arms.d.0.regularizer: expected a value, found none"]);
     refused("{intervention: active_forgetting}", &[], &[at, "`train.steps`, 8, found 1000", "would never forget"]);

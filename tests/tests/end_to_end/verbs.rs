@@ -71,6 +71,46 @@ fn check_prints_the_study_and_its_cost_and_writes_nothing() {
 }
 
 #[test]
+fn check_says_what_a_folder_still_lacks() {
+    let study = Study::new(&tiny("  dispersion: [{regularizer: dispersion, weight: 0.1}]\n"));
+    let check = |more: &[&str], status: i32| {
+        let output = study.regatta(&[&["check", "study.yaml", "--out", "out"], more].concat());
+        assert_eq!(output.status.code(), Some(status), "{}", text(&output.stderr));
+        text(&output.stdout) + &text(&output.stderr)
+    };
+    let before = check(&[], 0);
+    assert!(before.contains("folder      out (not there yet): 4 would be trained\n"), "{before}");
+    assert!(before.contains("for the 16 steps that are left"), "{before}");
+    assert!(!study.path().join("out").exists());
+    study.run("out", &[], 0);
+    let done = check(&[], 0);
+    assert!(done.contains("folder      out: 4 done\n") && done.contains("for the 0 steps that are left"), "{done}");
+    let more = check(&["--set", "seeds=[0, 1, 2]"], 0);
+    assert!(more.contains("folder      out: 4 done, 2 would be trained\n"), "{more}");
+    let other = check(&["--set", "train.lr=0.5"], 2);
+    assert!(other.contains("out: trial baseline, seed 0, is there with other settings (train.lr: 0.5, was 0.001)"), "{other}");
+    let tuned = check(&["--set", "tune={lr: [0.001]}", "--set", "seeds=[0]"], 0);
+    assert!(tuned.contains("2 would be trained, 2 would be trained when tuning has ended"), "{tuned}");
+}
+
+#[test]
+fn what_explain_shows_is_a_legal_term_at_the_place_of_the_card() {
+    let study = Study::new("");
+    for card in regatta_core::registry::cards().unwrap().into_values().filter(|card| !card.expects.is_empty()) {
+        let explained = text(&study.regatta(&["explain", card.name]).stdout);
+        let (_, term) = explained.split_once("in a study\n").unwrap();
+        study.write("study.yaml", &tiny(&format!("  shown:\n{term}")).replace("schedule: constant", "dropout: 0.1"));
+        let output = study.regatta(&["check", "study.yaml"]);
+        assert_eq!(output.status.code(), Some(0), "{}: {}", card.name, text(&output.stderr));
+        for field in card.home.split(", ") {
+            assert!(term.contains(field) && card.expects.contains(field), "{}: {field} in {explained}", card.name);
+        }
+        let has_place = ["points: batch", "scale: ", "site: "].iter().any(|part| card.expects.contains(part));
+        assert_eq!(has_place, !card.home.is_empty(), "{}: {}", card.name, card.expects);
+    }
+}
+
+#[test]
 fn list_and_explain_know_the_built_in_plugins() {
     let study = Study::new("");
     let listed = text(&study.regatta(&["list"]).stdout);

@@ -46,6 +46,39 @@ impl Study {
 }
 
 #[test]
+fn further_texts_are_measured_at_the_end_and_stand_in_the_results() {
+    let study = study("evaluate: {every: 4, texts: {same: text.txt, other: other.txt}}");
+    study.write("other.txt", &"nothing of the kind. ".repeat(9));
+    study.run("out", &[], 0);
+    let found = study.json("out", "baseline", 0, "evaluation.json");
+    let [other, same] = [0, 1].map(|index| found["texts"][index].clone());
+    assert_eq!(
+        (&same["text"], &same["loss"], &same["loss_standard_error"]),
+        (&"same".into(), &found["loss"], &found["loss_standard_error"])
+    );
+    assert!(other["loss"].as_f64().unwrap() > same["loss"].as_f64().unwrap(), "{found}");
+    assert_eq!(other["windows"], 11, "189 bytes in windows of 16");
+    let csv = std::fs::read_to_string(study.path().join("out/results.csv")).unwrap();
+    for column in ["text_same_loss", "text_other_loss_se", "text_other_bits_per_byte"] {
+        assert!(csv.lines().next().unwrap().split(',').any(|name| name == column), "{csv}");
+    }
+    assert!(std::fs::read_to_string(study.path().join("out/report.html")).unwrap().contains("<h2>Further texts</h2>"));
+
+    study.write("other.txt", &"something else then. ".repeat(9));
+    let refused = String::from_utf8_lossy(&study.run("out", &[], 2).stderr).into_owned();
+    assert!(refused.contains("evaluate.texts.other"), "{refused}");
+    study.write("other.txt", "short");
+    let refused = String::from_utf8_lossy(&study.run("short", &[], 2).stderr).into_owned();
+    assert!(
+        refused.contains("study.yaml:7:") && refused.contains("evaluate.texts.other: ") && refused.contains("at least 17"),
+        "{refused}"
+    );
+    let words = ["--set", "data=synthetic", "--set", "tokenizer=null"];
+    let refused = String::from_utf8_lossy(&study.run("words", &words, 2).stderr).into_owned();
+    assert!(refused.contains("expected data that are text, found tokens without a tokenizer"), "{refused}");
+}
+
+#[test]
 fn a_trial_measures_what_the_study_asks_for_and_a_checkpoint_gives_the_same() {
     let study = study(ALL);
     study.run("out", &[], 0);

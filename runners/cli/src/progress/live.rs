@@ -6,6 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use regatta_lm::training::StepRecord;
 use regatta_study::records::{State, Status};
 use regatta_study::{Planned, Watcher};
+use std::time::Instant;
 
 /// Rows of the table; of a longer study only the trials around the one that runs are shown.
 const MOST_ROWS: usize = 24;
@@ -35,7 +36,7 @@ impl Live {
 
     fn show_pace(&self) {
         let (Some(study), Some(pace)) = (&self.study, &self.pace) else { return };
-        study.set_message(pace.remaining().map(|left| format!("{} left", words(left))).unwrap_or_default());
+        study.set_message(pace.remaining(Instant::now()).map(|left| format!("{} left", words(left))).unwrap_or_default());
     }
 }
 
@@ -79,7 +80,7 @@ impl Watcher for Live {
     fn step(&mut self, trial: usize, record: &StepRecord) {
         let made = (record.step + 1).saturating_sub(self.made[trial]);
         self.made[trial] = record.step + 1;
-        self.pace.iter_mut().for_each(|pace| pace.steps(made));
+        self.pace.iter_mut().for_each(|pace| pace.steps(made, Instant::now()));
         if let Some(row) = &self.rows[trial] {
             row.set_position(record.step as u64 + 1);
             row.set_message(format!("loss {:.4}  {:.0} tokens/s", record.loss, record.tokens_per_second));

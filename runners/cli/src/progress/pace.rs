@@ -2,22 +2,31 @@
 
 use std::time::{Duration, Instant};
 
+/// Steps that must have been timed before they say how long the rest takes.
+const FEWEST: usize = 3;
+
 /// Steps made and left, over all trials of a run.
 #[derive(Debug)]
 pub(super) struct Pace {
-    started: Instant,
+    /// When a first step was reported: what is before it (starting a process, reading data and checkpoint, a first measurement)
+    /// happens once and says nothing about the steps to come.
+    since: Option<Instant>,
+    /// Steps made after that.
     made: usize,
     left: usize,
 }
 
 impl Pace {
     pub fn new(left: usize) -> Self {
-        Self { started: Instant::now(), made: 0, left }
+        Self { since: None, made: 0, left }
     }
 
-    /// Steps were made.
-    pub fn steps(&mut self, count: usize) {
-        self.made += count;
+    /// Steps were made up to `now`.
+    pub fn steps(&mut self, count: usize, now: Instant) {
+        match self.since {
+            Some(_) => self.made += count,
+            None => self.since = Some(now),
+        }
         self.left = self.left.saturating_sub(count);
     }
 
@@ -26,9 +35,10 @@ impl Pace {
         self.left = self.left.saturating_sub(steps);
     }
 
-    /// Time until all steps are made, at the mean pace so far, evaluations included; `None` before the first step.
-    pub fn remaining(&self) -> Option<Duration> {
-        (self.made > 0).then(|| self.started.elapsed().mul_f64(self.left as f64 / self.made as f64))
+    /// Time until all steps are made, at the mean pace so far, evaluations included; `None` before some steps were timed.
+    pub fn remaining(&self, now: Instant) -> Option<Duration> {
+        let since = self.since.filter(|_| self.made >= FEWEST || self.left == 0)?;
+        Some(now.saturating_duration_since(since).mul_f64(self.left as f64 / self.made.max(1) as f64))
     }
 }
 
@@ -54,9 +64,24 @@ mod tests {
     #[test]
     fn what_is_left_shrinks_with_steps_and_with_trials_cut_short() {
         let mut pace = Pace::new(10);
-        assert!(pace.remaining().is_none());
-        pace.steps(1);
+        let now = Instant::now();
+        assert!(pace.remaining(now).is_none());
+        pace.steps(1, now);
         pace.skip(9);
-        assert_eq!(pace.remaining(), Some(Duration::ZERO));
+        assert_eq!(pace.remaining(now), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn the_first_estimate_after_a_resume_is_that_of_the_steps_made_since() {
+        let planned = Instant::now();
+        let after = |milliseconds| planned + Duration::from_millis(milliseconds);
+        let mut pace = Pace::new(300);
+        pace.skip(200); // of the earlier run
+        pace.steps(1, after(4_000)); // a worker has started, read its data, and measured
+        assert!(pace.remaining(after(4_000)).is_none(), "one step says nothing yet");
+        for step in 1..=4 {
+            pace.steps(1, after(4_000 + 50 * step));
+        }
+        assert_eq!(pace.remaining(after(4_200)), Some(Duration::from_millis(95 * 50))); // 95 steps of 50 ms
     }
 }

@@ -25,7 +25,11 @@ impl Plain {
     }
 
     fn remaining(&self) -> String {
-        self.pace.as_ref().and_then(Pace::remaining).map(|left| format!(", {} left", words(left))).unwrap_or_default()
+        self.pace
+            .as_ref()
+            .and_then(|pace| pace.remaining(Instant::now()))
+            .map(|left| format!(", {} left", words(left)))
+            .unwrap_or_default()
     }
 }
 
@@ -42,18 +46,18 @@ impl Watcher for Plain {
 
     fn begun(&mut self, trial: usize, from: usize) {
         self.last_line = Some(Instant::now());
+        self.pace.iter_mut().for_each(|pace| pace.skip(from.saturating_sub(self.made[trial].0)));
+        self.made[trial].0 = self.made[trial].0.max(from);
         match from {
             0 => tracing::info!("{} begins{}", self.name(trial), self.remaining()),
             from => tracing::info!("{} goes on after step {from}{}", self.name(trial), self.remaining()),
         }
-        self.pace.iter_mut().for_each(|pace| pace.skip(from.saturating_sub(self.made[trial].0)));
-        self.made[trial].0 = self.made[trial].0.max(from);
     }
 
     fn step(&mut self, trial: usize, record: &StepRecord) {
         let made = (record.step + 1).saturating_sub(self.made[trial].0);
         self.made[trial] = (record.step + 1, record.loss);
-        self.pace.iter_mut().for_each(|pace| pace.steps(made));
+        self.pace.iter_mut().for_each(|pace| pace.steps(made, Instant::now()));
         if self.last_line.is_some_and(|time| time.elapsed() >= EVERY) {
             self.last_line = Some(Instant::now());
             tracing::info!(

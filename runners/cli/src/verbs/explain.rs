@@ -64,5 +64,8 @@ fn text(card: &Card) -> String {
         }
     }
     line(format_args!("\nin a study\n  - regularizer: {}\n    weight: 0.1", card.name));
+    if !card.home.is_empty() {
+        line(format_args!("    at: {{{}}}", card.home));
+    }
     text
 }

@@ -3,10 +3,25 @@
 use crate::failure::Failure;
 use crate::signals::Signals;
 use std::io::{BufReader, stdin, stdout};
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 
 pub(crate) fn probe() -> Result<ExitCode, Failure> {
     let _deaf = Signals::listen()?; // an interrupt is meant for the run, which ends this when it has its answers
     regatta_study::probe(BufReader::new(stdin()), stdout().lock())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What starts it.
+pub(crate) fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg("probe");
+    command
+}
+
+/// This very program, for workers that begin later: under the name of a program that is built anew lies another one, whose plugins
+/// may compute something else.
+pub(crate) fn this_program() -> std::io::Result<PathBuf> {
+    let itself = PathBuf::from("/proc/self/exe"); // of the process that asks, which a worker still is when it is begun
+    if itself.exists() { Ok(itself) } else { std::env::current_exe() }
 }

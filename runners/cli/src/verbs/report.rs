@@ -33,8 +33,23 @@ pub(crate) fn write(folder: &Path, results: &Results) -> Result<(), Failure> {
         put(&plots.join(&plot.name).with_extension("svg"), &plot.svg)?;
         put(&plots.join(&plot.name).with_extension("csv"), &plot.data_csv)?;
     }
-    let width = comfy_table::Table::new().width().unwrap_or(WIDTH_IN_A_PIPE);
-    say(regatta_report::terminal_table(results, usize::from(width)))?;
+    let width = columns(comfy_table::Table::new().width());
+    say(regatta_report::terminal_table(results, width))?;
     say(format_args!("\n{}", folder.join("report.html").display()))?;
     Ok(())
+}
+
+/// Columns of the table, where a terminal says that it has so many: one of 0 columns (a script's, a build server's) knows nothing.
+fn columns(terminal: Option<u16>) -> usize {
+    usize::from(terminal.filter(|&columns| columns > 0).unwrap_or(WIDTH_IN_A_PIPE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_of_no_columns_is_no_terminal() {
+        assert_eq!([None, Some(0), Some(1), Some(200)].map(columns), [120, 120, 1, 200]);
+    }
 }

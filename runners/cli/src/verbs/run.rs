@@ -1,7 +1,8 @@
 //! `regatta run STUDY.yaml`
 
 use super::check::slow_precision;
-use super::{discard, report};
+use super::probe::this_program;
+use super::{discard, probe, report};
 use crate::failure::Failure;
 use crate::{memory, progress, signals::Signals};
 use regatta_study::{Ended, Every, Limits, Options, StudyFile};
@@ -98,11 +99,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         }
         command
     };
-    let probe = || {
-        let mut command = Command::new(&program);
-        command.arg("probe");
-        command
-    };
+    let probe = || probe::command(&program);
     let jobs = usize::from(arguments.jobs);
     let share = memory::of_the_machine().map(|bytes| bytes / 10 * 9 / u64::from(arguments.jobs));
     let limits = Limits {
@@ -136,13 +133,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             ExitCode::from(signals.exit_code())
         }
     })
-}
-
-/// This very program, for workers that begin later: under the name of a program that is built anew lies another one, whose plugins
-/// may compute something else.
-fn this_program() -> std::io::Result<PathBuf> {
-    let itself = PathBuf::from("/proc/self/exe"); // of the process that asks, which a worker still is when it is begun
-    if itself.exists() { Ok(itself) } else { std::env::current_exe() }
 }
 
 #[cfg(test)]

@@ -1,10 +1,12 @@
 //! The three splits of a trial's data.
 
 use super::biographies::Biographies;
-use super::files::{cut, text, token_ids};
+use super::files::token_ids;
+use super::origin::{Origin, choose};
 use super::synthetic::Process;
+use super::texts::Texts;
 use super::{DataError, Split, Tokenizer};
-use crate::spec::{BiographiesSpec, DataSpec, Order, SyntheticSpec, TextFiles, TextSpec, TokenizerSpec, TokensSpec};
+use crate::spec::{DataSpec, Order, SyntheticSpec, TokenizerSpec, TokensSpec};
 use std::path::Path;
 
 /// Token ids are at most u16, on disk and off.
@@ -35,22 +37,33 @@ pub struct Corpus {
 impl Corpus {
     /// Reads or draws the data and makes tokens of them.
     ///
-    /// Text (biographies too) without a tokenizer gets byte-pair encoding by its defaults; synthetic words without one are tokens themselves.
-    /// `checkpoint` is the vocabulary of the checkpoint that the model starts from, if it does.
+    /// Text (biographies too) without a tokenizer gets byte-pair encoding by its defaults; synthetic words without one are tokens
+    /// themselves. A model that starts from a checkpoint, its `origin`, keeps the checkpoint's tokenizer: it is the default, token
+    /// files are taken to be made by it, and another one must make the same ids.
     ///
     /// # Errors
     /// When a file cannot be read, is not what its spec says or holds nothing; when a token lies outside the vocabulary, or the
-    /// vocabulary outside the checkpoint's. That a split fills a window is for [`check`](Self::check).
-    pub fn load(data: &DataSpec, tokenizer: Option<&TokenizerSpec>, checkpoint: Option<usize>) -> Result<Self, DataError> {
-        let bpe = TokenizerSpec::Bpe(Default::default());
+    /// vocabulary outside the checkpoint's; when a checkpoint's tokenizer is missing or another one is named. That a split fills a
+    /// window is for [`check`](Self::check).
+    pub fn load(data: &DataSpec, tokenizer: Option<&TokenizerSpec>, origin: Option<&Origin>) -> Result<Self, DataError> {
+        let checkpoint = origin.map(|origin| origin.vocab_size);
         match (data, tokenizer) {
-            (DataSpec::Synthetic(spec), None) => words(spec, checkpoint),
-            (DataSpec::Synthetic(spec), Some(tokenizer)) => spelt(spec, tokenizer, checkpoint),
-            (DataSpec::Biographies(spec), tokenizer) => told(spec, tokenizer.unwrap_or(&bpe), checkpoint),
-            (DataSpec::Text(spec), tokenizer) => read_text(spec, tokenizer.unwrap_or(&bpe), checkpoint),
-            (DataSpec::Tokens(spec), None) => read_tokens(spec, checkpoint),
-            (DataSpec::Tokens(spec), Some(_)) => Err(DataError::TokensNeedNoTokenizer { path: spec.train.clone() }),
+            (DataSpec::Tokens(spec), Some(_)) => return Err(DataError::TokensNeedNoTokenizer { path: spec.train.clone() }),
+            (DataSpec::Tokens(spec), None) => {
+                let own = origin.map(Origin::tokenizer).transpose()?.flatten();
+                return Ok(Self { tokenizer: own.map(|(_, own)| own), ..read_tokens(spec, checkpoint)? });
+            }
+            (DataSpec::Synthetic(spec), None) if origin.is_none_or(|origin| !origin.has_tokenizer()) => {
+                return words(spec, checkpoint);
+            }
+            _ => {}
         }
+        let texts = Texts::of(data)?.expect("token ids were read above");
+        let (name, tokenizer) = choose(tokenizer, origin, &texts)?;
+        let vocab_size = fit(&name, tokenizer.vocab_size(), checkpoint)?;
+        let (splits, test) = texts.encode(&tokenizer)?;
+        let corpus = Self::new(vocab_size, splits, test, Some(tokenizer), texts.order);
+        Ok(Self { biographies: texts.biographies, ..corpus })
     }
 
     /// Whether each split fills at least one window of `context` tokens and its last target.
@@ -97,64 +110,6 @@ fn words(spec: &SyntheticSpec, checkpoint: Option<usize>) -> Result<Corpus, Data
     let vocab_size = fit("data.synthetic.vocab_size", spec.vocab_size.get(), checkpoint)?;
     let [train, validation, test] = Process::new(spec)?.splits();
     Ok(Corpus::new(vocab_size, [train, validation], Some(test), None, spec.order))
-}
-
-/// Synthetic words, written out and read by a tokenizer.
-fn spelt(spec: &SyntheticSpec, tokenizer: &TokenizerSpec, checkpoint: Option<usize>) -> Result<Corpus, DataError> {
-    let texts = Process::new(spec)?.texts();
-    let [train, validation, test] = texts.each_ref().map(|(name, text)| (name.clone(), text.as_str()));
-    tokenized([train, validation], Some(test), tokenizer, checkpoint, spec.order)
-}
-
-/// Biographies, read by a tokenizer.
-fn told(spec: &BiographiesSpec, tokenizer: &TokenizerSpec, checkpoint: Option<usize>) -> Result<Corpus, DataError> {
-    let biographies = Biographies::new(spec)?;
-    let texts = biographies.texts();
-    let [train, validation, test] = texts.each_ref().map(|(name, text)| (name.clone(), text.as_str()));
-    let corpus = tokenized([train, validation], Some(test), tokenizer, checkpoint, spec.order)?;
-    Ok(Corpus { biographies: Some(biographies), ..corpus })
-}
-
-fn read_text(spec: &TextSpec, tokenizer: &TokenizerSpec, checkpoint: Option<usize>) -> Result<Corpus, DataError> {
-    match &spec.files {
-        TextFiles::Splits { train, validation, test } => {
-            let read = |path: &Path| Ok((path.display().to_string(), text(path)?));
-            let (train, validation, test) = (read(train)?, read(validation)?, test.as_deref().map(read).transpose()?);
-            fn borrow((name, text): &(String, String)) -> (String, &str) {
-                (name.clone(), text)
-            }
-            tokenized([borrow(&train), borrow(&validation)], test.as_ref().map(borrow), tokenizer, checkpoint, spec.order)
-        }
-        TextFiles::Cut { file, split } => {
-            let whole = text(file)?;
-            let [train, validation, test] = cut(&whole, *split);
-            let named = |part, text| (format!("{} ({part} part)", file.display()), text);
-            let splits = [named("train", train), named("validation", validation)];
-            tokenized(splits, Some(named("test", test)), tokenizer, checkpoint, spec.order)
-        }
-    }
-}
-
-/// Names and texts of the splits made into tokens; a tokenizer that learns sees the train split only.
-fn tokenized(
-    [train, validation]: [(String, &str); 2],
-    test: Option<(String, &str)>,
-    tokenizer: &TokenizerSpec,
-    checkpoint: Option<usize>,
-    order: Order,
-) -> Result<Corpus, DataError> {
-    let (name, tokenizer) = match tokenizer {
-        TokenizerSpec::Bytes => ("tokenizer.bytes".into(), Tokenizer::bytes()),
-        TokenizerSpec::Bpe(spec) => ("tokenizer.bpe".into(), Tokenizer::bpe(train.1, spec.vocab_size.get())?),
-        TokenizerSpec::File(path) => (path.display().to_string(), Tokenizer::file(path)?),
-    };
-    let vocab_size = fit(&name, tokenizer.vocab_size(), checkpoint)?;
-    let split = |(name, text): (String, &str)| {
-        Ok(Split { name, tokens: tokenizer.encode(text)?, bytes: Some(text.len()), best_loss: None })
-    };
-    let splits = [split(train)?, split(validation)?];
-    let test = test.map(split).transpose()?;
-    Ok(Corpus::new(vocab_size, splits, test, Some(tokenizer), order))
 }
 
 fn read_tokens(spec: &TokensSpec, checkpoint: Option<usize>) -> Result<Corpus, DataError> {

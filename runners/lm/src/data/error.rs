@@ -1,5 +1,6 @@
 //! Why data are refused.
 
+use super::Differs;
 use std::io;
 use std::path::PathBuf;
 
@@ -117,6 +118,47 @@ pub enum DataError {
     Tokenizer {
         /// What the crate said.
         message: String,
+    },
+    /// A checkpoint to start from that does not say how text becomes its tokens, and nobody else does.
+    #[error(
+        "{}: expected a checkpoint with its tokenizer.json, or a `tokenizer` that the study names, found neither: one learned anew \
+         would give the model ids that mean something else to it",
+        folder.display()
+    )]
+    NoTokenizer {
+        /// The checkpoint.
+        folder: PathBuf,
+    },
+    /// A tokenizer that disagrees with that of the checkpoint to start from.
+    #[error(
+        "{name}: expected the ids of the checkpoint's tokenizer, {}, found others: {differs}; without `tokenizer` the checkpoint's is taken",
+        path.display()
+    )]
+    OtherTokenizer {
+        /// The tokenizer that the study names.
+        name: String,
+        /// The checkpoint's.
+        path: PathBuf,
+        /// Where they disagree.
+        differs: Box<Differs>,
+    },
+    /// A second model to which ids mean something else.
+    #[error("expected a checkpoint whose tokenizer makes the ids of the data, found others by {}: {differs}", path.display())]
+    OtherTokens {
+        /// Its tokenizer.
+        path: PathBuf,
+        /// Where they disagree.
+        differs: Box<Differs>,
+    },
+    /// A second model that knows text, beside data of words.
+    #[error(
+        "expected a checkpoint that was trained on the words of `data.synthetic`, found one of text, with {}: name it as \
+         `tokenizer: {{file: ...}}` to write the words out",
+        path.display()
+    )]
+    WordsAreNoTokens {
+        /// Its tokenizer.
+        path: PathBuf,
     },
     /// Some class of the synthetic language would be empty.
     #[error("data.synthetic.classes: expected at most as many classes as words ({words}), found {classes}")]

@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`Corpus`], [`Split`] | the tokens of train, validation and test |
+//! | [`Origin`] | the vocabulary of a checkpoint, which weights that start from it keep |
 //! | [`Batches`] | which windows of the train split make up the batch of a step |
 //! | [`biographies`] | text about people whose facts are known |
 //! | [`synthetic`] | text drawn from a known process, and its best possible loss |
@@ -16,14 +17,18 @@ pub mod biographies;
 mod corpus;
 mod error;
 mod files;
+mod origin;
 mod prefix;
 mod split;
 pub mod synthetic;
+mod texts;
 mod tokenizer;
 
 pub use batches::Batches;
 pub use corpus::Corpus;
 pub use error::DataError;
 pub(crate) use files::text;
+pub use origin::Origin;
 pub use split::{Split, token_counts, unigram_entropy};
+pub use texts::Differs;
 pub use tokenizer::Tokenizer;

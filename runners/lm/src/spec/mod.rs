@@ -10,6 +10,7 @@ mod diagnostics;
 mod model;
 mod place;
 mod quantisation;
+mod term;
 mod train;
 
 pub use biographies::{BiographiesSpec, CapacitySpec};
@@ -17,6 +18,7 @@ pub use choice::{OrNone, bare_or_map};
 pub use data::{BpeSpec, DataSpec, Order, SyntheticSpec, TextFiles, TextSpec, TokenizerSpec, TokensSpec};
 pub use diagnostics::DiagnosticsSpec;
 pub use model::{Gpt2Spec, ModelSpec};
-pub use place::{At, Layers, Points, Scale, Site, Term, Weight};
+pub use place::{At, Layers, Points, Scale, Site};
 pub use quantisation::QuantisationSpec;
+pub use term::{Step, Term, Weight};
 pub use train::{EvaluateSpec, OnSpike, Schedule, TrainSpec};

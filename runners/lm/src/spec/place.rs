@@ -1,105 +1,11 @@
-//! A term of an arm: a regularizer, its weight and where it is applied.
+//! Where a term of an arm is applied.
 
 use super::OrNone;
-use regatta_core::Plugin;
-use regatta_core::number::{Count, Finite};
-use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
-use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
+use regatta_core::number::Count;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{self, Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use std::fmt;
-
-/// One regularizer in an arm. Its part of the loss is weight x mean over layers of the penalty.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Term {
-    /// What is penalised.
-    pub regularizer: Plugin,
-    /// How much.
-    pub weight: Weight,
-    /// Where.
-    #[serde(default)]
-    pub at: At,
-}
-
-/// A number, or a ramp; it may be negative.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Weight {
-    /// The same at every step.
-    Constant(Finite),
-    /// Linear from `from` at step 0 to `to` at step `steps`, and `to` from there on.
-    Ramp(Ramp),
-}
-
-/// Fields of a ramp.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Ramp {
-    from: Finite,
-    to: Finite,
-    steps: Count<1, 100_000_000>,
-}
-
-impl Weight {
-    /// The weight at `step`.
-    pub fn at(&self, step: usize) -> f64 {
-        match self {
-            Self::Constant(weight) => weight.get(),
-            Self::Ramp(Ramp { from, to, steps }) => {
-                let share = (step as f64 / steps.get() as f64).min(1.0);
-                from.get() + (to.get() - from.get()) * share
-            }
-        }
-    }
-
-    /// Whether it is 0 at every step.
-    pub fn is_zero(&self) -> bool {
-        match self {
-            Self::Constant(weight) => weight.get() == 0.0,
-            Self::Ramp(Ramp { from, to, .. }) => from.get() == 0.0 && to.get() == 0.0,
-        }
-    }
-}
-
-impl Serialize for Weight {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Constant(weight) => weight.serialize(serializer),
-            Self::Ramp(ramp) => ramp.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Weight {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NumberOrRamp;
-
-        impl<'de> Visitor<'de> for NumberOrRamp {
-            type Value = Weight;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number or a ramp {from, to, steps}")
-            }
-
-            fn visit_f64<E: de::Error>(self, weight: f64) -> Result<Weight, E> {
-                Finite::try_from(weight).map(Weight::Constant).map_err(E::custom)
-            }
-
-            fn visit_u64<E: de::Error>(self, weight: u64) -> Result<Weight, E> {
-                self.visit_f64(weight as f64)
-            }
-
-            fn visit_i64<E: de::Error>(self, weight: i64) -> Result<Weight, E> {
-                self.visit_f64(weight as f64)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Weight, A::Error> {
-                Ramp::deserialize(MapAccessDeserializer::new(map)).map(Weight::Ramp)
-            }
-        }
-
-        deserializer.deserialize_any(NumberOrRamp)
-    }
-}
 
 /// Where a term is applied.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -5,6 +5,7 @@ use regatta_core::libm;
 use regatta_core::maths::Precision;
 use regatta_core::number::{Count, Fraction, NonNegative, Positive};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// How every arm is trained.
@@ -131,6 +132,9 @@ pub struct EvaluateSpec {
     /// JSONL files of questions with choices that the trained model is scored on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub multiple_choice: Vec<PathBuf>,
+    /// Further text files, by the names of their columns, on which the trained model's loss is measured.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub texts: BTreeMap<String, PathBuf>,
     /// To what the trained weights are rounded before the held-out loss is measured again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quantisation: Option<QuantisationSpec>,
@@ -149,6 +153,7 @@ impl Default for EvaluateSpec {
             max_windows: OrNone::Some(Count::new(256)),
             minimal_pairs: Vec::new(),
             multiple_choice: Vec::new(),
+            texts: BTreeMap::new(),
             quantisation: None,
             capacity: None,
             diagnostics: None,

@@ -39,6 +39,7 @@ mod recall;
 mod request;
 mod score;
 mod similarity;
+mod text;
 
 pub use capacity::{Capacity, Known, KnownValue};
 pub use error::TaskError;
@@ -46,6 +47,7 @@ pub use recall::{Answer, Question, Recall};
 pub use request::{Item, Request};
 pub use score::{TaskScore, log_likelihoods};
 pub use similarity::SimilarityPairs;
+pub use text::{Text, TextLoss};
 
 use crate::data::Tokenizer;
 use crate::spec::EvaluateSpec;
@@ -87,6 +89,8 @@ pub struct Task {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tasks {
     files: Vec<Task>,
+    /// Further texts, by name.
+    pub texts: Vec<Text>,
     /// Questions about people whose biographies are the data, where the study asks how many bits of them are known.
     pub recall: Option<Recall>,
 }
@@ -95,7 +99,7 @@ impl Tasks {
     /// Reads the files that `spec` names; `recall` is left empty. `tokenizer` is that of the data, where they have one.
     ///
     /// # Errors
-    /// With the field at fault (`minimal_pairs.0`), at the first file that cannot be read, holds what is no item, or cannot be
+    /// With the field at fault (`minimal_pairs.0`, `texts.name`), at the first file that cannot be read, holds what is no item, or cannot be
     /// tokenized; where two of a kind have one name; where there is no tokenizer.
     pub fn read(spec: &EvaluateSpec, tokenizer: Option<&Tokenizer>) -> Result<Self, (String, Box<TaskError>)> {
         let mut tasks: Vec<Task> = Vec::new();
@@ -109,7 +113,13 @@ impl Tasks {
                 tasks.push(task);
             }
         }
-        Ok(Self { files: tasks, recall: None })
+        let mut texts = Vec::new();
+        for (name, path) in &spec.texts {
+            let at_fault = |error| (format!("texts.{name}"), Box::new(error));
+            let tokenizer = tokenizer.ok_or_else(|| at_fault(TaskError::NoTokenizer))?;
+            texts.push(Text::read(name, path, tokenizer).map_err(|error| at_fault(error.into()))?);
+        }
+        Ok(Self { files: tasks, texts, recall: None })
     }
 
     /// The tasks of one kind, in the order named.

@@ -5,6 +5,7 @@ use super::{TrainError, Worth};
 use crate::data::{Split, unigram_entropy};
 use crate::model::{Gpt2, Keep, Pass};
 use crate::spec::EvaluateSpec;
+use crate::tasks::{Text, TextLoss};
 use candle_core::{Device, Tensor};
 use regatta_diagnostics::Geometry;
 use serde::{Deserialize, Serialize};
@@ -77,22 +78,17 @@ pub(super) fn mean_loss(model: &Gpt2, of: Evaluated<'_>, watch: Watch<'_>) -> Re
 pub fn evaluate(model: &Gpt2, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Evaluation, TrainError> {
     let (Evaluated { split, context, .. }, windows) = (of, of.windows());
     let losses = losses(model, of, &windows, watch)?;
-    let mean = |numbers: &[f32]| numbers.iter().map(|&x| f64::from(x)).sum::<f64>() / numbers.len() as f64;
-    let by_window: Vec<f64> = losses.chunks(context).map(mean).collect();
-    let loss = by_window.iter().sum::<f64>() / by_window.len() as f64;
-    let variance = by_window.iter().map(|x| (x - loss).powi(2)).sum::<f64>() / (by_window.len() - 1).max(1) as f64;
-
+    let (loss, loss_standard_error) = over_windows(&losses, context);
     let best = split.best_loss.as_ref().map(|best| {
         let of_window = |&window: &usize| mean(&best[window * context + 1..][..context]); // targets are one token further
         windows.iter().map(of_window).sum::<f64>() / windows.len() as f64
     });
-    let tokens_per_byte = split.bytes.map(|bytes| split.tokens.len() as f64 / bytes as f64);
     let geometry = geometry(model, of, &windows, watch)?;
     Ok(Evaluation {
         loss,
-        loss_standard_error: (variance / by_window.len() as f64).sqrt(),
+        loss_standard_error,
         perplexity: loss.exp(),
-        bits_per_byte: tokens_per_byte.map(|ratio| loss * ratio / std::f64::consts::LN_2),
+        bits_per_byte: bits_per_byte(split, loss),
         excess_loss: best.map(|best| loss - best),
         unigram_entropy: unigram_entropy(split),
         windows: windows.len(),
@@ -101,6 +97,31 @@ pub fn evaluate(model: &Gpt2, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Eva
         effective_rank: geometry.iter().map(|layer| layer.effective_rank).collect(),
         worth: Worth::default(),
     })
+}
+
+/// What `model` loses on a further text; `of` says with what windows.
+pub(super) fn text_loss(model: &Gpt2, text: &Text, of: Evaluated<'_>, watch: Watch<'_>) -> Result<TextLoss, TrainError> {
+    let of = Evaluated { split: &text.split, ..of };
+    let windows = of.windows();
+    let (loss, loss_standard_error) = over_windows(&losses(model, of, &windows, watch)?, of.context);
+    let bits_per_byte = bits_per_byte(of.split, loss).unwrap_or(f64::NAN); // a file of text has bytes
+    Ok(TextLoss { text: text.name.clone(), loss, loss_standard_error, bits_per_byte, windows: windows.len() })
+}
+
+/// Mean over windows of `context` losses, and its standard error.
+fn over_windows(losses: &[f32], context: usize) -> (f64, f64) {
+    let by_window: Vec<f64> = losses.chunks(context).map(mean).collect();
+    let loss = by_window.iter().sum::<f64>() / by_window.len() as f64;
+    let variance = by_window.iter().map(|x| (x - loss).powi(2)).sum::<f64>() / (by_window.len() - 1).max(1) as f64;
+    (loss, (variance / by_window.len() as f64).sqrt())
+}
+
+fn mean(numbers: &[f32]) -> f64 {
+    numbers.iter().map(|&x| f64::from(x)).sum::<f64>() / numbers.len() as f64
+}
+
+fn bits_per_byte(split: &Split, loss: f64) -> Option<f64> {
+    split.bytes.map(|bytes| loss * (split.tokens.len() as f64 / bytes as f64) / std::f64::consts::LN_2)
 }
 
 /// At most `most` of the numbers below `all`, spread evenly.

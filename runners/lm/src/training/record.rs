@@ -43,6 +43,13 @@ impl StepRecord {
         let first = self.broken_gradient.as_ref().map(|name| format!(", first in the gradient of {name}")).unwrap_or_default();
         Some(format!("the {what}{of} is {} at step {}{first}", Word(value), self.step))
     }
+
+    /// How the loss stands out, in words.
+    pub fn outlier(&self) -> Option<String> {
+        let Self { step, loss, .. } = self;
+        let score = self.spike?;
+        Some(format!("the loss of {loss:.4} at step {step} lies {score:.1} standard deviations above those before it"))
+    }
 }
 
 /// A number that may not be finite: JSON has no NaN, so it is written as a word instead of `null`.

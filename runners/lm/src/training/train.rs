@@ -166,15 +166,8 @@ pub fn train<'a>(
         if let Some(reason) = record.divergence() {
             return Ok(Outcome::Diverged { reason });
         }
-        if let Some(score) = record.spike {
-            let reason = format!(
-                "the loss of {:.4} at step {step} lies {score:.1} standard deviations above those before it",
-                record.loss
-            );
-            tracing::warn!("{reason}");
-            if trial.train.on_spike == OnSpike::Stop {
-                return Ok(Outcome::Diverged { reason });
-            }
+        if let Some(reason) = record.outlier().filter(|_| trial.train.on_spike == OnSpike::Stop) {
+            return Ok(Outcome::Diverged { reason });
         }
     }
     let Some(loss) = measure(learner.model(), recorder)? else { return Ok(Outcome::Stopped(learner)) };

@@ -2,10 +2,10 @@
 //! its data it knows.
 
 use super::TrainError;
-use super::evaluate::{Evaluated, Watch, mean_loss};
+use super::evaluate::{Evaluated, Watch, mean_loss, text_loss};
 use crate::model::Gpt2;
 use crate::quantise::{QuantisedLoss, quantised, settings};
-use crate::tasks::{Capacity, Kind, TaskScore, Tasks, log_likelihoods};
+use crate::tasks::{Capacity, Kind, TaskScore, Tasks, TextLoss, log_likelihoods};
 use serde::{Deserialize, Serialize};
 
 /// What a study asks for beside the loss; each is empty where it does not.
@@ -18,6 +18,9 @@ pub struct Worth {
     /// Scores on questions with choices, file by file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub multiple_choice: Vec<TaskScore>,
+    /// Losses on further texts, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<TextLoss>,
     /// Held-out losses of rounded weights, on the windows of the loss itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub quantised: Vec<QuantisedLoss>,
@@ -45,7 +48,8 @@ pub fn worth(model: &Gpt2, tasks: &Tasks, of: Evaluated<'_>, watch: Watch<'_>) -
     }
     let capacity = tasks.recall.as_ref().map(|recall| Capacity::measure(model, recall, watch)).transpose()?;
     let (minimal_pairs, multiple_choice) = (scores(Kind::MinimalPairs)?, scores(Kind::MultipleChoice)?);
-    Ok(Worth { minimal_pairs, multiple_choice, quantised: losses, capacity })
+    let texts = tasks.texts.iter().map(|text| text_loss(model, text, of, watch)).collect::<Result<_, _>>()?;
+    Ok(Worth { minimal_pairs, multiple_choice, texts, quantised: losses, capacity })
 }
 
 fn score(model: &Gpt2, task: &crate::tasks::Task, watch: Watch<'_>) -> Result<TaskScore, TrainError> {

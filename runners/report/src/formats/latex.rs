@@ -9,7 +9,8 @@ use crate::text::one_line;
 /// The arms; the answer, what weakens it, and what the columns are stand above as comments.
 pub fn table(results: &Results) -> String {
     let mut text = String::new();
-    for sentence in [answer(results)].iter().chain(&cautions(results)).chain([&legend(results)]) {
+    for sentence in [answer(results)].iter().chain(&cautions(results)).chain([&legend(results, &TITLES.map(|(title, _)| title))])
+    {
         text += &format!("% {}\n", one_line(sentence)); // one line: nothing after it leaves the comment
     }
     let line = |cells: &mut dyn Iterator<Item = String>| format!("{} \\\\\n", cells.collect::<Vec<_>>().join(" & "));

@@ -18,7 +18,8 @@ pub fn table(results: &Results) -> String {
     for row in rows(results) {
         text += &line(&mut row.iter().map(|cell| escaped(cell)));
     }
-    for sentence in [answer(results)].iter().chain(&cautions(results)).chain([&legend(results)]) {
+    for sentence in [answer(results)].iter().chain(&cautions(results)).chain([&legend(results, &TITLES.map(|(title, _)| title))])
+    {
         text += &format!("\n{}\n", escaped(sentence));
     }
     for table in further(results).iter().chain(&measured(results)) {

@@ -6,6 +6,7 @@ mod geometry;
 mod rounding;
 mod sizes;
 mod tasks;
+mod texts;
 mod tuning;
 
 use crate::figures::interval;
@@ -62,9 +63,15 @@ pub fn further(results: &Results) -> Vec<Further> {
     [sizes::effects(results), sizes::laws(results), tuning::candidates(results)].into_iter().flatten().collect()
 }
 
-/// The tables of what was measured beside the loss: the last hidden state, rounding, tasks, cost.
+/// The tables of what was measured beside the loss: further texts, the last hidden state, rounding, tasks, cost.
 pub fn measured(results: &Results) -> Vec<Further> {
-    let tables = [geometry::measures(results), rounding::increases(results), tasks::accuracies(results), cost::costs(results)];
+    let tables = [
+        texts::losses(results),
+        geometry::measures(results),
+        rounding::increases(results),
+        tasks::accuracies(results),
+        cost::costs(results),
+    ];
     tables.into_iter().flatten().collect()
 }
 
@@ -101,7 +108,7 @@ mod tests {
         assert!(tables.iter().all(|table| table.rows.iter().all(|row| row.cells.len() == table.titles.len())));
         assert!(further(&sample::results()).is_empty() && measured(&sample::results()).is_empty());
         let tables = measured(&sample::measured());
-        assert_eq!(tables.len(), 3);
+        assert_eq!(tables.len(), 4);
         assert!(tables.iter().all(|table| table.rows.iter().all(|row| row.cells.len() == table.titles.len())));
     }
 

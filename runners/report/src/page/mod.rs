@@ -45,6 +45,7 @@ pub fn page(results: &Results) -> Result<String> {
         known => rows::known(results),
         statistics => rows::statistics_titles(),
         compared => results.arms.iter().any(|arm| arm.difference.is_some()),
+        equal_time => results.arms.iter().any(|arm| arm.difference.is_some_and(|of| of.equal_time.is_some())),
         corrected => results.arms.iter().find_map(|arm| arm.difference).and_then(|of| corrected_for(of.comparisons)),
         failures => rows::failures(results),
         differences => figures(&["differences", "loss_by_cost"]),

@@ -3,7 +3,7 @@
 use super::results;
 use crate::{
     Arm, CurvePoint, Depths, FrequencyClass, Geometry, Interval, Layer, OverSeeds, PairedDifference, Results, Rounding,
-    TaskResult,
+    TaskResult, TextResult,
 };
 
 /// The study of [`results`], all of it measured.
@@ -14,6 +14,7 @@ pub fn measured() -> Results {
             geometry: Some(geometry(0.62 - 0.125 * index as f64)),
             roundings: roundings(index),
             tasks: vec![task("agreement", true), task("questions", false)],
+            texts: vec![text(index)],
             ..arm.clone()
         };
     }
@@ -74,6 +75,12 @@ fn roundings(arm: usize) -> Vec<Rounding> {
     all.map(rounding).to_vec()
 }
 
+fn text(arm: usize) -> TextResult {
+    let difference = PairedDifference { mean: -0.02, interval: Interval { low: -0.03, high: -0.01 }, pairs: 3 };
+    let loss = over(4.0 - 0.02 * arm as f64);
+    TextResult { text: "wiki".into(), loss, bits_per_byte: over(2.0), difference: (arm > 0).then_some(difference) }
+}
+
 fn task(task: &str, pairs: bool) -> TaskResult {
     TaskResult {
         task: task.into(),
@@ -100,6 +107,7 @@ pub fn odd() -> Results {
         geometry.start = None;
         geometry.by_frequency.iter_mut().for_each(|class| class.cosine = Some(all));
         arm.roundings.iter_mut().for_each(|rounding| rounding.increase = all);
+        arm.texts.iter_mut().for_each(|text| text.loss = all);
         arm.tasks.iter_mut().for_each(|task| task.accuracy = all);
         arm.cost_range = Some(Interval { low: value, high: value });
     }

@@ -91,9 +91,14 @@ impl ArmRecords {
         self.terms.as_array().is_none_or(|terms| terms.iter().all(|term| term["weight"].as_f64() == Some(0.0)))
     }
 
-    /// Whether it has terms, of whatever weight.
+    /// Whether anything is listed: terms of whatever weight, interventions, a learning rate.
     pub fn has_terms(&self) -> bool {
         self.terms.as_array().is_some_and(|terms| !terms.is_empty())
+    }
+
+    /// The learning rate that it has in place of the study's.
+    pub fn own_lr(&self) -> Option<f64> {
+        self.terms.as_array()?.iter().find_map(|entry| entry["lr"].as_f64())
     }
 
     /// The terms as a reader would write them in one line of YAML, and the learning rate where it was tuned.

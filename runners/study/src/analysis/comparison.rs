@@ -96,13 +96,13 @@ fn word(verdict: statistics::Verdict) -> Verdict {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::records::{Cost, TrialEvaluation};
     use regatta_lm::training::Evaluation;
 
     /// Held-out losses by seed; none where the trial did not finish.
-    fn arm(name: &str, losses: &[Option<f64>]) -> ArmRecords {
+    pub(in crate::analysis) fn arm(name: &str, losses: &[Option<f64>]) -> ArmRecords {
         let mut arm = ArmRecords::empty(name);
         for (seed, loss) in losses.iter().enumerate() {
             let Some(loss) = *loss else { continue };

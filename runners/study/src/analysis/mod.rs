@@ -8,11 +8,13 @@ mod equal_time;
 mod folder;
 mod forecasts;
 mod geometry;
+mod learnt;
 mod over;
 mod rounding;
 mod setup;
 mod sizes;
 mod tasks;
+mod texts;
 mod trials;
 mod tuning;
 mod worth;
@@ -25,6 +27,7 @@ use curves::over_seeds;
 use folder::Records;
 pub use forecasts::{SizeForecast, forecasts, varies_size};
 use regatta_report::{Arm, Interval, Results, Spent, Spread, Verdict};
+use serde_json::Value;
 use std::path::Path;
 
 /// The results of the study in `folder`, of whatever trials are done: each arm at each point of
@@ -125,7 +128,7 @@ fn results_of(records: &Records, rows: &[(&ArmRecords, &ArmRecords)], family: &F
         seeds: records.seeds.clone(),
         baseline: String::new(),
         held_out: held_out(&arms),
-        notes: notes(&arms, manifest),
+        notes: notes(&arms, study, manifest),
         sizes: Vec::new(),
         tuning: tuning::table(&of_rows),
         arms: rows.iter().map(|(arm, reference)| summary(arm, reference, family, records)).collect(),
@@ -138,14 +141,18 @@ fn held_out(arms: &[&ArmRecords]) -> String {
     if stands_in { "validation (the study names no test data)".into() } else { "test".into() }
 }
 
-fn notes(arms: &[&ArmRecords], manifest: Option<&Manifest>) -> Vec<String> {
-    let entropy = arms.iter().flat_map(|arm| arm.evaluations.values()).map(|e| e.measures.unigram_entropy).next();
-    let note = |entropy| {
-        format!("A model that knows token frequencies alone would have a held-out loss of {entropy:.4} (unigram entropy).")
-    };
+fn notes(arms: &[&ArmRecords], study: &Value, manifest: Option<&Manifest>) -> Vec<String> {
     let mismatches = manifest.map(|manifest| manifest.mismatches.join("; ")).filter(|all| !all.is_empty());
     let kept = mismatches.map(|all| format!("Kept though other versions or formulas trained them: {all}."));
-    entropy.map(note).into_iter().chain(kept).collect()
+    [learnt::nothing(arms), own_rates(arms, study), kept].into_iter().flatten().collect()
+}
+
+/// Which arms are trained with a learning rate of their own.
+fn own_rates(arms: &[&ArmRecords], study: &Value) -> Option<String> {
+    let own: Vec<String> = arms.iter().filter_map(|arm| Some(format!("{} ({})", arm.name, arm.own_lr()?))).collect();
+    let others = format!("where the study's is {}", study["train"]["lr"]);
+    let what = "a difference to or from such an arm is that of its terms and of its learning rate together";
+    (!own.is_empty()).then(|| format!("Trained with a learning rate of its own, {others}: {}; {what}.", own.join(", ")))
 }
 
 fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<'_>, records: &Records) -> Arm {
@@ -198,6 +205,7 @@ fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<'_>, record
         geometry: geometry::geometry(arm),
         roundings: rounding::roundings(arm, reference),
         tasks: tasks::tasks(arm),
+        texts: texts::texts(arm, reference),
     }
 }
 

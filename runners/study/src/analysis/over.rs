@@ -1,7 +1,9 @@
 //! A measure over seeds.
 
-use crate::statistics::{mean, standard_deviation};
-use regatta_report::OverSeeds;
+use super::arm::ArmRecords;
+use crate::records::TrialEvaluation;
+use crate::statistics::{Paired, mean, standard_deviation};
+use regatta_report::{Interval, OverSeeds, PairedDifference};
 
 /// Mean, spread and range; `None` of nothing.
 pub(super) fn over(values: &[f64]) -> Option<OverSeeds> {
@@ -12,6 +14,20 @@ pub(super) fn over(values: &[f64]) -> Option<OverSeeds> {
         high: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
         count: values.len(),
     })
+}
+
+/// The measure of `arm` less that of `reference`, paired by seed; none of an arm less itself, and below two pairs.
+pub(super) fn paired(
+    arm: &ArmRecords,
+    reference: &ArmRecords,
+    measure: impl Fn(&TrialEvaluation) -> Option<f64>,
+) -> Option<PairedDifference> {
+    let of_seed = |arm: &ArmRecords, seed: &u64| arm.evaluations.get(seed).and_then(&measure);
+    let gaps = arm.evaluations.keys().filter_map(|seed| Some(of_seed(arm, seed)? - of_seed(reference, seed)?));
+    let paired = Paired::of(&gaps.collect::<Vec<_>>()).filter(|_| arm.name != reference.name)?;
+    let interval = paired.interval(1);
+    let interval = Interval { low: interval.low, high: interval.high };
+    Some(PairedDifference { mean: paired.mean, interval, pairs: paired.pairs })
 }
 
 /// Means over rows, as long as the shortest of them.

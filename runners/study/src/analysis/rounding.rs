@@ -1,10 +1,9 @@
 //! What rounding the weights costs, over seeds and against the baseline.
 
 use super::arm::ArmRecords;
-use super::over::over;
+use super::over::{over, paired};
 use crate::records::TrialEvaluation;
-use crate::statistics::Paired;
-use regatta_report::{Interval, PairedDifference, Rounding};
+use regatta_report::Rounding;
 
 /// Each way of rounding that a trial of `arm` has, in the order written. `reference` is what it is compared with: itself, where
 /// it is the baseline.
@@ -17,19 +16,12 @@ pub(super) fn roundings(arm: &ArmRecords, reference: &ArmRecords) -> Vec<Roundin
             let loss = own.into_iter().find(|other| other.bits == found.bits && other.granularity == found.granularity)?.loss;
             Some(loss - evaluation.measures.loss)
         };
-        let of_seed = |arm: &ArmRecords, seed: &u64| arm.evaluations.get(seed).and_then(increase);
         let increases: Vec<f64> = arm.evaluations.values().filter_map(increase).collect();
-        let gaps = arm.evaluations.keys().filter_map(|seed| Some(of_seed(arm, seed)? - of_seed(reference, seed)?));
-        let paired = Paired::of(&gaps.collect::<Vec<_>>()).filter(|_| arm.name != reference.name);
         Some(Rounding {
             bits: found.bits.to_string(),
             granularity: found.granularity.to_string(),
             increase: over(&increases)?,
-            difference: paired.map(|paired| {
-                let interval = paired.interval(1);
-                let interval = Interval { low: interval.low, high: interval.high };
-                PairedDifference { mean: paired.mean, interval, pairs: paired.pairs }
-            }),
+            difference: paired(arm, reference, increase),
         })
     };
     (0..first.measures.worth.quantised.len()).filter_map(rounding).collect()

@@ -84,6 +84,9 @@ pub(super) fn lines(records: &Records) -> Vec<(String, String)> {
     if tune["lr"].is_array() {
         exceptions.push("the tuned lr");
     }
+    if arms.iter().any(|arm| arm.own_lr().is_some()) {
+        exceptions.push("arms with an lr of their own");
+    }
     let but = if exceptions.is_empty() { String::new() } else { format!("; but for {}", exceptions.join(" and ")) };
     line("Optimizer", format!("{optimizer}, gradient clip {}{but}", plain(&train["grad_clip"])));
     line("Dropout", train["dropout"].to_string());

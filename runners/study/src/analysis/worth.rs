@@ -3,7 +3,8 @@
 use regatta_lm::tasks::Capacity;
 use regatta_lm::training::Worth;
 
-/// Names and values: of each task `<kind>_<task>_accuracy` and its kin, of each rounding `quantised_<bits>_<granularity>_loss`, of
+/// Names and values: of each task `<kind>_<task>_accuracy` and its kin, of each further text
+/// `text_<name>_loss` and its kin, of each rounding `quantised_<bits>_<granularity>_loss`, of
 /// biographies `capacity_bits` and its kin.
 pub(super) fn measures(worth: &Worth) -> Vec<(String, Option<f64>)> {
     let mut measures = Vec::new();
@@ -17,6 +18,12 @@ pub(super) fn measures(worth: &Worth) -> Vec<(String, Option<f64>)> {
             add("items", score.items as f64);
             add("truncated", score.truncated as f64);
         }
+    }
+    for text in &worth.texts {
+        let mut add = |name: &str, value: f64| measures.push((format!("text_{}_{name}", text.text), Some(value)));
+        add("loss", text.loss);
+        add("loss_se", text.loss_standard_error);
+        add("bits_per_byte", text.bits_per_byte);
     }
     let losses = worth.quantised.iter();
     measures.extend(losses.map(|found| (format!("quantised_{}_{}_loss", found.bits, found.granularity), Some(found.loss))));
@@ -54,6 +61,16 @@ mod tests {
         assert_eq!(measures[0].1, Some(0.75));
         assert!(super::measures(&Worth::default()).is_empty());
     }
+
+    #[test]
+    fn texts_have_columns_by_their_names() {
+        let text = r#"{"text": "wiki", "loss": 3.0, "loss_standard_error": 0.1, "bits_per_byte": 1.5, "windows": 4}"#;
+        let measures = measures(&serde_json::from_str(&format!(r#"{{"texts": [{text}]}}"#)).unwrap());
+        let column = |name: &str, value: f64| (name.to_owned(), Some(value));
+        let expected = [column("text_wiki_loss", 3.0), column("text_wiki_loss_se", 0.1), column("text_wiki_bits_per_byte", 1.5)];
+        assert_eq!(measures, expected);
+    }
+
     #[test]
     fn bits_have_columns_where_they_were_measured() {
         let name = r#"{"loss": 2.0, "bits": 24.0, "bits_to_know": 24.0}"#;

@@ -20,7 +20,7 @@ pub(super) fn meant(word: &str, known: &[String], path: &[String]) -> Option<Str
 
 /// Where `word` is a plugin's name, or a field of an entry, and a plugin of the other kind is expected there.
 fn other_kind(word: &str, known: &[String]) -> Option<String> {
-    if known == ["intervention"] && ["weight", "at"].contains(&word) {
+    if known == ["intervention"] && ["weight", "at", "until"].contains(&word) {
         return Some(format!("an intervention has no `{word}`, it acts on training as a whole"));
     }
     let cards = registry::cards().unwrap_or_default();
@@ -66,7 +66,7 @@ fn elsewhere(word: &str, path: &[String]) -> Option<String> {
 /// Names within a term, seen from outside the map that they belong to.
 fn in_a_term(word: &str, path: &[String]) -> Vec<String> {
     let within = path.get(3).map_or("", String::as_str);
-    if ["regularizer", "weight", "at"].contains(&word) && path.len() > 4 && within != "intervention" {
+    if ["regularizer", "weight", "at", "until"].contains(&word) && path.len() > 4 && within != "intervention" {
         return vec![format!("`{word}` of the term, beside `{within}`")];
     }
     if within != "at" && names(json!(At::default())).iter().any(|name| name == word) {

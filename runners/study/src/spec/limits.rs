@@ -1,7 +1,7 @@
 //! What the parts of a study must be to each other, and to the machine.
 
 use super::refusal::Misfit;
-use super::{Arm, Study, pattern};
+use super::{Study, pattern, schedules};
 use regatta_core::{Companion, Compared, Intervention};
 use regatta_lm::spec::{DataSpec, Gpt2Spec, ModelSpec, Points, Site, TokenizerSpec};
 use std::collections::HashSet;
@@ -20,6 +20,8 @@ pub(super) fn check(study: &Study, memory: Option<u128>) -> Result<(), Misfit> {
     pooled(study)?;
     views(study)?;
     interventions(study)?;
+    schedules::rates(study)?;
+    schedules::ends(study)?;
     tuning(study)?;
     capacity(study)?;
     if let ModelSpec::Gpt2(gpt2) = &study.model {
@@ -37,11 +39,13 @@ fn names(study: &Study) -> Result<(), Misfit> {
         let expected = "expected a name for a folder: 1 to 64 characters, no slash, no dot in front";
         return Err(Misfit::new(["name"], format!("{expected}, found {name:?}")));
     }
-    for Arm { name, .. } in &study.arms {
+    let arms = study.arms.iter().map(|arm| (vec!["arms", &arm.name], &arm.name));
+    let texts = study.evaluate.texts.keys().map(|name| (vec!["evaluate", "texts", name], name)); // and columns of results
+    for (path, name) in arms.chain(texts) {
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(legal) {
             let expected = "expected a name of 1 to 64 letters, digits, `.`, `_` or `-`, no dot in front";
-            return Err(Misfit::new(["arms", name], format!("{expected}, found {name:?}")));
+            return Err(Misfit::new(path, format!("{expected}, found {name:?}")));
         }
     }
     Ok(())

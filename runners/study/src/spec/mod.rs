@@ -12,6 +12,7 @@ mod paths;
 mod pattern;
 mod refusal;
 mod regularizer;
+mod schedules;
 mod seeds;
 mod source;
 mod sweep;
@@ -105,6 +106,11 @@ impl Study {
     pub fn baseline(&self) -> usize {
         let first = |is: fn(&Arm) -> bool| self.arms.iter().position(is);
         first(Arm::is_empty).or_else(|| first(Arm::is_weightless)).unwrap_or(0)
+    }
+
+    /// How `arm` is trained: as the study says, with the arm's own learning rate where it has one.
+    pub fn train_of(&self, arm: &Arm) -> TrainSpec {
+        TrainSpec { lr: arm.lr().unwrap_or(self.train.lr), ..self.train.clone() }
     }
 
     fn plain(&self) -> Value {

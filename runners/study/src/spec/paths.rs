@@ -53,6 +53,8 @@ pub(super) fn named(study: &mut Study) -> Vec<(Vec<String>, &mut PathBuf, Kind)>
         let indexed = files.iter_mut().enumerate();
         indexed.map(move |(index, file)| (["evaluate", field, &index.to_string()].map(str::to_owned).into(), file, Kind::File))
     });
+    let texts = study.evaluate.texts.iter_mut();
+    let texts = texts.map(|(name, file)| (["evaluate", "texts", name].map(str::to_owned).into(), file, Kind::File));
     let of_interventions = study.arms.iter_mut().flat_map(|arm| {
         let name = arm.name.clone();
         arm.listed_interventions_mut().flat_map(move |(place, plugin)| {
@@ -62,7 +64,7 @@ pub(super) fn named(study: &mut Study) -> Vec<(Vec<String>, &mut PathBuf, Kind)>
         })
     });
     let named = named.into_iter().map(|(field, path, kind)| (field.split('.').map(str::to_owned).collect(), path, kind));
-    named.chain(tasks).chain(of_interventions).collect()
+    named.chain(tasks).chain(texts).chain(of_interventions).collect()
 }
 
 fn absolute(path: &Path, folder: &Path, kind: Kind) -> Result<PathBuf, String> {

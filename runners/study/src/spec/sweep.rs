@@ -83,7 +83,8 @@ struct Entry {
 
 impl Entry {
     fn concerns(&self, arm: &Arm) -> bool {
-        self.fields.iter().any(|field| field[0] != "arms" || field[1] == arm.name)
+        let follows = |field: &[String]| arm.lr().is_none() || field != ["train", "lr"];
+        self.fields.iter().any(|field| if field[0] == "arms" { field[1] == arm.name } else { follows(field) })
     }
 }
 
@@ -192,6 +193,10 @@ impl Sweep {
             let common = ["model", "tokenizer", "data", "train", "evaluate"].map(|section| settings[section].to_string());
             let mut places = Vec::new();
             for (index, arm) in at_point.arms.iter().enumerate() {
+                let mut common = common.clone();
+                if arm.lr().is_some() {
+                    common[3] = serde_json::json!(at_point.train_of(arm)).to_string();
+                }
                 let all = format!("{}{}", common.concat(), settings["arms"][&arm.name]);
                 let hash = blake3::hash(all.as_bytes()).to_hex().to_string();
                 let place = *known.entry((index, hash)).or_insert(self.variants.len());

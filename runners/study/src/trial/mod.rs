@@ -58,6 +58,8 @@ pub enum Event {
 
 /// What a trial needs besides its [`Trial`].
 pub(crate) struct Surroundings<'a> {
+    /// Arm and seed, as people name the trial.
+    pub name: &'a str,
     pub folder: &'a TrialFolder,
     pub tasks: &'a Tasks,
     pub identity: &'a Identity,
@@ -71,7 +73,7 @@ pub(crate) struct Surroundings<'a> {
 /// Trains, measures and records one trial. Whatever the trial does (an error, a panic, a loss that is not finite) ends in
 /// its status; only a status that cannot be written is an error.
 pub(crate) fn run_trial(trial: &Trial<'_>, surroundings: Surroundings<'_>) -> Result<(), RecordError> {
-    let Surroundings { folder, tasks, identity, attempt, every, stop, memory, tell } = surroundings;
+    let Surroundings { name, folder, tasks, identity, attempt, every, stop, memory, tell } = surroundings;
     folder.create()?;
     folder.set_inputs(&identity.inputs)?;
     let checkpoints = folder.checkpoints(&identity.hash)?;
@@ -89,7 +91,7 @@ pub(crate) fn run_trial(trial: &Trial<'_>, surroundings: Surroundings<'_>) -> Re
     };
     folder.set_status(&running)?;
     tell(Event::Begun { from: from.unwrap_or(0) });
-    let mut run = Run { trial, folder, tasks, checkpoints: &checkpoints, every, stop, memory, tell };
+    let mut run = Run { name, trial, folder, tasks, checkpoints: &checkpoints, every, stop, memory, tell };
     let result = catch_unwind(AssertUnwindSafe(|| run.train_and_measure(began)));
     let (state, reason) = match result {
         Ok(Ok(ended)) => ended,
@@ -119,6 +121,7 @@ fn whole(trial: &Trial<'_>, folder: &TrialFolder, status: Status) -> Status {
 }
 
 struct Run<'a, 'b> {
+    name: &'a str,
     trial: &'a Trial<'a>,
     folder: &'a TrialFolder,
     tasks: &'a Tasks,
@@ -138,6 +141,8 @@ impl Run<'_, '_> {
         let Written { made, measured, diagnosed } = &began.written;
         let diagnosed = trial.evaluate.diagnostics.as_ref().map(|_| folder.diagnoses_after(diagnosed));
         let mut recorder = ToFolder {
+            name: self.name,
+            on_spike: trial.train.on_spike,
             metrics: folder.metrics_after(made).map_err(record)?,
             validations: folder.validations_after(measured).map_err(record)?,
             diagnoses: diagnosed.transpose().map_err(record)?,

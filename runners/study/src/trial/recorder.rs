@@ -4,12 +4,16 @@ use super::begin::Progress;
 use super::{Event, Every, STATE};
 use crate::energy::EnergyMeter;
 use crate::records::{Checkpoints, Lines, State, Validation};
+use regatta_lm::spec::OnSpike;
 use regatta_lm::training::{Diagnosis, Learner, Recorder, StepRecord, TrainError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 /// Puts what happens into the trial's files, keeps checkpoints, and hears the request to stop.
 pub(super) struct ToFolder<'a> {
+    /// Arm and seed, as people name the trial.
+    pub name: &'a str,
+    pub on_spike: OnSpike,
     pub metrics: Lines,
     pub validations: Lines,
     pub diagnoses: Option<Lines>,
@@ -51,6 +55,18 @@ impl ToFolder<'_> {
         self.diagnoses.as_ref().map_or(Ok(()), Lines::check)
     }
 
+    /// One that ends the trial is said as the trial's end.
+    fn warn_of_spike(&self, record: &StepRecord) {
+        let fate = match self.on_spike {
+            OnSpike::Record => "recorded, and its update made all the same (train.on_spike: record)",
+            OnSpike::Skip => "its update is left out (train.on_spike: skip)",
+            OnSpike::Stop => return,
+        };
+        if let Some(outlier) = record.outlier() {
+            tracing::warn!("{}: {outlier}: {fate}", self.name);
+        }
+    }
+
     fn keep(&mut self, learner: &Learner<'_>) -> std::io::Result<()> {
         let snapshot = learner.snapshot();
         self.kept = (Instant::now(), snapshot.steps);
@@ -70,6 +86,7 @@ impl ToFolder<'_> {
 impl Recorder for ToFolder<'_> {
     fn step(&mut self, record: &StepRecord) -> std::io::Result<()> {
         self.metrics.push(record)?;
+        self.warn_of_spike(record);
         self.rates.push(record.tokens_per_second);
         (self.tell.get_mut())(Event::Step(record.clone()));
         Ok(())
@@ -102,7 +119,7 @@ impl Recorder for ToFolder<'_> {
             self.check()?;
         }
         if due && let Err(error) = self.keep(learner) {
-            tracing::error!("could not keep a checkpoint: {error}; it is tried again when the next is due");
+            tracing::error!("{}: could not keep a checkpoint: {error}; it is tried again when the next is due", self.name);
         }
         Ok(())
     }

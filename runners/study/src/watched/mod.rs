@@ -12,7 +12,7 @@ use curve::{Curve, can_be_drawn, smoothed};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use trail::{Trail, seconds};
+use trail::{LEAST_TIMED, Trail, seconds};
 
 pub use trail::TrialTime;
 
@@ -176,8 +176,9 @@ impl Watched {
                 of_this_run += standing.made.saturating_sub(status.resumed_from.unwrap_or(0));
             }
         }
-        let pace = of_this_run as f64 / (self.now - began);
-        let left = seconds((steps - made) as f64 / pace).filter(|_| pace > 0.0);
+        let elapsed = self.now - began;
+        let pace = of_this_run as f64 / elapsed;
+        let left = seconds((steps - made) as f64 / pace).filter(|_| pace > 0.0 && elapsed >= LEAST_TIMED);
         let no_judged_trial = |(listed, trail): &(Listed, Trail)| listed.is_tuning || trail.status().is_none();
         Progress { made, steps, left, is_open: self.listing.is_tuned && self.trials.iter().all(no_judged_trial) }
     }

@@ -61,6 +61,8 @@ fn a_study_is_followed_from_its_first_step_to_its_end() {
     let lease = Lease::take(folder.0.path()).unwrap();
     folder.status("baseline/seed-0", "running", "");
     folder.steps("baseline/seed-0", 0..4, 3.0);
+    while watched.refresh(UNIX_EPOCH + Duration::from_secs(1001), 1 << 20) {}
+    assert_eq!((watched.time(0), watched.progress().left), (None, None), "a second after its start nothing is known");
     look(&mut watched);
     assert_eq!((watched.phase(), states(&watched)[0]), (Phase::Running, "running"));
     assert_eq!(watched.standing().holder.as_ref().map(|holder| holder.attempt), Some(1));

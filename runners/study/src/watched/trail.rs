@@ -13,6 +13,10 @@ use std::time::{Duration, SystemTime};
 /// Bytes of a file that are read at once: no line of ours is that long.
 const PART: usize = 1 << 20;
 
+/// Seconds of a run before its pace is told: statuses know their beginning to the second, and a run begins with reading and
+/// measuring.
+pub(super) const LEAST_TIMED: f64 = 5.0;
+
 /// What is known of a trial.
 #[derive(Debug)]
 pub(super) struct Trail {
@@ -151,8 +155,9 @@ impl Trail {
             }
             "running" => {
                 let made = self.made.checked_sub(status.resumed_from.unwrap_or(0)).filter(|made| *made > 0)? as f64;
+                let elapsed = Some(now - started).filter(|elapsed| *elapsed >= LEAST_TIMED)?;
                 let missing = standing.steps.saturating_sub(self.made) as f64;
-                seconds((now - started) / made * missing).map(TrialTime::Left)
+                seconds(elapsed / made * missing).map(TrialTime::Left)
             }
             _ => None,
         }

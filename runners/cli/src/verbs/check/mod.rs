@@ -2,16 +2,17 @@
 
 mod project;
 
+use super::probe::{self, this_program};
 use crate::failure::{Failure, say};
 use clap::ValueHint;
 use regatta_core::maths::Precision;
 use regatta_core::simd;
-use regatta_lm::spec::DataSpec;
+use regatta_lm::spec::{DataSpec, ModelSpec};
 use regatta_lm::training::{Learner, TrainError, Trial};
 use regatta_study::projection::Request;
-use regatta_study::{Prepared, StudyFile, Variant, prepare};
+use regatta_study::{Outlook, Prepared, Study, StudyFile, Variant, prepare};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -27,8 +28,9 @@ pub(crate) struct Arguments {
     /// and if wanted `price` of a GPU for an hour, `layers`, `width`, `context`, `tokens` of a trial, `seeds`
     #[arg(long, value_name = "KEY=VALUE,...", value_hint = ValueHint::Other)]
     project: Option<String>,
-    /// With --project, the folder of finished trials whose power law of loss against size is read [default: runs/<name>]
-    #[arg(long, value_name = "DIR", requires = "project")]
+    /// A folder for results: which trials are done there and what `run` would still train; with --project, the folder of finished
+    /// trials whose power law of loss against size is read [default: runs/<name>]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     out: Option<PathBuf>,
 }
 
@@ -41,6 +43,7 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if let Some(request) = &request {
         return project::project(&file, &prepared, request, arguments.out.as_deref());
     }
+    let outlook = arguments.out.as_ref().map(|out| outlook(&file, &prepared, out)).transpose()?;
     let manifest = prepared[0].manifest(&file);
     say(file.study.to_yaml().trim_end())?;
 
@@ -51,6 +54,9 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let tuned = if tuning > 0 { format!("{tuning} tuning trials and ") } else { String::new() };
     let trials = variants.len() * (tuning + seeds);
     say(format_args!("\ntrials      {trials} ({} {arms} x {tuned}{seeds} seeds)", variants.len()))?;
+    if let Some((line, _)) = &outlook {
+        say(format_args!("folder      {line}"))?;
+    }
     let sizes: BTreeSet<(usize, usize)> = prepared.iter().map(size).collect();
     for (parameters, embeddings) in sizes {
         say(format_args!("parameters  {parameters} ({} without embeddings)", parameters - embeddings))?;
@@ -67,6 +73,9 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
         "data        {}: {} train, {} validation, test {test}, vocabulary {}",
         data.source, data.train_tokens, data.validation_tokens, manifest.model.vocab_size
     ))?;
+    if let Some(path) = kept_tokenizer(&file.study) {
+        say(format_args!("tokenizer   that of the checkpoint, {}", path.display()))?;
+    }
     let most = variants.iter().zip(&prepared).map(|(variant, prepared)| tokens(variant, prepared)).max().unwrap_or(0);
     if most > data.train_tokens {
         say(format_args!("            each train token is seen {:.1} times", most as f64 / data.train_tokens as f64))?;
@@ -94,18 +103,52 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
         };
         measured.insert(variant.arm.clone(), (seconds, work));
         let trials = tuning + seeds;
-        let time = seconds * (variant.study.train.steps.get() * trials) as f64;
+        let steps = variant.study.train.steps.get() * trials;
+        let steps = outlook.as_ref().map_or(steps, |(_, outlook)| outlook.steps[number]);
+        let time = seconds * steps as f64;
         total += time;
         let name = format!("{} {}", variant.arm, variant.label());
         let ms = seconds * 1e3;
-        say(format_args!("  {name:<32} {how}{ms:>8.1} ms a step, {} for {trials} trials", duration(time)))?;
+        let of = outlook.as_ref().map_or(format!("for {trials} trials"), |_| format!("for the {steps} steps that are left"));
+        say(format_args!("  {name:<32} {how}{ms:>8.1} ms a step, {} {of}", duration(time)))?;
     }
     say(format_args!(
-        "time        {} of training on this machine, {} threads, one trial after the other",
+        "time        {} of training{} on this machine, {} threads, one trial after the other",
         duration(total),
+        if outlook.is_some() { " left" } else { "" },
         manifest.threads
     ))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a run into `out` would do, in words and in numbers.
+fn outlook(file: &StudyFile, prepared: &[Prepared], out: &Path) -> Result<(String, Outlook), Failure> {
+    let folder = out.display();
+    if out.exists() && !out.is_dir() {
+        return Err(Failure::refused(format!("{folder}: expected a folder for results, found a file")));
+    }
+    let program = this_program()?;
+    let outlook = Outlook::of(file, prepared, out, &|| probe::command(&program)).map_err(Failure::refused)?;
+    if let Some(others) = &outlook.others {
+        return Err(Failure::refused(format!("{folder}: {others}: `run` would refuse it; name another --out")));
+    }
+    let Outlook { settled, resumed, fresh, after_tuning, .. } = outlook;
+    let parts = [
+        (settled, "done"),
+        (resumed, "would go on from a checkpoint"),
+        (fresh, "would be trained"),
+        (after_tuning, "would be trained when tuning has ended"),
+    ];
+    let said = parts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+    let said = said.collect::<Vec<_>>().join(", ");
+    let there = if out.exists() { "" } else { " (not there yet)" };
+    Ok((format!("{folder}{there}: {said}"), outlook))
+}
+
+/// The tokenizer of the checkpoint that the model starts from, where text goes through it.
+fn kept_tokenizer(study: &Study) -> Option<PathBuf> {
+    let ModelSpec::Init(folder) = &study.model else { return None };
+    Some(folder.join("tokenizer.json")).filter(|path| path.exists() && !matches!(study.data, DataSpec::Tokens(_)))
 }
 
 /// What is to be said where products are rounded for a speed that this program does not have.
@@ -127,7 +170,7 @@ fn size(prepared: &Prepared) -> (usize, usize) {
 /// The shortest of a few steps of a variant.
 fn step_seconds(variant: &Variant, prepared: &Prepared) -> Result<f64, TrainError> {
     let study = &variant.study;
-    let (model, train, evaluate) = (&study.model, &study.train, &study.evaluate);
+    let (model, train, evaluate) = (&study.model, &study.train_of(&study.arms[variant.index]), &study.evaluate);
     let (terms, interventions) = (variant.terms(), variant.interventions());
     let trial = Trial { model, train, evaluate, terms, interventions, corpus: &prepared.corpus, seed: 0 };
     let mut learner = Learner::new(trial.start()?, train, terms, interventions, 0)?;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::spec::BpeSpec;
+use crate::spec::{BpeSpec, TextFiles, TextSpec};
 use regatta_core::number::Count;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -16,7 +16,8 @@ fn synthetic() -> SyntheticSpec {
 }
 
 fn load(data: DataSpec, tokenizer: Option<TokenizerSpec>, checkpoint: Option<usize>) -> Result<Corpus, String> {
-    Corpus::load(&data, tokenizer.as_ref(), checkpoint).map_err(|e| e.to_string())
+    let origin = checkpoint.map(|vocab_size| Origin { folder: "no-such-folder".into(), vocab_size });
+    Corpus::load(&data, tokenizer.as_ref(), origin.as_ref()).map_err(|e| e.to_string())
 }
 
 fn lengths(corpus: &Corpus) -> Vec<usize> {
@@ -114,4 +115,85 @@ fn token_files_set_or_keep_the_vocabulary() {
             .unwrap_err()
             .ends_with("expected no tokenizer, for the file holds token ids, found one")
     );
+}
+
+/// A folder with a tokenizer that learned from `text`, the data of a study on it, and that checkpoint.
+fn warm(text: &str) -> (TempDir, DataSpec, Origin) {
+    let folder = TempDir::new().unwrap();
+    Tokenizer::bpe(text, 300).unwrap().save(folder.path()).unwrap();
+    let file = write(&folder, "all.txt", "the cat sat on the mat. the dog sat on the log. ".repeat(9).as_bytes());
+    let data = DataSpec::Text(TextSpec { files: TextFiles::Cut { file, split: [0.5, 0.25, 0.25] }, order: Order::Shuffled });
+    let origin = Origin { folder: folder.path().to_owned(), vocab_size: 300 };
+    (folder, data, origin)
+}
+
+#[test]
+fn a_warm_start_keeps_the_tokenizer_of_its_checkpoint() {
+    let (folder, data, origin) = warm("a quite different text");
+    let own = Tokenizer::file(&folder.path().join("tokenizer.json")).unwrap();
+    let corpus = Corpus::load(&data, None, Some(&origin)).unwrap();
+    assert_eq!(
+        corpus.train.tokens,
+        own.encode("the cat sat on the mat. the dog sat on the log. ".repeat(9)[..216].as_ref()).unwrap()
+    );
+    let fresh = Corpus::load(&data, None, None).unwrap();
+    assert_ne!(corpus.fingerprint, fresh.fingerprint, "that is what was trained on before");
+
+    let words = Corpus::load(&DataSpec::Synthetic(synthetic()), None, Some(&origin)).unwrap();
+    assert!(words.tokenizer.is_some() && words.train.bytes == Some(5999), "the words are written out");
+    let ids = write(&folder, "ids.bin", &[1, 0, 2, 0]);
+    let tokens = TokensSpec { train: ids.clone(), validation: ids, test: None, vocab_size: None, order: Order::Shuffled };
+    let tokens = Corpus::load(&DataSpec::Tokens(tokens), None, Some(&origin)).unwrap();
+    assert!(tokens.tokenizer.is_some() && tokens.train.bytes.is_none(), "they are exported with the model");
+}
+
+#[test]
+fn another_tokenizer_must_make_the_ids_of_the_checkpoints() {
+    let (folder, data, origin) = warm("a quite different text");
+    let load = |spec: TokenizerSpec| Corpus::load(&data, Some(&spec), Some(&origin)).map_err(|error| error.to_string());
+    let bpe = |vocab_size| TokenizerSpec::Bpe(BpeSpec { vocab_size: Count::new(vocab_size) });
+    let refused = load(bpe(300)).unwrap_err();
+    let (path, file) = (folder.path().join("tokenizer.json"), folder.path().join("all.txt"));
+    let expected =
+        format!("tokenizer.bpe: expected the ids of the checkpoint's tokenizer, {}, found others: token 0 of", path.display());
+    assert!(refused.starts_with(&expected) && refused.contains(&file.display().to_string()), "{refused}");
+    assert!(load(TokenizerSpec::Bytes).unwrap_err().starts_with("tokenizer.bytes: expected the ids"));
+    let copy = folder.path().join("copy.json");
+    std::fs::copy(&path, &copy).unwrap();
+    assert_eq!(load(TokenizerSpec::File(copy)).unwrap().fingerprint, load(TokenizerSpec::File(path)).unwrap().fingerprint);
+
+    // learned from the same text: the same ids by another way
+    let (_folder, data, origin) = warm("the cat sat on the mat. the dog sat on the log. ".repeat(9)[..216].as_ref());
+    assert_eq!(Corpus::load(&data, Some(&bpe(300)), Some(&origin)).unwrap().vocab_size, 300);
+}
+
+#[test]
+fn a_checkpoint_without_a_tokenizer_takes_the_one_that_is_named() {
+    let (folder, data, origin) = warm("any");
+    std::fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
+    let refused = Corpus::load(&data, None, Some(&origin)).unwrap_err().to_string();
+    assert!(
+        refused.contains("expected a checkpoint with its tokenizer.json, or a `tokenizer` that the study names"),
+        "{refused}"
+    );
+    assert_eq!(Corpus::load(&data, Some(&TokenizerSpec::Bytes), Some(&origin)).unwrap().vocab_size, 300);
+    assert!(Corpus::load(&DataSpec::Synthetic(synthetic()), None, Some(&origin)).unwrap().tokenizer.is_none());
+}
+
+#[test]
+fn a_second_model_must_know_the_ids_too() {
+    let (folder, data, _) = warm("a quite different text");
+    let check = |corpus: &Corpus, data: &DataSpec| corpus.check_second(data, folder.path()).map_err(|error| error.to_string());
+    let fresh = Corpus::load(&data, None, None).unwrap();
+    let refused = check(&fresh, &data).unwrap_err();
+    assert!(
+        refused.starts_with("expected a checkpoint whose tokenizer makes the ids of the data, found others by "),
+        "{refused}"
+    );
+    let file = TokenizerSpec::File(folder.path().join("tokenizer.json"));
+    assert!(check(&Corpus::load(&data, Some(&file), None).unwrap(), &data).is_ok());
+    let words = DataSpec::Synthetic(synthetic());
+    assert!(check(&Corpus::load(&words, None, None).unwrap(), &words).unwrap_err().contains("found one of text"));
+    std::fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
+    assert!(check(&fresh, &data).is_ok(), "nobody can tell");
 }

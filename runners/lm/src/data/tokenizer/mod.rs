@@ -6,6 +6,7 @@ mod foreign;
 use super::{DataError, files, prefix};
 use byte_level::{all_bytes, byte_level, letter, pieces};
 use foreign::{guarded, merges_lie_in_vocabulary};
+use std::borrow::Cow;
 use std::path::Path;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
@@ -123,19 +124,23 @@ impl Tokenizer {
     /// # Errors
     /// When a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), DataError> {
-        let bytes;
-        let (tokenizer, config): (&HuggingFace, _) = match &self.kind {
-            Kind::Bytes => {
-                bytes = all_bytes()?;
-                (&bytes, None)
-            }
-            Kind::Bpe(tokenizer) => (tokenizer, None),
-            Kind::File(tokenizer, config) => (tokenizer, config.as_ref()),
-        };
+        let (tokenizer, config) = self.as_hugging_face()?;
         let path = folder.join("tokenizer.json");
-        let json = tokenizer.to_string(true).map_err(failed)?;
-        std::fs::write(&path, json).map_err(|source| DataError::Write { path, source })?;
+        std::fs::write(&path, self.json()?).map_err(|source| DataError::Write { path, source })?;
         prefix::save(folder, config, self.prefix.and_then(|token| tokenizer.id_to_token(token)))
+    }
+
+    /// Its `tokenizer.json`: tokenizers with the same make the same ids of every text.
+    pub(super) fn json(&self) -> Result<String, DataError> {
+        self.as_hugging_face()?.0.to_string(true).map_err(failed)
+    }
+
+    fn as_hugging_face(&self) -> Result<(Cow<'_, HuggingFace>, Option<&serde_json::Value>), DataError> {
+        Ok(match &self.kind {
+            Kind::Bytes => (Cow::Owned(all_bytes()?), None),
+            Kind::Bpe(tokenizer) => (Cow::Borrowed(&**tokenizer), None),
+            Kind::File(tokenizer, config) => (Cow::Borrowed(&**tokenizer), config.as_ref()),
+        })
     }
 }
 

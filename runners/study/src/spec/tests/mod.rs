@@ -4,6 +4,7 @@ mod extends;
 mod faults;
 mod interventions;
 mod noise;
+mod schedules;
 mod tune;
 mod vary;
 

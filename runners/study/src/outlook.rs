@@ -1,0 +1,100 @@
+//! What a run into a folder would do: which trials are done there, and which it would train.
+
+use crate::plan::{Order, PlannedTrial, by_identity, judged_orders, tuning_orders};
+use crate::pool::Limits;
+use crate::prepare::Prepared;
+use crate::probe::Fingerprints;
+use crate::records::{Checkpoints, Fence, RecordError, State, TrialFolder, TuningRow};
+use crate::spec::StudyFile;
+use crate::tuning;
+use std::path::Path;
+use std::process::Command;
+
+/// What a run would do with the trials of a study.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Outlook {
+    /// Trials that need no further run.
+    pub settled: usize,
+    /// Trials that go on from a checkpoint.
+    pub resumed: usize,
+    /// Trials that start from their first step.
+    pub fresh: usize,
+    /// Trials that are known only when tuning has ended.
+    pub after_tuning: usize,
+    /// By variant, the steps that are still to be made, those after tuning included.
+    pub steps: Vec<usize>,
+    /// The first trial that is there with other settings, with what differs: for it the run would be refused.
+    pub others: Option<String>,
+}
+
+impl Outlook {
+    /// Of the study in `file`, run into `out`, which need not be there. Nothing is written; `probe` starts a process that measures
+    /// what plugins compute, which is part of a trial's identity.
+    ///
+    /// # Errors
+    /// When a record, or a checkpoint to start from, cannot be read.
+    pub fn of(file: &StudyFile, prepared: &[Prepared], out: &Path, probe: &dyn Fn() -> Command) -> Result<Self, RecordError> {
+        let mut outlook = Self { steps: vec![0; file.variants().len()], ..Self::default() };
+        let fingerprints = Fingerprints::measure(file, out, &Limits::default(), probe)?;
+        let planned = |orders: Vec<Order>| -> Result<Vec<PlannedTrial>, RecordError> {
+            let of = |order: &Order| fingerprints.of(file.variants()[order.variant].arm());
+            orders.into_iter().map(|order| PlannedTrial::new(file, prepared, out, order.clone(), of(&order))).collect()
+        };
+        let tuning = planned(tuning_orders(file))?;
+        let tuned = outlook.add(&tuning, out)?;
+        let chosen = match tuning.is_empty() || !tuned {
+            true => vec![None; file.variants().len()],
+            false => tuning::table(file, &tuning)?.iter().map(TuningRow::chosen).collect(),
+        };
+        if tuned {
+            outlook.add(&planned(judged_orders(file, &chosen))?, out)?;
+        } else {
+            outlook.after_tuning = file.variants().len() * file.study.seeds.len();
+            for (steps, variant) in outlook.steps.iter_mut().zip(file.variants()) {
+                *steps += variant.study.train.steps.get() * file.study.seeds.len();
+            }
+        }
+        Ok(outlook)
+    }
+
+    /// Counts `trials`; whether all of them are settled.
+    fn add(&mut self, trials: &[PlannedTrial], out: &Path) -> Result<bool, RecordError> {
+        let there = by_identity(&out.join("trials"));
+        let before = self.settled;
+        for trial in trials {
+            let identity = &trial.identity;
+            let status = trial.folder.status()?;
+            if let Some(other) =
+                status.as_ref().filter(|status| status.state != State::Failed && status.identity != identity.hash)
+                && !trials.iter().any(|trial| trial.identity.hash == other.identity)
+            {
+                let inputs = trial.folder.inputs()?.unwrap_or_default();
+                let differences = if inputs.is_null() { String::new() } else { identity.differences(&inputs).join("; ") };
+                let what =
+                    format!("trial {}, seed {}, is there with other settings ({differences})", trial.name, trial.order.seed);
+                self.others.get_or_insert(what);
+            }
+            // A trial of an arm that was renamed lies elsewhere, and would be moved.
+            let folder = there.get(&identity.hash).map(|path| TrialFolder::at(path.clone()));
+            let status = folder.as_ref().map(TrialFolder::status).transpose()?.flatten();
+            let left = match (status, folder) {
+                (Some(status), _) if status.state.is_settled() => {
+                    self.settled += 1;
+                    continue;
+                }
+                (Some(_), Some(folder)) => trial.steps().saturating_sub(kept(&folder, out, &identity.hash)?),
+                _ => trial.steps(),
+            };
+            self.steps[trial.order.variant] += left;
+            if left < trial.steps() { self.resumed += 1 } else { self.fresh += 1 }
+        }
+        Ok(self.settled - before == trials.len())
+    }
+}
+
+/// Steps that a trial's newest checkpoint holds.
+fn kept(folder: &TrialFolder, out: &Path, identity: &str) -> Result<usize, RecordError> {
+    let latest = Checkpoints::of(folder.path().join("resume"), Fence::of(out, 0), identity).latest()?;
+    let steps = latest.as_deref().and_then(Path::file_name).and_then(|name| name.to_str()?.strip_prefix("step-")?.parse().ok());
+    Ok(steps.unwrap_or(0))
+}
