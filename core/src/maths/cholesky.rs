@@ -1,10 +1,9 @@
-//! The inverse of the Cholesky factor by faer, in float64 on the CPU whatever the dtype and device.
+//! The inverse of the Cholesky factor, in float64 on the CPU whatever the dtype and device.
 
-use crate::{Error, Result};
-use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Shape, Storage, Tensor};
-use faer::linalg::solvers::Llt;
-use faer::linalg::triangular_inverse::invert_lower_triangular;
-use faer::{Mat, MatRef, Par, Side};
+use super::spectral::{finite, float64};
+use super::symmetric;
+use crate::Result;
+use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Storage, Tensor};
 
 /// `L⁻¹` of symmetric positive definite matrices `M = L Lᵀ`, L lower triangular: points times `L⁻ᵀ` are white where M is their
 /// covariance. Gradients flow through it, and what reaches M is symmetric. (g, d, d) -> (g, d, d)
@@ -16,7 +15,7 @@ use faer::{Mat, MatRef, Par, Side};
 /// When a matrix is not positive definite or not finite.
 pub fn inverse_cholesky(matrices: &Tensor) -> Result<Tensor> {
     let (g, d, _) = matrices.dims3()?;
-    let rows = matrices.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+    let rows = float64(matrices)?;
     let mut inverses = Vec::with_capacity(rows.len());
     for matrix in rows.chunks_exact(d * d) {
         inverses.extend(inverse_cholesky_of(matrix, d)?);
@@ -30,14 +29,7 @@ pub fn inverse_cholesky(matrices: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// As there.
 pub fn inverse_cholesky_of(matrix: &[f64], d: usize) -> Result<Vec<f64>> {
-    if matrix.iter().any(|x| !x.is_finite()) {
-        return Err(Error::Factorisation("it holds a NaN or an infinity"));
-    }
-    let matrix = MatRef::from_column_major_slice(matrix, d, d); // symmetric, so columns are rows
-    let factor = Llt::new(matrix, Side::Lower).map_err(|_| Error::Factorisation("Cholesky met a pivot that is not above 0"))?;
-    let mut inverse = Mat::<f64>::zeros(d, d);
-    invert_lower_triangular(inverse.as_mut(), factor.L(), Par::Seq);
-    Ok((0..d).flat_map(|i| (0..d).map(move |j| (i, j))).map(|place| inverse[place]).collect())
+    Ok(symmetric::InverseFactor::of(finite(matrix)?, d)?.numbers)
 }
 
 struct InverseFactor {

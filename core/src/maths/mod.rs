@@ -7,6 +7,7 @@
 //! | `pairwise` | cosines, squared distances, angles, log-mean-exp over pairs |
 //! | `spectral` | log-determinant, inverse square root, eigenvectors and sums over eigenvalues of symmetric matrices |
 //! | `resolvents` | logarithm and inverse square root of symmetric matrices without eigenvectors |
+//! | `symmetric` | factorisations of symmetric matrices, on slices |
 //! | `cholesky` | the inverse of the Cholesky factor of symmetric positive definite matrices |
 //! | `matmul`, `gelu` | products of tensors, and GELU, with the same bytes on every machine |
 //! | `attach` | a value with a gradient computed by hand, and gradients in leaves |
@@ -45,6 +46,7 @@ mod scratch;
 mod slices;
 mod smaller;
 mod spectral;
+mod symmetric;
 pub mod vector;
 
 pub use attach::{attach_gradient, attach_numbers, gradients, mean_over_groups, mean_over_groups_of_views, takes_kernels};

@@ -3,20 +3,14 @@
 //! The logarithm and the inverse root are integrals of resolvents over all shifts s > 0, and the trapezoid rule in log s, whose error
 //! falls exponentially with the number of nodes, makes sums of them (Hale, Higham, Trefethen, "Computing A^α, log(A), and related
 //! matrix functions by contour integrals", SIAM Journal on Numerical Analysis 46(5), 2008, has better nodes; these are simpler). With
-//! `M = Q T Qᵀ`, T tridiagonal, by faer, an inverse of `T + s I` has entries that are products along its rows (Meurant, "A review
+//! `M = Q T Qᵀ`, T tridiagonal, an inverse of `T + s I` has entries that are products along its rows (Meurant, "A review
 //! on the inverse of symmetric tridiagonal and block tridiagonal matrices", SIAM Journal on Matrix Analysis 13(3), 1992), so all
 //! shifts together take less time than eigenvectors of T would.
 
 use super::spectral::finite;
-use crate::{Error, Result};
-use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
-use faer::linalg::evd::tridiag::{tridiag_in_place, tridiag_in_place_scratch};
-use faer::linalg::householder::{
-    apply_block_householder_sequence_on_the_left_in_place_scratch,
-    apply_block_householder_sequence_on_the_left_in_place_with_conj,
-};
-use faer::linalg::qr::no_pivoting::factor::recommended_block_size;
-use faer::{Conj, Mat, MatRef, Par};
+use super::symmetric::Tridiagonal;
+use crate::simd::{DOUBLES as LANES, Doubles, Simd};
+use crate::{Error, Result, vectorize};
 use std::f64::consts::PI;
 
 /// Step of the trapezoid rule in log s: the integrands are analytic within π of the real axis, so the rule's error is about
@@ -36,7 +30,7 @@ pub struct Resolvents {
 impl Resolvents {
     /// `ln x` within 2e-8 of x from `least` to 1: `∫ [1 / (1 + s) - 1 / (x + s)] ds`.
     pub fn ln(least: f64) -> Self {
-        let shifts = shifts(least.ln() - TAIL, TAIL);
+        let shifts = shifts(libm::log(least) - TAIL, TAIL);
         let weights: Vec<f64> = shifts.iter().map(|s| -STEP * s).collect();
         let constant = shifts.iter().map(|s| STEP * s / (1.0 + s)).sum();
         Self { constant, shifts, weights }
@@ -44,7 +38,7 @@ impl Resolvents {
 
     /// `1 / sqrt(x)` within 2e-8 relative of x from `least` to `most`: `1/π ∫ s^(-1/2) / (x + s) ds`.
     pub fn inverse_sqrt(least: f64, most: f64) -> Self {
-        let shifts = shifts(least.ln() - 2.0 * TAIL, most.ln() + 2.0 * TAIL); // tails that fall as exp(-|log s| / 2)
+        let shifts = shifts(libm::log(least) - 2.0 * TAIL, libm::log(most) + 2.0 * TAIL); // tails that fall as exp(-|log s| / 2)
         let weights = shifts.iter().map(|s| STEP * s.sqrt() / PI).collect();
         Self { constant: 0.0, shifts, weights }
     }
@@ -68,7 +62,7 @@ impl Resolvents {
     /// # Errors
     /// When the matrix is not finite, or a shifted one not positive definite.
     pub fn of(&self, matrix: &[f64], d: usize) -> Result<Vec<f64>> {
-        let basis = Tridiagonal::of(finite(matrix, d)?);
+        let basis = Tridiagonal::of(finite(matrix)?, d);
         let mut function = self.of_tridiagonal(&basis.diagonal, &basis.beside)?;
         basis.turn_back(&mut function);
         Ok(function)
@@ -76,121 +70,118 @@ impl Resolvents {
 
     /// `f(T)`, some shifts at a time. -> (d, d)
     fn of_tridiagonal(&self, diagonal: &[f64], beside: &[f64]) -> Result<Vec<f64>> {
-        const TOGETHER: usize = 4;
         let d = diagonal.len();
-        let mut sum = vec![0f64; d * d]; // on and below the diagonal, row after row
-        let mut entries = vec![[0f64; TOGETHER]; d]; // of one row of each weighted inverse
-        let (mut ratios, mut ends) = (vec![[0f64; TOGETHER]; d], vec![[0f64; TOGETHER]; d]);
-        for (shifts, weights) in self.shifts.chunks(TOGETHER).zip(self.weights.chunks(TOGETHER)) {
-            for (lane, (shift, weight)) in shifts.iter().zip(weights).enumerate() {
-                inverse_of_shifted(diagonal, beside, *shift, |row, ratio, end| {
-                    ratios[row][lane] = ratio;
-                    ends[row][lane] = weight * end;
-                })?;
+        let chunks = d.div_ceil(LANES);
+        let mut sum = vec![[0f64; LANES]; d * chunks]; // on and below the diagonal, row after row
+        let mut inverses = Inverses { ratios: vec![[0f64; LANES]; d], ends: vec![[0f64; LANES]; d] };
+        for (shifts, weights) in self.shifts.chunks(LANES).zip(self.weights.chunks(LANES)) {
+            let mut lanes = [[shifts[0]; LANES], [0f64; LANES]]; // where fewer are left, the other lanes add nothing
+            lanes[0][..shifts.len()].copy_from_slice(shifts);
+            lanes[1][..weights.len()].copy_from_slice(weights);
+            if !inverses_of_shifted(diagonal, beside, lanes, &mut inverses) {
+                return Err(Error::Factorisation("a pivot is not above 0"));
             }
-            for lane in shifts.len()..TOGETHER {
-                ends.iter_mut().for_each(|end| end[lane] = 0.0); // fewer are left: the other lanes add nothing
-            }
-            for (row, sums) in sum.chunks_exact_mut(d).enumerate() {
-                let ratio = ratios[row];
-                for (entry, sum) in entries[..row].iter_mut().zip(&mut *sums) {
-                    (0..TOGETHER).for_each(|lane| entry[lane] *= ratio[lane]);
-                    *sum += (entry[0] + entry[1]) + (entry[2] + entry[3]);
-                }
-                entries[row] = ends[row];
-                sums[row] += ends[row].iter().sum::<f64>();
-            }
+            add_inverses(&inverses, &mut sum);
         }
-        for row in 0..d {
-            sum[row * d + row] += self.constant;
-            for column in 0..row {
-                sum[column * d + row] = sum[row * d + column];
-            }
+        let mut function = vec![0f64; d * d];
+        for (row, sums) in sum.chunks_exact(chunks.max(1)).enumerate() {
+            let sums = sums.as_flattened();
+            function[row * d..][..=row].copy_from_slice(&sums[..=row]);
+            function[row * d + row] += self.constant;
+            (0..row).for_each(|column| function[column * d + row] = sums[column]);
         }
-        Ok(sum)
+        Ok(function)
     }
 }
 
 /// `exp(t)` for t from `first` to at least `last`.
 fn shifts(first: f64, last: f64) -> Vec<f64> {
     let count = ((last - first) / STEP).ceil() as usize + 1;
-    (0..count).map(|j| (first + STEP * j as f64).exp()).collect()
+    (0..count).map(|j| libm::exp(first + STEP * j as f64)).collect()
 }
 
-/// The inverse G of a tridiagonal matrix with `shift` on its diagonal: for each row i, in order, `G_ii` and the ratio of
-/// `G_ik` to `G_(i-1)k`, which is the same for all k < i.
-///
-/// With the pivots from the first row on and from the last row back, `p_i = a_i - b_(i-1)² / p_(i-1)` and `q_i = a_i - b_i² / q_(i+1)`,
-/// `G_ii = 1 / (p_i + q_i - a_i)`, and the ratio is `-b_(i-1) / q_i`.
-fn inverse_of_shifted(diagonal: &[f64], beside: &[f64], shift: f64, mut give: impl FnMut(usize, f64, f64)) -> Result<()> {
+/// Of a weighted inverse G in each lane: for each row i, `G_ii`, and the ratio of `G_ik` to `G_(i-1)k`, which is the same for all
+/// k < i.
+struct Inverses {
+    ratios: Vec<[f64; LANES]>,
+    ends: Vec<[f64; LANES]>,
+}
+
+vectorize! {
+    /// The inverses of a tridiagonal matrix with a shift on its diagonal, each times its weight; false where a pivot is not above 0.
+    ///
+    /// With the pivots from the first row on and from the last row back, `p_i = a_i - b_(i-1)² / p_(i-1)` and `q_i = a_i - b_i² / q_(i+1)`,
+    /// `G_ii = 1 / (p_i + q_i - a_i)`, and the ratio is `-b_(i-1) / q_i`.
+    fn inverses_of_shifted(diagonal: &[f64], beside: &[f64], lanes: [[f64; LANES]; 2], to: &mut Inverses) -> bool =
+        inverses_of_shifted_with;
+
+    /// Adds the inverses, a chunk of columns at a time, whose entries stay in registers from row to row.
+    fn add_inverses(inverses: &Inverses, sum: &mut [[f64; LANES]]) = add_inverses_with;
+}
+
+#[inline(always)]
+fn inverses_of_shifted_with<S: Simd>(
+    diagonal: &[f64],
+    beside: &[f64],
+    [shifts, weights]: [[f64; LANES]; 2],
+    to: &mut Inverses,
+) -> bool {
     let d = diagonal.len();
-    let mut back = vec![0f64; d];
+    let mut positive = true;
+    let mut taken = [0f64; LANES]; // from the diagonal by the rows after
     for i in (0..d).rev() {
-        let taken = if i + 1 < d { beside[i] * beside[i] / back[i + 1] } else { 0.0 };
-        back[i] = diagonal[i] + shift - taken;
+        let before = if i > 0 { beside[i - 1] } else { 0.0 };
+        for lane in 0..LANES {
+            let back = diagonal[i] + shifts[lane] - taken[lane];
+            to.ends[i][lane] = back;
+            to.ratios[i][lane] = -before / back;
+            taken[lane] = before * before / back;
+            positive &= back > 0.0;
+        }
     }
-    let mut taken = 0.0; // from the diagonal by the rows before
+    taken = [0f64; LANES]; // by the rows before
     for i in 0..d {
-        let left = back[i] - taken; // p + q - a
-        let pivot = diagonal[i] + shift - taken;
-        if !(left > 0.0 && back[i] > 0.0 && pivot > 0.0) {
-            return Err(Error::Factorisation("a pivot is not above 0"));
+        let after = if i + 1 < d { beside[i] } else { 0.0 };
+        for lane in 0..LANES {
+            let left = to.ends[i][lane] - taken[lane]; // p + q - a
+            let pivot = diagonal[i] + shifts[lane] - taken[lane];
+            to.ends[i][lane] = weights[lane] / left;
+            taken[lane] = after * after / pivot;
+            positive &= left > 0.0 && pivot > 0.0;
         }
-        give(i, if i > 0 { -beside[i - 1] / back[i] } else { 0.0 }, 1.0 / left);
-        taken = if i + 1 < d { beside[i] * beside[i] / pivot } else { 0.0 };
     }
-    Ok(())
+    positive
 }
 
-/// `M = Q T Qᵀ`, T tridiagonal, Q a product of reflections.
-struct Tridiagonal {
-    diagonal: Vec<f64>,
-    /// Below the diagonal: one fewer.
-    beside: Vec<f64>,
-    /// The reflections, below the places of T, and their block factors.
-    reflections: Mat<f64>,
-    factors: Mat<f64>,
-}
-
-impl Tridiagonal {
-    fn of(matrix: MatRef<'_, f64>) -> Self {
-        let d = matrix.nrows();
-        let mut reflections = matrix.to_owned();
-        let mut factors = Mat::zeros(recommended_block_size::<f64>(d, d), d.saturating_sub(1));
-        if d > 1 {
-            let mut room = MemBuffer::new(tridiag_in_place_scratch::<f64>(d, Par::Seq, Default::default()));
-            let room = MemStack::new(&mut room);
-            tridiag_in_place(reflections.as_mut(), factors.as_mut(), Par::Seq, room, Default::default());
-        }
-        let diagonal = (0..d).map(|i| reflections[(i, i)]).collect();
-        let beside = (1..d).map(|i| reflections[(i, i - 1)]).collect();
-        Self { diagonal, beside, reflections, factors }
-    }
-
-    /// `Q F Qᵀ` of a symmetric F, in place: Q times F, turned, and Q times that.
-    fn turn_back(&self, function: &mut [f64]) {
-        let d = self.diagonal.len();
-        if d < 2 {
-            return;
-        }
-        let block = self.factors.nrows();
-        let need: StackReq = apply_block_householder_sequence_on_the_left_in_place_scratch::<f64>(d - 1, block, d);
-        let mut room = MemBuffer::new(need);
-        let mut turned = Mat::from_fn(d, d, |i, j| function[j * d + i]);
-        for side in 0..2 {
-            if side == 1 {
-                turned = turned.transpose().to_owned();
+#[inline(always)]
+fn add_inverses_with<S: Simd>(Inverses { ratios, ends }: &Inverses, sum: &mut [[f64; LANES]]) {
+    let d = ends.len();
+    let chunks = d.div_ceil(LANES);
+    for chunk in 0..chunks {
+        let first = chunk * LANES;
+        let mut entries = [[0f64; LANES]; LANES]; // of each inverse, of one row: up to the diagonal
+        for i in first..(first + LANES).min(d) {
+            let mut total = [0f64; LANES];
+            for (entries, (ratio, end)) in entries.iter_mut().zip(ratios[i].iter().zip(&ends[i])) {
+                entries.iter_mut().for_each(|entry| *entry *= ratio);
+                entries[i - first] = *end;
+                for lane in 0..LANES {
+                    total[lane] += entries[lane];
+                }
             }
-            apply_block_householder_sequence_on_the_left_in_place_with_conj(
-                self.reflections.submatrix(1, 0, d - 1, d - 1),
-                self.factors.as_ref(),
-                Conj::No,
-                turned.as_mut().subrows_mut(1, d - 1),
-                Par::Seq,
-                MemStack::new(&mut room),
-            );
+            for lane in 0..LANES {
+                sum[i * chunks + chunk][lane] += total[lane];
+            }
         }
-        function.chunks_exact_mut(d).enumerate().for_each(|(j, column)| column.copy_from_slice(turned.col_as_slice(j)));
+        let mut entries = entries.map(Doubles::<S>::from);
+        for i in first + LANES..d {
+            for j in 0..LANES {
+                entries[j] = entries[j] * Doubles::splat(ratios[i][j]);
+            }
+            let [a, b, c, d, e, f, g, h] = entries;
+            let sums = &mut sum[i * chunks + chunk];
+            *sums = (Doubles::from(*sums) + (((a + b) + (c + d)) + ((e + f) + (g + h)))).to_array();
+        }
     }
 }
 

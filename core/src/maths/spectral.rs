@@ -1,17 +1,16 @@
-//! Functions of symmetric matrices by faer's factorisations, in float64 on the CPU whatever the dtype and device.
+//! Functions of symmetric matrices by their factorisations, in float64 on the CPU whatever the dtype and device.
 
-use super::attach_gradient;
+use super::symmetric::{InverseFactor, eigen, eigenvalues};
+use super::{Matrix, MatrixMut, Onto, attach_gradient, product};
 use crate::{Error, Result};
 use candle_core::{DType, Device, Tensor};
-use faer::linalg::solvers::{DenseSolveCore, Llt};
-use faer::{Mat, MatRef, Side};
 
 /// Log-determinant of symmetric positive definite matrices; its gradient is the inverse. (g, d, d) -> (g)
 ///
 /// # Errors
 /// When a matrix is not positive definite or not finite.
 pub fn log_det(matrices: &Tensor) -> Result<Tensor> {
-    value_and_slope(matrices, log_det_and_inverse)
+    value_and_slope(matrices, log_det_of)
 }
 
 /// Sum of f over the eigenvalues of symmetric matrices; `function` gives f and its slope. The gradient is `V f'(Λ) Vᵀ`, which
@@ -20,18 +19,18 @@ pub fn log_det(matrices: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// When a matrix is not finite.
 pub fn eigenvalue_sum(matrices: &Tensor, function: impl Fn(f64) -> (f64, f64)) -> Result<Tensor> {
-    value_and_slope(matrices, |matrix| eigenvalue_sum_and_slope(matrix, &function))
+    value_and_slope(matrices, |matrix, d| eigenvalue_sum_and_slope(matrix, d, &function))
 }
 
 /// A number of each matrix, with the slope along it as its gradient. (g, d, d) -> (g)
-fn value_and_slope(matrices: &Tensor, of: impl Fn(MatRef<'_, f64>) -> Result<(f64, Mat<f64>)>) -> Result<Tensor> {
+fn value_and_slope(matrices: &Tensor, of: impl Fn(&[f64], usize) -> Result<(f64, Vec<f64>)>) -> Result<Tensor> {
     let (g, d, _) = matrices.dims3()?;
     let mut values = Vec::with_capacity(g);
     let mut slopes = Vec::with_capacity(g * d * d);
-    for matrix in float64_matrices(matrices)? {
-        let (value, slope) = of(matrix.as_ref())?;
+    for matrix in float64(matrices)?.chunks_exact(d * d) {
+        let (value, slope) = of(matrix, d)?;
         values.push(value);
-        extend_rows(&mut slopes, &slope);
+        slopes.extend(slope);
     }
     let (dtype, device) = (matrices.dtype(), matrices.device());
     let value = Tensor::from_vec(values, g, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?;
@@ -47,8 +46,8 @@ fn value_and_slope(matrices: &Tensor, of: impl Fn(MatRef<'_, f64>) -> Result<(f6
 pub fn inverse_sqrt(matrices: &Tensor) -> Result<Tensor> {
     let (g, d, _) = matrices.dims3()?;
     let mut roots = Vec::with_capacity(g * d * d);
-    for matrix in float64_matrices(matrices)? {
-        extend_rows(&mut roots, &inverse_root(matrix.as_ref())?);
+    for matrix in float64(matrices)?.chunks_exact(d * d) {
+        roots.extend(inverse_root(matrix, d)?);
     }
     Ok(Tensor::from_vec(roots, (g, d, d), &Device::Cpu)?.to_dtype(matrices.dtype())?.to_device(matrices.device())?)
 }
@@ -58,8 +57,7 @@ pub fn inverse_sqrt(matrices: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// When it is not finite.
 pub fn symmetric_eigenvalues_of(matrix: &[f64], d: usize) -> Result<Vec<f64>> {
-    let matrix = finite(matrix, d)?;
-    matrix.self_adjoint_eigenvalues(Side::Lower).map_err(|_| Error::Factorisation("the eigenvalues did not converge"))
+    eigenvalues(finite(matrix)?, d)
 }
 
 /// Eigenvalues of one symmetric matrix, in increasing order, and its orthonormal eigenvectors: column k of the second is that
@@ -68,12 +66,7 @@ pub fn symmetric_eigenvalues_of(matrix: &[f64], d: usize) -> Result<Vec<f64>> {
 /// # Errors
 /// When it is not finite.
 pub fn symmetric_eigen_of(matrix: &[f64], d: usize) -> Result<(Vec<f64>, Vec<f64>)> {
-    let eigen = finite(matrix, d)?.self_adjoint_eigen(Side::Lower);
-    let eigen = eigen.map_err(|_| Error::Factorisation("the eigenvalues did not converge"))?;
-    let (values, vectors) = (eigen.S().column_vector(), eigen.U());
-    let mut rows = Vec::with_capacity(d * d);
-    rows.extend((0..d).flat_map(|i| (0..d).map(move |k| vectors[(i, k)])));
-    Ok(((0..d).map(|k| values[k]).collect(), rows))
+    eigen(finite(matrix)?, d)
 }
 
 /// Log-determinant and inverse of one symmetric positive definite matrix. (d, d), row after row
@@ -81,57 +74,46 @@ pub fn symmetric_eigen_of(matrix: &[f64], d: usize) -> Result<(Vec<f64>, Vec<f64
 /// # Errors
 /// As [`log_det`].
 pub fn log_det_of(matrix: &[f64], d: usize) -> Result<(f64, Vec<f64>)> {
-    let (value, inverse) = log_det_and_inverse(finite(matrix, d)?)?;
-    Ok((value, rows(&inverse)))
+    let factor = InverseFactor::of(finite(matrix)?, d)?;
+    Ok((factor.log_det, factor.squared(d)))
 }
 
-fn log_det_and_inverse(matrix: MatRef<'_, f64>) -> Result<(f64, Mat<f64>)> {
-    let factor = Llt::new(matrix, Side::Lower).map_err(|_| Error::Factorisation("Cholesky met a pivot that is not above 0"))?;
-    let lower = factor.L();
-    Ok((2.0 * (0..matrix.nrows()).map(|k| lower[(k, k)].ln()).sum::<f64>(), factor.inverse()))
+fn eigenvalue_sum_and_slope(matrix: &[f64], d: usize, function: &impl Fn(f64) -> (f64, f64)) -> Result<(f64, Vec<f64>)> {
+    let (values, vectors) = eigen(matrix, d)?;
+    let (terms, slopes): (Vec<f64>, Vec<f64>) = values.into_iter().map(function).unzip();
+    Ok((terms.iter().sum(), from_eigen(&slopes, &vectors)))
 }
 
-fn eigenvalue_sum_and_slope(matrix: MatRef<'_, f64>, function: &impl Fn(f64) -> (f64, f64)) -> Result<(f64, Mat<f64>)> {
-    let eigen = matrix.self_adjoint_eigen(Side::Lower).map_err(|_| Error::Factorisation("the eigenvalues did not converge"))?;
-    let (vectors, values, d) = (eigen.U(), eigen.S().column_vector(), matrix.nrows());
-    let (terms, slopes): (Vec<f64>, Vec<f64>) = (0..d).map(|k| function(values[k])).unzip();
-    let scaled = Mat::from_fn(d, d, |i, k| vectors[(i, k)] * slopes[k]);
-    Ok((terms.iter().sum(), scaled * vectors.transpose()))
-}
-
-fn inverse_root(matrix: MatRef<'_, f64>) -> Result<Mat<f64>> {
-    let eigen = matrix.self_adjoint_eigen(Side::Lower).map_err(|_| Error::Factorisation("the eigenvalues did not converge"))?;
-    let (vectors, values, d) = (eigen.U(), eigen.S().column_vector(), matrix.nrows());
-    if !(0..d).all(|k| values[k] > 0.0) {
+fn inverse_root(matrix: &[f64], d: usize) -> Result<Vec<f64>> {
+    let (values, vectors) = eigen(matrix, d)?;
+    if !values.iter().all(|x| *x > 0.0) {
         return Err(Error::Factorisation("an eigenvalue is not above 0"));
     }
-    let scaled = Mat::from_fn(d, d, |i, k| vectors[(i, k)] / values[k].sqrt());
-    Ok(vectors * scaled.transpose())
+    let roots: Vec<f64> = values.iter().map(|x| 1.0 / x.sqrt()).collect();
+    Ok(from_eigen(&roots, &vectors))
 }
 
-pub(super) fn finite(matrix: &[f64], d: usize) -> Result<MatRef<'_, f64>> {
+/// `V Λ Vᵀ`. (d), (d, d) -> (d, d)
+fn from_eigen(values: &[f64], vectors: &[f64]) -> Vec<f64> {
+    let d = values.len();
+    let scaled: Vec<f64> = vectors.chunks_exact(d).flat_map(|row| row.iter().zip(values).map(|(x, value)| x * value)).collect();
+    let mut matrix = vec![0f64; d * d];
+    let right = Matrix::new(vectors, d, d).transposed();
+    product(MatrixMut::new(&mut matrix, d, d), Onto::Replace, 1.0, Matrix::new(&scaled, d, d), right);
+    matrix
+}
+
+pub(super) fn finite(matrix: &[f64]) -> Result<&[f64]> {
     if matrix.iter().any(|x| !x.is_finite()) {
         return Err(Error::Factorisation("it holds a NaN or an infinity"));
     }
-    Ok(MatRef::from_column_major_slice(matrix, d, d)) // symmetric, so columns are rows
+    Ok(matrix)
 }
 
-fn rows(matrix: &Mat<f64>) -> Vec<f64> {
-    let mut rows = Vec::with_capacity(matrix.nrows() * matrix.ncols());
-    extend_rows(&mut rows, matrix);
-    rows
-}
-
-fn float64_matrices(matrices: &Tensor) -> Result<Vec<Mat<f64>>> {
-    let rows = matrices.detach().to_dtype(DType::F64)?.to_vec3::<f64>()?;
-    if rows.iter().flatten().flatten().any(|x| !x.is_finite()) {
-        return Err(Error::Factorisation("it holds a NaN or an infinity"));
-    }
-    Ok(rows.iter().map(|m| Mat::from_fn(m.len(), m.len(), |i, j| m[i][j])).collect())
-}
-
-fn extend_rows(out: &mut Vec<f64>, matrix: &Mat<f64>) {
-    (0..matrix.ncols()).for_each(|j| out.extend_from_slice(matrix.col_as_slice(j))); // symmetric, so columns are rows
+pub(super) fn float64(matrices: &Tensor) -> Result<Vec<f64>> {
+    let numbers = matrices.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
+    finite(&numbers)?;
+    Ok(numbers)
 }
 
 #[cfg(test)]

@@ -1,0 +1,68 @@
+//! Factorisations of symmetric matrices in float64, whose sums have one order: the same bytes on every machine.
+
+mod cholesky;
+mod eigen;
+mod lanes;
+mod reflections;
+mod tridiagonal;
+
+pub use cholesky::InverseFactor;
+pub use eigen::{eigen, eigenvalues};
+pub use tridiagonal::Tridiagonal;
+
+use std::ops::Range;
+
+/// Some rows' numbers below the diagonal, from those above it: a few rows and columns at a time, which stay in the cache.
+fn mirror(matrix: &mut [f64], d: usize, rows: Range<usize>) {
+    const TILE: usize = 16;
+    let end = rows.end;
+    for first in rows.step_by(TILE) {
+        for column in (0..first + TILE).step_by(TILE) {
+            for i in first..(first + TILE).min(end) {
+                (column..(column + TILE).min(i)).for_each(|j| matrix[i * d + j] = matrix[j * d + i]);
+            }
+        }
+    }
+}
+
+/// `XᵀX / rank` of numbers drawn from a normal distribution. (rank, d) -> (d, d)
+#[cfg(test)]
+fn random_gram(d: usize, rank: usize) -> Vec<f64> {
+    use super::{Matrix, MatrixMut, Onto, product};
+    let mut draw = crate::Draw::new(0, "symmetric", rank as u64, d as u64);
+    let points: Vec<f64> = (0..rank * d).map(|_| draw.normal()).collect();
+    let (mut gram, points) = (vec![0f64; d * d], Matrix::new(&points, rank, d));
+    product(MatrixMut::new(&mut gram, d, d), Onto::Replace, 1.0 / rank as f64, points.transposed(), points);
+    (0..d * d).for_each(|place| gram[place] = gram[place % d * d + place / d]);
+    gram
+}
+
+#[cfg(test)]
+fn close(found: &[f64], expected: &[f64], tolerance: f64) {
+    assert_eq!(found.len(), expected.len());
+    for (place, (found, expected)) in found.iter().zip(expected).enumerate() {
+        assert!((found - expected).abs() <= tolerance, "{place}: {found}, expected {expected}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::maths::Resolvents;
+
+    /// One digest, whatever instructions `REGATTA_INSTRUCTIONS` asks for: of Lehmer's matrix, `min(i, j) / max(i, j)`.
+    #[test]
+    fn the_same_bytes_everywhere() {
+        let d = 131;
+        let ratio = |i: usize, j: usize| (i.min(j) + 1) as f64 / (i.max(j) + 1) as f64;
+        let matrix: Vec<f64> = (0..d * d).map(|place| ratio(place / d, place % d)).collect();
+        let factor = InverseFactor::of(&matrix, d).unwrap();
+        let (values, vectors) = eigen(&matrix, d).unwrap();
+        let function = Resolvents::ln(1e-6).shifted(1e-6).of(&matrix, d).unwrap();
+        let mut digest = blake3::Hasher::new();
+        for numbers in [&factor.numbers, &factor.squared(d), &vec![factor.log_det], &values, &vectors, &function] {
+            numbers.iter().for_each(|x| _ = digest.update(&x.to_le_bytes()));
+        }
+        assert_eq!(digest.finalize().to_hex()[..16], *"4a5eb053200ca5b8");
+    }
+}
