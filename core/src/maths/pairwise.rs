@@ -65,9 +65,11 @@ impl CustomOp1 for BoundedAngle {
         let (bound, narrow) = (self.bound, self.bound as f32);
         let angles = match storage {
             CpuStorage::F32(c) => CpuStorage::F32(
-                c[start..end].iter().map(|c| c.clamp(-narrow, narrow).acos() * std::f32::consts::FRAC_1_PI).collect(),
+                c[start..end].iter().map(|c| libm::acosf(c.clamp(-narrow, narrow)) * std::f32::consts::FRAC_1_PI).collect(),
             ),
-            CpuStorage::F64(c) => CpuStorage::F64(c[start..end].iter().map(|c| c.clamp(-bound, bound).acos() / PI).collect()),
+            CpuStorage::F64(c) => {
+                CpuStorage::F64(c[start..end].iter().map(|c| libm::acos(c.clamp(-bound, bound)) / PI).collect())
+            }
             _ => candle_core::bail!("bounded_angle: expected f32 or f64"),
         };
         Ok((angles, layout.shape().clone()))

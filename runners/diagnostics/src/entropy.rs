@@ -5,7 +5,8 @@ use crate::pairs::block_products;
 use crate::points::{Points, dot};
 use crate::spectrum::Spectrum;
 use rayon::prelude::*;
-use std::f64::consts::PI;
+use regatta_core::libm;
+use std::f64::consts::{LN_2, PI};
 
 /// Which neighbour: the third, as a compromise between noise (few) and bias (many).
 const NEIGHBOUR: usize = 3;
@@ -70,7 +71,7 @@ fn log_squares(points: &Points, squares: &[f64], panel: usize) -> f64 {
     // Differences of products lose the digits of small distances; those that matter are taken again from the points.
     let exact = |i: usize, j: usize| points.row(i).iter().zip(points.row(j)).map(|(x, y)| (x - y) * (x - y)).sum::<f64>();
     let farthest = |i: usize, nearest: &[(f64, usize)]| nearest.iter().map(|&(_, j)| exact(i, j)).fold(0.0, f64::max);
-    rows.zip(&nearest).map(|(i, nearest)| farthest(i, nearest).ln()).sum()
+    rows.zip(&nearest).map(|(i, nearest)| libm::log(farthest(i, nearest))).sum()
 }
 
 /// Puts a neighbour in its place among the nearest, nearest first, and drops the last.
@@ -88,8 +89,8 @@ fn digamma(n: usize) -> f64 {
 
 /// `ln V_d`, by `V_0 = 1`, `V_1 = 2`, `V_d = V_{d-2}·2π/d`.
 fn log_ball(d: usize) -> f64 {
-    let start = if d.is_multiple_of(2) { 0.0 } else { 2f64.ln() };
-    start + (1..=d).filter(|k| k % 2 == d % 2 && *k > 1).map(|k| (2.0 * PI / k as f64).ln()).sum::<f64>()
+    let start = if d.is_multiple_of(2) { 0.0 } else { LN_2 };
+    start + (1..=d).filter(|k| k % 2 == d % 2 && *k > 1).map(|k| libm::log(2.0 * PI / k as f64)).sum::<f64>()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::points::{Points, norm, to_unit};
 use rayon::prelude::*;
+use regatta_core::libm;
 use regatta_core::maths::{Matrix, MatrixMut, Onto, product};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
@@ -86,7 +87,7 @@ impl PairCosines {
         Some(Self {
             mean,
             std: (tasks.iter().map(|task| task.squares).sum::<f64>() / pairs).sqrt(),
-            uniformity: (tasks.iter().map(|task| task.repulsion).sum::<f64>() / pairs).ln(),
+            uniformity: libm::log(tasks.iter().map(|task| task.repulsion).sum::<f64>() / pairs),
             histogram: counts.iter().map(|&count| count as f64 / pairs).collect(),
         })
     }
@@ -103,7 +104,7 @@ impl PairCosines {
         Some(Self {
             mean,
             std: mean_of(&|cloud| cloud.std.powi(2) + (cloud.mean - mean).powi(2)).sqrt(),
-            uniformity: mean_of(&|cloud| cloud.uniformity.exp()).ln(),
+            uniformity: libm::log(mean_of(&|cloud| libm::exp(cloud.uniformity))),
             histogram: (0..bins).map(|bin| mean_of(&|cloud| cloud.histogram[bin])).collect(),
         })
     }
@@ -149,7 +150,7 @@ impl Seen<'_> {
         sums.squares += cosines.iter().map(|c| (c - self.mean) * (c - self.mean)).sum::<f64>();
         let square = |scale: f64| if scale > 0.0 { 1.0 } else { 0.0 }; // of the unit vector
         let own = square(self.scales[i]);
-        let repulsion = |(c, &scale): (&f64, &f64)| (-2.0 * (own + square(scale) - 2.0 * c)).exp();
+        let repulsion = |(c, &scale): (&f64, &f64)| libm::exp(-2.0 * (own + square(scale) - 2.0 * c));
         sums.repulsion += cosines.iter().zip(scales).map(repulsion).sum::<f64>();
         let half = 0.5 * self.bins as f64;
         cosines.iter().for_each(|c| sums.counts[(((c + 1.0) * half) as usize).min(self.bins - 1)] += 1);

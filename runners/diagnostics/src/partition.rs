@@ -4,6 +4,7 @@ use crate::Result;
 use crate::points::{Points, ROWS};
 use crate::spectrum::Spectrum;
 use rayon::prelude::*;
+use regatta_core::libm;
 use regatta_core::maths::{Matrix, MatrixMut, Onto, product};
 
 /// `min F(c) / max F(c)`, `F(c) = Σ_i exp(c·z_i)`, over c the unit eigenvectors of `zᵀ z` of both signs: 1 where no direction is
@@ -35,10 +36,10 @@ pub(crate) fn along_eigenvectors(points: &Points, spectrum: &Spectrum, vectors: 
         let unit: Vec<f64> = (0..n * n).map(|at| if at % (n + 1) == 0 { 1.0 } else { 0.0 }).collect();
         log_sums(&along, n, &unit)
     };
-    let nowhere = (n < d).then(|| (n as f64).ln());
+    let nowhere = (n < d).then(|| libm::log(n as f64));
     let all = sums.iter().flat_map(|sums| sums.map(Exponentials::log)).chain(nowhere);
     let (least, most) = all.fold((f64::INFINITY, f64::NEG_INFINITY), |(least, most), x| (least.min(x), most.max(x)));
-    (least - most).exp()
+    libm::exp(least - most)
 }
 
 /// `Σ exp(x)` as `sum·exp(largest)`: no x is too large.
@@ -53,17 +54,17 @@ impl Exponentials {
 
     fn of(numbers: impl Iterator<Item = f64> + Clone) -> Self {
         let largest = numbers.clone().fold(f64::NEG_INFINITY, f64::max);
-        Self { largest, sum: numbers.map(|x| (x - largest).exp()).sum() }
+        Self { largest, sum: numbers.map(|x| libm::exp(x - largest)).sum() }
     }
 
     fn and(self, other: Self) -> Self {
         let largest = self.largest.max(other.largest);
-        let shifted = |part: Self| if part.sum > 0.0 { part.sum * (part.largest - largest).exp() } else { 0.0 };
+        let shifted = |part: Self| if part.sum > 0.0 { part.sum * libm::exp(part.largest - largest) } else { 0.0 };
         Self { largest, sum: shifted(self) + shifted(other) }
     }
 
     fn log(self) -> f64 {
-        self.largest + self.sum.ln()
+        self.largest + libm::log(self.sum)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::points::{Points, dot};
+use regatta_core::libm;
 use regatta_core::maths::{gram, symmetric_eigen_of, symmetric_eigenvalues_of};
 
 /// The singular values σ of a matrix of points, largest first: `min(n, d)` of them.
@@ -63,8 +64,8 @@ impl Spectrum {
     /// Roy, Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO 2007, section 2.
     pub fn effective_rank(&self) -> f64 {
         let shares = self.normalised();
-        let entropy: f64 = shares.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum();
-        if self.squares[0] > 0.0 { entropy.exp() } else { 0.0 }
+        let entropy: f64 = shares.iter().filter(|p| **p > 0.0).map(|p| -p * libm::log(*p)).sum();
+        if self.squares[0] > 0.0 { libm::exp(entropy) } else { 0.0 }
     }
 
     /// `Σ σ² / σ_1²`: from 1 to min(n, d), and never above the rank; 0 for a cloud of zeros.

@@ -46,7 +46,7 @@ macro_rules! float {
     ($number:ty, $panel:ident, $zero:expr, $pack:path) => {
         impl Float for $number {
             fn multiply(out: MatrixMut<'_, Self>, onto: Onto, scale: Self, left: Matrix<'_, Self>, right: Matrix<'_, Self>) {
-                let pack = ($zero, $pack as fn(&mut [_], Matrix<'_, Self>));
+                let pack = ($zero, $pack as panels::Pack<Self, _>);
                 $panel.with(|room| match level() {
                     Level::Portable => panels::by_matrix::<sets::Portable, Self>(out, onto, scale, left, right, room, pack),
                     #[cfg(target_arch = "x86_64")]

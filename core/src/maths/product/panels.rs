@@ -210,6 +210,9 @@ fn by_packed<S: Simd, T, const ROWS: usize>(
     }
 }
 
+/// What packs the columns of one panel.
+pub(super) type Pack<T, P> = fn(&mut [P], Matrix<'_, T>);
+
 /// With a right factor that is packed as it is needed, for this product alone.
 pub(super) fn by_matrix<S: Simd, T>(
     mut out: MatrixMut<'_, T>,
@@ -218,7 +221,7 @@ pub(super) fn by_matrix<S: Simd, T>(
     left: Matrix<'_, T>,
     right: Matrix<'_, T>,
     room: &Cell<Vec<T::Stored>>,
-    (zero, pack): (T::Stored, fn(&mut [T::Stored], Matrix<'_, T>)),
+    (zero, pack): (T::Stored, Pack<T, T::Stored>),
 ) where
     T: Factor<S>,
     T::Sum: Vector<Number = T>,

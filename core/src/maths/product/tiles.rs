@@ -292,6 +292,7 @@ fn add_term<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usiz
     }
 }
 
+#[allow(clippy::needless_range_loop)]
 #[inline(always)]
 fn write<V: Vector, const R: usize, const N: usize>(out: Band<'_, V::Number>, sums: [[V; N]; R]) {
     let Band { numbers, columns, stride, before, scale } = out;

@@ -2,6 +2,7 @@
 
 use super::files::text;
 use super::{DataError, Tokenizer};
+use regatta_core::libm;
 use std::path::Path;
 
 /// The tokens of train, validation or test.
@@ -71,7 +72,7 @@ pub fn unigram_entropy(split: &Split) -> f64 {
     let counts = token_counts(split, split.tokens.iter().max().map_or(0, |&largest| largest as usize + 1));
     let total = split.tokens.len() as f64;
     let shares = counts.iter().filter(|&&count| count > 0).map(|&count| count as f64 / total);
-    shares.map(|share| -share * share.ln()).sum()
+    shares.map(|share| -share * libm::log(share)).sum()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::At;
 use regatta_core::Plugin;
+use regatta_core::libm;
 use regatta_core::number::{Count, Finite};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, Deserializer, MapAccess, Visitor};
@@ -119,7 +120,7 @@ impl Course {
                 let share = (step as f64 / steps.get() as f64).min(1.0);
                 let share = match shape {
                     Shape::Linear => share,
-                    Shape::Cosine => 0.5 * (1.0 - (std::f64::consts::PI * share).cos()),
+                    Shape::Cosine => 0.5 * (1.0 - libm::cos(std::f64::consts::PI * share)),
                 };
                 from.get() + (to.get() - from.get()) * share
             }

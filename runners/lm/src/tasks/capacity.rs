@@ -21,6 +21,7 @@ use super::{Answer, Recall};
 use crate::data::biographies::Attribute;
 use crate::model::Gpt2;
 use crate::training::{TrainError, Watch};
+use regatta_core::libm;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::LN_2;
 
@@ -87,11 +88,11 @@ impl Capacity {
         let mean = |sum: f64| sum / asked as f64;
         // `loss` where there are so many choices; `least` where all is known
         let known = |choices: usize, loss: f64, least: f64| {
-            let bits = |loss: f64| all * ((choices as f64).log2() - loss / LN_2).max(0.0);
+            let bits = |loss: f64| all * (libm::log2(choices as f64) - loss / LN_2).max(0.0);
             Known { loss, bits: bits(loss), bits_to_know: bits(least) }
         };
         let names: f64 = answers.iter().step_by(6).map(|answer| answer.name_loss).sum(); // the same in a person's six questions
-        let name = known(recall.names, mean(names), all.ln());
+        let name = known(recall.names, mean(names), libm::log(all));
         let value = |index: usize| {
             let answers = || answers.iter().skip(index).step_by(6);
             let loss = mean(answers().map(|answer| answer.value_loss).sum());

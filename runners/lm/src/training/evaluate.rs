@@ -7,6 +7,7 @@ use crate::model::{Gpt2, Keep, Pass};
 use crate::spec::EvaluateSpec;
 use crate::tasks::{Text, TextLoss};
 use candle_core::{Device, Tensor};
+use regatta_core::libm;
 use regatta_diagnostics::Geometry;
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +88,7 @@ pub fn evaluate(model: &Gpt2, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Eva
     Ok(Evaluation {
         loss,
         loss_standard_error,
-        perplexity: loss.exp(),
+        perplexity: libm::exp(loss),
         bits_per_byte: bits_per_byte(split, loss),
         excess_loss: best.map(|best| loss - best),
         unigram_entropy: unigram_entropy(split),

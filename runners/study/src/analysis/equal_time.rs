@@ -103,6 +103,7 @@ mod tests {
         flops_per_token: None,
         training_flops: None,
         energy_joules: None,
+        instructions: None,
     };
 
     fn timeline(rates: &[f64], points: &[(usize, f64)]) -> Option<Timeline> {

@@ -4,6 +4,7 @@ use super::{Oracle, text};
 use crate::data::{DataError, Split};
 use crate::spec::SyntheticSpec;
 use regatta_core::Draw;
+use regatta_core::libm;
 
 /// How much likelier a word is in its favourite topic, before its class is scaled to sum to 1.
 const BOOST: f64 = 8.0;
@@ -205,7 +206,7 @@ fn draw_words(v: usize, c: usize, k: usize, exponent: f64, draw: &mut Draw) -> V
     while words.len() < v {
         for class in draw.permutation(c).into_iter().take(v - words.len()) {
             // Under a steep law the rarest weights round to 0; the smallest number keeps their classes possible.
-            let weight = (words.len() as f64 + 1.0).powf(-exponent).max(f64::MIN_POSITIVE);
+            let weight = libm::pow(words.len() as f64 + 1.0, -exponent).max(f64::MIN_POSITIVE);
             words.push(Word { weight, class, topic: draw.below(k) });
         }
     }

@@ -1,6 +1,7 @@
 //! The exact probability of the next word.
 
 use super::Process;
+use regatta_core::libm;
 
 /// Hears a text word by word and knows the chance of each word that may come next; the [module](super) has the formula.
 #[derive(Debug, Clone)]
@@ -50,7 +51,7 @@ impl<'a> Oracle<'a> {
         let mut loss = |&word: &u32| {
             let probability = self.probability(word);
             self.hear(word);
-            -probability.ln() as f32
+            -libm::log(probability) as f32
         };
         tokens.iter().map(&mut loss).collect()
     }
