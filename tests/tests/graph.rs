@@ -256,6 +256,59 @@ fn nothing_draws_from_candles_own_generator() {
     }
 }
 
+/// Files of code alone: no tests, and not the plain model that tests compare with.
+fn production_sources(folder: &Path) -> Vec<PathBuf> {
+    let of_tests = |path: &Path| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
+        name == "tests.rs" || name == "plain.rs" || path.components().any(|part| part.as_os_str() == "tests")
+    };
+    sources(folder).into_iter().filter(|path| !of_tests(path)).collect()
+}
+
+#[test]
+fn no_number_of_training_is_the_systems_own() {
+    // Functions of tensors have a `?` behind them; those of numbers would be the system library's, which has several versions.
+    let banned = ["exp", "exp2", "exp_m1", "ln", "ln_1p", "log2", "log10", "powf", "sin", "cos", "sin_cos", "tan", "tanh", "acos"];
+    for folder in ["core/src", "regularizers", "interventions", "runners/lm/src", "runners/diagnostics/src"] {
+        for path in production_sources(&root().join(folder)) {
+            let text = std::fs::read_to_string(&path).expect("a source file");
+            for (line, code) in code(above_tests(&text)) {
+                for name in banned {
+                    let called = code.split(&format!(".{name}(")).skip(1).any(|rest| {
+                        let arguments = rest.find(')').map_or(rest, |end| &rest[end + 1..]);
+                        !arguments.starts_with('?')
+                    });
+                    assert!(!called, "{}:{line} calls the system's `{name}`: take `libm`, the same everywhere", path.display());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn instructions_are_chosen_when_the_program_starts_and_in_one_place() {
+    let at_build_time = ["cfg(target_feature", "cfg!(target_feature"];
+    let intrinsics = ["std::arch::", "core::arch::", "asm!("];
+    for folder in ["core", "regularizers", "interventions", "runners", "examples"] {
+        for path in production_sources(&root().join(folder)) {
+            let text = std::fs::read_to_string(&path).expect("a source file");
+            let in_simd = path.starts_with(root().join("core/src/simd"));
+            for (line, code) in code(&text) {
+                let found = at_build_time.iter().find(|word| code.contains(**word));
+                assert!(found.is_none(), "{}:{line}: what a build targets says nothing of where it runs", path.display());
+                let found = intrinsics.iter().find(|word| code.contains(**word)).filter(|_| !in_simd);
+                assert!(found.is_none(), "{}:{line}: intrinsics stand in core/src/simd alone", path.display());
+            }
+        }
+    }
+    let entries = |folder: &Path| std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    for path in entries(&root()).chain(entries(&root().join(".cargo"))).filter(|path| path.is_file()) {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let builds = path.extension().is_some_and(|extension| extension == "toml");
+        assert!(!builds || !text.contains("target-cpu"), "{}: a program built for one processor fails on another", path.display());
+    }
+}
+
 #[test]
 fn comments_and_tests_are_no_code() {
     let text = "let a = 1; // vicreg\n/// vicreg\nfn b() {}\n#[cfg(test)]\nmod tests {\n    vicreg\n}\n";
