@@ -9,8 +9,13 @@ pub const VARIABLE: &str = "REGATTA_INSTRUCTIONS";
 
 /// Instruction sets, each with all of those before it.
 ///
-/// float32 and float64 results have the same bytes at every level. Products of bfloat16 factors have one result at `portable`, `avx2`
-/// and `avx512`, which multiply in float32, and another where an instruction multiplies them.
+/// float32 and float64 results have the same bytes at every level. Products of bfloat16 factors have one defined result per level:
+///
+/// | level | a sum of products of bfloat16 |
+/// |---|---|
+/// | `portable`, `avx2`, `avx512` | the same: fused multiply-adds in float32, term after term |
+/// | `avx512_bf16` | its own: two terms at once, as `VDPBF16PS` adds them, denormals as zeros |
+/// | `amx` | its own: 32 terms at once, as `TDPBF16PS` adds them, denormals as zeros |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -23,7 +28,8 @@ pub enum Level {
     Avx512,
     /// And its products of bfloat16: Cooper Lake, Sapphire Rapids, Zen 4.
     Avx512Bf16,
-    /// And tiles of bfloat16 products: Sapphire Rapids.
+    /// And tiles of bfloat16 products: Sapphire Rapids, on Linux. It counts as missing where the kernel does not permit tiles, or
+    /// where a product made at the start differs from the instruction's definition.
     Amx,
 }
 

@@ -37,21 +37,31 @@
 //! | `lanes` | sixteen float32 numbers, their bits and comparisons |
 //! | `doubles` | eight float64 numbers |
 //! | `portable`, `x86` | the operations, in plain Rust and in intrinsics |
+//! | `tile_unit` | products of bfloat16 tiles: the definition, in plain Rust |
+//! | `amx` | the same by the instruction |
 //!
 //! Other crates for this were no fit: `wide` chooses when it is compiled, `pulp` has lanes whose number depends on the machine, and
 //! `fearless_simd` multiplies and adds in one rounding or two, whichever is faster.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod doubles;
 mod lanes;
 mod level;
 mod portable;
+mod tile_unit;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use amx::Amx;
 pub use doubles::{DOUBLES, Doubles};
 pub use lanes::{Bits, LANES, Lanes, Mask, Register, load, load_or, store, total};
 pub use level::{Level, LevelError, VARIABLE, available, choose, level};
 pub(crate) use sealed::Kernel;
+#[cfg(test)]
+pub(crate) use tile_unit::Emulated;
+pub(crate) use tile_unit::{SIDE, Sums, Tile, TileColumn, TileUnit};
 
 /// The instruction sets, for [`vectorize!`](crate::vectorize) alone: a value of one that the machine lacks would be undefined behaviour.
 #[doc(hidden)]

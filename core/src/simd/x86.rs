@@ -21,7 +21,7 @@ pub(super) fn has(level: Level) -> bool {
         Level::Avx2 => all!("avx2", "fma"),
         Level::Avx512 => has(Level::Avx2) && all!("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
         Level::Avx512Bf16 => has(Level::Avx512) && all!("avx512bf16"),
-        Level::Amx => false,
+        Level::Amx => has(Level::Avx512Bf16) && super::amx::is_available(),
     }
 }
 

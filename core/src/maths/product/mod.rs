@@ -5,6 +5,7 @@
 //! first term to the last, in runs of 512 terms: its bytes depend on neither the width of registers nor the size of caches.
 
 mod bfloat16;
+mod blocks;
 mod pack;
 mod panels;
 mod tiles;

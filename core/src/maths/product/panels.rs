@@ -1,9 +1,13 @@
 //! The right factor of a product, packed as tiles read it: panels of a few registers' columns, term after term.
 
 use super::bfloat16::{Pair, with_pairs, with_rounded};
+#[cfg(target_arch = "x86_64")]
+use super::blocks::by_tiles;
 use super::pack::{Packed, pack, pack_pairs, pack_rounded};
 use super::tiles::{Band, Before, Factor, MOST_ACROSS, Number, Panel, Vector, multiply};
 use super::{Matrix, MatrixMut, Onto, Precision, fit};
+#[cfg(target_arch = "x86_64")]
+use crate::simd::Amx;
 use crate::simd::{Level, Register, Simd, level, sets};
 use rayon::prelude::*;
 use std::cell::Cell;
@@ -35,9 +39,14 @@ impl Panels {
 
     /// Takes the place of what was packed before; on all threads, where it is large.
     pub fn pack(&mut self, matrix: Matrix<'_>, precision: Precision) {
+        self.packed.become_of(precision);
+        self.fill(matrix);
+    }
+
+    /// The numbers, in the kind of room that there is.
+    fn fill(&mut self, matrix: Matrix<'_>) {
         let (rows, columns) = matrix.shape();
         (self.rows, self.columns) = (rows, columns);
-        self.packed.become_of(precision);
         let width = across() * Register::COUNT;
         let block = |panel: usize| matrix.block(0..rows, panel * width..((panel + 1) * width).min(columns));
         match &mut self.packed {
@@ -149,6 +158,11 @@ fn by_panels(out: MatrixMut<'_>, before: Before<'_, f32>, scale: f32, left: Matr
     match &right.panels.packed {
         Packed::Float32(registers) => in_float32(out, before, scale, left, registers, right),
         Packed::Rounded(registers) => with_rounded(left, |left| in_float32(out, before, scale, left, registers, right)),
+        #[cfg(target_arch = "x86_64")]
+        Packed::Pairs(registers) if level() == Level::Amx => {
+            let mut tiles = Amx::configure().expect("the level is available");
+            by_tiles(&mut tiles, out, before, scale, left, panels(registers, right, Register::COUNT, 2));
+        }
         Packed::Pairs(registers) => with_pairs(left, |left| in_pairs(out, before, scale, left, registers, right)),
     }
 }
@@ -186,7 +200,25 @@ fn in_pairs(
     let _ = (out, before, scale, left, registers, right); // never packed so
 }
 
-/// registers: the whole matrix, of which `right` is a part; `ROWS` of its rows are a term
+/// The columns of each panel of a part, with the part's terms.
+///
+/// registers: the whole matrix, of `count` columns each; `rows_in_term` of its rows are a term
+pub(super) fn panels<'a, T>(
+    registers: &'a [T],
+    right: PanelsPart<'_>,
+    count: usize,
+    rows_in_term: usize,
+) -> impl Iterator<Item = (Range<usize>, Panel<'a, T>)> {
+    let Panels { rows, columns: all, .. } = *right.panels;
+    let width = across() * count;
+    bands(right.columns, width).zip(bands(all, width)).map(move |(columns, of_panel)| {
+        let across = of_panel.len().div_ceil(count);
+        let panel = &registers[rows.div_ceil(rows_in_term) * of_panel.start / count..][right.first / rows_in_term * across..];
+        (columns, Panel { registers: &panel[..right.rows.div_ceil(rows_in_term) * across], across })
+    })
+}
+
+/// `ROWS` rows of the right factor are a term
 fn by_packed<S: Simd, T, const ROWS: usize>(
     mut out: MatrixMut<'_, Number<T, S>>,
     before: Before<'_, Number<T, S>>,
@@ -198,13 +230,9 @@ fn by_packed<S: Simd, T, const ROWS: usize>(
     T: Factor<S>,
     Number<T, S>: Copy,
 {
-    let Panels { rows, columns: all, .. } = *right.panels;
-    let (count, width) = (T::Sum::COUNT, across() * T::Sum::COUNT);
-    for (columns, of_panel) in bands(out.columns, width).zip(bands(all, width)) {
-        let across = of_panel.len().div_ceil(count);
-        let panel = &registers[rows.div_ceil(ROWS) * of_panel.start / count..][right.first / ROWS * across..];
+    for (columns, Panel { registers, across }) in panels(registers, right, T::Sum::COUNT, ROWS) {
         for terms in depths(left.columns) {
-            let registers = &panel[terms.start * across..terms.end * across];
+            let registers = &registers[terms.start * across..terms.end * across];
             band::<S, T>(&mut out, columns.clone(), before, scale, left, terms, Panel { registers, across });
         }
     }
@@ -244,7 +272,7 @@ fn bands(columns: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
 }
 
 /// The terms of a panel that are worked on at a time; none at once where there are none.
-fn depths(terms: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn depths(terms: usize) -> impl Iterator<Item = Range<usize>> {
     (0..terms.max(1)).step_by(DEPTH).map(move |first| first..(first + DEPTH).min(terms))
 }
 
@@ -258,15 +286,39 @@ fn band<S: Simd, T: Factor<S>>(
     terms: Range<usize>,
     panel: Panel<'_, T::Stored>,
 ) {
-    let before = match before {
-        _ if terms.start > 0 => Before::Itself,
-        Before::Row(shared) => Before::Row(&shared[columns.clone()]),
-        first => first,
-    };
+    let before = before.of(&columns, terms.start);
     if out.rows > 0 {
         let numbers = &mut out.numbers[columns.start..];
         let out = Band { numbers, columns: columns.len(), stride: out.stride, before, scale };
         multiply::<S, T>(out, left.block(0..left.rows, terms), panel);
+    }
+}
+
+/// The product by a unit that multiplies tiles, and what it needs, whatever the level.
+#[cfg(test)]
+pub(super) mod with_tiles {
+    use super::super::blocks::by_tiles;
+    use super::*;
+    use crate::simd::TileUnit;
+
+    pub fn pairs_of(matrix: Matrix<'_>) -> Panels {
+        let mut panels = Panels { packed: Packed::Pairs(Vec::new()), ..Panels::default() };
+        panels.fill(matrix);
+        panels
+    }
+
+    pub fn product<'a>(
+        unit: &mut impl TileUnit,
+        out: MatrixMut<'_>,
+        before: Before<'_, f32>,
+        scale: f32,
+        left: Matrix<'_>,
+        right: impl Into<PanelsPart<'a>>,
+    ) {
+        let right = right.into();
+        fit(&out, left, right.shape());
+        let Packed::Pairs(registers) = &right.panels.packed else { panic!("pairs") };
+        by_tiles(unit, out, before, scale, left, panels(registers, right, Register::COUNT, 2));
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::Matrix;
 use crate::simd::{DOUBLES, Doubles, Kernel, LANES, Lanes, Register, Simd};
+use std::ops::Range;
 
 /// Rows of a tile.
 const ROWS: usize = 6;
@@ -135,6 +136,17 @@ pub(super) enum Before<'a, N> {
     Itself,
     /// The same row for every row of the product.
     Row(&'a [N]),
+}
+
+impl<N> Before<'_, N> {
+    /// For some columns: the terms from `first` on are added to those before them.
+    pub fn of(self, columns: &Range<usize>, first: usize) -> Self {
+        match self {
+            _ if first > 0 => Before::Itself,
+            Before::Row(shared) => Before::Row(&shared[columns.clone()]),
+            whole => whole,
+        }
+    }
 }
 
 /// Some columns of a product, as many as a panel has.

@@ -1,0 +1,188 @@
+//! Products of bfloat16 factors by a unit that multiplies tiles, in blocks of 32 rows by 32 columns.
+//!
+//! A block is two by two tiles of sums, which stay in the unit over the 512 terms (pairs) that a panel is worked on at a time: two
+//! tiles of the left factor and two of the right are loaded for every four products. The right factor's tiles lie in its panels as
+//! the unit reads them; the left one is packed, a tile after the other, for each product.
+//!
+//! What is not a whole tile: rows and terms of the left factor are padded with zeros, and so are the last terms of the right one, in
+//! a copy. Where a block has one tile of rows or columns alone, the unit multiplies it twice.
+
+use super::bfloat16::pair;
+use super::panels::depths;
+use super::tiles::{Band, Before, MOST_ACROSS, Panel, Vector};
+use super::{Matrix, MatrixMut};
+use crate::simd::{LANES, Lanes, Register, SIDE, Simd, Sums, Tile, TileColumn, TileUnit};
+use std::cell::Cell;
+use std::ops::Range;
+
+thread_local! {
+    static LEFT: Cell<Vec<Tile>> = const { Cell::new(Vec::new()) };
+}
+
+const NO_TILE: Tile = [Register::NO_BITS; SIDE];
+
+/// `out = before + scale·left·right`. left (m, k), panels: of k/2 terms, each with its columns of `out`
+pub(super) fn by_tiles<'a>(
+    unit: &mut impl TileUnit,
+    out: MatrixMut<'_>,
+    before: Before<'_, f32>,
+    scale: f32,
+    left: Matrix<'_>,
+    panels: impl Iterator<Item = (Range<usize>, Panel<'a, Register<u32>>)>,
+) {
+    if left.rows == 0 {
+        return;
+    }
+    let count = left.columns.div_ceil(2 * SIDE);
+    let mut tiles = LEFT.take();
+    tiles.resize(left.rows.div_ceil(SIDE) * count, NO_TILE);
+    pack_left(&mut tiles, left);
+    for (columns, Panel { registers, across }) in panels {
+        for terms in depths(left.columns.div_ceil(2)) {
+            let registers = &registers[terms.start * across..terms.end * across];
+            let numbers = &mut out.numbers[columns.start..];
+            let before = before.of(&columns, terms.start);
+            let out = Band { numbers, columns: columns.len(), stride: out.stride, before, scale };
+            let left = Left { tiles: &tiles, count, rows: left.rows, terms: terms.start / SIDE..terms.end.div_ceil(SIDE) };
+            of_panel(unit, out, &left, Panel { registers, across });
+        }
+    }
+    LEFT.set(tiles);
+}
+
+/// Some terms of the packed left factor: lines of `count` tiles, one for each 16 rows.
+struct Left<'a> {
+    tiles: &'a [Tile],
+    count: usize,
+    rows: usize,
+    terms: Range<usize>,
+}
+
+impl Left<'_> {
+    /// The tiles of a line, or of the last one.
+    fn line(&self, line: usize) -> &[Tile] {
+        let line = line.min(self.rows.div_ceil(SIDE) - 1);
+        &self.tiles[line * self.count..][self.terms.clone()]
+    }
+}
+
+/// What some terms add to some columns. right: those terms and columns
+fn of_panel(unit: &mut impl TileUnit, out: Band<'_, f32>, left: &Left<'_>, right: Panel<'_, Register<u32>>) {
+    let Panel { registers, across } = right;
+    let whole = registers.len() / (SIDE * across); // tiles of each column
+    let (_, last_terms) = registers.split_at(whole * SIDE * across);
+    let mut last = [NO_TILE; MOST_ACROSS];
+    for (row, registers) in last_terms.chunks_exact(across).enumerate() {
+        last.iter_mut().zip(registers).for_each(|(tile, register)| tile[row] = *register);
+    }
+    let mut sums = Sums::default();
+    let tiles = out.columns.div_ceil(SIDE);
+    for row in (0..left.rows).step_by(2 * SIDE) {
+        let left_tiles = [0, 1].map(|next| left.line(row / SIDE + next).split_at(whole));
+        for tile in (0..tiles).step_by(2) {
+            let pair = [tile, (tile + 1).min(tiles - 1)];
+            let right = pair.map(|tile| TileColumn { registers: &registers[tile.min(registers.len())..], stride: across });
+            unit.multiply(&mut sums, true, left_tiles.map(|(whole, _)| whole), right);
+            if !last_terms.is_empty() {
+                let right = pair.map(|tile| TileColumn { registers: &last[tile], stride: 1 });
+                unit.multiply(&mut sums, false, left_tiles.map(|(_, last)| last), right);
+            }
+            let columns = tile * SIDE..out.columns.min((tile + 2) * SIDE);
+            let numbers = &mut out.numbers[row * out.stride + columns.start..];
+            let before = out.before.of(&columns, 0);
+            let (stride, scale) = (out.stride, out.scale);
+            let rows = (left.rows - row).min(2 * SIDE);
+            write(Band { numbers, columns: columns.len(), stride, before, scale }, rows, &sums);
+        }
+    }
+}
+
+crate::vectorize! {
+    /// Sums of a block over its rows.
+    fn write(out: Band<'_, f32>, rows: usize, sums: &Sums) = write_with;
+
+    /// Pairs of numbers, rounded: lines of tiles, one for each 16 rows, with zeros beyond the last row and column.
+    fn pack_left(tiles: &mut [Tile], left: Matrix<'_>) = pack_left_with;
+}
+
+#[inline(always)]
+fn write_with<S: Simd>(out: Band<'_, f32>, rows: usize, sums: &Sums) {
+    let scale = Lanes::<S>::splat(out.scale);
+    for (row, numbers) in out.numbers.chunks_mut(out.stride).take(rows).enumerate() {
+        for (tile, chunk) in numbers[..out.columns].chunks_mut(LANES).enumerate() {
+            let before: Lanes<S> = match out.before {
+                Before::Nothing => Lanes::ZERO,
+                Before::Itself => Vector::load(chunk),
+                Before::Row(shared) => Vector::load(&shared[tile * LANES..]),
+            };
+            let sum = Lanes::from(sums[row / SIDE][tile][row % SIDE].0);
+            Vector::store(sum.mul_add(scale, before), chunk);
+        }
+    }
+}
+
+#[inline(always)]
+fn pack_left_with<S: Simd>(tiles: &mut [Tile], left: Matrix<'_>) {
+    let count = left.columns.div_ceil(2 * SIDE).max(1);
+    for (line, tiles) in tiles.chunks_exact_mut(count).enumerate() {
+        let rows = line * SIDE..left.rows.min((line + 1) * SIDE);
+        for (index, tile) in tiles.iter_mut().enumerate() {
+            let columns = index * 2 * SIDE..left.columns.min((index + 1) * 2 * SIDE);
+            let block = left.block(rows.clone(), columns);
+            *tile = if left.column_stride == 1 { tile_of_rows(block) } else { tile_of_columns::<S>(block) };
+        }
+    }
+}
+
+/// Where each row is contiguous.
+#[inline(always)]
+fn tile_of_rows(block: Matrix<'_>) -> Tile {
+    let mut tile = NO_TILE;
+    for (row, pairs) in tile.iter_mut().take(block.rows).enumerate() {
+        let numbers = &block.numbers[row * block.row_stride..][..block.columns];
+        let mut padded = [0.0; 2 * SIDE];
+        match numbers.first_chunk() {
+            Some(whole) => padded = *whole,
+            None => padded[..numbers.len()].copy_from_slice(numbers),
+        }
+        for (out, &[first, second]) in pairs.0.iter_mut().zip(padded.as_chunks().0) {
+            *out = pair(first, second);
+        }
+    }
+    tile
+}
+
+/// Where each column is: pairs of 16 rows at once, then transposed.
+#[inline(always)]
+fn tile_of_columns<S: Simd>(block: Matrix<'_>) -> Tile {
+    const HALF: usize = SIDE / 2;
+    let column = |column: usize| {
+        let mut padded = [0.0; SIDE];
+        if column < block.columns {
+            let numbers = &block.numbers[column * block.column_stride..][..block.rows];
+            match numbers.first_chunk() {
+                Some(whole) => padded = *whole,
+                None => padded[..numbers.len()].copy_from_slice(numbers),
+            }
+        }
+        padded
+    };
+    let mut terms = [[[0f32; HALF]; 2]; SIDE]; // bits, not numbers
+    for (term, pairs) in terms.iter_mut().enumerate() {
+        let (first, second) = (column(2 * term), column(2 * term + 1));
+        for row in 0..SIDE {
+            pairs[row / HALF][row % HALF] = f32::from_bits(pair(first[row], second[row]));
+        }
+    }
+    let mut tile = NO_TILE;
+    for (rows, of_terms) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let square = S::transpose(std::array::from_fn(|term| terms[of_terms * HALF + term][rows]));
+        for (pairs, row) in tile[rows * HALF..].iter_mut().zip(square) {
+            pairs.0[of_terms * HALF..][..HALF].copy_from_slice(&row.map(f32::to_bits));
+        }
+    }
+    tile
+}
+
+#[cfg(test)]
+mod tests;
