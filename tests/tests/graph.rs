@@ -268,7 +268,8 @@ fn production_sources(folder: &Path) -> Vec<PathBuf> {
 #[test]
 fn no_number_of_training_is_the_systems_own() {
     // Functions of tensors have a `?` behind them; those of numbers would be the system library's, which has several versions.
-    let banned = ["exp", "exp2", "exp_m1", "ln", "ln_1p", "log2", "log10", "powf", "sin", "cos", "sin_cos", "tan", "tanh", "acos"];
+    let banned =
+        ["exp", "exp2", "exp_m1", "ln", "ln_1p", "log2", "log10", "powf", "sin", "cos", "sin_cos", "tan", "tanh", "acos"];
     for folder in ["core/src", "regularizers", "interventions", "runners/lm/src", "runners/diagnostics/src"] {
         for path in production_sources(&root().join(folder)) {
             let text = std::fs::read_to_string(&path).expect("a source file");
@@ -305,7 +306,11 @@ fn instructions_are_chosen_when_the_program_starts_and_in_one_place() {
     for path in entries(&root()).chain(entries(&root().join(".cargo"))).filter(|path| path.is_file()) {
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let builds = path.extension().is_some_and(|extension| extension == "toml");
-        assert!(!builds || !text.contains("target-cpu"), "{}: a program built for one processor fails on another", path.display());
+        assert!(
+            !builds || !text.contains("target-cpu"),
+            "{}: a program built for one processor fails on another",
+            path.display()
+        );
     }
 }
 
