@@ -56,7 +56,7 @@ pub use gelu::{gelu, gelu_backward, gelu_of};
 pub use gram::{cross_gram, gram, times, wide_gram, widened};
 pub use matmul::matmul;
 pub use moments::{centred, covariance, diagonal, off_diagonal_sum_of_squares, smaller_gram};
-pub use pair_sums::{LogParts, PairTerm, Softmax, pair_log_sum_exp, pair_softmax, pair_sum};
+pub use pair_sums::{Linear, LogParts, PairTerm, Softmax, pair_log_sum_exp, pair_softmax, pair_sum};
 pub use pairwise::{bounded_angles, cosines, log_mean_exp, off_diagonal, squared_distances, unit};
 pub use product::{Float, Matrix, MatrixMut, Onto, Panels, PanelsPart, Precision, affine, product, product_of_panels};
 pub use resolvents::Resolvents;

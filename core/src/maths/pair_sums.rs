@@ -10,6 +10,20 @@ pub trait PairTerm: Sync {
     fn of<S: Simd>(&self, q: Lanes<S>) -> (Lanes<S>, Lanes<S>);
 }
 
+/// `rate·q`
+#[derive(Debug, Clone, Copy)]
+pub struct Linear {
+    /// The slope, for every pair.
+    pub rate: f32,
+}
+
+impl PairTerm for Linear {
+    #[inline(always)]
+    fn of<S: Simd>(&self, q: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
+        (Lanes::splat(self.rate) * q, Lanes::splat(self.rate))
+    }
+}
+
 /// Sum over i≠j of `term(q_ij)`. The gradient with respect to the points is written.
 ///
 /// # Shapes

@@ -31,16 +31,28 @@ pub struct Avx2;
 
 impl Simd for Avx2 {}
 
-/// Two registers.
+/// Functions of one expression each.
+macro_rules! operations {
+    ($(fn $name:ident($($x:ident: $type:ty),+) -> $out:ty = $body:expr;)+) => { $(
+        #[allow(unused_unsafe)]
+        #[inline(always)]
+        fn $name($($x: $type),+) -> $out {
+            // SAFETY: see the head of this file.
+            unsafe { $body }
+        }
+    )+ };
+}
+
+/// The same of both registers.
 macro_rules! both {
     ($operation:ident($x:expr)) => {
-        unsafe { [$operation($x[0]), $operation($x[1])] }
+        [$operation($x[0]), $operation($x[1])]
     };
     ($operation:ident($x:expr, $y:expr)) => {
-        unsafe { [$operation($x[0], $y[0]), $operation($x[1], $y[1])] }
+        [$operation($x[0], $y[0]), $operation($x[1], $y[1])]
     };
     ($operation:ident($x:expr, $y:expr, $z:expr)) => {
-        unsafe { [$operation($x[0], $y[0], $z[0]), $operation($x[1], $y[1], $z[1])] }
+        [$operation($x[0], $y[0], $z[0]), $operation($x[1], $y[1], $z[1])]
     };
 }
 
@@ -66,194 +78,45 @@ impl Operations for Avx2 {
     const ONE: Floats = unsafe { transmute([1f32; 16]) };
     const ZERO_F64: Wide = unsafe { transmute([0f64; 8]) };
 
-    #[inline(always)]
-    fn splat(x: f32) -> Floats {
-        unsafe { [_mm256_set1_ps(x); 2] }
-    }
-
-    #[inline(always)]
-    fn from_array(x: [f32; 16]) -> Floats {
-        unsafe { transmute(x) }
-    }
-
-    #[inline(always)]
-    fn to_array(x: Floats) -> [f32; 16] {
-        unsafe { transmute(x) }
-    }
-
-    #[inline(always)]
-    fn add(x: Floats, y: Floats) -> Floats {
-        both!(_mm256_add_ps(x, y))
-    }
-
-    #[inline(always)]
-    fn sub(x: Floats, y: Floats) -> Floats {
-        both!(_mm256_sub_ps(x, y))
-    }
-
-    #[inline(always)]
-    fn mul(x: Floats, y: Floats) -> Floats {
-        both!(_mm256_mul_ps(x, y))
-    }
-
-    #[inline(always)]
-    fn div(x: Floats, y: Floats) -> Floats {
-        both!(_mm256_div_ps(x, y))
-    }
-
-    #[inline(always)]
-    fn sqrt(x: Floats) -> Floats {
-        both!(_mm256_sqrt_ps(x))
-    }
-
-    #[inline(always)]
-    fn mul_add(x: Floats, y: Floats, z: Floats) -> Floats {
-        both!(_mm256_fmadd_ps(x, y, z))
-    }
-
-    #[inline(always)]
-    fn mul_sub(x: Floats, y: Floats, z: Floats) -> Floats {
-        both!(_mm256_fmsub_ps(x, y, z))
-    }
-
-    #[inline(always)]
-    fn min(x: Floats, y: Floats) -> Floats {
-        both!(_mm256_min_ps(x, y))
-    }
-
-    #[inline(always)]
-    fn max(x: Floats, y: Floats) -> Floats {
-        both!(_mm256_max_ps(x, y))
-    }
-
-    #[inline(always)]
-    fn lt(x: Floats, y: Floats) -> Floats {
-        unsafe { [_mm256_cmp_ps::<_CMP_LT_OQ>(x[0], y[0]), _mm256_cmp_ps::<_CMP_LT_OQ>(x[1], y[1])] }
-    }
-
-    #[inline(always)]
-    fn eq(x: Floats, y: Floats) -> Floats {
-        unsafe { [_mm256_cmp_ps::<_CMP_EQ_OQ>(x[0], y[0]), _mm256_cmp_ps::<_CMP_EQ_OQ>(x[1], y[1])] }
-    }
-
-    #[inline(always)]
-    fn unordered(x: Floats, y: Floats) -> Floats {
-        unsafe { [_mm256_cmp_ps::<_CMP_UNORD_Q>(x[0], y[0]), _mm256_cmp_ps::<_CMP_UNORD_Q>(x[1], y[1])] }
-    }
-
-    #[inline(always)]
-    fn select(mask: Floats, x: Floats, y: Floats) -> Floats {
-        both!(_mm256_blendv_ps(y, x, mask))
-    }
-
-    #[inline(always)]
-    fn all(mask: Floats) -> bool {
-        unsafe { _mm256_movemask_ps(_mm256_and_ps(mask[0], mask[1])) == 0xff }
-    }
-
-    #[inline(always)]
-    fn transpose(rows: [[f32; 8]; 8]) -> [[f32; 8]; 8] {
-        transpose(rows)
-    }
-
-    #[inline(always)]
-    fn to_bits(x: Floats) -> Whole {
-        both!(_mm256_castps_si256(x))
-    }
-
-    #[inline(always)]
-    fn from_bits(x: Whole) -> Floats {
-        both!(_mm256_castsi256_ps(x))
-    }
-
-    #[inline(always)]
-    fn splat_u32(x: u32) -> Whole {
-        unsafe { [_mm256_set1_epi32(x.cast_signed()); 2] }
-    }
-
-    #[inline(always)]
-    fn from_array_u32(x: [u32; 16]) -> Whole {
-        unsafe { transmute(x) }
-    }
-
-    #[inline(always)]
-    fn to_array_u32(x: Whole) -> [u32; 16] {
-        unsafe { transmute(x) }
-    }
-
-    #[inline(always)]
-    fn add_u32(x: Whole, y: Whole) -> Whole {
-        both!(_mm256_add_epi32(x, y))
-    }
-
-    #[inline(always)]
-    fn and(x: Whole, y: Whole) -> Whole {
-        both!(_mm256_and_si256(x, y))
-    }
-
-    #[inline(always)]
-    fn or(x: Whole, y: Whole) -> Whole {
-        both!(_mm256_or_si256(x, y))
-    }
-
-    #[inline(always)]
-    fn xor(x: Whole, y: Whole) -> Whole {
-        both!(_mm256_xor_si256(x, y))
-    }
-
-    #[inline(always)]
-    fn shl(x: Whole, by: u32) -> Whole {
-        both!(_mm256_sllv_epi32(x, Self::splat_u32(by)))
-    }
-
-    #[inline(always)]
-    fn shr(x: Whole, by: u32) -> Whole {
-        both!(_mm256_srlv_epi32(x, Self::splat_u32(by)))
-    }
-
-    #[inline(always)]
-    fn eq_u32(x: Whole, y: Whole) -> Floats {
-        Self::from_bits(both!(_mm256_cmpeq_epi32(x, y)))
-    }
-
-    #[inline(always)]
-    fn select_u32(mask: Floats, x: Whole, y: Whole) -> Whole {
-        Self::to_bits(Self::select(mask, Self::from_bits(x), Self::from_bits(y)))
-    }
-
-    #[inline(always)]
-    fn to_floats(x: Whole) -> Floats {
-        both!(_mm256_cvtepi32_ps(x))
-    }
-
-    #[inline(always)]
-    fn splat_f64(x: f64) -> Wide {
-        unsafe { [_mm256_set1_pd(x); 2] }
-    }
-
-    #[inline(always)]
-    fn from_array_f64(x: [f64; 8]) -> Wide {
-        unsafe { transmute(x) }
-    }
-
-    #[inline(always)]
-    fn to_array_f64(x: Wide) -> [f64; 8] {
-        unsafe { transmute(x) }
-    }
-
-    #[inline(always)]
-    fn add_f64(x: Wide, y: Wide) -> Wide {
-        both!(_mm256_add_pd(x, y))
-    }
-
-    #[inline(always)]
-    fn mul_f64(x: Wide, y: Wide) -> Wide {
-        both!(_mm256_mul_pd(x, y))
-    }
-
-    #[inline(always)]
-    fn mul_add_f64(x: Wide, y: Wide, z: Wide) -> Wide {
-        both!(_mm256_fmadd_pd(x, y, z))
+    operations! {
+        fn splat(x: f32) -> Floats = [_mm256_set1_ps(x); 2];
+        fn from_array(x: [f32; 16]) -> Floats = transmute(x);
+        fn to_array(x: Floats) -> [f32; 16] = transmute(x);
+        fn add(x: Floats, y: Floats) -> Floats = both!(_mm256_add_ps(x, y));
+        fn sub(x: Floats, y: Floats) -> Floats = both!(_mm256_sub_ps(x, y));
+        fn mul(x: Floats, y: Floats) -> Floats = both!(_mm256_mul_ps(x, y));
+        fn div(x: Floats, y: Floats) -> Floats = both!(_mm256_div_ps(x, y));
+        fn sqrt(x: Floats) -> Floats = both!(_mm256_sqrt_ps(x));
+        fn mul_add(x: Floats, y: Floats, z: Floats) -> Floats = both!(_mm256_fmadd_ps(x, y, z));
+        fn mul_sub(x: Floats, y: Floats, z: Floats) -> Floats = both!(_mm256_fmsub_ps(x, y, z));
+        fn min(x: Floats, y: Floats) -> Floats = both!(_mm256_min_ps(x, y));
+        fn max(x: Floats, y: Floats) -> Floats = both!(_mm256_max_ps(x, y));
+        fn lt(x: Floats, y: Floats) -> Floats = [_mm256_cmp_ps::<_CMP_LT_OQ>(x[0], y[0]), _mm256_cmp_ps::<_CMP_LT_OQ>(x[1], y[1])];
+        fn eq(x: Floats, y: Floats) -> Floats = [_mm256_cmp_ps::<_CMP_EQ_OQ>(x[0], y[0]), _mm256_cmp_ps::<_CMP_EQ_OQ>(x[1], y[1])];
+        fn unordered(x: Floats, y: Floats) -> Floats = [_mm256_cmp_ps::<_CMP_UNORD_Q>(x[0], y[0]), _mm256_cmp_ps::<_CMP_UNORD_Q>(x[1], y[1])];
+        fn select(mask: Floats, x: Floats, y: Floats) -> Floats = both!(_mm256_blendv_ps(y, x, mask));
+        fn all(mask: Floats) -> bool = _mm256_movemask_ps(_mm256_and_ps(mask[0], mask[1])) == 0xff;
+        fn transpose(rows: [[f32; 8]; 8]) -> [[f32; 8]; 8] = transpose(rows);
+        fn to_bits(x: Floats) -> Whole = both!(_mm256_castps_si256(x));
+        fn from_bits(x: Whole) -> Floats = both!(_mm256_castsi256_ps(x));
+        fn splat_u32(x: u32) -> Whole = [_mm256_set1_epi32(x.cast_signed()); 2];
+        fn from_array_u32(x: [u32; 16]) -> Whole = transmute(x);
+        fn to_array_u32(x: Whole) -> [u32; 16] = transmute(x);
+        fn add_u32(x: Whole, y: Whole) -> Whole = both!(_mm256_add_epi32(x, y));
+        fn and(x: Whole, y: Whole) -> Whole = both!(_mm256_and_si256(x, y));
+        fn or(x: Whole, y: Whole) -> Whole = both!(_mm256_or_si256(x, y));
+        fn xor(x: Whole, y: Whole) -> Whole = both!(_mm256_xor_si256(x, y));
+        fn shl(x: Whole, by: u32) -> Whole = both!(_mm256_sllv_epi32(x, Self::splat_u32(by)));
+        fn shr(x: Whole, by: u32) -> Whole = both!(_mm256_srlv_epi32(x, Self::splat_u32(by)));
+        fn eq_u32(x: Whole, y: Whole) -> Floats = Self::from_bits(both!(_mm256_cmpeq_epi32(x, y)));
+        fn select_u32(mask: Floats, x: Whole, y: Whole) -> Whole = Self::to_bits(Self::select(mask, Self::from_bits(x), Self::from_bits(y)));
+        fn to_floats(x: Whole) -> Floats = both!(_mm256_cvtepi32_ps(x));
+        fn splat_f64(x: f64) -> Wide = [_mm256_set1_pd(x); 2];
+        fn from_array_f64(x: [f64; 8]) -> Wide = transmute(x);
+        fn to_array_f64(x: Wide) -> [f64; 8] = transmute(x);
+        fn add_f64(x: Wide, y: Wide) -> Wide = both!(_mm256_add_pd(x, y));
+        fn mul_f64(x: Wide, y: Wide) -> Wide = both!(_mm256_mul_pd(x, y));
+        fn mul_add_f64(x: Wide, y: Wide, z: Wide) -> Wide = both!(_mm256_fmadd_pd(x, y, z));
     }
 }
 
@@ -313,194 +176,45 @@ macro_rules! sixteen {
             const ONE: __m512 = unsafe { transmute([1f32; 16]) };
             const ZERO_F64: __m512d = unsafe { transmute([0f64; 8]) };
 
-            #[inline(always)]
-            fn splat(x: f32) -> __m512 {
-                unsafe { _mm512_set1_ps(x) }
-            }
-
-            #[inline(always)]
-            fn from_array(x: [f32; 16]) -> __m512 {
-                unsafe { transmute(x) }
-            }
-
-            #[inline(always)]
-            fn to_array(x: __m512) -> [f32; 16] {
-                unsafe { transmute(x) }
-            }
-
-            #[inline(always)]
-            fn add(x: __m512, y: __m512) -> __m512 {
-                unsafe { _mm512_add_ps(x, y) }
-            }
-
-            #[inline(always)]
-            fn sub(x: __m512, y: __m512) -> __m512 {
-                unsafe { _mm512_sub_ps(x, y) }
-            }
-
-            #[inline(always)]
-            fn mul(x: __m512, y: __m512) -> __m512 {
-                unsafe { _mm512_mul_ps(x, y) }
-            }
-
-            #[inline(always)]
-            fn div(x: __m512, y: __m512) -> __m512 {
-                unsafe { _mm512_div_ps(x, y) }
-            }
-
-            #[inline(always)]
-            fn sqrt(x: __m512) -> __m512 {
-                unsafe { _mm512_sqrt_ps(x) }
-            }
-
-            #[inline(always)]
-            fn mul_add(x: __m512, y: __m512, z: __m512) -> __m512 {
-                unsafe { _mm512_fmadd_ps(x, y, z) }
-            }
-
-            #[inline(always)]
-            fn mul_sub(x: __m512, y: __m512, z: __m512) -> __m512 {
-                unsafe { _mm512_fmsub_ps(x, y, z) }
-            }
-
-            #[inline(always)]
-            fn min(x: __m512, y: __m512) -> __m512 {
-                unsafe { _mm512_min_ps(x, y) }
-            }
-
-            #[inline(always)]
-            fn max(x: __m512, y: __m512) -> __m512 {
-                unsafe { _mm512_max_ps(x, y) }
-            }
-
-            #[inline(always)]
-            fn lt(x: __m512, y: __m512) -> __mmask16 {
-                unsafe { _mm512_cmp_ps_mask::<_CMP_LT_OQ>(x, y) }
-            }
-
-            #[inline(always)]
-            fn eq(x: __m512, y: __m512) -> __mmask16 {
-                unsafe { _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(x, y) }
-            }
-
-            #[inline(always)]
-            fn unordered(x: __m512, y: __m512) -> __mmask16 {
-                unsafe { _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(x, y) }
-            }
-
-            #[inline(always)]
-            fn select(mask: __mmask16, x: __m512, y: __m512) -> __m512 {
-                unsafe { _mm512_mask_blend_ps(mask, y, x) }
-            }
-
-            #[inline(always)]
-            fn all(mask: __mmask16) -> bool {
-                mask == u16::MAX
-            }
-
-            #[inline(always)]
-            fn transpose(rows: [[f32; 8]; 8]) -> [[f32; 8]; 8] {
-                transpose(rows)
-            }
-
-            #[inline(always)]
-            fn to_bits(x: __m512) -> __m512i {
-                unsafe { _mm512_castps_si512(x) }
-            }
-
-            #[inline(always)]
-            fn from_bits(x: __m512i) -> __m512 {
-                unsafe { _mm512_castsi512_ps(x) }
-            }
-
-            #[inline(always)]
-            fn splat_u32(x: u32) -> __m512i {
-                unsafe { _mm512_set1_epi32(x.cast_signed()) }
-            }
-
-            #[inline(always)]
-            fn from_array_u32(x: [u32; 16]) -> __m512i {
-                unsafe { transmute(x) }
-            }
-
-            #[inline(always)]
-            fn to_array_u32(x: __m512i) -> [u32; 16] {
-                unsafe { transmute(x) }
-            }
-
-            #[inline(always)]
-            fn add_u32(x: __m512i, y: __m512i) -> __m512i {
-                unsafe { _mm512_add_epi32(x, y) }
-            }
-
-            #[inline(always)]
-            fn and(x: __m512i, y: __m512i) -> __m512i {
-                unsafe { _mm512_and_si512(x, y) }
-            }
-
-            #[inline(always)]
-            fn or(x: __m512i, y: __m512i) -> __m512i {
-                unsafe { _mm512_or_si512(x, y) }
-            }
-
-            #[inline(always)]
-            fn xor(x: __m512i, y: __m512i) -> __m512i {
-                unsafe { _mm512_xor_si512(x, y) }
-            }
-
-            #[inline(always)]
-            fn shl(x: __m512i, by: u32) -> __m512i {
-                unsafe { _mm512_sllv_epi32(x, Self::splat_u32(by)) }
-            }
-
-            #[inline(always)]
-            fn shr(x: __m512i, by: u32) -> __m512i {
-                unsafe { _mm512_srlv_epi32(x, Self::splat_u32(by)) }
-            }
-
-            #[inline(always)]
-            fn eq_u32(x: __m512i, y: __m512i) -> __mmask16 {
-                unsafe { _mm512_cmpeq_epi32_mask(x, y) }
-            }
-
-            #[inline(always)]
-            fn select_u32(mask: __mmask16, x: __m512i, y: __m512i) -> __m512i {
-                unsafe { _mm512_mask_blend_epi32(mask, y, x) }
-            }
-
-            #[inline(always)]
-            fn to_floats(x: __m512i) -> __m512 {
-                unsafe { _mm512_cvtepi32_ps(x) }
-            }
-
-            #[inline(always)]
-            fn splat_f64(x: f64) -> __m512d {
-                unsafe { _mm512_set1_pd(x) }
-            }
-
-            #[inline(always)]
-            fn from_array_f64(x: [f64; 8]) -> __m512d {
-                unsafe { transmute(x) }
-            }
-
-            #[inline(always)]
-            fn to_array_f64(x: __m512d) -> [f64; 8] {
-                unsafe { transmute(x) }
-            }
-
-            #[inline(always)]
-            fn add_f64(x: __m512d, y: __m512d) -> __m512d {
-                unsafe { _mm512_add_pd(x, y) }
-            }
-
-            #[inline(always)]
-            fn mul_f64(x: __m512d, y: __m512d) -> __m512d {
-                unsafe { _mm512_mul_pd(x, y) }
-            }
-
-            #[inline(always)]
-            fn mul_add_f64(x: __m512d, y: __m512d, z: __m512d) -> __m512d {
-                unsafe { _mm512_fmadd_pd(x, y, z) }
+            operations! {
+                fn splat(x: f32) -> __m512 = _mm512_set1_ps(x);
+                fn from_array(x: [f32; 16]) -> __m512 = transmute(x);
+                fn to_array(x: __m512) -> [f32; 16] = transmute(x);
+                fn add(x: __m512, y: __m512) -> __m512 = _mm512_add_ps(x, y);
+                fn sub(x: __m512, y: __m512) -> __m512 = _mm512_sub_ps(x, y);
+                fn mul(x: __m512, y: __m512) -> __m512 = _mm512_mul_ps(x, y);
+                fn div(x: __m512, y: __m512) -> __m512 = _mm512_div_ps(x, y);
+                fn sqrt(x: __m512) -> __m512 = _mm512_sqrt_ps(x);
+                fn mul_add(x: __m512, y: __m512, z: __m512) -> __m512 = _mm512_fmadd_ps(x, y, z);
+                fn mul_sub(x: __m512, y: __m512, z: __m512) -> __m512 = _mm512_fmsub_ps(x, y, z);
+                fn min(x: __m512, y: __m512) -> __m512 = _mm512_min_ps(x, y);
+                fn max(x: __m512, y: __m512) -> __m512 = _mm512_max_ps(x, y);
+                fn lt(x: __m512, y: __m512) -> __mmask16 = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(x, y);
+                fn eq(x: __m512, y: __m512) -> __mmask16 = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(x, y);
+                fn unordered(x: __m512, y: __m512) -> __mmask16 = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(x, y);
+                fn select(mask: __mmask16, x: __m512, y: __m512) -> __m512 = _mm512_mask_blend_ps(mask, y, x);
+                fn all(mask: __mmask16) -> bool = mask == u16::MAX;
+                fn transpose(rows: [[f32; 8]; 8]) -> [[f32; 8]; 8] = transpose(rows);
+                fn to_bits(x: __m512) -> __m512i = _mm512_castps_si512(x);
+                fn from_bits(x: __m512i) -> __m512 = _mm512_castsi512_ps(x);
+                fn splat_u32(x: u32) -> __m512i = _mm512_set1_epi32(x.cast_signed());
+                fn from_array_u32(x: [u32; 16]) -> __m512i = transmute(x);
+                fn to_array_u32(x: __m512i) -> [u32; 16] = transmute(x);
+                fn add_u32(x: __m512i, y: __m512i) -> __m512i = _mm512_add_epi32(x, y);
+                fn and(x: __m512i, y: __m512i) -> __m512i = _mm512_and_si512(x, y);
+                fn or(x: __m512i, y: __m512i) -> __m512i = _mm512_or_si512(x, y);
+                fn xor(x: __m512i, y: __m512i) -> __m512i = _mm512_xor_si512(x, y);
+                fn shl(x: __m512i, by: u32) -> __m512i = _mm512_sllv_epi32(x, Self::splat_u32(by));
+                fn shr(x: __m512i, by: u32) -> __m512i = _mm512_srlv_epi32(x, Self::splat_u32(by));
+                fn eq_u32(x: __m512i, y: __m512i) -> __mmask16 = _mm512_cmpeq_epi32_mask(x, y);
+                fn select_u32(mask: __mmask16, x: __m512i, y: __m512i) -> __m512i = _mm512_mask_blend_epi32(mask, y, x);
+                fn to_floats(x: __m512i) -> __m512 = _mm512_cvtepi32_ps(x);
+                fn splat_f64(x: f64) -> __m512d = _mm512_set1_pd(x);
+                fn from_array_f64(x: [f64; 8]) -> __m512d = transmute(x);
+                fn to_array_f64(x: __m512d) -> [f64; 8] = transmute(x);
+                fn add_f64(x: __m512d, y: __m512d) -> __m512d = _mm512_add_pd(x, y);
+                fn mul_f64(x: __m512d, y: __m512d) -> __m512d = _mm512_mul_pd(x, y);
+                fn mul_add_f64(x: __m512d, y: __m512d, z: __m512d) -> __m512d = _mm512_fmadd_pd(x, y, z);
             }
         }
     };

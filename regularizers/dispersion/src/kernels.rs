@@ -6,7 +6,7 @@ use regatta_core::libm;
 use regatta_core::maths::elementary::arccos;
 use regatta_core::maths::vector::{dot_with, sum_with};
 use regatta_core::maths::{
-    Matrix, PairTerm, Pairs, Scaled, centred_rows, gram, mean_over_groups, pair_log_sum_exp, pair_sum, times, vector,
+    Linear, Matrix, PairTerm, Pairs, Scaled, centred_rows, gram, mean_over_groups, pair_log_sum_exp, pair_sum, times, vector,
 };
 use regatta_core::simd::{Lanes, Simd};
 use regatta_core::{Result, Tensor, vectorize};
@@ -74,18 +74,6 @@ impl PairTerm for AngularSpread {
     fn of<S: Simd>(&self, cosine: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
         let (angle, slope) = bounded_angle(cosine, self.bound);
         (Lanes::splat(self.rate) * angle, Lanes::splat(self.rate) * slope)
-    }
-}
-
-/// `rate·q`
-struct Linear {
-    rate: f32,
-}
-
-impl PairTerm for Linear {
-    #[inline(always)]
-    fn of<S: Simd>(&self, q: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
-        (Lanes::splat(self.rate) * q, Lanes::splat(self.rate))
     }
 }
 

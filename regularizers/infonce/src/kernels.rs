@@ -5,10 +5,10 @@ use crate::{Form, InfoNce};
 use regatta_core::libm;
 use regatta_core::maths::vector::{exps, sum_of_with};
 use regatta_core::maths::{
-    Block, PairTerm, Pairs, Scaled, Softmax, centred_rows, mean_over_groups, mean_over_groups_of_views, pair_log_sum_exp,
+    Block, Linear, Pairs, Scaled, Softmax, centred_rows, mean_over_groups, mean_over_groups_of_views, pair_log_sum_exp,
     pair_softmax,
 };
-use regatta_core::simd::{LANES, Lanes, Simd, load, store};
+use regatta_core::simd::{LANES, Simd, load, store};
 use regatta_core::{Result, Tensor, vectorize};
 
 impl InfoNce {
@@ -85,18 +85,6 @@ fn weigh_with<S: Simd>(block: &mut Block<'_>, softmax: &Softmax) {
             let q = load(chunk);
             store(chunk, exps(one.of(q)) + exps(softmax.each(first).of(q)));
         }
-    }
-}
-
-/// `rate·q`
-struct Linear {
-    rate: f32,
-}
-
-impl PairTerm for Linear {
-    #[inline(always)]
-    fn of<S: Simd>(&self, q: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
-        (Lanes::splat(self.rate) * q, Lanes::splat(self.rate))
     }
 }
 
