@@ -8,13 +8,13 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 use std::f64::consts::PI;
 
 const CUBE: f32 = 0.044_715;
-const SLOPE: f32 = 0.797_884_6; // sqrt(2/π)
+const ROOT_2_OVER_PI: f32 = 0.797_884_6;
 
 /// `s = σ(2u) = (1 + tanh u)/2`, and `1 - s` without the digits that the difference would lose.
 #[inline(always)]
 fn gate<S: Simd>(x: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
     let all = Lanes::splat;
-    let e = exps(all(-2.0 * SLOPE) * x * (all(1.0) + all(CUBE) * x * x));
+    let e = exps(all(-2.0 * ROOT_2_OVER_PI) * x * (all(1.0) + all(CUBE) * x * x));
     let s = all(1.0) / (all(1.0) + e);
     (s, e * s)
 }
@@ -23,7 +23,7 @@ crate::vectorize! {
     /// `y = gelu(x)`
     pub fn gelu(x: &[f32], y: &mut [f32]) = gelu_with;
 
-    /// `y = gelu(x)` again, and `g`, the gradient of y, turned into that of x.
+    /// `y = gelu(x)` again, and `g`, the gradient of y, replaced by that of x.
     pub fn gelu_backward(x: &[f32], y: &mut [f32], g: &mut [f32]) = gelu_backward_with;
 }
 
@@ -42,8 +42,8 @@ fn gelu_backward_with<S: Simd>(x: &[f32], y: &mut [f32], g: &mut [f32]) {
         let x = load::<S>(x);
         let (s, rest) = gate(x);
         store(y, x * s);
-        let slope = s + x * s * rest * (all(2.0 * SLOPE) * (all(1.0) + all(3.0 * CUBE) * x * x));
-        store(g, load(g) * slope);
+        let derivative = s + x * s * rest * (all(2.0 * ROOT_2_OVER_PI) * (all(1.0) + all(3.0 * CUBE) * x * x));
+        store(g, load(g) * derivative);
     }
 }
 
@@ -76,10 +76,10 @@ impl CustomOp1 for Gelu {
     }
 
     fn bwd(&self, x: &Tensor, _: &Tensor, upstream: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        let mut slopes = upstream.flatten_all()?.to_vec1::<f32>()?;
+        let mut gradient = upstream.flatten_all()?.to_vec1::<f32>()?;
         let numbers = x.flatten_all()?.to_vec1::<f32>()?;
-        gelu_backward(&numbers, &mut vec![0.0; numbers.len()], &mut slopes);
-        Ok(Some(Tensor::from_vec(slopes, x.shape(), x.device())?))
+        gelu_backward(&numbers, &mut vec![0.0; numbers.len()], &mut gradient);
+        Ok(Some(Tensor::from_vec(gradient, x.shape(), x.device())?))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Which instructions this machine has, and which were asked for.
 
+use crate::registry::nearest;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -89,11 +90,8 @@ fn names(levels: &[Level]) -> String {
 }
 
 fn suggestion(found: &str) -> String {
-    let near = Level::ALL.iter().map(|level| (strsim::damerau_levenshtein(found, level.name()), level));
-    match near.min_by_key(|(distance, _)| *distance) {
-        Some((distance, level)) if distance <= 3 => format!("; did you mean `{level}`?"),
-        _ => String::new(),
-    }
+    let near = nearest(found, Level::ALL.map(Level::name));
+    near.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
 /// The levels that this machine has, the lowest first.

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn who_wants_to_go_on_is_never_told_to_start_over() {
+    fn requests_to_resume_are_never_answered_with_starting_over() {
         for flag in ["--resume", "--resume=latest", "--continue", "--Resume_From", "--skip-done", "--recover", "--restore"] {
             let said = said(&["run", "study.yaml", flag]);
             assert!(said.contains("the same `regatta run STUDY.yaml`") && !said.contains("--fresh"), "{flag}: {said}");
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slip_of_the_pen_is_still_answered_and_discarding_is_proposed_for_nothing_else() {
+    fn misspelled_flags_get_a_tip_and_discarding_is_proposed_for_nothing_else() {
         assert!(said(&["run", "study.yaml", "--fersh"]).contains("'--fresh'"));
         assert!(said(&["run", "study.yaml", "--retries", "2"]).contains("'--retry'"));
         for flag in ["--reset", "--rerun", "--force", "--yet"] {

@@ -2,7 +2,7 @@
 //! float32; sums are float32.
 //!
 //! Where an instruction multiplies them, two numbers that follow each other along the terms of a product share 32 bits, which is how
-//! it reads them. Elsewhere they are multiplied as float32, which takes no longer than numbers that were not rounded.
+//! it reads them. Elsewhere they are rounded and multiplied as float32.
 
 use super::Matrix;
 use super::tiles::Factor;

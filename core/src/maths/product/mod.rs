@@ -26,7 +26,7 @@ pub enum Precision {
     #[serde(rename = "f32")]
     Float32,
     /// To bfloat16: 8 bits of precision, at up to twice the speed where the processor has instructions for it. Elsewhere they are
-    /// rounded and multiplied in float32, which takes as long as float32 does.
+    /// rounded and multiplied in float32, at a little less than its speed.
     #[serde(rename = "bf16")]
     BFloat16,
 }

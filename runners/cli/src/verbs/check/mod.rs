@@ -151,11 +151,11 @@ fn kept_tokenizer(study: &Study) -> Option<PathBuf> {
     Some(folder.join("tokenizer.json")).filter(|path| path.exists() && !matches!(study.data, DataSpec::Tokens(_)))
 }
 
-/// What is to be said where products are rounded for a speed that this program does not have.
+/// A warning where products are rounded for a speed that this machine does not have.
 pub(super) fn slow_precision(variants: &[Variant]) -> Option<&'static str> {
     let rounds = variants.iter().any(|variant| variant.study.train.precision == Precision::BFloat16);
     let slow = rounds && !simd::level().multiplies_bf16();
-    slow.then_some("bf16, and this machine has no instructions for it (AVX-512 BF16 or AMX): as fast as float32 here, no faster")
+    slow.then_some("bf16, and this machine has no instructions for it (AVX-512 BF16 or AMX): computed in float32, no faster")
 }
 
 /// Variants whose steps are timed; those of further ones are reckoned from their arm's last, by parameters and tokens.
