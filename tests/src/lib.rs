@@ -3,8 +3,8 @@
 
 use regatta_builtin as _; // studies name the built-in regularizers
 use regatta_lm::data::Corpus;
-use regatta_lm::model::Gpt2Config;
-use regatta_lm::spec::{DataSpec, Gpt2Spec};
+use regatta_lm::model::{Decoder, Family, Sizes};
+use regatta_lm::spec::DataSpec;
 use regatta_lm::training::{Restored, StepRecord};
 use regatta_study::StudyFile;
 use regatta_study::records::{Checkpoints, Fence, first_lines, read_lines};
@@ -57,8 +57,8 @@ pub fn metrics(bytes: &[u8]) {
 
 /// A checkpoint's manifest, and its weights and moments.
 pub fn checkpoint(bytes: &[u8]) {
-    let spec = Gpt2Spec { layers: 1, width: 4, heads: 2, context: 3, mlp_width: 8, bias_std: 0.0 };
-    let config = Gpt2Config::new(&spec, 5);
+    let spec = Sizes { layers: 1, width: 4, heads: 2, context: 3, mlp_width: 8 };
+    let config = Decoder::new(Family::Gpt2, spec, 5);
     assert!(Restored::read(&config, 1, bytes, bytes).is_err(), "one file is not both");
     let folder = folder();
     let kept = folder.path().join("resume/step-000001");

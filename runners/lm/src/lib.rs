@@ -1,6 +1,7 @@
 //! One small language model, and the training of one trial.
 
 pub mod data;
+pub mod engine;
 mod kernels;
 pub mod model;
 pub mod quantise;

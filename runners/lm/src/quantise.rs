@@ -10,7 +10,7 @@
 //!
 //! Deviation from the sources of ternary and binary weights: they train with the rounding, and here it comes after training.
 
-use crate::model::Gpt2;
+use crate::model::Model;
 use crate::spec::QuantisationSpec;
 use regatta_core::rounding::{Bits, Granularity, Layout, round};
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub(crate) fn settings(spec: &QuantisationSpec) -> impl Iterator<Item = (Bits, G
 }
 
 /// A copy of `model` whose weights are rounded; with `embeddings`, the token embedding too.
-pub fn quantised(model: &Gpt2, bits: Bits, granularity: Granularity, embeddings: bool) -> Gpt2 {
+pub fn quantised(model: &Model, bits: Bits, granularity: Granularity, embeddings: bool) -> Model {
     let mut copy = model.copy();
     for (name, shape, numbers) in copy.parameters_mut().named_mut() {
         let layout = match *shape {
@@ -50,12 +50,11 @@ pub fn quantised(model: &Gpt2, bits: Bits, granularity: Granularity, embeddings:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Gpt2Config;
-    use crate::spec::Gpt2Spec;
+    use crate::model::{Decoder, Family, Sizes};
 
-    fn model() -> Gpt2 {
-        let spec = Gpt2Spec { layers: 2, width: 8, heads: 2, context: 4, mlp_width: 16, bias_std: 0.0 };
-        Gpt2::fresh(Gpt2Config::new(&spec, 5), 0)
+    fn model() -> Model {
+        let spec = Sizes { layers: 2, width: 8, heads: 2, context: 4, mlp_width: 16 };
+        Model::fresh(Decoder::new(Family::Gpt2, spec, 5), 0)
     }
 
     /// Names of the tensors that differ.

@@ -4,7 +4,7 @@ use crate::records::{DataFacts, Manifest, ModelFacts};
 use crate::spec::{Refusal, StudyFile, Variant, folders};
 use regatta_core::{Companion, Plugin, registry};
 use regatta_lm::data::{Corpus, DataError, Origin};
-use regatta_lm::model::{Gpt2, Gpt2Config};
+use regatta_lm::model::{Model, Decoder};
 use regatta_lm::spec::{DataSpec, ModelSpec};
 use regatta_lm::tasks::{Recall, Tasks};
 use regatta_lm::training::check_companion;
@@ -19,7 +19,7 @@ pub struct Prepared {
     /// What a trained model is scored on.
     pub tasks: Arc<Tasks>,
     /// The model's shape.
-    pub model: Gpt2Config,
+    pub model: Decoder,
     /// Tokens of a training sequence.
     pub context: usize,
 }
@@ -52,11 +52,11 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
         ModelSpec::Gpt2(_) => None,
         ModelSpec::Init(folder) => {
             let refuse = |error: regatta_lm::model::CheckpointError| file.refuse_variant(variant, "model.init", error);
-            Some(Gpt2::read(folder).map_err(refuse)?.config().clone())
+            Some(Model::read(folder).map_err(refuse)?.config().clone())
         }
     };
     if let Some(config) = &of_checkpoint {
-        file.check_variant(variant, config.n_layer, config.n_positions)?;
+        file.check_variant(variant, config.layers, config.context)?;
     }
     let origin = match (&study.model, &of_checkpoint) {
         (ModelSpec::Init(folder), Some(config)) => Some(Origin { folder: folder.clone(), vocab_size: config.vocab_size }),
@@ -83,11 +83,11 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
         }
     };
     let model = match (&study.model, of_checkpoint) {
-        (ModelSpec::Gpt2(spec), _) => Gpt2Config::new(spec, corpus.vocab_size),
+        (ModelSpec::Gpt2(spec), _) => Decoder::new(spec, corpus.vocab_size),
         (ModelSpec::Init(_), Some(config)) => config,
         (ModelSpec::Init(_), None) => unreachable!("the checkpoint's config was read above"),
     };
-    let context = study.train.context.map_or(model.n_positions, |context| context.get());
+    let context = study.train.context.map_or(model.context, |context| context.get());
     corpus.check(context).map_err(|error| file.refuse_variant(variant, "data", error))?;
     for text in &tasks.texts {
         let fills = text.split.check(context);
@@ -129,9 +129,9 @@ impl Prepared {
             instructions: Some(regatta_core::simd::level()),
             threads: rayon::current_num_threads(),
             model: ModelFacts {
-                layers: config.n_layer,
-                width: config.n_embd,
-                heads: config.n_head,
+                layers: config.layers,
+                width: config.width,
+                heads: config.heads,
                 context: self.context,
                 vocab_size: config.vocab_size,
                 parameters: config.parameters(),

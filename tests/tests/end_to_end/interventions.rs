@@ -1,7 +1,7 @@
 //! Arms that change training without a penalty: same bytes on any number of threads, what is exported, what is refused.
 
 use crate::{Study, tiny};
-use regatta_lm::model::Gpt2;
+use regatta_lm::model::Model;
 
 const ARMS: &str = "  silent: [{intervention: {noisy_embedding: {alpha: 0}}}, {regularizer: dispersion, weight: 0}]
   noisy: [{intervention: noisy_embedding}]
@@ -52,7 +52,7 @@ fn the_first_reset_is_the_first_difference() {
 fn what_is_exported_is_what_was_measured() {
     let study = Study::new(&tiny("  ternary: [{intervention: quantised_weights}]\n"));
     study.run("out", &["--set", "seeds=[0]"], 0);
-    let model = Gpt2::read(&study.trial("out", "ternary", 0).join("checkpoint")).unwrap();
+    let model = Model::read(&study.trial("out", "ternary", 0).join("checkpoint")).unwrap();
     for layer in ["attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"] {
         let weights = model.parameters().get(&format!("h.0.{layer}.weight")).unwrap();
         let scale = weights.iter().fold(0f32, |most, w| most.max(w.abs()));

@@ -3,7 +3,8 @@
 use crate::fixture;
 use regatta_core::Tensor;
 use regatta_core::candle::{DType, Device, safetensors};
-use regatta_lm::model::{Gpt2, Keep, Pass};
+use regatta_lm::engine::{Keep, Pass};
+use regatta_lm::model::Model;
 
 const TOLERANCE: f64 = 1e-4;
 
@@ -21,14 +22,14 @@ fn numbers(tensor: &Tensor) -> Vec<f64> {
 fn golden_model() {
     let Some(folder) = fixture("models/gpt2") else { return };
     let expected = safetensors::load(folder.join("expected.safetensors"), &Device::Cpu).unwrap();
-    let model = Gpt2::read(&folder).unwrap();
+    let model = Model::read(&folder).unwrap();
     let ids = expected["input_ids"].to_dtype(DType::U32).unwrap();
     let (sequences, time) = ids.dims2().unwrap();
-    let mut pass = Pass::new(model.config(), sequences, time, Keep::HiddenStates);
+    let mut pass = Pass::new(model.decoder(), sequences, time, Keep::HiddenStates);
     pass.forward(&model, &ids.flatten_all().unwrap().to_vec1().unwrap(), None).unwrap();
 
     let mut largest = vec![("logits".to_owned(), largest_difference(pass.logits(&model), &expected["logits"]))];
-    for layer in 0..=model.config().n_layer {
+    for layer in 0..=model.decoder().layers {
         let name = format!("hidden_states.{layer}");
         largest.push((name.clone(), largest_difference(pass.hidden_state(layer), &expected[&name])));
     }
@@ -42,12 +43,12 @@ fn golden_model() {
 fn golden_model_is_written_as_it_was_read() {
     let Some(folder) = fixture("models/gpt2") else { return };
     let copy = tempfile::tempdir().unwrap();
-    Gpt2::read(&folder).unwrap().write(copy.path()).unwrap();
+    Model::read(&folder).unwrap().write(copy.path()).unwrap();
     let tensors = |folder: &std::path::Path| safetensors::load(folder.join("model.safetensors"), &Device::Cpu).unwrap();
     let (before, after) = (tensors(&folder), tensors(copy.path()));
     assert_eq!(before.len(), after.len());
     for (name, tensor) in before {
         assert_eq!(numbers(&after[&name]), numbers(&tensor), "{name}");
     }
-    Gpt2::read(copy.path()).unwrap();
+    Model::read(copy.path()).unwrap();
 }

@@ -3,7 +3,7 @@
 use crate::failure::{Failure, say};
 use comfy_table::{CellAlignment, Table, TableStyle};
 use regatta_lm::data::{Split, Tokenizer, token_counts};
-use regatta_lm::model::Gpt2;
+use regatta_lm::model::Model;
 use regatta_lm::tasks::SimilarityPairs;
 use regatta_lm::training::{Anisotropy, CloudDiagnosis, Diagnosed, Diagnosis, Mapped, diagnose as measure};
 use serde_json::json;
@@ -40,13 +40,13 @@ pub(crate) struct Arguments {
 /// Prints how the points of a checkpoint lie, and writes nothing.
 pub(crate) fn diagnose(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let folder = &arguments.checkpoint;
-    let model = Gpt2::read(folder).map_err(Failure::refused)?;
+    let model = Model::read(folder).map_err(Failure::refused)?;
     let tokenizer = Tokenizer::file(&folder.join("tokenizer.json")).map_err(Failure::refused)?;
     let split = Split::read(&arguments.text, &tokenizer).map_err(Failure::refused)?;
-    let (config, pairs) = (model.config(), arguments.pairs.as_deref());
-    let context = arguments.context.unwrap_or(config.n_positions);
-    if !(1..=config.n_positions).contains(&context) {
-        let expected = format!("--context: expected 1 to {}, the model's positions, found {context}", config.n_positions);
+    let (config, pairs) = (model.decoder(), arguments.pairs.as_deref());
+    let context = arguments.context.unwrap_or(config.context);
+    if !(1..=config.context).contains(&context) {
+        let expected = format!("--context: expected 1 to {}, the model's positions, found {context}", config.context);
         return Err(Failure::refused(expected));
     }
     split.check(context).map_err(Failure::refused)?;
@@ -54,8 +54,8 @@ pub(crate) fn diagnose(arguments: &Arguments) -> Result<ExitCode, Failure> {
         let known = config.vocab_size;
         return Err(Failure::refused(format!("{}: token {token} in a vocabulary of {known}: not its tokenizer", split.name)));
     }
-    if let Some(dims) = arguments.dims.filter(|dims| !(1..=config.n_embd).contains(dims)) {
-        return Err(Failure::refused(format!("--dims: expected 1 to {}, the model's width, found {dims}", config.n_embd)));
+    if let Some(dims) = arguments.dims.filter(|dims| !(1..=config.width).contains(dims)) {
+        return Err(Failure::refused(format!("--dims: expected 1 to {}, the model's width, found {dims}", config.width)));
     }
     let pairs = pairs.map(|path| SimilarityPairs::read(path, &tokenizer)).transpose().map_err(Failure::refused)?;
 

@@ -3,7 +3,7 @@
 use crate::failure::{Failure, say};
 use regatta_core::number::Count;
 use regatta_lm::data::{Split, Tokenizer};
-use regatta_lm::model::{Gpt2, Gpt2Config};
+use regatta_lm::model::{Model, Decoder};
 use regatta_lm::spec::{EvaluateSpec, OrNone};
 use regatta_lm::tasks::{Kind, Task, TaskScore, Tasks, log_likelihoods};
 use regatta_lm::training::{Evaluated, Evaluation, Worth, worth};
@@ -49,13 +49,13 @@ pub(crate) struct Arguments {
 /// Prints what a checkpoint is worth, and writes nothing but what `--items` names.
 pub(crate) fn evaluate(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let folder = &arguments.checkpoint;
-    let model = Gpt2::read(folder).map_err(Failure::refused)?;
+    let model = Model::read(folder).map_err(Failure::refused)?;
     let tokenizer = Tokenizer::file(&folder.join("tokenizer.json")).map_err(Failure::refused)?;
     let spec = spec(arguments)?;
     let tasks = Tasks::read(&spec, Some(&tokenizer));
     let tasks = tasks.map_err(|(_, error)| Failure::refused(error))?;
     let split = arguments.text.as_ref().map(|path| Split::read(path, &tokenizer)).transpose().map_err(Failure::refused)?;
-    let context = context(arguments, model.config())?;
+    let context = context(arguments, model.decoder())?;
     split.iter().try_for_each(|split| split.check(context)).map_err(Failure::refused)?;
 
     let (mut found, mut items) = (Worth::default(), String::new());
@@ -63,7 +63,7 @@ pub(crate) fn evaluate(arguments: &Arguments) -> Result<ExitCode, Failure> {
         for task in tasks.of(kind) {
             let numbers = log_likelihoods(&model, &task.items, &|| true).map_err(Failure::failed)?;
             write_items(&mut items, task, &numbers);
-            let score = TaskScore::of(task, &numbers, model.config().n_positions);
+            let score = TaskScore::of(task, &numbers, model.decoder().context);
             match kind {
                 Kind::MinimalPairs => found.minimal_pairs.push(score),
                 Kind::MultipleChoice => found.multiple_choice.push(score),
@@ -102,8 +102,8 @@ fn spec(arguments: &Arguments) -> Result<EvaluateSpec, Failure> {
     })
 }
 
-fn context(arguments: &Arguments, model: &Gpt2Config) -> Result<usize, Failure> {
-    let (least, most) = (1, model.n_positions);
+fn context(arguments: &Arguments, model: &Decoder) -> Result<usize, Failure> {
+    let (least, most) = (1, model.context);
     match arguments.context.unwrap_or(most) {
         context if (least..=most).contains(&context) => Ok(context),
         other => Err(Failure::refused(format!("--context: expected {least} to {most}, the model's positions, found {other}"))),

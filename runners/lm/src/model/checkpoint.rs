@@ -1,6 +1,6 @@
 //! Hugging Face checkpoint folders: `config.json` and `model.safetensors`.
 
-use super::{Gpt2, Gpt2Config, Parameters};
+use super::{Model, Decoder, Parameters};
 use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ pub enum CheckpointError {
 /// What a checkpoint's tensors are called before Regatta's names, in files that hold a language model.
 const PREFIX: &str = "transformer.";
 
-impl Gpt2Config {
+impl Decoder {
     /// The config of a checkpoint folder, checked.
     ///
     /// # Errors
@@ -54,14 +54,14 @@ impl Gpt2Config {
     }
 }
 
-impl Gpt2 {
+impl Model {
     /// The model in a checkpoint folder. The file is read into memory, not mapped, so that a file cut short meanwhile is an
     /// error and not a crash; names and shapes must be exactly those of the config.
     ///
     /// # Errors
     /// When a file is missing or broken, or a tensor is missing, unknown, or of another shape.
     pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
-        let config = Gpt2Config::read(folder)?;
+        let config = Decoder::read(folder)?;
         let path = folder.join("model.safetensors");
         let bytes = std::fs::read(&path).map_err(|source| CheckpointError::File { path: path.clone(), source })?;
         let refuse = |message: String| CheckpointError::Tensors { path: path.clone(), message };
@@ -84,7 +84,7 @@ impl Gpt2 {
         }
         match found.keys().min() {
             None => Ok(Self::from_parameters(config, parameters)),
-            Some(extra) => Err(refuse(format!("found `{extra}`, which a GPT-2 of {} blocks does not have", config.n_layer))),
+            Some(extra) => Err(refuse(format!("found `{extra}`, which a GPT-2 of {} blocks does not have", config.layers))),
         }
     }
 
@@ -111,7 +111,7 @@ impl Gpt2 {
     }
 }
 
-/// Names as [`Gpt2Config::shapes`] has them, without the buffers and the second name of the tied matrix that some files hold.
+/// Names as [`Decoder::shapes`] has them, without the buffers and the second name of the tied matrix that some files hold.
 fn without_prefix(tensors: HashMap<String, Tensor>) -> HashMap<String, Tensor> {
     let known = |name: &String| name != "lm_head.weight" && !name.ends_with(".attn.bias") && !name.ends_with(".attn.masked_bias");
     let bare = |name: String| name.strip_prefix(PREFIX).map(str::to_owned).unwrap_or(name);

@@ -1,39 +1,42 @@
 //! Floating-point operations of training, by formula: those of matrix products, as the field counts them.
 //!
-//! A product of (m, k) and (k, n) is `2·m·n·k` operations: a multiplication and an addition each. Per token, with L blocks of
-//! width d and MLP width m, t tokens a sequence, a vocabulary of v:
+//! A product of (m, k) and (k, n) is `2·m·n·k` operations: a multiplication and an addition each. Per token, with L blocks whose
+//! query heads have a dims taken together, t tokens a sequence:
 //! ```text
-//! matrices  N = L (4d² + 2dm) + v d                  of the blocks and the output matrix
-//! attention A = L · 2 · 2d · (t + 1)/2 = 2 L d (t+1)   scores and their mix: a token sees (t + 1)/2 keys on average, itself too
+//! matrices  N                                        numbers of the blocks' matrices and of the output matrix
+//! attention A = L · 2 · 2a · (t + 1)/2 = 2 L a (t+1)   scores and their mix: a token sees (t + 1)/2 keys on average, itself too
 //! forward   F = 2 N + A
-//! training  3 F = 6 N + 6 L d (t + 1)                the way back has two products for each one of the way forward
+//! training  3 F = 6 N + 6 L a (t + 1)                the way back has two products for each one of the way forward
 //! ```
+//! Of a GPT-2 of width d, MLP width m and a vocabulary of v, N = L (4d² + 2dm) + v d and a = d.
 //! | source | the same | other |
 //! |---|---|---|
 //! | Kaplan et al. 2020, arXiv:2001.08361, section 2.1 and table 1 | `2 N` forward, training 3 times forward | leaves out the output matrix; attention `2 L d t` |
 //! | Hoffmann et al. 2022, arXiv:2203.15556, appendix F | training 3 times forward, the output matrix | embedding `2 v d` as if it were a product; every token sees all t keys, and softmax is counted |
 //!
-//! Not counted, since they are no products: looking up embeddings, positions, biases, norms, softmax, GELU, the loss, AdamW; and
+//! Not counted, since they are no products: looking up embeddings, positions, biases, norms, softmax, the MLP's nonlinearity, the
+//! loss, the optimizer; and
 //! what an attention kernel does twice to save memory (see the tests), as the field leaves recomputation out of a model's FLOPs
 //! (Chowdhery et al. 2022, arXiv:2204.02311, appendix B).
 
-use super::Gpt2Config;
+use super::Decoder;
+use super::tensors::Role;
 
-impl Gpt2Config {
-    /// Numbers of the blocks' weight matrices: `L (4d² + 2dm)`.
+impl Decoder {
+    /// Numbers of the blocks' weight matrices.
     fn matrices(&self) -> u64 {
-        let [layers, d, m] = [self.n_layer, self.n_embd, self.mlp_width()].map(|size| size as u64);
-        layers * (4 * d * d + 2 * d * m)
+        let all = self.tensors().list();
+        all.iter().filter(|spec| matches!(spec.role, Role::Matrix(_))).map(|spec| spec.len() as u64).sum()
     }
 
     /// FLOPs of one token on its way through the blocks and back, with sequences of `context` tokens.
     pub fn block_flops_per_token(&self, context: usize) -> u64 {
-        6 * self.matrices() + 6 * (self.n_layer * self.n_embd) as u64 * (context as u64 + 1)
+        6 * self.matrices() + 6 * (self.layers * self.query_width()) as u64 * (context as u64 + 1)
     }
 
     /// FLOPs of training on one token, with sequences of `context` tokens: blocks and output matrix, forward and backward.
     pub fn training_flops_per_token(&self, context: usize) -> u64 {
-        self.block_flops_per_token(context) + 6 * (self.vocab_size * self.n_embd) as u64
+        self.block_flops_per_token(context) + 6 * (self.vocab_size * self.width) as u64
     }
 }
 
@@ -41,8 +44,8 @@ impl Gpt2Config {
 mod tests {
     use super::*;
     use crate::kernels::{Attention, AttentionScratch, counted};
-    use crate::model::Gpt2;
-    use crate::spec::{At, Gpt2Spec, Points, Term, TrainSpec, Weight};
+    use crate::model::{Family, Model, Sizes};
+    use crate::spec::{At, Points, Term, TrainSpec, Weight};
     use crate::training::{Learner, flops_per_token};
     use regatta_core::number::{Count, Finite, Fraction};
     use regatta_core::{Cloud, Draw, Plugin, Regularizer, Tensor, regularizer, typetag};
@@ -50,8 +53,8 @@ mod tests {
     const VOCABULARY: usize = 11;
     const ROWS: usize = 3;
 
-    fn config(layers: usize, context: usize) -> Gpt2Config {
-        Gpt2Config::new(&Gpt2Spec { layers, width: 8, heads: 2, context, mlp_width: 20, bias_std: 0.0 }, VOCABULARY)
+    fn config(layers: usize, context: usize) -> Decoder {
+        Decoder::new(Family::Gpt2, Sizes { layers, width: 8, heads: 2, context, mlp_width: 20 }, VOCABULARY)
     }
 
     #[test]
@@ -64,8 +67,8 @@ mod tests {
 
     #[test]
     fn gpt2_small_beside_the_papers() {
-        let config = Gpt2Config::new(
-            &Gpt2Spec { layers: 12, width: 768, heads: 12, context: 1024, mlp_width: 3072, bias_std: 0.0 },
+        let config = Decoder::new(
+            &Sizes { layers: 12, width: 768, heads: 12, context: 1024, mlp_width: 3072 },
             50_257,
         );
         assert_eq!(config.matrices(), 84_934_656); // Kaplan et al.: 12 L d², their N without embeddings
@@ -108,20 +111,20 @@ mod tests {
     }
 
     /// FLOPs of the products that one step computes, attention's apart.
-    fn of_a_step(config: &Gpt2Config, context: usize, terms: &[Term]) -> [u64; 2] {
+    fn of_a_step(config: &Decoder, context: usize, terms: &[Term]) -> [u64; 2] {
         let train = train();
-        let mut learner = Learner::new(Gpt2::fresh(config.clone(), 0), &train, terms, &[], 0).unwrap();
+        let mut learner = Learner::new(Model::fresh(config.clone(), 0), &train, terms, &[], 0).unwrap();
         let ids: Vec<u32> = (0..ROWS * context).map(|i| (i * 7 % VOCABULARY) as u32).collect();
         let attention = of_attention(config, context);
         let all = counted::flops(|| _ = learner.step(0, ROWS, &ids, &ids).unwrap());
         let passes = if terms.is_empty() { 1 } else { 2 };
-        let attention = passes * ROWS as u64 * config.n_layer as u64 * (attention[0] + attention[1]);
+        let attention = passes * ROWS as u64 * config.layers as u64 * (attention[0] + attention[1]);
         [all - attention, attention]
     }
 
     /// FLOPs of the products of attention over one sequence, forward and backward.
-    fn of_attention(config: &Gpt2Config, time: usize) -> [u64; 2] {
-        let (d, heads) = (config.n_embd, config.n_head);
+    fn of_attention(config: &Decoder, time: usize) -> [u64; 2] {
+        let (d, heads) = (config.width, config.heads);
         let attention = Attention { time, heads, head_dims: d / heads, dropout: None };
         let (qkv, mut out, mut log_sums) = (vec![0.1; time * 3 * d], vec![0.0; time * d], vec![0.0; heads * time]);
         let (g, mut dqkv, mut scratch) = (out.clone(), qkv.clone(), AttentionScratch::default());
@@ -135,7 +138,7 @@ mod tests {
         for (layers, context) in [(0, 5), (1, 5), (2, 70), (3, 130)] {
             let config = config(layers, context);
             let tokens = (ROWS * context) as u64;
-            let seen = 6 * (layers * config.n_embd) as u64 * (context as u64 + 1); // attention's part of the formula
+            let seen = 6 * (layers * config.width) as u64 * (context as u64 + 1); // attention's part of the formula
             let [matrices, _] = of_a_step(&config, context, &[]);
             assert_eq!(matrices, tokens * (config.training_flops_per_token(context) - seen), "{layers} x {context}");
         }
@@ -148,7 +151,7 @@ mod tests {
             // Sixteen rows see every key up to the last of them: the formula's triangle and what lies beyond it.
             let keys: usize = (0..time).map(|row| (row / 16 * 16 + 16).min(time)).sum();
             let triangle = time * (time + 1) / 2;
-            let product = 2 * config.n_embd as u64;
+            let product = 2 * config.width as u64;
             let [forward, backward] = of_attention(&config, time);
             assert_eq!(forward, 2 * product * keys as u64, "{time}: scores and mix");
             assert_eq!(backward, 5 * product * keys as u64, "{time}: scores again, and gradients of v, weights, q, k");

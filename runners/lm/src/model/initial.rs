@@ -1,28 +1,20 @@
-//! Fresh weights, as Hugging Face's GPT-2 starts.
+//! Fresh weights, as Hugging Face's GPT-2 starts, in every family.
 
-use super::{Gpt2Config, Parameters};
+use super::Parameters;
+use super::tensors::{Init, Role, TensorSpec};
 use regatta_core::Draw;
 
-/// Standard deviation of a fresh weight.
-const DEVIATION: f64 = 0.02;
-
-/// Fills the tensor `name` with its first value: normal with standard deviation 0.02, divided by sqrt(2·layers) for the two
-/// projections back into the residual stream; biases 0; norm weights 1. Each tensor has a draw of its own, so a model with
-/// one more layer starts the others alike.
-pub(super) fn initial(config: &Gpt2Config, name: &str, shape: &[usize], seed: u64, numbers: &mut [f32]) {
-    if shape.len() == 1 {
-        return numbers.fill(if name.ends_with("weight") { 1.0 } else { 0.0 });
+/// Fills a tensor with its first value. Each has a draw of its own, so a model with one more layer starts the others alike.
+pub(super) fn initial(spec: &TensorSpec, seed: u64, numbers: &mut [f32]) {
+    match spec.init {
+        Init::Constant(value) => numbers.fill(value),
+        Init::Normal { deviation } => normal(numbers, deviation, &mut Draw::new(seed, &format!("init {}", spec.name), 0, 0)),
     }
-    let deviation = match name.ends_with("c_proj.weight") {
-        true => DEVIATION / (2.0 * config.n_layer as f64).sqrt(),
-        false => DEVIATION,
-    };
-    normal(numbers, deviation, &mut Draw::new(seed, &format!("init {name}"), 0, 0));
 }
 
 /// Fills the token embedding as a fresh model has it, from `draw`.
 pub(super) fn embedding(numbers: &mut [f32], draw: &mut Draw) {
-    normal(numbers, DEVIATION, draw);
+    normal(numbers, TensorSpec::DEVIATION, draw);
 }
 
 fn normal(numbers: &mut [f32], deviation: f64, draw: &mut Draw) {
@@ -31,10 +23,7 @@ fn normal(numbers: &mut [f32], deviation: f64, draw: &mut Draw) {
 
 /// Draws the biases of linear maps; those of norms stay 0.
 pub(super) fn random_biases(parameters: &mut Parameters, std: f64, seed: u64) {
-    for (name, _, numbers) in parameters.named_mut() {
-        if name.starts_with("h.") && name.ends_with(".bias") && !name.contains(".ln_") {
-            let mut draw = Draw::new(seed, &format!("bias {name}"), 0, 0);
-            numbers.iter_mut().for_each(|number| *number = (std * draw.normal()) as f32);
-        }
+    for (spec, numbers) in parameters.each_mut().filter(|(spec, _)| spec.role == Role::Bias) {
+        normal(numbers, std, &mut Draw::new(seed, &format!("bias {}", spec.name), 0, 0));
     }
 }

@@ -1,28 +1,34 @@
 //! The numbers that training changes, in one buffer, and views of it tensor by tensor.
 
-use super::Gpt2Config;
-use crate::kernels::Norm;
+use super::Decoder;
+use super::tensors::{Role, TensorSpec, Tensors};
+use std::sync::Arc;
 
 /// A number for each parameter of a model: the parameters themselves, or their gradients.
 #[derive(Debug, Clone)]
 pub struct Parameters {
-    shapes: Vec<(String, Vec<usize>)>,
+    specs: Arc<[TensorSpec]>,
     numbers: Vec<f32>,
 }
 
 impl Parameters {
     /// Zeros.
-    pub fn zeros(config: &Gpt2Config) -> Self {
-        Self::of(config.shapes())
+    pub fn zeros(decoder: &Decoder) -> Self {
+        Self::of(decoder.tensors().list())
     }
 
     /// Zeros in tensors of these names and shapes.
-    pub(crate) fn of(shapes: Vec<(String, Vec<usize>)>) -> Self {
-        let count = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-        Self { shapes, numbers: vec![0.0; count] }
+    pub(crate) fn of(specs: Vec<TensorSpec>) -> Self {
+        let count = specs.iter().map(TensorSpec::len).sum();
+        Self { specs: specs.into(), numbers: vec![0.0; count] }
     }
 
-    /// All numbers, tensor after tensor in the order of [`Gpt2Config::shapes`].
+    /// Zeros in tensors of the same names and shapes.
+    pub(crate) fn zeros_like(&self) -> Self {
+        Self { specs: self.specs.clone(), numbers: vec![0.0; self.numbers.len()] }
+    }
+
+    /// All numbers, tensor after tensor in the order of [`Decoder::tensors`].
     pub fn numbers(&self) -> &[f32] {
         &self.numbers
     }
@@ -32,113 +38,91 @@ impl Parameters {
         &mut self.numbers
     }
 
-    /// Name, shape and numbers of each tensor. Names are Hugging Face's without `transformer.`; rows of a linear map's weight
-    /// are its inputs.
-    pub fn named(&self) -> impl Iterator<Item = (&str, &[usize], &[f32])> {
+    /// Each tensor and its numbers; rows of a linear map's weight are its inputs.
+    pub fn each(&self) -> impl Iterator<Item = (&TensorSpec, &[f32])> {
         let mut rest = &self.numbers[..];
-        self.shapes.iter().map(move |(name, shape)| {
-            let numbers = rest.split_off(..shape.iter().product()).expect("as many numbers as the shapes ask for");
-            (name.as_str(), shape.as_slice(), numbers)
-        })
+        self.specs.iter().map(move |spec| (spec, take(&mut rest, spec)))
     }
 
     /// The same, to change.
-    pub fn named_mut(&mut self) -> impl Iterator<Item = (&str, &[usize], &mut [f32])> {
+    pub fn each_mut(&mut self) -> impl Iterator<Item = (&TensorSpec, &mut [f32])> {
         let mut rest = &mut self.numbers[..];
-        self.shapes.iter().map(move |(name, shape)| {
-            let numbers = rest.split_off_mut(..shape.iter().product()).expect("as many numbers as the shapes ask for");
-            (name.as_str(), shape.as_slice(), numbers)
-        })
+        self.specs.iter().map(move |spec| (spec, take_mut(&mut rest, spec)))
     }
 
     /// The tensor of this name.
     pub fn get(&self, name: &str) -> Option<&[f32]> {
-        self.named().find(|(other, ..)| *other == name).map(|(.., numbers)| numbers)
+        self.each().find(|(spec, _)| spec.name == name).map(|(_, numbers)| numbers)
     }
 
-    pub(super) fn tensors(&self) -> Tensors<&[f32]> {
-        Tensors::of(self.named().map(|(.., numbers)| numbers).collect())
+    /// The first tensor of this role.
+    pub fn of_role(&self, role: Role) -> Option<&[f32]> {
+        self.each().find(|(spec, _)| spec.role == role).map(|(_, numbers)| numbers)
     }
 
-    pub(super) fn tensors_mut(&mut self) -> Tensors<&mut [f32]> {
-        Tensors::of(self.named_mut().map(|(.., numbers)| numbers).collect())
+    /// The tensors of a model of this shape, by what they do.
+    pub(crate) fn tensors(&self, decoder: &Decoder) -> Tensors<&[f32]> {
+        let mut rest = &self.numbers[..];
+        decoder.tensors().map(|spec| take(&mut rest, &spec))
     }
-}
 
-/// The tensors of a model by what they do.
-#[derive(Debug)]
-pub(super) struct Tensors<T> {
-    /// Token embedding and output matrix (v, d).
-    pub wte: T,
-    /// Positions (t, d).
-    pub wpe: T,
-    pub blocks: Vec<BlockTensors<T>>,
-    pub ln_f: Affine<T>,
-}
-
-/// The tensors of one block.
-#[derive(Debug)]
-pub(super) struct BlockTensors<T> {
-    pub ln_1: Affine<T>,
-    pub c_attn: Affine<T>,
-    pub attn_proj: Affine<T>,
-    pub ln_2: Affine<T>,
-    pub c_fc: Affine<T>,
-    pub mlp_proj: Affine<T>,
-}
-
-/// A weight and a bias.
-#[derive(Debug)]
-pub(super) struct Affine<T> {
-    pub weight: T,
-    pub bias: T,
-}
-
-impl<T> Tensors<T> {
-    /// The tensors in the order of [`Gpt2Config::shapes`].
-    fn of(tensors: Vec<T>) -> Self {
-        let layers = (tensors.len() - 4) / 12;
-        let mut tensors = tensors.into_iter();
-        let mut next = || tensors.next().expect("4 tensors and 12 of each block");
-        let (wte, wpe) = (next(), next());
-        let mut affine = || Affine { weight: next(), bias: next() };
-        let mut block = || BlockTensors {
-            ln_1: affine(),
-            c_attn: affine(),
-            attn_proj: affine(),
-            ln_2: affine(),
-            c_fc: affine(),
-            mlp_proj: affine(),
-        };
-        let blocks = (0..layers).map(|_| block()).collect();
-        Self { wte, wpe, blocks, ln_f: affine() }
+    /// The same, to change.
+    pub(crate) fn tensors_mut(&mut self, decoder: &Decoder) -> Tensors<&mut [f32]> {
+        let mut rest = &mut self.numbers[..];
+        decoder.tensors().map(|spec| take_mut(&mut rest, &spec))
     }
 }
 
-impl<'a> Affine<&'a [f32]> {
-    pub fn norm(&self, epsilon: f64) -> Norm<'a> {
-        Norm { weight: self.weight, bias: self.bias, epsilon: epsilon as f32 }
-    }
+fn take<'a>(rest: &mut &'a [f32], spec: &TensorSpec) -> &'a [f32] {
+    rest.split_off(..spec.len()).expect("as many numbers as the specs ask for")
+}
+
+fn take_mut<'a>(rest: &mut &'a mut [f32], spec: &TensorSpec) -> &'a mut [f32] {
+    rest.split_off_mut(..spec.len()).expect("as many numbers as the specs ask for")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Gpt2Spec;
+    use crate::model::{Family, Sizes};
 
     #[test]
     fn every_view_shows_the_same_numbers() {
-        let spec = Gpt2Spec { layers: 2, width: 4, heads: 2, context: 3, mlp_width: 8, bias_std: 0.0 };
-        let mut parameters = Parameters::zeros(&Gpt2Config::new(&spec, 5));
-        for (index, (.., numbers)) in parameters.named_mut().enumerate() {
+        let sizes = Sizes { layers: 2, width: 4, heads: 2, context: 3, mlp_width: 8 };
+        let decoder = Decoder::new(Family::Gpt2, sizes, 5);
+        let mut parameters = Parameters::zeros(&decoder);
+        for (index, (_, numbers)) in parameters.each_mut().enumerate() {
             numbers.fill(index as f32);
         }
-        let tensors = parameters.tensors();
-        let second = &tensors.blocks[1];
-        assert_eq!((tensors.wte.len(), tensors.wte[0], tensors.wpe[0], tensors.blocks[0].ln_1.weight[0]), (20, 0.0, 1.0, 2.0));
-        assert_eq!((second.mlp_proj.weight.len(), second.mlp_proj.weight[0], second.mlp_proj.bias[0]), (32, 24.0, 25.0));
-        assert_eq!((tensors.ln_f.weight[0], tensors.ln_f.bias[3]), (26.0, 27.0));
+        let tensors = parameters.tensors(&decoder);
+        let (first, second) = (&tensors.blocks[0], &tensors.blocks[1]);
+        let positions = tensors.positions.unwrap();
+        let norm = first.attention.norm.weight;
+        assert_eq!((tensors.embedding.len(), tensors.embedding[0], positions[0], norm[0]), (20, 0.0, 1.0, 2.0));
+        let output = &second.mlp.output;
+        assert_eq!((output.weight.len(), output.weight[0], output.bias.unwrap()[0]), (32, 24.0, 25.0));
+        assert_eq!((tensors.norm.weight[0], tensors.norm.bias.unwrap()[3]), (26.0, 27.0));
+        assert_eq!(tensors.output_matrix()[0], 0.0, "tied");
         assert_eq!(parameters.get("h.1.mlp.c_proj.bias"), Some([25.0; 4].as_slice()));
         assert_eq!(parameters.get("h.2.mlp.c_proj.bias"), None);
+    }
+
+    #[test]
+    fn a_llama_has_a_matrix_of_its_own_for_the_output_and_no_biases() {
+        let sizes = Sizes { layers: 1, width: 8, heads: 4, context: 3, mlp_width: 10 };
+        let decoder = Decoder { kv_heads: 2, ..Decoder::new(Family::Llama, sizes, 5) };
+        let names: Vec<(String, Vec<usize>)> = decoder.tensors().list().into_iter().map(|spec| (spec.name, spec.shape)).collect();
+        let expected = [
+            ("wte.weight", vec![5, 8]),
+            ("h.0.ln_1.weight", vec![8]),
+            ("h.0.attn.c_attn.weight", vec![8, 16]), // 4 query heads of 2 dims, 2 of keys and 2 of values
+            ("h.0.attn.c_proj.weight", vec![8, 8]),
+            ("h.0.ln_2.weight", vec![8]),
+            ("h.0.mlp.c_fc.weight", vec![8, 20]), // gates, then hidden dims
+            ("h.0.mlp.c_proj.weight", vec![10, 8]),
+            ("ln_f.weight", vec![8]),
+            ("lm_head.weight", vec![5, 8]),
+        ];
+        assert_eq!(names, expected.map(|(name, shape)| (name.to_owned(), shape)));
     }
 }

@@ -17,7 +17,7 @@ pub use biographies::{BiographiesSpec, CapacitySpec};
 pub use choice::{OrNone, bare_or_map};
 pub use data::{BpeSpec, DataSpec, Order, SyntheticSpec, TextFiles, TextSpec, TokenizerSpec, TokensSpec};
 pub use diagnostics::DiagnosticsSpec;
-pub use model::{Gpt2Spec, ModelSpec};
+pub use model::{Fresh, ModelSpec};
 pub use place::{At, Layers, Points, Scale, Site};
 pub use quantisation::QuantisationSpec;
 pub use term::{Step, Term, Weight};

@@ -1,5 +1,6 @@
 //! `model:` in a study.
 
+use crate::model::{Decoder, Family};
 use regatta_core::number::{Count, NonNegative};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -8,38 +9,31 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "ModelFields", into = "ModelFields")]
 pub enum ModelSpec {
-    /// GPT-2 from fresh weights.
-    Gpt2(Gpt2Spec),
+    /// A model with fresh weights.
+    Fresh(Fresh),
     /// A Hugging Face checkpoint folder to start from.
     Init(PathBuf),
 }
 
 impl Default for ModelSpec {
     fn default() -> Self {
-        Self::Gpt2(Gpt2Spec::default())
+        Self::Fresh(Fresh { decoder: Family::default().defaults(), bias_std: 0.0 })
     }
 }
 
-/// The shape of a GPT-2.
+/// A model with fresh weights.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Gpt2Spec {
-    /// Blocks; 0 leaves embeddings, final norm and the tied output.
-    pub layers: usize,
-    /// Dims of the residual stream; a multiple of `heads`.
-    pub width: usize,
-    /// Attention heads.
-    pub heads: usize,
-    /// Positions.
-    pub context: usize,
-    /// Hidden dims of the MLP: 4·width where it is not named.
-    pub mlp_width: usize,
+pub struct Fresh {
+    /// Its options, all but the vocabulary, which the tokenizer says.
+    pub decoder: Decoder,
     /// Standard deviation of the linear maps' biases at the start; 0 in GPT-2.
     pub bias_std: f64,
 }
 
-impl Default for Gpt2Spec {
-    fn default() -> Self {
-        Self { layers: 4, width: 128, heads: 4, context: 128, mlp_width: 512, bias_std: 0.0 }
+impl Fresh {
+    /// The model with a vocabulary of so many tokens.
+    pub fn decoder(&self, vocab_size: usize) -> Decoder {
+        Decoder { vocab_size, ..self.decoder.clone() }
     }
 }
 
@@ -64,12 +58,6 @@ struct ModelFields {
     init: Option<PathBuf>,
 }
 
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Family {
-    Gpt2,
-}
-
 impl TryFrom<ModelFields> for ModelSpec {
     type Error = String;
 
@@ -86,21 +74,23 @@ impl TryFrom<ModelFields> for ModelSpec {
                 }
             };
         }
-        let _ = family; // GPT-2 is the only family so far, named or not
-        let default = Gpt2Spec::default();
+        let default = family.unwrap_or_default().defaults();
         let width = width.map_or(default.width, Count::get);
-        let spec = Gpt2Spec {
+        let heads = heads.map_or(default.heads, Count::get);
+        let spec = Decoder {
             layers: layers.map_or(default.layers, Count::get),
             width,
-            heads: heads.map_or(default.heads, Count::get),
+            heads,
+            kv_heads: heads,
+            head_dim: width / heads,
             context: context.map_or(default.context, Count::get),
-            mlp_width: mlp_width.map_or(4 * width, Count::get),
-            bias_std: bias_std.map_or(default.bias_std, NonNegative::get),
+            mlp_width: mlp_width.map_or(Family::mlp_width(default.mlp, width), Count::get),
+            ..default
         };
         if !spec.width.is_multiple_of(spec.heads) {
             return Err(format!("expected `heads` to divide `width`, found {} heads and width {}", spec.heads, spec.width));
         }
-        Ok(Self::Gpt2(spec))
+        Ok(Self::Fresh(Fresh { decoder: spec, bias_std: bias_std.map_or(0.0, NonNegative::get) }))
     }
 }
 
@@ -118,13 +108,13 @@ impl From<ModelSpec> for ModelFields {
         };
         match spec {
             ModelSpec::Init(folder) => Self { init: Some(folder), ..none },
-            ModelSpec::Gpt2(Gpt2Spec { layers, width, heads, context, mlp_width, bias_std }) => Self {
-                family: Some(Family::Gpt2),
-                layers: Some(Count::new(layers)),
-                width: Some(Count::new(width)),
-                heads: Some(Count::new(heads)),
-                context: Some(Count::new(context)),
-                mlp_width: Some(Count::new(mlp_width)),
+            ModelSpec::Fresh(Fresh { decoder, bias_std }) => Self {
+                family: Some(decoder.family),
+                layers: Some(Count::new(decoder.layers)),
+                width: Some(Count::new(decoder.width)),
+                heads: Some(Count::new(decoder.heads)),
+                context: Some(Count::new(decoder.context)),
+                mlp_width: Some(Count::new(decoder.mlp_width)),
                 bias_std: Some(NonNegative::new(bias_std)),
                 init: None,
             },

@@ -1,6 +1,7 @@
 //! Sequences of many lengths, taken through a model together.
 
-use crate::model::{Gpt2, Keep, Pass};
+use crate::engine::{Keep, Pass};
+use crate::model::Model;
 use crate::training::{TrainError, Watch};
 
 /// Sequences of a batch are filled up to a multiple of so many tokens, so that few shapes occur.
@@ -14,13 +15,13 @@ const STEP: usize = 8;
 /// When a token lies outside the model's vocabulary, a sequence exceeds the positions by more than its last token, or `watch`
 /// ends it.
 pub(super) fn by_length(
-    model: &Gpt2,
+    model: &Model,
     sequences: &[&[u32]],
     most: usize,
     watch: Watch<'_>,
     mut see: impl FnMut(&mut Pass, &[usize], &[u32]),
 ) -> Result<(), TrainError> {
-    let positions = model.config().n_positions;
+    let positions = model.decoder().context;
     let padded = |sequence: &[u32]| {
         let inputs = sequence.len() - 1;
         inputs.next_multiple_of(STEP).min(positions.max(inputs))
@@ -37,7 +38,7 @@ pub(super) fn by_length(
             let fits = |pass: &Pass| pass.shape() == (batch.len(), time);
             let pass = match pass.take().filter(fits) {
                 Some(same) => pass.insert(same),
-                None => pass.insert(Pass::new(model.config(), batch.len(), time, Keep::Last)),
+                None => pass.insert(Pass::new(model.decoder(), batch.len(), time, Keep::Last)),
             };
             let rows = batch.iter().map(|&index| sequences[index]);
             let filled = |row: &[u32]| row.iter().copied().chain(std::iter::repeat(0)).take(time).collect::<Vec<u32>>();

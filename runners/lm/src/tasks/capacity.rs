@@ -19,7 +19,7 @@
 
 use super::{Answer, Recall};
 use crate::data::biographies::Attribute;
-use crate::model::Gpt2;
+use crate::model::Model;
 use crate::training::{TrainError, Watch};
 use regatta_core::libm;
 use serde::{Deserialize, Serialize};
@@ -74,8 +74,8 @@ impl Capacity {
     ///
     /// # Errors
     /// As [`Recall::answers`].
-    pub fn measure(model: &Gpt2, recall: &Recall, watch: Watch<'_>) -> Result<Self, TrainError> {
-        Ok(Self::of(recall, &recall.answers(model, watch)?, model.config().parameters()))
+    pub fn measure(model: &Model, recall: &Recall, watch: Watch<'_>) -> Result<Self, TrainError> {
+        Ok(Self::of(recall, &recall.answers(model, watch)?, model.decoder().parameters()))
     }
 
     /// The bits that the answers to `recall` prove, in a model of so many parameters.

@@ -3,7 +3,7 @@
 use super::batched::by_length;
 use crate::data::biographies::{Attribute, Biographies};
 use crate::data::{DataError, Tokenizer};
-use crate::model::Gpt2;
+use crate::model::Model;
 use crate::spec::CapacitySpec;
 use crate::training::{TrainError, Watch};
 use std::ops::Range;
@@ -76,8 +76,8 @@ impl Recall {
     ///
     /// # Errors
     /// When a question exceeds the model's positions or vocabulary, or `watch` ends it.
-    pub fn answers(&self, model: &Gpt2, watch: Watch<'_>) -> Result<Vec<Answer>, TrainError> {
-        let vocabulary = model.config().vocab_size;
+    pub fn answers(&self, model: &Model, watch: Watch<'_>) -> Result<Vec<Answer>, TrainError> {
+        let vocabulary = model.decoder().vocab_size;
         let sequences: Vec<&[u32]> = self.questions.iter().map(|question| &question.tokens[..]).collect();
         let mut answers = vec![Answer { name_loss: 0.0, value_loss: 0.0, right: false }; sequences.len()];
         by_length(model, &sequences, TOKENS.min(LOGITS / vocabulary), watch, |pass, batch, targets| {
@@ -129,8 +129,9 @@ impl Question {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Gpt2Config, Keep, Pass};
-    use crate::spec::{BiographiesSpec, Gpt2Spec};
+    use crate::engine::{Keep, Pass};
+    use crate::model::{Decoder, Family, Sizes};
+    use crate::spec::BiographiesSpec;
     use regatta_core::number::Count;
 
     fn recall(people: usize) -> (Biographies, Recall) {
@@ -179,13 +180,13 @@ mod tests {
     #[test]
     fn answers_are_those_of_a_pass_by_itself() {
         let (_, recall) = recall(2);
-        let spec = Gpt2Spec { layers: 1, width: 8, heads: 2, context: recall.longest(), mlp_width: 16, bias_std: 0.0 };
-        let mut model = Gpt2::fresh(Gpt2Config::new(&spec, 256), 0);
+        let spec = Sizes { layers: 1, width: 8, heads: 2, context: recall.longest(), mlp_width: 16 };
+        let mut model = Model::fresh(Decoder::new(Family::Gpt2, spec, 256), 0);
         model.parameters_mut().numbers_mut().iter_mut().for_each(|w| *w *= 20.0); // far from equal likelihoods
         let answers = recall.answers(&model, &|| true).unwrap();
         for (question, answer) in recall.questions.iter().zip(&answers) {
             let (inputs, targets) = (&question.tokens[..question.tokens.len() - 1], &question.tokens[1..]);
-            let mut pass = Pass::new(model.config(), 1, inputs.len(), Keep::Last);
+            let mut pass = Pass::new(model.decoder(), 1, inputs.len(), Keep::Last);
             pass.forward(&model, inputs, None).unwrap();
             let losses = pass.losses(&model, targets);
             let sum = |range: &Range<usize>| range.clone().map(|token| f64::from(losses[token - 1])).sum::<f64>();
@@ -199,8 +200,8 @@ mod tests {
     #[test]
     fn a_value_is_right_when_each_of_its_tokens_is_the_likeliest() {
         // Without weights all logits are 0, and the likeliest token is the first, 0.
-        let spec = Gpt2Spec { layers: 1, width: 8, heads: 2, context: 8, mlp_width: 16, bias_std: 0.0 };
-        let mut model = Gpt2::fresh(Gpt2Config::new(&spec, 4), 0);
+        let spec = Sizes { layers: 1, width: 8, heads: 2, context: 8, mlp_width: 16 };
+        let mut model = Model::fresh(Decoder::new(Family::Gpt2, spec, 4), 0);
         model.parameters_mut().numbers_mut().fill(0.0);
         let question = |tokens: &[u32]| Question { tokens: tokens.to_vec(), name: 1..3, value: 4..tokens.len() };
         let questions = vec![question(&[1, 2, 3, 3, 0, 0]), question(&[1, 2, 3, 3, 0, 1]), question(&[1, 2, 3, 3, 2])];

@@ -2,7 +2,7 @@
 
 use super::batched::by_length;
 use super::{Item, Request, Task};
-use crate::model::Gpt2;
+use crate::model::Model;
 use crate::training::{TrainError, Watch};
 use serde::{Deserialize, Serialize};
 
@@ -71,9 +71,9 @@ fn greatest(numbers: &[f64]) -> usize {
 ///
 /// # Errors
 /// When a token lies outside the model's vocabulary, or `watch` ends it.
-pub fn log_likelihoods(model: &Gpt2, items: &[Item], watch: Watch<'_>) -> Result<Vec<f64>, TrainError> {
+pub fn log_likelihoods(model: &Model, items: &[Item], watch: Watch<'_>) -> Result<Vec<f64>, TrainError> {
     let requests: Vec<&Request> = requests(items).collect();
-    let rows: Vec<&[u32]> = requests.iter().map(|request| last(&request.tokens, model.config().n_positions + 1)).collect();
+    let rows: Vec<&[u32]> = requests.iter().map(|request| last(&request.tokens, model.decoder().context + 1)).collect();
     let mut found = vec![0.0; requests.len()];
     by_length(model, &rows, TOKENS, watch, |pass, batch, targets| {
         let losses = pass.losses(model, targets);
@@ -96,8 +96,8 @@ fn last(tokens: &[u32], most: usize) -> &[u32] {
 mod tests {
     use super::super::Kind;
     use super::*;
-    use crate::model::{Gpt2Config, Keep, Pass};
-    use crate::spec::Gpt2Spec;
+    use crate::engine::{Keep, Pass};
+    use crate::model::{Decoder, Family, Sizes};
 
     fn item(lengths: &[usize], answer: usize) -> Item {
         let choice = |&characters: &usize| Request { tokens: vec![0, 1], context: 1, characters };
@@ -116,16 +116,16 @@ mod tests {
         assert!((score.standard_error_normalised - 0.2).abs() < 1e-12); // sqrt(0.8·0.2/4)
     }
 
-    fn model() -> Gpt2 {
-        let spec = Gpt2Spec { layers: 1, width: 8, heads: 2, context: 12, mlp_width: 16, bias_std: 0.0 };
-        let mut model = Gpt2::fresh(Gpt2Config::new(&spec, 7), 0);
+    fn model() -> Model {
+        let spec = Sizes { layers: 1, width: 8, heads: 2, context: 12, mlp_width: 16 };
+        let mut model = Model::fresh(Decoder::new(Family::Gpt2, spec, 7), 0);
         model.parameters_mut().numbers_mut().iter_mut().for_each(|w| *w *= 20.0); // far from equal likelihoods
         model
     }
 
     /// The log-likelihood of the last `continuation` of `tokens`, each from a pass by itself.
-    fn one_by_one(model: &Gpt2, tokens: &[u32], continuation: usize) -> f64 {
-        let mut pass = Pass::new(model.config(), 1, tokens.len() - 1, Keep::Last);
+    fn one_by_one(model: &Model, tokens: &[u32], continuation: usize) -> f64 {
+        let mut pass = Pass::new(model.decoder(), 1, tokens.len() - 1, Keep::Last);
         pass.forward(model, &tokens[..tokens.len() - 1], None).unwrap();
         let losses = pass.losses(model, &tokens[1..]);
         -losses[losses.len() - continuation..].iter().map(|&loss| f64::from(loss)).sum::<f64>()

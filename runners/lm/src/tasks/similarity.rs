@@ -6,7 +6,8 @@
 
 use super::{TaskError, lines};
 use crate::data::Tokenizer;
-use crate::model::{Gpt2, Keep, Pass};
+use crate::engine::{Keep, Pass};
+use crate::model::Model;
 use crate::training::{TrainError, Watch};
 use regatta_diagnostics::{Mapped, Points, Scored, after_training};
 use std::collections::HashMap;
@@ -55,7 +56,7 @@ impl SimilarityPairs {
     ///
     /// # Errors
     /// As [`vectors`](Self::vectors); when `dims` is 0 or above the width.
-    pub fn after_training(&self, model: &Gpt2, dims: Option<usize>, watch: Watch<'_>) -> Result<Vec<Mapped>, TrainError> {
+    pub fn after_training(&self, model: &Model, dims: Option<usize>, watch: Watch<'_>) -> Result<Vec<Mapped>, TrainError> {
         let scored = Scored { pairs: &self.pairs, scores: &self.scores };
         after_training(&self.vectors(model, watch)?, dims, Some(scored)).map_err(TrainError::Diagnostic)
     }
@@ -64,8 +65,8 @@ impl SimilarityPairs {
     ///
     /// # Errors
     /// When a token lies outside the vocabulary, a number is not finite, or `watch` ends it.
-    pub fn vectors(&self, model: &Gpt2, watch: Watch<'_>) -> Result<Points, TrainError> {
-        let (width, last, positions) = (model.config().n_embd, model.config().n_layer, model.config().n_positions);
+    pub fn vectors(&self, model: &Model, watch: Watch<'_>) -> Result<Points, TrainError> {
+        let (width, last, positions) = (model.decoder().width, model.decoder().layers, model.decoder().context);
         let cut = |text: usize| &self.texts[text][..self.texts[text].len().min(positions)];
         let mut order: Vec<usize> = (0..self.texts.len()).collect();
         order.sort_by_key(|&text| cut(text).len()); // texts of one length go through the same buffers
@@ -78,7 +79,7 @@ impl SimilarityPairs {
             let tokens = cut(text);
             let pass = match pass.take().filter(|pass| pass.shape() == (1, tokens.len())) {
                 Some(same) => pass.insert(same),
-                None => pass.insert(Pass::new(model.config(), 1, tokens.len(), Keep::HiddenStates)),
+                None => pass.insert(Pass::new(model.decoder(), 1, tokens.len(), Keep::HiddenStates)),
             };
             pass.forward(model, tokens, None)?;
             let states = pass.hidden_state(last); // (t, d)
@@ -94,8 +95,7 @@ impl SimilarityPairs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Gpt2Config;
-    use crate::spec::Gpt2Spec;
+    use crate::model::{Decoder, Family, Sizes};
 
     fn read(text: &str) -> Result<SimilarityPairs, TaskError> {
         let folder = tempfile::tempdir().unwrap();
@@ -109,8 +109,8 @@ mod tests {
         let line = |first, second, score| format!("{{\"first\": \"{first}\", \"second\": \"{second}\", \"score\": {score}}}\n");
         let found = read(&(line("a", "bc", "1.5") + &line("bc", "a", "2"))).unwrap();
         assert_eq!((found.texts.len(), found.pairs.clone(), found.scores.clone()), (2, vec![(0, 1), (1, 0)], vec![1.5, 2.0]));
-        let spec = Gpt2Spec { layers: 1, width: 4, heads: 2, context: 1, mlp_width: 8, bias_std: 0.0 };
-        let model = Gpt2::fresh(Gpt2Config::new(&spec, 256), 0);
+        let spec = Sizes { layers: 1, width: 4, heads: 2, context: 1, mlp_width: 8 };
+        let model = Model::fresh(Decoder::new(Family::Gpt2, spec, 256), 0);
         let points = found.vectors(&model, &|| true).unwrap();
         assert_eq!((points.count(), points.dims()), (2, 4));
         assert_ne!(points.row(0), points.row(1));

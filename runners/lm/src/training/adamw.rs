@@ -1,6 +1,6 @@
 //! AdamW, with state that can be read and written. Loshchilov & Hutter 2019, arXiv 1711.05101, as PyTorch computes it.
 
-use crate::model::{Gpt2Config, Parameters};
+use crate::model::{Decoder, Parameters};
 use crate::spec::TrainSpec;
 use rayon::prelude::*;
 use regatta_core::simd::Simd;
@@ -40,7 +40,7 @@ pub struct AdamW {
 
 impl AdamW {
     /// Moments of 0 for each parameter.
-    pub fn new(config: &Gpt2Config, spec: &TrainSpec) -> Self {
+    pub fn new(config: &Decoder, spec: &TrainSpec) -> Self {
         Self::of(Parameters::zeros(config), spec)
     }
 
@@ -157,11 +157,11 @@ fn update_with<S: Simd>(rates: Rates, weights: &mut [f32], grads: &[f32], first:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Gpt2Spec;
+    use crate::model::{Family, Sizes};
 
     /// A model without blocks: embeddings of one token and one position, one dim each, and a norm of one dim.
-    fn config() -> Gpt2Config {
-        Gpt2Config::new(&Gpt2Spec { layers: 0, width: 1, heads: 1, context: 1, mlp_width: 1, bias_std: 0.0 }, 1)
+    fn config() -> Decoder {
+        Decoder::new(Family::Gpt2, Sizes { layers: 0, width: 1, heads: 1, context: 1, mlp_width: 1 }, 1)
     }
 
     fn filled(numbers: [f32; 4]) -> Parameters {

@@ -10,7 +10,8 @@ use super::interventions::Interventions;
 use super::penalties::{Penalty, collect, free_name};
 use super::snapshot::Kept;
 use super::{AdamW, TrainError};
-use crate::model::{Gpt2, Gpt2Config, Keep, Parameters, Pass, Upstream};
+use crate::engine::{Keep, Pass, Upstream};
+use crate::model::{Model, Decoder, Parameters};
 use crate::spec::TrainSpec;
 use candle_core::{Device, Tensor, Var};
 use rayon::prelude::*;
@@ -34,7 +35,7 @@ struct Beside<'a> {
     /// Of its place in checkpoints: the plugin's name, and of a second one of that name `name.1`.
     name: String,
     compared: Compared,
-    other: Gpt2,
+    other: Model,
     /// Of a moving average.
     decay: Option<f64>,
     pass: Option<Pass>,
@@ -70,20 +71,20 @@ fn comparing(interventions: &Interventions) -> impl Iterator<Item = (String, usi
 ///
 /// # Errors
 /// When its checkpoint cannot be read, or its output or the sequences of `context` tokens do not fit it.
-pub fn check_companion(intervention: &dyn Intervention, config: &Gpt2Config, context: usize) -> Result<Option<Gpt2>, TrainError> {
+pub fn check_companion(intervention: &dyn Intervention, config: &Decoder, context: usize) -> Result<Option<Model>, TrainError> {
     let Some(compared) = compared(intervention) else { return Ok(None) };
     let Some(Companion::Checkpoint(folder)) = intervention.companion() else { return Ok(None) };
-    let other = Gpt2::read(&folder)?;
-    let found = other.config();
+    let other = Model::read(&folder)?;
+    let found = other.decoder();
     let misfit = match compared {
-        _ if found.n_positions < context => {
-            Some(format!("at least {context} positions, the tokens of a training sequence, found {}", found.n_positions))
+        _ if found.context < context => {
+            Some(format!("at least {context} positions, the tokens of a training sequence, found {}", found.context))
         }
         _ if found.vocab_size != config.vocab_size => {
             Some(format!("the model's vocabulary of {} tokens, found {}", config.vocab_size, found.vocab_size))
         }
-        Compared::LastHiddenState if found.n_embd != config.n_embd => {
-            Some(format!("the model's width of {}, found {}", config.n_embd, found.n_embd))
+        Compared::LastHiddenState if found.width != config.width => {
+            Some(format!("the model's width of {}, found {}", config.width, found.width))
         }
         _ => None,
     };
@@ -119,7 +120,7 @@ fn own_parameters(interventions: &Interventions, dims: usize, seed: u64) -> Resu
 /// When an intervention's parameters cannot be made.
 pub(super) fn kept_shapes(
     interventions: &Interventions,
-    config: &Gpt2Config,
+    config: &Decoder,
     seed: u64,
 ) -> Result<Vec<(String, Parameters)>, TrainError> {
     let mut kept = Vec::new();
@@ -128,7 +129,7 @@ pub(super) fn kept_shapes(
             kept.push((format!("average.{name}."), Parameters::zeros(config)));
         }
     }
-    let (own, _) = own_parameters(interventions, config.n_embd, seed)?;
+    let (own, _) = own_parameters(interventions, config.width, seed)?;
     if !own.numbers().is_empty() {
         kept.extend(["parameters.", "first.", "second."].map(|group| (group.to_owned(), own.clone())));
     }
@@ -140,12 +141,12 @@ impl<'a> Companions<'a> {
     ///
     /// # Errors
     /// When a checkpoint cannot be read or does not fit the model, or an intervention compares the model with nothing.
-    pub fn new(interventions: &'a Interventions, model: &Gpt2, train: &TrainSpec, seed: u64) -> Result<Self, TrainError> {
-        let (parameters, ranges) = own_parameters(interventions, model.config().n_embd, seed)?;
-        let context = train.context.map_or(model.config().n_positions, |context| context.get());
+    pub fn new(interventions: &'a Interventions, model: &Model, train: &TrainSpec, seed: u64) -> Result<Self, TrainError> {
+        let (parameters, ranges) = own_parameters(interventions, model.decoder().width, seed)?;
+        let context = train.context.map_or(model.decoder().context, |context| context.get());
         let mut beside = Vec::new();
         for ((name, _, intervention, compared), tensors) in comparing(interventions).zip(ranges) {
-            let (other, decay) = match (check_companion(intervention, model.config(), context)?, intervention.companion()) {
+            let (other, decay) = match (check_companion(intervention, model.decoder(), context)?, intervention.companion()) {
                 (Some(other), _) => (other, None),
                 (None, Some(Companion::MovingAverage { decay })) => (model.copy(), Some(decay)),
                 (None, _) => {
@@ -169,7 +170,7 @@ impl<'a> Companions<'a> {
     /// When the batch does not fit a companion, or an objective fails.
     pub fn objectives(
         &mut self,
-        (model, pass): (&Gpt2, &Pass),
+        (model, pass): (&Model, &Pass),
         inputs: &[u32],
         step: usize,
         (penalties, upstream): (&mut Vec<Penalty>, &mut Upstream),
@@ -199,7 +200,7 @@ impl<'a> Companions<'a> {
             let mut gradients = gradients(&(&objective * weight)?, &leaves).map_err(failed)?.into_iter();
             if let Some(gradient) = gradients.next().flatten() {
                 match (beside.compared, &mut upstream.logits) {
-                    (Compared::LastHiddenState, _) => collect(&mut upstream.hidden_states, model.config().n_layer, gradient),
+                    (Compared::LastHiddenState, _) => collect(&mut upstream.hidden_states, model.decoder().layers, gradient),
                     (Compared::Logits, Some(sum)) => crate::kernels::add(sum, &gradient),
                     (Compared::Logits, none) => *none = Some(gradient),
                 }
@@ -222,7 +223,7 @@ impl<'a> Companions<'a> {
     }
 
     /// Follows an update of `model`: the own parameters by their gradient times `scale`, the moving averages by the model.
-    pub fn update(&mut self, model: &Gpt2, lr: f64, scale: f64) {
+    pub fn update(&mut self, model: &Model, lr: f64, scale: f64) {
         if let Some(Own { parameters, gradients, optimizer }) = &mut self.own {
             optimizer.step(parameters, gradients, lr, scale, None);
         }
@@ -262,7 +263,7 @@ impl Beside<'_> {
     fn output(&mut self, shape: (usize, usize), inputs: &[u32]) -> Result<Tensor, TrainError> {
         let pass = match &mut self.pass {
             Some(pass) if pass.shape() == shape => pass,
-            other => other.insert(Pass::new(self.other.config(), shape.0, shape.1, Keep::Last)),
+            other => other.insert(Pass::new(self.other.decoder(), shape.0, shape.1, Keep::Last)),
         };
         pass.forward(&self.other, inputs, None)?;
         Ok(output(self.compared, &self.other, pass)?)
@@ -270,11 +271,11 @@ impl Beside<'_> {
 }
 
 /// (b, t, v) or (b, t, d)
-fn output(compared: Compared, model: &Gpt2, pass: &Pass) -> candle_core::Result<Tensor> {
-    let ((b, t), config) = (pass.shape(), model.config());
+fn output(compared: Compared, model: &Model, pass: &Pass) -> candle_core::Result<Tensor> {
+    let ((b, t), config) = (pass.shape(), model.decoder());
     match compared {
         Compared::Logits => Tensor::from_vec(pass.logits(model), (b, t, config.vocab_size), &Device::Cpu),
-        Compared::LastHiddenState => Tensor::from_vec(pass.hidden_state(config.n_layer), (b, t, config.n_embd), &Device::Cpu),
+        Compared::LastHiddenState => Tensor::from_vec(pass.hidden_state(config.layers), (b, t, config.width), &Device::Cpu),
     }
 }
 

@@ -3,7 +3,8 @@
 use super::TrainError;
 use super::evaluate::{Watch, in_batches, spread_evenly};
 use crate::data::Split;
-use crate::model::{Gpt2, Keep};
+use crate::engine::Keep;
+use crate::model::Model;
 use regatta_diagnostics::{
     Anisotropy, ByFrequency, CONDENSATION_BINS, Condensation, OutlierDimension, PairCosines, Points, by_frequency,
     outlier_dimensions,
@@ -67,9 +68,9 @@ pub struct Diagnosed<'a> {
 ///
 /// # Errors
 /// When an activation is not finite, or `watch` ends it.
-pub fn diagnose(model: &Gpt2, step: usize, of: Diagnosed<'_>, watch: Watch<'_>) -> Result<Diagnosis, TrainError> {
+pub fn diagnose(model: &Model, step: usize, of: Diagnosed<'_>, watch: Watch<'_>) -> Result<Diagnosis, TrainError> {
     let Diagnosed { split, counts, context, rows, points } = of;
-    let blocks = model.config().n_layer;
+    let blocks = model.decoder().layers;
     let windows = spread_evenly(split.windows(context), points.div_ceil(context));
     let [mut hidden_states, mut attention, mut mlp] = [blocks + 1, blocks, blocks].map(|entries| vec![Vec::new(); entries]);
     let keep = Keep::ForBackward { contributions: true };
@@ -81,7 +82,7 @@ pub fn diagnose(model: &Gpt2, step: usize, of: Diagnosed<'_>, watch: Watch<'_>) 
         extend(&mut attention, &|block| pass.attention(block));
         extend(&mut mlp, &|block| pass.mlp(block));
     })?;
-    let width = model.config().n_embd;
+    let width = model.decoder().width;
     let clouds = |all: Vec<Vec<f32>>| -> Result<Vec<CloudDiagnosis>, TrainError> {
         let diagnosis = |cloud: Vec<f32>| match watch() {
             true => of_cloud(&cloud, width, Some(context)),
@@ -119,9 +120,9 @@ fn of_cloud(numbers: &[f32], dims: usize, sequence: Option<usize>) -> Result<Clo
 }
 
 /// Rows of the embedding matrix, the most frequent tokens first.
-fn most_frequent(model: &Gpt2, counts: &[u64]) -> Vec<f32> {
-    let width = model.config().n_embd;
-    let mut tokens: Vec<usize> = (0..model.config().vocab_size).collect();
+fn most_frequent(model: &Model, counts: &[u64]) -> Vec<f32> {
+    let width = model.decoder().width;
+    let mut tokens: Vec<usize> = (0..model.decoder().vocab_size).collect();
     tokens.sort_by_key(|&token| std::cmp::Reverse(counts.get(token)));
     tokens.iter().take(EMBEDDING_POINTS).flat_map(|token| &model.embedding()[token * width..][..width]).copied().collect()
 }
@@ -129,8 +130,7 @@ fn most_frequent(model: &Gpt2, counts: &[u64]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Gpt2Config;
-    use crate::spec::Gpt2Spec;
+    use crate::model::{Decoder, Family, Sizes};
 
     fn split(tokens: Vec<u32>) -> Split {
         Split { name: "text".into(), tokens, bytes: None, best_loss: None }
@@ -138,8 +138,8 @@ mod tests {
 
     #[test]
     fn every_place_of_a_model_is_measured() {
-        let config = Gpt2Config::new(&Gpt2Spec { layers: 2, width: 8, heads: 2, context: 6, mlp_width: 16, bias_std: 0.0 }, 5);
-        let model = Gpt2::fresh(config, 0);
+        let config = Decoder::new(Family::Gpt2, Sizes { layers: 2, width: 8, heads: 2, context: 6, mlp_width: 16 }, 5);
+        let model = Model::fresh(config, 0);
         let split = split((0..50).map(|i| i * i % 5).collect());
         let of = Diagnosed { split: &split, counts: &[9, 0, 3, 3, 1], context: 6, rows: 2, points: 20 };
         let found = diagnose(&model, 7, of, &|| true).unwrap();
@@ -163,10 +163,10 @@ mod tests {
 
     #[test]
     fn a_model_without_blocks_is_its_embedding() {
-        let config = Gpt2Config::new(&Gpt2Spec { layers: 0, width: 4, heads: 1, context: 4, mlp_width: 8, bias_std: 0.0 }, 3);
+        let config = Decoder::new(Family::Gpt2, Sizes { layers: 0, width: 4, heads: 1, context: 4, mlp_width: 8 }, 3);
         let split = split(vec![0, 1, 2, 1, 0, 2, 1, 1, 0]);
         let of = Diagnosed { split: &split, counts: &[1, 1, 1], context: 4, rows: 1, points: 8 };
-        let found = diagnose(&Gpt2::fresh(config, 0), 0, of, &|| true).unwrap();
+        let found = diagnose(&Model::fresh(config, 0), 0, of, &|| true).unwrap();
         assert_eq!((found.hidden_states.len(), found.spearman), (1, None));
     }
 }

@@ -3,7 +3,8 @@
 use super::train::gather;
 use super::{TrainError, Worth};
 use crate::data::{Split, unigram_entropy};
-use crate::model::{Gpt2, Keep, Pass};
+use crate::engine::{Keep, Pass};
+use crate::model::Model;
 use crate::spec::EvaluateSpec;
 use crate::tasks::{Text, TextLoss};
 use candle_core::{Device, Tensor};
@@ -67,7 +68,7 @@ impl Evaluated<'_> {
 }
 
 /// Mean loss over a split, for watching.
-pub(super) fn mean_loss(model: &Gpt2, of: Evaluated<'_>, watch: Watch<'_>) -> Result<f64, TrainError> {
+pub(super) fn mean_loss(model: &Model, of: Evaluated<'_>, watch: Watch<'_>) -> Result<f64, TrainError> {
     let losses = losses(model, of, &of.windows(), watch)?;
     Ok(losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64)
 }
@@ -76,7 +77,7 @@ pub(super) fn mean_loss(model: &Gpt2, of: Evaluated<'_>, watch: Watch<'_>) -> Re
 ///
 /// # Errors
 /// When a tensor operation fails, or `watch` ends it.
-pub fn evaluate(model: &Gpt2, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Evaluation, TrainError> {
+pub fn evaluate(model: &Model, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Evaluation, TrainError> {
     let (Evaluated { split, context, .. }, windows) = (of, of.windows());
     let losses = losses(model, of, &windows, watch)?;
     let (loss, loss_standard_error) = over_windows(&losses, context);
@@ -101,7 +102,7 @@ pub fn evaluate(model: &Gpt2, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Eva
 }
 
 /// What `model` loses on a further text; `of` says with what windows.
-pub(super) fn text_loss(model: &Gpt2, text: &Text, of: Evaluated<'_>, watch: Watch<'_>) -> Result<TextLoss, TrainError> {
+pub(super) fn text_loss(model: &Model, text: &Text, of: Evaluated<'_>, watch: Watch<'_>) -> Result<TextLoss, TrainError> {
     let of = Evaluated { split: &text.split, ..of };
     let windows = of.windows();
     let (loss, loss_standard_error) = over_windows(&losses(model, of, &windows, watch)?, of.context);
@@ -132,7 +133,7 @@ pub(super) fn spread_evenly(all: usize, most: usize) -> Vec<usize> {
 }
 
 /// The loss of each token of the windows, in order.
-fn losses(model: &Gpt2, of: Evaluated<'_>, windows: &[usize], watch: Watch<'_>) -> Result<Vec<f32>, TrainError> {
+fn losses(model: &Model, of: Evaluated<'_>, windows: &[usize], watch: Watch<'_>) -> Result<Vec<f32>, TrainError> {
     let Evaluated { split, context, rows, .. } = of;
     let mut losses = Vec::with_capacity(windows.len() * context);
     let see = |pass: &mut Pass, targets: &[u32]| losses.extend(pass.losses(model, targets));
@@ -141,16 +142,16 @@ fn losses(model: &Gpt2, of: Evaluated<'_>, windows: &[usize], watch: Watch<'_>) 
 }
 
 /// Geometry of each entry of the hidden states, over the tokens of the first windows, taken as one cloud.
-fn geometry(model: &Gpt2, of: Evaluated<'_>, windows: &[usize], watch: Watch<'_>) -> Result<Vec<Geometry>, TrainError> {
+fn geometry(model: &Model, of: Evaluated<'_>, windows: &[usize], watch: Watch<'_>) -> Result<Vec<Geometry>, TrainError> {
     let Evaluated { split, context, rows, .. } = of;
     let spread: Vec<usize> =
         spread_evenly(windows.len(), GEOMETRY_POINTS.div_ceil(context)).iter().map(|&i| windows[i]).collect();
-    let mut clouds: Vec<Vec<f32>> = vec![Vec::new(); model.config().n_layer + 1];
+    let mut clouds: Vec<Vec<f32>> = vec![Vec::new(); model.decoder().layers + 1];
     in_batches(model, split, context, rows, &spread, (Keep::HiddenStates, watch), |pass, _| {
         clouds.iter_mut().enumerate().for_each(|(entry, cloud)| cloud.extend(pass.hidden_state(entry)));
     })?;
     let geometry = |cloud: Vec<f32>| {
-        let cloud = Tensor::from_vec(cloud, (spread.len() * context, model.config().n_embd), &Device::Cpu)?;
+        let cloud = Tensor::from_vec(cloud, (spread.len() * context, model.decoder().width), &Device::Cpu)?;
         Geometry::of(&cloud).map_err(TrainError::Diagnostic)
     };
     clouds.into_iter().map(geometry).collect()
@@ -158,7 +159,7 @@ fn geometry(model: &Gpt2, of: Evaluated<'_>, windows: &[usize], watch: Watch<'_>
 
 /// Takes the windows through the model, `rows` at a time, and shows each pass and its targets.
 pub(super) fn in_batches(
-    model: &Gpt2,
+    model: &Model,
     split: &Split,
     context: usize,
     rows: usize,
@@ -166,13 +167,13 @@ pub(super) fn in_batches(
     (keep, watch): (Keep, Watch<'_>),
     mut see: impl FnMut(&mut Pass, &[u32]),
 ) -> Result<(), TrainError> {
-    let mut pass = Pass::new(model.config(), rows.min(windows.len()), context, keep);
+    let mut pass = Pass::new(model.decoder(), rows.min(windows.len()), context, keep);
     for windows in windows.chunks(rows) {
         if !watch() {
             return Err(TrainError::Interrupted);
         }
         if windows.len() != pass.shape().0 {
-            pass = Pass::new(model.config(), windows.len(), context, keep);
+            pass = Pass::new(model.decoder(), windows.len(), context, keep);
         }
         let (inputs, targets) = gather(split, windows, context);
         pass.forward(model, &inputs, None)?;

@@ -3,16 +3,16 @@
 use super::Interventions;
 use super::companion::compared;
 use super::penalties::compares_views;
-use crate::model::Gpt2Config;
+use crate::model::Decoder;
 use crate::spec::{Term, TrainSpec};
 use regatta_core::{Companion, Compared};
 
-/// FLOPs of training an arm on one token, the mean over its steps: those of [`Gpt2Config::training_flops_per_token`]; in the
+/// FLOPs of training an arm on one token, the mean over its steps: those of [`Decoder::training_flops_per_token`]; in the
 /// steps in which a term compares two views those of a second pass, which goes through the blocks and back and needs no output
 /// matrix; and the way forward through each companion, with its output matrix where logits are compared. What penalties and
 /// objectives themselves compute is not counted.
 pub fn flops_per_token(
-    config: &Gpt2Config,
+    config: &Decoder,
     context: usize,
     train: &TrainSpec,
     terms: &[Term],
@@ -27,14 +27,14 @@ pub fn flops_per_token(
 }
 
 /// Forward only: a third of there and back. A teacher that cannot be read is refused elsewhere, before anything is trained.
-fn companion(intervention: &dyn regatta_core::Intervention, config: &Gpt2Config, context: usize) -> f64 {
+fn companion(intervention: &dyn regatta_core::Intervention, config: &Decoder, context: usize) -> f64 {
     let Some(compared) = compared(intervention) else { return 0.0 };
     let other = match intervention.companion() {
         None => return 0.0,
         Some(Companion::MovingAverage { .. }) => Some(config.clone()),
-        Some(Companion::Checkpoint(folder)) => Gpt2Config::read(&folder).ok(),
+        Some(Companion::Checkpoint(folder)) => Decoder::read(&folder).ok(),
     };
-    let there_and_back = |other: Gpt2Config| match compared {
+    let there_and_back = |other: Decoder| match compared {
         Compared::Logits => other.training_flops_per_token(context),
         Compared::LastHiddenState => other.block_flops_per_token(context),
     };
@@ -44,7 +44,7 @@ fn companion(intervention: &dyn regatta_core::Intervention, config: &Gpt2Config,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Gpt2Spec;
+    use crate::model::{Family, Sizes};
     use regatta_core::number::NonNegative;
     use regatta_core::{Intervention, Plugin, intervention, typetag};
 
@@ -78,8 +78,8 @@ mod tests {
 
     #[test]
     fn a_companion_is_a_third_of_a_pass_there_and_back() {
-        let spec = Gpt2Spec { layers: 2, width: 8, heads: 2, context: 4, mlp_width: 20, bias_std: 0.0 };
-        let config = Gpt2Config::new(&spec, 11);
+        let spec = Sizes { layers: 2, width: 8, heads: 2, context: 4, mlp_width: 20 };
+        let config = Decoder::new(Family::Gpt2, spec, 11);
         let count = |follow: Follow| {
             let interventions: [Plugin<dyn Intervention>; 1] = [Plugin(Box::new(follow))];
             flops_per_token(&config, 4, &TrainSpec::default(), &[], &interventions)

@@ -28,12 +28,11 @@ fn square(numbers: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Gpt2Config;
-    use crate::spec::Gpt2Spec;
+    use crate::model::{Decoder, Family, Sizes};
 
     fn gradients(numbers: [f32; 4]) -> Parameters {
-        let spec = Gpt2Spec { layers: 0, width: 1, heads: 1, context: 1, mlp_width: 1, bias_std: 0.0 };
-        let mut gradients = Parameters::zeros(&Gpt2Config::new(&spec, 1));
+        let spec = Sizes { layers: 0, width: 1, heads: 1, context: 1, mlp_width: 1 };
+        let mut gradients = Parameters::zeros(&Decoder::new(Family::Gpt2, spec, 1));
         gradients.numbers_mut().copy_from_slice(&numbers);
         gradients
     }

@@ -1,7 +1,7 @@
 //! Where interventions act in a step. Names none of them.
 
 use super::Pace;
-use crate::model::Gpt2;
+use crate::model::Model;
 use crate::spec::TrainSpec;
 use rayon::prelude::*;
 use regatta_core::{Draw, Intervention, Plugin};
@@ -45,7 +45,7 @@ impl Cycles {
 }
 
 /// The model with its linear layers rounded; `None` where no intervention rounds.
-pub(super) fn rounded(interventions: &Interventions, model: &Gpt2) -> Option<Gpt2> {
+pub(super) fn rounded(interventions: &Interventions, model: &Model) -> Option<Model> {
     interventions.iter().any(|plugin| plugin.0.rounds()).then(|| {
         let mut rounded = model.copy();
         round_again(interventions, model, &mut rounded);
@@ -54,13 +54,13 @@ pub(super) fn rounded(interventions: &Interventions, model: &Gpt2) -> Option<Gpt
 }
 
 /// Makes `rounded` follow `model`, whose weights moved.
-pub(super) fn round_again(interventions: &Interventions, model: &Gpt2, rounded: &mut Gpt2) {
+pub(super) fn round_again(interventions: &Interventions, model: &Model, rounded: &mut Model) {
     rounded.parameters_mut().numbers_mut().copy_from_slice(model.parameters().numbers());
     interventions.iter().filter(|plugin| plugin.0.rounds()).for_each(|plugin| round(&*plugin.0, rounded));
 }
 
 /// Each matrix by one thread.
-fn round(intervention: &dyn Intervention, model: &mut Gpt2) {
+fn round(intervention: &dyn Intervention, model: &mut Model) {
     let layers: Vec<_> = model.linear_mut().collect();
     layers.into_par_iter().for_each(|(weights, inputs, outputs)| intervention.round(weights, inputs, outputs));
 }

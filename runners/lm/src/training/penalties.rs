@@ -3,7 +3,8 @@
 
 use super::TrainError;
 use crate::kernels::add;
-use crate::model::{Gpt2, Keep, Pass, Upstream};
+use crate::engine::{Keep, Pass, Upstream};
+use crate::model::Model;
 use crate::spec::{At, Points, Scale, Site, Term};
 use candle_core::{D, Device, Result, Tensor, Var};
 use rayon::prelude::*;
@@ -28,7 +29,7 @@ pub(super) fn keep(terms: &[Term]) -> Keep {
 /// What penalties are computed from.
 #[derive(Clone, Copy)]
 pub(super) struct Seen<'a> {
-    pub model: &'a Gpt2,
+    pub model: &'a Model,
     /// After its way forward.
     pub pass: &'a Pass,
     /// The same batch under another dropout mask, where a term compares two views of it.
@@ -67,7 +68,7 @@ pub(super) fn penalties(
         if weight == 0.0 {
             continue;
         }
-        let layers = term.at.layer_indices(seen.model.config().n_layer).map_err(TrainError::Place)?;
+        let layers = term.at.layer_indices(seen.model.decoder().layers).map_err(TrainError::Place)?;
         let job = |&layer: &usize| Job { index, term, layer, weight: weight / layers.len() as f64 };
         jobs.extend(layers.iter().map(job));
     }
@@ -130,7 +131,7 @@ impl Job<'_> {
 }
 
 /// What the term sees in the second pass. A weight matrix is the same in both, and studies that ask for a view of one are refused.
-fn second_view(term: &Term, layer: usize, model: &Gpt2, pass: &Pass) -> std::result::Result<Var, TrainError> {
+fn second_view(term: &Term, layer: usize, model: &Model, pass: &Pass) -> std::result::Result<Var, TrainError> {
     if matches!(term.at.site, Site::Embedding | Site::Unembedding) {
         return Err(TrainError::Place(format!("regularizer `{}`: a weight matrix has no second view", term.regularizer.name())));
     }
@@ -155,14 +156,14 @@ pub(super) fn free_name<'a>(taken: impl Iterator<Item = &'a str>, name: &str) ->
 }
 
 /// What a gradient is wanted of, grouped but for the mean of a sequence: (g, n, d). A weight matrix is one group of its rows.
-fn leaf(at: &At, layer: usize, model: &Gpt2, pass: &Pass) -> Result<Var> {
-    let ((b, t), d) = (pass.shape(), model.config().n_embd);
+fn leaf(at: &At, layer: usize, model: &Model, pass: &Pass) -> Result<Var> {
+    let ((b, t), d) = (pass.shape(), model.decoder().width);
     let activations = match at.site {
         Site::HiddenStates => pass.hidden_state(layer),
         Site::Attention => pass.attention(layer - 1),
         Site::Mlp => pass.mlp(layer - 1),
         Site::Embedding | Site::Unembedding => {
-            return Var::from_slice(model.embedding(), (1, model.config().vocab_size, d), &Device::Cpu);
+            return Var::from_slice(model.embedding(), (1, model.decoder().vocab_size, d), &Device::Cpu);
         }
     };
     let (groups, points) = leaf_groups(at.points, b, t);

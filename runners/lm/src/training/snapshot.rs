@@ -2,7 +2,7 @@
 
 use super::companion::{Companions, kept_shapes};
 use super::interventions::Interventions;
-use crate::model::{Gpt2Config, Parameters};
+use crate::model::{Decoder, Parameters};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::BTreeMap;
 
@@ -72,7 +72,7 @@ impl Restored {
     ///
     /// # Errors
     /// When a file is broken, or a tensor is missing, unknown, of another shape, or not of float32.
-    pub fn read(config: &Gpt2Config, steps: usize, weights: &[u8], optimizer: &[u8]) -> Result<Self, SnapshotError> {
+    pub fn read(config: &Decoder, steps: usize, weights: &[u8], optimizer: &[u8]) -> Result<Self, SnapshotError> {
         let mut read = Self {
             steps,
             weights: Parameters::zeros(config),
@@ -92,7 +92,7 @@ impl Restored {
     pub fn with_companions<'a>(
         mut self,
         interventions: &Interventions,
-        config: &Gpt2Config,
+        config: &Decoder,
         file: impl FnOnce(&str) -> Option<&'a [u8]>,
     ) -> Result<Self, SnapshotError> {
         let mut kept = kept_shapes(interventions, config, 0).map_err(|error| SnapshotError::Tensors(error.to_string()))?;
@@ -145,19 +145,19 @@ fn fill<'a>(groups: impl IntoIterator<Item = (&'a str, &'a mut Parameters)>, byt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::Gpt2Spec;
+    use crate::model::{Family, Sizes};
 
-    fn config(layers: usize) -> Gpt2Config {
-        Gpt2Config::new(&Gpt2Spec { layers, width: 4, heads: 2, context: 3, mlp_width: 8, bias_std: 0.0 }, 5)
+    fn config(layers: usize) -> Decoder {
+        Decoder::new(Family::Gpt2, Sizes { layers, width: 4, heads: 2, context: 3, mlp_width: 8 }, 5)
     }
 
-    fn counted(config: &Gpt2Config, start: f32) -> Parameters {
+    fn counted(config: &Decoder, start: f32) -> Parameters {
         let mut parameters = Parameters::zeros(config);
         parameters.numbers_mut().iter_mut().enumerate().for_each(|(i, x)| *x = start + i as f32);
         parameters
     }
 
-    fn files(config: &Gpt2Config) -> [Vec<u8>; 2] {
+    fn files(config: &Decoder) -> [Vec<u8>; 2] {
         let [weights, first, second] = [0.5, -7.0, 1e-30].map(|start| counted(config, start));
         let snapshot =
             Snapshot { steps: 9, weights: &weights, first: &first, second: &second, companions: &Companions::default() };
@@ -180,7 +180,7 @@ mod tests {
     fn other_tensors_are_refused() {
         let (config, larger) = (config(1), config(2));
         let [weights, optimizer] = files(&config);
-        let refused = |config: &Gpt2Config, weights: &[u8], optimizer: &[u8]| {
+        let refused = |config: &Decoder, weights: &[u8], optimizer: &[u8]| {
             Restored::read(config, 0, weights, optimizer).unwrap_err().to_string()
         };
         assert!(refused(&larger, &weights, &optimizer).contains("`h.1."), "{}", refused(&larger, &weights, &optimizer));

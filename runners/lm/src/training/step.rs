@@ -8,7 +8,8 @@ use super::snapshot::{Restored, Snapshot};
 use super::spikes::Spikes;
 use super::{AdamW, StepRecord, TrainError};
 use crate::kernels::{Dropout, add};
-use crate::model::{Gpt2, Gpt2Config, Parameters, Pass, Perturb};
+use crate::engine::{Pass, Perturb};
+use crate::model::{Model, Decoder, Parameters};
 use crate::spec::{OnSpike, Term, TrainSpec};
 use regatta_core::Draw;
 use regatta_core::maths::Precision;
@@ -17,9 +18,9 @@ use std::time::Instant;
 /// A model and its optimizer, with what a step needs to know.
 pub struct Learner<'a> {
     /// What is trained.
-    latent: Gpt2,
+    latent: Model,
     /// What the batches go through in its place, where an intervention rounds weights; it always follows.
-    rounded: Option<Gpt2>,
+    rounded: Option<Model>,
     pub(super) gradients: Parameters,
     optimizer: AdamW,
     pass: Option<Pass>,
@@ -47,14 +48,14 @@ impl<'a> Learner<'a> {
     /// # Errors
     /// When the checkpoint that an intervention brings cannot be read, or does not fit the model.
     pub fn new(
-        model: Gpt2,
+        model: Model,
         train: &'a TrainSpec,
         terms: &'a [Term],
         interventions: &'a Interventions,
         seed: u64,
     ) -> Result<Self, TrainError> {
-        let gradients = Parameters::zeros(model.config());
-        let optimizer = AdamW::new(model.config(), train);
+        let gradients = Parameters::zeros(model.decoder());
+        let optimizer = AdamW::new(model.decoder(), train);
         let (rounded, cycles) = (rounded(interventions, &model), Cycles::of(interventions));
         let companions = Companions::new(interventions, &model, train, seed)?;
         Ok(Self {
@@ -76,7 +77,7 @@ impl<'a> Learner<'a> {
     }
 
     /// The model as it is measured and exported: with rounded weights where an intervention rounds them.
-    pub fn model(&self) -> &Gpt2 {
+    pub fn model(&self) -> &Model {
         self.rounded.as_ref().unwrap_or(&self.latent)
     }
 
@@ -136,17 +137,17 @@ impl<'a> Learner<'a> {
         let model = self.rounded.as_ref().unwrap_or(&self.latent);
         let pass = match &mut self.pass {
             Some(pass) if pass.shape() == shape => pass,
-            other => other.insert(Pass::in_precision(model.config(), shape.0, shape.1, keep(self.terms), self.train.precision)),
+            other => other.insert(Pass::in_precision(model.decoder(), shape.0, shape.1, keep(self.terms), self.train.precision)),
         };
 
         let rate = self.train.dropout.get();
         let mask = |purpose| (rate > 0.0).then(|| Dropout::new(rate, Draw::new(self.seed, purpose, step as u64, 0)));
         let (dropout, other_dropout) = (mask("dropout"), mask("view"));
-        let noise = |what| perturbation(self.interventions, model.config().n_embd, (self.seed, step), what);
+        let noise = |what| perturbation(self.interventions, model.decoder().width, (self.seed, step), what);
         let (noise, other_noise) = (noise("noise"), noise("view noise"));
         pass.perturbed_forward(model, inputs, dropout.as_ref(), noise.as_ref().map(|noise| noise as Perturb<'_>))?;
         let mut view = match compares_views(self.terms, step) {
-            true => Some(View::of(&mut self.view, model.config(), shape, self.terms, self.train.precision)),
+            true => Some(View::of(&mut self.view, model.decoder(), shape, self.terms, self.train.precision)),
             false => None,
         };
         if let Some(view) = &mut view {
@@ -194,7 +195,7 @@ impl View {
     /// The one that is there, where it is for batches of this shape, or one made anew.
     fn of<'v>(
         there: &'v mut Option<Self>,
-        config: &Gpt2Config,
+        config: &Decoder,
         shape: (usize, usize),
         terms: &[Term],
         precision: Precision,
@@ -208,7 +209,8 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{At, Gpt2Spec, Points, Weight};
+    use crate::model::{Family, Sizes};
+    use crate::spec::{At, Points, Weight};
     use regatta_core::number::{Finite, Fraction};
     use regatta_core::{Cloud, Plugin, Regularizer, Tensor, regularizer, typetag};
 
@@ -238,8 +240,8 @@ mod tests {
         let train = TrainSpec { dropout: Fraction::new(0.2), ..TrainSpec::default() };
         let at = At { points: Points::Batch, ..At::default() };
         let terms = [Term { regularizer: Plugin(Box::new(Apart {})), weight: Weight::Constant(Finite::new(2.0)), at }];
-        let config = Gpt2Config::new(&Gpt2Spec { layers: 2, width: 8, heads: 2, context: 4, mlp_width: 16, bias_std: 0.0 }, 5);
-        let mut model = Gpt2::fresh(config, 0);
+        let config = Decoder::new(Family::Gpt2, Sizes { layers: 2, width: 8, heads: 2, context: 4, mlp_width: 16 }, 5);
+        let mut model = Model::fresh(config, 0);
         model.parameters_mut().numbers_mut().iter_mut().for_each(|x| *x *= 5.0); // away from a flat start
         model.parameters_mut().numbers_mut()[moved] += by;
         let mut learner = Learner::new(model, &train, &terms, &[], 7).unwrap();
@@ -265,8 +267,8 @@ mod tests {
     /// Whether the weights move in a step whose loss, near ln 5 = 1.6, follows on losses near 0.
     fn moves(on_spike: OnSpike) -> bool {
         let train = TrainSpec { on_spike, ..TrainSpec::default() };
-        let config = Gpt2Config::new(&Gpt2Spec { layers: 1, width: 4, heads: 2, context: 3, mlp_width: 8, bias_std: 0.0 }, 5);
-        let mut learner = Learner::new(Gpt2::fresh(config, 0), &train, &[], &[], 0).unwrap();
+        let config = Decoder::new(Family::Gpt2, Sizes { layers: 1, width: 4, heads: 2, context: 3, mlp_width: 8 }, 5);
+        let mut learner = Learner::new(Model::fresh(config, 0), &train, &[], &[], 0).unwrap();
         for step in 0..30 {
             assert_eq!(learner.spikes.judge(0.01 * f64::from(step % 2)), None);
         }
@@ -285,8 +287,8 @@ mod tests {
     #[test]
     fn what_goes_on_after_a_spike_was_left_out_goes_on_at_the_next_step() {
         let train = TrainSpec { on_spike: OnSpike::Skip, ..TrainSpec::default() };
-        let config = Gpt2Config::new(&Gpt2Spec { layers: 1, width: 4, heads: 2, context: 3, mlp_width: 8, bias_std: 0.0 }, 5);
-        let fresh = || Learner::new(Gpt2::fresh(config.clone(), 0), &train, &[], &[], 0).unwrap();
+        let config = Decoder::new(Family::Gpt2, Sizes { layers: 1, width: 4, heads: 2, context: 3, mlp_width: 8 }, 5);
+        let fresh = || Learner::new(Model::fresh(config.clone(), 0), &train, &[], &[], 0).unwrap();
         let losses: Vec<f64> = (0..30).map(|step| 0.01 * f64::from(step % 2)).collect();
         let mut whole = fresh();
         losses.iter().for_each(|&loss| assert_eq!(whole.spikes.judge(loss), None));

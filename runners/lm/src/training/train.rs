@@ -5,7 +5,7 @@ use super::evaluate::{Evaluated, mean_loss};
 use super::interventions::Interventions;
 use super::{Learner, Restored, StepRecord, TrainError};
 use crate::data::{Batches, Corpus, Split, token_counts};
-use crate::model::{Gpt2, Gpt2Config};
+use crate::model::{Model, Decoder};
 use crate::spec::{EvaluateSpec, ModelSpec, OnSpike, Term, TrainSpec};
 
 /// One arm with one seed: everything that one training run depends on.
@@ -81,10 +81,10 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// When the checkpoint's config cannot be read.
-    pub fn config(&self) -> Result<Gpt2Config, TrainError> {
+    pub fn config(&self) -> Result<Decoder, TrainError> {
         Ok(match self.model {
-            ModelSpec::Gpt2(spec) => Gpt2Config::new(spec, self.corpus.vocab_size),
-            ModelSpec::Init(folder) => Gpt2Config::read(folder)?,
+            ModelSpec::Gpt2(spec) => Decoder::new(spec, self.corpus.vocab_size),
+            ModelSpec::Init(folder) => Decoder::read(folder)?,
         })
     }
 
@@ -92,16 +92,16 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// When the checkpoint cannot be read or the model does not fit in memory.
-    pub fn start(&self) -> Result<Gpt2, TrainError> {
+    pub fn start(&self) -> Result<Model, TrainError> {
         Ok(match self.model {
-            ModelSpec::Gpt2(spec) => Gpt2::fresh(self.config()?, self.seed).with_biases(spec.bias_std, self.seed),
-            ModelSpec::Init(folder) => Gpt2::read(folder)?,
+            ModelSpec::Gpt2(spec) => Model::fresh(self.config()?, self.seed).with_biases(spec.bias_std, self.seed),
+            ModelSpec::Init(folder) => Model::read(folder)?,
         })
     }
 
     /// Tokens a sequence.
-    pub fn context(&self, model: &Gpt2Config) -> usize {
-        self.train.context.map_or(model.n_positions, |context| context.get())
+    pub fn context(&self, model: &Decoder) -> usize {
+        self.train.context.map_or(model.context, |context| context.get())
     }
 }
 
@@ -122,19 +122,19 @@ pub fn train<'a>(
     if let Some((restored, made)) = from {
         learner.restore(restored, made.iter().map(|record| record.loss));
     }
-    let context = trial.context(learner.model().config());
+    let context = trial.context(learner.model().decoder());
     let (corpus, steps, rows) = (trial.corpus, trial.train.steps.get(), trial.train.batch_size.get());
     corpus.check(context)?;
     let mut batches = Batches::new(corpus.order, trial.seed, corpus.train.windows(context), rows);
 
     let watched = Evaluated { split: &corpus.validation, context, rows, spec: trial.evaluate };
-    let measure = |model: &Gpt2, recorder: &mut dyn Recorder| match mean_loss(model, watched, &|| !recorder.stop()) {
+    let measure = |model: &Model, recorder: &mut dyn Recorder| match mean_loss(model, watched, &|| !recorder.stop()) {
         Err(TrainError::Interrupted) => Ok(None),
         other => other.map(Some),
     };
 
     let counts = trial.evaluate.diagnostics.as_ref().map(|_| token_counts(&corpus.train, corpus.vocab_size));
-    let look = |model: &Gpt2, step: usize, recorder: &mut dyn Recorder| -> Result<bool, TrainError> {
+    let look = |model: &Model, step: usize, recorder: &mut dyn Recorder| -> Result<bool, TrainError> {
         let (Some(spec), Some(counts)) = (&trial.evaluate.diagnostics, &counts) else { return Ok(true) };
         if !spec.is_due(step, steps) {
             return Ok(true);

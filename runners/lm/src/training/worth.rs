@@ -3,7 +3,7 @@
 
 use super::TrainError;
 use super::evaluate::{Evaluated, Watch, mean_loss, text_loss};
-use crate::model::Gpt2;
+use crate::model::Model;
 use crate::quantise::{QuantisedLoss, quantised, settings};
 use crate::tasks::{Capacity, Kind, TaskScore, Tasks, TextLoss, log_likelihoods};
 use serde::{Deserialize, Serialize};
@@ -33,7 +33,7 @@ pub struct Worth {
 ///
 /// # Errors
 /// When a task has tokens that the model has not, or `watch` ends it.
-pub fn worth(model: &Gpt2, tasks: &Tasks, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Worth, TrainError> {
+pub fn worth(model: &Model, tasks: &Tasks, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Worth, TrainError> {
     let scores = |kind| {
         let score = |task: &_| score(model, task, watch);
         tasks.of(kind).map(score).collect::<Result<Vec<TaskScore>, TrainError>>()
@@ -52,9 +52,9 @@ pub fn worth(model: &Gpt2, tasks: &Tasks, of: Evaluated<'_>, watch: Watch<'_>) -
     Ok(Worth { minimal_pairs, multiple_choice, texts, quantised: losses, capacity })
 }
 
-fn score(model: &Gpt2, task: &crate::tasks::Task, watch: Watch<'_>) -> Result<TaskScore, TrainError> {
+fn score(model: &Model, task: &crate::tasks::Task, watch: Watch<'_>) -> Result<TaskScore, TrainError> {
     let found = log_likelihoods(model, &task.items, watch)?;
-    Ok(TaskScore::of(task, &found, model.config().n_positions))
+    Ok(TaskScore::of(task, &found, model.decoder().context))
 }
 
 #[cfg(test)]

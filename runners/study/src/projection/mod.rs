@@ -17,7 +17,7 @@ pub use request::Request;
 
 use crate::prepare::Prepared;
 use crate::spec::{Study, Variant};
-use regatta_lm::model::Gpt2Config;
+use regatta_lm::model::Decoder;
 use regatta_lm::training::flops_per_token;
 
 /// An arm at a point of the sweep, projected.
@@ -28,7 +28,7 @@ pub struct Row {
     /// What is left of its point: what the projection sets itself is not there.
     pub point: String,
     /// The model.
-    pub config: Gpt2Config,
+    pub config: Decoder,
     /// Tokens a sequence.
     pub context: usize,
     /// Tokens of a trial.
@@ -95,18 +95,18 @@ impl Request {
     }
 
     /// The model at the size asked for; its MLP stays as many times wider than the stream.
-    fn config(&self, own: &Gpt2Config) -> Result<Gpt2Config, String> {
+    fn config(&self, own: &Decoder) -> Result<Decoder, String> {
         /// More parameters than this are a slip of the keyboard, and their FLOPs no longer exact.
         const MOST: u128 = 1_000_000_000_000_000;
-        let (layers, width) = (self.layers.unwrap_or(own.n_layer), self.width.unwrap_or(own.n_embd));
-        let mlp_width = own.mlp_width() as u128 * width as u128 / own.n_embd as u128;
-        let [d, context] = [width, self.context.unwrap_or(own.n_positions)].map(|size| size as u128);
+        let (layers, width) = (self.layers.unwrap_or(own.layers), self.width.unwrap_or(own.width));
+        let mlp_width = own.mlp_width as u128 * width as u128 / own.width as u128;
+        let [d, context] = [width, self.context.unwrap_or(own.context)].map(|size| size as u128);
         let parameters = layers as u128 * (4 * d * d + 2 * d * mlp_width) + (own.vocab_size as u128 + context) * d;
         if parameters > MOST {
             return Err(format!("expected a model of at most {MOST} parameters, found {parameters}"));
         }
-        let n_positions = self.context.unwrap_or(own.n_positions);
-        Ok(Gpt2Config { n_layer: layers, n_embd: width, n_inner: Some(mlp_width as usize), n_positions, ..own.clone() })
+        let n_positions = self.context.unwrap_or(own.context);
+        Ok(Decoder { n_layer: layers, n_embd: width, n_inner: Some(mlp_width as usize), n_positions, ..own.clone() })
     }
 }
 
@@ -150,7 +150,7 @@ arms: {baseline: [], again: []}
         let rows = rows("", "gpu=a100,mfu=1,layers=3,width=32,context=8,tokens=1000,seeds=5");
         // 3 (4·32² + 2·32·128) = 36,864 and 32·32 = 1,024; attention 6·3·32·9 = 5,184
         assert_eq!(rows[0].flops_per_token, 6.0 * 37_888.0 + 5_184.0);
-        assert_eq!((rows[0].config.mlp_width(), rows[0].tokens, rows[0].trials), (128, 1000, 5));
+        assert_eq!((rows[0].config.mlp_width, rows[0].tokens, rows[0].trials), (128, 1000, 5));
     }
 
     #[test]
@@ -163,7 +163,7 @@ arms: {baseline: [], again: []}
 
     #[test]
     fn a_size_beyond_reckoning_is_refused() {
-        let config = Gpt2Config::new(&Default::default(), 100);
+        let config = Decoder::new(&Default::default(), 100);
         let request: Request = "gpu=a100,mfu=1,layers=10000,width=1048576".parse().unwrap();
         assert!(request.config(&config).unwrap_err().contains("at most 1000000000000000 parameters"));
     }

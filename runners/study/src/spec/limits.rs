@@ -3,7 +3,8 @@
 use super::refusal::Misfit;
 use super::{Study, pattern, schedules};
 use regatta_core::{Companion, Compared, Intervention};
-use regatta_lm::spec::{DataSpec, Gpt2Spec, ModelSpec, Points, Site, TokenizerSpec};
+use regatta_lm::model::{Family, Sizes};
+use regatta_lm::spec::{DataSpec, ModelSpec, Points, Site, TokenizerSpec};
 use std::collections::HashSet;
 
 /// Parameters that a model may have.
@@ -203,7 +204,7 @@ impl Study {
     /// both models and their gradient are there at once.
     pub fn size(&self) -> Option<Size> {
         let ModelSpec::Gpt2(gpt2) = &self.model else { return None };
-        let Gpt2Spec { layers, width, heads, context, mlp_width, .. } = *gpt2;
+        let Sizes { layers, width, heads, context, mlp_width, .. } = *gpt2;
         let [layers, width, heads, positions, mlp_width] = [layers, width, heads, context, mlp_width].map(|count| count as u128);
         let vocabulary = self.vocabulary().unwrap_or(0) as u128;
         let context = self.train.context.map_or(positions, |context| context.get() as u128);

@@ -2,7 +2,7 @@
 
 use super::STATE;
 use crate::records::{Checkpoints, Kept, RecordError, TrialFolder, Written};
-use regatta_lm::model::Gpt2Config;
+use regatta_lm::model::Decoder;
 use regatta_lm::training::{Interventions, Restored, Trial};
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +38,7 @@ pub(super) fn begin(trial: &Trial<'_>, folder: &TrialFolder, checkpoints: &Check
     }
 }
 
-fn read(config: &Gpt2Config, interventions: &Interventions, folder: &TrialFolder, kept: &Kept) -> Result<Began, String> {
+fn read(config: &Decoder, interventions: &Interventions, folder: &TrialFolder, kept: &Kept) -> Result<Began, String> {
     let file = |name: &str| kept.files.get(name).ok_or_else(|| format!("expected {name}, found none"));
     let progress: Progress = serde_json::from_slice(file(STATE)?).map_err(|error| format!("{STATE}: {error}"))?;
     let restored = Restored::read(config, progress.steps, file(Restored::WEIGHTS)?, file(Restored::OPTIMIZER)?);

@@ -171,7 +171,7 @@ impl Run<'_, '_> {
             Outcome::Stopped(learner) => return recorder.interrupted(&learner),
         };
         let model = learner.model();
-        let (context, rows) = (trial.context(model.config()), trial.train.batch_size.get());
+        let (context, rows) = (trial.context(model.decoder()), trial.train.batch_size.get());
         let split = if trial.corpus.test.is_some() { "test" } else { "validation" };
         let of = Evaluated { split: trial.corpus.held_out(), context, rows, spec: trial.evaluate };
         let watch = &|| !Recorder::stop(&recorder);
@@ -184,7 +184,7 @@ impl Run<'_, '_> {
         recorder.sync()?;
         write_checkpoint(trial, folder, model)?;
         let tokens_per_second = median(&mut recorder.rates);
-        let flops_per_token = flops_per_token(model.config(), context, trial.train, trial.terms, trial.interventions);
+        let flops_per_token = flops_per_token(model.decoder(), context, trial.train, trial.terms, trial.interventions);
         let cost = Cost {
             wall_seconds: recorder.seconds(),
             step_ms: 1e3 * (rows * context) as f64 / tokens_per_second,
@@ -207,7 +207,7 @@ fn record(error: RecordError) -> TrainError {
 }
 
 /// The trained model and its tokenizer, for any program that reads Hugging Face's layout.
-fn write_checkpoint(trial: &Trial<'_>, folder: &TrialFolder, model: &regatta_lm::model::Gpt2) -> Result<(), TrainError> {
+fn write_checkpoint(trial: &Trial<'_>, folder: &TrialFolder, model: &regatta_lm::model::Model) -> Result<(), TrainError> {
     let checkpoint = folder.create_checkpoint().map_err(record)?;
     model.write(&checkpoint)?;
     if let Some(tokenizer) = &trial.corpus.tokenizer {

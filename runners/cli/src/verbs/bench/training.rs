@@ -13,8 +13,8 @@ use regatta_core::maths::Precision;
 use regatta_core::number::{Count, Finite, Fraction};
 use regatta_core::simd::{self, Level};
 use regatta_core::{Draw, Intervention, Plugin};
-use regatta_lm::model::{Gpt2, Gpt2Config};
-use regatta_lm::spec::{At, Gpt2Spec, OrNone, Points, Schedule, Term, TrainSpec, Weight};
+use regatta_lm::model::{Decoder, Family, Model, Sizes};
+use regatta_lm::spec::{At, OrNone, Points, Schedule, Term, TrainSpec, Weight};
 use regatta_lm::training::{Learner, flops_per_token};
 use serde::Serialize;
 use std::fmt;
@@ -103,14 +103,14 @@ impl From<Factors> for Precision {
 /// What is trained.
 #[derive(Debug, PartialEq)]
 struct Sizes {
-    model: Gpt2Spec,
+    model: Sizes,
     vocab: usize,
     batch: usize,
 }
 
 impl Sizes {
-    fn fresh(&self) -> Gpt2 {
-        Gpt2::fresh(Gpt2Config::new(&self.model, self.vocab), 0)
+    fn fresh(&self) -> Model {
+        Model::fresh(Decoder::new(&self.model, self.vocab), 0)
     }
 }
 
@@ -121,7 +121,7 @@ impl Shape {
             Self::Small => (6, 256, 8, 256, 4096, 8),
             Self::Medium => (8, 512, 8, 512, 8192, 4),
         };
-        Sizes { model: Gpt2Spec { layers, width, heads, context, mlp_width: 4 * width, bias_std: 0.0 }, vocab, batch }
+        Sizes { model: Sizes { layers, width, heads, context, mlp_width: 4 * width }, vocab, batch }
     }
 }
 
@@ -142,7 +142,7 @@ impl Training {
         if !width.is_multiple_of(head) {
             return Err(format!("--width: expected a multiple of {head}, the width of a head, found {width}"));
         }
-        let model = Gpt2Spec {
+        let model = Sizes {
             layers: or(self.layers, model.layers),
             width,
             heads: width / head,
@@ -232,10 +232,10 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
     let schedule = Schedule::Constant;
     let precision = arguments.precision.into();
     let train = TrainSpec { schedule, dropout, precision, batch_size: Count::new(*batch), ..TrainSpec::default() };
-    let config = Gpt2Config::new(spec, *vocab);
+    let config = Decoder::new(spec, *vocab);
     let parameters = config.parameters();
     let flops_per_token = flops_per_token(&config, spec.context, &train, &terms, &[]);
-    let model = Gpt2::fresh(config, 0);
+    let model = Model::fresh(config, 0);
     let mut learner = Learner::new(model, &train, &terms, &[], 0).map_err(Failure::failed)?;
     let tokens = batch * spec.context;
     let mut times = Vec::new();

@@ -164,7 +164,7 @@ const MOST_MEASURED: usize = 24;
 /// All parameters, and those of the embeddings.
 fn size(prepared: &Prepared) -> (usize, usize) {
     let model = &prepared.model;
-    (model.parameters(), (model.vocab_size + model.n_positions) * model.n_embd)
+    (model.parameters(), (model.vocab_size + model.context) * model.width)
 }
 
 /// The shortest of a few steps of a variant.

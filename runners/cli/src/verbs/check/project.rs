@@ -63,10 +63,10 @@ fn machine(request: &Request) -> String {
 fn models(rows: &[Row]) -> Vec<String> {
     let line = |row: &Row| {
         let config = &row.config;
-        let [layers, width, parameters] = [config.n_layer, config.n_embd, config.parameters()];
+        let [layers, width, parameters] = [config.layers, config.width, config.parameters()];
         format!(
             "{layers} layers, width {width}, MLP {}, context {}, vocabulary {}: {} parameters",
-            config.mlp_width(),
+            config.mlp_width,
             row.context,
             config.vocab_size,
             count(parameters as f64)

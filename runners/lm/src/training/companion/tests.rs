@@ -1,5 +1,5 @@
 use super::*;
-use crate::spec::Gpt2Spec;
+use crate::model::{Family, Sizes};
 use crate::training::{Learner, Restored};
 use regatta_core::{Plugin, typetag};
 use serde::{Deserialize, Serialize};
@@ -46,12 +46,12 @@ fn average(logits: bool, weight: f64) -> [Plugin<dyn Intervention>; 1] {
     [Plugin(Box::new(Beside { folder: None, decay: 0.75, logits, weight }))]
 }
 
-fn spec(layers: usize) -> Gpt2Spec {
-    Gpt2Spec { layers, width: 8, heads: 2, context: 4, mlp_width: 16, bias_std: 0.0 }
+fn spec(layers: usize) -> Sizes {
+    Sizes { layers, width: 8, heads: 2, context: 4, mlp_width: 16 }
 }
 
-fn model(moved: usize, by: f32) -> Gpt2 {
-    let mut model = Gpt2::fresh(Gpt2Config::new(&spec(2), 5), 0);
+fn model(moved: usize, by: f32) -> Model {
+    let mut model = Model::fresh(Decoder::new(Family::Gpt2, spec(2), 5), 0);
     model.parameters_mut().numbers_mut().iter_mut().for_each(|x| *x *= 5.0); // away from a flat start
     model.parameters_mut().numbers_mut()[moved] += by;
     model
@@ -169,7 +169,7 @@ fn one_norm_clips_model_and_own_parameters() {
 /// Ten steps are ten steps, with or without a stop after the fourth, on one thread or three.
 #[test]
 fn a_learner_that_was_cut_off_goes_on_bit_for_bit() {
-    let (train, config) = (train(), Gpt2Config::new(&spec(2), 5));
+    let (train, config) = (train(), Decoder::new(Family::Gpt2, spec(2), 5));
     let both: [Plugin<dyn Intervention>; 2] = [average(true, 0.01), average(false, 0.02)].map(|[one]| one);
     let learner = || Learner::new(model(0, 0.0), &train, &[], &both, 7).unwrap();
     let steps = |learner: &mut Learner<'_>, steps: Range<usize>| {
@@ -202,10 +202,10 @@ fn a_learner_that_was_cut_off_goes_on_bit_for_bit() {
 #[test]
 fn a_checkpoint_that_does_not_fit_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    Gpt2::fresh(Gpt2Config::new(&spec(1), 5), 3).write(folder.path()).unwrap();
+    Model::fresh(Decoder::new(Family::Gpt2, spec(1), 5), 3).write(folder.path()).unwrap();
     let teacher = |folder: &Path, logits| Beside { folder: Some(folder.to_owned()), decay: 0.0, logits, weight: 1.0 };
     let beside = |logits: bool, width: usize, vocabulary: usize, context: usize| {
-        let config = Gpt2Config::new(&Gpt2Spec { width, ..spec(2) }, vocabulary);
+        let config = Decoder::new(&Sizes { width, ..spec(2) }, vocabulary);
         let found = check_companion(&teacher(folder.path(), logits), &config, context);
         found.map(|other| assert!(other.is_some())).map_err(|error| error.to_string())
     };
@@ -218,6 +218,6 @@ fn a_checkpoint_that_does_not_fit_is_refused() {
     refused(beside(true, 8, 6, 4), "expected a checkpoint of the model's vocabulary of 6 tokens, found 5 in ");
     refused(beside(true, 8, 5, 5), "expected a checkpoint of at least 5 positions, the tokens of a training sequence, found 4");
     refused(beside(false, 16, 5, 4), "expected a checkpoint of the model's width of 16, found 8");
-    let missing = check_companion(&teacher(&folder.path().join("none"), true), &Gpt2Config::new(&spec(2), 5), 4);
+    let missing = check_companion(&teacher(&folder.path().join("none"), true), &Decoder::new(Family::Gpt2, spec(2), 5), 4);
     refused(missing.map(drop).map_err(|error| error.to_string()), "none/config.json");
 }

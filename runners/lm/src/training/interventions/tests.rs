@@ -1,6 +1,6 @@
 use super::*;
-use crate::model::Gpt2Config;
-use crate::spec::{Gpt2Spec, Schedule};
+use crate::model::{Decoder, Family, Sizes};
+use crate::spec::Schedule;
 use crate::training::Learner;
 use regatta_core::number::{Count, Positive};
 use regatta_core::{intervention, typetag};
@@ -69,9 +69,9 @@ impl Intervention for Static {
 const INPUTS: [u32; 8] = [0, 1, 2, 3, 4, 0, 2, 1];
 const TARGETS: [u32; 8] = [1, 2, 3, 4, 0, 2, 1, 3];
 
-fn model() -> Gpt2 {
-    let config = Gpt2Config::new(&Gpt2Spec { layers: 2, width: 8, heads: 2, context: 4, mlp_width: 16, bias_std: 0.0 }, 5);
-    let mut model = Gpt2::fresh(config, 0);
+fn model() -> Model {
+    let config = Decoder::new(Family::Gpt2, Sizes { layers: 2, width: 8, heads: 2, context: 4, mlp_width: 16 }, 5);
+    let mut model = Model::fresh(config, 0);
     model.parameters_mut().numbers_mut().iter_mut().for_each(|x| *x *= 5.0);
     model
 }
@@ -121,7 +121,7 @@ fn a_forgotten_embedding_is_a_fresh_one_and_the_rest_goes_on() {
 fn rounded_weights_are_seen_and_those_beneath_are_trained() {
     let (train, grid) = (train(), list(Grid::default()));
     let mut learner = Learner::new(model(), &train, &[], &grid, 0).unwrap();
-    let by_hand = |latent: &Gpt2| {
+    let by_hand = |latent: &Model| {
         let mut copy = latent.copy();
         copy.linear_mut().flat_map(|(weights, ..)| weights).for_each(|w| *w = (*w / 0.1).round() * 0.1);
         copy

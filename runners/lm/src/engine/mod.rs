@@ -19,7 +19,7 @@ mod laid;
 mod unembed;
 mod weights;
 
-use super::{Gpt2, Gpt2Config, Parameters};
+use super::{Model, Decoder, Parameters};
 use crate::kernels::Dropout;
 use backward::Slopes;
 use forward::Part;
@@ -102,12 +102,12 @@ pub struct Pass {
 
 impl Pass {
     /// Buffers for batches of `sequences` sequences of `time` tokens, in float32.
-    pub fn new(config: &Gpt2Config, sequences: usize, time: usize, keep: Keep) -> Self {
+    pub fn new(config: &Decoder, sequences: usize, time: usize, keep: Keep) -> Self {
         Self::in_precision(config, sequences, time, keep, Precision::Float32)
     }
 
     /// As [`Self::new`], where the factors of products with weight matrices, and of their gradients, are rounded.
-    pub fn in_precision(config: &Gpt2Config, sequences: usize, time: usize, keep: Keep, precision: Precision) -> Self {
+    pub fn in_precision(config: &Decoder, sequences: usize, time: usize, keep: Keep, precision: Precision) -> Self {
         let each = (ROWS / time).min(sequences / PARTS).max(1);
         let part = |first: usize| Part::new(config, first, each.min(sequences - first), time, keep);
         let parts: Vec<Part> = (0..sequences).step_by(each).map(part).collect();
@@ -133,7 +133,7 @@ impl Pass {
     ///
     /// # Panics
     /// When there are not b·t ids.
-    pub fn forward(&mut self, model: &Gpt2, ids: &[u32], dropout: Option<&Dropout>) -> Result<(), BatchError> {
+    pub fn forward(&mut self, model: &Model, ids: &[u32], dropout: Option<&Dropout>) -> Result<(), BatchError> {
         self.perturbed_forward(model, ids, dropout, None)
     }
 
@@ -147,15 +147,15 @@ impl Pass {
     /// As there.
     pub(crate) fn perturbed_forward(
         &mut self,
-        model: &Gpt2,
+        model: &Model,
         ids: &[u32],
         dropout: Option<&Dropout>,
         perturb: Option<Perturb<'_>>,
     ) -> Result<(), BatchError> {
-        let config = model.config();
+        let config = model.decoder();
         assert_eq!(ids.len(), self.sequences * self.time, "one id a token");
-        if self.time > config.n_positions {
-            return Err(BatchError::TooLong { found: self.time, positions: config.n_positions });
+        if self.time > config.context {
+            return Err(BatchError::TooLong { found: self.time, positions: config.context });
         }
         if let Some(&found) = ids.iter().find(|&&id| id as usize >= config.vocab_size) {
             return Err(BatchError::UnknownToken { found, vocabulary: config.vocab_size });
@@ -171,7 +171,7 @@ impl Pass {
     ///
     /// # Panics
     /// When there are not b·t targets, or one lies outside the vocabulary.
-    pub fn losses(&mut self, model: &Gpt2, targets: &[u32]) -> Vec<f32> {
+    pub fn losses(&mut self, model: &Model, targets: &[u32]) -> Vec<f32> {
         self.cross_entropy(model, targets, None, None)
     }
 
@@ -183,7 +183,7 @@ impl Pass {
     /// As [`Self::losses`]; when a gradient has another shape than what it is of; when the pass keeps too little.
     pub fn backward(
         &mut self,
-        model: &Gpt2,
+        model: &Model,
         targets: &[u32],
         upstream: &Upstream,
         dropout: Option<&Dropout>,
@@ -201,7 +201,7 @@ impl Pass {
     /// As there.
     pub fn upstream_backward(
         &mut self,
-        model: &Gpt2,
+        model: &Model,
         upstream: &Upstream,
         dropout: Option<&Dropout>,
         gradients: &mut Parameters,
@@ -219,14 +219,14 @@ impl Pass {
 
     /// From the gradient of the final norm's output, that of the loss and `upstream`, to those of all parameters; what the output
     /// matrix has of the loss is in `gradients` already.
-    fn blocks_backward(&mut self, model: &Gpt2, upstream: &Upstream, dropout: Option<&Dropout>, gradients: &mut Parameters) {
-        let (config, tensors) = (model.config(), model.parameters().tensors());
+    fn blocks_backward(&mut self, model: &Model, upstream: &Upstream, dropout: Option<&Dropout>, gradients: &mut Parameters) {
+        let (config, tensors) = (model.decoder(), model.parameters().tensors());
         self.laid.backward(&tensors);
         let mut sums = gradients.tensors_mut();
 
         let [now, next] = &mut self.slopes;
         let (mut now, mut next) = (now, next); // of the block above, and of the block below it
-        let last = config.n_layer;
+        let last = config.layers;
         self.parts.par_iter_mut().zip(&mut *now).for_each(|(part, slopes)| {
             part.final_norm_backward(config, &tensors, upstream.hidden_states.get(&last), slopes);
         });
@@ -264,8 +264,8 @@ impl Pass {
     }
 
     /// The logits of each token (b·t, v), after [`Self::forward`].
-    pub fn logits(&self, model: &Gpt2) -> Vec<f32> {
-        let wte = Matrix::new(model.embedding(), model.config().vocab_size, model.config().n_embd);
+    pub fn logits(&self, model: &Model) -> Vec<f32> {
+        let wte = Matrix::new(model.embedding(), model.decoder().vocab_size, model.decoder().width);
         let mut unembed = Panels::default();
         unembed.pack(wte.transposed(), self.laid.precision);
         let parts: Vec<Vec<f32>> = self.parts.par_iter().map(|part| part.logits(&unembed)).collect();

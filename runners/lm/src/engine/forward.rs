@@ -2,7 +2,7 @@
 
 use super::super::parameters::{BlockTensors, Tensors};
 use super::laid::LaidBlock;
-use super::{Gpt2Config, Keep, Perturb};
+use super::{Decoder, Keep, Perturb};
 use crate::kernels::{Attention, AttentionScratch, Dropout, gelu, layer_norm, linear, sum};
 use regatta_core::maths::Panels;
 use std::ops::Range;
@@ -73,18 +73,18 @@ pub(super) mod place {
 }
 
 impl Part {
-    pub fn new(config: &Gpt2Config, first: usize, sequences: usize, time: usize, keep: Keep) -> Self {
-        let (rows, d, layers) = (sequences * time, config.n_embd, config.n_layer);
+    pub fn new(config: &Decoder, first: usize, sequences: usize, time: usize, keep: Keep) -> Self {
+        let (rows, d, layers) = (sequences * time, config.width, config.layers);
         let buffers = |count: usize, width: usize| vec![vec![0f32; rows * width]; count];
         let kept = |keeps: bool| if keeps { layers } else { layers.min(1) };
         let for_backward = matches!(keep, Keep::ForBackward { .. });
         let contributions = keep == Keep::ForBackward { contributions: true };
         let block = |_| BlockActivations {
             qkv: vec![0.0; rows * 3 * d],
-            log_sums: vec![0.0; rows * config.n_head],
+            log_sums: vec![0.0; rows * config.heads],
             mixed: vec![0.0; rows * d],
             middle: vec![0.0; rows * d],
-            fc: vec![0.0; rows * config.mlp_width()],
+            fc: vec![0.0; rows * config.mlp_width],
         };
         Self {
             first,
@@ -102,7 +102,7 @@ impl Part {
             layers,
             scratch: Scratch {
                 normed: vec![0.0; rows * d],
-                hidden: vec![0.0; rows * config.mlp_width()],
+                hidden: vec![0.0; rows * config.mlp_width],
                 attention: AttentionScratch::default(),
                 mask: Vec::new(),
             },
@@ -126,13 +126,13 @@ impl Part {
 
     pub fn forward(
         &mut self,
-        config: &Gpt2Config,
+        config: &Decoder,
         (tensors, laid): (&Tensors<&[f32]>, &[LaidBlock]),
         ids: &[u32],
         dropout: Option<&Dropout>,
         perturb: Option<Perturb<'_>>,
     ) {
-        let d = config.n_embd;
+        let d = config.width;
         self.ids.copy_from_slice(ids);
         let rows = self.stream[0].chunks_exact_mut(d).zip(ids).zip(tensors.wpe.chunks_exact(d).take(self.time).cycle());
         for ((x, &id), position) in rows {
@@ -154,12 +154,12 @@ impl Part {
     /// From one entry of the stream to the next.
     fn block(
         &mut self,
-        config: &Gpt2Config,
+        config: &Decoder,
         layer: usize,
         (tensors, laid): (&BlockTensors<&[f32]>, &LaidBlock),
         dropout: Option<&Dropout>,
     ) {
-        let (length, epsilon) = (self.time * config.n_embd, config.layer_norm_epsilon);
+        let (length, epsilon) = (self.time * config.width, config.layer_norm_epsilon);
         let Scratch { normed, hidden, attention: attention_scratch, mask } = &mut self.scratch;
         let entries = self.stream.len();
         let [x, next] = self.stream.get_disjoint_mut([layer % entries, (layer + 1) % entries]).expect("two entries");
@@ -171,7 +171,7 @@ impl Part {
         let weights_dropout = dropout.map(|dropout| dropout.at(place::attention_weights(layer)));
         let attention = attention(config, self.time, weights_dropout.as_ref());
         let sequences = kept.qkv.chunks_exact(3 * length).zip(kept.mixed.chunks_exact_mut(length));
-        let log_sums = kept.log_sums.chunks_exact_mut(config.n_head * self.time);
+        let log_sums = kept.log_sums.chunks_exact_mut(config.heads * self.time);
         for (index, ((qkv, mixed), log_sums)) in sequences.zip(log_sums).enumerate() {
             attention.forward(self.first + index, qkv, mixed, log_sums, attention_scratch);
         }
@@ -188,8 +188,8 @@ impl Part {
     }
 }
 
-pub(super) fn attention<'a>(config: &Gpt2Config, time: usize, dropout: Option<&'a Dropout>) -> Attention<'a> {
-    Attention { time, heads: config.n_head, head_dims: config.n_embd / config.n_head, dropout }
+pub(super) fn attention<'a>(config: &Decoder, time: usize, dropout: Option<&'a Dropout>) -> Attention<'a> {
+    Attention { time, heads: config.heads, head_dims: config.width / config.heads, dropout }
 }
 
 /// Masks sequences of `length` numbers, the first of which is the batch's `first`.

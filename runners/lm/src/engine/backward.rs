@@ -3,7 +3,7 @@
 use super::super::parameters::{Affine, BlockTensors, Tensors};
 use super::forward::{Part, attention, drop_out, place};
 use super::laid::LaidBlock;
-use super::{Gpt2Config, Upstream};
+use super::{Decoder, Upstream};
 use crate::kernels::{AttentionScratch, Dropout, add, add_columns, gelu_backward, layer_norm_backward, product_of_panels};
 use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels, Precision};
 
@@ -47,8 +47,8 @@ pub(super) struct Biases {
 }
 
 impl Slopes {
-    pub fn new(config: &Gpt2Config, rows: usize) -> Self {
-        let (d, m) = (config.n_embd, config.mlp_width());
+    pub fn new(config: &Decoder, rows: usize) -> Self {
+        let (d, m) = (config.width, config.mlp_width);
         let buffer = |width: usize| vec![0f32; rows * width];
         let norm = || Affine { weight: vec![0f32; d], bias: vec![0f32; d] };
         Self {
@@ -76,13 +76,13 @@ impl Part {
     /// Turns the loss's gradient of the final norm's output, with what comes from `upstream`, into that of its input.
     pub fn final_norm_backward(
         &mut self,
-        config: &Gpt2Config,
+        config: &Decoder,
         tensors: &Tensors<&[f32]>,
         upstream: Option<&Vec<f32>>,
         slopes: &mut Slopes,
     ) {
         let tokens = self.tokens();
-        add_part(&mut self.normed_slope, upstream, tokens, config.n_embd);
+        add_part(&mut self.normed_slope, upstream, tokens, config.width);
         slopes.stream.fill(0.0);
         let last = &self.stream[self.stream.len() - 1];
         let norm = tensors.ln_f.norm(config.layer_norm_epsilon);
@@ -96,7 +96,7 @@ impl Part {
     #[allow(clippy::too_many_arguments)] // the state of one step of the way back
     pub fn block_backward(
         &self,
-        config: &Gpt2Config,
+        config: &Decoder,
         layer: usize,
         (tensors, laid): (&BlockTensors<&[f32]>, &LaidBlock),
         precision: Precision,
@@ -105,11 +105,11 @@ impl Part {
         above: &Slopes,
         slopes: &mut Slopes,
     ) {
-        let (d, epsilon, length) = (config.n_embd, config.layer_norm_epsilon, self.time * config.n_embd);
+        let (d, epsilon, length) = (config.width, config.layer_norm_epsilon, self.time * config.width);
         let kept = &self.blocks[layer];
         let Slopes { stream, passing, mask, biases, .. } = slopes;
         stream.copy_from_slice(&above.stream);
-        if layer + 1 < config.n_layer {
+        if layer + 1 < config.layers {
             add_part(stream, upstream.hidden_states.get(&(layer + 1)), self.tokens(), d);
         }
 
@@ -130,7 +130,7 @@ impl Part {
         let attention = attention(config, self.time, weights_dropout.as_ref());
         let forward = kept.qkv.chunks_exact(3 * length).zip(kept.mixed.chunks_exact(length));
         let backward = passing.chunks_exact(length).zip(slopes.qkv.chunks_exact_mut(3 * length));
-        let log_sums = kept.log_sums.chunks_exact(config.n_head * self.time);
+        let log_sums = kept.log_sums.chunks_exact(config.heads * self.time);
         for (index, (((qkv, out), (g, dqkv)), log_sums)) in forward.zip(backward).zip(log_sums).enumerate() {
             attention.backward(self.first + index, qkv, (out, log_sums), g, dqkv, &mut slopes.attention_scratch);
         }
@@ -153,11 +153,11 @@ impl Part {
     }
 
     /// The gradient of the embeddings' sum, before dropout, in place.
-    pub fn embedding_backward(&self, config: &Gpt2Config, upstream: &Upstream, dropout: Option<&Dropout>, slopes: &mut Slopes) {
-        if config.n_layer > 0 {
-            add_part(&mut slopes.stream, upstream.hidden_states.get(&0), self.tokens(), config.n_embd);
+    pub fn embedding_backward(&self, config: &Decoder, upstream: &Upstream, dropout: Option<&Dropout>, slopes: &mut Slopes) {
+        if config.layers > 0 {
+            add_part(&mut slopes.stream, upstream.hidden_states.get(&0), self.tokens(), config.width);
         }
-        let length = self.time * config.n_embd;
+        let length = self.time * config.width;
         drop_out(dropout, place::EMBEDDING, &mut slopes.stream, length, self.first, &mut slopes.mask);
     }
 }

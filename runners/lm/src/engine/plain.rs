@@ -1,9 +1,9 @@
 //! The same model of candle's differentiable operations, as a textbook has it: what [`Pass`] is compared with.
 
 use super::testing::model;
-use super::{Gpt2, Gpt2Config, Keep, Parameters, Pass, Upstream};
+use super::{Model, Decoder, Keep, Parameters, Pass, Upstream};
 use crate::kernels::Dropout;
-use crate::spec::Gpt2Spec;
+use crate::model::{Family, Sizes};
 use candle_core::{D, DType, Device, Result, Tensor, Var};
 use candle_nn::ops::{layer_norm_slow, log_softmax, softmax};
 use regatta_core::Draw;
@@ -19,7 +19,7 @@ struct Plain {
     mlp: Vec<Tensor>,
 }
 
-fn variables(model: &Gpt2) -> BTreeMap<String, Var> {
+fn variables(model: &Model) -> BTreeMap<String, Var> {
     let var = |(name, shape, numbers): (&str, &[usize], &[f32])| {
         (name.to_owned(), Var::from_slice(numbers, shape, &Device::Cpu).unwrap())
     };
@@ -51,15 +51,15 @@ fn attention(qkv: &Tensor, heads: usize, dropout: Option<Dropout>) -> Result<Ten
 }
 
 fn forward(
-    model: &Gpt2,
+    model: &Model,
     vars: &BTreeMap<String, Var>,
     ids: &[u32],
     targets: &[u32],
     time: usize,
     drop: Option<&Dropout>,
 ) -> Result<Plain> {
-    let config = model.config();
-    let (b, d) = (ids.len() / time, config.n_embd);
+    let config = model.decoder();
+    let (b, d) = (ids.len() / time, config.width);
     let norm = |x: &Tensor, name: &str| {
         layer_norm_slow(x, &vars[&format!("{name}.weight")], &vars[&format!("{name}.bias")], config.layer_norm_epsilon as f32)
     };
@@ -70,12 +70,12 @@ fn forward(
     let tokens = vars["wte.weight"].index_select(&ids, 0)?.reshape((b, time, d))?;
     let mut x = masked(&tokens.broadcast_add(&vars["wpe.weight"].narrow(0, 0, time)?)?, drop, 1)?;
     let (mut hidden_states, mut all_attention, mut all_mlp) = (vec![], vec![], vec![]);
-    for layer in 0..config.n_layer {
+    for layer in 0..config.layers {
         hidden_states.push(x.clone());
         let name = |what: &str| format!("h.{layer}.{what}");
         let places = 2 * layer as u64;
         let qkv = linear(&norm(&x, &name("ln_1"))?, &name("attn.c_attn"))?;
-        let mixed = attention(&qkv, config.n_head, drop.map(|drop| drop.at(1 << 32 | layer as u64)))?;
+        let mixed = attention(&qkv, config.heads, drop.map(|drop| drop.at(1 << 32 | layer as u64)))?;
         let attended = masked(&linear(&mixed, &name("attn.c_proj"))?, drop, 2 + places)?;
         x = (x + &attended)?;
         let hidden = linear(&norm(&x, &name("ln_2"))?, &name("mlp.c_fc"))?.gelu()?;
@@ -111,8 +111,8 @@ fn numbers(tensor: &Tensor) -> Vec<f32> {
 }
 
 /// Compares all that a pass shows, and all gradients of the loss and of a weighted sum of everything that a penalty can see.
-fn check(model: &Gpt2, sequences: usize, time: usize, drop: Option<&Dropout>) {
-    let config = model.config();
+fn check(model: &Model, sequences: usize, time: usize, drop: Option<&Dropout>) {
+    let config = model.decoder();
     let mut draw = Draw::new(2, "ids", 0, 0);
     let mut tokens = || -> Vec<u32> { (0..sequences * time).map(|_| draw.below(config.vocab_size) as u32).collect() };
     let (ids, targets) = (tokens(), tokens());
@@ -128,7 +128,7 @@ fn check(model: &Gpt2, sequences: usize, time: usize, drop: Option<&Dropout>) {
     for (entry, state) in plain.hidden_states.iter().enumerate() {
         upstream.hidden_states.insert(entry, pull(state, &format!("state {entry}")));
     }
-    for block in 0..config.n_layer {
+    for block in 0..config.layers {
         upstream.attention.insert(block, pull(&plain.attention[block], &format!("attention {block}")));
         upstream.mlp.insert(block, pull(&plain.mlp[block], &format!("mlp {block}")));
     }
@@ -148,7 +148,7 @@ fn check(model: &Gpt2, sequences: usize, time: usize, drop: Option<&Dropout>) {
     for (entry, state) in plain.hidden_states.iter().enumerate() {
         close(&format!("hidden state {entry}"), &pass.hidden_state(entry), state);
     }
-    for block in 0..config.n_layer {
+    for block in 0..config.layers {
         close(&format!("attention {block}"), &pass.attention(block), &plain.attention[block]);
         close(&format!("mlp {block}"), &pass.mlp(block), &plain.mlp[block]);
     }
@@ -182,8 +182,8 @@ fn dropout_masks_both_ways() {
 /// Several blocks of attention, parts of several sequences, more parts than are unembedded at once.
 #[test]
 fn long_sequences_and_large_batches() {
-    let spec = Gpt2Spec { layers: 1, width: 24, heads: 3, context: 150, mlp_width: 130, bias_std: 0.0 };
-    let model = Gpt2::fresh(Gpt2Config::new(&spec, 150), 0);
+    let spec = Sizes { layers: 1, width: 24, heads: 3, context: 150, mlp_width: 130 };
+    let model = Model::fresh(Decoder::new(Family::Gpt2, spec, 150), 0);
     check(&model, 17, 150, None);
     check(&model, 2, 150, Some(&Dropout::new(0.2, Draw::new(0, "dropout", 0, 0))));
 }
@@ -192,8 +192,8 @@ fn long_sequences_and_large_batches() {
 #[test]
 fn sequences_and_heads_of_any_size() {
     for (time, width, heads) in [(1, 40, 2), (15, 20, 1), (16, 80, 1), (17, 96, 3), (64, 34, 2), (65, 16, 1)] {
-        let spec = Gpt2Spec { layers: 1, width, heads, context: time, mlp_width: 20, bias_std: 0.0 };
-        check(&Gpt2::fresh(Gpt2Config::new(&spec, 30), 0), 2, time, None);
+        let spec = Sizes { layers: 1, width, heads, context: time, mlp_width: 20 };
+        check(&Model::fresh(Decoder::new(Family::Gpt2, spec, 30), 0), 2, time, None);
     }
 }
 
@@ -203,8 +203,8 @@ fn rounded_factors_give_nearly_the_same_losses_and_gradients() {
     let model = model(3);
     let (ids, targets): (Vec<u32>, Vec<u32>) = ((0..40).map(|i| i * 7 % 11).collect(), (0..40).map(|i| i * 5 % 11).collect());
     let passed = |precision| {
-        let mut pass = Pass::in_precision(model.config(), 5, 8, Keep::ForBackward { contributions: false }, precision);
-        let mut gradients = Parameters::zeros(model.config());
+        let mut pass = Pass::in_precision(model.decoder(), 5, 8, Keep::ForBackward { contributions: false }, precision);
+        let mut gradients = Parameters::zeros(model.decoder());
         pass.forward(&model, &ids, None).unwrap();
         let losses = pass.backward(&model, &targets, &Upstream::default(), None, &mut gradients);
         (losses, gradients)
@@ -222,10 +222,10 @@ fn rounded_factors_give_nearly_the_same_losses_and_gradients() {
 #[test]
 fn a_later_token_changes_nothing_before_it() {
     let (time, width) = (70, 16);
-    let spec = Gpt2Spec { layers: 2, width, heads: 2, context: time, mlp_width: 32, bias_std: 0.0 };
-    let model = Gpt2::fresh(Gpt2Config::new(&spec, 11), 0);
+    let spec = Sizes { layers: 2, width, heads: 2, context: time, mlp_width: 32 };
+    let model = Model::fresh(Decoder::new(Family::Gpt2, spec, 11), 0);
     let states = |changed: usize| {
-        let mut pass = Pass::new(model.config(), 1, time, Keep::HiddenStates);
+        let mut pass = Pass::new(model.decoder(), 1, time, Keep::HiddenStates);
         let ids: Vec<u32> = (0..time).map(|at| (at * 7 % 10) as u32 + u32::from(at == changed)).collect();
         pass.forward(&model, &ids, None).unwrap();
         pass.hidden_state(2)
@@ -245,7 +245,7 @@ fn a_later_token_changes_nothing_before_it() {
 fn forgetful_passes_see_the_same() {
     let (model, ids, targets) = (model(3), [1, 2, 3, 4, 5, 6], [2, 3, 4, 5, 6, 7]);
     let seen = |keep| {
-        let mut pass = Pass::new(model.config(), 2, 3, keep);
+        let mut pass = Pass::new(model.decoder(), 2, 3, keep);
         pass.forward(&model, &ids, None).unwrap();
         (pass.losses(&model, &targets), pass.hidden_state(3))
     };
@@ -256,7 +256,7 @@ fn forgetful_passes_see_the_same() {
 #[test]
 fn a_batch_that_does_not_fit_is_refused() {
     let model = model(1);
-    let refused = |time, ids: &[u32]| Pass::new(model.config(), 1, time, Keep::Last).forward(&model, ids, None).unwrap_err();
+    let refused = |time, ids: &[u32]| Pass::new(model.decoder(), 1, time, Keep::Last).forward(&model, ids, None).unwrap_err();
     assert_eq!(refused(9, &[0; 9]).to_string(), "a sequence of 9 tokens in a model of 8 positions");
     assert_eq!(refused(2, &[0, 11]).to_string(), "token 11 in a vocabulary of 11");
 }

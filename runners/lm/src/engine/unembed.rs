@@ -3,7 +3,7 @@
 use super::forward::Part;
 use super::laid::Laid;
 use super::weights::embedding_tiles;
-use super::{Gpt2, PARTS, Parameters, Pass};
+use super::{Model, PARTS, Parameters, Pass};
 use crate::kernels::{Gradient, add, cross_entropy, product_of_panels};
 use rayon::prelude::*;
 use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels};
@@ -13,14 +13,14 @@ impl Pass {
     /// embedding as the output matrix, with `upstream`'s of the logits (b·t, v). The logits of a few parts are there at a time.
     pub(super) fn cross_entropy(
         &mut self,
-        model: &Gpt2,
+        model: &Model,
         targets: &[u32],
         upstream: Option<&[f32]>,
         mut gradients: Option<&mut Parameters>,
     ) -> Vec<f32> {
         assert_eq!(targets.len(), self.sequences * self.time, "one target a token");
-        let (tensors, d) = (model.parameters().tensors(), model.config().n_embd);
-        let wte = Matrix::new(tensors.wte, model.config().vocab_size, d);
+        let (tensors, d) = (model.parameters().tensors(), model.decoder().width);
+        let wte = Matrix::new(tensors.wte, model.decoder().vocab_size, d);
         self.laid.unembed(wte);
         if gradients.is_some() {
             self.laid.unembed_back(wte);
@@ -43,9 +43,9 @@ impl Pass {
     }
 
     /// From the gradient of the logits (b·t, v) alone to those in the final norm's output and in the output matrix.
-    pub(super) fn logits_backward(&mut self, model: &Gpt2, upstream: &[f32], gradients: &mut Parameters) {
-        let (tensors, d) = (model.parameters().tensors(), model.config().n_embd);
-        self.laid.unembed_back(Matrix::new(tensors.wte, model.config().vocab_size, d));
+    pub(super) fn logits_backward(&mut self, model: &Model, upstream: &[f32], gradients: &mut Parameters) {
+        let (tensors, d) = (model.parameters().tensors(), model.decoder().width);
+        self.laid.unembed_back(Matrix::new(tensors.wte, model.decoder().vocab_size, d));
         let laid = &self.laid;
         for (wave, parts) in self.parts.chunks_mut(PARTS).enumerate() {
             parts.par_iter_mut().zip(&mut self.logits).for_each(|(part, logits)| {

@@ -1,23 +1,22 @@
-//! GPT-2: learned positions, pre-norm blocks, tanh-GELU, tied embeddings. Radford et al. 2019.
+//! A decoder and its numbers.
 
 use super::initial::{self, initial, random_biases};
-use super::{Gpt2Config, Parameters};
+use super::tensors::Role;
+use super::{Decoder, Parameters};
 use regatta_core::Draw;
 
-/// A GPT-2 that can be trained. [`super::Pass`] takes batches through it.
-pub struct Gpt2 {
-    config: Gpt2Config,
+/// A model that can be trained. [`crate::engine::Pass`] takes batches through it.
+pub struct Model {
+    decoder: Decoder,
     parameters: Parameters,
 }
 
-impl Gpt2 {
+impl Model {
     /// A fresh model; equal seeds give equal bits.
-    pub fn fresh(config: Gpt2Config, seed: u64) -> Self {
-        let mut parameters = Parameters::zeros(&config);
-        for (name, shape, numbers) in parameters.named_mut() {
-            initial(&config, name, shape, seed, numbers);
-        }
-        Self { config, parameters }
+    pub fn fresh(decoder: Decoder, seed: u64) -> Self {
+        let mut parameters = Parameters::zeros(&decoder);
+        parameters.each_mut().for_each(|(spec, numbers)| initial(spec, seed, numbers));
+        Self { decoder, parameters }
     }
 
     /// The same with biases of linear maps drawn from a normal distribution of standard deviation `std`, each tensor by a draw of
@@ -29,27 +28,27 @@ impl Gpt2 {
         self
     }
 
-    /// A model of given numbers, which are in the order of [`Gpt2Config::shapes`].
-    pub(super) fn from_parameters(config: Gpt2Config, parameters: Parameters) -> Self {
-        Self { config, parameters }
+    /// A model of given numbers, which are in the order of [`Decoder::tensors`].
+    pub(super) fn from_parameters(decoder: Decoder, parameters: Parameters) -> Self {
+        Self { decoder, parameters }
     }
 
     /// Every linear layer's weight, with its inputs and outputs.
     pub(crate) fn linear_mut(&mut self) -> impl Iterator<Item = (&mut [f32], usize, usize)> {
-        self.parameters.named_mut().filter_map(|(name, shape, numbers)| match *shape {
-            [inputs, outputs] if name.starts_with("h.") => Some((numbers, inputs, outputs)),
+        self.parameters.each_mut().filter_map(|(spec, numbers)| match (spec.role, &spec.shape[..]) {
+            (Role::Matrix(_), &[inputs, outputs]) => Some((numbers, inputs, outputs)),
             _ => None,
         })
     }
 
     /// A model of the same numbers, to change.
     pub(crate) fn copy(&self) -> Self {
-        Self { config: self.config.clone(), parameters: self.parameters.clone() }
+        Self { decoder: self.decoder.clone(), parameters: self.parameters.clone() }
     }
 
     /// Its shape.
-    pub fn config(&self) -> &Gpt2Config {
-        &self.config
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
     }
 
     /// Everything that training changes.
@@ -64,13 +63,18 @@ impl Gpt2 {
 
     /// Draws the token embedding anew, as a fresh model has it.
     pub(crate) fn forget_embedding(&mut self, draw: &mut Draw) {
-        let length = self.config.vocab_size * self.config.n_embd;
+        let length = self.decoder.vocab_size * self.decoder.width;
         initial::embedding(&mut self.parameters.numbers_mut()[..length], draw);
     }
 
-    /// The token embedding (v, d), which is the output matrix too.
+    /// The token embedding (v, d); where it is tied, the output matrix too.
     pub fn embedding(&self) -> &[f32] {
-        &self.parameters.numbers()[..self.config.vocab_size * self.config.n_embd]
+        self.parameters.of_role(Role::Embedding).expect("every model has one")
+    }
+
+    /// The output matrix (v, d).
+    pub fn unembedding(&self) -> &[f32] {
+        self.parameters.of_role(Role::Unembedding).unwrap_or_else(|| self.embedding())
     }
 }
 
@@ -82,13 +86,13 @@ mod tests {
     #[test]
     fn parameters_are_counted_by_hand() {
         // embeddings 11·16 + 8·16 = 304; a block with an MLP of 40: 4·16² + 9·16 + 2·16·40 + 40 = 2488; the final norm 32
-        assert_eq!(model(2).config().parameters(), 304 + 2 * 2488 + 32);
-        assert_eq!(model(0).config().parameters(), 304 + 32);
+        assert_eq!(model(2).decoder().parameters(), 304 + 2 * 2488 + 32);
+        assert_eq!(model(0).decoder().parameters(), 304 + 32);
     }
 
     #[test]
     fn a_tensors_first_value_depends_on_its_name_and_the_seed_alone() {
-        let (shallow, deep) = (Gpt2::fresh(model(1).config().clone(), 0), Gpt2::fresh(model(2).config().clone(), 0));
+        let (shallow, deep) = (Model::fresh(model(1).decoder().clone(), 0), Model::fresh(model(2).decoder().clone(), 0));
         assert_eq!(parameters(&shallow, "h.0.mlp.c_fc.weight"), parameters(&deep, "h.0.mlp.c_fc.weight"));
         let weights = parameters(&deep, "h.1.mlp.c_fc.weight");
         let deviation = (weights.iter().map(|w| w * w).sum::<f32>() / weights.len() as f32).sqrt();
@@ -101,10 +105,10 @@ mod tests {
 
     #[test]
     fn random_biases_are_those_of_linear_maps_alone() {
-        let plain = Gpt2::fresh(model(1).config().clone(), 0);
+        let plain = Model::fresh(model(1).decoder().clone(), 0);
         let random = plain.copy().with_biases(0.5, 0);
-        let of = plain.parameters().named().zip(random.parameters().named());
-        let moved: Vec<&str> = of.filter(|((.., a), (.., b))| a != b).map(|((name, ..), _)| name).collect();
+        let of = plain.parameters().each().zip(random.parameters().each());
+        let moved: Vec<&str> = of.filter(|((_, a), (_, b))| a != b).map(|((spec, _), _)| &*spec.name).collect();
         assert_eq!(moved, ["h.0.attn.c_attn.bias", "h.0.attn.c_proj.bias", "h.0.mlp.c_fc.bias", "h.0.mlp.c_proj.bias"]);
         let biases = parameters(&random, "h.0.attn.c_attn.bias");
         let deviation = (biases.iter().map(|b| b * b).sum::<f32>() / biases.len() as f32).sqrt();
