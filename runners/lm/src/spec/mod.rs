@@ -7,9 +7,12 @@ mod biographies;
 mod choice;
 mod data;
 mod diagnostics;
+mod length;
 mod model;
+mod optimizer;
 mod place;
 mod quantisation;
+mod schedule;
 mod term;
 mod train;
 
@@ -17,8 +20,13 @@ pub use biographies::{BiographiesSpec, CapacitySpec};
 pub use choice::{OrNone, bare_or_map};
 pub use data::{BpeSpec, DataSpec, Order, SyntheticSpec, TextFiles, TextSpec, TokenizerSpec, TokensSpec};
 pub use diagnostics::DiagnosticsSpec;
+pub use length::{Length, Steps, Tokens};
 pub use model::{Fresh, ModelSpec};
+pub use optimizer::{
+    AdamWSpec, Coupled, CoupledAdamSpec, GroupSpec, Method, MuonScale, MuonSpec, OptimizerSpec,
+};
 pub use place::{At, Layers, Points, Scale, Site};
 pub use quantisation::QuantisationSpec;
+pub use schedule::{Schedule, Span};
 pub use term::{Step, Term, Weight};
-pub use train::{EvaluateSpec, OnSpike, Schedule, TrainSpec};
+pub use train::{EvaluateSpec, OnSpike, TrainSpec};
