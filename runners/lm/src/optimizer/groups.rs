@@ -13,7 +13,7 @@ pub(super) enum Method {
     /// AdamW with one second moment for all rows.
     Coupled,
     /// Muon.
-    Muon(Matrix),
+    Muon,
 }
 
 impl OptimizerSpec {
@@ -29,7 +29,7 @@ impl OptimizerSpec {
     /// How a tensor of this role is updated.
     pub(super) fn method(&self, role: Role) -> Method {
         match (self, role) {
-            (Self::Muon(_), Role::Matrix(matrix)) => Method::Muon(matrix),
+            (Self::Muon(_), Role::Matrix(_)) => Method::Muon,
             (Self::CoupledAdam(CoupledAdamSpec { coupled: Coupled::Embedding | Coupled::Both, .. }), Role::Embedding)
             | (Self::CoupledAdam(CoupledAdamSpec { coupled: Coupled::Unembedding | Coupled::Both, .. }), Role::Unembedding) => {
                 Method::Coupled
@@ -74,7 +74,7 @@ impl OptimizerSpec {
             let message = match named.map(|spec| self.method(spec.role)) {
                 _ if group(self.adamw()).is_none() => continue,
                 Some(Method::AdamW | Method::Coupled) => continue,
-                Some(Method::Muon(_)) => "expected `lr` and `weight_decay` of the matrices beside `adamw`: Muon updates them".into(),
+                Some(Method::Muon) => "expected `lr` and `weight_decay` of the matrices beside `adamw`: Muon updates them".into(),
                 None => format!("expected a group of tensors that the model has, found `{field}`, of which it has none"),
             };
             return Err(([&[name], nested, &[field]].concat(), message));
@@ -93,7 +93,7 @@ impl OptimizerSpec {
         let of = |spec: TensorSpec| match self.method(spec.role) {
             Method::AdamW => 2 * spec.len(),
             Method::Coupled => spec.len() + decoder.width,
-            Method::Muon(_) => spec.len(),
+            Method::Muon => spec.len(),
         };
         decoder.tensors().list().into_iter().map(of).sum()
     }

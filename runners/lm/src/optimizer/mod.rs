@@ -85,13 +85,13 @@ impl Optimizer {
         Self {
             spec,
             updates: 0,
-            first: kept(|method, shape| (!matches!(method, Method::Muon(_))).then(|| shape.to_vec())),
+            first: kept(|method, shape| (!matches!(method, Method::Muon)).then(|| shape.to_vec())),
             second: kept(|method, shape| match method {
                 Method::AdamW => Some(shape.to_vec()),
                 Method::Coupled => shape.last().map(|&width| vec![width]),
-                Method::Muon(_) => None,
+                Method::Muon => None,
             }),
-            momentum: kept(|method, shape| matches!(method, Method::Muon(_)).then(|| shape.to_vec())),
+            momentum: kept(|method, shape| matches!(method, Method::Muon).then(|| shape.to_vec())),
             rules,
         }
     }
@@ -106,6 +106,12 @@ impl Optimizer {
     pub(crate) fn state_mut(&mut self) -> Vec<(&'static str, &mut Parameters)> {
         let all = [("first.", &mut self.first), ("second.", &mut self.second), ("momentum.", &mut self.momentum)];
         all.into_iter().filter(|(_, state)| !state.numbers().is_empty()).collect()
+    }
+
+    /// What [`Self::state`] shows.
+    pub(crate) fn into_state(self) -> Vec<Parameters> {
+        let all = [self.first, self.second, self.momentum];
+        all.into_iter().filter(|state| !state.numbers().is_empty()).collect()
     }
 
     /// Goes on from what [`Self::state`] gave, in its order, after so many updates.
@@ -135,7 +141,6 @@ impl Optimizer {
         let Self { spec, rules, updates, first, second, momentum } = self;
         let body = Pace { factor, updates: *updates };
         let (mut first, mut second, mut momentum) = (numbers(first), numbers(second), numbers(momentum));
-        let mut state = |of: &mut dyn Iterator<Item = _>| of.next().expect("state of each tensor, as its method needs");
         let (mut of_adamw, mut of_muon) = (Vec::new(), Vec::new());
         for (rule, ((tensor, weights), (_, gradient))) in rules.iter().zip(parameters.each_mut().zip(gradients.each())) {
             let Pace { factor, updates } = embedding.filter(|_| tensor.role == Role::Embedding).unwrap_or(body);
@@ -144,12 +149,12 @@ impl Optimizer {
             match rule.method {
                 Method::AdamW => {
                     let rates = rates();
-                    let parts = parts(weights, gradient, state(&mut first), state(&mut second));
+                    let parts = parts(weights, gradient, next(&mut first), next(&mut second));
                     of_adamw.extend(parts.map(|part| (rates, part)));
                 }
-                Method::Coupled => coupled_adam::update(rates(), weights, gradient, state(&mut first), state(&mut second)),
-                Method::Muon(_) => {
-                    let (momentum, outputs) = (state(&mut momentum), tensor.shape[1]);
+                Method::Coupled => coupled_adam::update(rates(), weights, gradient, next(&mut first), next(&mut second)),
+                Method::Muon => {
+                    let (momentum, outputs) = (next(&mut momentum), tensor.shape[1]);
                     of_muon.push(Update { weights, gradient, momentum, outputs, maps: &rule.maps, lr, decay, clip });
                 }
             }
@@ -164,6 +169,10 @@ impl Optimizer {
 /// Tensor after tensor.
 fn numbers(state: &mut Parameters) -> impl Iterator<Item = &mut [f32]> {
     state.each_mut().map(|(_, numbers)| numbers)
+}
+
+fn next<'a>(state: &mut impl Iterator<Item = &'a mut [f32]>) -> &'a mut [f32] {
+    state.next().expect("state of each tensor that its method needs")
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::{
     CapacitySpec, DiagnosticsSpec, Length, OptimizerSpec, OrNone, QuantisationSpec, Schedule, Steps, Tokens, bare_or_map,
 };
+use crate::model::Decoder;
 use regatta_core::maths::Precision;
 use regatta_core::number::{Count, Fraction, Positive};
 use serde::{Deserialize, Serialize};
@@ -120,6 +121,15 @@ impl TrainSpec {
     /// When they are more than a trial may have.
     pub fn steps(&self, context: usize, parameters: Option<usize>) -> Result<Option<Steps>, String> {
         self.length.steps(self.batch_size.get().saturating_mul(context), parameters)
+    }
+
+    /// Steps of a trial of a model.
+    ///
+    /// # Errors
+    /// When they are more than a trial may have.
+    pub fn steps_of(&self, decoder: &Decoder) -> Result<Steps, String> {
+        let (context, parameters) = (self.context.map_or(decoder.context, Count::get), decoder.parameters());
+        Ok(self.steps(context, Some(parameters))?.expect("the parameters are known"))
     }
 
     /// The same training, of so many steps, however it says how long: what trials of it are told apart by.
