@@ -4,7 +4,8 @@ use super::refusal::Misfit;
 use super::{Study, pattern, schedules};
 use regatta_core::{Companion, Compared, Intervention};
 use regatta_lm::model::{Family, Sizes};
-use regatta_lm::spec::{DataSpec, ModelSpec, Points, Site, TokenizerSpec};
+use regatta_lm::spec::{DataSpec, Length, ModelSpec, Points, Site, TokenizerSpec};
+use regatta_core::number::Count;
 use std::collections::HashSet;
 
 /// Parameters that a model may have.
@@ -22,7 +23,7 @@ pub(super) fn check(study: &Study, memory: Option<u128>) -> Result<(), Misfit> {
     views(study)?;
     interventions(study)?;
     schedules::rates(study)?;
-    schedules::ends(study)?;
+    length(study)?;
     tuning(study)?;
     capacity(study)?;
     if let ModelSpec::Gpt2(gpt2) = &study.model {
@@ -30,6 +31,19 @@ pub(super) fn check(study: &Study, memory: Option<u128>) -> Result<(), Misfit> {
         layers(study, gpt2.layers)?;
     }
     study.size().map_or(Ok(()), |size| fits(size, memory))
+}
+
+/// Where the number of steps is known before the data are.
+fn length(study: &Study) -> Result<(), Misfit> {
+    let context = match (study.train.length, study.train.context) {
+        (Length::Tokens(_), None) => return Ok(()), // the checkpoint's context, which is read later
+        (_, context) => context.map_or(1, Count::get),
+    };
+    let steps = study.train.steps(context, None);
+    match steps.map_err(|message| Misfit::new(["train", study.train.length.field()], message))? {
+        Some(steps) => schedules::timing(study, steps),
+        None => Ok(()),
+    }
 }
 
 /// Names become those of folders.
@@ -130,7 +144,7 @@ fn views(study: &Study) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// Of two that forget or round only one could act; and one that forgets does so while there are steps left.
+/// Of two that forget or round only one could act.
 fn interventions(study: &Study) -> Result<(), Misfit> {
     for arm in &study.arms {
         let (mut forgets, mut rounds) = (None, None);
@@ -146,11 +160,6 @@ fn interventions(study: &Study) -> Result<(), Misfit> {
                     let message = format!("expected one intervention of an arm that {what}, found `{name}` after `{before}`");
                     return Err(misfit(message));
                 }
-            }
-            let steps = study.train.steps.get();
-            if let Some(every) = every.filter(|every| every.get() >= steps) {
-                let least = "expected fewer steps from one fresh embedding to the next than `train.steps`";
-                return Err(misfit(format!("{least}, {steps}, found {every}: `{name}` would never forget")));
             }
         }
     }
