@@ -1,5 +1,4 @@
-"""The same work as `regatta bench`, in PyTorch: one small model of a family and the same penalties, written as their papers write
-them.
+"""The same work as `regatta bench`, in PyTorch: one small model and the same penalties, written as their papers write them.
 
 A step is forward, cross-entropy over the vocabulary, the penalty averaged over all blocks' outputs with weight 0.1, backward,
 clip by global norm 1, fused AdamW; float32 on the CPU, random tokens. Pairwise penalties see each sequence by itself, those of
@@ -175,7 +174,7 @@ def product(size=2048):
 
 
 def check(folder):
-    """How far logits and hidden states of a Llama or Qwen3 checkpoint are from `expected.safetensors` in its folder, at most."""
+    """Largest differences of logits and hidden states from `expected.safetensors` in the folder of a Llama or Qwen3 checkpoint."""
     from safetensors.torch import load_file
 
     config = json.loads((folder / "config.json").read_text())
@@ -194,7 +193,7 @@ def check(folder):
         theta=config["rope_parameters"]["rope_theta"],
     )
     weights = {name.removeprefix("model."): weight.float() for name, weight in load_file(folder / "model.safetensors").items()}
-    model.load_state_dict(weights)  # refuses what the model has no place for, such as biases
+    model.load_state_dict(weights)  # strict: fails on tensors that the module lacks, such as biases
     expected = load_file(folder / "expected.safetensors")
     with torch.no_grad():
         logits, hidden = model(expected["input_ids"])
@@ -214,7 +213,7 @@ def main():
     parser.add_argument("--autocast", action="store_true", help="the model's forward under autocast to bfloat16")
     parser.add_argument("--cloud", metavar="NxD", help="instead of training, value and gradient of one penalty on random points")
     parser.add_argument("--product", action="store_true", help="instead of training, the rate of a 2048 x 2048 product")
-    parser.add_argument("--check", type=Path, metavar="FOLDER", help="instead of training, compare with expected.safetensors there")
+    parser.add_argument("--check", type=Path, metavar="FOLDER", help="instead of training, compare with its expected.safetensors")
     options = parser.parse_args()
     if options.cloud and options.regularizer == "none":
         parser.error("--cloud needs --regularizer")
