@@ -91,7 +91,8 @@ def by_regatta(options, checkpoint, asked, windows):
         text = [token for window in windows for token in window[:-1]] + windows[-1][-1:]
         (folder / "text.txt").write_text(words(text))
         command = [options.regatta, "evaluate", folder, "--json", "--context", positions, "--max-windows", 0]
-        command += ["--multiple-choice", folder / "questions.jsonl", "--items", folder / "items.jsonl", "--text", folder / "text.txt"]
+        command += ["--multiple-choice", folder / "questions.jsonl", "--items", folder / "items.jsonl"]
+        command += ["--text", folder / "text.txt"]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True)
         if done.returncode != 0:
             raise Failed(f"regatta: {done.stderr.strip() or done.returncode}")

@@ -174,7 +174,7 @@ def product(size=2048):
 
 
 def check(folder):
-    """Largest differences of logits and hidden states from `expected.safetensors` in the folder of a Llama or Qwen3 checkpoint."""
+    """Largest differences of logits and hidden states from the `expected.safetensors` of a Llama or Qwen3 checkpoint."""
     from safetensors.torch import load_file
 
     config = json.loads((folder / "config.json").read_text())
