@@ -1,6 +1,6 @@
 //! Hugging Face checkpoint folders: `config.json` and `model.safetensors`.
 
-use super::{Model, Decoder, Parameters};
+use super::{Decoder, Model, Parameters};
 use candle_core::{DType, Device, Tensor};
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -45,12 +45,14 @@ impl Decoder {
     pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
         let path = folder.join("config.json");
         let text = std::fs::read_to_string(&path).map_err(|source| CheckpointError::File { path: path.clone(), source })?;
-        let config: Self = serde_json::from_str(&text).map_err(|error| CheckpointError::Config {
-            path: path.clone(),
-            message: format!("expected the config of a GPT-2: {error}"),
-        })?;
-        config.check().map_err(|message| CheckpointError::Config { path, message })?;
-        Ok(config)
+        let refuse = |message: String| CheckpointError::Config { path: path.clone(), message };
+        let config: serde_json::Value = serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
+        let size =
+            |field: &str| config[field].as_u64().map(|size| size as usize).ok_or_else(|| refuse(format!("expected `{field}`")));
+        let (width, heads) = (size("n_embd")?, size("n_head")?);
+        let mlp_width = size("n_inner").unwrap_or(4 * width);
+        let sizes = super::Sizes { layers: size("n_layer")?, width, heads, context: size("n_positions")?, mlp_width };
+        Ok(Self::new(super::Family::Gpt2, sizes, size("vocab_size")?))
     }
 }
 
@@ -70,7 +72,8 @@ impl Model {
             .map_err(|error| refuse(format!("expected a safetensors file: {error}")))?;
         let mut found = without_prefix(found);
         let mut parameters = Parameters::zeros(&config);
-        for (name, shape, numbers) in parameters.named_mut() {
+        for (spec, numbers) in parameters.each_mut() {
+            let (name, shape) = (&spec.name, &spec.shape[..]);
             let tensor =
                 found.remove(name).ok_or_else(|| refuse(format!("expected a tensor `{name}` of shape {shape:?}, found none")))?;
             if tensor.dims() != shape {
@@ -95,15 +98,22 @@ impl Model {
     /// When a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), CheckpointError> {
         let path = folder.join("config.json");
-        let text = serde_json::to_string_pretty(self.config()).expect("a config is plain data") + "\n";
+        let decoder = self.decoder();
+        let config = serde_json::json!({
+            "model_type": "gpt2", "vocab_size": decoder.vocab_size, "n_positions": decoder.context, "n_embd": decoder.width,
+            "n_layer": decoder.layers, "n_head": decoder.heads, "n_inner": decoder.mlp_width,
+            "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "tie_word_embeddings": true,
+            "architectures": ["GPT2LMHeadModel"],
+        });
+        let text = serde_json::to_string_pretty(&config).expect("a config is plain data") + "\n";
         std::fs::write(&path, text).map_err(|source| CheckpointError::File { path, source })?;
 
         let path = folder.join("model.safetensors");
         let refuse = |message: String| CheckpointError::Tensors { path: path.clone(), message };
-        let tensor = |(name, shape, numbers): (&str, &[usize], &[f32])| {
-            Ok((format!("{PREFIX}{name}"), Tensor::from_slice(numbers, shape, &Device::Cpu)?))
+        let tensor = |(spec, numbers): (&super::TensorSpec, &[f32])| {
+            Ok((format!("{PREFIX}{}", spec.name), Tensor::from_slice(numbers, &*spec.shape, &Device::Cpu)?))
         };
-        let named = self.parameters().named().map(tensor).collect::<candle_core::Result<BTreeMap<_, _>>>();
+        let named = self.parameters().each().map(tensor).collect::<candle_core::Result<BTreeMap<_, _>>>();
         let named = named.map_err(|error| refuse(error.to_string()))?;
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         let bytes = safetensors::serialize(named, Some(metadata)).map_err(|error| refuse(error.to_string()))?;

@@ -11,7 +11,6 @@ use crate::engine::{Pass, Perturb};
 use crate::kernels::{Dropout, add};
 use crate::model::{Decoder, Model, Parameters};
 use crate::optimizer::Optimizer;
-use crate::optimizer::Optimizer;
 use crate::spec::{OnSpike, Term, TrainSpec};
 use regatta_core::Draw;
 use regatta_core::maths::Precision;

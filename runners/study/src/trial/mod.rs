@@ -116,7 +116,7 @@ fn whole(trial: &Trial<'_>, folder: &TrialFolder, status: Status) -> Status {
     }
     let is_diagnosed = trial.evaluate.diagnostics.is_some();
     let count = || -> Result<_, String> {
-        let config = trial.config().map_err(|error| error.to_string())?;
+        let config = trial.decoder().map_err(|error| error.to_string())?;
         let steps = trial.train.steps_of(&config)?.get();
         folder.count_records(status.state, steps, is_diagnosed).map_err(|error| error.to_string())
     };
