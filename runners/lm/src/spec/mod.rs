@@ -23,7 +23,7 @@ pub use diagnostics::DiagnosticsSpec;
 pub use length::{Length, Steps, Tokens};
 pub use model::{Fresh, ModelSpec};
 pub use optimizer::{
-    AdamWSpec, Coupled, CoupledAdamSpec, GroupSpec, Method, MuonScale, MuonSpec, OptimizerSpec,
+    AdamWSpec, Coupled, CoupledAdamSpec, GroupSpec, MuonScale, MuonSpec, OptimizerSpec,
 };
 pub use place::{At, Layers, Points, Scale, Site};
 pub use quantisation::QuantisationSpec;

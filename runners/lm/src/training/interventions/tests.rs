@@ -174,7 +174,7 @@ fn noise_moves_the_loss_and_its_gradient_goes_back_as_if_it_were_not_there() {
         model.parameters_mut().numbers_mut()[index] += by;
         let mut learner = Learner::new(model, &train, &[], &noisy, 1).unwrap();
         let record = learner.step(0, 2, &INPUTS, &TARGETS).unwrap();
-        (record.loss, record.grad_norm, learner.snapshot().first.numbers().to_vec())
+        (record.loss, record.grad_norm, learner.snapshot().optimizer[0].1.numbers().to_vec())
     };
     let (noisy_loss, norm, gradients) = loss(0, 0.0);
     let plain = Learner::new(model(), &train, &[], &[], 1).unwrap().step(0, 2, &INPUTS, &TARGETS).unwrap().loss;

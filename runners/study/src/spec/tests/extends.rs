@@ -2,6 +2,7 @@
 
 use super::Desk;
 use crate::StudyFile;
+use regatta_lm::spec::Length;
 use std::fs;
 
 /// `x.yaml` with the text `study`, beside other files.

@@ -9,6 +9,7 @@ mod tune;
 mod vary;
 
 use super::*;
+use regatta_lm::spec::Length;
 use regatta_core::number::Positive;
 use regatta_core::{Cloud, Draw, Intervention, Regularizer, Tensor, intervention, regularizer, typetag};
 use std::fs;
