@@ -158,7 +158,7 @@ mod tests {
         assert!(found.iter().zip(expected).all(close), "{found:?}, expected {expected:?}");
         assert!((momentum[0] - 0.075).abs() < 1e-7, "{momentum:?}"); // (1 - 0.95)·3·0.5
         let joined = updated(&spec, &[0..4], &mut [0.0; 8]);
-        assert!((joined[2] - 0.9).abs() < 1e-6 && (joined[6] - found[6]).abs() > 1e-2, "one matrix is another: {joined:?}");
+        assert!((joined[0] - found[0]).abs() > 1e-2 && joined[3] == 0.9, "as one matrix they are another: {joined:?}");
     }
 
     #[test]
