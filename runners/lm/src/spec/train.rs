@@ -20,6 +20,8 @@ pub struct TrainSpec {
     pub length: Length,
     /// Sequences a step.
     pub batch_size: Count<1, 65_536>,
+    /// Passes that a step takes them in, a divisor of `batch_size`: the same result in less memory.
+    pub accumulate: Count<1, 65_536>,
     /// Peak learning rate.
     pub lr: Positive,
     /// How the learning rate moves.
@@ -50,6 +52,7 @@ struct TrainFields {
     #[serde(skip_serializing_if = "Option::is_none")]
     tokens_per_parameter: Option<Positive>,
     batch_size: Count<1, 65_536>,
+    accumulate: Count<1, 65_536>,
     lr: Positive,
     #[serde(deserialize_with = "bare_or_map")]
     schedule: Schedule,
@@ -65,7 +68,7 @@ impl TryFrom<TrainFields> for TrainSpec {
     type Error = String;
 
     fn try_from(fields: TrainFields) -> Result<Self, String> {
-        let TrainFields { context, steps, tokens, tokens_per_parameter, batch_size, lr, schedule, optimizer, .. } = fields;
+        let TrainFields { context, steps, tokens, tokens_per_parameter, batch_size, accumulate, lr, .. } = fields;
         let said = [steps.map(Length::Steps), tokens.map(Length::Tokens), tokens_per_parameter.map(Length::TokensPerParameter)];
         let said: Vec<Length> = said.into_iter().flatten().collect();
         let length = match said[..] {
@@ -76,14 +79,15 @@ impl TryFrom<TrainFields> for TrainSpec {
                 return Err(format!("expected one of `steps`, `tokens` and `tokens_per_parameter`, found `{one}` and `{other}`"));
             }
         };
-        let TrainFields { grad_clip, dropout, precision, on_spike, .. } = fields;
-        Ok(Self { context, length, batch_size, lr, schedule, optimizer, grad_clip, dropout, precision, on_spike })
+        let TrainFields { schedule, optimizer, grad_clip, dropout, precision, on_spike, .. } = fields;
+        Ok(Self { context, length, batch_size, accumulate, lr, schedule, optimizer, grad_clip, dropout, precision, on_spike })
     }
 }
 
 impl From<TrainSpec> for TrainFields {
     fn from(spec: TrainSpec) -> Self {
-        let TrainSpec { context, length, batch_size, lr, schedule, optimizer, grad_clip, dropout, precision, on_spike } = spec;
+        let TrainSpec { context, length, batch_size, accumulate, lr, schedule, optimizer, .. } = spec;
+        let TrainSpec { grad_clip, dropout, precision, on_spike, .. } = spec;
         let (mut steps, mut tokens, mut tokens_per_parameter) = (None, None, None);
         match length {
             Length::Steps(count) => steps = Some(count),
@@ -96,6 +100,7 @@ impl From<TrainSpec> for TrainFields {
             tokens,
             tokens_per_parameter,
             batch_size,
+            accumulate,
             lr,
             schedule,
             optimizer,
@@ -157,6 +162,7 @@ impl Default for TrainSpec {
             context: None,
             length: Length::of_steps(300),
             batch_size: Count::new(16),
+            accumulate: Count::new(1),
             lr: Positive::new(1e-3),
             schedule: Schedule::default(),
             optimizer: OptimizerSpec::default(),

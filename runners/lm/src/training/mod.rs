@@ -1,5 +1,6 @@
 //! The training of one trial: penalties, one step, the loop, and the measures at the end.
 
+mod accumulate;
 mod companion;
 mod diagnose;
 mod error;
@@ -7,6 +8,7 @@ mod evaluate;
 mod flops;
 mod gradients;
 mod interventions;
+mod passes;
 mod penalties;
 mod record;
 mod snapshot;
