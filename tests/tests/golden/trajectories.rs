@@ -58,7 +58,11 @@ fn optimizer(settings: &Value, written: &Value) -> Value {
     let adamw = |of: &Value| json!({ "betas": of["betas"], "epsilon": of["eps"], "weight_decay": of["weight_decay"] });
     let (muon, coupled) = (&written["muon"], &written["coupled_adam"]);
     if muon.is_object() {
-        assert_eq!((&muon["eps"], &muon["ns_coefficients"]), (&json!(1e-7), &json!([3.4445, -4.775, 2.0315])), "constants of ours");
+        assert_eq!(
+            (&muon["eps"], &muon["ns_coefficients"]),
+            (&json!(1e-7), &json!([3.4445, -4.775, 2.0315])),
+            "constants of ours"
+        );
         return json!({ "muon": {
             "lr": muon["lr"],
             "momentum": muon["momentum"],

@@ -36,7 +36,8 @@ impl Update<'_> {
         let mut ahead = vec![0.0; weights.len()];
         look_ahead(rates, gradient, momentum, &mut ahead);
         let orthogonal = |columns: &Range<usize>| {
-            let mut map = if columns.len() > inputs { by_outputs(&ahead, outputs, columns) } else { by_inputs(&ahead, outputs, columns) };
+            let mut map =
+                if columns.len() > inputs { by_outputs(&ahead, outputs, columns) } else { by_inputs(&ahead, outputs, columns) };
             orthogonalise(&mut map, columns.len().min(inputs), spec.steps.get());
             map
         };
@@ -118,16 +119,8 @@ mod tests {
 
     fn updated(spec: &MuonSpec, maps: &[Range<usize>], momentum: &mut [f32; 8]) -> [f32; 8] {
         let mut weights = [1.0; 8];
-        let update = Update {
-            weights: &mut weights,
-            gradient: &GRADIENT,
-            momentum,
-            outputs: 4,
-            maps,
-            lr: 0.5,
-            decay: 0.2,
-            clip: 0.5,
-        };
+        let update =
+            Update { weights: &mut weights, gradient: &GRADIENT, momentum, outputs: 4, maps, lr: 0.5, decay: 0.2, clip: 0.5 };
         update.make(spec);
         weights
     }

@@ -90,7 +90,8 @@ fn tensors_have_the_state_that_their_method_needs() {
     assert_eq!([&coupled["second.wte.weight"][..], &coupled["second.lm_head.weight"][..]], [&[8]; 2]);
     assert_eq!((coupled.len(), &coupled["first.wte.weight"][..]), (2 * 15, &[5, 8][..]));
     for optimizer in all() {
-        let numbers = Optimizer::new(&llama(), &train(optimizer.clone())).state().iter().map(|(_, s)| s.numbers().len()).sum::<usize>();
+        let numbers =
+            Optimizer::new(&llama(), &train(optimizer.clone())).state().iter().map(|(_, s)| s.numbers().len()).sum::<usize>();
         assert_eq!(numbers, train(optimizer).optimizer.state(&llama()));
     }
 }

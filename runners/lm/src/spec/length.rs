@@ -41,7 +41,8 @@ impl Length {
             (Self::TokensPerParameter(_), None) => return Ok(None),
         };
         let steps = (tokens / tokens_a_step as f64).ceil().max(1.0);
-        let refuse = |_| format!("expected tokens of at most 100000000 steps, found {tokens}, of {steps} steps of {tokens_a_step}");
+        let refuse =
+            |_| format!("expected tokens of at most 100000000 steps, found {tokens}, of {steps} steps of {tokens_a_step}");
         Steps::try_from(steps as u64).map(Some).map_err(refuse)
     }
 

@@ -22,9 +22,7 @@ pub use data::{BpeSpec, DataSpec, Order, SyntheticSpec, TextFiles, TextSpec, Tok
 pub use diagnostics::DiagnosticsSpec;
 pub use length::{Length, Steps, Tokens};
 pub use model::{Fresh, ModelSpec};
-pub use optimizer::{
-    AdamWSpec, Coupled, CoupledAdamSpec, GroupSpec, MuonScale, MuonSpec, OptimizerSpec,
-};
+pub use optimizer::{AdamWSpec, Coupled, CoupledAdamSpec, GroupSpec, MuonScale, MuonSpec, OptimizerSpec};
 pub use place::{At, Layers, Points, Scale, Site};
 pub use quantisation::QuantisationSpec;
 pub use schedule::{Schedule, Span};

@@ -6,10 +6,10 @@
 //! own are updated by AdamW with the study's learning rate and the numbers of its optimizer's AdamW, and clipped with the model's
 //! gradient in one global norm. A moving average follows each update of the model; where a step has none, it stays.
 
+use super::TrainError;
 use super::interventions::Interventions;
 use super::penalties::{Penalty, collect, free_name};
 use super::snapshot::Kept;
-use super::TrainError;
 use crate::engine::{Keep, Pass, Upstream};
 use crate::model::{Decoder, Model, Parameters, TensorSpec};
 use crate::optimizer::Optimizer;

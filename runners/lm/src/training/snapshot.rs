@@ -162,8 +162,7 @@ mod tests {
     fn files(config: &Decoder) -> [Vec<u8>; 2] {
         let [weights, first, second] = [0.5, -7.0, 1e-30].map(|start| counted(config, start));
         let state = [("first.", &first), ("second.", &second)];
-        let snapshot =
-            Snapshot { steps: 9, weights: &weights, optimizer: state.to_vec(), companions: &Companions::default() };
+        let snapshot = Snapshot { steps: 9, weights: &weights, optimizer: state.to_vec(), companions: &Companions::default() };
         let files: Vec<Vec<u8>> = snapshot.files().unwrap().into_iter().map(|(_, bytes)| bytes).collect();
         files.try_into().unwrap()
     }
@@ -227,10 +226,14 @@ mod tests {
         ];
         for (lie, bytes, words) in lies {
             let started = std::time::Instant::now();
-            let refused = Restored::read(&config, &TrainSpec::default(), 0, &bytes, &optimizer).map(drop).expect_err(lie).to_string();
+            let refused =
+                Restored::read(&config, &TrainSpec::default(), 0, &bytes, &optimizer).map(drop).expect_err(lie).to_string();
             assert!(refused.contains(words), "{lie}: {refused}");
             assert!(started.elapsed() < std::time::Duration::from_millis(50), "{lie}: {:?}", started.elapsed());
         }
-        assert!(Restored::read(&config, &TrainSpec::default(), 0, &file(header, data), &optimizer).is_ok(), "the header itself is honest");
+        assert!(
+            Restored::read(&config, &TrainSpec::default(), 0, &file(header, data), &optimizer).is_ok(),
+            "the header itself is honest"
+        );
     }
 }

@@ -70,8 +70,7 @@ pub(super) fn lines(records: &Records) -> Vec<(String, String)> {
             }
         }
     }
-    let optimizer =
-        format!("{}; lr {}, schedule {}", optimizer::in_words(train), train["lr"], plain(&train["schedule"]));
+    let optimizer = format!("{}; lr {}, schedule {}", optimizer::in_words(train), train["lr"], plain(&train["schedule"]));
     let mut exceptions: Vec<&str> = Vec::new();
     if varied.iter().any(|(path, _)| path.starts_with("train")) {
         exceptions.push("what varies");

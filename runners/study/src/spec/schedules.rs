@@ -38,7 +38,11 @@ pub(super) fn rates(study: &Study) -> Result<(), Misfit> {
 
 /// The optimizer finds what it names in a model of this shape.
 pub(super) fn optimizer(study: &Study, model: &Decoder) -> Result<(), Misfit> {
-    study.train.optimizer.check(model).map_err(|(path, message)| Misfit::new(["train", "optimizer"].into_iter().chain(path), message))
+    study
+        .train
+        .optimizer
+        .check(model)
+        .map_err(|(path, message)| Misfit::new(["train", "optimizer"].into_iter().chain(path), message))
 }
 
 /// What happens at a step does so in a trial of so many.

@@ -42,8 +42,9 @@ fn read(config: &Decoder, trial: &Trial<'_>, folder: &TrialFolder, kept: &Kept) 
     let file = |name: &str| kept.files.get(name).ok_or_else(|| format!("expected {name}, found none"));
     let progress: Progress = serde_json::from_slice(file(STATE)?).map_err(|error| format!("{STATE}: {error}"))?;
     let restored = Restored::read(config, trial.train, progress.steps, file(Restored::WEIGHTS)?, file(Restored::OPTIMIZER)?);
-    let restored = restored
-        .and_then(|restored| restored.with_companions(trial.interventions, config, |name| kept.files.get(name).map(Vec::as_slice)));
+    let restored = restored.and_then(|restored| {
+        restored.with_companions(trial.interventions, config, |name| kept.files.get(name).map(Vec::as_slice))
+    });
     let restored = Some(restored.map_err(|error| error.to_string())?);
     let written = folder.written_before(progress.steps).map_err(|error| error.to_string())?;
     Ok(Began { restored, written, seconds: progress.wall_seconds, joules: progress.energy_joules })

@@ -9,10 +9,10 @@ mod tune;
 mod vary;
 
 use super::*;
-use regatta_lm::spec::Length;
 use regatta_core::number::Positive;
 use regatta_core::{Cloud, Draw, Intervention, Regularizer, Tensor, intervention, regularizer, typetag};
 use regatta_lm::model::{Decoder, Family};
+use regatta_lm::spec::Length;
 use std::fs;
 use std::path::PathBuf;
 
@@ -192,7 +192,12 @@ fn values_that_do_not_fit_are_refused_where_they_are() {
     check_changed("steps: 20", "steps: 1099511627776", "x.yaml:11:10: train.steps: ", "from 1 to 100000000, found 1099511627776");
     check_changed("lr: 1.0e-3", "lr: -1", "x.yaml:13:7: train.lr: ", "expected a finite number above 0, found -1");
     check_changed("lr: 1.0e-3", "lr: '1e-3'", "x.yaml:13:7: train.lr: ", "expected a number, found \"1e-3\"");
-    check_changed("0.95]", "1.0]", "x.yaml:16:26: train.optimizer.adamw.betas.1: ", "expected a number from 0 to below 1, found 1");
+    check_changed(
+        "0.95]",
+        "1.0]",
+        "x.yaml:16:26: train.optimizer.adamw.betas.1: ",
+        "expected a number from 0 to below 1, found 1",
+    );
     check_changed(", 0.95]", "]", "x.yaml:16:20: train.optimizer.adamw.betas: ", "expected a list of 2, found 1");
     check_changed(
         "heads: 4",
