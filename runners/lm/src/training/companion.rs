@@ -14,8 +14,7 @@ use crate::model::{Gpt2, Gpt2Config, Keep, Parameters, Pass, Upstream};
 use crate::spec::TrainSpec;
 use candle_core::{Device, Tensor, Var};
 use rayon::prelude::*;
-use regatta_core::maths::gradients;
-use regatta_core::{Companion, Compared, Draw, Intervention, Outputs};
+use regatta_core::{Companion, Compared, Draw, Intervention, differentiate};
 use std::ops::Range;
 
 /// Numbers of a moving average that one thread updates at a time.
@@ -185,18 +184,11 @@ impl<'a> Companions<'a> {
                 None => Ok(Vec::new()),
             };
             let parameters: Vec<Var> = parameters?;
-            let tensors: Vec<Tensor> = parameters.iter().map(|leaf| leaf.as_tensor().clone()).collect();
-            let outputs = Outputs { own: own.as_tensor(), companion: &companion };
-            let failed = |error| TrainError::Intervention { name: beside.name.clone(), step, source: Box::new(error) };
-            let objective = beside.intervention.objective(&outputs, &tensors).map_err(failed)?;
-            if objective.rank() != 0 {
-                let (name, shape) = (&beside.name, objective.dims());
-                let message = format!("intervention `{name}` returned an objective of shape {shape:?}, expected a scalar");
-                return Err(TrainError::Companion(message));
-            }
             let weight = beside.intervention.weight();
-            let leaves: Vec<&Var> = std::iter::once(&own).chain(&parameters).collect();
-            let mut gradients = gradients(&(&objective * weight)?, &leaves).map_err(failed)?.into_iter();
+            let found = differentiate::objective(beside.intervention, (&own, &companion), &parameters, weight);
+            let failed = |error| TrainError::Intervention { name: beside.name.clone(), step, source: Box::new(error) };
+            let (value, gradients) = found.map_err(failed)?;
+            let mut gradients = gradients.into_iter();
             if let Some(gradient) = gradients.next().flatten() {
                 match (beside.compared, &mut upstream.logits) {
                     (Compared::LastHiddenState, _) => collect(&mut upstream.hidden_states, model.config().n_layer, gradient),
@@ -211,7 +203,7 @@ impl<'a> Companions<'a> {
                 }
             }
             let name = free_name(penalties.iter().map(|penalty| &*penalty.name), beside.intervention.typetag_name());
-            penalties.push(Penalty { name, weight, value: f64::from(objective.to_scalar::<f32>()?) });
+            penalties.push(Penalty { name, weight, value: f64::from(value) });
         }
         Ok(())
     }
