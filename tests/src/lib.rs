@@ -4,7 +4,7 @@
 use regatta_builtin as _; // studies name the built-in regularizers
 use regatta_lm::data::Corpus;
 use regatta_lm::model::{Decoder, Family, Sizes};
-use regatta_lm::spec::DataSpec;
+use regatta_lm::spec::{DataSpec, TrainSpec};
 use regatta_lm::training::{Restored, StepRecord};
 use regatta_study::StudyFile;
 use regatta_study::records::{Checkpoints, Fence, first_lines, read_lines};
@@ -59,7 +59,7 @@ pub fn metrics(bytes: &[u8]) {
 pub fn checkpoint(bytes: &[u8]) {
     let spec = Sizes { layers: 1, width: 4, heads: 2, context: 3, mlp_width: 8 };
     let config = Decoder::new(Family::Gpt2, spec, 5);
-    assert!(Restored::read(&config, 1, bytes, bytes).is_err(), "one file is not both");
+    assert!(Restored::read(&config, &TrainSpec::default(), 1, bytes, bytes).is_err(), "one file is not both");
     let folder = folder();
     let kept = folder.path().join("resume/step-000001");
     fs::create_dir_all(&kept).expect("a folder of a test");

@@ -1,7 +1,7 @@
 //! Active forgetting: every K steps the token embedding is drawn anew, while the rest of the model goes on.
 //!
 //! ```text
-//! step s > 0, s mod K = 0:  E ~ N(0, 0.02²),  its AdamW moments <- 0,  its updates are counted from 0
+//! step s > 0, s mod K = 0:  E ~ N(0, 0.02²),  its moments <- 0,  its updates are counted from 0
 //! its learning rate:        lr · schedule(s mod K of K), the body's: lr · schedule(s of all steps)
 //! ```
 //! Each stretch of K steps is one cycle of the embedding: the study's own schedule, warmup included, runs through it once.

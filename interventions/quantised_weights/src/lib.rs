@@ -6,7 +6,7 @@
 //! ternary   s = max(mean |w|, 1e-5)       Ŵ = s·clamp(round(W / s), -1, 1)      the default
 //! binary    s = mean |w|                  Ŵ = s·sign(W), sign(0) = 1
 //! b bits    s = max |w| / (2^(b-1) - 1)   Ŵ = s·round(W / s)
-//! W <- AdamW(W, ∂loss/∂Ŵ)                 straight through
+//! W <- optimizer(W, ∂loss/∂Ŵ)             straight through
 //! ```
 //! Halves are rounded to even. A scale is shared by a whole matrix (the default), an output channel, or a group of neighbouring
 //! inputs of a channel. The model that is measured and exported is the rounded one, in float32; W is kept in the checkpoints

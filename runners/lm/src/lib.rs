@@ -4,6 +4,7 @@ pub mod data;
 pub mod engine;
 mod kernels;
 pub mod model;
+pub mod optimizer;
 pub mod quantise;
 pub mod spec;
 pub mod tasks;

@@ -4,7 +4,7 @@ use crate::records::{RecordError, TrialFolder};
 use crate::spec::{Arm, Study, folders};
 use regatta_core::{Fingerprint, registry};
 use regatta_lm::data::Corpus;
-use regatta_lm::spec::ModelSpec;
+use regatta_lm::spec::{ModelSpec, TrainSpec};
 use regatta_lm::tasks::{Kind, Tasks};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -131,7 +131,7 @@ fn differ(found: &mut Vec<String>, path: String, now: &Value, was: &Value) {
     }
 }
 
-/// The identity of one arm with one seed: model, training, evaluation, terms and interventions with their plugins' versions and
+/// The identity of one arm, trained so, with one seed: model, training, evaluation, terms and interventions with their plugins' versions and
 /// `fingerprints`, in their order, the tokens themselves, the tasks' items, the seed and the program's version. Neither the arm's name,
 /// nor paths, nor the order of keys matter.
 ///
@@ -140,6 +140,7 @@ fn differ(found: &mut Vec<String>, path: String, now: &Value, was: &Value) {
 pub fn identity(
     study: &Study,
     arm: &Arm,
+    train: &TrainSpec,
     fingerprints: &[Option<Fingerprint>],
     seed: u64,
     corpus: &Corpus,
@@ -154,7 +155,7 @@ pub fn identity(
     let mut inputs = json!({
         "program": env!("CARGO_PKG_VERSION"),
         "model": model,
-        "train": to_value(&study.train_of(arm)),
+        "train": to_value(train),
         "evaluate": evaluation(study, tasks),
         "order": to_value(&corpus.order),
         "tokens": corpus.fingerprint,

@@ -50,8 +50,8 @@ impl Outlook {
             outlook.add(&planned(judged_orders(file, &chosen))?, out)?;
         } else {
             outlook.after_tuning = file.variants().len() * file.study.seeds.len();
-            for (steps, variant) in outlook.steps.iter_mut().zip(file.variants()) {
-                *steps += variant.study.train.steps.get() * file.study.seeds.len();
+            for (steps, prepared) in outlook.steps.iter_mut().zip(prepared) {
+                *steps += prepared.steps.get() * file.study.seeds.len();
             }
         }
         Ok(outlook)

@@ -79,8 +79,8 @@ impl PlannedTrial {
         }
         let folder = TrialFolder::of(out, &place, order.seed);
         let arm = &study.arms[variant.index];
-        let identity = identity(&study, arm, &fingerprints, order.seed, &prepared.corpus, &prepared.tasks)?;
-        let (index, train) = (variant.index, study.train_of(arm));
+        let (index, train) = (variant.index, study.train_of(arm).in_steps(prepared.steps));
+        let identity = identity(&study, arm, &train, &fingerprints, order.seed, &prepared.corpus, &prepared.tasks)?;
         Ok(Self { order, name, folder, identity, stand_in: None, fingerprints, study, index, train, prepared })
     }
 
@@ -107,7 +107,7 @@ impl PlannedTrial {
     }
 
     pub fn steps(&self) -> usize {
-        self.study.train.steps.get()
+        self.prepared.steps.get()
     }
 }
 

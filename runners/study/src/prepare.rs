@@ -5,7 +5,7 @@ use crate::spec::{Refusal, StudyFile, Variant, folders};
 use regatta_core::{Companion, Plugin, registry};
 use regatta_lm::data::{Corpus, DataError, Origin};
 use regatta_lm::model::{Decoder, Model};
-use regatta_lm::spec::{DataSpec, ModelSpec};
+use regatta_lm::spec::{DataSpec, ModelSpec, Steps};
 use regatta_lm::tasks::{Recall, Tasks};
 use regatta_lm::training::check_companion;
 use std::collections::{BTreeMap, HashMap};
@@ -22,6 +22,10 @@ pub struct Prepared {
     pub model: Decoder,
     /// Tokens of a training sequence.
     pub context: usize,
+    /// Sequences a step.
+    pub rows: usize,
+    /// Steps of a trial.
+    pub steps: Steps,
 }
 
 /// Loads the data of each variant, in their order, and checks what only the data or a checkpoint can tell.
@@ -88,6 +92,9 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
         (ModelSpec::Init(_), None) => unreachable!("the checkpoint's config was read above"),
     };
     let context = study.train.context.map_or(model.context, |context| context.get());
+    let too_many = |error| file.refuse_variant(variant, &format!("train.{}", study.train.length.field()), error);
+    let steps = study.train.steps_of(&model).map_err(too_many)?;
+    file.check_trained(variant, &model, steps)?;
     corpus.check(context).map_err(|error| file.refuse_variant(variant, "data", error))?;
     for text in &tasks.texts {
         let fills = text.split.check(context);
@@ -106,10 +113,15 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
             known.map_err(|error| file.refuse_variant(variant, &path, error))?;
         }
     }
-    Ok(Prepared { corpus, tasks, model, context })
+    Ok(Prepared { corpus, tasks, model, context, rows: study.train.batch_size.get(), steps })
 }
 
 impl Prepared {
+    /// Tokens of a trial.
+    pub fn tokens(&self) -> usize {
+        self.steps.get() * self.rows * self.context
+    }
+
     /// What the results will have been made with.
     pub fn manifest(&self, file: &StudyFile) -> Manifest {
         let cards = registry::cards().unwrap_or_default();

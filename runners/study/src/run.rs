@@ -257,7 +257,8 @@ fn rows(file: &StudyFile, prepared: &[Prepared], chosen: &[Option<Candidate>]) -
             baseline: place(file.baseline_of(variant)),
             terms: serde_json::to_value(study.arms[variant.index].list()).unwrap_or_default(),
             parameters: prepared.model.parameters(),
-            tokens: study.train.steps.get() * study.train.batch_size.get() * prepared.context,
+            tokens: prepared.tokens(),
+            steps: Some(prepared.steps.get()),
             chosen: *chosen,
         }
     };

@@ -37,7 +37,7 @@ fn a_plugin_that_draws_does_not_move_the_data() {
     // At a learning rate of 0 the weights stay, so the losses tell the batches apart and nothing else. (The smallest legal
     // rate is above 0: 1e-30 moves no float32 weight.)
     let study = Study::new(&tiny(ARMS));
-    study.run("out", &["--set", "train.lr=1e-30", "--set", "train.weight_decay=0"], 0);
+    study.run("out", &["--set", "train.lr=1e-30", "--set", "train.optimizer.adamw.weight_decay=0"], 0);
     let losses = |arm: &str| study.metrics("out", arm, 0).iter().map(|line| line["loss"].clone()).collect::<Vec<_>>();
     assert_eq!(losses("sigreg"), losses("baseline"));
     assert_ne!(losses("baseline")[0], losses("baseline")[1]);

@@ -133,3 +133,17 @@ fn bench_says_which_instructions_it_measured() {
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(found["instructions"], "portable");
 }
+
+#[test]
+fn every_optimizer_has_the_same_bytes_at_every_level() {
+    let yaml = tiny("").replace("seeds: [0, 1]", "seeds: [0]").replace("batch_size: 4", "batch_size: 9");
+    let yaml = yaml.replace("layers: 1, width: 16", "layers: 2, width: 40").replace("vocab_size: 32", "vocab_size: 37");
+    let study = Study::new(&(yaml + "vary: {train.optimizer: [muon, coupled_adam]}\n"));
+    let levels = levels(&study);
+    for level in &levels {
+        run(&study, level, VARIABLE, level);
+        for point in ["muon", "coupled_adam"] {
+            study.assert_equal_trials(level, &levels[0], &format!("baseline/optimizer={point}"), 0, level);
+        }
+    }
+}

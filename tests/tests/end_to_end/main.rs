@@ -12,6 +12,7 @@ mod instructions;
 mod interventions;
 mod losses;
 mod missing;
+mod optimizers;
 mod page;
 mod places;
 mod projection;

@@ -83,14 +83,36 @@ fn every_regularizer_goes_on_bit_for_bit_on_one_thread_and_on_two() {
     }
 }
 
-/// Seven steps in one go on two threads, and cut off after every second step on one thread and on two.
 fn goes_on_bit_for_bit(entries: &str) {
-    let study = Study::new(&interrupted(7, entries, 1000));
+    goes_on_as_it_was(entries, &|yaml| yaml);
+}
+
+/// Seven steps in one go on two threads, and cut off after every second step on one thread and on two; of a study that `change`
+/// makes of one with these entries.
+fn goes_on_as_it_was(entries: &str, change: &dyn Fn(String) -> String) {
+    let study = Study::new(&change(interrupted(7, entries, 1000)));
     run_until_done(&study, "whole", &[("RAYON_NUM_THREADS", "2")], &[]);
-    std::fs::write(study.path().join("study.yaml"), interrupted(7, entries, 2)).unwrap();
+    std::fs::write(study.path().join("study.yaml"), change(interrupted(7, entries, 2))).unwrap();
     for threads in ["1", "2"] {
         assert!(run_until_done(&study, threads, &[("RAYON_NUM_THREADS", threads)], &[]) > 2);
         study.assert_equal_trials(threads, "whole", "cut", 0, &format!("{entries} on {threads} threads"));
+    }
+}
+
+#[test]
+fn every_optimizer_goes_on_bit_for_bit_on_one_thread_and_on_two() {
+    let groups = "embedding: {lr: 0.01, weight_decay: 0}, norms: {lr: 2.0e-3}";
+    for optimizer in [
+        &format!("{{adamw: {{{groups}}}}}"),
+        "muon",
+        &format!("{{muon: {{lr: 0.02, scale: original, nesterov: false, steps: 3, adamw: {{{groups}}}}}}}"),
+        "coupled_adam",
+        &format!("{{coupled_adam: {{coupled: both, adamw: {{{groups}}}}}}}"),
+    ] {
+        let schedule = "schedule: {wsd: {warmup: 0.2, decay: 3}}";
+        let with = |yaml: String| yaml.replace("schedule: constant", &format!("{schedule}, optimizer: {optimizer}"));
+        // the embedding forgotten at steps 3 and 6, and parameters of an intervention's own
+        goes_on_as_it_was("{intervention: {active_forgetting: {every: 3}}}, {intervention: byol}", &with);
     }
 }
 

@@ -1,36 +1,90 @@
-//! Twenty AdamW steps of seven arms against PyTorch, through the program's own YAML and files.
+//! Twenty steps of training against PyTorch, through the program's own YAML and files: arms, families, optimizers and schedules.
 
 use crate::fixture;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 #[test]
-fn golden_trajectories() {
-    let Some(path) = fixture("models/trajectories.json") else { return };
-    let models = path.parent().unwrap().canonicalize().unwrap();
-    let expected: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    let (settings, arms) = (&expected["settings"], expected["arms"].as_object().unwrap());
-    let tolerance = expected["tolerance"].as_f64().unwrap();
+fn golden_trajectories_of_gpt2() {
+    follow("models/trajectories.json", 7);
+}
 
-    let tokens = models.join("tokens.bin");
-    let study = json!({
+#[test]
+fn golden_trajectories_of_families_optimizers_and_schedules() {
+    follow("families/trajectories.json", 19);
+}
+
+/// Trains what the fixture says, arms that share model, optimizer and schedule as one study, and compares.
+fn follow(name: &str, count: usize) {
+    let Some(path) = fixture(name) else { return };
+    let folder = path.parent().unwrap().canonicalize().unwrap();
+    let expected: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    let arms = expected["arms"].as_object().unwrap();
+    assert_eq!(arms.len(), count);
+    let mut studies: BTreeMap<String, (Value, BTreeMap<&String, &Value>)> = BTreeMap::new();
+    for (name, arm) in arms {
+        let study = study(&folder, &expected["settings"], arm);
+        studies.entry(study.to_string()).or_insert((study, BTreeMap::new())).1.insert(name, arm);
+    }
+    for (study, arms) in studies.into_values() {
+        compare(study, &arms, expected["tolerance"].as_f64().unwrap());
+    }
+}
+
+/// A study of the arm's model, optimizer and schedule.
+fn study(folder: &Path, settings: &Value, arm: &Value) -> Value {
+    let tokens = folder.join(settings["tokens"].as_str().unwrap_or("tokens.bin"));
+    json!({
         "name": "trajectories",
         "seeds": [0],
-        "model": { "init": models.join("gpt2") },
+        "model": { "init": folder.join(arm["model"].as_str().unwrap_or("gpt2")) },
         "data": { "tokens": { "train": tokens, "validation": tokens, "order": "sequential" } },
         "train": {
             "context": settings["context"],
             "steps": settings["steps"],
             "batch_size": settings["batch_size"],
             "lr": settings["lr"],
-            "schedule": settings["schedule"],
-            "betas": settings["betas"],
-            "weight_decay": 0.1, // the fixture says it in words: on tensors of two or more dimensions
+            "schedule": arm.get("schedule").unwrap_or(&settings["schedule"]),
+            "optimizer": optimizer(settings, &arm["optimizer"]),
             "grad_clip": settings["grad_clip"],
             "dropout": settings["dropout"],
         },
-        "arms": arms.iter().map(|(name, arm)| (name.clone(), arm["terms"].clone())).collect::<BTreeMap<_, _>>(),
-    });
+    })
+}
+
+/// The fixture's optimizer in the words of a study.
+fn optimizer(settings: &Value, written: &Value) -> Value {
+    let adamw = |of: &Value| json!({ "betas": of["betas"], "epsilon": of["eps"], "weight_decay": of["weight_decay"] });
+    let (muon, coupled) = (&written["muon"], &written["coupled_adam"]);
+    if muon.is_object() {
+        assert_eq!(
+            (&muon["eps"], &muon["ns_coefficients"]),
+            (&json!(1e-7), &json!([3.4445, -4.775, 2.0315])),
+            "constants of ours"
+        );
+        return json!({ "muon": {
+            "lr": muon["lr"],
+            "momentum": muon["momentum"],
+            "nesterov": muon["nesterov"],
+            "steps": muon["ns_steps"],
+            "scale": muon["adjust_lr_fn"],
+            "weight_decay": muon["weight_decay"],
+            "adamw": adamw(&muon["others"]["adamw"]),
+        } });
+    }
+    if coupled.is_object() {
+        let matrices = coupled["matrices"].as_array().unwrap();
+        let matrices = if matrices.len() == 2 { json!("both") } else { matrices[0].clone() };
+        return json!({ "coupled_adam": { "coupled": matrices, "adamw": adamw(coupled) } });
+    }
+    let usual = json!({ "betas": settings["betas"], "eps": settings["eps"], "weight_decay": 0.1 }); // said there in words
+    json!({ "adamw": adamw(written.get("adamw").unwrap_or(&usual)) })
+}
+
+/// Trains `arms` and compares each step.
+fn compare(mut study: Value, arms: &BTreeMap<&String, &Value>, tolerance: f64) {
+    study["arms"] = arms.iter().map(|(name, arm)| ((*name).clone(), arm["terms"].clone())).collect();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("trajectories.yaml");
     std::fs::write(&file, serde_yaml::to_string(&study).unwrap()).unwrap();
@@ -38,7 +92,7 @@ fn golden_trajectories() {
     let run =
         assert_cmd::Command::new(env!("CARGO_BIN_EXE_regatta-under-test")).arg("run").arg(&file).arg("--out").arg(&out).output();
     let run = run.unwrap();
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert!(run.status.success(), "{:?}: {}", arms.keys(), String::from_utf8_lossy(&run.stderr));
 
     for (name, arm) in arms {
         let metrics = std::fs::read_to_string(out.join(format!("trials/{name}/seed-0/metrics.jsonl"))).unwrap();
@@ -54,6 +108,9 @@ fn golden_trajectories() {
                 let scale = if field == "grad_norm" { expected[field].as_f64().unwrap() } else { 1.0 };
                 *largest = largest.max(difference / scale);
                 assert!(difference / scale <= tolerance, "{name}, step {}: {field} is off by {difference}", found["step"]);
+            }
+            if let Some(lr) = expected["lr"].as_f64() {
+                assert!((found["lr"].as_f64().unwrap() / lr - 1.0).abs() < 1e-12, "{name}: {found}, expected {lr}");
             }
         }
         println!(

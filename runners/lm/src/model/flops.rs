@@ -45,7 +45,7 @@ mod tests {
     use super::*;
     use crate::kernels::{Attention, AttentionScratch, counted};
     use crate::model::{Family, Model, Sizes};
-    use crate::spec::{At, Points, Term, TrainSpec, Weight};
+    use crate::spec::{At, Length, Points, Term, TrainSpec, Weight};
     use crate::training::{Learner, flops_per_token};
     use regatta_core::number::{Count, Finite, Fraction};
     use regatta_core::{Cloud, Draw, Plugin, Regularizer, Tensor, regularizer, typetag};
@@ -169,7 +169,7 @@ mod tests {
 
         let (first, view) = (config.training_flops_per_token(5) as f64, config.block_flops_per_token(5) as f64);
         let check = |terms: &[Term], expected: f64| {
-            let train = TrainSpec { steps: Count::new(4), ..train() };
+            let train = TrainSpec { length: Length::of_steps(4), ..train() };
             assert_eq!(flops_per_token(&config, context, &train, terms, &[]), expected);
         };
         check(&[], first);

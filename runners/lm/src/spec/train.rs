@@ -1,22 +1,23 @@
 //! `train:` and `evaluate:` in a study.
 
-use super::{CapacitySpec, DiagnosticsSpec, OrNone, QuantisationSpec, bare_or_map};
-use regatta_core::libm;
+use super::{
+    CapacitySpec, DiagnosticsSpec, Length, OptimizerSpec, OrNone, QuantisationSpec, Schedule, Steps, Tokens, bare_or_map,
+};
+use crate::model::Decoder;
 use regatta_core::maths::Precision;
-use regatta_core::number::{Count, Fraction, NonNegative, Positive};
+use regatta_core::number::{Count, Fraction, Positive};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// How every arm is trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(try_from = "TrainFields", into = "TrainFields")]
 pub struct TrainSpec {
     /// Tokens a sequence; the model's context where it is not named.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub context: Option<Count<2, 1_048_576>>,
-    /// Optimizer steps.
-    pub steps: Count<1, 100_000_000>,
+    /// How long a trial trains.
+    pub length: Length,
     /// Sequences a step.
     pub batch_size: Count<1, 65_536>,
     /// Passes that a step takes them in, a divisor of `batch_size`: the same result in less memory.
@@ -24,12 +25,9 @@ pub struct TrainSpec {
     /// Peak learning rate.
     pub lr: Positive,
     /// How the learning rate moves.
-    #[serde(deserialize_with = "bare_or_map")]
     pub schedule: Schedule,
-    /// AdamW's decays of the first and second moment.
-    pub betas: [Fraction; 2],
-    /// AdamW's decay of weights, on tensors of two or more dimensions.
-    pub weight_decay: NonNegative,
+    /// How weights follow their gradients.
+    pub optimizer: OptimizerSpec,
     /// Largest global norm of the gradient.
     pub grad_clip: OrNone<Positive>,
     /// Rate of dropout on embeddings, attention and residuals.
@@ -39,6 +37,110 @@ pub struct TrainSpec {
     pub precision: Precision,
     /// What is done about a loss far above those of the steps before.
     pub on_spike: OnSpike,
+}
+
+/// As users write it: three ways to say how long.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct TrainFields {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<Count<2, 1_048_576>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    steps: Option<Steps>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens: Option<Tokens>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tokens_per_parameter: Option<Positive>,
+    batch_size: Count<1, 65_536>,
+    accumulate: Count<1, 65_536>,
+    lr: Positive,
+    #[serde(deserialize_with = "bare_or_map")]
+    schedule: Schedule,
+    #[serde(deserialize_with = "bare_or_map")]
+    optimizer: OptimizerSpec,
+    grad_clip: OrNone<Positive>,
+    dropout: Fraction,
+    precision: Precision,
+    on_spike: OnSpike,
+}
+
+impl TryFrom<TrainFields> for TrainSpec {
+    type Error = String;
+
+    fn try_from(fields: TrainFields) -> Result<Self, String> {
+        let TrainFields { context, steps, tokens, tokens_per_parameter, batch_size, accumulate, lr, .. } = fields;
+        let said = [steps.map(Length::Steps), tokens.map(Length::Tokens), tokens_per_parameter.map(Length::TokensPerParameter)];
+        let said: Vec<Length> = said.into_iter().flatten().collect();
+        let length = match said[..] {
+            [] => Self::default().length,
+            [length] => length,
+            [one, other, ..] => {
+                let (one, other) = (one.field(), other.field());
+                return Err(format!("expected one of `steps`, `tokens` and `tokens_per_parameter`, found `{one}` and `{other}`"));
+            }
+        };
+        let TrainFields { schedule, optimizer, grad_clip, dropout, precision, on_spike, .. } = fields;
+        Ok(Self { context, length, batch_size, accumulate, lr, schedule, optimizer, grad_clip, dropout, precision, on_spike })
+    }
+}
+
+impl From<TrainSpec> for TrainFields {
+    fn from(spec: TrainSpec) -> Self {
+        let TrainSpec { context, length, batch_size, accumulate, lr, schedule, optimizer, .. } = spec;
+        let TrainSpec { grad_clip, dropout, precision, on_spike, .. } = spec;
+        let (mut steps, mut tokens, mut tokens_per_parameter) = (None, None, None);
+        match length {
+            Length::Steps(count) => steps = Some(count),
+            Length::Tokens(count) => tokens = Some(count),
+            Length::TokensPerParameter(each) => tokens_per_parameter = Some(each),
+        }
+        Self {
+            context,
+            steps,
+            tokens,
+            tokens_per_parameter,
+            batch_size,
+            accumulate,
+            lr,
+            schedule,
+            optimizer,
+            grad_clip,
+            dropout,
+            precision,
+            on_spike,
+        }
+    }
+}
+
+impl Default for TrainFields {
+    fn default() -> Self {
+        Self { steps: None, ..TrainSpec::default().into() }
+    }
+}
+
+impl TrainSpec {
+    /// Steps of a trial, whose model has `parameters` where they are known, and sequences of `context` tokens; see
+    /// [`Length::steps`].
+    ///
+    /// # Errors
+    /// When they are more than a trial may have.
+    pub fn steps(&self, context: usize, parameters: Option<usize>) -> Result<Option<Steps>, String> {
+        self.length.steps(self.batch_size.get().saturating_mul(context), parameters)
+    }
+
+    /// Steps of a trial of a model.
+    ///
+    /// # Errors
+    /// When they are more than a trial may have.
+    pub fn steps_of(&self, decoder: &Decoder) -> Result<Steps, String> {
+        let (context, parameters) = (self.context.map_or(decoder.context, Count::get), decoder.parameters());
+        Ok(self.steps(context, Some(parameters))?.expect("the parameters are known"))
+    }
+
+    /// The same training, of so many steps, however it says how long: what trials of it are told apart by.
+    pub fn in_steps(self, steps: Steps) -> Self {
+        Self { length: Length::Steps(steps), ..self }
+    }
 }
 
 /// What is done about a step whose loss is a spike; every spike is recorded.
@@ -58,65 +160,16 @@ impl Default for TrainSpec {
     fn default() -> Self {
         Self {
             context: None,
-            steps: Count::new(300),
+            length: Length::of_steps(300),
             batch_size: Count::new(16),
             accumulate: Count::new(1),
             lr: Positive::new(1e-3),
             schedule: Schedule::default(),
-            betas: [Fraction::new(0.9), Fraction::new(0.95)],
-            weight_decay: NonNegative::new(0.1),
+            optimizer: OptimizerSpec::default(),
             grad_clip: OrNone::Some(Positive::new(1.0)),
             dropout: Fraction::new(0.0),
             precision: Precision::Float32,
             on_spike: OnSpike::Record,
-        }
-    }
-}
-
-/// How the learning rate moves over the steps.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum Schedule {
-    /// The same at every step.
-    Constant,
-    /// Linear up to lr over `warmup` steps, then half a cosine down to `final` times lr.
-    Cosine {
-        /// Steps of linear rise.
-        #[serde(default = "warmup")]
-        warmup: u64,
-        /// Share of lr left at the last step.
-        #[serde(default = "last", rename = "final")]
-        last: NonNegative,
-    },
-}
-
-fn warmup() -> u64 {
-    30
-}
-
-fn last() -> NonNegative {
-    NonNegative::new(0.1)
-}
-
-impl Default for Schedule {
-    fn default() -> Self {
-        Self::Cosine { warmup: warmup(), last: last() }
-    }
-}
-
-impl Schedule {
-    /// Factor of the peak learning rate at `step` (from 0) of `steps`.
-    ///
-    /// The rise reaches 1 at step `warmup` and the fall ends at `final` on the last step.
-    pub fn factor(&self, step: usize, steps: usize) -> f64 {
-        match *self {
-            Self::Constant => 1.0,
-            Self::Cosine { warmup, .. } if (step as u64) < warmup => (step + 1) as f64 / (warmup + 1) as f64,
-            Self::Cosine { warmup, last } => {
-                let (done, whole) = (step as f64 - warmup as f64, steps as f64 - 1.0 - warmup as f64);
-                let progress = if whole > 0.0 { done / whole } else { 1.0 };
-                last.get() + (1.0 - last.get()) * 0.5 * (1.0 + libm::cos(std::f64::consts::PI * progress))
-            }
         }
     }
 }
@@ -174,18 +227,28 @@ impl EvaluateSpec {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
-    #[test]
-    fn cosine_rises_then_falls_to_the_final_share() {
-        let cosine = Schedule::Cosine { warmup: 3, last: NonNegative::new(0.1) };
-        let factors: Vec<f64> = [0, 1, 2, 3, 6, 9].iter().map(|&step| cosine.factor(step, 10)).collect();
-        let expected = [0.25, 0.5, 0.75, 1.0, 0.55, 0.1]; // step 6 is halfway down: 0.1 + 0.9 / 2
-        assert!(factors.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-12), "{factors:?}");
+    fn read(written: Value) -> Result<TrainSpec, String> {
+        serde_json::from_value(written).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn a_study_shorter_than_its_warmup_is_legal() {
-        let cosine = Schedule::default();
-        assert!((0..5).all(|step| cosine.factor(step, 5) > 0.0));
+    fn one_field_says_how_long() {
+        let steps = |written: Value| read(written).unwrap().steps(16, Some(1_000)).unwrap().unwrap().get();
+        assert_eq!([steps(json!({})), steps(json!({"steps": 7}))], [300, 7]);
+        assert_eq!(steps(json!({"batch_size": 4, "tokens": "1K"})), 16); // 64 a step
+        assert_eq!(steps(json!({"batch_size": 4, "tokens_per_parameter": 2})), 32);
+        let both = read(json!({"tokens": "20M", "steps": 3})).unwrap_err();
+        assert!(both.contains("found `steps` and `tokens`"), "{both}");
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let shares = json!({"tokens_per_parameter": 20, "schedule": {"wsd": {"warmup": 0.01}}});
+        for written in [json!({}), json!({"tokens": "20M", "optimizer": "muon"}), shares] {
+            let spec = read(written).unwrap();
+            assert_eq!(read(serde_json::to_value(&spec).unwrap()).as_ref(), Ok(&spec));
+        }
     }
 }

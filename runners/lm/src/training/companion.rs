@@ -3,15 +3,16 @@
 //!
 //! The batch goes through the companion after the model, without dropout; the model's output becomes a leaf of a small graph of
 //! candle's, the companion's a constant, and the gradient at the leaf joins the model's way back ([`Upstream`]). Parameters of its
-//! own are updated with the model's learning rate, betas and decay (on tensors of two or more dimensions), and clipped with the
-//! model's gradient in one global norm. A moving average follows each update of the model; where a step has none, it stays.
+//! own are updated by AdamW with the study's learning rate and the numbers of its optimizer's AdamW, and clipped with the model's
+//! gradient in one global norm. A moving average follows each update of the model; where a step has none, it stays.
 
+use super::TrainError;
 use super::interventions::Interventions;
 use super::penalties::{Penalty, collect, free_name};
 use super::snapshot::Kept;
-use super::{AdamW, TrainError};
 use crate::engine::{Keep, Pass, Upstream};
 use crate::model::{Decoder, Model, Parameters, TensorSpec};
+use crate::optimizer::Optimizer;
 use crate::spec::TrainSpec;
 use candle_core::{Device, Tensor, Var};
 use rayon::prelude::*;
@@ -46,7 +47,7 @@ struct Beside<'a> {
 struct Own {
     parameters: Parameters,
     gradients: Parameters,
-    optimizer: AdamW,
+    optimizer: Optimizer,
 }
 
 /// What an intervention's objective is computed from; `None` where it has none, or weight 0.
@@ -156,7 +157,7 @@ impl<'a> Companions<'a> {
         }
         let own = (!parameters.numbers().is_empty()).then(|| Own {
             gradients: parameters.clone(),
-            optimizer: AdamW::of(parameters.clone(), train),
+            optimizer: Optimizer::of_own(&parameters, train),
             parameters,
         });
         Ok(Self { beside, own })
@@ -223,10 +224,10 @@ impl<'a> Companions<'a> {
         self.own.as_ref().map(|own| &own.gradients)
     }
 
-    /// Follows an update of `model`: the own parameters by their gradient times `scale`, the moving averages by the model.
-    pub fn update(&mut self, model: &Model, lr: f64, scale: f64) {
+    /// Follows an update of `model`: the own parameters by their gradient times `clip`, the moving averages by the model.
+    pub fn update(&mut self, model: &Model, factor: f64, clip: f64) {
         if let Some(Own { parameters, gradients, optimizer }) = &mut self.own {
-            optimizer.step(parameters, gradients, lr, scale, None);
+            optimizer.step(parameters, gradients, factor, clip, None);
         }
         for Beside { other, decay, .. } in &mut self.beside {
             if let Some(decay) = *decay {
@@ -240,8 +241,8 @@ impl<'a> Companions<'a> {
         let averages = self.beside.iter().filter(|beside| beside.decay.is_some());
         let averages = averages.map(|beside| (format!("average.{}.", beside.name), beside.other.parameters()));
         let own = self.own.iter().flat_map(|Own { parameters, optimizer, .. }| {
-            let (first, second) = optimizer.moments();
-            [("parameters.".to_owned(), parameters), ("first.".to_owned(), first), ("second.".to_owned(), second)]
+            let all = [("parameters.", parameters)].into_iter().chain(optimizer.state());
+            all.map(|(group, numbers)| (group.to_owned(), numbers))
         });
         averages.chain(own).collect()
     }
@@ -252,9 +253,9 @@ impl<'a> Companions<'a> {
         for beside in self.beside.iter_mut().filter(|beside| beside.decay.is_some()) {
             kept.next().into_iter().for_each(|average| *beside.other.parameters_mut() = average);
         }
-        if let (Some(own), Some(parameters), Some(first), Some(second)) = (&mut self.own, kept.next(), kept.next(), kept.next()) {
+        if let (Some(own), Some(parameters)) = (&mut self.own, kept.next()) {
             own.parameters = parameters;
-            own.optimizer.restore(first, second, updates);
+            own.optimizer.restore(kept, updates);
         }
     }
 }

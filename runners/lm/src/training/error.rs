@@ -7,6 +7,9 @@ use crate::model::CheckpointError;
 /// Why a trial failed. Divergence is not an error but an outcome.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
+    /// It would take too many steps.
+    #[error("{0}")]
+    Length(String),
     /// The batch does not fit the model.
     #[error(transparent)]
     Batch(#[from] BatchError),

@@ -5,6 +5,7 @@ use super::companion::compared;
 use super::penalties::{compares_views, sees_whole_batch};
 use crate::model::Decoder;
 use crate::spec::{Term, TrainSpec};
+use regatta_core::number::Count;
 use regatta_core::{Companion, Compared};
 
 /// FLOPs of training an arm on one token, the mean over its steps: those of [`Decoder::training_flops_per_token`]; in the
@@ -18,7 +19,7 @@ pub fn flops_per_token(
     terms: &[Term],
     interventions: &Interventions,
 ) -> f64 {
-    let steps = train.steps.get();
+    let steps = train.steps(context, Some(config.parameters())).ok().flatten().map_or(1, Count::get); // or too many, refused elsewhere
     let has_views = terms.iter().any(|term| term.regularizer.0.needs_view() && !term.weight.is_zero());
     let viewed = if has_views { (0..steps).filter(|&step| compares_views(terms, step)).count() } else { 0 };
     let view = config.block_flops_per_token(context) as f64;

@@ -1,7 +1,7 @@
 //! Where interventions act in a step. Names none of them.
 
-use super::Pace;
 use crate::model::Model;
+use crate::optimizer::Pace;
 use crate::spec::TrainSpec;
 use rayon::prelude::*;
 use regatta_core::{Draw, Intervention, Plugin};
@@ -37,10 +37,7 @@ impl Cycles {
     /// The embedding's pace: the study's schedule over a cycle, and updates counted from its start.
     pub fn pace(self, train: &TrainSpec, step: usize) -> Pace {
         let since = step % self.every;
-        Pace {
-            lr: train.lr.get() * train.schedule.factor(since, self.every),
-            updates: i32::try_from(since + 1).unwrap_or(i32::MAX),
-        }
+        Pace { factor: train.schedule.factor(since, self.every), updates: i32::try_from(since + 1).unwrap_or(i32::MAX) }
     }
 }
 

@@ -1,7 +1,6 @@
-//! The training of one trial: optimizer, penalties, one step, the loop, and the measures at the end.
+//! The training of one trial: penalties, one step, the loop, and the measures at the end.
 
 mod accumulate;
-mod adamw;
 mod companion;
 mod diagnose;
 mod error;
@@ -18,7 +17,6 @@ mod step;
 mod train;
 mod worth;
 
-pub use adamw::{AdamW, Pace};
 pub use companion::check_companion;
 pub use diagnose::{CloudDiagnosis, Diagnosed, Diagnosis, diagnose};
 pub use error::TrainError;

@@ -1,8 +1,10 @@
-//! What a learner keeps so that another can go on from there: weights and moments, as safetensors.
+//! What a learner keeps so that another can go on from there: weights and the optimizer's state, as safetensors.
 
 use super::companion::{Companions, kept_shapes};
 use super::interventions::Interventions;
 use crate::model::{Decoder, Parameters, TensorSpec};
+use crate::optimizer::Optimizer;
+use crate::spec::TrainSpec;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::BTreeMap;
 
@@ -11,8 +13,7 @@ pub struct Snapshot<'a> {
     /// Steps made.
     pub steps: usize,
     pub(super) weights: &'a Parameters,
-    pub(super) first: &'a Parameters,
-    pub(super) second: &'a Parameters,
+    pub(super) optimizer: Vec<(&'static str, &'a Parameters)>,
     pub(super) companions: &'a Companions<'a>,
 }
 
@@ -22,8 +23,8 @@ pub struct Restored {
     /// Steps made.
     pub steps: usize,
     pub(super) weights: Parameters,
-    pub(super) first: Parameters,
-    pub(super) second: Parameters,
+    /// In the order of [`Optimizer::state`].
+    pub(super) optimizer: Vec<Parameters>,
     pub(super) kept: Kept,
 }
 
@@ -42,7 +43,7 @@ pub enum SnapshotError {
 }
 
 impl Snapshot<'_> {
-    /// Two files: the weights, and the optimizer's moments (`first.` and `second.` before each tensor's name); and where
+    /// Two files: the weights, and the optimizer's state (`first.`, `second.` or `momentum.` before each tensor's name); and where
     /// interventions keep moving averages or parameters of their own, a third. Equal numbers give equal bytes.
     ///
     /// # Errors
@@ -50,7 +51,7 @@ impl Snapshot<'_> {
     pub fn files(&self) -> Result<Vec<(&'static str, Vec<u8>)>, SnapshotError> {
         let mut files = vec![
             (Restored::WEIGHTS, serialized([("", self.weights)])?),
-            (Restored::OPTIMIZER, serialized([("first.", self.first), ("second.", self.second)])?),
+            (Restored::OPTIMIZER, serialized(self.optimizer.iter().copied())?),
         ];
         let kept = self.companions.kept();
         if !kept.is_empty() {
@@ -63,26 +64,26 @@ impl Snapshot<'_> {
 impl Restored {
     /// The file of weights.
     pub const WEIGHTS: &'static str = "model.safetensors";
-    /// The file of moments.
+    /// The file of the optimizer's state.
     pub const OPTIMIZER: &'static str = "optimizer.safetensors";
     /// The file of moving averages and of interventions' own parameters, where there are any.
     pub const COMPANIONS: &'static str = "companions.safetensors";
 
-    /// What [`Snapshot::files`] wrote of a model of this shape after `steps` steps.
+    /// What [`Snapshot::files`] wrote of a model of this shape, trained so, after `steps` steps.
     ///
     /// # Errors
     /// When a file is broken, or a tensor is missing, unknown, of another shape, or not of float32.
-    pub fn read(config: &Decoder, steps: usize, weights: &[u8], optimizer: &[u8]) -> Result<Self, SnapshotError> {
-        let mut read = Self {
-            steps,
-            weights: Parameters::zeros(config),
-            first: Parameters::zeros(config),
-            second: Parameters::zeros(config),
-            kept: Kept::new(),
-        };
-        fill([("", &mut read.weights)], weights)?;
-        fill([("first.", &mut read.first), ("second.", &mut read.second)], optimizer)?;
-        Ok(read)
+    pub fn read(
+        decoder: &Decoder,
+        train: &TrainSpec,
+        steps: usize,
+        weights: &[u8],
+        optimizer: &[u8],
+    ) -> Result<Self, SnapshotError> {
+        let (mut numbers, mut state) = (Parameters::zeros(decoder), Optimizer::new(decoder, train));
+        fill([("", &mut numbers)], weights)?;
+        fill(state.state_mut(), optimizer)?;
+        Ok(Self { steps, weights: numbers, optimizer: state.into_state(), kept: Kept::new() })
     }
 
     /// With what companions of `interventions` keep, where they keep anything: `file` gives the bytes of a file by its name.
@@ -160,8 +161,8 @@ mod tests {
 
     fn files(config: &Decoder) -> [Vec<u8>; 2] {
         let [weights, first, second] = [0.5, -7.0, 1e-30].map(|start| counted(config, start));
-        let snapshot =
-            Snapshot { steps: 9, weights: &weights, first: &first, second: &second, companions: &Companions::default() };
+        let state = [("first.", &first), ("second.", &second)];
+        let snapshot = Snapshot { steps: 9, weights: &weights, optimizer: state.to_vec(), companions: &Companions::default() };
         let files: Vec<Vec<u8>> = snapshot.files().unwrap().into_iter().map(|(_, bytes)| bytes).collect();
         files.try_into().unwrap()
     }
@@ -170,9 +171,10 @@ mod tests {
     fn what_is_written_is_read_back() {
         let config = config(2);
         let [weights, optimizer] = files(&config);
-        let read = Restored::read(&config, 9, &weights, &optimizer).unwrap();
+        let read = Restored::read(&config, &TrainSpec::default(), 9, &weights, &optimizer).unwrap();
         assert_eq!(read.steps, 9);
-        for (found, start) in [(read.weights, 0.5), (read.first, -7.0), (read.second, 1e-30)] {
+        let [first, second] = <[Parameters; 2]>::try_from(read.optimizer).unwrap();
+        for (found, start) in [(read.weights, 0.5), (first, -7.0), (second, 1e-30)] {
             assert_eq!(found.numbers(), counted(&config, start).numbers());
         }
     }
@@ -182,7 +184,7 @@ mod tests {
         let (config, larger) = (config(1), config(2));
         let [weights, optimizer] = files(&config);
         let refused = |config: &Decoder, weights: &[u8], optimizer: &[u8]| {
-            Restored::read(config, 0, weights, optimizer).unwrap_err().to_string()
+            Restored::read(config, &TrainSpec::default(), 0, weights, optimizer).unwrap_err().to_string()
         };
         assert!(refused(&larger, &weights, &optimizer).contains("`h.1."), "{}", refused(&larger, &weights, &optimizer));
         let [more, _] = files(&larger);
@@ -224,10 +226,14 @@ mod tests {
         ];
         for (lie, bytes, words) in lies {
             let started = std::time::Instant::now();
-            let refused = Restored::read(&config, 0, &bytes, &optimizer).map(drop).expect_err(lie).to_string();
+            let refused =
+                Restored::read(&config, &TrainSpec::default(), 0, &bytes, &optimizer).map(drop).expect_err(lie).to_string();
             assert!(refused.contains(words), "{lie}: {refused}");
             assert!(started.elapsed() < std::time::Duration::from_millis(50), "{lie}: {:?}", started.elapsed());
         }
-        assert!(Restored::read(&config, 0, &file(header, data), &optimizer).is_ok(), "the header itself is honest");
+        assert!(
+            Restored::read(&config, &TrainSpec::default(), 0, &file(header, data), &optimizer).is_ok(),
+            "the header itself is honest"
+        );
     }
 }

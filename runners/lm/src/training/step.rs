@@ -8,8 +8,9 @@ use super::passes::{Passes, Randomness};
 use super::penalties::{Seen, Share, compares_views, keep, none_yet, penalties, sees_whole_batch};
 use super::snapshot::{Restored, Snapshot};
 use super::spikes::Spikes;
-use super::{AdamW, StepRecord, TrainError};
+use super::{StepRecord, TrainError};
 use crate::model::{Model, Parameters};
+use crate::optimizer::Optimizer;
 use crate::spec::{OnSpike, Term, TrainSpec};
 use regatta_core::Draw;
 use std::time::Instant;
@@ -21,12 +22,14 @@ pub struct Learner<'a> {
     /// What the batches go through in its place, where an intervention rounds weights; it always follows.
     rounded: Option<Model>,
     pub(super) gradients: Parameters,
-    optimizer: AdamW,
+    optimizer: Optimizer,
     passes: Option<Passes>,
     pub(super) companions: Companions<'a>,
     spikes: Spikes,
     /// Steps made, those without an update included.
     made: usize,
+    /// Steps to make.
+    steps: usize,
     train: &'a TrainSpec,
     terms: &'a [Term],
     interventions: &'a Interventions,
@@ -47,9 +50,10 @@ impl<'a> Learner<'a> {
         seed: u64,
     ) -> Result<Self, TrainError> {
         let gradients = Parameters::zeros(model.decoder());
-        let optimizer = AdamW::new(model.decoder(), train);
+        let optimizer = Optimizer::new(model.decoder(), train);
         let (rounded, cycles) = (rounded(interventions, &model), Cycles::of(interventions));
         let companions = Companions::new(interventions, &model, train, seed)?;
+        let steps = train.steps_of(model.decoder()).map_err(TrainError::Length)?.get();
         Ok(Self {
             latent: model,
             rounded,
@@ -59,6 +63,7 @@ impl<'a> Learner<'a> {
             companions,
             spikes: Spikes::default(),
             made: 0,
+            steps,
             train,
             terms,
             interventions,
@@ -74,13 +79,13 @@ impl<'a> Learner<'a> {
 
     /// What has to be kept for another learner to go on from here, bit for bit: all randomness is a function of the step.
     pub fn snapshot(&self) -> Snapshot<'_> {
-        let (first, second) = self.optimizer.moments();
-        Snapshot { steps: self.made, weights: self.latent.parameters(), first, second, companions: &self.companions }
+        let (weights, optimizer) = (self.latent.parameters(), self.optimizer.state());
+        Snapshot { steps: self.made, weights, optimizer, companions: &self.companions }
     }
 
     /// Goes on from what a learner of the same model and training kept, and the losses of its steps.
     pub fn restore(&mut self, restored: Restored, losses: impl Iterator<Item = f64>) {
-        let Restored { steps, weights, first, second, kept } = restored;
+        let Restored { steps, weights, optimizer, kept } = restored;
         *self.latent.parameters_mut() = weights;
         self.follow();
         let mut left_out = 0;
@@ -92,7 +97,7 @@ impl<'a> Learner<'a> {
         }
         self.made = steps;
         let updates = steps.saturating_sub(left_out);
-        self.optimizer.restore(first, second, updates);
+        self.optimizer.restore(optimizer, updates);
         self.companions.restore(kept, updates);
     }
 
@@ -166,7 +171,7 @@ impl<'a> Learner<'a> {
         }
         let (grad_norm, broken) = global_norm(&self.gradients, self.companions.gradients());
         let clip = self.train.grad_clip.get().map_or(1.0, |most| (most.get() / (grad_norm + 1e-6)).min(1.0));
-        let lr = self.train.lr.get() * self.train.schedule.factor(step, self.train.steps.get());
+        let factor = self.train.schedule.factor(step, self.steps);
 
         let mut record = StepRecord {
             step,
@@ -174,7 +179,7 @@ impl<'a> Learner<'a> {
             penalty: computed.iter().map(|penalty| penalty.weight * penalty.value).sum(),
             terms: computed.into_iter().map(|penalty| (penalty.name, penalty.value)).collect(),
             grad_norm,
-            lr,
+            lr: self.train.lr.get() * factor,
             tokens_per_second: 0.0,
             spike: None,
             broken_gradient: broken.map(str::to_owned),
@@ -183,9 +188,9 @@ impl<'a> Learner<'a> {
         let skipped = record.spike.is_some() && self.train.on_spike != OnSpike::Record;
         if record.divergence().is_none() && !skipped {
             let embedding = self.cycles.map(|cycles| cycles.pace(self.train, step));
-            self.optimizer.step(self.latent.parameters_mut(), &self.gradients, lr, clip, embedding);
+            self.optimizer.step(self.latent.parameters_mut(), &self.gradients, factor, clip, embedding);
             self.follow();
-            self.companions.update(&self.latent, lr, clip);
+            self.companions.update(&self.latent, factor, clip);
         }
         self.made = step + 1;
         record.tokens_per_second = inputs.len() as f64 / started.elapsed().as_secs_f64();
@@ -286,7 +291,7 @@ mod tests {
         let snapshot = whole.snapshot();
         assert_eq!(snapshot.steps, 31, "the step that was left out was made");
         let files = snapshot.files().unwrap();
-        let restored = Restored::read(&config, 31, &files[0].1, &files[1].1).unwrap();
+        let restored = Restored::read(&config, &train, 31, &files[0].1, &files[1].1).unwrap();
         let mut resumed = fresh();
         resumed.restore(restored, losses.into_iter().chain([spike.loss]));
         assert_eq!(resumed.optimizer.updates(), 30, "31 steps, one of them without an update");

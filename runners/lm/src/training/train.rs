@@ -123,7 +123,8 @@ pub fn train<'a>(
         learner.restore(restored, made.iter().map(|record| record.loss));
     }
     let context = trial.context(learner.model().decoder());
-    let (corpus, steps, rows) = (trial.corpus, trial.train.steps.get(), trial.train.batch_size.get());
+    let steps = trial.train.steps_of(learner.model().decoder()).map_err(TrainError::Length)?.get();
+    let (corpus, rows) = (trial.corpus, trial.train.batch_size.get());
     corpus.check(context)?;
     let mut batches = Batches::new(corpus.order, trial.seed, corpus.train.windows(context), rows);
 

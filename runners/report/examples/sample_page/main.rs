@@ -39,7 +39,10 @@ fn sample() -> Results {
         ("Tokenizer", "the data's own words, 1,024 of them"),
         ("Data", "synthetic: 2,000,000 training tokens; best possible loss 2.871"),
         ("Tokens per trial", "614,400 (600 steps x 16 sequences x 64 tokens)"),
-        ("Optimizer", "AdamW, lr 0.001, betas 0.9 and 0.95, weight decay 0.1, cosine to 0.1 after 30 steps"),
+        (
+            "Optimizer",
+            "AdamW, betas [0.9, 0.95], weight decay 0.1; lr 0.001, schedule {cosine: {warmup: 30, final: 0.1}}, gradient clip 1.0",
+        ),
         ("Seeds", "0, 1, 2"),
         ("Machine", "two cores, two threads"),
     ];

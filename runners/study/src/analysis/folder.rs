@@ -119,6 +119,7 @@ mod tests {
             terms: json!([]),
             parameters: 7,
             tokens: 9,
+            steps: None,
             chosen: None,
         }
     }

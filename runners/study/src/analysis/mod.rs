@@ -9,6 +9,7 @@ mod folder;
 mod forecasts;
 mod geometry;
 mod learnt;
+mod optimizer;
 mod over;
 mod rounding;
 mod setup;

@@ -1,6 +1,7 @@
 //! What is the same for all arms, in lines that a reader checks first.
 
 use super::folder::Records;
+use super::optimizer;
 use crate::records::Manifest;
 use serde_json::Value;
 
@@ -53,30 +54,23 @@ pub(super) fn lines(records: &Records) -> Vec<(String, String)> {
                 unless(&["tokenizer", "data"])
             ),
         );
-        let number = |value: &Value| value.as_u64().unwrap_or_default();
-        let a_trial = number(&train["steps"]) as usize * number(&train["batch_size"]) as usize * model.context;
+        let number = |value: &Value| value.as_u64().unwrap_or_default() as usize;
+        let a_step = number(&train["batch_size"]) * model.context;
+        let a_trial = number(&train["steps"]) * a_step; // of folders that are older than plans
         let (least, most) = (arms.iter().filter_map(|arm| arm.tokens).min(), arms.iter().filter_map(|arm| arm.tokens).max());
         match least.zip(most).filter(|(least, most)| least != most) {
             Some((least, most)) => line("Tokens a trial", format!("{} to {}", thousands(least), thousands(most))),
-            None => line(
-                "Tokens a trial",
-                format!(
-                    "{} ({} steps of {} x {})",
-                    thousands(least.unwrap_or(a_trial)),
-                    train["steps"],
-                    train["batch_size"],
-                    model.context
-                ),
-            ),
+            None => {
+                let tokens = least.unwrap_or(a_trial);
+                let steps = tokens / a_step.max(1);
+                line(
+                    "Tokens a trial",
+                    format!("{} ({steps} steps of {} x {})", thousands(tokens), train["batch_size"], model.context),
+                );
+            }
         }
     }
-    let optimizer = format!(
-        "AdamW, lr {}, schedule {}, betas {}, weight decay {}",
-        train["lr"],
-        plain(&train["schedule"]),
-        train["betas"],
-        train["weight_decay"]
-    );
+    let optimizer = format!("{}; lr {}, schedule {}", optimizer::in_words(train), train["lr"], plain(&train["schedule"]));
     let mut exceptions: Vec<&str> = Vec::new();
     if varied.iter().any(|(path, _)| path.starts_with("train")) {
         exceptions.push("what varies");

@@ -67,16 +67,21 @@ impl Request {
                 continue;
             }
             let train = &variant.study.train;
-            let own = (train.steps.get() * train.batch_size.get() * prepared.context) as u64;
             let context = self.context.unwrap_or(prepared.context);
             let config = self.config(&prepared.model)?;
+            // tokens for each parameter are those of the model that is projected
+            let steps = train.steps(prepared.context, Some(config.parameters()));
+            let own = match (self.tokens, steps) {
+                (Some(tokens), _) => tokens,
+                (None, steps) => (steps?.unwrap_or(prepared.steps).get() * train.batch_size.get() * prepared.context) as u64,
+            };
             rows.push(Row {
                 arm: variant.arm.clone(),
                 point,
                 flops_per_token: flops_per_token(&config, context, train, variant.terms(), variant.interventions()),
                 config,
                 context,
-                tokens: self.tokens.unwrap_or(own),
+                tokens: own,
                 trials,
             });
         }
@@ -89,7 +94,7 @@ impl Request {
             "model.layers" => self.layers.is_some(),
             "model.width" => self.width.is_some(),
             "model.context" | "train.context" => self.context.is_some(),
-            "train.steps" | "train.batch_size" => self.tokens.is_some(),
+            "train.steps" | "train.tokens" | "train.tokens_per_parameter" | "train.batch_size" => self.tokens.is_some(),
             _ => false,
         }
     }

@@ -22,6 +22,9 @@ pub struct PlanRow {
     pub parameters: usize,
     /// Tokens that a trial sees.
     pub tokens: usize,
+    /// Steps of a trial; none in folders that are older.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<usize>,
     /// What tuning chose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub chosen: Option<Candidate>,

@@ -5,9 +5,10 @@ use super::source::Source;
 use super::sweep::{Sweep, Variant};
 use super::understand::{self, understand};
 use super::wording::Explained;
-use super::{Study, limits, overrides};
+use super::{Study, limits, overrides, schedules};
 use crate::yaml::Target;
 use regatta_lm::model::Decoder;
+use regatta_lm::spec::Steps;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -85,6 +86,16 @@ impl StudyFile {
     /// At the first that does not fit.
     pub fn check_variant(&self, variant: &Variant, model: &Decoder) -> Result<(), Refusal> {
         let fits = limits::places(&variant.study, model).and_then(|()| limits::context(&variant.study, model.context));
+        fits.map_err(|misfit| self.sweep.refuse(&self.source, variant, misfit.into()))
+    }
+
+    /// Checks what only the model and the number of steps can tell of `variant` of this study: that its optimizer finds the
+    /// tensors that it names, and that what ends or forgets does so in time.
+    ///
+    /// # Errors
+    /// At the first that does not fit.
+    pub fn check_trained(&self, variant: &Variant, model: &Decoder, steps: Steps) -> Result<(), Refusal> {
+        let fits = schedules::optimizer(&variant.study, model).and_then(|()| schedules::timing(&variant.study, steps));
         fits.map_err(|misfit| self.sweep.refuse(&self.source, variant, misfit.into()))
     }
 

@@ -1,7 +1,7 @@
 //! What may have been meant by a name that is not known.
 
 use regatta_core::registry::{self, Kind};
-use regatta_lm::spec::{At, EvaluateSpec, SyntheticSpec, TrainSpec};
+use regatta_lm::spec::{AdamWSpec, At, EvaluateSpec, SyntheticSpec, TrainSpec};
 use serde_json::{Value, json};
 
 /// What was meant by `word` in place of one of `known`, as a sentence; `path` ends at the word.
@@ -9,13 +9,22 @@ use serde_json::{Value, json};
 /// One slip of the keyboard away from a known name is that name. Or else it may be a name that belongs to another section, and
 /// last comes the nearest known name.
 pub(super) fn meant(word: &str, known: &[String], path: &[String]) -> Option<String> {
-    if let Some(hint) = other_kind(word, known) {
+    if let Some(hint) = moved(path).or_else(|| other_kind(word, known)) {
         return Some(hint);
     }
     let near = near(word, known);
     let slip = near.filter(|near| strsim::damerau_levenshtein(&plain(word), near) <= 1);
     let known = |name: &str| format!("did you mean `{name}`?");
     slip.map(known).or_else(|| elsewhere(word, path)).or(near.map(known))
+}
+
+/// Where a name of older versions went.
+fn moved(path: &[String]) -> Option<String> {
+    let is_of_adamw = matches!(path, [section, name] if section == "train" && ["betas", "weight_decay"].contains(&&**name));
+    is_of_adamw.then(|| {
+        let written = "optimizer: {adamw: {betas: [0.9, 0.95], weight_decay: 0.1}}";
+        format!("`betas` and `weight_decay` are the optimizer's: write `{written}`")
+    })
 }
 
 /// Where `word` is a plugin's name, or a field of an entry, and a plugin of the other kind is expected there.
@@ -79,7 +88,7 @@ fn in_a_term(word: &str, path: &[String]) -> Vec<String> {
 
 fn sections() -> Vec<(&'static str, Vec<String>)> {
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
-    let train = [names(json!(TrainSpec::default())), words(&["context"])].concat();
+    let train = [names(json!(TrainSpec::default())), words(&["context", "tokens_per_parameter"])].concat();
     vec![
         ("model", words(&["family", "layers", "width", "heads", "context", "mlp_width", "bias_std", "init"])),
         ("train", train),
@@ -88,6 +97,9 @@ fn sections() -> Vec<(&'static str, Vec<String>)> {
         ("data.biographies", words(&["people", "exposures"])), // its other names are rarely meant elsewhere
         ("tune", words(&["metric"])),                          // its other names are more often meant for `train` or a term
         ("train.schedule.cosine", words(&["warmup", "final"])),
+        ("train.schedule.wsd", words(&["decay"])),
+        ("train.optimizer.adamw", names(json!(AdamWSpec::default()))),
+        ("train.optimizer.muon", words(&["momentum", "nesterov"])), // its other names are more often meant for others
     ]
 }
 
@@ -114,6 +126,7 @@ mod tests {
         check("arms.a.0.layers", &["regularizer", "weight", "at"], Some("did you mean `at.layers`?"));
         check("arms.a.0.at.weight", &["site", "layers"], Some("did you mean `weight` of the term, beside `at`?"));
         check("train.Weight-Decay", &["weight_decay"], Some("did you mean `weight_decay`?"));
+        check("weight_decay", &["seeds", "arms"], Some("did you mean `train.optimizer.adamw.weight_decay`?"));
         check("banana", &["seeds", "arms"], None);
     }
 }

@@ -84,7 +84,7 @@ mod tests {
         check(&[("train.context", json!(8))], &["model.context"], "train.context=8");
         check(&[("arms.a.0.weight", json!(-0.5))], &["arms.a.1.weight"], "0.weight=-0.5");
         check(&[("arms.a.0.weight", json!(1))], &["arms.b.0.weight"], "a.0.weight=1");
-        check(&[("train.betas.0", json!(0.5))], &[], "betas.0=0.5");
+        check(&[("train.optimizer.adamw.betas.0", json!(0.5))], &[], "betas.0=0.5");
         check(&[("train.grad_clip", json!("none"))], &["weight"], "grad_clip=none");
         check(&[("model", json!("a"))], &[], "model=a");
         check(&[], &["train.lr"], "");

@@ -2,15 +2,16 @@
 
 use super::refusal::Misfit;
 use super::{Study, pattern, schedules};
+use regatta_core::number::Count;
 use regatta_core::{Companion, Compared, Intervention};
 use regatta_lm::model::Decoder;
-use regatta_lm::spec::{DataSpec, ModelSpec, Points, TokenizerSpec};
+use regatta_lm::spec::{DataSpec, Length, ModelSpec, Points, TokenizerSpec};
 use std::collections::HashSet;
 
 /// Parameters that a model may have.
 const MAX_PARAMETERS: u128 = 1 << 31;
-/// f32 weights, gradients and AdamW's two moments.
-const BYTES_A_PARAMETER: u128 = 16;
+/// f32 weights and gradients.
+const BYTES_A_PARAMETER: u128 = 8;
 
 /// Judges the whole study; `memory` is the machine's, in bytes, where it is known.
 ///
@@ -23,14 +24,28 @@ pub(super) fn check(study: &Study, memory: Option<u128>) -> Result<(), Misfit> {
     accumulation(study)?;
     interventions(study)?;
     schedules::rates(study)?;
-    schedules::ends(study)?;
+    length(study)?;
     tuning(study)?;
     capacity(study)?;
     if let ModelSpec::Fresh(fresh) = &study.model {
         context(study, fresh.decoder.context)?;
         places(study, &fresh.decoder)?;
+        schedules::optimizer(study, &fresh.decoder)?;
     }
     study.size().map_or(Ok(()), |size| fits(size, memory))
+}
+
+/// Where the number of steps is known before the data are.
+fn length(study: &Study) -> Result<(), Misfit> {
+    let context = match (study.train.length, study.train.context) {
+        (Length::Tokens(_), None) => return Ok(()), // the checkpoint's context, which is read later
+        (_, context) => context.map_or(1, Count::get),
+    };
+    let steps = study.train.steps(context, None);
+    match steps.map_err(|message| Misfit::new(["train", study.train.length.field()], message))? {
+        Some(steps) => schedules::timing(study, steps),
+        None => Ok(()),
+    }
 }
 
 /// Names become those of folders.
@@ -143,7 +158,7 @@ fn views(study: &Study) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// Of two that forget or round only one could act; and one that forgets does so while there are steps left.
+/// Of two that forget or round only one could act.
 fn interventions(study: &Study) -> Result<(), Misfit> {
     for arm in &study.arms {
         let (mut forgets, mut rounds) = (None, None);
@@ -159,11 +174,6 @@ fn interventions(study: &Study) -> Result<(), Misfit> {
                     let message = format!("expected one intervention of an arm that {what}, found `{name}` after `{before}`");
                     return Err(misfit(message));
                 }
-            }
-            let steps = study.train.steps.get();
-            if let Some(every) = every.filter(|every| every.get() >= steps) {
-                let least = "expected fewer steps from one fresh embedding to the next than `train.steps`";
-                return Err(misfit(format!("{least}, {steps}, found {every}: `{name}` would never forget")));
             }
         }
     }
@@ -206,9 +216,9 @@ impl Study {
     /// the data, its part is left out.
     ///
     /// ```text
-    /// bytes = 16 parameters + 4 batch context (layers (a block's activations + heads context) + 2 v)
+    /// bytes = 8 parameters + 4 state + 4 batch context (layers (a block's activations + heads context) + 2 v)
     /// ```
-    /// A block's activations are, for each token, the inputs and outputs of its linear maps with their gradients, and the residual
+    /// State is what the optimizer keeps: of AdamW two numbers a parameter. A block's activations are, for each token, the inputs and outputs of its linear maps with their gradients, and the residual
     /// stream around them.
     ///
     /// Where an arm compares two views, the second pass takes as much again for its layers, and 4 bytes a parameter; where one
@@ -232,7 +242,9 @@ impl Study {
         let compares_logits = any(&|it| it.compares() == Some(Compared::Logits));
         let outputs = (2 + 3 * compares_logits) * vocabulary;
         let activations = tokens * ((1 + second) * layers * (of_block + heads * context) + outputs) * 4;
-        Some(Size { parameters, bytes: (BYTES_A_PARAMETER + 4 * (second + rounds + averages)) * parameters + activations })
+        let state = 4 * self.train.optimizer.state(&decoder) as u128;
+        let copies = 4 * (second + rounds + averages);
+        Some(Size { parameters, bytes: (BYTES_A_PARAMETER + copies) * parameters + state + activations })
     }
 
     /// How many tokens there are, where the study says so.
@@ -256,8 +268,8 @@ fn fits(size: Size, memory: Option<u128>) -> Result<(), Misfit> {
         Some(memory) if size.bytes > memory => {
             let gigabytes = |bytes: u128| format!("{:.1} GB", bytes as f64 / 1e9);
             let message = format!(
-                "expected a trial that fits in this machine's {}, found about {}: {BYTES_A_PARAMETER} bytes for each of {} \
-                 parameters, and the activations of a batch; a smaller model, `train.batch_size` or `train.context` takes less",
+                "expected a trial that fits in this machine's {}, found about {}: weights, gradients and the optimizer's \
+                 state of {} parameters, and the activations of a batch; a smaller model, `train.batch_size` or `train.context` takes less",
                 gigabytes(memory),
                 gigabytes(size.bytes),
                 size.parameters

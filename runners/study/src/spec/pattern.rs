@@ -138,7 +138,7 @@ mod tests {
 
     fn check(path: &str, expected: Result<&[&str], &str>) {
         let whole = json!({
-            "train": {"lr": 1, "betas": [0.9, 0.95]},
+            "train": {"lr": 1, "optimizer": {"adamw": {"betas": [0.9, 0.95]}}},
             "arms": {
                 "baseline": [],
                 "a.5": [{"regularizer": {"spread": {"scale": 1}}, "weight": 1}, {"regularizer": {"cone": {}}, "weight": 2}],
@@ -163,7 +163,7 @@ mod tests {
         check("arms.*.0.weight.to", Ok(&["arms/b/0/weight/to"]));
         check("arms.*.*.regularizer.spread.scale", Ok(&["arms/a.5/0/regularizer/spread/scale"]));
         check("arms.a.5.1", Ok(&["arms/a.5/1"]));
-        check("train.betas.*", Ok(&["train/betas/0", "train/betas/1"]));
+        check("train.optimizer.adamw.betas.*", Ok(&["train/optimizer/adamw/betas/0", "train/optimizer/adamw/betas/1"]));
         check("arms.b.0.wieght", Ok(&["arms/b/0/wieght"])); // refused where the study is typed, with the names of a term
     }
 

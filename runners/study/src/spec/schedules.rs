@@ -1,7 +1,9 @@
-//! What learning rates of arms, and terms that end, must be to the rest of a study.
+//! What learning rates, schedules and optimizers, and what ends or forgets, must be to the rest of a study.
 
 use super::refusal::Misfit;
 use super::{Study, Vary, pattern};
+use regatta_lm::model::Decoder;
+use regatta_lm::spec::{Length, Steps};
 
 /// An arm has one learning rate: the study's, or its own. Where the study tunes or varies its own, an arm with another would not follow.
 pub(super) fn rates(study: &Study) -> Result<(), Misfit> {
@@ -34,18 +36,62 @@ pub(super) fn rates(study: &Study) -> Result<(), Misfit> {
     Ok(())
 }
 
+/// The optimizer finds what it names in a model of this shape.
+pub(super) fn optimizer(study: &Study, model: &Decoder) -> Result<(), Misfit> {
+    study
+        .train
+        .optimizer
+        .check(model)
+        .map_err(|(path, message)| Misfit::new(["train", "optimizer"].into_iter().chain(path), message))
+}
+
+/// What happens at a step does so in a trial of so many.
+pub(super) fn timing(study: &Study, steps: Steps) -> Result<(), Misfit> {
+    let steps = steps.get();
+    let all = match study.train.length {
+        Length::Steps(_) => format!("`train.steps`, {steps}"),
+        other => format!("the {steps} steps of `train.{}`", other.field()),
+    };
+    warmup_and_decay(study, steps, &all)?;
+    ends(study, steps, &all)?;
+    forgets(study, steps, &all)
+}
+
+/// Where rise and fall both have a length, they do not overlap.
+fn warmup_and_decay(study: &Study, steps: usize, all: &str) -> Result<(), Misfit> {
+    match study.train.schedule.rise_and_fall(steps) {
+        Some((rise, fall)) if rise.saturating_add(fall) > steps as u64 => {
+            let message = format!("expected a `warmup` and a `decay` within {all}, found {rise} and {fall} steps");
+            Err(Misfit::new(["train", "schedule", "wsd"], message))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// An embedding is forgotten while there are steps left.
+fn forgets(study: &Study, steps: usize, all: &str) -> Result<(), Misfit> {
+    for arm in &study.arms {
+        for (index, plugin) in arm.listed_interventions() {
+            let every = plugin.0.forgets_embedding_every();
+            if let Some(every) = every.filter(|every| every.get() >= steps) {
+                let least = "expected fewer steps from one fresh embedding to the next than";
+                let message = format!("{least} {all}, found {every}: `{}` would never forget", plugin.name());
+                return Err(Misfit::new(["arms", &arm.name, &index.to_string(), "intervention"], message));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// A term that ends does so before the last step, and when its ramp has arrived at a weight that is not 0.
-pub(super) fn ends(study: &Study) -> Result<(), Misfit> {
-    let steps = study.train.steps.get();
+fn ends(study: &Study, steps: usize, all: &str) -> Result<(), Misfit> {
     for arm in &study.arms {
         for (place, term) in arm.listed_terms() {
             let Some(end) = term.weight.end().map(|end| end.get()) else { continue };
             let refuse = |message: String| Err(Misfit::new(["arms", &arm.name, &place.to_string(), "until"], message));
             match term.weight.arrives() {
                 _ if end >= steps => {
-                    return refuse(format!(
-                        "expected a step below `train.steps`, {steps}, found {end}: the term would never end"
-                    ));
+                    return refuse(format!("expected a step below {all}, found {end}: the term would never end"));
                 }
                 Some((arrives, _)) if end < arrives => {
                     return refuse(format!(

@@ -61,8 +61,8 @@ pub(super) fn nothing_means_defaults(document: &mut Value) {
     for section in ["data", "tokenizer"] {
         study.get_mut(section).into_iter().for_each(empty_choice);
     }
-    if let Some(schedule) = study.get_mut("train").and_then(|train| train.get_mut("schedule")) {
-        empty_choice(schedule);
+    for choice in ["schedule", "optimizer"] {
+        study.get_mut("train").and_then(|train| train.get_mut(choice)).into_iter().for_each(empty_choice);
     }
     let evaluate = study.get_mut("evaluate").and_then(Value::as_object_mut).into_iter().flatten();
     for (name, measures) in evaluate {
@@ -122,9 +122,10 @@ fn step_into<'a>(here: &'a mut Value, step: &str) -> Option<&'a mut Value> {
 }
 
 /// What is left open in `study`, which `document` says: choices other than those that the sweep makes (`model.init` where the
-/// default is a shape), and defaults that follow the model. Paths are the absolute ones of `study`.
+/// default is a shape, `train.tokens` where it is a number of steps), and defaults that follow the model. Paths are the absolute ones of `study`.
 pub(super) fn open(document: &Value, study: &mut Study) -> Vec<Open> {
-    const CHOICES: [&[&str]; 4] = [&["model"], &["data"], &["tokenizer"], &["train", "schedule"]];
+    const CHOICES: [&[&str]; 5] = [&["model"], &["data"], &["tokenizer"], &["train", "schedule"], &["train", "optimizer"]];
+    const LENGTHS: [&[&str]; 3] = [&["train", "steps"], &["train", "tokens"], &["train", "tokens_per_parameter"]];
     const FOLLOW_THE_MODEL: [&[&str]; 2] = [&["model", "mlp_width"], &["train", "context"]];
     let mut absolute = document.clone();
     for (field, path, _) in paths::named(study) {
@@ -143,6 +144,10 @@ pub(super) fn open(document: &Value, study: &mut Study) -> Vec<Open> {
     let mut open: Vec<Open> = Vec::new();
     for path in CHOICES.into_iter().filter(chosen_anew) {
         open.push(Open { path, written: at(path, &absolute) });
+    }
+    if varied.iter().any(|path| LENGTHS.contains(&&path[..])) {
+        let unwritten = LENGTHS.into_iter().filter(|path| at(path, &absolute).is_none()); // the default gives way to what varies
+        open.extend(unwritten.map(|path| Open { path, written: None }));
     }
     if varied.iter().any(|path| path[0] == "model") {
         let unwritten = FOLLOW_THE_MODEL.into_iter().filter(|path| at(path, &absolute).is_none());

@@ -7,7 +7,7 @@ use serde_json::Value;
 use serde_path_to_error::Segment;
 
 /// Known names are listed when they are at most this many.
-const MAX_LISTED: usize = 12;
+const MAX_LISTED: usize = 16;
 
 /// Where a study does not fit its types, and why.
 #[derive(Debug, PartialEq, Eq)]

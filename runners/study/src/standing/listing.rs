@@ -41,11 +41,14 @@ impl Listing {
         let path = folder.join("study.yaml");
         let study = yaml::parse(&study_of_a_run(folder)?).map_err(|fault| RecordError::new(&path, fault.message))?;
         let plan: Option<Vec<PlanRow>> = read_json(&folder.join("plan.json"))?;
+        let written = study["train"]["steps"].as_u64().and_then(|steps| usize::try_from(steps).ok());
+        let of_plan = || plan.as_ref()?.first()?.steps; // where the study says how many tokens
+        let steps = written.or_else(of_plan).unwrap_or_default();
         let arms = || study["arms"].as_object().into_iter().flatten().map(|(arm, _)| (arm.clone(), arm.clone()));
         let named = |row: PlanRow| (row.place, [row.arm, row.point].join(" ").trim_end().to_owned());
         Ok(Self {
             name: study["name"].as_str().unwrap_or_default().to_owned(),
-            steps: usize::try_from(study["train"]["steps"].as_u64().unwrap_or_default()).unwrap_or(usize::MAX),
+            steps,
             is_tuned: study["tune"].is_object(),
             variants: plan.map_or_else(|| arms().collect(), |rows| rows.into_iter().map(named).collect()),
             seeds: study["seeds"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect(),

@@ -3,7 +3,7 @@
 use super::STATE;
 use crate::records::{Checkpoints, Kept, RecordError, TrialFolder, Written};
 use regatta_lm::model::Decoder;
-use regatta_lm::training::{Interventions, Restored, Trial};
+use regatta_lm::training::{Restored, Trial};
 use serde::{Deserialize, Serialize};
 
 /// Where a trial begins: at its first step, or after a checkpoint.
@@ -29,7 +29,7 @@ pub(super) fn begin(trial: &Trial<'_>, folder: &TrialFolder, checkpoints: &Check
     let mut began = Began::default();
     let accept = |kept: &Kept| {
         let config = trial.decoder().map_err(|error| error.to_string())?;
-        began = read(&config, trial.interventions, folder, kept)?;
+        began = read(&config, trial, folder, kept)?;
         Ok(())
     };
     match checkpoints.newest(accept)? {
@@ -38,12 +38,13 @@ pub(super) fn begin(trial: &Trial<'_>, folder: &TrialFolder, checkpoints: &Check
     }
 }
 
-fn read(config: &Decoder, interventions: &Interventions, folder: &TrialFolder, kept: &Kept) -> Result<Began, String> {
+fn read(config: &Decoder, trial: &Trial<'_>, folder: &TrialFolder, kept: &Kept) -> Result<Began, String> {
     let file = |name: &str| kept.files.get(name).ok_or_else(|| format!("expected {name}, found none"));
     let progress: Progress = serde_json::from_slice(file(STATE)?).map_err(|error| format!("{STATE}: {error}"))?;
-    let restored = Restored::read(config, progress.steps, file(Restored::WEIGHTS)?, file(Restored::OPTIMIZER)?);
-    let restored = restored
-        .and_then(|restored| restored.with_companions(interventions, config, |name| kept.files.get(name).map(Vec::as_slice)));
+    let restored = Restored::read(config, trial.train, progress.steps, file(Restored::WEIGHTS)?, file(Restored::OPTIMIZER)?);
+    let restored = restored.and_then(|restored| {
+        restored.with_companions(trial.interventions, config, |name| kept.files.get(name).map(Vec::as_slice))
+    });
     let restored = Some(restored.map_err(|error| error.to_string())?);
     let written = folder.written_before(progress.steps).map_err(|error| error.to_string())?;
     Ok(Began { restored, written, seconds: progress.wall_seconds, joules: progress.energy_joules })

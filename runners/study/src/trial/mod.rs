@@ -115,9 +115,14 @@ fn whole(trial: &Trial<'_>, folder: &TrialFolder, status: Status) -> Status {
         return status;
     }
     let is_diagnosed = trial.evaluate.diagnostics.is_some();
-    match folder.count_records(status.state, trial.train.steps.get(), is_diagnosed) {
+    let count = || -> Result<_, String> {
+        let config = trial.decoder().map_err(|error| error.to_string())?;
+        let steps = trial.train.steps_of(&config)?.get();
+        folder.count_records(status.state, steps, is_diagnosed).map_err(|error| error.to_string())
+    };
+    match count() {
         Ok(records) => Status { records: Some(records), ..status },
-        Err(error) => Status { state: State::Failed, reason: Some(error.to_string()), ..status },
+        Err(reason) => Status { state: State::Failed, reason: Some(reason), ..status },
     }
 }
 
@@ -184,6 +189,7 @@ impl Run<'_, '_> {
         recorder.sync()?;
         write_checkpoint(trial, folder, model)?;
         let tokens_per_second = median(&mut recorder.rates);
+        let steps = trial.train.steps_of(model.decoder()).map_err(TrainError::Length)?.get();
         let flops_per_token = flops_per_token(model.decoder(), context, trial.train, trial.terms, trial.interventions);
         let cost = Cost {
             wall_seconds: recorder.seconds(),
@@ -192,7 +198,7 @@ impl Run<'_, '_> {
             peak_memory_mib: self.memory.map(|meter| mib((meter.peak)())),
             peak_rss_mib: self.memory.and_then(|meter| (meter.peak_resident)()).map(mib),
             flops_per_token: Some(flops_per_token),
-            training_flops: Some(flops_per_token * (trial.train.steps.get() * rows * context) as f64),
+            training_flops: Some(flops_per_token * (steps * rows * context) as f64),
             energy_joules: recorder.joules(),
             instructions: Some(simd::level()),
         };

@@ -62,12 +62,9 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     for (parameters, embeddings) in sizes {
         say(format_args!("parameters  {parameters} ({} without embeddings)", parameters - embeddings))?;
     }
-    let tokens = |variant: &Variant, prepared: &Prepared| {
-        variant.study.train.steps.get() * variant.study.train.batch_size.get() * prepared.context
-    };
-    let each: BTreeSet<usize> = variants.iter().zip(&prepared).map(|(variant, prepared)| tokens(variant, prepared)).collect();
-    let all: usize = variants.iter().zip(&prepared).map(|(variant, prepared)| tokens(variant, prepared)).sum();
-    let each: Vec<String> = each.iter().map(usize::to_string).collect();
+    let each: BTreeSet<(usize, usize)> = prepared.iter().map(|prepared| (prepared.tokens(), prepared.steps.get())).collect();
+    let each: Vec<String> = each.iter().map(|(tokens, steps)| format!("{tokens} in {steps} steps")).collect();
+    let all: usize = prepared.iter().map(Prepared::tokens).sum();
     say(format_args!("tokens      {} a trial, {} in all", each.join(" or "), all * (tuning + seeds)))?;
     let test = data.test_tokens.map_or("none: validation stands in".to_owned(), |count| count.to_string());
     say(format_args!(
@@ -77,7 +74,7 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if let Some(path) = kept_tokenizer(&file.study) {
         say(format_args!("tokenizer   that of the checkpoint, {}", path.display()))?;
     }
-    let most = variants.iter().zip(&prepared).map(|(variant, prepared)| tokens(variant, prepared)).max().unwrap_or(0);
+    let most = prepared.iter().map(Prepared::tokens).max().unwrap_or(0);
     if most > data.train_tokens {
         say(format_args!("            each train token is seen {:.1} times", most as f64 / data.train_tokens as f64))?;
     }
@@ -86,7 +83,7 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
     let passes = variants.iter().zip(&prepared).filter_map(|(variant, prepared)| {
         let DataSpec::Biographies(spec) = &variant.study.data else { return None };
-        let covered = tokens(variant, prepared) as f64 / prepared.corpus.train.tokens.len() as f64;
+        let covered = prepared.tokens() as f64 / prepared.corpus.train.tokens.len() as f64;
         Some(format!("{:.1} of {}", covered * spec.exposures.get() as f64, spec.exposures.get()))
     });
     let passes: Vec<String> = passes.collect::<BTreeSet<String>>().into_iter().collect();
@@ -104,7 +101,7 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
         };
         measured.insert(variant.arm.clone(), (seconds, work));
         let trials = tuning + seeds;
-        let steps = variant.study.train.steps.get() * trials;
+        let steps = prepared.steps.get() * trials;
         let steps = outlook.as_ref().map_or(steps, |(_, outlook)| outlook.steps[number]);
         let time = seconds * steps as f64;
         total += time;

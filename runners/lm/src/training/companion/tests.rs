@@ -187,13 +187,15 @@ fn a_learner_that_was_cut_off_goes_on_bit_for_bit() {
         assert_eq!(steps(&mut first, 0..4), expected[..4]);
         let files = first.snapshot().files().unwrap();
         let file = |name: &str| files.iter().find(|(other, _)| *other == name).map(|(_, bytes)| &bytes[..]);
-        let restored = Restored::read(&config, 4, file(Restored::WEIGHTS).unwrap(), file(Restored::OPTIMIZER).unwrap()).unwrap();
+        let restored =
+            Restored::read(&config, &train, 4, file(Restored::WEIGHTS).unwrap(), file(Restored::OPTIMIZER).unwrap()).unwrap();
         let restored = restored.with_companions(&both, &config, file).unwrap();
         let mut second = learner();
         second.restore(restored, std::iter::empty());
         assert_eq!(steps(&mut second, 4..10), expected[4..]);
         assert!(second.snapshot().files().unwrap() == whole, "the same bytes");
-        let again = Restored::read(&config, 4, file(Restored::WEIGHTS).unwrap(), file(Restored::OPTIMIZER).unwrap()).unwrap();
+        let again =
+            Restored::read(&config, &train, 4, file(Restored::WEIGHTS).unwrap(), file(Restored::OPTIMIZER).unwrap()).unwrap();
         let refused = again.with_companions(&both, &config, |_| None).unwrap_err().to_string();
         assert_eq!(refused, "expected companions.safetensors, found none");
     });

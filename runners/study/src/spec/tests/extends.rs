@@ -2,6 +2,7 @@
 
 use super::Desk;
 use crate::StudyFile;
+use regatta_lm::spec::Length;
 use std::fs;
 
 /// `x.yaml` with the text `study`, beside other files.
@@ -26,7 +27,7 @@ name: base
 question: Does it help?
 seeds: [0, 1]
 model: {layers: 2, width: 64, heads: 4}
-train: {steps: 20, betas: [0.9, 0.99]}
+train: {steps: 20, optimizer: {adamw: {betas: [0.9, 0.99]}}}
 arms:
   baseline: []
   spread:
@@ -35,12 +36,13 @@ arms:
 
 #[test]
 fn maps_are_joined_and_all_else_is_replaced() {
-    let study = "extends: base.yaml\nseeds: [7]\ntrain: {betas: [0.5, 0.6]}\narms:\n  near: []\n  spread: [{regularizer: vicreg, weight: 1}]\n";
+    let study = "extends: base.yaml\nseeds: [7]\ntrain: {optimizer: {adamw: {betas: [0.5, 0.6]}}}\narms:\n  near: []\n  spread: [{regularizer: vicreg, weight: 1}]\n";
     let study = desk(study, &[("base.yaml", BASE)]).read(&[]).unwrap();
     let arms: Vec<&str> = study.arms.iter().map(|arm| arm.name.as_str()).collect();
     assert_eq!((arms, &study.seeds[..]), (vec!["baseline", "spread", "near"], &[7][..]));
     assert_eq!((study.name.as_str(), study.question.as_deref()), ("x", Some("Does it help?"))); // a name is the study's own
-    assert_eq!((study.train.steps.get(), study.train.betas.map(|beta| beta.get())), (20, [0.5, 0.6]));
+    let betas = study.train.optimizer.adamw().betas.map(|beta| beta.get());
+    assert_eq!((study.train.length, betas), (Length::of_steps(20), [0.5, 0.6]));
     assert_eq!(study.arms[1].terms[0].regularizer.name(), "vicreg");
     let written = study.to_yaml();
     assert!(!written.contains("extends"), "{written}");
@@ -52,7 +54,7 @@ fn nothing_drops_an_arm_or_goes_back_to_defaults() {
     let study = "extends: base.yaml\ntrain:\narms: {spread: , far: []}\n";
     let study = desk(study, &[("base.yaml", BASE)]).read(&[]).unwrap();
     assert_eq!(study.arms.iter().map(|arm| arm.name.as_str()).collect::<Vec<_>>(), ["baseline", "far"]);
-    assert_eq!(study.train.steps.get(), 300);
+    assert_eq!(study.train.length, Length::of_steps(300));
     let absent = desk("extends: base.yaml\narms:\n  spraed:\n", &[("base.yaml", BASE)]);
     check_refused(
         &absent,

@@ -12,6 +12,7 @@ use super::*;
 use regatta_core::number::Positive;
 use regatta_core::{Cloud, Draw, Intervention, Regularizer, Tensor, intervention, regularizer, typetag};
 use regatta_lm::model::{Decoder, Family};
+use regatta_lm::spec::Length;
 use std::fs;
 use std::path::PathBuf;
 
@@ -58,8 +59,8 @@ train:
   batch_size: 4
   lr: 1.0e-3
   schedule: {cosine: {warmup: 3, final: 0.1}}
-  betas: [0.9, 0.95]
-  weight_decay: 0.1
+  optimizer:
+    adamw: {betas: [0.9, 0.95], epsilon: 1.0e-8, weight_decay: 0.1}
   grad_clip: none
   dropout: 0.0
 evaluate: {every: 5, max_windows: 16}
@@ -191,8 +192,13 @@ fn values_that_do_not_fit_are_refused_where_they_are() {
     check_changed("steps: 20", "steps: 1099511627776", "x.yaml:11:10: train.steps: ", "from 1 to 100000000, found 1099511627776");
     check_changed("lr: 1.0e-3", "lr: -1", "x.yaml:13:7: train.lr: ", "expected a finite number above 0, found -1");
     check_changed("lr: 1.0e-3", "lr: '1e-3'", "x.yaml:13:7: train.lr: ", "expected a number, found \"1e-3\"");
-    check_changed("0.95]", "1.0]", "x.yaml:15:16: train.betas.1: ", "expected a number from 0 to below 1, found 1");
-    check_changed(", 0.95]", "]", "x.yaml:15:10: train.betas: ", "expected a list of 2, found 1");
+    check_changed(
+        "0.95]",
+        "1.0]",
+        "x.yaml:16:26: train.optimizer.adamw.betas.1: ",
+        "expected a number from 0 to below 1, found 1",
+    );
+    check_changed(", 0.95]", "]", "x.yaml:16:20: train.optimizer.adamw.betas: ", "expected a list of 2, found 1");
     check_changed(
         "heads: 4",
         "heads: 5",
@@ -272,7 +278,7 @@ fn overrides_are_judged_as_the_file_is() {
         "arms.more=[]",
     ]);
     let study = study.unwrap();
-    assert_eq!((study.train.steps.get(), study.arms[1].terms[0].weight.at(0), study.arms.len()), (7, 0.25, 3));
+    assert_eq!((study.train.length, study.arms[1].terms[0].weight.at(0), study.arms.len()), (Length::of_steps(7), 0.25, 3));
     assert!(study.to_yaml().contains("temperature: 2.0"));
     let refused = |set: &str, expected: &str| {
         let message = desk.refusal(&["train.lr=0.1", set]);

@@ -8,9 +8,9 @@ use proptest::test_runner::{Config, TestRunner};
 use std::time::{Duration, Instant};
 
 /// Part of a path, right or wrong.
-const PART: &str = "(train|model|arms|data|vary|tune|\\*|0|1|lr|steps|width|context|weight|to|at|layers|regularizer|dispersion|temperature|text|init|baseline|spread-0\\.1|schedule|cosine|warmup|[a-z*.]{0,3})";
+const PART: &str = "(train|model|arms|data|vary|tune|\\*|0|1|lr|steps|width|context|weight|to|at|layers|regularizer|dispersion|temperature|text|init|baseline|spread-0\\.1|schedule|cosine|warmup|optimizer|muon|tokens|[a-z*.]{0,3})";
 /// A value, right or wrong.
-const VALUE: &str = "(0|1|2|64|0\\.5|-1|1e-3|none|last|constant|bytes|\\[1\\]|\\{steps: 2\\}|~|\\{\\}|\\PC{0,6})";
+const VALUE: &str = "(0|1|2|64|0\\.5|-1|1e-3|none|last|constant|bytes|muon|20K|\\{wsd: \\}|\\{adamw: \\{embedding: \\{lr: 1\\}\\}\\}|\\[1\\]|\\{steps: 2\\}|~|\\{\\}|\\PC{0,6})";
 
 /// Reads `desk` with `overrides`, within a second.
 fn read(desk: &Desk, overrides: &[String]) -> Option<StudyFile> {
@@ -38,7 +38,7 @@ fn no_override_ends_in_a_panic() {
 fn no_sweep_ends_in_a_panic() {
     let desk = Desk::with(WHOLE);
     let path = proptest::collection::vec(PART, 1..5).prop_map(|parts| parts.join("."));
-    let known = "(train.lr|train.steps|model.width|model.context|model.mlp_width|arms.\\*.0.weight|arms.\\*.\\*.at.layers|train.schedule|tokenizer|data.synthetic.seed|train.betas.\\*|arms.spread-0.1.1.weight.to)";
+    let known = "(train.lr|train.steps|model.width|model.context|model.mlp_width|arms.\\*.0.weight|arms.\\*.\\*.at.layers|train.schedule|tokenizer|data.synthetic.seed|train.optimizer|train.tokens|train.optimizer.adamw.betas.\\*|arms.spread-0.1.1.weight.to)";
     let axis = (prop_oneof![path, known], proptest::collection::vec(VALUE, 0..4));
     let axes = proptest::collection::vec(axis, 0..4);
     run(2_000, (axes, any::<bool>()), |(axes, product)| {
@@ -117,6 +117,11 @@ fn sweeps_are_written_and_read_again() {
             "train.lr: [1, 2.5e-7]",
             "train.schedule: [constant, cosine]",
             "train.schedule.cosine.warmup: [3]",
+            "train.schedule: [{wsd: {decay: 0.1}}, linear]",
+            "train.optimizer: [adamw, muon, coupled_adam]",
+            "train.optimizer.muon.lr: [0.1, 0.2]",
+            "train.optimizer.adamw.weight_decay: [0]",
+            "train.tokens: [100K, 200K]",
             "data.synthetic.seed: [1, 2]",
             "data.text.file: [x.yaml]",
             "data: [synthetic, {text: {file: x.yaml}}]",
