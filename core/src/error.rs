@@ -34,6 +34,28 @@ pub enum Error {
         /// How many came.
         found: usize,
     },
+    /// A plugin returned something else than a scalar.
+    #[error("expected a scalar, found a tensor of shape {found:?}")]
+    NotAScalar {
+        /// The shape that came.
+        found: Vec<usize>,
+    },
+    /// The model's output and its companion's differ in shape.
+    #[error("expected outputs of the same shape, found {own:?} and the companion's {companion:?}")]
+    NotComparable {
+        /// The shape of the model's.
+        own: Vec<usize>,
+        /// And of the companion's.
+        companion: Vec<usize>,
+    },
+    /// A kernel returned too few or too many values.
+    #[error("expected one value for each of {expected} groups or tokens from a kernel, found {found}")]
+    KernelValues {
+        /// How many there should be.
+        expected: usize,
+        /// How many came.
+        found: usize,
+    },
     /// A matrix could not be factorised, as a rule because it holds non-finite numbers.
     #[error("expected a finite, positive definite matrix: {0}")]
     Factorisation(&'static str),

@@ -2,13 +2,12 @@
 //!
 //! A plugin is given small fixed inputs that [`Draw`] makes: a regularizer clouds, an intervention what each place of a step gives it.
 //! Of each result a line is kept: its value, the norm of its gradient, and the gradient along two fixed directions. A regularizer is
-//! measured in float64, where machines agree to many digits, and in float32, which is what training sees and for which it may have
-//! a kernel of its own.
+//! measured in float64, where machines agree to many digits, and in float32 as training sees it: by its kernel, where it has one.
 //!
 //! Lines are compared within a tolerance, never hashed: on another machine, or another number of threads, the last digits may differ,
 //! and no rounding has an edge that two such numbers cannot lie on either side of.
 
-use crate::{Cloud, Companion, Draw, Intervention, Outputs, Regularizer, Result, Tensor};
+use crate::{Cloud, Companion, Draw, Intervention, Regularizer, Result, Tensor, differentiate};
 use candle_core::{DType, Device, Var};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -149,32 +148,39 @@ fn penalised(regularizer: &dyn Regularizer, views: &[Tensor], dtype: DType) -> R
         Some(view) => Cloud::with_view(points, view.as_tensor().clone())?,
         None => Cloud::new(points)?,
     };
-    let penalty = regularizer.penalty(&cloud, &mut Draw::new(0, "fingerprint penalty", 0, 0))?;
-    with_gradient(&penalty, &leaves)
+    let mut draw = Draw::new(0, "fingerprint penalty", 0, 0);
+    if dtype == DType::F32 {
+        let leaves: Vec<&Var> = leaves.iter().collect();
+        return Ok(all_of(differentiate::penalty(regularizer, &cloud, &leaves, 1.0, &mut draw)?, &leaves));
+    }
+    let penalty = regularizer.penalty(&cloud, &mut draw)?;
+    let gradients = penalty.backward()?;
+    let mut gradient = Vec::new();
+    for leaf in &leaves {
+        let of_leaf = gradients.get(leaf).map_or_else(|| leaf.zeros_like(), |found| Ok(found.clone()))?;
+        gradient.extend(of_leaf.flatten_all()?.to_vec1::<f64>()?);
+    }
+    Ok((penalty.to_scalar()?, gradient))
 }
 
-/// Value and gradient of an objective, in the model's own output and in the intervention's parameters.
+/// Value and gradient of an objective, in the intervention's parameters and in the model's own output.
 fn objective(intervention: &dyn Intervention) -> Result<(f64, Vec<f64>)> {
     let output = |index| -> Result<Var> { Ok(Var::from_vec(normals(index, 2 * 3 * DIMS, 1.0)?, (2, 3, DIMS), &Device::Cpu)?) };
     let (own, companion) = (output(2)?, output(3)?);
     let parameters = intervention.parameters(DIMS, &mut Draw::new(0, "fingerprint parameters", 0, 0))?;
-    let mut leaves = parameters.iter().map(|tensor| Ok(Var::from_tensor(tensor)?)).collect::<Result<Vec<Var>>>()?;
-    let tensors: Vec<Tensor> = leaves.iter().map(|leaf| leaf.as_tensor().clone()).collect();
-    let outputs = Outputs { own: own.as_tensor(), companion: companion.as_tensor() };
-    let objective = (intervention.objective(&outputs, &tensors)? * intervention.weight())?;
-    leaves.push(own.clone());
-    with_gradient(&objective, &leaves)
+    let parameters = parameters.iter().map(|tensor| Ok(Var::from_tensor(tensor)?)).collect::<Result<Vec<Var>>>()?;
+    let weight = intervention.weight();
+    let (value, mut gradients) = differentiate::objective(intervention, (&own, companion.as_tensor()), &parameters, weight)?;
+    gradients.rotate_left(1); // the model's output last
+    let leaves: Vec<&Var> = parameters.iter().chain([&own]).collect();
+    Ok(all_of((value * weight as f32, gradients), &leaves))
 }
 
-/// A scalar and its gradient in all leaves; 0 in one that it does not depend on.
-fn with_gradient(scalar: &Tensor, leaves: &[Var]) -> Result<(f64, Vec<f64>)> {
-    let gradients = scalar.backward()?;
-    let mut gradient = Vec::new();
-    for leaf in leaves {
-        let of_leaf = gradients.get(leaf).map_or_else(|| leaf.zeros_like(), |found| Ok(found.clone()))?;
-        gradient.extend(of_leaf.to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?);
-    }
-    Ok((scalar.to_dtype(DType::F64)?.to_scalar()?, gradient))
+/// Value and gradient in all leaves; 0 in one that the value does not depend on.
+fn all_of((value, gradients): (f32, differentiate::Gradients), leaves: &[&Var]) -> (f64, Vec<f64>) {
+    let gradients = gradients.into_iter().zip(leaves);
+    let gradient = gradients.flat_map(|(gradient, leaf)| gradient.unwrap_or_else(|| vec![0.0; leaf.elem_count()]));
+    (value.into(), gradient.map(f64::from).collect())
 }
 
 fn normals(index: u64, count: usize, scale: f64) -> Result<Vec<f32>> {

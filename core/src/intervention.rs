@@ -1,6 +1,6 @@
 //! The trait of what changes training without being a penalty of a cloud.
 
-use crate::{Draw, Result};
+use crate::{Draw, ObjectiveKernel, Result};
 use candle_core::Tensor;
 use std::fmt::Debug;
 use std::num::NonZeroUsize;
@@ -77,6 +77,12 @@ pub trait Intervention: Debug + Send + Sync {
     /// When a tensor operation fails.
     fn objective(&self, _outputs: &Outputs<'_>, _parameters: &[Tensor]) -> Result<Tensor> {
         Err(crate::Error::Tensor(candle_core::Error::Msg("an intervention that compares nothing has no objective".into())))
+    }
+
+    /// A faster way to value and gradient of [`Self::objective`], which the runner takes where the outputs are float32 on the CPU and
+    /// there are no parameters. It computes the same objective, and the conformance kit compares the two.
+    fn kernel(&self) -> Option<&dyn ObjectiveKernel> {
+        None
     }
 }
 

@@ -1,13 +1,15 @@
 //! All that the author of a plugin needs, and no more.
 //!
-//! A regularizer is a function of a [`Cloud`] of points: `penalty(cloud, draw) -> scalar`. An [`Intervention`] changes training
-//! at places that its trait names. The config struct *is* the trait object: [`regularizer!`] and [`intervention!`] declare the
+//! A regularizer is a function of a [`Cloud`] of points: `penalty(cloud, draw) -> scalar`, written in tensor operations; a [`Kernel`]
+//! beside it is optional, and only faster. An [`Intervention`] changes training at places that its trait names. The config struct *is* the trait object: [`regularizer!`] and [`intervention!`] declare the
 //! struct, its defaults and its card, and `typetag` reads it from YAML.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`Regularizer`], [`Cloud`], [`Draw`] | the trait, what it sees, and its only source of randomness |
 //! | [`Intervention`] | the trait of what is no penalty |
+//! | [`Kernel`], [`ObjectiveKernel`] | optional: value and gradient together on float32 slices, for speed |
+//! | [`differentiate`] | value and gradient as training sees them: by the kernel where there is one, else by autograd |
 //! | [`number`] | numbers that cannot be illegal: [`number::Positive`], [`number::NonNegative`], ... |
 //! | [`Fingerprint`] | what a plugin computes, in a few numbers: by them a changed formula is told |
 //! | [`registry`] | the plugins linked into this program: cards, lookup by name |
@@ -22,10 +24,12 @@ extern crate self as regatta_core; // the macros name this crate by its own name
 
 mod cloud;
 pub mod conformance;
+pub mod differentiate;
 mod draw;
 mod error;
 mod fingerprint;
 mod intervention;
+mod kernel;
 pub mod maths;
 pub mod number;
 pub mod registry;
@@ -38,6 +42,7 @@ pub use draw::Draw;
 pub use error::{Error, Result};
 pub use fingerprint::Fingerprint;
 pub use intervention::{Companion, Compared, Intervention, Outputs};
+pub use kernel::{FloatCloud, FloatOutputs, Floats, Kernel, ObjectiveKernel};
 pub use registry::{Card, Plugin};
 pub use regularizer::Regularizer;
 

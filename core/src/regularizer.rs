@@ -1,6 +1,6 @@
 //! The trait that every regularizer implements.
 
-use crate::{Cloud, Draw, Result};
+use crate::{Cloud, Draw, Kernel, Result};
 use candle_core::Tensor;
 use std::fmt::Debug;
 
@@ -9,9 +9,13 @@ use std::fmt::Debug;
 ///
 /// A regularizer sees points and nothing else: no model, no labels, no optimizer, no other regularizer. Weight, place,
 /// subsampling and scale belong to the runner, so that they mean the same for every method.
+///
+/// [`penalty`](Self::penalty) alone is enough; all other methods are optional.
 #[typetag::serde]
 pub trait Regularizer: Debug + Send + Sync {
     /// Scalar penalty of `cloud` (shape `[]`, the dtype of the cloud), averaged over its groups; lower is better.
+    ///
+    /// Tensor operations that candle can differentiate, in the dtype and on the device of the cloud.
     ///
     /// # Errors
     /// When the cloud cannot be penalised: too few dims, or a tensor operation that failed.
@@ -22,6 +26,12 @@ pub trait Regularizer: Debug + Send + Sync {
     /// that regularizer alone. It may depend on the fields.
     fn needs_view(&self) -> bool {
         false
+    }
+
+    /// A faster way to value and gradient, which the runner takes where the cloud is float32 on the CPU. It computes the same
+    /// penalty, and the conformance kit compares the two.
+    fn kernel(&self) -> Option<&dyn Kernel> {
+        None
     }
 
     /// Why the gradient is, on purpose, not that of the value: a target that is held fixed, a straight-through slope.

@@ -1,5 +1,6 @@
 //! The promises of an intervention.
 
+use super::kernel::objective_agrees;
 use super::{round_trips, written_form};
 use crate::{Compared, Draw, Intervention, Outputs};
 use candle_core::{Device, Tensor, Var};
@@ -115,6 +116,7 @@ fn compares_finite_outputs(it: &dyn Intervention, compared: Compared) {
         let slopes = leaves.iter().chain([&own]).filter_map(|leaf| gradients.get(leaf)).flat_map(floats);
         let finite = floats(&objective).into_iter().chain(slopes).all(f32::is_finite);
         assert!(finite, "{it:?}: finite outputs, and an objective or gradients that are not");
+        objective_agrees(it, &own, &companion);
     }
 }
 

@@ -8,12 +8,15 @@
 //! ```
 //!
 //! Of regularizers the kit works in float64, where finite differences are worth comparing with, and in float32, where training
-//! happens. A regularizer that needs a second view of the points is given one near them, and its promises hold for both.
+//! happens. A regularizer that needs a second view of the points is given one near them, and its promises hold for both. A plugin with a
+//! kernel is checked with and without it, and the kernel in float32 is compared with the tensor operations in float64.
 
 mod intervention;
+mod kernel;
 mod regularizer;
 
 pub use intervention::keeps_its_promises as intervention_keeps_its_promises;
+pub use kernel::{kernel_agrees, kernel_agrees_on};
 pub use regularizer::keeps_its_promises;
 
 use crate::registry::{Card, Kind, Pluggable, cards};

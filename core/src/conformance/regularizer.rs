@@ -1,5 +1,6 @@
 //! The promises of a regularizer.
 
+use super::kernel::{TOLERANCE, by_kernel, kernel_agrees};
 use super::{round_trips, written_form};
 use crate::{Cloud, Draw, Regularizer};
 use candle_core::{DType, Device, Tensor, Var};
@@ -18,6 +19,9 @@ pub fn keeps_its_promises(regularizer: &dyn Regularizer) {
     sees_a_view_where_it_asks_for_one(regularizer);
     if regularizer.surrogate_gradient().is_none() {
         has_the_gradient_of_its_value(regularizer);
+    }
+    if regularizer.kernel().is_some() {
+        kernel_agrees(regularizer, TOLERANCE);
     }
 }
 
@@ -60,6 +64,8 @@ fn sees_a_view_where_it_asks_for_one(regularizer: &dyn Regularizer) {
         let alone = Cloud::new(points).expect("the kit's own cloud");
         let refused = regularizer.penalty(&alone, &mut Draw::new(0, "conformance penalty", 0, 0)).is_err();
         assert!(refused, "{regularizer:?} needs a second view, and does without one");
+        let by_kernel = regularizer.kernel().map(|kernel| by_kernel(kernel, &alone));
+        assert!(!matches!(by_kernel, Some(Ok(_))), "{regularizer:?} needs a second view, and its kernel does without one");
     } else {
         let with_view = value(regularizer, &[points.clone(), gaussian(1, 1, 12)]);
         same(regularizer, "without and with a view that it does not need", value(regularizer, &[points]), with_view);
@@ -107,6 +113,12 @@ fn is_sane(regularizer: &dyn Regularizer, what: &str, views: &[Tensor]) {
     assert!(value.is_finite(), "{regularizer:?}: {value} on a cloud {what}");
     let finite = gradients.iter().flatten().all(|x| x.is_finite());
     assert!(finite, "{regularizer:?}: a gradient that is not finite on a cloud {what}");
+    if let Some(kernel) = regularizer.kernel() {
+        let found = by_kernel(kernel, &cloud(&views));
+        let (value, gradient) = found.unwrap_or_else(|e| panic!("the kernel of {regularizer:?} on a cloud {what}: {e}"));
+        let finite = value.is_finite() && gradient.iter().all(|x| x.is_finite());
+        assert!(finite, "{regularizer:?}: a kernel's value or gradient that is not finite on a cloud {what}");
+    }
 }
 
 /// Central differences along each coordinate of each view, in float64.
@@ -148,14 +160,18 @@ fn near(points: &Tensor) -> Tensor {
 }
 
 /// Of points, or of points and a view of them.
+fn cloud(views: &[Tensor]) -> Cloud {
+    let points = views[0].clone();
+    let cloud = match views.get(1) {
+        Some(view) => Cloud::with_view(points, view.clone()),
+        None => Cloud::new(points),
+    };
+    cloud.unwrap_or_else(|e| panic!("the kit's own cloud: {e}"))
+}
+
 fn penalty(regularizer: &dyn Regularizer, views: &[Tensor]) -> Tensor {
     let points = &views[0];
-    let cloud = match views.get(1) {
-        Some(view) => Cloud::with_view(points.clone(), view.clone()),
-        None => Cloud::new(points.clone()),
-    };
-    let cloud = cloud.unwrap_or_else(|e| panic!("the kit's own cloud: {e}"));
-    let penalty = regularizer.penalty(&cloud, &mut Draw::new(0, "conformance penalty", 0, 0));
+    let penalty = regularizer.penalty(&cloud(views), &mut Draw::new(0, "conformance penalty", 0, 0));
     let penalty = penalty.unwrap_or_else(|e| panic!("{regularizer:?} on {:?}: {e}", points.dims()));
     assert_eq!(penalty.dims(), [0usize; 0], "{regularizer:?}: a penalty is a scalar");
     assert_eq!(penalty.dtype(), points.dtype(), "{regularizer:?}: a penalty has the dtype of its cloud");

@@ -1,15 +1,17 @@
-//! The inverse of the Cholesky factor, in float64 on the CPU whatever the dtype and device.
+//! The inverse of the Cholesky factor: matrices are factorised in float64 on the CPU, and the factor goes back to their dtype and
+//! device. Gradients flow by plain tensor operations.
 
 use super::spectral::{finite, float64};
-use super::symmetric;
+use super::{matmul, symmetric};
 use crate::Result;
-use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Storage, Tensor};
+use candle_core::{Device, Tensor};
 
 /// `L⁻¹` of symmetric positive definite matrices `M = L Lᵀ`, L lower triangular: points times `L⁻ᵀ` are white where M is their
 /// covariance. Gradients flow through it, and what reaches M is symmetric. (g, d, d) -> (g, d, d)
 ///
-/// With K = `L⁻¹` and Φ the lower triangle with half of the diagonal, `dK = -Φ(K dM Kᵀ) K`, so a gradient `G` of K is one of
-/// `-Kᵀ Φ(G Kᵀ) K` of M, made symmetric (Murray, "Differentiation of the Cholesky decomposition", 2016, arXiv:1602.07527).
+/// With K = `L⁻¹` and Φ the lower triangle with half of the diagonal, `dK = -Φ(K dM Kᵀ) K` (Murray, "Differentiation of the Cholesky
+/// decomposition", 2016, arXiv:1602.07527). That is linear in dM: with `M - stop_gradient(M)`, which is 0, in the place of dM, its
+/// value is 0 and its gradient that of K.
 ///
 /// # Errors
 /// When a matrix is not positive definite or not finite.
@@ -20,8 +22,13 @@ pub fn inverse_cholesky(matrices: &Tensor) -> Result<Tensor> {
     for matrix in rows.chunks_exact(d * d) {
         inverses.extend(inverse_cholesky_of(matrix, d)?);
     }
-    let inverse = Tensor::from_vec(inverses, (g, d, d), &Device::Cpu)?.to_dtype(matrices.dtype())?;
-    Ok(matrices.apply_op1(InverseFactor { inverse })?)
+    let (dtype, device) = (matrices.dtype(), matrices.device());
+    let inverse = Tensor::from_vec(inverses, (g, d, d), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?;
+    let lower = (Tensor::tril2(d, dtype, device)? - (Tensor::eye(d, dtype, device)? * 0.5)?)?;
+    let change = (matrices - matrices.detach())?;
+    let change = ((&change + change.transpose(1, 2)?)? * 0.5)?; // so that what reaches M is symmetric
+    let change = matmul(&matmul(&inverse, &change)?, &inverse.transpose(1, 2)?)?; // K dM Kᵀ
+    Ok((&inverse - matmul(&change.broadcast_mul(&lower)?, &inverse)?)?)
 }
 
 /// As [`inverse_cholesky`], of one matrix. (d, d), row after row
@@ -30,32 +37,6 @@ pub fn inverse_cholesky(matrices: &Tensor) -> Result<Tensor> {
 /// As there.
 pub fn inverse_cholesky_of(matrix: &[f64], d: usize) -> Result<Vec<f64>> {
     Ok(symmetric::InverseFactor::of(finite(matrix)?, d)?.numbers)
-}
-
-struct InverseFactor {
-    inverse: Tensor,
-}
-
-impl CustomOp1 for InverseFactor {
-    fn name(&self) -> &'static str {
-        "inverse_cholesky"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        match &*self.inverse.storage_and_layout().0 {
-            Storage::Cpu(cpu) => Ok((cpu.clone(), self.inverse.shape().clone())),
-            _ => candle_core::bail!("inverse_cholesky runs on the CPU"),
-        }
-    }
-
-    fn bwd(&self, _: &Tensor, inverse: &Tensor, upstream: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        let (d, dtype, device) = (inverse.dim(1)?, inverse.dtype(), inverse.device());
-        let lower = (Tensor::tril2(d, dtype, device)? - (Tensor::eye(d, dtype, device)? * 0.5)?)?;
-        let turned = inverse.transpose(1, 2)?.contiguous()?;
-        let inner = upstream.contiguous()?.matmul(&turned)?.broadcast_mul(&lower)?; // Φ(G Kᵀ)
-        let slope = turned.matmul(&inner)?.matmul(inverse)?;
-        Ok(Some(((&slope + slope.transpose(1, 2)?)? * -0.5)?))
-    }
 }
 
 #[cfg(test)]

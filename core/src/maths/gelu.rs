@@ -1,6 +1,6 @@
 //! GELU in its tanh form: `x/2·(1 + tanh u)`, `u = sqrt(2/π)·(x + 0.044715 x³)`; Hendrycks & Gimpel 2016, arXiv 1606.08415.
 
-use super::takes_kernels;
+use super::is_float32_on_cpu;
 use super::vector::exps;
 use crate::Result;
 use crate::simd::{LANES, Lanes, Simd, load, store};
@@ -52,7 +52,7 @@ fn gelu_backward_with<S: Simd>(x: &[f32], y: &mut [f32], g: &mut [f32]) {
 /// # Errors
 /// When a tensor operation fails.
 pub fn gelu_of(x: &Tensor) -> Result<Tensor> {
-    if takes_kernels(x) {
+    if is_float32_on_cpu(x) {
         return Ok(x.contiguous()?.apply_op1(Gelu)?);
     }
     let inner = ((x + ((x.sqr()? * x)? * f64::from(CUBE))?)? * (2.0 / PI).sqrt())?;

@@ -1,5 +1,5 @@
 //! Tensor maths that regularizers share. Every function works in the dtype of its input, f32 or f64, and on any device that
-//! candle knows but where it says otherwise; gradients flow through all of them.
+//! candle knows; gradients flow through all of them but where it says otherwise.
 //!
 //! | file | what |
 //! |---|---|
@@ -10,7 +10,7 @@
 //! | `symmetric` | factorisations of symmetric matrices, on slices |
 //! | `cholesky` | the inverse of the Cholesky factor of symmetric positive definite matrices |
 //! | `matmul`, `gelu` | products of tensors, and GELU, with the same bytes on every machine |
-//! | `attach` | a value with a gradient computed by hand, and gradients in leaves |
+//! | `attach` | a value with a gradient computed by hand |
 //!
 //! And for kernels on float32 slices:
 //!
@@ -25,10 +25,8 @@
 //! | [`elementary`] | arccosine, logarithm, sine and cosine of sixteen numbers |
 //! | [`vector`] | sums in lanes, and an exponential |
 //! | `slices` | the numbers of a tensor as a slice |
-//! | [`agreement`] | float32 kernels against tensor operations in float64, for tests |
 //! | `scratch` | room to work in |
 
-pub mod agreement;
 mod attach;
 mod blockwise;
 mod cholesky;
@@ -49,7 +47,7 @@ mod spectral;
 mod symmetric;
 pub mod vector;
 
-pub use attach::{attach_gradient, attach_numbers, gradients, mean_over_groups, mean_over_groups_of_views, takes_kernels};
+pub use attach::attach_gradient;
 pub use blockwise::{Block, Pairs, Pull};
 pub use cholesky::{inverse_cholesky, inverse_cholesky_of};
 pub use gelu::{gelu, gelu_backward, gelu_of};
@@ -62,7 +60,7 @@ pub use product::{Float, Matrix, MatrixMut, Onto, Panels, PanelsPart, Precision,
 pub use resolvents::Resolvents;
 pub use scaled::{Scaled, centred_rows, mean_point};
 pub use scratch::with_scratch;
-pub use slices::with_floats;
+pub use slices::{is_float32_on_cpu, with_floats};
 pub use smaller::of_smaller_gram;
 pub use spectral::{eigenvalue_sum, inverse_sqrt, log_det, log_det_of, symmetric_eigen_of, symmetric_eigenvalues_of};
 

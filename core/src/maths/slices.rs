@@ -1,6 +1,11 @@
 //! The numbers of a tensor as slices, without a copy where it is contiguous.
 
-use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, bail};
+use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, bail};
+
+/// Whether [`with_floats`] takes this tensor.
+pub fn is_float32_on_cpu(tensor: &Tensor) -> bool {
+    tensor.dtype() == DType::F32 && tensor.device().is_cpu()
+}
 
 /// The numbers of a contiguous float32 storage.
 ///

@@ -1,4 +1,5 @@
-//! Functions of symmetric matrices by their factorisations, in float64 on the CPU whatever the dtype and device.
+//! Functions of symmetric matrices by their factorisations, which candle does not have: matrices are factorised in float64 on the CPU,
+//! and what is found there goes back to their dtype and device. Gradients flow by plain tensor operations.
 
 use super::symmetric::{InverseFactor, eigen, eigenvalues};
 use super::{Matrix, MatrixMut, Onto, attach_gradient, product};
@@ -35,7 +36,7 @@ fn value_and_slope(matrices: &Tensor, of: impl Fn(&[f64], usize) -> Result<(f64,
     let (dtype, device) = (matrices.dtype(), matrices.device());
     let value = Tensor::from_vec(values, g, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?;
     let slope = Tensor::from_vec(slopes, (g, d, d), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?;
-    attach_gradient(matrices, value, slope)
+    attach_gradient(matrices, &value, &slope)
 }
 
 /// `M^(-1/2)`, the symmetric one, of symmetric positive definite matrices, as a constant: no gradient flows through it.

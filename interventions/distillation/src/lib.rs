@@ -28,13 +28,14 @@
 //! logits (b, t, v) of both models -> scalar
 
 use rayon::prelude::*;
-use regatta_core::candle::{D, Device};
+use regatta_core::candle::D;
 use regatta_core::libm;
 use regatta_core::maths::vector::{exps, max_with, sum_of_exponentials_with};
-use regatta_core::maths::{attach_numbers, takes_kernels, with_floats};
 use regatta_core::number::{NonNegative, Positive};
 use regatta_core::simd::{LANES, Lanes, Simd, load_or, store, total};
-use regatta_core::{Companion, Compared, Error, Intervention, Outputs, Result, Tensor, intervention, typetag, vectorize};
+use regatta_core::{
+    Companion, Compared, FloatOutputs, Intervention, ObjectiveKernel, Outputs, Result, Tensor, intervention, typetag, vectorize,
+};
 use std::path::PathBuf;
 
 intervention! {
@@ -72,14 +73,26 @@ impl Intervention for Distillation {
     }
 
     fn objective(&self, outputs: &Outputs<'_>, _: &[Tensor]) -> Result<Tensor> {
-        let (own, teacher) = (outputs.own, outputs.companion); // (b, t, v)
+        let (own, teacher) = (outputs.own, outputs.companion.detach()); // (b, t, v)
         let temperature = self.temperature.get();
-        if takes_kernels(own) && takes_kernels(teacher) {
-            return fused(own, teacher, temperature as f32);
-        }
-        let [log_q, log_p] = [log_softmax(own, temperature)?, log_softmax(teacher, temperature)?];
+        let [log_q, log_p] = [log_softmax(own, temperature)?, log_softmax(&teacher, temperature)?];
         let divergences = (log_p.exp()? * (log_p - log_q)?)?.sum(D::Minus1)?; // (b, t)
         Ok((divergences.mean_all()? * (temperature * temperature))?)
+    }
+
+    fn kernel(&self) -> Option<&dyn ObjectiveKernel> {
+        Some(self)
+    }
+}
+
+/// Value and gradient together, one token at a time, without the tensors in between.
+impl ObjectiveKernel for Distillation {
+    fn objectives(&self, outputs: FloatOutputs<'_>) -> Result<Vec<f64>> {
+        let (width, own, companion) = (outputs.width.max(1), outputs.own, outputs.companion);
+        let temperature = self.temperature.get() as f32;
+        let rows = own.numbers.par_chunks_exact(width).zip(companion.par_chunks_exact(width));
+        let rows = rows.zip(own.gradient.par_chunks_exact_mut(width));
+        Ok(rows.map(|((x, y), slope)| f64::from(divergence(x, y, temperature, slope))).collect())
     }
 }
 
@@ -88,22 +101,6 @@ fn log_softmax(logits: &Tensor, temperature: f64) -> Result<Tensor> {
     let most = logits.detach().max_keepdim(D::Minus1)?;
     let shifted = (logits.broadcast_sub(&most)? / temperature)?;
     Ok(shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)?)
-}
-
-/// Values and gradients together, a token at a time, without the tensors in between. (b, t, v) -> scalar
-fn fused(own: &Tensor, teacher: &Tensor, temperature: f32) -> Result<Tensor> {
-    let (b, t, vocabulary) = own.dims3()?;
-    if own.dims() != teacher.dims() {
-        let message = format!("expected logits of the same shape, found {:?} and the teacher's {:?}", own.dims(), teacher.dims());
-        return Err(Error::Tensor(regatta_core::candle::Error::msg(message)));
-    }
-    let mut gradient = vec![0f32; b * t * vocabulary];
-    let values: Vec<f32> = with_floats([own, teacher], "distillation", |[own, teacher]| {
-        let rows = own.par_chunks_exact(vocabulary).zip(teacher.par_chunks_exact(vocabulary));
-        let rows = rows.zip(gradient.par_chunks_exact_mut(vocabulary));
-        rows.map(|((x, y), slope)| divergence(x, y, temperature, slope)).collect()
-    })?;
-    Ok(attach_numbers(own, Tensor::from_vec(values, (b, t), &Device::Cpu)?, gradient)?.mean_all()?)
 }
 
 vectorize! {

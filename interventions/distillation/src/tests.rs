@@ -1,18 +1,33 @@
 use super::*;
-use regatta_core::candle::{DType, Var};
+use regatta_core::candle::{DType, Device, Var};
+use regatta_core::differentiate;
 
 fn plugin(json: &str) -> std::result::Result<Box<dyn Intervention>, String> {
     serde_json::from_str(json).map_err(|error| error.to_string())
 }
 
-/// Objective and gradient of one token for each pair of rows, in `dtype`.
-fn found<const V: usize>(own: &[[f64; V]], teacher: &[[f64; V]], temperature: f64, dtype: DType) -> (f64, Vec<f64>) {
+/// How an objective is computed.
+#[derive(Debug, Clone, Copy)]
+enum By {
+    Tensors(DType),
+    Kernel,
+}
+
+const WAYS: [(By, f64); 3] = [(By::Tensors(DType::F64), 1e-12), (By::Tensors(DType::F32), 2e-6), (By::Kernel, 2e-6)];
+
+/// Objective and gradient of one token for each pair of rows.
+fn found<const V: usize>(own: &[[f64; V]], teacher: &[[f64; V]], temperature: f64, by: By) -> (f64, Vec<f64>) {
+    let dtype = if let By::Tensors(dtype) = by { dtype } else { DType::F32 };
     let tensor = |rows: &[[f64; V]]| {
         let numbers = rows.concat();
         Tensor::from_vec(numbers, (1, rows.len(), V), &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
     };
     let (own, companion) = (Var::from_tensor(&tensor(own)).unwrap(), tensor(teacher));
     let plugin = Distillation { temperature: Positive::new(temperature), ..Distillation::default() };
+    if let By::Kernel = by {
+        let (value, gradients) = differentiate::objective(&plugin, (&own, &companion), &[], 1.0).unwrap();
+        return (value.into(), gradients.into_iter().flatten().flatten().map(f64::from).collect());
+    }
     let objective = plugin.objective(&Outputs { own: own.as_tensor(), companion: &companion }, &[]).unwrap();
     let gradients = objective.backward().unwrap();
     let numbers = |tensor: &Tensor| tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
@@ -20,12 +35,12 @@ fn found<const V: usize>(own: &[[f64; V]], teacher: &[[f64; V]], temperature: f6
 }
 
 fn check<const V: usize>(own: &[[f64; V]], teacher: &[[f64; V]], temperature: f64, value: f64, gradient: &[f64]) {
-    for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 2e-6)] {
-        let (found_value, found_gradient) = found(own, teacher, temperature, dtype);
-        assert!((found_value - value).abs() < tolerance, "{dtype:?}: {found_value}, expected {value}");
+    for (by, tolerance) in WAYS {
+        let (found_value, found_gradient) = found(own, teacher, temperature, by);
+        assert!((found_value - value).abs() < tolerance, "{by:?}: {found_value}, expected {value}");
         assert_eq!(found_gradient.len(), gradient.len());
         let close = found_gradient.iter().zip(gradient).all(|(f, e)| (f - e).abs() < tolerance);
-        assert!(close, "{dtype:?}: {found_gradient:?}, expected {gradient:?}");
+        assert!(close, "{by:?}: {found_gradient:?}, expected {gradient:?}");
     }
 }
 
@@ -55,8 +70,8 @@ fn a_model_that_agrees_with_its_teacher_is_left_alone() {
 #[test]
 fn extreme_logits_stay_finite() {
     for (own, teacher) in [([1e4, -1e4], [-1e4, 1e4]), ([1e30, -1e30], [1e30, -1e30]), ([0.0, 0.0], [3e4, -3e4])] {
-        for dtype in [DType::F64, DType::F32] {
-            let (value, gradient) = found(&[own], &[teacher], 2.0, dtype);
+        for (by, _) in WAYS {
+            let (value, gradient) = found(&[own], &[teacher], 2.0, by);
             assert!(value.is_finite() && gradient.iter().all(|x| x.is_finite()), "{own:?}, {teacher:?}: {value}, {gradient:?}");
         }
     }
@@ -70,8 +85,8 @@ fn the_kernel_agrees_with_tensor_operations() {
     let mut draw = regatta_core::Draw::new(0, "test", 0, 0);
     let mut rows = || std::array::from_fn::<[f64; 37], 5, _>(|_| std::array::from_fn(|_| 3.0 * draw.normal()));
     let (own, teacher) = (rows(), rows());
-    let (value, gradient) = found(&own, &teacher, 1.7, DType::F64);
-    let (kernel_value, kernel_gradient) = found(&own, &teacher, 1.7, DType::F32);
+    let (value, gradient) = found(&own, &teacher, 1.7, By::Tensors(DType::F64));
+    let (kernel_value, kernel_gradient) = found(&own, &teacher, 1.7, By::Kernel);
     assert!((value - kernel_value).abs() < 1e-5 * value, "{value}, {kernel_value}");
     assert!(gradient.iter().zip(kernel_gradient).all(|(a, b)| (a - b).abs() < 1e-6));
 }
@@ -80,6 +95,8 @@ fn the_kernel_agrees_with_tensor_operations() {
 fn logits_of_two_vocabularies_are_an_error() {
     let [own, companion] = [3, 4].map(|v| Tensor::zeros((1, 2, v), DType::F32, &Device::Cpu).unwrap());
     assert!(Distillation::default().objective(&Outputs { own: &own, companion: &companion }, &[]).is_err());
+    let error = differentiate::objective_by_kernel(&Distillation::default(), &own, &companion, 1.0).unwrap_err();
+    assert_eq!(error.to_string(), "expected outputs of the same shape, found [1, 2, 3] and the companion's [1, 2, 4]");
 }
 
 #[test]

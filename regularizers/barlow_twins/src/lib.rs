@@ -17,13 +17,10 @@
 //! # Errors
 //! Of a cloud without a second view.
 
-use regatta_core::maths::{
-    Float, Matrix, centred, cross_gram, diagonal, matmul, mean_over_groups_of_views, off_diagonal_sum_of_squares, takes_kernels,
-    times,
-};
+use regatta_core::maths::{Float, Matrix, centred, cross_gram, diagonal, matmul, off_diagonal_sum_of_squares, times};
 use regatta_core::number::NonNegative;
 use regatta_core::simd::Simd;
-use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag, vectorize};
+use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag, vectorize};
 
 /// Under the root of the variance: keeps the slope finite where a dim has collapsed.
 const EPSILON: f64 = 1e-5;
@@ -46,10 +43,6 @@ regularizer! {
 impl Regularizer for BarlowTwins {
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
         let views = cloud.both_views()?; // (g, n, d) each
-        let d = cloud.dims();
-        if views.iter().all(|view| takes_kernels(view)) {
-            return mean_over_groups_of_views(views, "barlow_twins", |views, gradients| Ok(self.fused(views, d, gradients)));
-        }
         let (x, y) = (standardised(views[0])?, standardised(views[1])?);
         let c = (matmul(&x.transpose(1, 2)?, &y)? / cloud.count() as f64)?; // (g, d, d)
         let on = diagonal(&c)?.affine(-1.0, 1.0)?.sqr()?.sum(1)?; // (g)
@@ -59,6 +52,17 @@ impl Regularizer for BarlowTwins {
 
     fn needs_view(&self) -> bool {
         true
+    }
+
+    fn kernel(&self) -> Option<&dyn Kernel> {
+        Some(self)
+    }
+}
+
+impl Kernel for BarlowTwins {
+    fn penalties(&self, cloud: FloatCloud<'_>, _: &mut Draw) -> Result<Vec<f64>> {
+        let d = cloud.dims();
+        cloud.each_group_of_views(|views, gradients| Ok(self.fused(views, d, gradients)))
     }
 }
 
@@ -218,8 +222,8 @@ mod tests {
 
     #[test]
     fn kernel_agrees_with_tensor_operations() {
-        regatta_core::maths::agreement::float32_agrees(&BarlowTwins::default());
-        regatta_core::maths::agreement::float32_agrees(&BarlowTwins { off_diagonal: NonNegative::new(1.0) });
+        regatta_core::conformance::kernel_agrees(&BarlowTwins::default(), 1e-5);
+        regatta_core::conformance::kernel_agrees(&BarlowTwins { off_diagonal: NonNegative::new(1.0) }, 1e-5);
     }
 
     #[test]

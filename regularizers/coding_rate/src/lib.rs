@@ -14,9 +14,9 @@
 //! points (g, n, d) -> scalar, by way of (g, m, m), m the smaller of n and d
 
 use regatta_core::candle::DType;
-use regatta_core::maths::{log_det, log_det_of, mean_over_groups, of_smaller_gram, smaller_gram, takes_kernels, unit};
+use regatta_core::maths::{log_det, log_det_of, of_smaller_gram, smaller_gram, unit};
 use regatta_core::number::Positive;
-use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 
 regularizer! {
     name: "coding_rate",
@@ -36,17 +36,31 @@ regularizer! {
 impl Regularizer for CodingRate {
     /// In float64 whatever the dtype: a small ε leaves a matrix that float32 cannot invert.
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
-        let (z, n, d) = (cloud.points(), cloud.count(), cloud.dims()); // (g, n, d)
-        let scale = d as f64 / (n as f64 * self.epsilon_squared.get());
-        if takes_kernels(z) {
-            return mean_over_groups(z, "coding_rate", |points, gradient| {
-                of_smaller_gram(points, d, gradient, |gram, m| half_log_det(gram, m, scale))
-            });
-        }
+        let z = cloud.points(); // (g, n, d)
+        let scale = self.scale(cloud.count(), cloud.dims());
         let gram = smaller_gram(&unit(&z.to_dtype(DType::F64)?)?)?; // (g, m, m)
         let eye = Tensor::eye(gram.dim(2)?, DType::F64, z.device())?;
         let rate = (log_det(&(gram * scale)?.broadcast_add(&eye)?)?.mean_all()? * 0.5)?;
         Ok(rate.neg()?.to_dtype(z.dtype())?)
+    }
+
+    fn kernel(&self) -> Option<&dyn Kernel> {
+        Some(self)
+    }
+}
+
+impl Kernel for CodingRate {
+    fn penalties(&self, cloud: FloatCloud<'_>, _: &mut Draw) -> Result<Vec<f64>> {
+        let [_, n, d] = cloud.shape;
+        let scale = self.scale(n, d);
+        cloud.each_group(|points, gradient| of_smaller_gram(points, d, gradient, |gram, m| half_log_det(gram, m, scale)))
+    }
+}
+
+impl CodingRate {
+    /// `d / (n ε²)`
+    fn scale(&self, n: usize, d: usize) -> f64 {
+        d as f64 / (n as f64 * self.epsilon_squared.get())
     }
 }
 
@@ -89,7 +103,7 @@ mod tests {
     fn kernel_agrees_with_tensor_operations() {
         for epsilon_squared in [0.5, 0.05] {
             let epsilon_squared = Positive::new(epsilon_squared);
-            regatta_core::maths::agreement::float32_agrees(&CodingRate { epsilon_squared });
+            regatta_core::conformance::kernel_agrees(&CodingRate { epsilon_squared }, 1e-5);
         }
     }
 

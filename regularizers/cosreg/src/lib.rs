@@ -12,9 +12,9 @@
 //! # Shapes
 //! points (g, n, d) -> scalar
 
-use regatta_core::maths::{Scaled, mean_over_groups, takes_kernels, unit, vector};
+use regatta_core::maths::{Scaled, unit, vector};
 use regatta_core::simd::Simd;
-use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag, vectorize};
+use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag, vectorize};
 
 regularizer! {
     name: "cosreg",
@@ -30,14 +30,21 @@ regularizer! {
 #[typetag::serde(name = "cosreg")]
 impl Regularizer for CosReg {
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
-        let (z, n, d) = (cloud.points(), cloud.count() as f64, cloud.dims()); // (g, n, d)
-        if takes_kernels(z) {
-            return mean_over_groups(z, "cosreg", |points, gradient| Ok(fused(points, d, gradient)));
-        }
-        let u = unit(z)?;
+        let (u, n) = (unit(cloud.points())?, cloud.count() as f64); // (g, n, d)
         let all = u.sum(1)?.sqr()?.sum(1)?; // (g), with each point's cosine with itself
         let own = u.sqr()?.sum((1, 2))?; // (g)
         Ok(((all - own)?.mean_all()? / (n * n))?)
+    }
+
+    fn kernel(&self) -> Option<&dyn Kernel> {
+        Some(self)
+    }
+}
+
+impl Kernel for CosReg {
+    fn penalties(&self, cloud: FloatCloud<'_>, _: &mut Draw) -> Result<Vec<f64>> {
+        let d = cloud.dims();
+        cloud.each_group(|points, gradient| Ok(fused(points, d, gradient)))
     }
 }
 
@@ -93,7 +100,7 @@ mod tests {
 
     #[test]
     fn kernel_agrees_with_tensor_operations() {
-        regatta_core::maths::agreement::float32_agrees(&CosReg {});
+        regatta_core::conformance::kernel_agrees(&CosReg {}, 1e-5);
     }
 
     #[test]

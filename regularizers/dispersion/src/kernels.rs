@@ -6,17 +6,18 @@ use regatta_core::libm;
 use regatta_core::maths::elementary::arccos;
 use regatta_core::maths::vector::{dot_with, sum_with};
 use regatta_core::maths::{
-    Linear, Matrix, PairTerm, Pairs, Scaled, centred_rows, gram, mean_over_groups, pair_log_sum_exp, pair_sum, times, vector,
+    Linear, Matrix, PairTerm, Pairs, Scaled, centred_rows, gram, pair_log_sum_exp, pair_sum, times, vector,
 };
 use regatta_core::simd::{Lanes, Simd};
-use regatta_core::{Result, Tensor, vectorize};
+use regatta_core::{Draw, FloatCloud, Kernel, Result, vectorize};
 use std::f32::consts::FRAC_1_PI;
 
-impl Dispersion {
-    /// The penalty by kernels that see the pairs a block at a time.
-    pub(crate) fn fused(&self, z: &Tensor) -> Result<Tensor> {
-        let d = z.dim(2)?;
-        mean_over_groups(z, "dispersion", |points, gradient| {
+/// The pairs are seen a block at a time.
+impl Kernel for Dispersion {
+    fn penalties(&self, cloud: FloatCloud<'_>, _: &mut Draw) -> Result<Vec<f64>> {
+        let d = cloud.dims();
+        self.check_dims(d)?;
+        cloud.each_group(|points, gradient| {
             Ok(match self.variant {
                 Variant::AngularSpread => self.fused_angular_spread(points, d, gradient),
                 Variant::L2Repel => self.fused_l2_repel(points, d, gradient),
@@ -26,7 +27,9 @@ impl Dispersion {
             })
         })
     }
+}
 
+impl Dispersion {
     fn fused_angular_spread(&self, points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
         let u = Scaled::new(points.to_vec(), d, self.epsilon.get() as f32);
         let pairs = Pairs::products(u.points(), d);

@@ -17,15 +17,15 @@
 //! its bound, the slope is that at the bound.
 //!
 //! # Shapes
-//! points (g, n, d) -> scalar, by way of (g, n, n); of float32 on the CPU by way of blocks of pairs, in memory linear in n
+//! points (g, n, d) -> scalar, by way of (g, n, n); the kernel by way of blocks of pairs, in memory linear in n
 
 mod kernels;
 mod neighbours;
 
-use regatta_core::maths::{bounded_angles, cosines, log_mean_exp, off_diagonal, squared_distances, takes_kernels};
+use regatta_core::maths::{bounded_angles, cosines, log_mean_exp, off_diagonal, squared_distances};
 use regatta_core::number::{Inner, NonNegative, Positive};
 use regatta_core::serde::{Deserialize, Serialize};
-use regatta_core::{Cloud, Draw, Error, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::{Cloud, Draw, Error, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 
 /// What is penalised about a pair of points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,12 +80,7 @@ perplexity_entropy: mean_i Σ_j p_ij log₂(p_ij + ε), p_i = softmax over j≠i
 impl Regularizer for Dispersion {
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
         let z = cloud.points(); // (g, n, d)
-        if self.variant == Variant::Decorrelation && cloud.dims() < 2 {
-            return Err(Error::TooFewDims { least: 2, found: cloud.dims() });
-        }
-        if takes_kernels(z) {
-            return self.fused(z);
-        }
+        self.check_dims(cloud.dims())?;
         match self.variant {
             Variant::AngularSpread => self.angular_spread(z),
             Variant::L2Repel => self.l2_repel(z),
@@ -93,6 +88,10 @@ impl Regularizer for Dispersion {
             Variant::Orthogonalization => self.orthogonalization(z),
             Variant::PerplexityEntropy => self.perplexity_entropy(z),
         }
+    }
+
+    fn kernel(&self) -> Option<&dyn Kernel> {
+        Some(self)
     }
 
     fn surrogate_gradient(&self) -> Option<&'static str> {
@@ -106,6 +105,14 @@ impl Regularizer for Dispersion {
 }
 
 impl Dispersion {
+    /// Over one dim there is no correlation.
+    fn check_dims(&self, dims: usize) -> Result<()> {
+        match self.variant {
+            Variant::Decorrelation if dims < 2 => Err(Error::TooFewDims { least: 2, found: dims }),
+            _ => Ok(()),
+        }
+    }
+
     fn angular_spread(&self, z: &Tensor) -> Result<Tensor> {
         let n = z.dim(1)?;
         let exponents = self.angles(z)?.affine(-1.0 / self.temperature.get(), self.epsilon.get())?; // (g, n, n)

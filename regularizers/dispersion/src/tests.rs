@@ -121,6 +121,6 @@ fn kernels_agree_with_tensor_operations() {
     for variant in
         [Variant::AngularSpread, Variant::L2Repel, Variant::Decorrelation, Variant::Orthogonalization, Variant::PerplexityEntropy]
     {
-        regatta_core::maths::agreement::float32_agrees(&of(variant));
+        regatta_core::conformance::kernel_agrees(&of(variant), 1e-5);
     }
 }

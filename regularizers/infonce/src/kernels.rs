@@ -4,43 +4,44 @@ use crate::contrast::contrastive;
 use crate::{Form, InfoNce};
 use regatta_core::libm;
 use regatta_core::maths::vector::{exps, sum_of_with};
-use regatta_core::maths::{
-    Block, Linear, Pairs, Scaled, Softmax, centred_rows, mean_over_groups, mean_over_groups_of_views, pair_log_sum_exp,
-    pair_softmax,
-};
+use regatta_core::maths::{Block, Linear, Pairs, Scaled, Softmax, centred_rows, pair_log_sum_exp, pair_softmax};
 use regatta_core::simd::{LANES, Simd, load, store};
-use regatta_core::{Result, Tensor, vectorize};
+use regatta_core::{Draw, FloatCloud, Kernel, Regularizer, Result, vectorize};
+
+/// The pairs are seen a block at a time.
+impl Kernel for InfoNce {
+    fn penalties(&self, cloud: FloatCloud<'_>, _: &mut Draw) -> Result<Vec<f64>> {
+        let d = cloud.dims();
+        match self.needs_view() {
+            true => cloud.each_group_of_views(|views, gradients| Ok(self.fused_views(views, d, gradients))),
+            false => cloud.each_group(|points, gradient| Ok(self.fused(points, d, gradient))),
+        }
+    }
+}
 
 impl InfoNce {
-    /// The penalty by kernels that see the pairs a block at a time.
-    pub(crate) fn fused(&self, z: &Tensor) -> Result<Tensor> {
-        let d = z.dim(2)?;
-        mean_over_groups(z, "infonce", |points, gradient| {
-            let u = Scaled::new(points.to_vec(), d, 0.0);
-            Ok(if self.form == Form::WangIsola {
-                let value = uniformity(&u, d, self.t.get() as f32, gradient);
-                u.backward(gradient, 1.0);
-                value
-            } else {
-                negatives(&u, d, (1.0 / self.temperature()) as f32, gradient)
-            })
-        })
+    /// The forms of one view. points, gradient (n, d)
+    fn fused(&self, points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
+        let u = Scaled::new(points.to_vec(), d, 0.0);
+        if self.form == Form::WangIsola {
+            let value = uniformity(&u, d, self.t.get() as f32, gradient);
+            u.backward(gradient, 1.0);
+            value
+        } else {
+            negatives(&u, d, (1.0 / self.temperature()) as f32, gradient)
+        }
     }
 
-    /// As [`Self::fused`], the forms of two views.
-    pub(crate) fn fused_views(&self, views: [&Tensor; 2]) -> Result<Tensor> {
-        let d = views[0].dim(2)?;
-        mean_over_groups_of_views(views, "infonce", |views, gradients| {
-            let [u, v] = views.map(|points| Scaled::new(points.to_vec(), d, 0.0));
-            let [u_slope, v_slope] = gradients;
-            let value = match self.form {
-                Form::AlignUniform => self.align_uniform([&u, &v], d, [u_slope, v_slope]),
-                _ => contrastive([&u, &v], d, (1.0 / self.temperature()) as f32, [u_slope, v_slope]),
-            };
-            u.backward(u_slope, 1.0);
-            v.backward(v_slope, 1.0);
-            Ok(value)
-        })
+    /// The forms of two views. points, view and their gradients (n, d)
+    fn fused_views(&self, views: [&[f32]; 2], d: usize, [u_slope, v_slope]: [&mut [f32]; 2]) -> f64 {
+        let [u, v] = views.map(|points| Scaled::new(points.to_vec(), d, 0.0));
+        let value = match self.form {
+            Form::AlignUniform => self.align_uniform([&u, &v], d, [u_slope, v_slope]),
+            _ => contrastive([&u, &v], d, (1.0 / self.temperature()) as f32, [u_slope, v_slope]),
+        };
+        u.backward(u_slope, 1.0);
+        v.backward(v_slope, 1.0);
+        value
     }
 
     /// The gradients are with respect to the unit vectors.

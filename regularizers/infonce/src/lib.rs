@@ -15,8 +15,8 @@
 //! that its size does not depend on n; points are hidden states, without a projector.
 //!
 //! # Shapes
-//! points, and the view for the last two, (g, n, d) -> scalar, by way of (g, n, n); of float32 on the CPU by way of blocks of
-//! pairs, in memory linear in n
+//! points, and the view for the last two, (g, n, d) -> scalar, by way of (g, n, n); the kernel by way of blocks of pairs,
+//! in memory linear in n
 //!
 //! # Errors
 //! For the last two, of a cloud without a second view.
@@ -25,10 +25,10 @@ mod contrast;
 mod kernels;
 mod temperature;
 
-use regatta_core::maths::{cosines, diagonal, log_mean_exp, matmul, off_diagonal, squared_distances, takes_kernels, unit};
+use regatta_core::maths::{cosines, diagonal, log_mean_exp, matmul, off_diagonal, squared_distances, unit};
 use regatta_core::number::{NonNegative, Positive};
 use regatta_core::serde::{Deserialize, Serialize};
-use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::{Cloud, Draw, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 pub use temperature::Temperature;
 
 /// How closeness on the sphere is measured.
@@ -80,11 +80,7 @@ impl Regularizer for InfoNce {
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
         let (z, n) = (cloud.points(), cloud.count()); // (g, n, d)
         if self.needs_view() {
-            let views = cloud.both_views()?;
-            return if views.iter().all(|view| takes_kernels(view)) { self.fused_views(views) } else { self.of_views(views) };
-        }
-        if takes_kernels(z) {
-            return self.fused(z);
+            return self.of_views(cloud.both_views()?);
         }
         if self.form == Form::WangIsola {
             return self.uniformity(&unit(z)?);
@@ -95,6 +91,10 @@ impl Regularizer for InfoNce {
 
     fn needs_view(&self) -> bool {
         matches!(self.form, Form::Contrastive | Form::AlignUniform)
+    }
+
+    fn kernel(&self) -> Option<&dyn Kernel> {
+        Some(self)
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
     fn kernels_agree_with_tensor_operations() {
         for form in [Form::WangIsola, Form::Negatives, Form::Contrastive, Form::AlignUniform] {
             for temperature in [Temperature::Usual, Temperature::Given(Positive::new(0.5))] {
-                regatta_core::maths::agreement::float32_agrees(&InfoNce { form, temperature, ..Default::default() });
+                regatta_core::conformance::kernel_agrees(&InfoNce { form, temperature, ..Default::default() }, 1e-5);
             }
         }
     }

@@ -20,9 +20,9 @@
 //! # Errors
 //! When the points have one dim: there is nothing to be isotropic about.
 
-use regatta_core::maths::{Matrix, centred_rows, covariance, diagonal, gram, mean_over_groups, takes_kernels, times, vector};
+use regatta_core::maths::{Matrix, centred_rows, covariance, diagonal, gram, times, vector};
 use regatta_core::number::Fraction;
-use regatta_core::{Cloud, Draw, Error, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::{Cloud, Draw, Error, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 
 /// Beside both squares of r, so that 0/0 is 1: far below those of any points that are not equal.
 const TINY_SQUARE: f64 = 1e-30;
@@ -46,19 +46,35 @@ C the covariance (n - 1)",
 impl Regularizer for IStar {
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
         let (z, d) = (cloud.points(), cloud.dims()); // (g, n, d)
-        if d < 2 {
-            return Err(Error::TooFewDims { least: 2, found: d });
-        }
-        if takes_kernels(z) {
-            return mean_over_groups(z, "istar", |points, gradient| Ok(self.fused(points, d, gradient)));
-        }
+        at_least_two(d)?;
         let c = covariance(z)?; // (g, d, d)
-        let trace = diagonal(&c)?.sum(1)?.sqr()?; // (tr C)² = (tr S)²: (g)
+        let trace = diagonal(&c)?.sum(1)?; // (g)
+        // r is the same at every scale. In units of the trace, float32 can square what is small.
+        let unit = (trace.detach() + TINY_SQUARE.sqrt())?;
+        let tiny_square = (unit.recip()?.sqr()? * TINY_SQUARE)?;
+        let c = c.broadcast_div(&unit.reshape(((), 1, 1))?)?;
+        let trace = trace.div(&unit)?.sqr()?; // (tr C)² = (tr S)²: (g)
         let (square, spread) = self.parts(d);
         let norm = ((c.sqr()?.sum((1, 2))? * square)? + (&trace * spread)?)?; // ‖S‖²: (g)
-        let dims = (trace + TINY_SQUARE)?.div(&(norm + TINY_SQUARE)?)?; // r: (g)
+        let dims = (trace + &tiny_square)?.div(&(norm + tiny_square)?)?; // r: (g)
         Ok((dims.mean_all()?.affine(-1.0, d as f64)? / (d as f64 - 1.0))?)
     }
+
+    fn kernel(&self) -> Option<&dyn Kernel> {
+        Some(self)
+    }
+}
+
+impl Kernel for IStar {
+    fn penalties(&self, cloud: FloatCloud<'_>, _: &mut Draw) -> Result<Vec<f64>> {
+        let d = cloud.dims();
+        at_least_two(d)?;
+        cloud.each_group(|points, gradient| Ok(self.fused(points, d, gradient)))
+    }
+}
+
+fn at_least_two(dims: usize) -> Result<()> {
+    if dims < 2 { Err(Error::TooFewDims { least: 2, found: dims }) } else { Ok(()) }
 }
 
 impl IStar {
@@ -134,7 +150,7 @@ mod tests {
     #[test]
     fn kernel_agrees_with_tensor_operations() {
         for shrinkage in [0.0, 0.2, 0.9] {
-            regatta_core::maths::agreement::float32_agrees(&IStar { shrinkage: Fraction::new(shrinkage) });
+            regatta_core::conformance::kernel_agrees(&IStar { shrinkage: Fraction::new(shrinkage) }, 1e-5);
         }
     }
 

@@ -11,13 +11,13 @@
 //! the difference. Points at distance 0 have a slope of 0: nothing says where to push them.
 //!
 //! # Shapes
-//! points (g, n, d) -> scalar, by way of (g, n, n); of float32 on the CPU by way of blocks of pairs, in memory linear in n
+//! points (g, n, d) -> scalar, by way of (g, n, n); the kernel by way of blocks of pairs, in memory linear in n
 
 mod kernel;
 
 use regatta_core::candle::D;
-use regatta_core::maths::{cosines, mean_over_groups, off_diagonal, takes_kernels, unit};
-use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::maths::{cosines, off_diagonal, unit};
+use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 
 /// ε: keeps the logarithm of equal points finite.
 const EPSILON: f64 = 1e-8;
@@ -38,15 +38,23 @@ regularizer! {
 #[typetag::serde(name = "koleo")]
 impl Regularizer for KoLeo {
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
-        let (z, d) = (cloud.points(), cloud.dims()); // (g, n, d)
-        if takes_kernels(z) {
-            return mean_over_groups(z, "koleo", |points, gradient| Ok(kernel::value_and_gradient(points, d, gradient)));
-        }
+        let z = cloud.points(); // (g, n, d)
         let u = unit(z)?;
         let nearest = off_diagonal(&cosines(z, 0.0)?.detach(), f64::NEG_INFINITY)?.argmax_keepdim(D::Minus1)?; // (g, n, 1)
         let neighbours = u.gather(&nearest.broadcast_as(u.shape())?.contiguous()?, 1)?; // (g, n, d)
         let distances = ((u - neighbours)?.sqr()?.sum(D::Minus1)? + TINY_SQUARE)?.sqrt()?; // (g, n)
         Ok((distances + EPSILON)?.log()?.mean_all()?.neg()?)
+    }
+
+    fn kernel(&self) -> Option<&dyn Kernel> {
+        Some(self)
+    }
+}
+
+impl Kernel for KoLeo {
+    fn penalties(&self, cloud: FloatCloud<'_>, _: &mut Draw) -> Result<Vec<f64>> {
+        let d = cloud.dims();
+        cloud.each_group(|points, gradient| Ok(kernel::value_and_gradient(points, d, gradient)))
     }
 }
 
@@ -86,7 +94,7 @@ mod tests {
 
     #[test]
     fn kernel_agrees_with_tensor_operations() {
-        regatta_core::maths::agreement::float32_agrees(&KoLeo {});
+        regatta_core::conformance::kernel_agrees(&KoLeo {}, 1e-5);
     }
 
     #[test]

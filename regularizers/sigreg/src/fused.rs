@@ -8,12 +8,12 @@
 //! so that a knot costs two multiplications each way. Rounding grows with the square of the recurrence's steps: they are half of
 //! what they would be from each knot to the next, and turns are started afresh every 16 knots.
 
-use crate::epps_pulley::Knot;
+use crate::knots::Knot;
 use rayon::prelude::*;
 use regatta_core::maths::elementary::{TurnsPerUnit, sine_cosine};
 use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels, product_of_panels, with_scratch};
 use regatta_core::simd::{LANES, Lanes, Register, Simd, load, store};
-use regatta_core::vectorize;
+use regatta_core::{Draw, FloatCloud, Kernel, Result, candle, vectorize};
 
 /// Rows that one task takes: float32 sums are no longer than that, and sums of those are in float64.
 const ROWS: usize = 512;
@@ -52,6 +52,15 @@ pub struct Slices {
     runs: Vec<TurnsPerUnit>,
 }
 
+impl Kernel for Slices {
+    fn penalties(&self, cloud: FloatCloud<'_>, _: &mut Draw) -> Result<Vec<f64>> {
+        match cloud.dims() == self.dims {
+            true => cloud.each_group(|points, gradient| Ok(self.penalty(points, gradient))),
+            false => Err(candle::Error::msg(format!("expected points of {} dims, found {}", self.dims, cloud.dims())).into()),
+        }
+    }
+}
+
 impl Slices {
     /// Of directions (k, d), row after row.
     pub fn new(directions: &[f32], dims: usize, knots: Vec<Knot>) -> Self {
@@ -66,7 +75,7 @@ impl Slices {
     }
 
     /// The mean over slices of the statistic of one group. points (n, d), gradient (n, d)
-    pub fn penalty(&self, points: &[f32], gradient: &mut [f32]) -> f64 {
+    fn penalty(&self, points: &[f32], gradient: &mut [f32]) -> f64 {
         with_scratch(points.len() / self.dims * self.padded(), |x| self.penalty_through(points, x, gradient))
     }
 

@@ -14,17 +14,18 @@
 //! each call from the runner's stream, and all groups of a call share them.
 //!
 //! # Shapes
-//! points (g, n, d), slices (d, k), projections (g, n, k) -> scalar; never (g, n, k, knots)
+//! points (g, n, d), slices (d, k), projections (g, n, k) -> scalar, by way of (g, n, k) for each knot; the kernel never has more than
+//! one of those
 
-mod epps_pulley;
 mod fused;
+mod knots;
 
-use epps_pulley::{EppsPulley, knots};
 use fused::Slices;
-use regatta_core::candle::DType;
-use regatta_core::maths::{attach_gradient, matmul, mean_over_groups, takes_kernels, unit, with_floats};
+use knots::{Knot, knots};
+use regatta_core::candle::{DType, Device};
+use regatta_core::maths::{matmul, unit, with_floats};
 use regatta_core::number::{Count, Positive};
-use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 
 regularizer! {
     name: "sigreg",
@@ -49,13 +50,28 @@ w_t = exp(-t²/2) dt at both ends of [0, t_max], 2 exp(-t²/2) dt inside",
 impl Regularizer for SigReg {
     fn penalty(&self, cloud: &Cloud, draw: &mut Draw) -> Result<Tensor> {
         let z = cloud.points();
-        let normals = draw.normals(&[self.slices.get(), cloud.dims()], z.dtype(), z.device())?;
-        let directions = unit(&normals)?; // (k, d)
-        self.penalty_along(z, &directions.t()?)
+        let directions = self.directions(cloud.dims(), draw)?;
+        self.penalty_along(z, &directions.t()?.to_dtype(z.dtype())?.to_device(z.device())?)
+    }
+
+    fn kernel(&self) -> Option<&dyn Kernel> {
+        Some(self)
+    }
+}
+
+impl Kernel for SigReg {
+    fn penalties(&self, cloud: FloatCloud<'_>, draw: &mut Draw) -> Result<Vec<f64>> {
+        let directions = self.directions(cloud.dims(), draw)?;
+        self.kernel_along(&directions.t()?)?.penalties(cloud, draw)
     }
 }
 
 impl SigReg {
+    /// Random unit directions, in float32 on the CPU: so they are the same for a cloud of any dtype. -> (k, d)
+    fn directions(&self, dims: usize, draw: &mut Draw) -> Result<Tensor> {
+        unit(&draw.normals(&[self.slices.get(), dims], DType::F32, &Device::Cpu)?)
+    }
+
     /// The penalty along given unit directions, one a column.
     ///
     /// # Shapes
@@ -65,35 +81,36 @@ impl SigReg {
     /// When the shapes do not fit.
     pub fn penalty_along(&self, points: &Tensor, slices: &Tensor) -> Result<Tensor> {
         let (g, n, d) = points.dims3()?;
-        let k = slices.dim(1)?;
-        let knots = knots(self.knots.get(), self.t_max.get());
-        if takes_kernels(points) && takes_kernels(slices) {
-            let directions = slices.t()?.contiguous()?; // (k, d)
-            return with_floats([&directions], "sigreg", |[directions]| {
-                let slices = Slices::new(directions, d, knots);
-                mean_over_groups(points, "sigreg", |points, gradient| Ok(slices.penalty(points, gradient)))
-            })?;
+        let x = matmul(&points.reshape((g * n, d))?, slices)?.reshape((g, n, ()))?; // (g, n, k)
+        let mut statistic = x.zeros_like()?.mean(1)?; // (g, k)
+        for Knot { t, target, weight } in self.quadrature() {
+            let turns = (&x * t)?;
+            let off = (turns.cos()?.mean(1)? - target)?;
+            let sine = turns.sin()?.mean(1)?;
+            statistic = (statistic + ((off.sqr()? + sine.sqr()?)? * (n as f64 * weight))?)?;
         }
-        let projections = matmul(&points.reshape((g * n, d))?, slices)?.reshape((g, n, k))?;
-        let x = projections.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
+        Ok(statistic.mean_all()?)
+    }
 
-        let statistic = EppsPulley::new(knots);
-        let mut gradient = vec![0.0; x.len()];
-        let groups = x.chunks_exact(n * k).zip(gradient.chunks_exact_mut(n * k));
-        let value: Vec<f64> = groups.map(|(x, gradient)| statistic.mean_over_slices(x, k, gradient)).collect();
+    /// The kernel along given unit directions, one a column, of float32. slices (d, k)
+    ///
+    /// # Errors
+    /// When they are of another dtype.
+    pub fn kernel_along(&self, slices: &Tensor) -> Result<impl Kernel + use<>> {
+        let (dims, _) = slices.dims2()?;
+        let directions = slices.t()?.contiguous()?; // (k, d)
+        Ok(with_floats([&directions], "sigreg", |[directions]| Slices::new(directions, dims, self.quadrature()))?)
+    }
 
-        let like = |numbers: Vec<f64>, shape: &[usize]| -> Result<Tensor> {
-            Ok(Tensor::from_vec(numbers, shape, points.device())?.to_dtype(points.dtype())?)
-        };
-        let value = attach_gradient(&projections, like(value, &[g])?, like(gradient, &[g, n, k])?)?; // (g)
-        Ok(value.mean_all()?)
+    fn quadrature(&self) -> Vec<Knot> {
+        knots(self.knots.get(), self.t_max.get())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use regatta_core::candle::Device;
+    use regatta_core::serde::{Deserialize, Serialize};
     use std::f64::consts::FRAC_PI_2;
 
     /// Two knots, at 0 and 1: the first is always 0, the second has weight exp(-1/2).
@@ -134,18 +151,44 @@ mod tests {
         assert_ne!(value(0), value(1));
     }
 
+    /// Along directions of the test's own.
+    #[derive(Debug, Serialize, Deserialize)]
+    #[serde(crate = "regatta_core::serde")]
+    struct Along(SigReg);
+
+    impl Along {
+        /// (d, k)
+        fn slices(&self, dims: usize) -> Result<Tensor> {
+            Ok(self.0.directions(dims, &mut Draw::new(0, "test", 0, 0))?.t()?)
+        }
+    }
+
+    #[typetag::serde(name = "sigreg_along_other_directions")]
+    impl Regularizer for Along {
+        fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
+            self.0.penalty_along(cloud.points(), &self.slices(cloud.dims())?.to_dtype(cloud.points().dtype())?)
+        }
+
+        fn kernel(&self) -> Option<&dyn Kernel> {
+            Some(self)
+        }
+    }
+
+    impl Kernel for Along {
+        fn penalties(&self, cloud: FloatCloud<'_>, draw: &mut Draw) -> Result<Vec<f64>> {
+            self.0.kernel_along(&self.slices(cloud.dims())?)?.penalties(cloud, draw)
+        }
+    }
+
     #[test]
     fn kernels_agree_with_tensor_operations() {
         for (slices, knots, t_max) in
             [(1, 2, 1.0), (16, 9, 3.0), (5, 10, 2.0), (16, 17, 3.0), (3, 18, 3.0), (19, 33, 5.0), (3, 100, 9.0)]
         {
-            let regularizer = SigReg { knots: Count::new(knots), t_max: Positive::new(t_max), ..Default::default() };
-            regatta_core::maths::agreement::penalty_agrees(&format!("{regularizer:?} along {slices}"), |points| {
-                // The same directions for both: a draw rounded to float32 gives others than one that is not.
-                let normals = Draw::new(0, "test", 0, 0).normals(&[slices, points.dim(2)?], DType::F32, &Device::Cpu)?;
-                regularizer.penalty_along(points, &unit(&normals)?.t()?.to_dtype(points.dtype())?)
-            });
+            let regularizer = SigReg { slices: Count::new(slices), knots: Count::new(knots), t_max: Positive::new(t_max) };
+            regatta_core::conformance::kernel_agrees(&Along(regularizer), 1e-5);
         }
+        regatta_core::conformance::kernel_agrees(&SigReg::default(), 1e-5);
     }
 
     #[test]

@@ -19,13 +19,10 @@
 //! # Errors
 //! Where invariance is above 0, of a cloud without a second view.
 
-use regatta_core::maths::{
-    Matrix, centred_rows, covariance, diagonal, gram, mean_over_groups, mean_over_groups_of_views, off_diagonal_sum_of_squares,
-    takes_kernels, times, vector,
-};
+use regatta_core::maths::{Matrix, centred_rows, covariance, diagonal, gram, off_diagonal_sum_of_squares, times, vector};
 use regatta_core::number::{NonNegative, Positive};
 use regatta_core::simd::Simd;
-use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag, vectorize};
+use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag, vectorize};
 
 regularizer! {
     name: "vicreg",
@@ -55,26 +52,31 @@ with invariance above 0: + invariance · mean((z - view)²), the hinge the mean 
 #[typetag::serde(name = "vicreg")]
 impl Regularizer for VicReg {
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
-        let (d, variance) = (cloud.dims(), self.variance.get());
+        let variance = self.variance.get();
         if !self.needs_view() {
-            return match takes_kernels(cloud.points()) {
-                true => {
-                    mean_over_groups(cloud.points(), "vicreg", |points, gradient| Ok(self.fused(points, d, variance, gradient)))
-                }
-                false => self.of_one_view(cloud.points(), variance),
-            };
+            return self.of_one_view(cloud.points(), variance);
         }
-        let views = cloud.both_views()?;
-        if views.iter().all(|view| takes_kernels(view)) {
-            return mean_over_groups_of_views(views, "vicreg", |views, gradients| Ok(self.fused_views(views, d, gradients)));
-        }
-        let [a, b] = views;
+        let [a, b] = cloud.both_views()?;
         let apart = ((a - b)?.sqr()?.mean_all()? * self.invariance.get())?;
         Ok(((apart + self.of_one_view(a, variance / 2.0)?)? + self.of_one_view(b, variance / 2.0)?)?)
     }
 
     fn needs_view(&self) -> bool {
         self.invariance.get() > 0.0
+    }
+
+    fn kernel(&self) -> Option<&dyn Kernel> {
+        Some(self)
+    }
+}
+
+impl Kernel for VicReg {
+    fn penalties(&self, cloud: FloatCloud<'_>, _: &mut Draw) -> Result<Vec<f64>> {
+        let (d, variance) = (cloud.dims(), self.variance.get());
+        match self.needs_view() {
+            true => cloud.each_group_of_views(|views, gradients| Ok(self.fused_views(views, d, gradients))),
+            false => cloud.each_group(|points, gradient| Ok(self.fused(points, d, variance, gradient))),
+        }
     }
 }
 
@@ -181,9 +183,9 @@ mod tests {
 
     #[test]
     fn kernels_agree_with_tensor_operations() {
-        regatta_core::maths::agreement::float32_agrees(&VicReg::default());
-        regatta_core::maths::agreement::float32_agrees(&VicReg { invariance: NonNegative::new(25.0), ..Default::default() });
-        regatta_core::maths::agreement::float32_agrees(&VicReg { target_std: Positive::new(0.3), ..Default::default() });
+        regatta_core::conformance::kernel_agrees(&VicReg::default(), 1e-5);
+        regatta_core::conformance::kernel_agrees(&VicReg { invariance: NonNegative::new(25.0), ..Default::default() }, 1e-5);
+        regatta_core::conformance::kernel_agrees(&VicReg { target_std: Positive::new(0.3), ..Default::default() }, 1e-5);
     }
 
     #[test]

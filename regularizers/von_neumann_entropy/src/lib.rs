@@ -17,8 +17,8 @@
 
 use regatta_core::candle::DType;
 use regatta_core::libm;
-use regatta_core::maths::{Resolvents, eigenvalue_sum, mean_over_groups, of_smaller_gram, smaller_gram, takes_kernels, unit};
-use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::maths::{Resolvents, eigenvalue_sum, of_smaller_gram, smaller_gram, unit};
+use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 
 /// ε beside an eigenvalue: well above what float64 rounds, far below what matters in the sum.
 const EPSILON: f64 = 1e-12;
@@ -38,19 +38,28 @@ regularizer! {
 impl Regularizer for VonNeumannEntropy {
     /// In float64 whatever the dtype: float32 would round eigenvalues near 0, where the logarithm is steep.
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
-        let (z, n, d) = (cloud.points(), cloud.count() as f64, cloud.dims()); // (g, n, d)
-        if takes_kernels(z) {
-            return mean_over_groups(z, "von_neumann_entropy", |points, gradient| {
-                of_smaller_gram(points, d, gradient, |gram, m| {
-                    let moments: Vec<f64> = gram.into_iter().map(|x| x / n).collect();
-                    let (value, mut slope) = value_and_slope(&moments, m)?;
-                    slope.iter_mut().for_each(|x| *x /= n); // along the Gram
-                    Ok((value, slope))
-                })
-            });
-        }
+        let (z, n) = (cloud.points(), cloud.count() as f64); // (g, n, d)
         let moments = (smaller_gram(&unit(&z.to_dtype(DType::F64)?)?)? / n)?; // (g, m, m)
         Ok(eigenvalue_sum(&moments, term)?.mean_all()?.to_dtype(z.dtype())?)
+    }
+
+    fn kernel(&self) -> Option<&dyn Kernel> {
+        Some(self)
+    }
+}
+
+impl Kernel for VonNeumannEntropy {
+    fn penalties(&self, cloud: FloatCloud<'_>, _: &mut Draw) -> Result<Vec<f64>> {
+        let [_, n, d] = cloud.shape;
+        let n = n as f64;
+        cloud.each_group(|points, gradient| {
+            of_smaller_gram(points, d, gradient, |gram, m| {
+                let moments: Vec<f64> = gram.into_iter().map(|x| x / n).collect();
+                let (value, mut slope) = value_and_slope(&moments, m)?;
+                slope.iter_mut().for_each(|x| *x /= n); // along the Gram
+                Ok((value, slope))
+            })
+        })
     }
 }
 
@@ -103,7 +112,7 @@ mod tests {
 
     #[test]
     fn kernel_agrees_with_tensor_operations() {
-        regatta_core::maths::agreement::float32_agrees(&VonNeumannEntropy {});
+        regatta_core::conformance::kernel_agrees(&VonNeumannEntropy {}, 1e-5);
     }
 
     #[test]

@@ -3,22 +3,20 @@
 use crate::{Form, Whitening};
 use rayon::prelude::*;
 use regatta_core::maths::{
-    Matrix, MatrixMut, Onto, Resolvents, centred_rows, gram, log_det_of, mean_over_groups, product, times, vector, wide_gram,
-    widened,
+    Matrix, MatrixMut, Onto, Resolvents, centred_rows, gram, log_det_of, product, times, vector, wide_gram, widened,
 };
 use regatta_core::simd::Simd;
-use regatta_core::{Result, Tensor, vectorize};
+use regatta_core::{Draw, FloatCloud, Kernel, Result, vectorize};
 
-impl Whitening {
-    /// The penalty by kernels on slices.
-    pub(crate) fn fused(&self, z: &Tensor) -> Result<Tensor> {
-        let d = z.dim(2)?;
-        mean_over_groups(z, "whitening", |points, gradient| match self.form {
-            Form::Frobenius => Ok(frobenius(points, d, gradient)),
-            Form::GaussianKl => self.fused_gaussian_kl(points, d, gradient),
-            Form::ZcaDistance => self.fused_zca_distance(points, d, gradient),
-            Form::WMse => Err(regatta_core::Error::NoView),
-        })
+impl Kernel for Whitening {
+    fn penalties(&self, cloud: FloatCloud<'_>, _: &mut Draw) -> Result<Vec<f64>> {
+        let d = cloud.dims();
+        match self.form {
+            Form::Frobenius => cloud.each_group(|points, gradient| Ok(frobenius(points, d, gradient))),
+            Form::GaussianKl => cloud.each_group(|points, gradient| self.fused_gaussian_kl(points, d, gradient)),
+            Form::ZcaDistance => cloud.each_group(|points, gradient| self.fused_zca_distance(points, d, gradient)),
+            Form::WMse => cloud.each_group_of_views(|views, gradients| self.fused_w_mse(views, d, gradients)),
+        }
     }
 }
 

@@ -26,10 +26,10 @@ mod triangular;
 mod w_mse;
 
 use regatta_core::candle::DType;
-use regatta_core::maths::{centred, covariance, diagonal, inverse_sqrt, log_det, matmul, takes_kernels};
+use regatta_core::maths::{centred, covariance, diagonal, inverse_sqrt, log_det, matmul};
 use regatta_core::number::Positive;
 use regatta_core::serde::{Deserialize, Serialize};
-use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::{Cloud, Draw, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 
 /// How far from white is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,22 +76,20 @@ w_mse: mean of 2 - 2 cos(w, w'), w = L⁻¹(z - m), w' that of a second view (ne
 impl Regularizer for Whitening {
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
         let z = cloud.points(); // (g, n, d)
-        if self.needs_view() {
-            return self.w_mse(cloud.both_views()?);
-        }
-        if takes_kernels(z) {
-            return self.fused(z);
-        }
         match self.form {
             Form::Frobenius => frobenius(z),
             Form::GaussianKl => self.gaussian_kl(z),
             Form::ZcaDistance => self.zca_distance(z),
-            Form::WMse => Err(regatta_core::Error::NoView), // computed above, of both views
+            Form::WMse => self.w_mse(cloud.both_views()?),
         }
     }
 
     fn needs_view(&self) -> bool {
         self.form == Form::WMse
+    }
+
+    fn kernel(&self) -> Option<&dyn Kernel> {
+        Some(self)
     }
 
     fn surrogate_gradient(&self) -> Option<&'static str> {
@@ -182,7 +180,7 @@ mod tests {
     #[test]
     fn kernels_agree_with_tensor_operations() {
         for form in [Form::Frobenius, Form::GaussianKl, Form::ZcaDistance, Form::WMse] {
-            regatta_core::maths::agreement::float32_agrees(&Whitening { form, ..Default::default() });
+            regatta_core::conformance::kernel_agrees(&Whitening { form, ..Default::default() }, 1e-5);
         }
     }
 

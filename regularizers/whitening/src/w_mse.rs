@@ -10,8 +10,8 @@ use crate::{Whitening, triangular};
 use rayon::prelude::*;
 use regatta_core::candle::DType;
 use regatta_core::maths::{
-    Matrix, MatrixMut, Onto, centred, covariance, inverse_cholesky, inverse_cholesky_of, matmul, mean_over_groups_of_views,
-    product, takes_kernels, vector, wide_gram, with_scratch,
+    Matrix, MatrixMut, Onto, centred, covariance, inverse_cholesky, inverse_cholesky_of, matmul, product, vector, wide_gram,
+    with_scratch,
 };
 use regatta_core::simd::Simd;
 use regatta_core::{Result, Tensor, vectorize};
@@ -22,10 +22,6 @@ const SMALL_SQUARE: f64 = 1e-8;
 impl Whitening {
     /// The penalty of two views. (g, n, d) each -> scalar
     pub(crate) fn w_mse(&self, views: [&Tensor; 2]) -> Result<Tensor> {
-        if views.iter().all(|view| takes_kernels(view)) {
-            let d = views[0].dim(2)?;
-            return mean_over_groups_of_views(views, "whitening", |views, slopes| self.fused_w_mse(views, d, slopes));
-        }
         let (u, v) = (self.directions(views[0])?, self.directions(views[1])?);
         let cosines = (u * v)?.sum(2)?.mean_all()?;
         Ok(cosines.affine(-2.0, 2.0)?.to_dtype(views[0].dtype())?)
@@ -50,7 +46,7 @@ impl Whitening {
     }
 
     /// Value and gradients together, on the float32 points of one group. points, view and their gradients (n, d)
-    fn fused_w_mse(&self, [a, b]: [&[f32]; 2], d: usize, [a_slope, b_slope]: [&mut [f32]; 2]) -> Result<f64> {
+    pub(crate) fn fused_w_mse(&self, [a, b]: [&[f32]; 2], d: usize, [a_slope, b_slope]: [&mut [f32]; 2]) -> Result<f64> {
         with_scratch(a.len() + b.len(), |room| {
             let (of_a, of_b) = room.split_at_mut(a.len());
             let (x, y) = rayon::join(|| White::new(self, a, d, of_a), || White::new(self, b, d, of_b));
@@ -207,7 +203,7 @@ fn along_cosines_with<S: Simd>(
 #[cfg(test)]
 mod tests {
     use crate::{Form, Whitening};
-    use regatta_core::candle::{DType, Device, Var};
+    use regatta_core::candle::{DType, Device};
     use regatta_core::number::Positive;
     use regatta_core::{Cloud, Draw, Regularizer, Tensor};
 
@@ -243,26 +239,14 @@ mod tests {
     /// More rows than a part takes at once, and more dims than a tile: clouds that are too large for float64's tensor operations in
     /// every conformance test.
     #[test]
-    fn large_clouds_agree_with_tensor_operations() {
+    fn the_kernel_agrees_on_large_clouds() {
         for shape in [[1, 4_400, 3], [2, 90, 70]] {
             let normal = |seed| Draw::new(seed, "test", 0, 0).normals(&shape, DType::F32, &Device::Cpu).unwrap();
             let (points, near) = (normal(0), normal(1));
             let view = (&points + near * 0.3).unwrap();
-            let passed = |dtype| {
-                let [points, view] = [&points, &view].map(|of| Var::from_tensor(&of.to_dtype(dtype).unwrap()).unwrap());
-                let cloud = Cloud::with_view(points.as_tensor().clone(), view.as_tensor().clone()).unwrap();
-                let whitening = Whitening { form: Form::WMse, ..Default::default() };
-                let penalty = whitening.penalty(&cloud, &mut Draw::new(0, "test", 0, 0)).unwrap();
-                let gradients = penalty.backward().unwrap();
-                let numbers = |of: &Tensor| of.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
-                let [of_points, of_view] = [&points, &view].map(|leaf| numbers(gradients.get(leaf).unwrap()));
-                [numbers(&penalty), of_points, of_view]
-            };
-            for (found, expected) in passed(DType::F32).iter().zip(passed(DType::F64)) {
-                let largest = expected.iter().fold(0f64, |most, x| most.max(x.abs()));
-                let off = found.iter().zip(&expected).fold(0f64, |most, (x, y)| most.max((x - y).abs()));
-                assert!(off < 1e-5 * largest, "{shape:?}: {off} of {largest}");
-            }
+            let whitening = Whitening { form: Form::WMse, ..Default::default() };
+            let cloud = Cloud::with_view(points, view).unwrap();
+            regatta_core::conformance::kernel_agrees_on(&whitening, &format!("{shape:?}"), &cloud, 1e-5);
         }
     }
 }

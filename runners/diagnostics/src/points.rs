@@ -4,7 +4,7 @@ use crate::{Error, Result};
 use rayon::prelude::*;
 use regatta_core::Tensor;
 use regatta_core::candle::{self, DType};
-use regatta_core::maths::{takes_kernels, with_floats};
+use regatta_core::maths::{is_float32_on_cpu, with_floats};
 
 /// Points `[n, d]` in float64, row after row: at least one point and one dim, every number finite.
 ///
@@ -50,7 +50,7 @@ impl Points {
         if tensor.elem_count() == 0 {
             return Err(Error::NotPoints { found: tensor.dims().to_vec() });
         }
-        let numbers = if takes_kernels(tensor) {
+        let numbers = if is_float32_on_cpu(tensor) {
             with_floats([tensor], "points", |[floats]| floats.iter().map(|&x| f64::from(x)).collect())
         } else {
             float64(tensor)

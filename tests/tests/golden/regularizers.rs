@@ -1,9 +1,10 @@
-//! Value and gradient of every regularizer, through the registry, against numbers that the published methods give in float64.
+//! Value and gradient of every regularizer, through the registry, against numbers that the published methods give in float64: of its
+//! tensor operations, and of its kernel.
 
 use crate::fixture;
 use regatta_builtin as _;
 use regatta_core::candle::{DType, Device, Var, safetensors};
-use regatta_core::{Cloud, Draw, Plugin, Tensor};
+use regatta_core::{Cloud, Draw, Plugin, Tensor, differentiate};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
 
@@ -46,27 +47,49 @@ fn float64(tensor: &Tensor) -> Vec<f64> {
     tensor.to_dtype(DType::F64).and_then(|t| t.flatten_all()).and_then(|t| t.to_vec1()).expect("numbers")
 }
 
-/// The case's penalty of `points`, in float32: along its own slices where it gives some, else as a study would have it, with a second
-/// view where the regularizer asks for one.
-fn penalty(case: &Value, tensors: &HashMap<String, Tensor>, points: &Tensor, view: Option<&Var>) -> Tensor {
+/// A value, and its gradients in the points and in the view.
+struct Found {
+    by: &'static str,
+    value: f64,
+    gradients: Vec<Vec<f64>>,
+}
+
+/// The case's penalty in float32, by tensor operations and by the kernel: along its own slices where it gives some, else as a study
+/// would have it. Views are the points, and a second view where the regularizer asks for one.
+fn found(case: &Value, tensors: &HashMap<String, Tensor>, views: &[&Var]) -> [Found; 2] {
     let yaml = serde_yaml::to_string(&case["regularizer"]).expect("YAML");
     let plugin: Plugin = serde_yaml::from_str(&yaml).unwrap_or_else(|error| panic!("{yaml}: {error}"));
-    match case["slices"].as_str() {
+    let points = views[0].as_tensor().clone();
+    let cloud = match views.get(1) {
+        Some(view) => Cloud::with_view(points.clone(), view.as_tensor().clone()),
+        None => Cloud::new(points.clone()),
+    };
+    let (cloud, mut draw) = (cloud.expect("a cloud"), Draw::new(0, "golden", 0, 0));
+    assert_eq!(plugin.0.needs_view(), views.len() > 1, "{yaml}: a view where one is needed, and nowhere else");
+    let (by_tensors, by_kernel) = match case["slices"].as_str() {
         None => {
-            assert_eq!(plugin.0.needs_view(), view.is_some(), "{yaml}: a view where one is needed, and nowhere else");
-            let cloud = match view {
-                Some(view) => Cloud::with_view(points.clone(), view.as_tensor().clone()),
-                None => Cloud::new(points.clone()),
-            };
-            plugin.0.penalty(&cloud.expect("a cloud"), &mut Draw::new(0, "golden", 0, 0))
+            let kernel = plugin.0.kernel().expect("every built-in regularizer has a kernel");
+            let by_kernel = differentiate::penalty_by_kernel(kernel, &cloud, views, 1.0, &mut draw.clone());
+            (plugin.0.penalty(&cloud, &mut draw), by_kernel)
         }
         Some(slices) => {
             let fields = serde_json::to_value(&plugin).expect("a plugin can be written")["sigreg"].clone();
             let sigreg: regatta_builtin::sigreg::SigReg = serde_json::from_value(fields).expect("only sigreg has slices");
-            sigreg.penalty_along(points, &tensors[slices])
+            let slices = &tensors[slices];
+            let kernel = sigreg.kernel_along(slices).expect("a kernel");
+            let by_kernel = differentiate::penalty_by_kernel(&kernel, &cloud, views, 1.0, &mut draw);
+            (sigreg.penalty_along(&points, slices), by_kernel)
         }
-    }
-    .unwrap_or_else(|error| panic!("{yaml}: {error}"))
+    };
+    let by_tensors = by_tensors.unwrap_or_else(|error| panic!("{yaml}: {error}"));
+    let grads = by_tensors.backward().expect("a backward pass");
+    let of_tensors = |view: &&Var| float64(grads.get(view).unwrap_or_else(|| panic!("{case}: no gradient reaches a view")));
+    let (value, of_kernel) = by_kernel.unwrap_or_else(|error| panic!("{yaml}: {error}"));
+    let wide = |gradient: Option<Vec<f32>>| gradient.expect("a gradient").into_iter().map(f64::from).collect();
+    [
+        Found { by: "tensors", value: float64(&by_tensors)[0], gradients: views.iter().map(of_tensors).collect() },
+        Found { by: "kernel", value: value.into(), gradients: of_kernel.into_iter().map(wide).collect() },
+    ]
 }
 
 #[test]
@@ -96,28 +119,26 @@ fn check(fixture_name: &str, count: usize) {
         let points = Var::from_tensor(&tensors[text("points")]).expect("a variable");
         assert_eq!(points.dtype(), DType::F32, "{case}: training works in float32");
         let view = case.get("view").map(|_| Var::from_tensor(&tensors[text("view")]).expect("a variable"));
-        let penalty = penalty(case, &tensors, &points, view.as_ref());
-        let grads = penalty.backward().expect("a backward pass");
-        let gradient = grads.get(&points).unwrap_or_else(|| panic!("{case}: no gradient reaches the points"));
-
-        let id = format!("case {} {} on {}", text("id"), case["regularizer"], text("points"));
         let loss = case["loss"].as_f64().expect("a loss");
-        let value = tolerance.compare(&format!("{id}: value"), &float64(&penalty), &[loss], &mut failures);
         let expected = float64(&tensors[text("grad")]);
-        let gradient = tolerance.compare(&format!("{id}: gradient"), &float64(gradient), &expected, &mut failures);
-        let view_gradient = view.map_or(0.0, |view| {
-            let gradient = grads.get(&view).unwrap_or_else(|| panic!("{case}: no gradient reaches the view"));
-            let expected = float64(&tensors[text("view_grad")]);
-            tolerance.compare(&format!("{id}: gradient in the view"), &float64(gradient), &expected, &mut failures)
-        });
+        let expected_in_view = view.as_ref().map(|_| float64(&tensors[text("view_grad")]));
+        let views: Vec<&Var> = std::iter::once(&points).chain(&view).collect();
 
         let name = case["regularizer"].as_str().map(str::to_owned);
         let name = name.or_else(|| case["regularizer"].as_object()?.keys().next().cloned()).expect("a name");
-        let so_far = largest.entry(name).or_default();
-        so_far.cases += 1;
-        so_far.value = so_far.value.max(value);
-        so_far.gradient = so_far.gradient.max(gradient);
-        so_far.view_gradient = so_far.view_gradient.max(view_gradient);
+        for Found { by, value, gradients } in found(case, &tensors, &views) {
+            let id = format!("case {} {} on {} by {by}", text("id"), case["regularizer"], text("points"));
+            let value = tolerance.compare(&format!("{id}: value"), &[value], &[loss], &mut failures);
+            let gradient = tolerance.compare(&format!("{id}: gradient"), &gradients[0], &expected, &mut failures);
+            let view_gradient = expected_in_view.as_ref().map_or(0.0, |expected| {
+                tolerance.compare(&format!("{id}: gradient in the view"), &gradients[1], expected, &mut failures)
+            });
+            let so_far = largest.entry(format!("{name} by {by}")).or_default();
+            so_far.cases += 1;
+            so_far.value = so_far.value.max(value);
+            so_far.gradient = so_far.gradient.max(gradient);
+            so_far.view_gradient = so_far.view_gradient.max(view_gradient);
+        }
     }
 
     for (name, Largest { cases, value, gradient, view_gradient }) in &largest {
@@ -126,7 +147,7 @@ fn check(fixture_name: &str, count: usize) {
     }
     let run: usize = largest.values().map(|largest| largest.cases).sum();
     let another = std::env::var_os("GOLDEN_DIR").is_some();
-    assert!(run == count || another && run > 0, "{run} cases were run, expected {count}");
+    assert!(run == 2 * count || another && run > 0, "{run} cases were run, expected {count} twice");
     let first = failures[..failures.len().min(20)].join("\n");
     assert!(failures.is_empty(), "{} numbers beyond the tolerance, first:\n{first}", failures.len());
 }

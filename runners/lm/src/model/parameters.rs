@@ -23,11 +23,6 @@ impl Parameters {
         Self { specs: specs.into(), numbers: vec![0.0; count] }
     }
 
-    /// Zeros in tensors of the same names and shapes.
-    pub(crate) fn zeros_like(&self) -> Self {
-        Self { specs: self.specs.clone(), numbers: vec![0.0; self.numbers.len()] }
-    }
-
     /// All numbers, tensor after tensor in the order of [`Decoder::tensors`].
     pub fn numbers(&self) -> &[f32] {
         &self.numbers

@@ -16,8 +16,7 @@ use crate::optimizer::Optimizer;
 use crate::spec::TrainSpec;
 use candle_core::{Device, Tensor, Var};
 use rayon::prelude::*;
-use regatta_core::maths::gradients;
-use regatta_core::{Companion, Compared, Draw, Intervention, Outputs};
+use regatta_core::{Companion, Compared, Draw, Intervention, differentiate};
 use std::ops::Range;
 
 /// Numbers of a moving average that one thread updates at a time.
@@ -190,18 +189,11 @@ impl<'a> Companions<'a> {
                 None => Ok(Vec::new()),
             };
             let parameters: Vec<Var> = parameters?;
-            let tensors: Vec<Tensor> = parameters.iter().map(|leaf| leaf.as_tensor().clone()).collect();
-            let outputs = Outputs { own: own.as_tensor(), companion: &companion };
-            let failed = |error| TrainError::Intervention { name: beside.name.clone(), step, source: Box::new(error) };
-            let objective = beside.intervention.objective(&outputs, &tensors).map_err(failed)?;
-            if objective.rank() != 0 {
-                let (name, shape) = (&beside.name, objective.dims());
-                let message = format!("intervention `{name}` returned an objective of shape {shape:?}, expected a scalar");
-                return Err(TrainError::Companion(message));
-            }
             let weight = beside.intervention.weight();
-            let leaves: Vec<&Var> = std::iter::once(&own).chain(&parameters).collect();
-            let mut gradients = gradients(&(&objective * (weight * share))?, &leaves).map_err(failed)?.into_iter();
+            let found = differentiate::objective(beside.intervention, (&own, &companion), &parameters, weight * share);
+            let failed = |error| TrainError::Intervention { name: beside.name.clone(), step, source: Box::new(error) };
+            let (value, gradients) = found.map_err(failed)?;
+            let mut gradients = gradients.into_iter();
             if let Some(gradient) = gradients.next().flatten() {
                 match (beside.compared, &mut upstream.logits) {
                     (Compared::LastHiddenState, _) => collect(&mut upstream.hidden_states, model.decoder().layers, gradient),
@@ -215,7 +207,7 @@ impl<'a> Companions<'a> {
                     crate::kernels::add(slope, &gradient);
                 }
             }
-            let value = share * f64::from(objective.to_scalar::<f32>()?);
+            let value = share * f64::from(value);
             match penalties.get_mut(of_terms + index) {
                 Some(penalty) => penalty.value += value,
                 None => {

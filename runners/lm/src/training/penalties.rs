@@ -9,8 +9,7 @@ use crate::model::Model;
 use crate::spec::{At, Points, Scale, Site, Term};
 use candle_core::{D, Device, Result, Tensor, Var};
 use rayon::prelude::*;
-use regatta_core::maths::gradients;
-use regatta_core::{Cloud, Draw};
+use regatta_core::{Cloud, Draw, differentiate};
 use std::collections::BTreeMap;
 
 /// The penalty of a term, or the objective of an intervention, at one step.
@@ -166,17 +165,11 @@ impl Job<'_> {
         };
         let failed = |source| TrainError::Penalty { name: term.regularizer.name().to_owned(), step, source };
         let cloud = cloud(&term.at, &points, view.as_deref(), (&mut draw("points"), seen.share.before())).map_err(failed)?;
-        let penalty = term.regularizer.0.penalty(&cloud, &mut draw("penalty")).map_err(failed)?;
-        if penalty.rank() != 0 {
-            return Err(TrainError::Place(format!(
-                "regularizer `{}` returned a penalty of shape {:?}, expected a scalar",
-                term.regularizer.name(),
-                penalty.dims()
-            )));
-        }
         let leaves: Vec<&Var> = std::iter::once(&points).chain(&view).collect();
-        let mut gradients = gradients(&(&penalty * weight)?, &leaves).map_err(failed)?.into_iter();
-        Ok((f64::from(penalty.to_scalar::<f32>()?), std::array::from_fn(|_| gradients.next().flatten())))
+        let found = differentiate::penalty(&*term.regularizer.0, &cloud, &leaves, weight, &mut draw("penalty"));
+        let (value, gradients) = found.map_err(failed)?;
+        let mut gradients = gradients.into_iter();
+        Ok((f64::from(value), std::array::from_fn(|_| gradients.next().flatten())))
     }
 }
 

@@ -6,9 +6,8 @@ use crate::failure::Failure;
 use crate::memory::peak_resident_mib;
 use rayon::prelude::*;
 use regatta_core::candle::{Device, Var};
-use regatta_core::maths::gradients;
 use regatta_core::simd::{self, Level};
-use regatta_core::{Cloud, Draw};
+use regatta_core::{Cloud, Draw, differentiate};
 use serde::Serialize;
 use std::fmt;
 use std::str::FromStr;
@@ -103,10 +102,10 @@ impl Normal {
 
     /// Value and gradients.
     fn penalise(&self, named: &Named, mut draw: Draw) -> Result<(), Failure> {
-        let value = named.plugin.0.penalty(&self.cloud, &mut draw).map_err(Failure::failed)?;
         let leaves: Vec<&Var> = std::iter::once(&self.points).chain(&self.view).collect();
-        let found = gradients(&value, &leaves).map_err(Failure::failed)?;
-        match found.iter().all(Option::is_some) {
+        let found = differentiate::penalty(&*named.plugin.0, &self.cloud, &leaves, 1.0, &mut draw);
+        let (_, gradients) = found.map_err(Failure::failed)?;
+        match gradients.iter().all(Option::is_some) {
             true => Ok(()),
             false => Err(Failure::failed(format!("`{}` gives its points no gradient", named.plugin.name()))),
         }

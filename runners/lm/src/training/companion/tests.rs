@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::{Family, Sizes};
 use crate::training::{Learner, Restored};
-use regatta_core::{Plugin, typetag};
+use regatta_core::{Outputs, Plugin, typetag};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
