@@ -102,15 +102,18 @@ impl OptimizerSpec {
 /// The columns of a block's matrix that are one matrix to Muon: those of each linear map, but for queries, keys and values where the
 /// family's checkpoints have them as one.
 pub(super) fn columns(decoder: &Decoder, matrix: Matrix) -> Vec<Range<usize>> {
+    let all = 0..decoder.qkv_width();
     match decoder.family.joins_qkv() && matrix == Matrix::Qkv {
-        true => vec![0..decoder.qkv_width()],
+        true => vec![all],
         false => decoder.maps(matrix).into_iter().map(|(_, columns)| columns).collect(),
     }
 }
 
+type Group = fn(&AdamWSpec) -> Option<GroupSpec>;
+
 impl AdamWSpec {
     /// The groups, and their fields.
-    const GROUPS: [(fn(&Self) -> Option<GroupSpec>, &'static str); 6] = [
+    const GROUPS: [(Group, &'static str); 6] = [
         (|spec| spec.embedding, "embedding"),
         (|spec| spec.unembedding, "unembedding"),
         (|spec| spec.positions, "positions"),
@@ -245,7 +248,8 @@ mod tests {
     #[test]
     fn maps_are_apart_where_checkpoints_have_them_apart() {
         let of = |family| columns(&decoder(family), Matrix::Qkv);
-        assert_eq!((of(Family::Gpt2), of(Family::Llama)), (vec![0..12], vec![0..4, 4..8, 8..12]));
+        let whole = 0..12;
+        assert_eq!((of(Family::Gpt2), of(Family::Llama)), (vec![whole], vec![0..4, 4..8, 8..12]));
         assert_eq!(columns(&decoder(Family::Llama), Matrix::MlpInput), [0..8, 8..16]); // gates, then hidden dims
     }
 }

@@ -150,7 +150,8 @@ mod tests {
         let close = |(found, expected): (&f32, f64)| (f64::from(*found) - expected).abs() < 1e-5;
         assert!(found.iter().zip(expected).all(close), "{found:?}, expected {expected:?}");
         assert!((momentum[0] - 0.075).abs() < 1e-7, "{momentum:?}"); // (1 - 0.95)·3·0.5
-        let joined = updated(&spec, &[0..4], &mut [0.0; 8]);
+        let whole = 0..4;
+        let joined = updated(&spec, &[whole], &mut [0.0; 8]);
         assert!((joined[0] - found[0]).abs() > 1e-2 && joined[3] == 0.9, "as one matrix they are another: {joined:?}");
     }
 

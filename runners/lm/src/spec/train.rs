@@ -114,7 +114,8 @@ impl From<TrainSpec> for TrainFields {
 
 impl Default for TrainFields {
     fn default() -> Self {
-        Self { steps: None, ..TrainSpec::default().into() }
+        let fields: Self = TrainSpec::default().into();
+        Self { steps: None, ..fields } // none is said
     }
 }
 
