@@ -259,7 +259,19 @@ impl Decoder {
 
     /// Numbers that training changes.
     pub fn parameters(&self) -> usize {
-        self.tensors().list().iter().map(TensorSpec::len).sum()
+        self.numbers() as usize
+    }
+
+    /// The same of a model of any size that can be asked for. All blocks are alike, so one is counted.
+    pub fn numbers(&self) -> u128 {
+        self.sum(|spec| spec.len() as u128)
+    }
+
+    /// The sum of something of every tensor that does not depend on its block.
+    pub fn sum(&self, of: impl Fn(&TensorSpec) -> u128) -> u128 {
+        let with = |layers: usize| Self { layers, ..self.clone() }.tensors().list().iter().map(&of).sum::<u128>();
+        let none = with(0);
+        none + self.layers as u128 * (with(1) - none)
     }
 
     /// The linear maps that lie side by side in a block's matrix, and the outputs of each.
