@@ -2,15 +2,15 @@
 //!
 //! What rounding is, and by whom, is in [`regatta_core::rounding`]; an arm that trains with the rounding uses the same.
 //!
-//! Rounded are the matrices of the linear layers: queries, keys and values, attention's projection, and the two of the MLP.
-//! Biases, norms and positions stay, and so does the token embedding, which is the output matrix too, unless it is asked for:
+//! Rounded are the matrices of the linear layers: queries, keys and values, attention's projection, and those of the MLP.
+//! Biases, norms and positions stay, and so do the token embedding and the output matrix, unless they are asked for:
 //! GPTQ (Frantar et al. 2023, arXiv:2210.17323), LLM.int8() (Dettmers et al. 2022, arXiv:2208.07339) and BitNet leave embedding
 //! and output in full precision. An output channel of a linear layer is what makes one of its outputs, that of the embedding a
 //! token's row. Activations are float32.
 //!
 //! Deviation from the sources of ternary and binary weights: they train with the rounding, and here it comes after training.
 
-use crate::model::Model;
+use crate::model::{Model, Role};
 use crate::spec::QuantisationSpec;
 use regatta_core::rounding::{Bits, Granularity, Layout, round};
 use serde::{Deserialize, Serialize};
@@ -34,10 +34,10 @@ pub(crate) fn settings(spec: &QuantisationSpec) -> impl Iterator<Item = (Bits, G
 /// A copy of `model` whose weights are rounded; with `embeddings`, the token embedding too.
 pub fn quantised(model: &Model, bits: Bits, granularity: Granularity, embeddings: bool) -> Model {
     let mut copy = model.copy();
-    for (name, shape, numbers) in copy.parameters_mut().named_mut() {
-        let layout = match *shape {
-            [inputs, outputs] if name.starts_with("h.") => Layout::linear(inputs, outputs),
-            [tokens, width] if name == "wte.weight" && embeddings => {
+    for (spec, numbers) in copy.parameters_mut().each_mut() {
+        let layout = match (spec.role, &spec.shape[..]) {
+            (Role::Matrix(_), &[inputs, outputs]) => Layout::linear(inputs, outputs),
+            (Role::Embedding | Role::Unembedding, &[tokens, width]) if embeddings => {
                 Layout { channels: tokens, inputs: width, channels_apart: width, inputs_apart: 1 }
             }
             _ => continue,
@@ -60,8 +60,8 @@ mod tests {
     /// Names of the tensors that differ.
     fn changed(embeddings: bool) -> Vec<String> {
         let (before, after) = (model(), quantised(&model(), Bits::Whole(3), Granularity::Tensor, embeddings));
-        let both = before.parameters().named().zip(after.parameters().named());
-        both.filter(|((.., one), (.., other))| one != other).map(|((name, ..), _)| name.to_owned()).collect()
+        let both = before.parameters().each().zip(after.parameters().each());
+        both.filter(|((_, one), (_, other))| one != other).map(|((spec, _), _)| spec.name.clone()).collect()
     }
 
     #[test]

@@ -146,7 +146,7 @@ pub fn identity(
     tasks: &Tasks,
 ) -> Result<Identity, RecordError> {
     let model = match &study.model {
-        ModelSpec::Gpt2(_) => to_value(&study.model),
+        ModelSpec::Fresh(_) => to_value(&study.model),
         ModelSpec::Init(folder) => checkpoint(folder)?,
     };
     let cards = registry::cards().unwrap_or_default();

@@ -4,7 +4,7 @@ use crate::records::{DataFacts, Manifest, ModelFacts};
 use crate::spec::{Refusal, StudyFile, Variant, folders};
 use regatta_core::{Companion, Plugin, registry};
 use regatta_lm::data::{Corpus, DataError, Origin};
-use regatta_lm::model::{Model, Decoder};
+use regatta_lm::model::{Decoder, Model};
 use regatta_lm::spec::{DataSpec, ModelSpec};
 use regatta_lm::tasks::{Recall, Tasks};
 use regatta_lm::training::check_companion;
@@ -49,10 +49,10 @@ type Loaded = HashMap<String, (Arc<Corpus>, Arc<Tasks>)>;
 fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> Result<Prepared, Refusal> {
     let study = &variant.study;
     let of_checkpoint = match &study.model {
-        ModelSpec::Gpt2(_) => None,
+        ModelSpec::Fresh(_) => None,
         ModelSpec::Init(folder) => {
             let refuse = |error: regatta_lm::model::CheckpointError| file.refuse_variant(variant, "model.init", error);
-            Some(Model::read(folder).map_err(refuse)?.config().clone())
+            Some(Model::read(folder).map_err(refuse)?.decoder().clone())
         }
     };
     if let Some(config) = &of_checkpoint {
@@ -83,7 +83,7 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
         }
     };
     let model = match (&study.model, of_checkpoint) {
-        (ModelSpec::Gpt2(spec), _) => Decoder::new(spec, corpus.vocab_size),
+        (ModelSpec::Fresh(fresh), _) => fresh.decoder(corpus.vocab_size),
         (ModelSpec::Init(_), Some(config)) => config,
         (ModelSpec::Init(_), None) => unreachable!("the checkpoint's config was read above"),
     };

@@ -3,7 +3,7 @@
 use crate::failure::{Failure, say};
 use regatta_core::number::Count;
 use regatta_lm::data::{Split, Tokenizer};
-use regatta_lm::model::{Model, Decoder};
+use regatta_lm::model::{Decoder, Model};
 use regatta_lm::spec::{EvaluateSpec, OrNone};
 use regatta_lm::tasks::{Kind, Task, TaskScore, Tasks, log_likelihoods};
 use regatta_lm::training::{Evaluated, Evaluation, Worth, worth};

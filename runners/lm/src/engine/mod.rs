@@ -7,25 +7,33 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `forward` | one part, from token ids to the final norm |
-//! | `unembed` | one part's logits, losses and their gradient |
-//! | `backward` | one part's gradients, block by block |
-//! | `laid` | weights, and gradients of linear maps' outputs, laid out for products |
-//! | `weights` | gradients of weight matrices, over all parts |
+//! | `part` | one part, from token ids to the final norm and back |
+//! | `block` | how attention and MLP meet in the residual stream |
+//! | `embedding`, `norm`, `rotary`, `attention`, `mlp`, `output` | a part of the model each: what it keeps, forward, backward, and in tests the same in candle's operations |
+//! | `linear` | linear maps: weights laid out for products, gradients of weights over all parts |
 
-mod backward;
-mod forward;
-mod laid;
-mod unembed;
-mod weights;
+mod attention;
+mod block;
+mod embedding;
+mod linear;
+mod mlp;
+mod norm;
+mod output;
+mod part;
+#[cfg(test)]
+mod plain;
+mod rotary;
 
-use super::{Model, Decoder, Parameters};
-use crate::kernels::Dropout;
-use backward::Slopes;
-use forward::Part;
-use laid::Laid;
+use crate::kernels::{Dropout, add};
+use crate::model::{Decoder, Map, Model, Parameters};
+use block::{BlockSlopes, sum_block};
+use linear::LaidMaps;
+use norm::{NormSlopes, sum_norms};
+use output::Output;
+use part::{Part, Shared};
 use rayon::prelude::*;
-use regatta_core::maths::{Matrix, Panels, Precision};
+use regatta_core::maths::Precision;
+use rotary::Angles;
 use std::collections::BTreeMap;
 
 /// Rows of a part, where a sequence is shorter: enough for matrix products to be fast.
@@ -60,8 +68,12 @@ pub struct Upstream {
     pub attention: BTreeMap<usize, Vec<f32>>,
     /// Of what the MLP adds, by block from 0.
     pub mlp: BTreeMap<usize, Vec<f32>>,
-    /// Of the embedding matrix.
+    /// Of the embedding matrix (v, d).
     pub embedding: Option<Vec<f32>>,
+    /// Of the output matrix (v, d).
+    pub unembedding: Option<Vec<f32>>,
+    /// Of a linear map of a block, from 0: its rows, one for each output (outputs, inputs).
+    pub weights: BTreeMap<(Map, usize), Vec<f32>>,
     /// Of the logits (b·t, v), on their way to the final norm's output and to the output matrix.
     pub logits: Option<Vec<f32>>,
 }
@@ -96,28 +108,35 @@ pub struct Pass {
     /// Logits of as many parts as are worked on at once, (r, v) each.
     logits: Vec<Vec<f32>>,
     /// Gradients of two neighbouring blocks' activations, of each part.
-    slopes: [Vec<Slopes>; 2],
-    laid: Laid,
+    slopes: [Vec<BlockSlopes>; 2],
+    /// Gradients of the final norm, of each part.
+    norm_slopes: Vec<NormSlopes>,
+    /// The blocks' weights.
+    laid: Vec<LaidMaps>,
+    output: Output,
+    angles: Angles,
+    precision: Precision,
 }
 
 impl Pass {
     /// Buffers for batches of `sequences` sequences of `time` tokens, in float32.
-    pub fn new(config: &Decoder, sequences: usize, time: usize, keep: Keep) -> Self {
-        Self::in_precision(config, sequences, time, keep, Precision::Float32)
+    pub fn new(decoder: &Decoder, sequences: usize, time: usize, keep: Keep) -> Self {
+        Self::in_precision(decoder, sequences, time, keep, Precision::Float32)
     }
 
     /// As [`Self::new`], where the factors of products with weight matrices, and of their gradients, are rounded.
-    pub fn in_precision(config: &Decoder, sequences: usize, time: usize, keep: Keep, precision: Precision) -> Self {
+    pub fn in_precision(decoder: &Decoder, sequences: usize, time: usize, keep: Keep, precision: Precision) -> Self {
         let each = (ROWS / time).min(sequences / PARTS).max(1);
-        let part = |first: usize| Part::new(config, first, each.min(sequences - first), time, keep);
+        let part = |first: usize| Part::new(decoder, first, each.min(sequences - first), time, keep);
         let parts: Vec<Part> = (0..sequences).step_by(each).map(part).collect();
-        let slopes = || match keep {
-            Keep::ForBackward { .. } => parts.iter().map(|part| Slopes::new(config, part.rows())).collect(),
-            Keep::Last | Keep::HiddenStates => Vec::new(),
-        };
+        let backward = if matches!(keep, Keep::ForBackward { .. }) { parts.len() } else { 0 };
+        let slopes = || parts[..backward].iter().map(|part| BlockSlopes::new(decoder, part.rows())).collect();
         let slopes = [slopes(), slopes()];
-        let logits = parts.iter().take(PARTS).map(|part| vec![0.0; part.rows() * config.vocab_size]).collect();
-        Self { keep, sequences, time, parts, logits, slopes, laid: Laid::new(precision) }
+        let logits = parts.iter().take(PARTS).map(|part| vec![0.0; part.rows() * decoder.vocab_size]).collect();
+        let laid = (0..decoder.layers).map(|_| LaidMaps::default()).collect();
+        let norm_slopes = (0..backward).map(|_| NormSlopes::new(decoder.width)).collect();
+        let (output, angles) = (Output::new(decoder, precision), Angles::new(decoder, time));
+        Self { keep, sequences, time, parts, logits, slopes, norm_slopes, laid, output, angles, precision }
     }
 
     /// Sequences and tokens of the batches that it is for.
@@ -152,18 +171,19 @@ impl Pass {
         dropout: Option<&Dropout>,
         perturb: Option<Perturb<'_>>,
     ) -> Result<(), BatchError> {
-        let config = model.decoder();
+        let decoder = model.decoder();
         assert_eq!(ids.len(), self.sequences * self.time, "one id a token");
-        if self.time > config.context {
-            return Err(BatchError::TooLong { found: self.time, positions: config.context });
+        if self.time > decoder.context {
+            return Err(BatchError::TooLong { found: self.time, positions: decoder.context });
         }
-        if let Some(&found) = ids.iter().find(|&&id| id as usize >= config.vocab_size) {
-            return Err(BatchError::UnknownToken { found, vocabulary: config.vocab_size });
+        if let Some(&found) = ids.iter().find(|&&id| id as usize >= decoder.vocab_size) {
+            return Err(BatchError::UnknownToken { found, vocabulary: decoder.vocab_size });
         }
-        let tensors = model.parameters().tensors();
-        self.laid.forward(&tensors);
-        let laid = &self.laid.blocks;
-        self.parts.par_iter_mut().for_each(|part| part.forward(config, (&tensors, laid), &ids[part.tokens()], dropout, perturb));
+        let (tensors, precision) = (model.parameters().tensors(decoder), self.precision);
+        let blocks = self.laid.par_iter_mut().zip(&tensors.blocks);
+        blocks.for_each(|(laid, block)| laid.pack(decoder, block, precision, |weight| weight));
+        let shared = Shared { decoder, tensors: &tensors, laid: &self.laid, angles: &self.angles, dropout, precision };
+        self.parts.par_iter_mut().for_each(|part| part.forward(shared, &ids[part.tokens()], perturb));
         Ok(())
     }
 
@@ -211,7 +231,8 @@ impl Pass {
             Some(slopes) => self.logits_backward(model, slopes, gradients),
             None => {
                 self.parts.par_iter_mut().for_each(|part| part.normed_slope.fill(0.0));
-                gradients.tensors_mut().wte.fill(0.0);
+                let mut tensors = gradients.tensors_mut(model.decoder());
+                tensors.unembedding.as_mut().unwrap_or(&mut tensors.embedding).fill(0.0);
             }
         }
         self.blocks_backward(model, upstream, dropout, gradients);
@@ -220,56 +241,44 @@ impl Pass {
     /// From the gradient of the final norm's output, that of the loss and `upstream`, to those of all parameters; what the output
     /// matrix has of the loss is in `gradients` already.
     fn blocks_backward(&mut self, model: &Model, upstream: &Upstream, dropout: Option<&Dropout>, gradients: &mut Parameters) {
-        let (config, tensors) = (model.decoder(), model.parameters().tensors());
-        self.laid.backward(&tensors);
-        let mut sums = gradients.tensors_mut();
+        let decoder = model.decoder();
+        let (tensors, precision) = (model.parameters().tensors(decoder), self.precision);
+        let blocks = self.laid.par_iter_mut().zip(&tensors.blocks);
+        blocks.for_each(|(laid, block)| laid.pack(decoder, block, precision, |weight| weight.transposed()));
+        let shared = Shared { decoder, tensors: &tensors, laid: &self.laid, angles: &self.angles, dropout, precision };
+        let mut sums = gradients.tensors_mut(decoder);
 
         let [now, next] = &mut self.slopes;
         let (mut now, mut next) = (now, next); // of the block above, and of the block below it
-        let last = config.layers;
-        self.parts.par_iter_mut().zip(&mut *now).for_each(|(part, slopes)| {
-            part.final_norm_backward(config, &tensors, upstream.hidden_states.get(&last), slopes);
-        });
-        weights::sum_vectors(&mut sums.ln_f, now.iter().map(|slopes| &slopes.ln_f));
-        let precision = self.laid.precision;
+        let last = decoder.layers;
+        let of_norm = self.parts.par_iter_mut().zip(now.par_iter_mut().zip(&mut self.norm_slopes));
+        of_norm.for_each(|(part, slopes)| part.final_norm_backward(shared, upstream.hidden_states.get(&last), slopes));
+        sum_norms(&mut sums.norm, self.norm_slopes.iter());
         let mut above = None; // the block above, whose weights' gradients are not summed yet
         for layer in (0..last).rev() {
-            let (parts, laid) = (&self.parts, &self.laid.blocks[layer]);
+            let parts = &self.parts;
             rayon::join(
                 || {
-                    parts.par_iter().zip(&*now).zip(&mut *next).for_each(|((part, above), slopes)| {
-                        part.block_backward(
-                            config,
-                            layer,
-                            (&tensors.blocks[layer], laid),
-                            precision,
-                            upstream,
-                            dropout,
-                            above,
-                            slopes,
-                        );
-                    });
+                    let parts = parts.par_iter().zip(&*now).zip(&mut *next);
+                    parts.for_each(|((part, above), slopes)| part.block_backward(shared, layer, upstream, above, slopes));
                 },
-                || above.into_iter().for_each(|(layer, block)| weights::sum_block(parts, now, layer, block)),
+                || above.into_iter().for_each(|(layer, block)| sum_block(parts, now.iter(), layer, block)),
             );
             above = sums.blocks.pop().map(|block| (layer, block));
             (now, next) = (next, now);
         }
-        above.into_iter().for_each(|(layer, block)| weights::sum_block(&self.parts, now, layer, block));
-        self.parts
-            .par_iter()
-            .zip(&mut *now)
-            .for_each(|(part, slopes)| part.embedding_backward(config, upstream, dropout, slopes));
-        weights::sum_embeddings(&self.parts, now, upstream.embedding.as_deref(), sums.wte, sums.wpe);
-    }
-
-    /// The logits of each token (b·t, v), after [`Self::forward`].
-    pub fn logits(&self, model: &Model) -> Vec<f32> {
-        let wte = Matrix::new(model.embedding(), model.decoder().vocab_size, model.decoder().width);
-        let mut unembed = Panels::default();
-        unembed.pack(wte.transposed(), self.laid.precision);
-        let parts: Vec<Vec<f32>> = self.parts.par_iter().map(|part| part.logits(&unembed)).collect();
-        parts.concat()
+        above.into_iter().for_each(|(layer, block)| sum_block(&self.parts, now.iter(), layer, block));
+        let parts = self.parts.par_iter().zip(&mut *now);
+        parts.for_each(|(part, slopes)| part.embedding_backward(shared, upstream, slopes));
+        let (of_embedding, of_output) = (upstream.embedding.as_ref(), upstream.unembedding.as_ref());
+        let of_both = [of_embedding, of_output.filter(|_| decoder.tied)];
+        embedding::sum_embeddings(&self.parts, now, &of_both, decoder.tied, sums.embedding, sums.positions);
+        if let (Some(matrix), Some(slope)) = (sums.unembedding, of_output) {
+            add(matrix, slope);
+        }
+        for (&(map, layer), slope) in &upstream.weights {
+            gradients.add_rows(decoder, map, layer, slope);
+        }
     }
 
     /// A hidden state (b·t, d), counted as Hugging Face counts them: the embedding, each block's output, the last of them after

@@ -1,14 +1,21 @@
-//! The same model of candle's differentiable operations, as a textbook has it: what [`Pass`] is compared with.
+//! The same model of candle's differentiable operations, as a textbook has it: what [`Pass`] is compared with. Each part's operations are
+//! beside the part.
 
-use super::testing::model;
-use super::{Model, Decoder, Keep, Parameters, Pass, Upstream};
+use super::block::place;
+use super::{Keep, Pass, Upstream, attention, embedding, mlp, norm, output};
 use crate::kernels::Dropout;
-use crate::model::{Family, Sizes};
-use candle_core::{D, DType, Device, Result, Tensor, Var};
-use candle_nn::ops::{layer_norm_slow, log_softmax, softmax};
+use crate::model::testing::{model, random};
+use crate::model::{
+    Biases, Decoder, Family, Map, Mlp, Model, NormKind, NormPlacement, Parameters, Positions, QkNorm, Rotary, Sizes,
+};
+use candle_core::{DType, Device, Result, Tensor, Var};
+use candle_nn::ops::log_softmax;
 use regatta_core::Draw;
 use regatta_core::maths::Precision;
 use std::collections::BTreeMap;
+
+/// The tensors of a model by name.
+pub(super) type Named = BTreeMap<String, Var>;
 
 /// What a forward pass shows: the loss, hidden states, and what attention and MLP add.
 struct Plain {
@@ -19,11 +26,9 @@ struct Plain {
     mlp: Vec<Tensor>,
 }
 
-fn variables(model: &Model) -> BTreeMap<String, Var> {
-    let var = |(name, shape, numbers): (&str, &[usize], &[f32])| {
-        (name.to_owned(), Var::from_slice(numbers, shape, &Device::Cpu).unwrap())
-    };
-    model.parameters().named().map(var).collect()
+fn variables(model: &Model) -> Named {
+    let each = model.parameters().each();
+    each.map(|(spec, numbers)| (spec.name.clone(), Var::from_slice(numbers, &*spec.shape, &Device::Cpu).unwrap())).collect()
 }
 
 /// One mask a sequence, of `length` numbers.
@@ -34,61 +39,46 @@ fn masked(x: &Tensor, dropout: Option<&Dropout>, place: u64) -> Result<Tensor> {
     x.mul(&Tensor::from_vec(mask, x.shape(), x.device())?)
 }
 
-fn attention(qkv: &Tensor, heads: usize, dropout: Option<Dropout>) -> Result<Tensor> {
-    let (b, t, width) = qkv.dims3()?;
-    let d = width / 3;
-    let split = |part: usize| qkv.narrow(2, part * d, d)?.reshape((b, t, heads, d / heads))?.transpose(1, 2)?.contiguous();
-    let (q, k, v) = (split(0)?, split(1)?, split(2)?); // (b, h, t, d/h)
-    let scores = (q.matmul(&k.transpose(2, 3)?)? / ((d / heads) as f64).sqrt())?;
-    let ahead: Vec<f32> = (0..t * t).map(|i| if i % t > i / t { f32::NEG_INFINITY } else { 0.0 }).collect();
-    let mut weights = softmax(&scores.broadcast_add(&Tensor::from_vec(ahead, (t, t), &Device::Cpu)?)?, D::Minus1)?;
-    if let Some(dropout) = dropout {
-        let mut masks = vec![0f32; b * heads * t * t];
-        masks.chunks_mut(t * t).enumerate().for_each(|(part, mask)| dropout.fill(part as u64, mask));
-        weights = weights.mul(&Tensor::from_vec(masks, weights.shape(), &Device::Cpu)?)?;
+fn linear(tensors: &Named, name: &str, x: &Tensor) -> Result<Tensor> {
+    let y = x.broadcast_matmul(&tensors[&format!("{name}.weight")])?;
+    match tensors.get(&format!("{name}.bias")) {
+        Some(bias) => y.broadcast_add(bias),
+        None => Ok(y),
     }
-    weights.matmul(&v)?.transpose(1, 2)?.reshape((b, t, d))
 }
 
-fn forward(
-    model: &Model,
-    vars: &BTreeMap<String, Var>,
-    ids: &[u32],
-    targets: &[u32],
-    time: usize,
-    drop: Option<&Dropout>,
-) -> Result<Plain> {
-    let config = model.decoder();
-    let (b, d) = (ids.len() / time, config.width);
-    let norm = |x: &Tensor, name: &str| {
-        layer_norm_slow(x, &vars[&format!("{name}.weight")], &vars[&format!("{name}.bias")], config.layer_norm_epsilon as f32)
+fn forward(model: &Model, vars: &Named, ids: &[u32], targets: &[u32], time: usize, drop: Option<&Dropout>) -> Result<Plain> {
+    let decoder = model.decoder();
+    let (b, d) = (ids.len() / time, decoder.width);
+    let normed = |x: &Tensor, name: &str, placement: NormPlacement| match decoder.norm_placement == placement {
+        true => norm::plain::norm(decoder, vars, name, x),
+        false => Ok(x.clone()),
     };
-    let linear = |x: &Tensor, name: &str| {
-        x.broadcast_matmul(&vars[&format!("{name}.weight")])?.broadcast_add(&vars[&format!("{name}.bias")])
-    };
-    let ids = Tensor::from_slice(ids, ids.len(), &Device::Cpu)?;
-    let tokens = vars["wte.weight"].index_select(&ids, 0)?.reshape((b, time, d))?;
-    let mut x = masked(&tokens.broadcast_add(&vars["wpe.weight"].narrow(0, 0, time)?)?, drop, 1)?;
+    let (before, after) = (NormPlacement::Before, NormPlacement::After);
+    let mut x = masked(&embedding::plain::embedded(vars, ids, time)?, drop, place::EMBEDDING)?;
     let (mut hidden_states, mut all_attention, mut all_mlp) = (vec![], vec![], vec![]);
-    for layer in 0..config.layers {
+    for layer in 0..decoder.layers {
         hidden_states.push(x.clone());
         let name = |what: &str| format!("h.{layer}.{what}");
-        let places = 2 * layer as u64;
-        let qkv = linear(&norm(&x, &name("ln_1"))?, &name("attn.c_attn"))?;
-        let mixed = attention(&qkv, config.heads, drop.map(|drop| drop.at(1 << 32 | layer as u64)))?;
-        let attended = masked(&linear(&mixed, &name("attn.c_proj"))?, drop, 2 + places)?;
-        x = (x + &attended)?;
-        let hidden = linear(&norm(&x, &name("ln_2"))?, &name("mlp.c_fc"))?.gelu()?;
-        let mlp = masked(&linear(&hidden, &name("mlp.c_proj"))?, drop, 3 + places)?;
-        x = (x + &mlp)?;
+        let qkv = linear(vars, &name("attn.c_attn"), &normed(&x, &name("ln_1"), before)?)?;
+        let of_weights = drop.map(|drop| drop.at(place::attention_weights(layer)));
+        let mixed = attention::plain::attention(decoder, vars, layer, &qkv, of_weights)?;
+        let attended = normed(&linear(vars, &name("attn.c_proj"), &mixed)?, &name("ln_1"), after)?;
+        let attended = masked(&attended, drop, place::attention(layer))?;
+        let middle = (&x + &attended)?;
+        let read = if decoder.parallel { &x } else { &middle };
+        let first = linear(vars, &name("mlp.c_fc"), &normed(read, &name("ln_2"), before)?)?;
+        let added = linear(vars, &name("mlp.c_proj"), &mlp::plain::hidden(decoder, &first)?)?;
+        let added = masked(&normed(&added, &name("ln_2"), after)?, drop, place::mlp(layer))?;
+        x = (middle + &added)?;
         all_attention.push(attended);
-        all_mlp.push(mlp);
+        all_mlp.push(added);
     }
-    x = norm(&x, "ln_f")?;
-    let logits = x.reshape((b * time, d))?.matmul(&vars["wte.weight"].t()?)?;
+    x = norm::plain::norm(decoder, vars, "ln_f", &x)?;
+    let logits = output::plain::logits(decoder, vars, &x.reshape((b * time, d))?)?;
     hidden_states.push(x);
     let index = Tensor::from_slice(targets, (targets.len(), 1), &Device::Cpu)?;
-    let loss = log_softmax(&logits, D::Minus1)?.gather(&index, 1)?.neg()?.mean_all()?;
+    let loss = log_softmax(&logits, 1)?.gather(&index, 1)?.neg()?.mean_all()?;
     Ok(Plain { logits, loss, hidden_states, attention: all_attention, mlp: all_mlp })
 }
 
@@ -112,9 +102,9 @@ fn numbers(tensor: &Tensor) -> Vec<f32> {
 
 /// Compares all that a pass shows, and all gradients of the loss and of a weighted sum of everything that a penalty can see.
 fn check(model: &Model, sequences: usize, time: usize, drop: Option<&Dropout>) {
-    let config = model.decoder();
+    let decoder = model.decoder();
     let mut draw = Draw::new(2, "ids", 0, 0);
-    let mut tokens = || -> Vec<u32> { (0..sequences * time).map(|_| draw.below(config.vocab_size) as u32).collect() };
+    let mut tokens = || -> Vec<u32> { (0..sequences * time).map(|_| draw.below(decoder.vocab_size) as u32).collect() };
     let (ids, targets) = (tokens(), tokens());
     let vars = variables(model);
     let plain = forward(model, &vars, &ids, &targets, time, drop).unwrap();
@@ -128,15 +118,26 @@ fn check(model: &Model, sequences: usize, time: usize, drop: Option<&Dropout>) {
     for (entry, state) in plain.hidden_states.iter().enumerate() {
         upstream.hidden_states.insert(entry, pull(state, &format!("state {entry}")));
     }
-    for block in 0..config.layers {
+    for block in 0..decoder.layers {
         upstream.attention.insert(block, pull(&plain.attention[block], &format!("attention {block}")));
         upstream.mlp.insert(block, pull(&plain.mlp[block], &format!("mlp {block}")));
     }
     upstream.embedding = Some(pull(&vars["wte.weight"], "embedding"));
+    let output = vars.get("lm_head.weight").unwrap_or(&vars["wte.weight"]);
+    upstream.unembedding = Some(pull(output, "unembedding"));
+    let maps = [Map::AttentionKey, Map::AttentionOutput, Map::MlpInput, Map::MlpOutput];
+    for (map, block) in maps.into_iter().flat_map(|map| (0..decoder.layers).map(move |block| (map, block))) {
+        let parts = ["attn.c_attn", "attn.c_proj", "mlp.c_fc", "mlp.c_proj"];
+        let name = format!("h.{block}.{}.weight", parts[map.matrix() as usize]);
+        let columns = decoder.columns(map);
+        let rows = vars[&name].narrow(1, columns.start, columns.len()).unwrap().t().unwrap().contiguous().unwrap();
+        assert_eq!(numbers(&rows), model.parameters().rows(decoder, map, block));
+        upstream.weights.insert((map, block), pull(&rows, &format!("{map:?} {block}")));
+    }
     upstream.logits = Some(pull(&plain.logits, "logits"));
 
-    let mut pass = Pass::new(config, sequences, time, Keep::ForBackward { contributions: true });
-    let mut gradients = Parameters::zeros(config);
+    let mut pass = Pass::new(decoder, sequences, time, Keep::ForBackward { contributions: true });
+    let mut gradients = Parameters::zeros(decoder);
     gradients.numbers_mut().fill(f32::NAN); // whatever was there is written over
     for _ in 0..2 {
         pass.forward(model, &ids, drop).unwrap();
@@ -148,19 +149,19 @@ fn check(model: &Model, sequences: usize, time: usize, drop: Option<&Dropout>) {
     for (entry, state) in plain.hidden_states.iter().enumerate() {
         close(&format!("hidden state {entry}"), &pass.hidden_state(entry), state);
     }
-    for block in 0..config.layers {
+    for block in 0..decoder.layers {
         close(&format!("attention {block}"), &pass.attention(block), &plain.attention[block]);
         close(&format!("mlp {block}"), &pass.mlp(block), &plain.mlp[block]);
     }
     let expected = total.backward().unwrap();
-    for (name, _, found) in gradients.named() {
-        close(&format!("gradient of {name}"), found, expected.get(&vars[name]).unwrap());
+    for (spec, found) in gradients.each() {
+        close(&format!("gradient of {}", spec.name), found, expected.get(&vars[&spec.name]).unwrap());
     }
     pass.forward(model, &ids, drop).unwrap();
     pass.upstream_backward(model, &upstream, drop, &mut gradients);
     let expected = (total - plain.loss).unwrap().backward().unwrap();
-    for (name, _, found) in gradients.named() {
-        close(&format!("gradient without the loss of {name}"), found, expected.get(&vars[name]).unwrap());
+    for (spec, found) in gradients.each() {
+        close(&format!("gradient without the loss of {}", spec.name), found, expected.get(&vars[&spec.name]).unwrap());
     }
 }
 
@@ -169,6 +170,67 @@ fn a_pass_is_the_textbooks_model() {
     for layers in [0, 1, 3] {
         check(&model(layers), 5, 7, None); // four parts of one sequence and one left over; positions beyond the seventh unused
     }
+}
+
+fn small(family: Family) -> Decoder {
+    Decoder::new(family, Sizes { layers: 2, width: 16, heads: 4, context: 8, mlp_width: 24 }, 11)
+}
+
+#[test]
+fn every_family_is_the_textbooks_model() {
+    let drop = Dropout::new(0.2, Draw::new(0, "dropout", 0, 0));
+    for family in Family::ALL {
+        let model = random(small(family));
+        check(&model, 5, 7, None);
+        check(&model, 4, 8, Some(&drop));
+    }
+}
+
+/// One option at a time is changed, from a GPT-2 and from a Llama with fewer heads of keys and values.
+#[test]
+fn every_option_is_the_textbooks() {
+    let rotary = |fraction| Positions::Rotary(Rotary { fraction, ..Rotary::default() });
+    let changes: [fn(&mut Decoder); 16] = [
+        |it| it.norm = NormKind::LayerNorm,
+        |it| it.norm = NormKind::RmsNorm,
+        |it| it.norm_placement = NormPlacement::After,
+        |it| it.mlp = Mlp::Gelu,
+        |it| it.mlp = Mlp::GeluTanh,
+        |it| it.mlp = Mlp::Swiglu,
+        |it| it.qk_norm = QkNorm::PerHead,
+        |it| it.qk_norm = QkNorm::AllHeads,
+        |it| it.biases = Biases::ALL,
+        |it| it.biases = Biases::NONE,
+        |it| it.tied = !it.tied,
+        |it| it.parallel = true,
+        |it| it.logit_cap = Some(2.0),
+        |it| (it.kv_heads, it.head_dim) = (1, 6), // heads are wider together than the stream
+        |it| it.head_dim = 2,
+        |it| it.positions = Positions::Learned,
+    ];
+    for base in [small(Family::Gpt2), Decoder { kv_heads: 2, ..small(Family::Llama) }] {
+        for change in changes {
+            let mut decoder = base.clone();
+            change(&mut decoder);
+            println!("{decoder:?}");
+            check(&random(decoder), 3, 7, None);
+        }
+        check(&random(Decoder { positions: rotary(0.5), ..base.clone() }), 3, 7, None);
+    }
+    let all_at_once = Decoder {
+        norm: NormKind::RmsNorm,
+        norm_placement: NormPlacement::After,
+        positions: rotary(1.0),
+        mlp: Mlp::Swiglu,
+        qk_norm: QkNorm::AllHeads,
+        kv_heads: 2,
+        head_dim: 6,
+        logit_cap: Some(3.0),
+        parallel: true,
+        tied: false,
+        ..small(Family::Gpt2)
+    };
+    check(&random(all_at_once), 5, 8, Some(&Dropout::new(0.2, Draw::new(0, "dropout", 0, 0))));
 }
 
 #[test]
@@ -212,10 +274,10 @@ fn rounded_factors_give_nearly_the_same_losses_and_gradients() {
     let ((exact, exact_gradients), (rounded, rounded_gradients)) = (passed(Precision::Float32), passed(Precision::BFloat16));
     assert!(exact.iter().zip(&rounded).all(|(x, y)| (x - y).abs() < 0.02 * x), "{exact:?} {rounded:?}");
     assert_ne!(exact, rounded);
-    for ((name, _, exact), (.., rounded)) in exact_gradients.named().zip(rounded_gradients.named()) {
+    for ((spec, exact), (_, rounded)) in exact_gradients.each().zip(rounded_gradients.each()) {
         let norm = |of: &dyn Fn(f32, f32) -> f32| exact.iter().zip(rounded).map(|(&x, &y)| of(x, y).powi(2)).sum::<f32>().sqrt();
         let off = norm(&|x, y| x - y) / norm(&|x, _| x);
-        assert!(off > 0.0 && off < 0.02, "{name}: {off} of the gradient's norm");
+        assert!(off > 0.0 && off < 0.02, "{}: {off} of the gradient's norm", spec.name);
     }
 }
 

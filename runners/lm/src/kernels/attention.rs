@@ -9,14 +9,16 @@ use regatta_core::{libm, vectorize};
 use std::iter::once;
 use std::ops::Range;
 
-/// `softmax(q·kᵀ / sqrt(d/h), causal)·v` of each head, with dropout on the weights; Vaswani et al. 2017, arXiv 1706.03762.
+/// `softmax(q·kᵀ / sqrt(c), causal)·v` of each head of c dims, with dropout on the weights; Vaswani et al. 2017, arXiv:1706.03762. A head
+/// of keys and values serves h/k heads of queries; Ainslie et al. 2023, arXiv:2305.13245.
 ///
 /// # Shapes
-/// qkv (t, 3d): queries, keys and values side by side, each of h heads; out (t, d); log_sums (h, t)
+/// qkv (t, (h + 2k)·c): queries of h heads, then keys and values of k heads each; out (t, h·c); log_sums (h, t)
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Attention<'a> {
     pub time: usize,
     pub heads: usize,
+    pub kv_heads: usize,
     pub head_dims: usize,
     pub dropout: Option<&'a Dropout>,
 }
@@ -54,8 +56,30 @@ fn steps(rows: Range<usize>, count: usize) -> impl DoubleEndedIterator<Item = Ra
 }
 
 impl Attention<'_> {
+    /// Numbers of a row of the output.
     fn width(self) -> usize {
         self.heads * self.head_dims
+    }
+
+    /// Numbers of a row of queries, keys and values.
+    fn row(self) -> usize {
+        (self.heads + 2 * self.kv_heads) * self.head_dims
+    }
+
+    /// Where a head's queries begin in a row, or the keys or values that serve it.
+    fn place(self, head: usize, part: usize) -> usize {
+        let serving = head / (self.heads / self.kv_heads);
+        let heads_before = match part {
+            QUERIES => head,
+            KEYS => self.heads + serving,
+            _ => self.heads + self.kv_heads + serving,
+        };
+        heads_before * self.head_dims
+    }
+
+    /// Whether it is the first of those that the same keys and values serve.
+    fn leads(self, head: usize) -> bool {
+        head.is_multiple_of(self.heads / self.kv_heads)
     }
 
     fn scale(self) -> f32 {
@@ -64,13 +88,13 @@ impl Attention<'_> {
 
     /// Some rows of a head's queries, keys or values.
     fn part(self, qkv: &[f32], head: usize, part: usize, rows: Range<usize>) -> Matrix<'_> {
-        let d = self.width();
-        Matrix::part(&qkv[rows.start * 3 * d + part * d + head * self.head_dims..], rows.len(), self.head_dims, 3 * d)
+        let row = self.row();
+        Matrix::part(&qkv[rows.start * row + self.place(head, part)..], rows.len(), self.head_dims, row)
     }
 
     fn part_mut(self, qkv: &mut [f32], head: usize, part: usize, rows: Range<usize>) -> MatrixMut<'_> {
-        let d = self.width();
-        MatrixMut::part(&mut qkv[rows.start * 3 * d + part * d + head * self.head_dims..], rows.len(), self.head_dims, 3 * d)
+        let row = self.row();
+        MatrixMut::part(&mut qkv[rows.start * row + self.place(head, part)..], rows.len(), self.head_dims, row)
     }
 
     /// Writes the output of the sequence numbered `sequence`, and the logarithm of each softmax's denominator.
@@ -86,8 +110,10 @@ impl Attention<'_> {
         weights.resize(ROWS * time, 0.0);
         for (head, log_sums) in log_sums.chunks_exact_mut(time).enumerate() {
             self.fill_mask(sequence, head, mask);
-            keys_turned.pack(self.part(qkv, head, KEYS, 0..time).transposed(), Precision::Float32);
-            values.pack(self.part(qkv, head, VALUES, 0..time), Precision::Float32);
+            if self.leads(head) {
+                keys_turned.pack(self.part(qkv, head, KEYS, 0..time).transposed(), Precision::Float32);
+                values.pack(self.part(qkv, head, VALUES, 0..time), Precision::Float32);
+            }
             for rows in steps(0..time, ROWS) {
                 let (first, count, seen) = (rows.start, rows.len(), rows.end);
                 self.scores(qkv, head, rows.clone(), keys_turned, weights);
@@ -125,13 +151,15 @@ impl Attention<'_> {
         slopes.resize(BLOCK * time, 0.0);
         for (head, log_sums) in log_sums.chunks_exact(time).enumerate() {
             self.fill_mask(sequence, head, mask);
-            keys.pack(self.part(qkv, head, KEYS, 0..time), Precision::Float32);
-            keys_turned.pack(self.part(qkv, head, KEYS, 0..time).transposed(), Precision::Float32);
-            values_turned.pack(self.part(qkv, head, VALUES, 0..time).transposed(), Precision::Float32);
+            if self.leads(head) {
+                keys.pack(self.part(qkv, head, KEYS, 0..time), Precision::Float32);
+                keys_turned.pack(self.part(qkv, head, KEYS, 0..time).transposed(), Precision::Float32);
+                values_turned.pack(self.part(qkv, head, VALUES, 0..time).transposed(), Precision::Float32);
+            }
             let of_head = |rows: &Range<usize>| Matrix::part(&g[rows.start * d + head * dims..], rows.len(), dims, d);
-            // The last block sees every key, so it writes what the earlier ones add to.
+            // The last block of the first head sees every key, so it writes what the earlier ones and the other heads add to.
             for (order, block) in steps(0..time, BLOCK).rev().enumerate() {
-                let onto = if order == 0 { Onto::Replace } else { Onto::Add };
+                let onto = if order == 0 && self.leads(head) { Onto::Replace } else { Onto::Add };
                 for rows in steps(block.clone(), ROWS) {
                     let (first, count, seen) = (rows.start, rows.len(), rows.end);
                     let place = (first - block.start) * time;

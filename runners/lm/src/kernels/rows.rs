@@ -1,16 +1,20 @@
 //! Linear maps and sums over rows.
 
-use super::affine;
+use super::{affine, product_of_panels};
 use regatta_core::maths::vector::add_with;
-use regatta_core::maths::{Matrix, MatrixMut, Panels};
+use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels};
 use regatta_core::simd::Simd;
 use regatta_core::vectorize;
 
-/// `y = x·W + bias`, W as GPT-2 stores it: rows are inputs. x (r, i), weight (i, o), bias (o) -> y (r, o)
-pub(crate) fn linear(x: &[f32], weight: &Panels, bias: &[f32], y: &mut [f32]) {
+/// `y = x·W`, and `+ bias` where there is one; W as GPT-2 stores it: rows are inputs. x (r, i), weight (i, o), bias (o) -> y (r, o)
+pub(crate) fn linear(x: &[f32], weight: &Panels, bias: Option<&[f32]>, y: &mut [f32]) {
     let (inputs, outputs) = weight.shape();
     let rows = y.len() / outputs;
-    affine(MatrixMut::new(y, rows, outputs), Matrix::new(x, rows, inputs), weight, bias);
+    let (y, x) = (MatrixMut::new(y, rows, outputs), Matrix::new(x, rows, inputs));
+    match bias {
+        Some(bias) => affine(y, x, weight, bias),
+        None => product_of_panels(y, Onto::Replace, 1.0, x, weight),
+    }
 }
 
 vectorize! {
@@ -39,8 +43,11 @@ mod tests {
     fn a_linear_map_by_hand() {
         let mut y = [0.0; 4];
         let weight = Panels::of(Matrix::new(&[5.0, 6.0, 7.0, 8.0], 2, 2));
-        linear(&[1.0, 2.0, 3.0, 4.0], &weight, &[100.0, 200.0], &mut y);
+        linear(&[1.0, 2.0, 3.0, 4.0], &weight, Some(&[100.0, 200.0]), &mut y);
         assert_eq!(y, [119.0, 222.0, 143.0, 250.0]);
+        let mut without = [0.0; 4];
+        linear(&[1.0, 2.0, 3.0, 4.0], &weight, None, &mut without);
+        assert_eq!(without, [19.0, 22.0, 43.0, 50.0]);
         let mut sums = [1.0, 0.0];
         add_columns(&mut sums, &y);
         assert_eq!(sums, [263.0, 472.0]);

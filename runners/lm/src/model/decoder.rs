@@ -209,17 +209,17 @@ impl Decoder {
         let (d, into_stream) = (self.width, TensorSpec::DEVIATION / (2.0 * self.layers as f64).sqrt());
         let spec = TensorSpec::new;
         let norm = |name: String, width: usize| Affine {
-            weight: spec(format!("{name}.weight"), [width], Role::NormWeight),
-            bias: (self.norm == NormKind::LayerNorm).then(|| spec(format!("{name}.bias"), [width], Role::NormBias)),
+            weight: spec(format!("{name}.weight"), &[width], Role::NormWeight),
+            bias: (self.norm == NormKind::LayerNorm).then(|| spec(format!("{name}.bias"), &[width], Role::NormBias)),
         };
         let linear = |name: String, inputs: usize, outputs: usize, matrix: Matrix, bias: bool, deviation: f64| Affine {
-            weight: spec(format!("{name}.weight"), [inputs, outputs], Role::Matrix(matrix)).normal(deviation),
-            bias: bias.then(|| spec(format!("{name}.bias"), [outputs], Role::Bias)),
+            weight: spec(format!("{name}.weight"), &[inputs, outputs], Role::Matrix(matrix)).normal(deviation),
+            bias: bias.then(|| spec(format!("{name}.bias"), &[outputs], Role::Bias)),
         };
         let qk_norm = |name: String, width: usize| match self.qk_norm {
             QkNorm::None => None,
-            QkNorm::PerHead => Some(spec(name, [self.head_dim], Role::NormWeight)),
-            QkNorm::AllHeads => Some(spec(name, [width], Role::NormWeight)),
+            QkNorm::PerHead => Some(spec(name, &[self.head_dim], Role::NormWeight)),
+            QkNorm::AllHeads => Some(spec(name, &[width], Role::NormWeight)),
         };
         let (usual, Biases { qkv, attention_output, mlp }) = (TensorSpec::DEVIATION, self.biases);
         let block = |layer: usize| {
@@ -248,12 +248,12 @@ impl Decoder {
         };
         let learned = self.positions == Positions::Learned;
         Tensors {
-            embedding: spec("wte.weight".into(), [self.vocab_size, d], Role::Embedding).normal(usual),
-            positions: learned.then(|| spec("wpe.weight".into(), [self.context, d], Role::Positions).normal(usual)),
+            embedding: spec("wte.weight".into(), &[self.vocab_size, d], Role::Embedding).normal(usual),
+            positions: learned.then(|| spec("wpe.weight".into(), &[self.context, d], Role::Positions).normal(usual)),
             blocks: (0..self.layers).map(block).collect(),
             norm: norm("ln_f".into(), d),
             unembedding: (!self.tied)
-                .then(|| spec("lm_head.weight".into(), [self.vocab_size, d], Role::Unembedding).normal(usual)),
+                .then(|| spec("lm_head.weight".into(), &[self.vocab_size, d], Role::Unembedding).normal(usual)),
         }
     }
 
@@ -293,6 +293,12 @@ impl Decoder {
             (map, first - width..first)
         };
         widths.iter().map(each).collect()
+    }
+
+    /// The outputs of a linear map in the columns of its matrix; none of a gate that the model has not.
+    pub fn columns(&self, map: Map) -> std::ops::Range<usize> {
+        let maps = self.maps(map.matrix());
+        maps.into_iter().find(|(other, _)| *other == map).map_or(0..0, |(_, columns)| columns)
     }
 
     /// The model in words: `Llama, 4 blocks of width 128, 4 heads`.

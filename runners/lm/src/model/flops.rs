@@ -67,10 +67,8 @@ mod tests {
 
     #[test]
     fn gpt2_small_beside_the_papers() {
-        let config = Decoder::new(
-            &Sizes { layers: 12, width: 768, heads: 12, context: 1024, mlp_width: 3072 },
-            50_257,
-        );
+        let config =
+            Decoder::new(Family::Gpt2, Sizes { layers: 12, width: 768, heads: 12, context: 1024, mlp_width: 3072 }, 50_257);
         assert_eq!(config.matrices(), 84_934_656); // Kaplan et al.: 12 L d², their N without embeddings
         let forward = config.training_flops_per_token(1024) / 3;
         let kaplan = 2 * 84_934_656 + 2 * 12 * 1024 * 768;
@@ -125,7 +123,7 @@ mod tests {
     /// FLOPs of the products of attention over one sequence, forward and backward.
     fn of_attention(config: &Decoder, time: usize) -> [u64; 2] {
         let (d, heads) = (config.width, config.heads);
-        let attention = Attention { time, heads, head_dims: d / heads, dropout: None };
+        let attention = Attention { time, heads, kv_heads: heads, head_dims: d / heads, dropout: None };
         let (qkv, mut out, mut log_sums) = (vec![0.1; time * 3 * d], vec![0.0; time * d], vec![0.0; heads * time]);
         let (g, mut dqkv, mut scratch) = (out.clone(), qkv.clone(), AttentionScratch::default());
         let forward = counted::flops(|| attention.forward(0, &qkv, &mut out, &mut log_sums, &mut scratch));

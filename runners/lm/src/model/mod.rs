@@ -21,9 +21,7 @@ mod parameters;
 mod tensors;
 
 pub use checkpoint::CheckpointError;
-pub use decoder::{
-    Biases, Decoder, Map, Mlp, NormKind, NormPlacement, Positions, QkNorm, Rotary, RotaryScaling, Sizes,
-};
+pub use decoder::{Biases, Decoder, Map, Mlp, NormKind, NormPlacement, Positions, QkNorm, Rotary, RotaryScaling, Sizes};
 pub use families::Family;
 pub use model::Model;
 pub use parameters::Parameters;

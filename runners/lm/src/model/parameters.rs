@@ -1,7 +1,7 @@
 //! The numbers that training changes, in one buffer, and views of it tensor by tensor.
 
-use super::Decoder;
 use super::tensors::{Role, TensorSpec, Tensors};
+use super::{Decoder, Map};
 use std::sync::Arc;
 
 /// A number for each parameter of a model: the parameters themselves, or their gradients.
@@ -58,6 +58,28 @@ impl Parameters {
     /// The first tensor of this role.
     pub fn of_role(&self, role: Role) -> Option<&[f32]> {
         self.each().find(|(spec, _)| spec.role == role).map(|(_, numbers)| numbers)
+    }
+
+    /// A linear map of a block, from 0, by rows: for each output its weights of all inputs. -> (outputs, inputs)
+    pub(crate) fn rows(&self, decoder: &Decoder, map: Map, block: usize) -> Vec<f32> {
+        let (columns, of_row) = (decoder.columns(map), self.matrix(map, block));
+        let outputs = of_row.0.shape[1];
+        columns.flat_map(|column| of_row.1.iter().skip(column).step_by(outputs)).copied().collect()
+    }
+
+    /// Adds to a linear map of a block what is laid out as [`Self::rows`] gives it.
+    pub(crate) fn add_rows(&mut self, decoder: &Decoder, map: Map, block: usize, rows: &[f32]) {
+        let is_it = |(spec, _): &(&TensorSpec, &mut [f32])| spec.role == Role::Matrix(map.matrix());
+        let Some((spec, numbers)) = self.each_mut().filter(is_it).nth(block) else { return };
+        let (inputs, outputs) = (spec.shape[0], spec.shape[1]);
+        for (column, row) in decoder.columns(map).zip(rows.chunks_exact(inputs)) {
+            numbers.iter_mut().skip(column).step_by(outputs).zip(row).for_each(|(sum, x)| *sum += x);
+        }
+    }
+
+    fn matrix(&self, map: Map, block: usize) -> (&TensorSpec, &[f32]) {
+        let matrices = self.each().filter(|(spec, _)| spec.role == Role::Matrix(map.matrix()));
+        matrices.skip(block).next().expect("a block of the model")
     }
 
     /// The tensors of a model of this shape, by what they do.
@@ -124,5 +146,19 @@ mod tests {
             ("lm_head.weight", vec![5, 8]),
         ];
         assert_eq!(names, expected.map(|(name, shape)| (name.to_owned(), shape)));
+    }
+
+    #[test]
+    fn a_map_has_a_row_for_each_output() {
+        let sizes = Sizes { layers: 2, width: 2, heads: 1, context: 3, mlp_width: 3 };
+        let decoder = Decoder::new(Family::Llama, sizes, 5);
+        let mut parameters = Parameters::zeros(&decoder);
+        let (_, qkv) = parameters.each_mut().filter(|(spec, _)| spec.name == "h.1.attn.c_attn.weight").next().unwrap();
+        qkv.copy_from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0]); // q, q, k, k, v, v of two inputs
+        assert_eq!(parameters.rows(&decoder, Map::AttentionKey, 1), [3.0, 30.0, 4.0, 40.0]);
+        assert_eq!(parameters.rows(&decoder, Map::AttentionKey, 0), [0.0; 4]);
+        parameters.add_rows(&decoder, Map::AttentionValue, 1, &[100.0, 200.0, 300.0, 400.0]);
+        assert_eq!(parameters.rows(&decoder, Map::AttentionValue, 1), [105.0, 250.0, 306.0, 460.0]);
+        assert_eq!(parameters.rows(&decoder, Map::MlpGate, 1).len(), 6);
     }
 }

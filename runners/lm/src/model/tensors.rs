@@ -63,7 +63,7 @@ impl TensorSpec {
     /// Standard deviation of a fresh weight, as in GPT-2.
     pub const DEVIATION: f64 = 0.02;
 
-    pub(super) fn new<const N: usize>(name: String, shape: [usize; N], role: Role) -> Self {
+    pub(super) fn new(name: String, shape: &[usize], role: Role) -> Self {
         let start = if role == Role::NormWeight { 1.0 } else { 0.0 };
         Self { name, shape: shape.to_vec(), role, init: Init::Constant(start) }
     }

@@ -1,6 +1,6 @@
 //! AdamW, with state that can be read and written. Loshchilov & Hutter 2019, arXiv 1711.05101, as PyTorch computes it.
 
-use crate::model::{Decoder, Parameters};
+use crate::model::{Decoder, Parameters, Role};
 use crate::spec::TrainSpec;
 use rayon::prelude::*;
 use regatta_core::simd::Simd;
@@ -10,9 +10,6 @@ const EPSILON: f32 = 1e-8;
 
 /// Numbers that one thread updates at a time.
 const BLOCK: usize = 16_384;
-
-/// The first tensor of every model.
-const EMBEDDING: &str = "wte.weight";
 
 /// How fast a parameter moves.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -40,8 +37,8 @@ pub struct AdamW {
 
 impl AdamW {
     /// Moments of 0 for each parameter.
-    pub fn new(config: &Decoder, spec: &TrainSpec) -> Self {
-        Self::of(Parameters::zeros(config), spec)
+    pub fn new(decoder: &Decoder, spec: &TrainSpec) -> Self {
+        Self::of(Parameters::zeros(decoder), spec)
     }
 
     /// As [`Self::new`], of parameters that have the shapes of `like`.
@@ -76,7 +73,8 @@ impl AdamW {
     /// Sets the moments of the token embedding to 0.
     pub(super) fn forget_embedding(&mut self) {
         for moments in [&mut self.first, &mut self.second] {
-            moments.named_mut().filter(|(name, ..)| *name == EMBEDDING).for_each(|(.., numbers)| numbers.fill(0.0));
+            let embeddings = moments.each_mut().filter(|(spec, _)| spec.role == Role::Embedding);
+            embeddings.for_each(|(_, numbers)| numbers.fill(0.0));
         }
     }
 
@@ -86,12 +84,12 @@ impl AdamW {
         self.steps += 1;
         let body = Pace { lr, updates: self.steps };
         let (betas, weight_decay) = (self.betas, self.weight_decay); // the moments are borrowed
-        let moments = self.first.named_mut().zip(self.second.named_mut());
-        let tensors = parameters.named_mut().zip(gradients.named()).zip(moments);
+        let moments = self.first.each_mut().zip(self.second.each_mut());
+        let tensors = parameters.each_mut().zip(gradients.each()).zip(moments);
         let blocks: Vec<_> = tensors
-            .flat_map(|(((name, shape, weights), (.., grads)), ((.., first), (.., second)))| {
-                let pace = embedding.filter(|_| name == EMBEDDING).unwrap_or(body);
-                let decay = if shape.len() >= 2 { weight_decay } else { 0.0 };
+            .flat_map(|(((spec, weights), (_, grads)), ((_, first), (_, second)))| {
+                let pace = embedding.filter(|_| spec.role == Role::Embedding).unwrap_or(body);
+                let decay = if spec.decays() { weight_decay } else { 0.0 };
                 let rates = pace.rates(betas, decay, scale);
                 let moments = first.chunks_mut(BLOCK).zip(second.chunks_mut(BLOCK));
                 let blocks = weights.chunks_mut(BLOCK).zip(grads.chunks(BLOCK)).zip(moments);

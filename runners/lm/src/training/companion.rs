@@ -11,7 +11,7 @@ use super::penalties::{Penalty, collect, free_name};
 use super::snapshot::Kept;
 use super::{AdamW, TrainError};
 use crate::engine::{Keep, Pass, Upstream};
-use crate::model::{Model, Decoder, Parameters};
+use crate::model::{Decoder, Model, Parameters, TensorSpec};
 use crate::spec::TrainSpec;
 use candle_core::{Device, Tensor, Var};
 use rayon::prelude::*;
@@ -96,19 +96,19 @@ pub fn check_companion(intervention: &dyn Intervention, config: &Decoder, contex
 
 /// Shapes of the own parameters of all interventions, and the numbers that they start from.
 fn own_parameters(interventions: &Interventions, dims: usize, seed: u64) -> Result<(Parameters, Vec<Range<usize>>), TrainError> {
-    let (mut shapes, mut numbers, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut specs, mut numbers, mut ranges) = (Vec::new(), Vec::new(), Vec::new());
     for (name, index, intervention, _) in comparing(interventions) {
         let mut draw = Draw::new(seed, &format!("intervention {index} parameters"), 0, 0);
         let failed = |error| TrainError::Intervention { name: name.clone(), step: 0, source: Box::new(error) };
         let tensors = intervention.parameters(dims, &mut draw).map_err(failed)?;
-        let first = shapes.len();
+        let first = specs.len();
         for (tensor, number) in tensors.iter().zip(0..) {
-            shapes.push((format!("{name}.{number}"), tensor.dims().to_vec()));
+            specs.push(TensorSpec::own(format!("{name}.{number}"), tensor.dims().to_vec()));
             numbers.extend(tensor.flatten_all()?.to_vec1::<f32>()?);
         }
-        ranges.push(first..shapes.len());
+        ranges.push(first..specs.len());
     }
-    let mut parameters = Parameters::of(shapes);
+    let mut parameters = Parameters::of(specs);
     parameters.numbers_mut().copy_from_slice(&numbers);
     Ok((parameters, ranges))
 }
@@ -182,7 +182,7 @@ impl<'a> Companions<'a> {
             let own = Var::from_tensor(&output(beside.compared, model, pass)?)?;
             let companion = beside.output(pass.shape(), inputs)?;
             let parameters = match &self.own {
-                Some(all) => all.parameters.named().skip(beside.tensors.start).take(beside.tensors.len()).map(leaf).collect(),
+                Some(all) => all.parameters.each().skip(beside.tensors.start).take(beside.tensors.len()).map(leaf).collect(),
                 None => Ok(Vec::new()),
             };
             let parameters: Vec<Var> = parameters?;
@@ -205,8 +205,8 @@ impl<'a> Companions<'a> {
                     (Compared::Logits, none) => *none = Some(gradient),
                 }
             }
-            let slopes = self.own.iter_mut().flat_map(|own| own.gradients.named_mut()).skip(beside.tensors.start);
-            for (gradient, (.., slope)) in gradients.zip(slopes) {
+            let slopes = self.own.iter_mut().flat_map(|own| own.gradients.each_mut()).skip(beside.tensors.start);
+            for (gradient, (_, slope)) in gradients.zip(slopes) {
                 if let Some(gradient) = gradient {
                     slope.copy_from_slice(&gradient);
                 }
@@ -279,8 +279,8 @@ fn output(compared: Compared, model: &Model, pass: &Pass) -> candle_core::Result
     }
 }
 
-fn leaf((_, shape, numbers): (&str, &[usize], &[f32])) -> candle_core::Result<Var> {
-    Var::from_slice(numbers, shape, &Device::Cpu)
+fn leaf((spec, numbers): (&TensorSpec, &[f32])) -> candle_core::Result<Var> {
+    Var::from_slice(numbers, &*spec.shape, &Device::Cpu)
 }
 
 /// `copy <- decay·copy + (1 - decay)·model`

@@ -11,12 +11,12 @@ const BLOCK: usize = 4_096;
 /// gradient is not finite. Squares are summed in blocks of a fixed size and the blocks in float64, so the norm does not depend on
 /// the number of threads.
 pub(super) fn global_norm<'a>(gradients: &'a Parameters, own: Option<&'a Parameters>) -> (f64, Option<&'a str>) {
-    let named = || gradients.named().chain(own.into_iter().flat_map(Parameters::named));
-    let blocks: Vec<&[f32]> = named().flat_map(|(.., numbers)| numbers.chunks(BLOCK)).collect();
+    let each = || gradients.each().chain(own.into_iter().flat_map(Parameters::each));
+    let blocks: Vec<&[f32]> = each().flat_map(|(_, numbers)| numbers.chunks(BLOCK)).collect();
     let squares: Vec<f64> = blocks.par_iter().with_min_len(16).map(|block| square(block)).collect();
     let total = squares.iter().sum::<f64>();
-    let broken = if total.is_finite() { None } else { named().find(|(.., numbers)| !square(numbers).is_finite()) };
-    (total.sqrt(), broken.map(|(name, ..)| name))
+    let broken = if total.is_finite() { None } else { each().find(|(_, numbers)| !square(numbers).is_finite()) };
+    (total.sqrt(), broken.map(|(spec, _)| &*spec.name))
 }
 
 /// Float64 where float32 would overflow.

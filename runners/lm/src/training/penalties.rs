@@ -2,8 +2,8 @@
 //! regularizer.
 
 use super::TrainError;
-use crate::kernels::add;
 use crate::engine::{Keep, Pass, Upstream};
+use crate::kernels::add;
 use crate::model::Model;
 use crate::spec::{At, Points, Scale, Site, Term};
 use candle_core::{D, Device, Result, Tensor, Var};

@@ -2,7 +2,7 @@
 
 use super::companion::{Companions, kept_shapes};
 use super::interventions::Interventions;
-use crate::model::{Decoder, Parameters};
+use crate::model::{Decoder, Parameters, TensorSpec};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use std::collections::BTreeMap;
 
@@ -109,8 +109,9 @@ impl Restored {
 fn serialized<'a>(groups: impl IntoIterator<Item = (&'a str, &'a Parameters)>) -> Result<Vec<u8>, SnapshotError> {
     let mut bytes: BTreeMap<String, (Vec<usize>, Vec<u8>)> = BTreeMap::new();
     for (prefix, parameters) in groups {
-        for (name, shape, numbers) in parameters.named() {
-            bytes.insert(format!("{prefix}{name}"), (shape.to_vec(), numbers.iter().flat_map(|x| x.to_le_bytes()).collect()));
+        for (spec, numbers) in parameters.each() {
+            let TensorSpec { name, shape, .. } = spec;
+            bytes.insert(format!("{prefix}{name}"), (shape.clone(), numbers.iter().flat_map(|x| x.to_le_bytes()).collect()));
         }
     }
     let views: Result<Vec<(&String, TensorView<'_>)>, _> =
@@ -123,7 +124,7 @@ fn fill<'a>(groups: impl IntoIterator<Item = (&'a str, &'a mut Parameters)>, byt
     let tensors = SafeTensors::deserialize(bytes)?; // the header is checked against the length before anything is copied
     let mut expected = 0;
     for (prefix, parameters) in groups {
-        for (name, shape, numbers) in parameters.named_mut() {
+        for (TensorSpec { name, shape, .. }, numbers) in parameters.each_mut() {
             expected += 1;
             let name = format!("{prefix}{name}");
             let missing = |_| SnapshotError::Tensors(format!("expected a tensor `{name}` of shape {shape:?}, found none"));

@@ -5,7 +5,7 @@ use super::evaluate::{Evaluated, mean_loss};
 use super::interventions::Interventions;
 use super::{Learner, Restored, StepRecord, TrainError};
 use crate::data::{Batches, Corpus, Split, token_counts};
-use crate::model::{Model, Decoder};
+use crate::model::{Decoder, Model};
 use crate::spec::{EvaluateSpec, ModelSpec, OnSpike, Term, TrainSpec};
 
 /// One arm with one seed: everything that one training run depends on.
@@ -81,9 +81,9 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// When the checkpoint's config cannot be read.
-    pub fn config(&self) -> Result<Decoder, TrainError> {
+    pub fn decoder(&self) -> Result<Decoder, TrainError> {
         Ok(match self.model {
-            ModelSpec::Gpt2(spec) => Decoder::new(spec, self.corpus.vocab_size),
+            ModelSpec::Fresh(fresh) => fresh.decoder(self.corpus.vocab_size),
             ModelSpec::Init(folder) => Decoder::read(folder)?,
         })
     }
@@ -94,7 +94,7 @@ impl Trial<'_> {
     /// When the checkpoint cannot be read or the model does not fit in memory.
     pub fn start(&self) -> Result<Model, TrainError> {
         Ok(match self.model {
-            ModelSpec::Gpt2(spec) => Model::fresh(self.config()?, self.seed).with_biases(spec.bias_std, self.seed),
+            ModelSpec::Fresh(fresh) => Model::fresh(self.decoder()?, self.seed).with_biases(fresh.bias_std, self.seed),
             ModelSpec::Init(folder) => Model::read(folder)?,
         })
     }

@@ -99,14 +99,15 @@ impl Request {
         /// More parameters than this are a slip of the keyboard, and their FLOPs no longer exact.
         const MOST: u128 = 1_000_000_000_000_000;
         let (layers, width) = (self.layers.unwrap_or(own.layers), self.width.unwrap_or(own.width));
-        let mlp_width = own.mlp_width as u128 * width as u128 / own.width as u128;
-        let [d, context] = [width, self.context.unwrap_or(own.context)].map(|size| size as u128);
-        let parameters = layers as u128 * (4 * d * d + 2 * d * mlp_width) + (own.vocab_size as u128 + context) * d;
+        let times = |size: usize| (size as u128 * width as u128 / own.width as u128) as usize;
+        let (mlp_width, head_dim) = (times(own.mlp_width), times(own.head_dim));
+        let context = self.context.unwrap_or(own.context);
+        let decoder = Decoder { layers, width, mlp_width, head_dim, context, ..own.clone() };
+        let parameters = decoder.parameters() as u128;
         if parameters > MOST {
             return Err(format!("expected a model of at most {MOST} parameters, found {parameters}"));
         }
-        let n_positions = self.context.unwrap_or(own.context);
-        Ok(Decoder { n_layer: layers, n_embd: width, n_inner: Some(mlp_width as usize), n_positions, ..own.clone() })
+        Ok(decoder)
     }
 }
 
@@ -114,6 +115,7 @@ impl Request {
 mod tests {
     use super::*;
     use crate::{StudyFile, prepare};
+    use regatta_lm::model::Family;
 
     const STUDY: &str = "\
 name: tiny
@@ -163,7 +165,7 @@ arms: {baseline: [], again: []}
 
     #[test]
     fn a_size_beyond_reckoning_is_refused() {
-        let config = Decoder::new(&Default::default(), 100);
+        let config = Decoder { vocab_size: 100, ..Family::Gpt2.defaults() };
         let request: Request = "gpu=a100,mfu=1,layers=10000,width=1048576".parse().unwrap();
         assert!(request.config(&config).unwrap_err().contains("at most 1000000000000000 parameters"));
     }

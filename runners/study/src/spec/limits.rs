@@ -3,7 +3,6 @@
 use super::refusal::Misfit;
 use super::{Study, pattern, schedules};
 use regatta_core::{Companion, Compared, Intervention};
-use regatta_lm::model::{Family, Sizes};
 use regatta_lm::spec::{DataSpec, ModelSpec, Points, Site, TokenizerSpec};
 use std::collections::HashSet;
 
@@ -25,9 +24,9 @@ pub(super) fn check(study: &Study, memory: Option<u128>) -> Result<(), Misfit> {
     schedules::ends(study)?;
     tuning(study)?;
     capacity(study)?;
-    if let ModelSpec::Gpt2(gpt2) = &study.model {
-        context(study, gpt2.context)?;
-        layers(study, gpt2.layers)?;
+    if let ModelSpec::Fresh(fresh) = &study.model {
+        context(study, fresh.decoder.context)?;
+        layers(study, fresh.decoder.layers)?;
     }
     study.size().map_or(Ok(()), |size| fits(size, memory))
 }
@@ -195,21 +194,21 @@ impl Study {
     /// the data, its part is left out.
     ///
     /// ```text
-    /// parameters = (v + context) width + layers (4 width² + 2 width mlp_width + 9 width + mlp_width) + 2 width
-    /// bytes      = 16 parameters + 4 batch context (layers (16 width + heads context) + 2 v)
+    /// bytes = 16 parameters + 4 batch context (layers (a block's activations + heads context) + 2 v)
     /// ```
+    /// A block's activations are, for each token, the inputs and outputs of its linear maps with their gradients, and the residual
+    /// stream around them.
     ///
     /// Where an arm compares two views, the second pass takes as much again for its layers, and 4 bytes a parameter; where one
     /// rounds weights, the rounded ones take 4 bytes a parameter, and a moving average as many. Where one compares logits, those of
     /// both models and their gradient are there at once.
     pub fn size(&self) -> Option<Size> {
-        let ModelSpec::Gpt2(gpt2) = &self.model else { return None };
-        let Sizes { layers, width, heads, context, mlp_width, .. } = *gpt2;
-        let [layers, width, heads, positions, mlp_width] = [layers, width, heads, context, mlp_width].map(|count| count as u128);
-        let vocabulary = self.vocabulary().unwrap_or(0) as u128;
+        let ModelSpec::Fresh(fresh) = &self.model else { return None };
+        let decoder = fresh.decoder(self.vocabulary().unwrap_or(0));
+        let of_block = 8 * decoder.width + decoder.qkv_width() + decoder.query_width() + decoder.mlp_input_width();
+        let sizes = [decoder.layers, decoder.heads, decoder.context, decoder.vocab_size, decoder.parameters(), of_block];
+        let [layers, heads, positions, vocabulary, parameters, of_block] = sizes.map(|size| size as u128);
         let context = self.train.context.map_or(positions, |context| context.get() as u128);
-        let block = 4 * width * width + 2 * width * mlp_width + 9 * width + mlp_width;
-        let parameters = (vocabulary + positions) * width + layers * block + 2 * width;
         let tokens = self.train.batch_size.get() as u128 * context;
         let views = self.arms.iter().flat_map(|arm| &arm.terms).any(|term| term.regularizer.0.needs_view());
         let second = u128::from(views);
@@ -220,7 +219,7 @@ impl Study {
         let averages = any(&|it| matches!(it.companion(), Some(Companion::MovingAverage { .. })));
         let compares_logits = any(&|it| it.compares() == Some(Compared::Logits));
         let outputs = (2 + 3 * compares_logits) * vocabulary;
-        let activations = tokens * ((1 + second) * layers * (16 * width + heads * context) + outputs) * 4;
+        let activations = tokens * ((1 + second) * layers * (of_block + heads * context) + outputs) * 4;
         Some(Size { parameters, bytes: (BYTES_A_PARAMETER + 4 * (second + rounds + averages)) * parameters + activations })
     }
 

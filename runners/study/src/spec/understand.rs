@@ -19,8 +19,8 @@ pub(super) fn understand(
     memory: Option<u128>,
 ) -> Result<Study, Explained> {
     let mut study = typed(document)?;
-    if let (ModelSpec::Gpt2(gpt2), None) = (&study.model, study.train.context) {
-        study.train.context = Count::try_from(gpt2.context as u64).ok();
+    if let (ModelSpec::Fresh(fresh), None) = (&study.model, study.train.context) {
+        study.train.context = Count::try_from(fresh.decoder.context as u64).ok();
     }
     paths::resolve(&mut study, folder).and_then(|()| limits::check(&study, memory))?;
     Ok(study)

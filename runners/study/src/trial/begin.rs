@@ -28,7 +28,7 @@ pub(super) struct Progress {
 pub(super) fn begin(trial: &Trial<'_>, folder: &TrialFolder, checkpoints: &Checkpoints) -> Result<Began, RecordError> {
     let mut began = Began::default();
     let accept = |kept: &Kept| {
-        let config = trial.config().map_err(|error| error.to_string())?;
+        let config = trial.decoder().map_err(|error| error.to_string())?;
         began = read(&config, trial.interventions, folder, kept)?;
         Ok(())
     };

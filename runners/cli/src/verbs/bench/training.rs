@@ -22,6 +22,9 @@ use std::time::Instant;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Training {
+    /// Family of the model; llama, qwen2, qwen3 and olmo2 have half as many heads of keys and values as of queries
+    #[arg(long, value_name = "FAMILY", default_value = "gpt2", value_parser = family)]
+    family: Family,
     /// Size of model and batch
     #[arg(long, value_enum, default_value = "small")]
     shape: Shape,
@@ -100,57 +103,61 @@ impl From<Factors> for Precision {
     }
 }
 
-/// What is trained.
+/// What is trained, and how many sequences a step.
 #[derive(Debug, PartialEq)]
-struct Sizes {
-    model: Sizes,
-    vocab: usize,
+struct Work {
+    decoder: Decoder,
     batch: usize,
 }
 
-impl Sizes {
+impl Work {
+    fn new(family: Family, layers: usize, width: usize, heads: usize, context: usize, vocab: usize, batch: usize) -> Self {
+        let mlp_width = Family::mlp_width(family.defaults().mlp, width);
+        let decoder = Decoder::new(family, Sizes { layers, width, heads, context, mlp_width }, vocab);
+        let kv_heads = if family.joins_qkv() { heads } else { (heads / 2).max(1) };
+        Self { decoder: Decoder { kv_heads, ..decoder }, batch }
+    }
+
     fn fresh(&self) -> Model {
-        Model::fresh(Decoder::new(&self.model, self.vocab), 0)
+        Model::fresh(self.decoder.clone(), 0)
     }
 }
 
 impl Shape {
-    fn sizes(self) -> Sizes {
+    fn work(self, family: Family) -> Work {
         let (layers, width, heads, context, vocab, batch) = match self {
             Self::Tiny => (4, 128, 4, 128, 4096, 16),
             Self::Small => (6, 256, 8, 256, 4096, 8),
             Self::Medium => (8, 512, 8, 512, 8192, 4),
         };
-        Sizes { model: Sizes { layers, width, heads, context, mlp_width: 4 * width }, vocab, batch }
+        Work::new(family, layers, width, heads, context, vocab, batch)
     }
 }
 
 impl Training {
     /// A few steps of `small`.
     pub fn small() -> Self {
-        let shape = Shape::Small;
+        let (family, shape) = (Family::Gpt2, Shape::Small);
         let (layers, width, context, batch, vocab) = (None, None, None, None, None);
         let (points, max_points, dropout, precision) = (None, None, None, Factors::F32);
-        Self { shape, layers, width, context, batch, vocab, points, max_points, dropout, precision, steps: 5, warmup: 1 }
+        Self { family, shape, layers, width, context, batch, vocab, points, max_points, dropout, precision, steps: 5, warmup: 1 }
     }
 
-    /// Those of the shape, but for what is named.
-    fn sizes(&self) -> Result<Sizes, String> {
-        let Sizes { model, vocab, batch } = self.shape.sizes();
+    /// That of the shape, but for what is named.
+    fn work(&self) -> Result<Work, String> {
+        let Work { decoder: own, batch } = self.shape.work(self.family);
         let or = |named: Option<u64>, own: usize| named.map_or(own, |named| named as usize);
-        let (width, head) = (or(self.width, model.width), model.width / model.heads);
-        if !width.is_multiple_of(head) {
-            return Err(format!("--width: expected a multiple of {head}, the width of a head, found {width}"));
+        let width = or(self.width, own.width);
+        if !width.is_multiple_of(own.head_dim) {
+            return Err(format!("--width: expected a multiple of {}, the width of a head, found {width}", own.head_dim));
         }
-        let model = Sizes {
-            layers: or(self.layers, model.layers),
-            width,
-            heads: width / head,
-            context: or(self.context, model.context),
-            mlp_width: 4 * width,
-            bias_std: 0.0,
-        };
-        Ok(Sizes { model, vocab: or(self.vocab, vocab), batch: or(self.batch, batch) })
+        let (layers, heads, context) = (or(self.layers, own.layers), width / own.head_dim, or(self.context, own.context));
+        let (vocab, batch) = (or(self.vocab, own.vocab_size), or(self.batch, batch));
+        let work = Work::new(self.family, layers, width, heads, context, vocab, batch);
+        match work.decoder.heads.is_multiple_of(work.decoder.kv_heads) {
+            true => Ok(work),
+            false => Err(format!("--width: expected an even number of heads, found {heads} of {}", own.head_dim)),
+        }
     }
 
     fn most_points(&self) -> MaxPoints {
@@ -179,7 +186,7 @@ fn usual_points(regularizer: &str) -> Points {
 
 /// That cloud of `small`, and from how many blocks a step takes one.
 pub(super) fn usual_cloud(regularizer: &str) -> (cloud::Shape, usize) {
-    let Sizes { model, batch, .. } = Shape::Small.sizes();
+    let Work { decoder: model, batch } = Shape::Small.work(Family::Gpt2);
     let (groups, points) = match usual_points(regularizer) {
         Points::Batch => (1, batch * model.context),
         _ => (batch, model.context),
@@ -191,6 +198,7 @@ pub(super) fn usual_cloud(regularizer: &str) -> (cloud::Shape, usize) {
 #[derive(Debug, Serialize)]
 pub(super) struct Measured {
     program: &'static str,
+    family: Family,
     shape: Shape,
     regularizer: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -207,6 +215,8 @@ pub(super) struct Measured {
     layers: usize,
     width: usize,
     heads: usize,
+    kv_heads: usize,
+    mlp_width: usize,
     context: usize,
     batch: usize,
     vocab: usize,
@@ -217,8 +227,8 @@ pub(super) struct Measured {
 
 /// Trains on random tokens.
 pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Result<Measured, Failure> {
-    let sizes = arguments.sizes().map_err(Failure::refused)?;
-    let Sizes { model: spec, vocab, batch } = &sizes;
+    let work = arguments.work().map_err(Failure::refused)?;
+    let Work { decoder, batch } = &work;
     let points = regularizer.as_ref().map(|named| arguments.points(named.plugin.name()));
     let words = regularizer.as_ref().map_or("none".to_owned(), |named| named.words.clone());
     let most = arguments.most_points();
@@ -232,15 +242,12 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
     let schedule = Schedule::Constant;
     let precision = arguments.precision.into();
     let train = TrainSpec { schedule, dropout, precision, batch_size: Count::new(*batch), ..TrainSpec::default() };
-    let config = Decoder::new(spec, *vocab);
-    let parameters = config.parameters();
-    let flops_per_token = flops_per_token(&config, spec.context, &train, &terms, &[]);
-    let model = Model::fresh(config, 0);
-    let mut learner = Learner::new(model, &train, &terms, &[], 0).map_err(Failure::failed)?;
-    let tokens = batch * spec.context;
+    let flops_per_token = flops_per_token(decoder, decoder.context, &train, &terms, &[]);
+    let mut learner = Learner::new(work.fresh(), &train, &terms, &[], 0).map_err(Failure::failed)?;
+    let tokens = batch * decoder.context;
     let mut times = Vec::new();
     for step in 0..(arguments.warmup + arguments.steps) as usize {
-        let seconds = timed_step(&mut learner, step, &sizes)?;
+        let seconds = timed_step(&mut learner, step, &work)?;
         if step as u64 >= arguments.warmup {
             times.push(seconds);
         }
@@ -248,6 +255,7 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
     let times = Seconds::sorted(times);
     Ok(Measured {
         program: PROGRAM,
+        family: arguments.family,
         shape: arguments.shape,
         regularizer: words,
         points,
@@ -259,22 +267,24 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
         step_ms: round(times.median() * 1e3, 2),
         best_step_ms: round(times.best() * 1e3, 2),
         peak_rss_mib: peak_resident_mib().map(f64::round),
-        layers: spec.layers,
-        width: spec.width,
-        heads: spec.heads,
-        context: spec.context,
+        layers: decoder.layers,
+        width: decoder.width,
+        heads: decoder.heads,
+        kv_heads: decoder.kv_heads,
+        mlp_width: decoder.mlp_width,
+        context: decoder.context,
         batch: *batch,
-        vocab: *vocab,
-        parameters,
+        vocab: decoder.vocab_size,
+        parameters: decoder.parameters(),
         flops_per_token,
         gflops: round(flops_per_token * tokens as f64 / times.median() / 1e9, 1),
     })
 }
 
 /// Seconds of a step on random tokens.
-fn timed_step(learner: &mut Learner<'_>, step: usize, Sizes { model, vocab, batch }: &Sizes) -> Result<f64, Failure> {
+fn timed_step(learner: &mut Learner<'_>, step: usize, Work { decoder, batch }: &Work) -> Result<f64, Failure> {
     let mut draw = Draw::new(0, "bench tokens", step as u64, 0);
-    let mut ids = || (0..batch * model.context).map(|_| draw.below(*vocab) as u32).collect::<Vec<_>>();
+    let mut ids = || (0..batch * decoder.context).map(|_| draw.below(decoder.vocab_size) as u32).collect::<Vec<_>>();
     let (inputs, targets) = (ids(), ids());
     let started = Instant::now(); // around the whole call: the step's own clock stops before its tensors are freed
     let record = learner.step(step, *batch, &inputs, &targets).map_err(Failure::failed)?;
@@ -289,15 +299,15 @@ fn timed_step(learner: &mut Learner<'_>, step: usize, Sizes { model, vocab, batc
 /// goes first by turns too.
 pub(super) fn added_by(interventions: &[Plugin<dyn Intervention>]) -> Result<f64, Failure> {
     const STEPS: usize = 24;
-    let sizes = Shape::Small.sizes();
-    let train = TrainSpec { schedule: Schedule::Constant, batch_size: Count::new(sizes.batch), ..TrainSpec::default() };
-    let learner = |interventions| Learner::new(sizes.fresh(), &train, &[], interventions, 0).map_err(Failure::failed);
+    let work = Shape::Small.work(Family::Gpt2);
+    let train = TrainSpec { schedule: Schedule::Constant, batch_size: Count::new(work.batch), ..TrainSpec::default() };
+    let learner = |interventions| Learner::new(work.fresh(), &train, &[], interventions, 0).map_err(Failure::failed);
     let (mut with, mut without) = (learner(interventions)?, learner(&[])?);
     let mut shares = Vec::new();
     for step in 0..=STEPS {
         let mut seconds = [0.0; 2];
         for turn in [step % 2, 1 - step % 2] {
-            seconds[turn] = timed_step(if turn == 0 { &mut with } else { &mut without }, step, &sizes)?;
+            seconds[turn] = timed_step(if turn == 0 { &mut with } else { &mut without }, step, &work)?;
         }
         if step > 0 {
             shares.push(seconds[0] / seconds[1] - 1.0);
@@ -310,7 +320,14 @@ pub(super) fn added_by(interventions: &[Plugin<dyn Intervention>]) -> Result<f64
 /// Writes the checkpoint of an untrained `small` into a new folder.
 pub(super) fn write_teacher(folder: &std::path::Path) -> Result<(), Failure> {
     std::fs::create_dir(folder).map_err(Failure::failed)?;
-    Shape::Small.sizes().fresh().write(folder).map_err(Failure::failed)
+    Shape::Small.work(Family::Gpt2).fresh().write(folder).map_err(Failure::failed)
+}
+
+fn family(text: &str) -> Result<Family, String> {
+    let names = Family::ALL.map(|family| serde_json::to_value(family).unwrap_or_default());
+    let known = || names.iter().filter_map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    let found = Family::ALL.into_iter().zip(&names).find(|(_, name)| name.as_str() == Some(text));
+    found.map(|(family, _)| family).ok_or_else(|| format!("expected one of {}", known()))
 }
 
 fn rate(text: &str) -> Result<Fraction, String> {
@@ -329,8 +346,9 @@ impl fmt::Display for Measured {
         let Self { layers, width, context, batch, vocab, .. } = self;
         write!(
             f,
-            "{layers} blocks, {width} wide, context {context}, batch {batch}, vocabulary {vocab}, regularizer {}: \
+            "{}, {layers} blocks, {width} wide, context {context}, batch {batch}, vocabulary {vocab}, regularizer {}: \
              {:.0} tokens per second, {:.1} ms a step (best {:.1}), {} GFLOP/s, {} MiB resident at most, {} threads, {}",
+            self.family.title(),
             self.regularizer,
             self.tokens_per_second,
             self.step_ms,
@@ -359,11 +377,11 @@ mod tests {
     }
 
     fn check(arguments: &str, expected: Result<[usize; 6], &str>) {
-        match (training(arguments).sizes(), expected) {
-            (Ok(Sizes { model, vocab, batch }), Ok(expected)) => {
-                let found = [model.layers, model.width, model.heads, model.context, batch, vocab];
+        match (training(arguments).work(), expected) {
+            (Ok(Work { decoder: model, batch }), Ok(expected)) => {
+                let found = [model.layers, model.width, model.heads, model.context, batch, model.vocab_size];
                 assert_eq!(found, expected, "{arguments}");
-                assert_eq!(model.mlp_width, 4 * model.width, "{arguments}");
+                assert_eq!(model.mlp_width, Family::mlp_width(model.mlp, model.width), "{arguments}");
             }
             (Err(found), Err(part)) => assert!(found.contains(part), "{arguments}: {found}"),
             (found, _) => panic!("{arguments}: {found:?}, expected {expected:?}"),
@@ -378,6 +396,8 @@ mod tests {
         check("--context 64 --batch 1", Ok([6, 256, 8, 64, 1, 4096]));
         check("--width 100", Err("--width: expected a multiple of 32, the width of a head, found 100"));
         check("--shape medium --width 32", Err("expected a multiple of 64"));
+        check("--family llama --shape medium", Ok([8, 512, 8, 512, 4, 8192]));
+        check("--family llama --shape medium --width 320", Ok([8, 320, 5, 512, 4, 8192]).and(Err("an even number of heads")));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::failure::{Failure, say};
 use clap::ValueHint;
 use regatta_core::maths::Precision;
 use regatta_core::simd;
+use regatta_lm::model::{Role, TensorSpec};
 use regatta_lm::spec::{DataSpec, ModelSpec};
 use regatta_lm::training::{Learner, TrainError, Trial};
 use regatta_study::projection::Request;
@@ -163,8 +164,10 @@ const MOST_MEASURED: usize = 24;
 
 /// All parameters, and those of the embeddings.
 fn size(prepared: &Prepared) -> (usize, usize) {
-    let model = &prepared.model;
-    (model.parameters(), (model.vocab_size + model.context) * model.width)
+    let tensors = prepared.model.tensors().list();
+    let embeds = |role| matches!(role, Role::Embedding | Role::Positions | Role::Unembedding);
+    let embeddings = tensors.iter().filter(|spec| embeds(spec.role)).map(TensorSpec::len).sum();
+    (prepared.model.parameters(), embeddings)
 }
 
 /// The shortest of a few steps of a variant.

@@ -205,7 +205,7 @@ fn a_checkpoint_that_does_not_fit_is_refused() {
     Model::fresh(Decoder::new(Family::Gpt2, spec(1), 5), 3).write(folder.path()).unwrap();
     let teacher = |folder: &Path, logits| Beside { folder: Some(folder.to_owned()), decay: 0.0, logits, weight: 1.0 };
     let beside = |logits: bool, width: usize, vocabulary: usize, context: usize| {
-        let config = Decoder::new(&Sizes { width, ..spec(2) }, vocabulary);
+        let config = Decoder::new(Family::Gpt2, Sizes { width, ..spec(2) }, vocabulary);
         let found = check_companion(&teacher(folder.path(), logits), &config, context);
         found.map(|other| assert!(other.is_some())).map_err(|error| error.to_string())
     };

@@ -1,0 +1,243 @@
+//! Attention as a part of a block: norm, queries, keys and values, their norms and turns, the heads, and the way back to the residual
+//! stream.
+
+use super::block::{Setting, place};
+use super::linear::{LaidMaps, MapSlopes, Pairs, input_slope};
+use super::norm::{NormSlopes, norm};
+use super::part::drop_out;
+use super::rotary::{keys, queries};
+use crate::kernels::{Attention as Heads, AttentionScratch, Dropout, Turn, add, linear, rms_norm_heads, rms_norm_heads_backward};
+use crate::model::{AttentionTensors, Decoder, NormPlacement, QkNorm};
+use regatta_core::maths::Precision;
+
+/// What the way back needs.
+pub(super) struct AttentionKept {
+    /// Queries, keys and values, as the heads see them. (r, (h + 2k)·c)
+    qkv: Vec<f32>,
+    /// The same before norms and turns, where queries and keys are normed.
+    raw: Vec<f32>,
+    /// Logarithms of the softmaxes' denominators. (r, h), sequence by sequence (h, t)
+    log_sums: Vec<f32>,
+    /// What the heads give. (r, h·c)
+    pub mixed: Vec<f32>,
+    /// What it adds to the stream, before its norm, where that comes after. (r, d)
+    unnormed: Vec<f32>,
+}
+
+/// Gradients of one part.
+pub(super) struct AttentionSlopes {
+    /// What the first linear map read. (r, d)
+    pub input: Vec<f32>,
+    pub qkv: MapSlopes,
+    pub output: MapSlopes,
+    pub norm: NormSlopes,
+    /// Of the norms of queries and keys.
+    pub q_norm: Vec<f32>,
+    pub k_norm: Vec<f32>,
+}
+
+impl AttentionKept {
+    pub fn new(decoder: &Decoder, rows: usize) -> Self {
+        let kept = |is: bool, width: usize| vec![0.0; if is { rows * width } else { 0 }];
+        Self {
+            qkv: kept(true, decoder.qkv_width()),
+            raw: kept(decoder.qk_norm != QkNorm::None, decoder.qkv_width()),
+            log_sums: kept(true, decoder.heads),
+            mixed: kept(true, decoder.query_width()),
+            unnormed: kept(decoder.norm_placement == NormPlacement::After, decoder.width),
+        }
+    }
+
+    /// What attention adds to the residual stream x, both (r, d). normed (r, d) is written over.
+    pub fn forward(
+        &mut self,
+        Setting { decoder, angles, dropout, time, first, layer }: Setting<'_>,
+        tensors: &AttentionTensors<&[f32]>,
+        laid: &LaidMaps,
+        x: &[f32],
+        (normed, scratch, mask): (&mut [f32], &mut AttentionScratch, &mut Vec<f32>),
+        out: &mut [f32],
+    ) {
+        let after = decoder.norm_placement == NormPlacement::After;
+        let norm = norm(decoder, &tensors.norm);
+        let input = if after {
+            x
+        } else {
+            norm.forward(x, normed);
+            normed
+        };
+        linear(input, &laid.qkv, tensors.qkv.bias, &mut self.qkv);
+        let kept = self.raw.len();
+        self.raw.copy_from_slice(&self.qkv[..kept]); // all or none
+        self.norm_queries_and_keys(decoder, tensors);
+
+        let of_weights = dropout.map(|dropout| dropout.at(place::attention_weights(layer)));
+        let heads = heads(decoder, time, of_weights.as_ref());
+        let sequences = self.qkv.chunks_exact_mut(time * decoder.qkv_width());
+        let mixed = self.mixed.chunks_exact_mut(time * decoder.query_width());
+        let log_sums = self.log_sums.chunks_exact_mut(time * decoder.heads);
+        for (index, ((qkv, mixed), log_sums)) in sequences.zip(mixed).zip(log_sums).enumerate() {
+            angles.turn(decoder, qkv, Turn::Forward);
+            heads.forward(first + index, qkv, mixed, log_sums, scratch);
+        }
+        if after {
+            linear(&self.mixed, &laid.attention_output, tensors.output.bias, &mut self.unnormed);
+            norm.forward(&self.unnormed, out);
+        } else {
+            linear(&self.mixed, &laid.attention_output, tensors.output.bias, out);
+        }
+        drop_out(dropout, place::attention(layer), out, time * decoder.width, first, mask);
+    }
+
+    fn norm_queries_and_keys(&mut self, decoder: &Decoder, tensors: &AttentionTensors<&[f32]>) {
+        let epsilon = decoder.norm_epsilon as f32;
+        for (weight, heads) in [(tensors.q_norm, queries(decoder)), (tensors.k_norm, keys(decoder))] {
+            if let Some(weight) = weight {
+                rms_norm_heads(&mut self.qkv, normed_together(decoder, heads), weight, epsilon);
+            }
+        }
+    }
+
+    /// From the gradient of what attention adds, in `slopes.output.outputs`, to that of x, added to `stream`. passing (r, h·c or d,
+    /// the wider) is written over.
+    #[allow(clippy::too_many_arguments)] // the state of one step of the way back
+    pub fn backward(
+        &self,
+        Setting { decoder, angles, dropout, time, first, layer }: Setting<'_>,
+        tensors: &AttentionTensors<&[f32]>,
+        laid: &LaidMaps,
+        x: &[f32],
+        (passing, scratch, mask): (&mut [f32], &mut AttentionScratch, &mut Vec<f32>),
+        (slopes, stream): (&mut AttentionSlopes, &mut [f32]),
+        precision: Precision,
+    ) {
+        let (d, rows) = (decoder.width, x.len() / decoder.width);
+        let after = decoder.norm_placement == NormPlacement::After;
+        let norm = norm(decoder, &tensors.norm);
+        let AttentionSlopes { input, qkv, output, norm: of_norm, q_norm, k_norm } = slopes;
+        drop_out(dropout, place::attention(layer), &mut output.outputs, time * d, first, mask);
+        if after {
+            let passing = &mut passing[..rows * d];
+            passing.fill(0.0);
+            of_norm.backward(norm, &self.unnormed, &mut output.outputs, input, passing);
+            output.outputs.copy_from_slice(passing);
+        }
+        let of_mixed = &mut passing[..self.mixed.len()];
+        input_slope(&output.outputs, &laid.attention_output, of_mixed);
+
+        let of_weights = dropout.map(|dropout| dropout.at(place::attention_weights(layer)));
+        let heads = heads(decoder, time, of_weights.as_ref());
+        let (row, mixed_row) = (time * decoder.qkv_width(), time * decoder.query_width());
+        let forward = self.qkv.chunks_exact(row).zip(self.mixed.chunks_exact(mixed_row));
+        let backward = of_mixed.chunks_exact(mixed_row).zip(qkv.outputs.chunks_exact_mut(row));
+        let log_sums = self.log_sums.chunks_exact(decoder.heads * time);
+        for (index, (((qkv, out), (g, dqkv)), log_sums)) in forward.zip(backward).zip(log_sums).enumerate() {
+            heads.backward(first + index, qkv, (out, log_sums), g, dqkv, scratch);
+            angles.turn(decoder, dqkv, Turn::Back);
+        }
+        let epsilon = decoder.norm_epsilon as f32;
+        for (weight, heads, sums) in [(tensors.q_norm, queries(decoder), q_norm), (tensors.k_norm, keys(decoder), k_norm)] {
+            if let Some(weight) = weight {
+                sums.fill(0.0);
+                let heads = normed_together(decoder, heads);
+                rms_norm_heads_backward(&self.raw, heads, (weight, epsilon), &mut qkv.outputs, sums);
+            }
+        }
+        let of_input = &mut passing[..rows * d];
+        input_slope(&qkv.outputs, &laid.qkv, of_input);
+        if after {
+            add(stream, of_input);
+            input.copy_from_slice(x);
+        } else {
+            of_norm.backward(norm, x, of_input, input, stream);
+        }
+        qkv.finish(rows, precision);
+        output.finish(rows, precision);
+    }
+}
+
+impl AttentionSlopes {
+    pub fn new(decoder: &Decoder, rows: usize) -> Self {
+        let d = decoder.width;
+        let width = |of: usize| match decoder.qk_norm {
+            QkNorm::None => 0,
+            QkNorm::PerHead => decoder.head_dim,
+            QkNorm::AllHeads => of,
+        };
+        Self {
+            input: vec![0.0; rows * d],
+            qkv: MapSlopes::new(rows, decoder.qkv_width(), decoder.biases.qkv),
+            output: MapSlopes::new(rows, d, decoder.biases.attention_output),
+            norm: NormSlopes::new(d),
+            q_norm: vec![0.0; width(decoder.query_width())],
+            k_norm: vec![0.0; width(decoder.key_width())],
+        }
+    }
+}
+
+/// Inputs and gradients of both linear maps, part by part.
+pub(super) fn pairs<'a>(parts: impl Iterator<Item = (&'a AttentionKept, &'a AttentionSlopes)> + Clone) -> [Pairs<'a>; 2] {
+    [
+        parts.clone().map(|(_, slopes)| (&*slopes.input, &slopes.qkv)).collect(),
+        parts.map(|(kept, slopes)| (&*kept.mixed, &slopes.output)).collect(),
+    ]
+}
+
+fn heads<'a>(decoder: &Decoder, time: usize, dropout: Option<&'a Dropout>) -> Heads<'a> {
+    Heads { time, heads: decoder.heads, kv_heads: decoder.kv_heads, head_dims: decoder.head_dim, dropout }
+}
+
+/// The heads as one, where they are normed at once.
+fn normed_together(decoder: &Decoder, heads: crate::kernels::Heads) -> crate::kernels::Heads {
+    match decoder.qk_norm {
+        QkNorm::AllHeads => crate::kernels::Heads { heads: 1, dims: heads.heads * heads.dims, ..heads },
+        QkNorm::None | QkNorm::PerHead => heads,
+    }
+}
+
+/// The same in candle's operations.
+#[cfg(test)]
+pub(super) mod plain {
+    use crate::engine::norm::plain::rms;
+    use crate::engine::plain::Named;
+    use crate::engine::rotary::plain::turned;
+    use crate::kernels::Dropout;
+    use crate::model::{Decoder, QkNorm};
+    use candle_core::{D, Device, Result, Tensor};
+    use candle_nn::ops::softmax;
+
+    /// qkv (b, t, (h + 2k)·c) -> (b, t, h·c)
+    pub fn attention(decoder: &Decoder, tensors: &Named, layer: usize, qkv: &Tensor, dropout: Option<Dropout>) -> Result<Tensor> {
+        let (b, t, _) = qkv.dims3()?;
+        let (heads, kv_heads, c) = (decoder.heads, decoder.kv_heads, decoder.head_dim);
+        let split = |first: usize, heads: usize, norm: &str| {
+            let x = qkv.narrow(2, first * c, heads * c)?.contiguous()?;
+            let weight = tensors.get(&format!("h.{layer}.attn.{norm}.weight"));
+            let normed = |x: &Tensor| rms(x, weight.expect("a weight"), decoder.norm_epsilon);
+            let x = match decoder.qk_norm {
+                _ if norm.is_empty() => x.reshape((b, t, heads, c))?,
+                QkNorm::None => x.reshape((b, t, heads, c))?,
+                QkNorm::PerHead => normed(&x.reshape((b, t, heads, c))?)?,
+                QkNorm::AllHeads => normed(&x)?.reshape((b, t, heads, c))?,
+            };
+            x.transpose(1, 2)?.contiguous() // (b, heads, t, c)
+        };
+        // Each head of keys and values once for every head of queries that it serves.
+        let repeated = |x: Tensor| {
+            let each = heads / kv_heads;
+            x.unsqueeze(2)?.broadcast_as((b, kv_heads, each, t, c))?.contiguous()?.reshape((b, heads, t, c))
+        };
+        let q = turned(decoder, &split(0, heads, "q_norm")?)?;
+        let k = repeated(turned(decoder, &split(heads, kv_heads, "k_norm")?)?)?;
+        let v = repeated(split(heads + kv_heads, kv_heads, "")?)?;
+        let scores = (q.contiguous()?.matmul(&k.transpose(2, 3)?.contiguous()?)? / (c as f64).sqrt())?;
+        let ahead: Vec<f32> = (0..t * t).map(|i| if i % t > i / t { f32::NEG_INFINITY } else { 0.0 }).collect();
+        let mut weights = softmax(&scores.broadcast_add(&Tensor::from_vec(ahead, (t, t), &Device::Cpu)?)?, D::Minus1)?;
+        if let Some(dropout) = dropout {
+            let mut masks = vec![0f32; b * heads * t * t];
+            masks.chunks_mut(t * t).enumerate().for_each(|(part, mask)| dropout.fill(part as u64, mask));
+            weights = weights.mul(&Tensor::from_vec(masks, weights.shape(), &Device::Cpu)?)?;
+        }
+        weights.matmul(&v)?.transpose(1, 2)?.reshape((b, t, heads * c))
+    }
+}

@@ -1,0 +1,172 @@
+//! How attention and MLP of a block meet in the residual stream.
+//!
+//! ```text
+//! one after the other   middle = x + attention(x)     next = middle + mlp(middle)
+//! side by side          middle = x + attention(x)     next = middle + mlp(x)
+//! ```
+
+use super::attention::{AttentionKept, AttentionSlopes};
+use super::linear::{LaidMaps, sum_maps, sum_vectors};
+use super::mlp::{MlpKept, MlpSlopes};
+use super::norm::sum_norms;
+use super::part::{Part, Scratch};
+use super::rotary::Angles;
+use super::{Upstream, attention, mlp};
+use crate::kernels::{AttentionScratch, Dropout, add, sum};
+use crate::model::{BlockTensors, Decoder};
+use regatta_core::maths::Precision;
+use std::ops::Range;
+
+/// What every part of a block needs to know.
+#[derive(Clone, Copy)]
+pub(super) struct Setting<'a> {
+    pub decoder: &'a Decoder,
+    pub angles: &'a Angles,
+    pub dropout: Option<&'a Dropout>,
+    /// Tokens of a sequence.
+    pub time: usize,
+    /// The number of the part's first sequence in the batch.
+    pub first: usize,
+    pub layer: usize,
+}
+
+/// Where dropout's masks come from, by place.
+pub(super) mod place {
+    pub const EMBEDDING: u64 = 1;
+
+    pub fn attention_weights(layer: usize) -> u64 {
+        1 << 32 | layer as u64
+    }
+
+    pub fn attention(layer: usize) -> u64 {
+        2 + 2 * layer as u64
+    }
+
+    pub fn mlp(layer: usize) -> u64 {
+        3 + 2 * layer as u64
+    }
+}
+
+/// What the way back needs of one block.
+pub(super) struct BlockKept {
+    pub attention: AttentionKept,
+    pub mlp: MlpKept,
+    /// The residual stream between attention and MLP. (r, d)
+    middle: Vec<f32>,
+}
+
+/// Gradients of one block's activations, of one part.
+pub(super) struct BlockSlopes {
+    /// Of the block's input, the residual stream. (r, d)
+    pub stream: Vec<f32>,
+    attention: AttentionSlopes,
+    mlp: MlpSlopes,
+    /// On its way from one operation to the next. (r, d or h·c, the wider)
+    pub passing: Vec<f32>,
+    scratch: AttentionScratch,
+    pub mask: Vec<f32>,
+}
+
+impl BlockKept {
+    pub fn new(decoder: &Decoder, rows: usize) -> Self {
+        Self {
+            attention: AttentionKept::new(decoder, rows),
+            mlp: MlpKept::new(decoder, rows),
+            middle: vec![0.0; rows * decoder.width],
+        }
+    }
+
+    /// From one entry of the stream to the next, both (r, d); and what attention and MLP add.
+    pub fn forward(
+        &mut self,
+        setting: Setting<'_>,
+        (tensors, laid): (&BlockTensors<&[f32]>, &LaidMaps),
+        x: &[f32],
+        scratch: &mut Scratch,
+        [attended, added]: [&mut [f32]; 2],
+        next: &mut [f32],
+    ) {
+        let Scratch { normed, hidden, attention, mask } = scratch;
+        let Self { attention: of_attention, mlp, middle } = self;
+        of_attention.forward(setting, &tensors.attention, laid, x, (normed, attention, mask), attended);
+        sum(x, attended, middle);
+        let read = if setting.decoder.parallel { x } else { &middle[..] };
+        mlp.forward(setting, &tensors.mlp, laid, read, (normed, hidden, mask), added);
+        sum(middle, added, next);
+    }
+
+    /// From the gradient of the block's output, which is in `slopes.stream`, to that of its input x (r, d) and of its linear maps'
+    /// outputs. `tokens` are the part's in the batch.
+    pub fn backward(
+        &self,
+        setting: Setting<'_>,
+        (tensors, laid): (&BlockTensors<&[f32]>, &LaidMaps),
+        x: &[f32],
+        (upstream, tokens): (&Upstream, Range<usize>),
+        slopes: &mut BlockSlopes,
+        precision: Precision,
+    ) {
+        let Setting { decoder, layer, .. } = setting;
+        let BlockSlopes { stream, attention, mlp, passing, scratch, mask } = slopes;
+        let added = |out: &mut [f32], stream: &[f32], upstream: Option<&Vec<f32>>| {
+            out.copy_from_slice(stream);
+            add_part(out, upstream, &tokens, decoder.width);
+        };
+        added(&mut mlp.output.outputs, stream, upstream.mlp.get(&layer));
+        if decoder.parallel {
+            added(&mut attention.output.outputs, stream, upstream.attention.get(&layer));
+        }
+        let read = if decoder.parallel { x } else { &self.middle };
+        self.mlp.backward(setting, &tensors.mlp, laid, read, (passing, mask), (mlp, stream), precision);
+        if !decoder.parallel {
+            added(&mut attention.output.outputs, stream, upstream.attention.get(&layer));
+        }
+        let room = (&mut passing[..], scratch, mask);
+        self.attention.backward(setting, &tensors.attention, laid, x, room, (attention, stream), precision);
+    }
+}
+
+impl BlockSlopes {
+    pub fn new(decoder: &Decoder, rows: usize) -> Self {
+        Self {
+            stream: vec![0.0; rows * decoder.width],
+            attention: AttentionSlopes::new(decoder, rows),
+            mlp: MlpSlopes::new(decoder, rows),
+            passing: vec![0.0; rows * decoder.width.max(decoder.query_width())],
+            scratch: AttentionScratch::default(),
+            mask: Vec::new(),
+        }
+    }
+}
+
+/// The gradients of a block's tensors. `slopes` are those of its activations, part by part.
+pub(super) fn sum_block<'a>(
+    parts: &'a [Part],
+    slopes: impl Iterator<Item = &'a BlockSlopes> + Clone,
+    layer: usize,
+    sums: BlockTensors<&mut [f32]>,
+) {
+    let BlockTensors { attention: mut of_attention, mlp: mut of_mlp } = sums;
+    let of_parts = parts.iter().map(|part| &part.blocks[layer].attention).zip(slopes.clone().map(|block| &block.attention));
+    let [qkv, attention_output] = attention::pairs(of_parts);
+    let [mlp_input, mlp_output] = mlp::pairs(slopes.clone().map(|block| &block.mlp));
+    sum_maps([
+        (of_attention.qkv, qkv),
+        (of_attention.output, attention_output),
+        (of_mlp.input, mlp_input),
+        (of_mlp.output, mlp_output),
+    ]);
+    sum_norms(&mut of_attention.norm, slopes.clone().map(|block| &block.attention.norm));
+    sum_norms(&mut of_mlp.norm, slopes.clone().map(|block| &block.mlp.norm));
+    let q_norms = slopes.clone().map(|block| &block.attention.q_norm);
+    of_attention.q_norm.into_iter().for_each(|sum| sum_vectors(sum, q_norms.clone()));
+    let k_norms = slopes.map(|block| &block.attention.k_norm);
+    of_attention.k_norm.into_iter().for_each(|sum| sum_vectors(sum, k_norms.clone()));
+}
+
+/// Adds the rows of `tokens` of a gradient of the whole batch.
+pub(super) fn add_part(slope: &mut [f32], upstream: Option<&Vec<f32>>, tokens: &Range<usize>, d: usize) {
+    if let Some(upstream) = upstream {
+        add(slope, &upstream[tokens.start * d..tokens.end * d]);
+    }
+}

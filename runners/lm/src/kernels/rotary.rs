@@ -1,0 +1,54 @@
+//! Rotary positions: each pair of a head's dims, the i-th of its first half and of its second, is turned by the angle of its position
+//! and frequency; Su et al. 2021, arXiv:2104.09864. The halves are Hugging Face's; the paper pairs neighbours.
+
+use super::norm::Heads;
+use regatta_core::simd::Simd;
+use regatta_core::vectorize;
+
+/// Which way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Of queries and keys.
+    Forward,
+    /// Of their gradients.
+    Back,
+}
+
+vectorize! {
+    /// Turns the first `2·r` dims of each head, in place. x (t, row), cosines, sines (t, r)
+    pub(crate) fn rotate(x: &mut [f32], heads: Heads, cosines: &[f32], sines: &[f32], turn: Turn) = rotate_with;
+}
+
+#[inline(always)]
+fn rotate_with<S: Simd>(x: &mut [f32], heads: Heads, cosines: &[f32], sines: &[f32], turn: Turn) {
+    let Heads { row, first, heads, dims } = heads;
+    let half = cosines.len() / (x.len() / row);
+    let sign = if turn == Turn::Forward { 1.0 } else { -1.0 };
+    for (x, (cosines, sines)) in x.chunks_exact_mut(row).zip(cosines.chunks_exact(half).zip(sines.chunks_exact(half))) {
+        for x in x[first..][..heads * dims].chunks_exact_mut(dims) {
+            let (low, high) = x[..2 * half].split_at_mut(half);
+            for (((low, high), cosine), sine) in low.iter_mut().zip(high).zip(cosines).zip(sines) {
+                let (a, b, sine) = (*low, *high, sign * sine);
+                *low = a * cosine - b * sine;
+                *high = b * cosine + a * sine;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quarter_turn_and_back() {
+        let heads = Heads { row: 6, first: 1, heads: 1, dims: 5 };
+        let (cosines, sines) = ([1.0, 0.0], [0.0, 1.0]); // one position, two frequencies: no turn and a quarter
+        let start = [7.0, 1.0, 2.0, 3.0, 4.0, 5.0];
+        let mut x = start;
+        rotate(&mut x, heads, &cosines, &sines, Turn::Forward);
+        assert_eq!(x, [7.0, 1.0, -4.0, 3.0, 2.0, 5.0], "the pair (2, 4) becomes (-4, 2); the last dim is not turned");
+        rotate(&mut x, heads, &cosines, &sines, Turn::Back);
+        assert_eq!(x, start);
+    }
+}
