@@ -8,7 +8,7 @@
 //! Chen et al., "Improving Language Plasticity via Pretraining with Active Forgetting", NeurIPS 2023, arXiv:2307.01163,
 //! Algorithm 1; K is 1000 there too.
 //!
-//! Deviations: GPT-2 ties the embedding to the output matrix, so both are forgotten; the paper's RoBERTa has an output layer of
+//! Deviations: where the embedding is tied to the output matrix, as in GPT-2, both are forgotten; the paper's RoBERTa has an output layer of
 //! its own weights. E is drawn as a fresh GPT-2's is, also where the study starts from a checkpoint. The gradient's norm, by
 //! which it is clipped, is that of body and embedding together. Positions are not forgotten.
 //!

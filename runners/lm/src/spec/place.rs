@@ -88,7 +88,7 @@ pub enum Site {
     HiddenStates,
     /// The token embedding matrix; its rows are the points.
     Embedding,
-    /// The output matrix, which GPT-2 ties to the embedding; its rows are the points.
+    /// The output matrix, which is the embedding where the two are tied; its rows are the points.
     Unembedding,
     /// What each block's attention adds to the residual stream.
     Attention,

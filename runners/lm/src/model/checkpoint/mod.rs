@@ -4,6 +4,7 @@
 //! believed before it was checked against what the file holds; nothing in it is executed.
 
 mod pickle;
+mod torch;
 mod weights;
 
 use super::families::{Layout, Names, Stored};
@@ -86,7 +87,9 @@ impl Model {
         }
         let mut reading = Reading::new(decoder, &names);
         weights.each(|path, file| {
-            file.names().iter().try_for_each(|name| reading.take(name, file).map_err(|m| CheckpointError::tensors(path, m)))
+            let mut names = file.names();
+            names.sort_by_key(|name| reading.place(name)); // so that the first misfit is named, and not the alphabet's
+            names.iter().try_for_each(|name| reading.take(name, file).map_err(|m| CheckpointError::tensors(path, m)))
         })?;
         reading.finish().map_err(|message| CheckpointError::tensors(weights.path(), message))
     }
@@ -173,6 +176,12 @@ impl Reading {
             second: None,
             decoder,
         }
+    }
+
+    /// Where the tensor `name` belongs; after all others where it is not known.
+    fn place(&self, name: &str) -> usize {
+        let bare = name.strip_prefix(self.prefix).unwrap_or(name);
+        self.wanted.get(bare).map_or(usize::MAX, |(stored, _)| stored.ours.start)
     }
 
     /// Reads the tensor `name` of `file` to where it belongs.

@@ -1,102 +1,25 @@
-//! What `torch.save` writes: a zip archive of a pickle, which says what there is, and of storages, a file of numbers each.
-//!
-//! A pickle is a program for a stack machine. This one runs what builds a dict of tensors, and refuses all else by name: it calls
-//! nothing, imports nothing, and takes no more memory than a few times the pickle's bytes. (candle's reader of pickles panics where
-//! arguments are missing, and copies what a pickle names twice, so that a few bytes can take all memory.)
+//! The pickle in what `torch.save` writes: a program for a stack machine. This one runs what builds a dict of tensors, and refuses
+//! all else by name: it calls nothing, imports nothing, and takes no more memory than a few times the pickle's bytes. (candle's
+//! reader of pickles panics where arguments are missing, and copies what a pickle names twice, so that a few bytes can take all
+//! memory.)
 
+use super::torch::TorchTensor;
 use candle_core::DType;
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io::Cursor;
 use std::rc::Rc;
-use zip::{CompressionMethod, ZipArchive};
 
-/// Bytes of a pickle, which holds names and shapes alone.
-const MOST: usize = 1 << 26;
 /// Tuples within tuples; those of a tensor are two deep.
 const DEEPEST: usize = 8;
 
-/// A file of `torch.save`.
-pub(super) struct Torch<'a> {
-    bytes: &'a [u8],
-    archive: RefCell<ZipArchive<Cursor<&'a [u8]>>>,
-    /// The archive's folder.
-    folder: String,
-    tensors: Vec<(Rc<str>, Rc<TorchTensor>)>,
-}
+/// A dict of tensors, in the order written.
+pub(super) type Tensors = Vec<(Rc<str>, Rc<TorchTensor>)>;
 
-/// A tensor that lies in a storage.
-#[derive(Debug, PartialEq)]
-pub(super) struct TorchTensor {
-    pub shape: Vec<usize>,
-    pub dtype: Option<DType>,
-    /// The storage's type, as in `FloatStorage`.
-    pub class: Rc<str>,
-    storage: Rc<str>,
-    /// First number within the storage.
-    offset: usize,
-}
-
-impl<'a> Torch<'a> {
-    pub fn open(bytes: &'a [u8]) -> Result<Self, String> {
-        let refuse = |error: zip::result::ZipError| {
-            format!("expected the zip archive that torch.save writes since torch 1.6: {error}; save an older file anew")
-        };
-        let archive = ZipArchive::new(Cursor::new(bytes)).map_err(refuse)?;
-        let pickles = archive.file_names().filter_map(|name| Some(name.ok()?.strip_suffix("data.pkl")?.to_owned()));
-        let folder = pickles.min().ok_or("expected a data.pkl in the archive, found none")?;
-        let mut file = Self { bytes, archive: RefCell::new(archive), folder, tensors: Vec::new() };
-        if let Ok(order) = file.entry("byteorder")
-            && order != b"little"
-        {
-            return Err(format!("expected little-endian numbers, found {:?}", String::from_utf8_lossy(order)));
-        }
-        let pickle = file.entry("data.pkl")?;
-        if pickle.len() > MOST {
-            return Err(format!("expected a pickle of at most {MOST} bytes, found {}", pickle.len()));
-        }
-        file.tensors = Machine { rest: pickle, stack: Vec::new(), memo: HashMap::new() }.run()?;
-        Ok(file)
-    }
-
-    /// Names of its tensors, in the order written.
-    pub fn names(&self) -> Vec<String> {
-        self.tensors.iter().map(|(name, _)| name.to_string()).collect()
-    }
-
-    pub fn tensor(&self, name: &str) -> Result<Rc<TorchTensor>, String> {
-        let found = self.tensors.iter().find(|(known, _)| &**known == name);
-        found.map(|(_, tensor)| tensor.clone()).ok_or_else(|| format!("expected `{name}`, found none"))
-    }
-
-    /// Bytes of a tensor's numbers.
-    pub fn data(&self, tensor: &TorchTensor, dtype: DType) -> Result<&'a [u8], String> {
-        let storage = self.entry(&format!("data/{}", tensor.storage))?;
-        let count = tensor.shape.iter().try_fold(1usize, |count, size| count.checked_mul(*size));
-        let range = count.and_then(|count| {
-            let [first, length] = [tensor.offset, count].map(|numbers| numbers.checked_mul(dtype.size_in_bytes()));
-            Some(first?..first?.checked_add(length?)?)
-        });
-        range.and_then(|range| storage.get(range)).ok_or_else(|| {
-            let TorchTensor { shape, offset, .. } = tensor;
-            format!("expected numbers for a shape of {shape:?} from {offset} on, found a storage of {} bytes", storage.len())
-        })
-    }
-
-    /// A file of the archive. torch stores them as they are; what is compressed could be any size.
-    fn entry(&self, name: &str) -> Result<&'a [u8], String> {
-        let shown: String = name.chars().take(80).collect::<String>().escape_debug().to_string();
-        let mut archive = self.archive.borrow_mut();
-        let file = archive.by_name(&format!("{}{name}", self.folder)).map_err(|error| format!("{shown} in the archive: {error}"))?;
-        if file.compression() != CompressionMethod::Stored {
-            return Err(format!("expected {shown} to be stored in the archive as it is, found {:?}", file.compression()));
-        }
-        let whole = file.data_start().and_then(|start| {
-            let start = usize::try_from(start).ok()?;
-            self.bytes.get(start..start.checked_add(usize::try_from(file.size()).ok()?)?)
-        });
-        whole.ok_or_else(|| format!("expected {shown} within the archive, found its end"))
-    }
+/// The tensors that a pickle says there are.
+///
+/// # Errors
+/// When it says anything else.
+pub(super) fn tensors(pickle: &[u8]) -> Result<Tensors, String> {
+    Machine { rest: pickle, stack: Vec::new(), memo: HashMap::new() }.run()
 }
 
 /// What the machine's stack holds.
@@ -110,7 +33,7 @@ enum Value {
     /// And how many tuples deep it is.
     Tuple(Rc<[Value]>, usize),
     /// Of it, what is a tensor; a dict within a dict is forgotten.
-    Dict(Vec<(Rc<str>, Rc<TorchTensor>)>),
+    Dict(Tensors),
     Storage { class: Rc<str>, key: Rc<str> },
     Tensor(Rc<TorchTensor>),
     /// Whatever matters to no tensor.
@@ -124,7 +47,7 @@ struct Machine<'a> {
 }
 
 impl Machine<'_> {
-    fn run(mut self) -> Result<Vec<(Rc<str>, Rc<TorchTensor>)>, String> {
+    fn run(mut self) -> Result<Tensors, String> {
         while self.step()? {}
         match self.pop()? {
             Value::Dict(tensors) => Ok(tensors),
@@ -332,5 +255,48 @@ fn dtype(class: &str) -> Option<DType> {
         "BFloat16Storage" => Some(DType::BF16),
         "DoubleStorage" => Some(DType::F64),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    fn refused(pickle: &[u8], expected: &str) {
+        let message = tensors(pickle).unwrap_err();
+        assert!(message.contains(expected), "{message}");
+    }
+
+    /// `{"w": tensor}` of shape (2, 3), as `torch.save` writes it; the parts after the storage are given.
+    pub(in super::super) fn tensor(rest: &[u8]) -> Vec<u8> {
+        let start = b"\x80\x02}q\x00X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storage\
+                      ctorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x06tQ";
+        [&start[..], rest].concat()
+    }
+
+    pub(in super::super) const PLAIN: &[u8] = b"K\x00K\x02K\x03\x86K\x03K\x01\x86\x89ccollections\nOrderedDict\n)RtRs.";
+
+    #[test]
+    fn nothing_is_called_and_nothing_takes_more_than_its_bytes() {
+        refused(b"cos\nsystem\nX\x02\x00\x00\x00ls\x85R.", "found a call of `os system`, which is not made");
+        refused(b"cbuiltins\neval\n)\x81.", "operation 0x81");
+        refused(&tensor(b"tR."), "found a call of `torch._utils _rebuild_tensor_v2`"); // arguments missing
+        refused(&tensor(b"K\x00K\x02K\x03\x86K\x01K\x02\x86\x89NtRs."), "one after the other, found strides [1, 2] of [2, 3]");
+        refused(&tensor(b"J\xff\xff\xff\xffK\x02K\x03\x86K\x03K\x01\x86\x89NtRs."), "found -1");
+        refused(&tensor(b"K\x00J\xff\xff\xff\xff\x85K\x01\x85\x89NtRs."), "a tensor's shape and strides");
+        refused(b"X\xff\xff\xff\xffa.", "found its end");
+        refused(b"\x8a\x09123456789.", "at most eight bytes");
+        refused(b"h\x05.", "expected object 5");
+        refused(b"(t.", "found another object");
+        refused(b"t.", "found none");
+        refused(b"K\x01Q.", "expected a storage");
+        refused(b"K\x01K\x02s.", "expected a dict");
+        refused(b"", "found its end");
+        // A tuple of two of itself, again and again, would be 2^200 objects if it were copied; it is too deep.
+        let bomb: Vec<u8> = [&b")q\x00"[..], &b"h\x00h\x00\x86q\x00".repeat(200), b"."].concat();
+        refused(&bomb, "tuples at most 8 deep");
+        let deep: Vec<u8> = [&b")"[..], &b"\x85".repeat(1_000_000), b"."].concat();
+        refused(&deep, "tuples at most 8 deep");
+        assert_eq!(tensors(b"}X\x01\x00\x00\x00aK\x01s.").unwrap(), []);
     }
 }

@@ -1,7 +1,7 @@
 //! The files that hold a checkpoint's weights: one, or shards with an index; safetensors, or what `torch.save` writes.
 
 use super::CheckpointError;
-use super::pickle::Torch;
+use super::torch::Torch;
 use candle_core::{DType, Device, Tensor};
 use safetensors::SafeTensors;
 use serde_json::Value;
@@ -27,7 +27,8 @@ impl Weights {
     /// When there are none, or the index is broken or names a file that is not there.
     pub fn of(folder: &Path) -> Result<Self, CheckpointError> {
         let found = PLACES.iter().map(|name| folder.join(name)).find(|path| path.exists());
-        let path = found.unwrap_or_else(|| folder.join(PLACES[0]));
+        let none = || CheckpointError::tensors(folder, format!("expected one of {}, found none", PLACES.join(", ")));
+        let path = found.ok_or_else(none)?;
         let shards = match path.extension().is_some_and(|extension| extension == "json") {
             true => shards(folder, &path)?,
             false => BTreeMap::from([(path.clone(), BTreeSet::new())]),

@@ -15,6 +15,7 @@ mod rope;
 mod stored;
 
 use super::decoder::{Biases, Decoder, Mlp, NormKind, NormPlacement, Positions, QkNorm, Rotary};
+use crate::spec::ModelSpec;
 use config::Fields;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -198,6 +199,23 @@ impl Decoder {
     /// The family as which transformers reads its checkpoint; `None` where none can say what it is.
     pub fn stored_as(&self) -> Option<Family> {
         self.said().map(|(family, _)| family)
+    }
+
+    /// The family, and the options that are not its own: `Llama with norm layer_norm and tied true`.
+    pub fn kind(&self) -> String {
+        let (found, family) = (own::write(self), own::write(&self.family.defaults()));
+        let differs = |field: &&&str| **field != "mlp_width" && found[**field] != family[**field];
+        let words = |field: &&str| format!("{field} {}", found[*field].to_string().replace('"', "").replace(':', ": "));
+        let others: Vec<String> = ModelSpec::follow("family").iter().filter(differs).map(words).collect();
+        let with = if others.is_empty() { "" } else { " with " };
+        format!("{}{with}{}", self.family.title(), others.join(" and "))
+    }
+
+    /// The model in words: `Llama, 4 blocks of width 128, 4 heads on 2 of keys and values`.
+    pub fn words(&self) -> String {
+        let on = if self.kv_heads == self.heads { String::new() } else { format!(" on {} of keys and values", self.kv_heads) };
+        let dims = if self.query_width() == self.width { String::new() } else { format!(" of {} dims", self.head_dim) };
+        format!("{}, {} blocks of width {}, {} heads{dims}{on}", self.kind(), self.layers, self.width, self.heads)
     }
 
     fn said(&self) -> Option<(Family, Value)> {

@@ -73,7 +73,7 @@ impl Stored {
 }
 
 /// What a family calls its tensors.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(in crate::model) struct Names {
     /// In front of all but the output matrix, in a file that holds a language model and not its blocks alone.
     pub prefix: &'static str,
@@ -84,7 +84,7 @@ pub(in crate::model) struct Names {
 }
 
 /// Names in a family whose linear maps are (outputs, inputs).
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(in crate::model) struct Linear {
     pub embedding: &'static str,
     pub attention_norm: &'static str,
