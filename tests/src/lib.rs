@@ -82,7 +82,8 @@ pub fn config(bytes: &[u8]) {
 
 /// A model's weights in each form: safetensors, what `torch.save` writes, the pickle in it, and the index of shards.
 pub fn weights(bytes: &[u8]) {
-    let config = r#"{"model_type": "gpt2", "vocab_size": 5, "n_positions": 3, "n_embd": 4, "n_layer": 0, "n_head": 2, "n_inner": 8}"#;
+    let config =
+        r#"{"model_type": "gpt2", "vocab_size": 5, "n_positions": 3, "n_embd": 4, "n_layer": 0, "n_head": 2, "n_inner": 8}"#;
     let files = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
     for file in files {
         let folder = folder();
@@ -104,7 +105,9 @@ fn archive(pickle: &[u8]) -> Vec<u8> {
     let (mut bytes, mut directory, mut count) = (Vec::new(), Vec::new(), 0u16);
     for (name, data) in [("data.pkl", pickle), ("data/0", &[0; 4 * 40])] {
         let [length, at] = [data.len(), bytes.len()].map(|size| (size as u32).to_le_bytes());
-        let common = [&[10, 0, 0, 0, 0, 0, 0, 0, 0, 0][..], &[0; 4], &length, &length, &(name.len() as u16).to_le_bytes(), &[0; 2]].concat();
+        let common =
+            [&[10, 0, 0, 0, 0, 0, 0, 0, 0, 0][..], &[0; 4], &length, &length, &(name.len() as u16).to_le_bytes(), &[0; 2]]
+                .concat();
         directory.extend([&b"PK\x01\x02\x0a\0"[..], &common, &[0; 10], &at, name.as_bytes()].concat());
         bytes.extend([&b"PK\x03\x04"[..], &common, name.as_bytes(), data].concat());
         count += 1;

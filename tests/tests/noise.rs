@@ -110,7 +110,10 @@ fn weights() {
     ];
     let pickle = (vec(proptest::sample::select(operations), 0..60), vec(any::<u8>(), 0..4));
     let pickle = pickle.prop_map(|(operations, more)| [operations.concat(), more].concat());
-    let index = of_parts("(\\{\"weight_map\":\\{|\"wte.weight\":|\"model.safetensors\"|\"\\.\\./x.safetensors\"|\"config.json\"|,|\\}|\\}\\}|1|\\PC)", 8);
+    let index = of_parts(
+        "(\\{\"weight_map\":\\{|\"wte.weight\":|\"model.safetensors\"|\"\\.\\./x.safetensors\"|\"config.json\"|,|\\}|\\}\\}|1|\\PC)",
+        8,
+    );
     never_panics(prop_oneof![header, pickle, index, vec(any::<u8>(), 0..200)], read::weights);
 }
 

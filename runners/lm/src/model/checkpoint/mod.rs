@@ -7,7 +7,7 @@ mod pickle;
 mod torch;
 mod weights;
 
-use super::families::{Layout, Names, Stored};
+use super::families::{Layout, Names, Stored, counted};
 use super::tensors::Role;
 use super::{Decoder, Model, Parameters};
 use std::borrow::Cow;
@@ -68,7 +68,8 @@ fn read_config(folder: &Path) -> Result<(Decoder, Names), CheckpointError> {
 }
 
 /// What some checkpoints hold beside their weights: masks and frequencies, which follow from `config.json`.
-const BUFFERS: [&str; 5] = [".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"];
+const BUFFERS: [&str; 5] =
+    [".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"];
 
 impl Model {
     /// The model in a checkpoint folder. Names and shapes must be exactly those that its `config.json` asks for; names may lack the
@@ -203,7 +204,8 @@ impl Reading {
             return Ok(());
         }
         let short: String = name.chars().take(80).collect();
-        Err(format!("found `{}`, which a {} of {} blocks does not have", short.escape_debug(), self.decoder.family.title(), self.decoder.layers))
+        let (family, blocks) = (self.decoder.family.title(), counted(self.decoder.layers, "block"));
+        Err(format!("found `{}`, which a {family} of {blocks} does not have", short.escape_debug()))
     }
 
     /// The model, when all tensors were found.
@@ -215,7 +217,9 @@ impl Reading {
         if let Some((name, second)) = &self.second
             && self.parameters.of_role(Role::Embedding) != Some(second)
         {
-            return Err(format!("expected `{name}` to be the embedding, as `tie_word_embeddings` in config.json says, found other numbers"));
+            return Err(format!(
+                "expected `{name}` to be the embedding, as `tie_word_embeddings` in config.json says, found other numbers"
+            ));
         }
         Ok(Model::from_parameters(self.decoder, self.parameters))
     }

@@ -34,7 +34,10 @@ enum Value {
     Tuple(Rc<[Value]>, usize),
     /// Of it, what is a tensor; a dict within a dict is forgotten.
     Dict(Tensors),
-    Storage { class: Rc<str>, key: Rc<str> },
+    Storage {
+        class: Rc<str>,
+        key: Rc<str>,
+    },
     Tensor(Rc<TorchTensor>),
     /// Whatever matters to no tensor.
     Other,
@@ -137,7 +140,8 @@ impl Machine<'_> {
     }
 
     fn line(&mut self) -> Result<String, String> {
-        let end = self.rest.iter().take(256).position(|byte| *byte == b'\n').ok_or("expected a name in the pickle, found none")?;
+        let end =
+            self.rest.iter().take(256).position(|byte| *byte == b'\n').ok_or("expected a name in the pickle, found none")?;
         let line = String::from_utf8_lossy(&self.rest[..end]).trim_end_matches('\r').to_owned();
         self.rest = &self.rest[end + 1..];
         Ok(line)
@@ -218,13 +222,18 @@ fn call(callable: &Value, arguments: &Value) -> Result<Value, String> {
         ("torch._utils _rebuild_tensor_v2", [Value::Storage { class, key }, Value::Int(offset), shape, strides, ..]) => {
             let (shape, strides) = (sizes(shape)?, sizes(strides)?);
             if !contiguous(&shape, &strides) {
-                return Err(format!("expected the numbers of a tensor one after the other, found strides {strides:?} of {shape:?}"));
+                return Err(format!(
+                    "expected the numbers of a tensor one after the other, found strides {strides:?} of {shape:?}"
+                ));
             }
             let offset = usize::try_from(*offset).map_err(|_| format!("expected an offset of 0 or more, found {offset}"))?;
             let class: Rc<str> = class.strip_prefix("torch ").unwrap_or(class).into();
             Ok(Value::Tensor(TorchTensor { shape, dtype: dtype(&class), class, storage: key.clone(), offset }.into()))
         }
-        _ => Err(format!("expected tensors alone, found a call of `{}`, which is not made: nothing in a checkpoint is run", name.escape_debug())),
+        _ => Err(format!(
+            "expected tensors alone, found a call of `{}`, which is not made: nothing in a checkpoint is run",
+            name.escape_debug()
+        )),
     }
 }
 

@@ -72,11 +72,12 @@ fn tensors_that_are_not_those_of_the_config_are_refused() {
     let whole = changed(|all| _ = all.insert(name.into(), zeros(&[16, 40]).to_dtype(DType::U32).unwrap()));
     assert_eq!(message(&whole), format!("{file}expected `{name}` of floats, found U32"));
     let extra = changed(|all| _ = all.insert("transformer.h.1.ln_1.weight".into(), zeros(&[16])));
-    assert_eq!(message(&extra), format!("{file}found `transformer.h.1.ln_1.weight`, which a GPT-2 of 1 blocks does not have"));
+    assert_eq!(message(&extra), format!("{file}found `transformer.h.1.ln_1.weight`, which a GPT-2 of 1 block does not have"));
     let twice = changed(|all| _ = all.insert(name.strip_prefix("transformer.").unwrap().into(), zeros(&[16, 40])));
     assert!(message(&twice).contains("once, found it twice"), "{}", message(&twice));
     let other = changed(|all| _ = all.insert("lm_head.weight".into(), zeros(&[11, 16])));
-    let expected = "expected `lm_head.weight` to be the embedding, as `tie_word_embeddings` in config.json says, found other numbers";
+    let expected =
+        "expected `lm_head.weight` to be the embedding, as `tie_word_embeddings` in config.json says, found other numbers";
     assert_eq!(message(&other), format!("{file}{expected}"));
 }
 
@@ -126,7 +127,8 @@ fn sharded(change: impl FnOnce(&mut Value)) -> TempDir {
     let (all, mut map) = (tensors(folder.path()), serde_json::Map::new());
     for (shard, odd) in [("a.safetensors", false), ("b.safetensors", true)] {
         let of = |name: &String| (name.len() % 2 == 1) == odd;
-        let part: Tensors = all.iter().filter(|(name, _)| of(name)).map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
+        let part: Tensors =
+            all.iter().filter(|(name, _)| of(name)).map(|(name, tensor)| (name.clone(), tensor.clone())).collect();
         map.extend(part.keys().map(|name| (name.clone(), shard.into())));
         candle_core::safetensors::save(&part, folder.path().join(shard)).unwrap();
     }

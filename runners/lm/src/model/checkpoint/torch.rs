@@ -82,7 +82,8 @@ impl<'a> Torch<'a> {
     fn entry(&self, name: &str) -> Result<&'a [u8], String> {
         let shown: String = name.chars().take(80).collect::<String>().escape_debug().to_string();
         let mut archive = self.archive.borrow_mut();
-        let file = archive.by_name(&format!("{}{name}", self.folder)).map_err(|error| format!("{shown} in the archive: {error}"))?;
+        let file =
+            archive.by_name(&format!("{}{name}", self.folder)).map_err(|error| format!("{shown} in the archive: {error}"))?;
         if file.compression() != CompressionMethod::Stored {
             return Err(format!("expected {shown} to be stored in the archive as it is, found {:?}", file.compression()));
         }
@@ -122,7 +123,8 @@ mod tests {
         assert_eq!(file.data(&found, DType::F32).unwrap(), numbers);
         assert!(file.data(&found, DType::F64).unwrap_err().contains("found a storage of 24 bytes"));
         for length in 0..bytes.len() {
-            let cut = Torch::open(&bytes[..length]).map(|file| file.tensor("w").map(|found| file.data(&found, DType::F32).map(<[_]>::len)));
+            let cut = Torch::open(&bytes[..length])
+                .map(|file| file.tensor("w").map(|found| file.data(&found, DType::F32).map(<[_]>::len)));
             assert!(!matches!(cut, Ok(Ok(Ok(24)))), "{length}");
         }
     }

@@ -51,10 +51,7 @@ impl Weights {
     ///
     /// # Errors
     /// When a file cannot be read, or lacks what the index says is in it, or with what `of` says of it.
-    pub fn each(
-        &self,
-        mut of: impl FnMut(&Path, &File) -> Result<(), CheckpointError>,
-    ) -> Result<(), CheckpointError> {
+    pub fn each(&self, mut of: impl FnMut(&Path, &File) -> Result<(), CheckpointError>) -> Result<(), CheckpointError> {
         for (path, indexed) in &self.shards {
             let bytes = fs::read(path).map_err(|source| file_error(path, source))?;
             let is_torch = path.extension().is_some_and(|extension| extension == "bin");

@@ -7,8 +7,7 @@ use serde_json::{Value, json};
 
 pub(super) const NAMES: Names = Names { prefix: "transformer.", unembedding: "lm_head", linear: None };
 
-const ACTIVATIONS: [(&str, Mlp); 3] =
-    [("gelu_new", Mlp::GeluTanh), ("gelu", Mlp::Gelu), ("gelu_pytorch_tanh", Mlp::GeluTanh)];
+const ACTIVATIONS: [(&str, Mlp); 3] = [("gelu_new", Mlp::GeluTanh), ("gelu", Mlp::Gelu), ("gelu_pytorch_tanh", Mlp::GeluTanh)];
 
 pub(super) fn read(fields: &Fields) -> Result<Decoder, String> {
     let (width, heads) = (fields.size("n_embd", SIZE)?, fields.size("n_head", HEADS)?);

@@ -27,8 +27,7 @@ pub(super) const NAMES: Names = Names {
 
 const ROPE: Outside = Outside { theta: "rotary_emb_base", fraction: "rotary_pct", whole: 0.25 };
 
-const ACTIVATIONS: [(&str, Mlp); 3] =
-    [("gelu", Mlp::Gelu), ("gelu_new", Mlp::GeluTanh), ("gelu_pytorch_tanh", Mlp::GeluTanh)];
+const ACTIVATIONS: [(&str, Mlp); 3] = [("gelu", Mlp::Gelu), ("gelu_new", Mlp::GeluTanh), ("gelu_pytorch_tanh", Mlp::GeluTanh)];
 
 pub(super) fn read(fields: &Fields) -> Result<Decoder, String> {
     let (width, heads) = (fields.size("hidden_size", SIZE)?, fields.size("num_attention_heads", HEADS)?);

@@ -215,13 +215,19 @@ impl Decoder {
     pub fn words(&self) -> String {
         let on = if self.kv_heads == self.heads { String::new() } else { format!(" on {} of keys and values", self.kv_heads) };
         let dims = if self.query_width() == self.width { String::new() } else { format!(" of {} dims", self.head_dim) };
-        format!("{}, {} blocks of width {}, {} heads{dims}{on}", self.kind(), self.layers, self.width, self.heads)
+        let [blocks, heads] = [(self.layers, "block"), (self.heads, "head")].map(|(count, what)| counted(count, what));
+        format!("{}, {blocks} of width {}, {heads}{dims}{on}", self.kind(), self.width)
     }
 
     fn said(&self) -> Option<(Family, Value)> {
         let families = [self.family].into_iter().chain(Family::ALL);
         families.into_iter().find_map(|family| Some((family, family.write(self)?)))
     }
+}
+
+/// `1 block`, `2 blocks`
+pub(super) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -9,11 +9,7 @@ use crate::model::Decoder;
 use serde_json::Value;
 
 pub(super) const NAMES: Names = Names {
-    linear: Some(Linear {
-        attention_norm: "post_attention_layernorm",
-        mlp_norm: "post_feedforward_layernorm",
-        ..LINEAR
-    }),
+    linear: Some(Linear { attention_norm: "post_attention_layernorm", mlp_norm: "post_feedforward_layernorm", ..LINEAR }),
     ..llama::NAMES
 };
 

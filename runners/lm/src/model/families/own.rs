@@ -20,7 +20,8 @@ pub(super) fn read(fields: &Fields, config: &Value) -> Result<Decoder, String> {
         Ok(ModelSpec::Init(_)) => Err(fields.refuse("init", "absent")),
         Err(error) => {
             // serde does not say which field has the wrong type; the one that is wrong by itself does.
-            let wrong = model.iter().find(|(field, value)| typed(Map::from_iter([((*field).clone(), (*value).clone())])).is_err());
+            let wrong =
+                model.iter().find(|(field, value)| typed(Map::from_iter([((*field).clone(), (*value).clone())])).is_err());
             Err(match wrong {
                 Some((field, value)) => format!("{}: {error}", expected(field, "as in a study's `model`", value)),
                 None => error.to_string(),

@@ -94,14 +94,23 @@ fn gpt2_names_the_field_at_fault() {
 fn llama_names_the_field_at_fault() {
     let refused = |change: Value, expected: &str| refused(Family::Llama, change, expected);
     refused(json!({"hidden_size": null}), "`hidden_size`");
-    refused(json!({"num_key_value_heads": 3}), "expected `num_key_value_heads` to be a divisor of `num_attention_heads`, found 3");
+    refused(
+        json!({"num_key_value_heads": 3}),
+        "expected `num_key_value_heads` to be a divisor of `num_attention_heads`, found 3",
+    );
     refused(json!({"num_attention_heads": 5, "num_key_value_heads": null, "head_dim": null}), "a divisor of `hidden_size`");
     refused(json!({"head_dim": 7}), "expected `head_dim` to be even, for rotary positions, found 7");
     refused(json!({"hidden_act": "gelu"}), "expected `hidden_act` to be `silu` or `swish`, found \"gelu\"");
     refused(json!({"attention_bias": 1}), "expected `attention_bias` to be true or false, found 1");
-    refused(json!({"rope_scaling": {"rope_type": "yarn", "factor": 2}}), "expected `rope_scaling.rope_type` to be `default` or `llama3`");
+    refused(
+        json!({"rope_scaling": {"rope_type": "yarn", "factor": 2}}),
+        "expected `rope_scaling.rope_type` to be `default` or `llama3`",
+    );
     refused(json!({"rope_scaling": {"type": "linear", "factor": 2}}), "`rope_scaling.type`");
-    refused(json!({"rope_scaling": {"rope_type": "llama3"}}), "expected `rope_scaling.factor` to be a number above 0, found none");
+    refused(
+        json!({"rope_scaling": {"rope_type": "llama3"}}),
+        "expected `rope_scaling.factor` to be a number above 0, found none",
+    );
     let scaling = json!({"rope_type": "llama3", "factor": 2, "low_freq_factor": 4, "high_freq_factor": 4});
     refused(json!({"rope_scaling": scaling}), "expected `rope_scaling.high_freq_factor` to be above `low_freq_factor`, found 4");
     refused(json!({"rope_parameters": {"full_attention": {"rope_theta": 1}}}), "`rope_parameters` to be one set of fields");
@@ -141,7 +150,10 @@ fn qwen_names_the_field_at_fault() {
 #[test]
 fn gpt_neox_and_olmo2_name_the_field_at_fault() {
     let neox = |change: Value, expected: &str| refused(Family::GptNeox, change, expected);
-    neox(json!({"rotary_pct": 0.2}), "expected `rotary_pct` to be a share that turns an even number of a head's dims, found 0.2 of 16");
+    neox(
+        json!({"rotary_pct": 0.2}),
+        "expected `rotary_pct` to be a share that turns an even number of a head's dims, found 0.2 of 16",
+    );
     neox(json!({"rotary_pct": 1.5}), "expected `rotary_pct` to be at most 1, found 1.5");
     neox(json!({"hidden_act": "silu"}), "`hidden_act`");
     neox(json!({"num_attention_heads": 5}), "a divisor of `hidden_size`");

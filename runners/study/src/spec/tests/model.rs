@@ -63,7 +63,8 @@ fn every_option_can_vary() {
         }
     }
     let file = file("", "model.tied: [true, false], model.norm: [layer_norm, rms_norm]");
-    let found: Vec<(bool, NormKind)> = file.variants().iter().map(|variant| (decoder(variant).tied, decoder(variant).norm)).collect();
+    let found: Vec<(bool, NormKind)> =
+        file.variants().iter().map(|variant| (decoder(variant).tied, decoder(variant).norm)).collect();
     let (layer, rms) = (NormKind::LayerNorm, NormKind::RmsNorm);
     assert_eq!(found, [(true, layer), (true, rms), (false, layer), (false, rms)]);
     assert_eq!(file.variants()[3].label(), "norm=rms_norm,tied=false");
@@ -94,7 +95,8 @@ fn what_is_not_named_follows_what_varies() {
     written_again(&heads);
     let found: Vec<(usize, usize)> = heads.variants().iter().map(decoder).map(|it| (it.kv_heads, it.head_dim)).collect();
     assert_eq!(found, [(2, 64), (8, 16)]);
-    let mlps: Vec<usize> = file("", "model.mlp: [gelu, swiglu]").variants().iter().map(|variant| decoder(variant).mlp_width).collect();
+    let mlps: Vec<usize> =
+        file("", "model.mlp: [gelu, swiglu]").variants().iter().map(|variant| decoder(variant).mlp_width).collect();
     assert_eq!(mlps, [512, 352]);
     assert_eq!(decoder(&file("family: llama", "model.width: [64]").variants()[0]).family, Family::Llama);
 }
@@ -112,7 +114,11 @@ fn what_does_not_fit_is_refused_where_it_is() {
     refused("positions: {rotary: {thta: 1}}", "x.yaml:1:", "did you mean `theta`?");
     refused("positions: {rotary: {fraction: 2}}", "x.yaml:1:", "expected a number above 0 and up to 1, found 2");
     refused("kv_heads: 3", "x.yaml:1:8: model: ", "expected `kv_heads` to divide `heads`");
-    refused("biases: false, bias_std: 0.1", "x.yaml:1:8: model: ", "expected no `bias_std` where no linear map has a bias, found 0.1");
+    refused(
+        "biases: false, bias_std: 0.1",
+        "x.yaml:1:8: model: ",
+        "expected no `bias_std` where no linear map has a bias, found 0.1",
+    );
     check("rms_norm: 1\narms: {a: []}", "x.yaml:1:1: ", "unknown name `rms_norm`");
     check("norm: rms_norm\narms: {a: []}", "x.yaml:1:1: ", "did you mean `model.norm`?");
 }
