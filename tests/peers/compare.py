@@ -7,6 +7,7 @@
 Prints Markdown on stdout and what it runs on stderr. Give it a quiet machine.
 """
 
+import itertools
 import statistics
 import sys
 
@@ -14,7 +15,20 @@ from common import MOMENTS, PAIRWISE, Failed, Programs, arguments, count, machin
 from common import times, words
 
 SHAPES = ["tiny", "small", "medium"]
+FAMILIES = ["gpt2", "llama", "qwen3"]
 REGULARIZERS = ["none", "dispersion", "infonce", "sigreg", "vicreg", "whitening"]
+
+
+def model(family, shape):
+    """Arguments that name the model to both programs, whose default family is GPT-2."""
+    return ["--shape", shape] + ["--family", family] * (family != "gpt2")
+
+
+def same_model(family, shape, ours, theirs):
+    """Fails if the two programs trained models of different sizes."""
+    if ours["parameters"] != theirs["parameters"]:
+        counts = f"Regatta trains {ours['parameters']} parameters, PyTorch {theirs['parameters']}"
+        raise Failed(f"{family} {shape}: {counts}; expected the same model")
 
 
 def speed(programs, options):
@@ -27,7 +41,7 @@ def speed(programs, options):
         kinds["regatta bf16"] = lambda *arguments: programs.regatta(*arguments, "--precision", "bf16")
         kinds["autocast"] = lambda *arguments: programs.peer(*arguments, "--autocast")
         ratios.append(("regatta bf16", "autocast"))
-    for shape in options.shapes or SHAPES:
+    for family, shape in itertools.product(options.families, options.shapes or SHAPES):
         found = {(regularizer, kind): [] for regularizer in options.regularizers for kind in kinds}
         rates = {"regatta": [], "torch": []}
         for repetition in range(options.repetitions):
@@ -35,12 +49,13 @@ def speed(programs, options):
             rates["torch"].append(programs.peer("--product")["product_gflops"])
             for regularizer in options.regularizers:
                 for kind in rotated(list(kinds), repetition):
-                    found[regularizer, kind].append(kinds[kind]("--shape", shape, "--regularizer", regularizer))
+                    found[regularizer, kind].append(kinds[kind](*model(family, shape), "--regularizer", regularizer))
+                same_model(family, shape, found[regularizer, "regatta"][-1], found[regularizer, "eager"][-1])
 
         first = found[options.regularizers[0], "regatta"][0]
         operations = first["flops_per_token"]
         limit = 1e9 * max(map(statistics.median, rates.values())) / operations
-        print(f"## {shape}\n")
+        print(f"## {family}, {shape}\n")
         ours, theirs = (spread(rates[kind], count) for kind in ["regatta", "torch"])
         print(
             f"Products of 2048 x 2048: Regatta {ours} GFLOP/s, PyTorch {theirs}. At the larger, {operations / 1e6:.1f} million "
@@ -66,7 +81,7 @@ def speed(programs, options):
 
 def costs(programs, options):
     known = [entry for entry in PAIRWISE + MOMENTS if entry[0].split()[0] in options.regularizers]
-    for shape in options.shapes or ["tiny", "small"]:
+    for family, shape in itertools.product(options.families, options.shapes or ["tiny", "small"]):
         rows = []
         for label, fragment, theirs in known:
             sides = [("regatta", programs.regatta, fragment)] + [("eager", programs.peer, theirs)] * bool(theirs)
@@ -74,10 +89,10 @@ def costs(programs, options):
             for repetition in range(options.repetitions):
                 for side, run, name in sides:
                     pair = rotated([("none", "none"), ("with", name)], repetition)
-                    ms = {which: run("--shape", shape, "--regularizer", named)["step_ms"] for which, named in pair}
+                    ms = {which: run(*model(family, shape), "--regularizer", named)["step_ms"] for which, named in pair}
                     share[side].append((ms["with"] - ms["none"]) / ms["none"])
             rows.append([label, *(spread(shares, percent) if shares else "–" for shares in share.values())])
-        print(f"## {shape}\n")
+        print(f"## {family}, {shape}\n")
         table(["what a step costs more, in shares of a step without", "regatta", "eager"], rows)
 
 
@@ -115,6 +130,7 @@ def main():
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--costs", action="store_true", help="the share of a step that each regularizer adds")
     mode.add_argument("--clouds", action="store_true", help="time and memory of the pairwise penalties on large clouds")
+    parser.add_argument("--families", type=words(FAMILIES), default=["gpt2"], help="comma-separated (default: gpt2)")
     parser.add_argument("--shapes", type=words(SHAPES), help="comma-separated (default: all; with --costs tiny,small)")
     parser.add_argument("--regularizers", type=words(REGULARIZERS), default=REGULARIZERS, help="comma-separated (default: all)")
     parser.add_argument("--repetitions", type=int, help="of every measurement (default: 5; with --clouds, which repeat, 1)")

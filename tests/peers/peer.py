@@ -1,4 +1,4 @@
-"""The same work as `regatta bench`, in PyTorch: one small GPT-2 and the same penalties, written as their papers write them.
+"""The same work as `regatta bench`, in PyTorch: one small model and the same penalties, written as their papers write them.
 
 A step is forward, cross-entropy over the vocabulary, the penalty averaged over all blocks' outputs with weight 0.1, backward,
 clip by global norm 1, fused AdamW; float32 on the CPU, random tokens. Pairwise penalties see each sequence by itself, those of
@@ -21,57 +21,7 @@ try:
 except ImportError:
     sys.exit(f"error: {sys.executable} has no PyTorch: {sys.executable} -m pip install torch numpy")
 
-SHAPES = {
-    "tiny": dict(layers=4, width=128, heads=4, context=128, batch=16, vocab=4096),
-    "small": dict(layers=6, width=256, heads=8, context=256, batch=8, vocab=4096),
-    "medium": dict(layers=8, width=512, heads=8, context=512, batch=4, vocab=8192),
-}
-
-
-class Attention(nn.Module):
-    def __init__(self, width, heads):
-        super().__init__()
-        self.heads = heads
-        self.c_attn, self.c_proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-
-    def forward(self, x):
-        q, k, v = (y.unflatten(-1, (self.heads, -1)).transpose(1, 2) for y in self.c_attn(x).chunk(3, -1))  # (b, heads, t, -1)
-        mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-        return self.c_proj(mixed.transpose(1, 2).flatten(2))
-
-
-class Block(nn.Module):
-    def __init__(self, width, heads):
-        super().__init__()
-        self.ln_1, self.attn = nn.LayerNorm(width), Attention(width, heads)
-        self.ln_2 = nn.LayerNorm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
-
-    def forward(self, x):
-        x = x + self.attn(self.ln_1(x))
-        return x + self.mlp(self.ln_2(x))
-
-
-class Gpt2(nn.Module):
-    """Learned positions, pre-norm blocks, the output matrix tied to the embedding."""
-
-    def __init__(self, layers, width, heads, context, vocab):
-        super().__init__()
-        self.wte, self.wpe = nn.Embedding(vocab, width), nn.Embedding(context, width)
-        self.h = nn.ModuleList([Block(width, heads) for _ in range(layers)])
-        self.ln_f = nn.LayerNorm(width)
-        for weight in self.parameters():
-            if weight.dim() == 2:
-                nn.init.normal_(weight, std=0.02)
-
-    def forward(self, ids):  # (b, t)
-        x = self.wte(ids) + self.wpe.weight[: ids.shape[1]]
-        hidden = []
-        for block in self.h:
-            x = block(x)
-            hidden.append(x)
-        hidden[-1] = self.ln_f(x)
-        return F.linear(hidden[-1], self.wte.weight), hidden  # (b, t, v), and each block's output, the last after the final norm
+from models import FAMILIES, SHAPES, Llama, fresh, sizes
 
 
 def cosines(z, epsilon):  # (g, n, d) -> (g, n, n)
@@ -180,9 +130,9 @@ def timed(work):
 
 
 def training(options):
-    sizes = SHAPES[options.shape]
-    context, batch, vocab = sizes["context"], sizes["batch"], sizes["vocab"]
-    model = Gpt2(**{name: size for name, size in sizes.items() if name != "batch"})
+    shape = sizes(options.family, options.shape)
+    context, batch, vocab = shape["context"], shape["batch"], shape["vocab"]
+    model = fresh(options.family, **{name: size for name, size in shape.items() if name != "batch"})
     forward, penalty = torch.compile(model) if options.compile else model, PENALTIES.get(options.regularizer)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     times = []
@@ -203,7 +153,8 @@ def training(options):
     median = sorted(times)[len(times) // 2]
     speed = dict(tokens_per_second=round(batch * context / median, 1), step_ms=round(1e3 * median, 2))
     speed |= dict(best_step_ms=round(1e3 * min(times), 2), peak_rss_mib=peak_rss_mib())
-    return dict(shape=options.shape, **speed, **sizes, parameters=sum(weight.numel() for weight in model.parameters()))
+    parameters = sum(weight.numel() for weight in model.parameters())
+    return dict(family=options.family, shape=options.shape, **speed, **shape, parameters=parameters)
 
 
 def cloud(options):
@@ -222,8 +173,37 @@ def product(size=2048):
     return dict(size=size, product_gflops=median, best_product_gflops=best)
 
 
+def check(folder):
+    """Largest differences of logits and hidden states from the `expected.safetensors` of a Llama or Qwen3 checkpoint."""
+    from safetensors.torch import load_file
+
+    config = json.loads((folder / "config.json").read_text())
+    model = Llama(
+        layers=config["num_hidden_layers"],
+        width=config["hidden_size"],
+        heads=config["num_attention_heads"],
+        kv_heads=config["num_key_value_heads"],
+        head_dim=config["head_dim"],
+        mlp_width=config["intermediate_size"],
+        context=config["max_position_embeddings"],
+        vocab=config["vocab_size"],
+        epsilon=config["rms_norm_eps"],
+        qk_norm=config["model_type"] == "qwen3",
+        tied=config["tie_word_embeddings"],
+        theta=config["rope_parameters"]["rope_theta"],
+    )
+    weights = {name.removeprefix("model."): weight.float() for name, weight in load_file(folder / "model.safetensors").items()}
+    model.load_state_dict(weights)  # strict: fails on tensors that the module lacks, such as biases
+    expected = load_file(folder / "expected.safetensors")
+    with torch.no_grad():
+        logits, hidden = model(expected["input_ids"])
+    found = dict(logits=logits) | {f"hidden_states.{entry}": states for entry, states in enumerate(hidden, 1)}
+    return {name: (found[name] - expected[name]).abs().max().item() for name in found}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--family", default="gpt2", choices=FAMILIES, help="default: gpt2")
     parser.add_argument("--shape", default="small", choices=SHAPES, help="size of model and batch (default: small)")
     parser.add_argument("--regularizer", default="none", choices=["none", *PENALTIES], help="default: none")
     parser.add_argument("--steps", type=int, default=10, help="steps that are measured (default: 10)")
@@ -233,6 +213,7 @@ def main():
     parser.add_argument("--autocast", action="store_true", help="the model's forward under autocast to bfloat16")
     parser.add_argument("--cloud", metavar="NxD", help="instead of training, value and gradient of one penalty on random points")
     parser.add_argument("--product", action="store_true", help="instead of training, the rate of a 2048 x 2048 product")
+    parser.add_argument("--check", type=Path, metavar="FOLDER", help="instead of training, compare with its expected.safetensors")
     options = parser.parse_args()
     if options.cloud and options.regularizer == "none":
         parser.error("--cloud needs --regularizer")
@@ -240,6 +221,10 @@ def main():
         parser.error(f"--cloud: expected NxD or GxNxD, as in 4096x256, found {options.cloud}")
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
+    if options.check:
+        differences = check(options.check)
+        print(json.dumps(dict(checkpoint=str(options.check)) | differences))
+        sys.exit(0 if max(differences.values()) <= 1e-4 else 1)
     measured = product() if options.product else cloud(options) if options.cloud else training(options)
     name = f"pytorch {torch.__version__}" + " compiled" * options.compile + " autocast" * options.autocast
     print(json.dumps(dict(peer=name, threads=options.threads, regularizer=options.regularizer) | measured))

@@ -8,8 +8,8 @@
 //! Chen et al., "Improving Language Plasticity via Pretraining with Active Forgetting", NeurIPS 2023, arXiv:2307.01163,
 //! Algorithm 1; K is 1000 there too.
 //!
-//! Deviations: where the embedding is tied to the output matrix, as in GPT-2, both are forgotten; the paper's RoBERTa has an output layer of
-//! its own weights. E is drawn as a fresh GPT-2's is, also where the study starts from a checkpoint. The gradient's norm, by
+//! Deviations: where the embedding is tied to the output matrix, both are forgotten; the paper's RoBERTa has an output layer of
+//! its own weights. E is drawn as a fresh model's is, also where the study starts from a checkpoint. The gradient's norm, by
 //! which it is clipped, is that of body and embedding together. Positions are not forgotten.
 //!
 //! Training ends where the study's steps end. Where K does not divide them, the last cycle is cut short: the embedding has had

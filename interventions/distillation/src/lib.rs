@@ -8,8 +8,7 @@
 //! `T (q_v - p_v)` over the number of tokens; without the factor T² it would shrink as 1/T², and a weight would mean something else
 //! at every temperature (section 2, and 2.1 for high temperatures).
 //!
-//! The teacher is a checkpoint folder: a model of any family with the model's vocabulary and as many positions as a training sequence
-//! has tokens.
+//! The teacher is a checkpoint folder: a model of any family with the model's vocabulary and as many positions as a training sequence has tokens.
 //! It sees the same batch, without dropout, and does not change.
 //!
 //! # Deviations from the paper
@@ -45,7 +44,7 @@ intervention! {
     formula: "weight T² mean over tokens of KL(softmax(teacher / T) ‖ softmax(model / T))",
     /// Divergence of the model's next-token distribution from a teacher's.
     pub struct Distillation {
-        /// Checkpoint folder of the teacher: a model with the student's vocabulary; it has no default.
+        /// Checkpoint folder of the teacher: a model with the same vocabulary; it has no default.
         pub teacher: PathBuf = PathBuf::new(),
         /// Temperature T: above 1 it flattens both distributions, so that the teacher's small probabilities count.
         pub temperature: Positive = Positive::new(2.0),

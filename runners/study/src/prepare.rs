@@ -56,7 +56,7 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
         }
     };
     if let Some(config) = &of_checkpoint {
-        file.check_variant(variant, config.layers, config.context)?;
+        file.check_variant(variant, config)?;
     }
     let origin = match (&study.model, &of_checkpoint) {
         (ModelSpec::Init(folder), Some(config)) => Some(Origin { folder: folder.clone(), vocab_size: config.vocab_size }),

@@ -100,6 +100,9 @@ fn clouds(found: &Diagnosis) -> Table {
         table.add_row([place, number(within)].into_iter().chain(measures).chain([outliers]).collect::<Vec<_>>());
     };
     row("embedding matrix".into(), &found.embedding);
+    if let Some(unembedding) = &found.unembedding {
+        row("output matrix".into(), unembedding);
+    }
     found.hidden_states.iter().enumerate().for_each(|(entry, cloud)| row(format!("hidden state {entry}"), cloud));
     found.attention.iter().enumerate().for_each(|(block, cloud)| row(format!("attention {}", block + 1), cloud));
     found.mlp.iter().enumerate().for_each(|(block, cloud)| row(format!("MLP {}", block + 1), cloud));

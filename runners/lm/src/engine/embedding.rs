@@ -32,9 +32,9 @@ impl Part {
         }
         if let Some(perturb) = perturb {
             let sequences = self.stream[0].chunks_exact_mut(self.time * d).enumerate();
-            sequences.for_each(|(sequence, embeddings)| perturb(self.first + sequence, embeddings));
+            sequences.for_each(|(sequence, embeddings)| perturb(self.number + sequence, embeddings));
         }
-        drop_out(dropout, place::EMBEDDING, &mut self.stream[0], self.time * d, self.first, &mut self.scratch.mask);
+        drop_out(dropout, place::EMBEDDING, &mut self.stream[0], self.time * d, self.number, &mut self.scratch.mask);
     }
 }
 

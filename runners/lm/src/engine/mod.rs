@@ -144,6 +144,11 @@ impl Pass {
         (self.sequences, self.time)
     }
 
+    /// Its first sequence is that of this number in a batch of which it takes a few: dropout and perturbation know sequences by it.
+    pub(crate) fn starts_at(&mut self, sequence: usize) {
+        self.parts.iter_mut().for_each(|part| part.number = sequence + part.first);
+    }
+
     /// Takes token ids (b·t) from the embedding to the final norm, with dropout on embeddings, attention and residuals where it
     /// is given.
     ///
@@ -192,7 +197,7 @@ impl Pass {
     /// # Panics
     /// When there are not b·t targets, or one lies outside the vocabulary.
     pub fn losses(&mut self, model: &Model, targets: &[u32]) -> Vec<f32> {
-        self.cross_entropy(model, targets, None, None)
+        self.cross_entropy(model, targets, targets.len(), None, None)
     }
 
     /// The cross-entropy of each token (b·t), and the gradients of its mean in every parameter, with those of `upstream` through
@@ -209,8 +214,24 @@ impl Pass {
         dropout: Option<&Dropout>,
         gradients: &mut Parameters,
     ) -> Vec<f32> {
+        self.share_backward(model, targets, targets.len(), upstream, dropout, gradients)
+    }
+
+    /// As [`Self::backward`], of the mean over a batch of `tokens` tokens, some of which go through this pass.
+    ///
+    /// # Panics
+    /// As there.
+    pub(crate) fn share_backward(
+        &mut self,
+        model: &Model,
+        targets: &[u32],
+        tokens: usize,
+        upstream: &Upstream,
+        dropout: Option<&Dropout>,
+        gradients: &mut Parameters,
+    ) -> Vec<f32> {
         assert!(matches!(self.keep, Keep::ForBackward { .. }), "the way back needs what {:?} forgets", self.keep);
-        let losses = self.cross_entropy(model, targets, upstream.logits.as_deref(), Some(gradients));
+        let losses = self.cross_entropy(model, targets, tokens, upstream.logits.as_deref(), Some(gradients));
         self.blocks_backward(model, upstream, dropout, gradients);
         losses
     }

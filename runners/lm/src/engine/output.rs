@@ -31,12 +31,13 @@ fn matrix(model: &Model) -> Matrix<'_> {
 }
 
 impl Pass {
-    /// The loss of each token; and where gradients are wanted, that of their mean in the final norm's output, and in the
+    /// The loss of each token; and where gradients are wanted, that of their sum over `tokens` in the final norm's output, and in the
     /// output matrix, with `upstream`'s of the logits (b·t, v). The logits of a few parts are there at a time.
     pub(super) fn cross_entropy(
         &mut self,
         model: &Model,
         targets: &[u32],
+        tokens: usize,
         upstream: Option<&[f32]>,
         mut gradients: Option<&mut Parameters>,
     ) -> Vec<f32> {
@@ -47,7 +48,7 @@ impl Pass {
         }
         let output = &self.output;
         let gradient = match gradients {
-            Some(_) => Gradient::Times(1.0 / targets.len() as f32),
+            Some(_) => Gradient::Times(1.0 / tokens as f32),
             None => Gradient::Unwanted,
         };
         for (wave, parts) in self.parts.chunks_mut(PARTS).enumerate() {

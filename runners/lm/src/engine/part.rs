@@ -12,8 +12,10 @@ use std::ops::Range;
 
 /// Whole sequences of a batch, and their activations.
 pub(super) struct Part {
-    /// The first sequence's number in the batch.
+    /// The first sequence's place in the pass.
     pub first: usize,
+    /// And its number in the batch, of which a pass may take a few sequences: masks and noise are drawn by it.
+    pub number: usize,
     pub sequences: usize,
     pub time: usize,
     /// Token ids (r).
@@ -67,6 +69,7 @@ impl Part {
         let contributions = keep == Keep::ForBackward { contributions: true };
         Self {
             first,
+            number: first,
             sequences,
             time,
             ids: vec![0; rows],
@@ -93,7 +96,7 @@ impl Part {
         self.sequences * self.time
     }
 
-    /// Where its tokens stand in the batch.
+    /// Where its tokens stand in the pass.
     pub fn tokens(&self) -> Range<usize> {
         self.first * self.time..(self.first + self.sequences) * self.time
     }
@@ -106,7 +109,7 @@ impl Part {
 
     fn setting<'a>(&self, shared: Shared<'a>, layer: usize) -> Setting<'a> {
         let Shared { decoder, angles, dropout, .. } = shared;
-        Setting { decoder, angles, dropout, time: self.time, first: self.first, layer }
+        Setting { decoder, angles, dropout, time: self.time, first: self.number, layer }
     }
 
     /// From token ids to the final norm.
@@ -165,7 +168,7 @@ impl Part {
         if self.layers > 0 {
             add_part(&mut slopes.stream, upstream.hidden_states.get(&0), &self.tokens(), d);
         }
-        drop_out(shared.dropout, place::EMBEDDING, &mut slopes.stream, self.time * d, self.first, &mut slopes.mask);
+        drop_out(shared.dropout, place::EMBEDDING, &mut slopes.stream, self.time * d, self.number, &mut slopes.mask);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Where a term of an arm is applied.
 
 use super::OrNone;
+use crate::model::{Decoder, Map};
 use regatta_core::number::Count;
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
@@ -13,6 +14,9 @@ use std::fmt;
 pub struct At {
     /// Which tensors.
     pub site: Site,
+    /// Of `weights`: which linear map of each block.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub matrix: Option<Map>,
     /// Which layers of them; the penalty is their mean.
     pub layers: Layers,
     /// Which points form a group.
@@ -27,6 +31,7 @@ impl Default for At {
     fn default() -> Self {
         Self {
             site: Site::default(),
+            matrix: None,
             layers: Layers::default(),
             points: Points::default(),
             max_points: OrNone::Some(Count::new(256)),
@@ -36,20 +41,53 @@ impl Default for At {
 }
 
 impl At {
+    /// Whether the site and what is said of it fit together, and the model has it.
+    ///
+    /// # Errors
+    /// With the field that does not, and what was expected.
+    pub fn check(&self, model: &Decoder) -> Result<(), (&'static str, String)> {
+        let rows = self.site.is_matrix() && self.points == Points::Pooled;
+        match (self.site, self.matrix) {
+            _ if rows => {
+                Err(("points", "expected `tokens` or `batch`, found `pooled`: a weight matrix has rows, not sequences".into()))
+            }
+            (Site::Weights, None) => Err((
+                "site",
+                "expected `matrix` beside `weights`: which linear map of each block, `attention_output` for one".into(),
+            )),
+            (Site::Weights, Some(map)) if model.columns(map).is_empty() => {
+                let why = "the model's MLP has no gate";
+                Err(("matrix", format!("expected a linear map of the model, found `mlp_gate`: {why}")))
+            }
+            (Site::Weights, Some(_)) | (_, None) => {
+                self.layer_indices(model.layers).map(drop).map_err(|message| ("layers", message))
+            }
+            (_, Some(_)) => Err(("matrix", "expected no `matrix`, found one beside a site other than `weights`".into())),
+        }
+    }
+
+    /// The linear map of each block, of a place that [`Self::check`] has passed.
+    pub(crate) fn map(&self) -> candle_core::Result<Map> {
+        self.matrix.ok_or_else(|| candle_core::Error::msg("expected `matrix` beside `weights`"))
+    }
+
     /// The layers named, in a model of `blocks` blocks: entries of the hidden states, or blocks from 1 for what a block's
-    /// attention or MLP adds. A weight matrix is one layer, 0. A model without blocks has one hidden state, entry 0, and every
-    /// word names it.
+    /// attention or MLP adds, and for its weights. A matrix that is not a block's is one layer, 0. A model without blocks has one
+    /// hidden state, entry 0, and every word names it.
     ///
     /// # Errors
     /// When the model does not have them, in words.
     pub fn layer_indices(&self, blocks: usize) -> Result<Vec<usize>, String> {
         let first = match self.site {
-            Site::Embedding | Site::Unembedding => return self.matrix(),
+            Site::Embedding | Site::Unembedding if self.layers == Layers::All => return Ok(vec![0]),
+            Site::Embedding | Site::Unembedding => {
+                return Err("expected `all`, found a choice of layers: a weight matrix has no layers".into());
+            }
             Site::HiddenStates => 0,
-            Site::Attention | Site::Mlp if blocks == 0 => {
+            Site::Attention | Site::Mlp | Site::Weights if blocks == 0 => {
                 return Err("expected a model with blocks, found one of 0 layers".into());
             }
-            Site::Attention | Site::Mlp => 1,
+            Site::Attention | Site::Mlp | Site::Weights => 1,
         };
         let early = (blocks / 2).max(1);
         match &self.layers {
@@ -67,20 +105,10 @@ impl At {
             Layers::LateHalf => Ok((early + 1..=blocks).collect()),
         }
     }
-
-    fn matrix(&self) -> Result<Vec<usize>, String> {
-        match (&self.layers, self.points) {
-            (Layers::All, Points::Tokens | Points::Batch) => Ok(vec![0]),
-            (Layers::All, Points::Pooled) => {
-                Err("expected `tokens` or `batch`, found `pooled`: a weight matrix has rows, not sequences".into())
-            }
-            _ => Err("expected `all`, found a choice of layers: a weight matrix has no layers".into()),
-        }
-    }
 }
 
 /// Tensors that a penalty can see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Site {
     /// As Hugging Face counts them: entry 0 the embedding, then each block's output, the last after the final norm.
@@ -88,12 +116,21 @@ pub enum Site {
     HiddenStates,
     /// The token embedding matrix; its rows are the points.
     Embedding,
-    /// The output matrix, which is the embedding where the two are tied; its rows are the points.
+    /// The output matrix; its rows are the points. Where it is tied to the embedding, that.
     Unembedding,
     /// What each block's attention adds to the residual stream.
     Attention,
     /// What each block's MLP adds to the residual stream.
     Mlp,
+    /// A linear map of each block, named by `matrix`; its rows, one for each output, are the points.
+    Weights,
+}
+
+impl Site {
+    /// Whether its points are rows of a matrix, which no batch changes.
+    pub fn is_matrix(self) -> bool {
+        matches!(self, Self::Embedding | Self::Unembedding | Self::Weights)
+    }
 }
 
 /// Layers of a site. Block i's tensors are layer i, from 1; hidden states also have layer 0, the embedding.
@@ -194,6 +231,7 @@ pub enum Scale {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Family;
 
     fn check(at: &str, blocks: usize, expected: Result<&[usize], &str>) {
         let at: At = serde_json::from_str(at).unwrap();
@@ -236,6 +274,31 @@ mod tests {
         check(r#"{"site": "embedding"}"#, 4, Ok(&[0]));
         check(r#"{"site": "unembedding", "points": "batch"}"#, 0, Ok(&[0]));
         check(r#"{"site": "embedding", "layers": "last"}"#, 4, Err("a weight matrix has no layers"));
-        check(r#"{"site": "embedding", "points": "pooled"}"#, 4, Err("expected `tokens` or `batch`"));
+    }
+
+    #[test]
+    fn sites_fit_what_is_said_of_them_and_the_model() {
+        let check = |at: &str, family: Family, expected: Result<(), (&str, &str)>| {
+            let at: At = serde_json::from_str(at).unwrap();
+            match (at.check(&family.defaults()), expected) {
+                (Ok(()), Ok(())) => {}
+                (Err((field, message)), Err((expected, part))) => {
+                    assert_eq!(field, expected, "{at:?}");
+                    assert!(message.contains(part), "{message}");
+                }
+                (found, expected) => panic!("{at:?}: {found:?} where {expected:?} was expected"),
+            }
+        };
+        let (gpt2, llama) = (Family::Gpt2, Family::Llama);
+        check(r#"{"site": "weights", "matrix": "attention_output", "layers": "late_half"}"#, gpt2, Ok(()));
+        check(r#"{"site": "weights", "matrix": "mlp_gate", "layers": [1]}"#, llama, Ok(()));
+        check(r#"{"site": "weights", "matrix": "mlp_gate"}"#, gpt2, Err(("matrix", "no gate")));
+        check(r#"{"site": "weights"}"#, llama, Err(("site", "expected `matrix`")));
+        check(r#"{"site": "weights", "matrix": "mlp_input", "layers": [0]}"#, llama, Err(("layers", "from 1 to 4")));
+        check(r#"{"matrix": "mlp_input"}"#, llama, Err(("matrix", "expected no `matrix`")));
+        for site in ["embedding", "unembedding"] {
+            let pooled = format!(r#"{{"site": "{site}", "points": "pooled"}}"#);
+            check(&pooled, gpt2, Err(("points", "expected `tokens` or `batch`")));
+        }
     }
 }

@@ -19,6 +19,8 @@ pub struct TrainSpec {
     pub steps: Count<1, 100_000_000>,
     /// Sequences a step.
     pub batch_size: Count<1, 65_536>,
+    /// Passes that a step takes them in, a divisor of `batch_size`: the same result in less memory.
+    pub accumulate: Count<1, 65_536>,
     /// Peak learning rate.
     pub lr: Positive,
     /// How the learning rate moves.
@@ -58,6 +60,7 @@ impl Default for TrainSpec {
             context: None,
             steps: Count::new(300),
             batch_size: Count::new(16),
+            accumulate: Count::new(1),
             lr: Positive::new(1e-3),
             schedule: Schedule::default(),
             betas: [Fraction::new(0.9), Fraction::new(0.95)],

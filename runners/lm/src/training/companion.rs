@@ -163,22 +163,25 @@ impl<'a> Companions<'a> {
         Ok(Self { beside, own })
     }
 
-    /// The batch through each companion, and what is minimised: each objective onto `penalties`, and the gradient of their
-    /// weighted sum in the model's outputs onto `upstream`. `pass` is that of `model`, after its way forward.
+    /// A part of a batch of `sequences` through each companion, and what is minimised: each objective's share onto `penalties`, and the
+    /// gradient of their weighted sum in the model's outputs onto `upstream`. `pass` is that of `model`, after its way forward, and
+    /// `first` the number of its first sequence in the batch; an objective is taken for a mean over tokens.
     ///
     /// # Errors
     /// When the batch does not fit a companion, or an objective fails.
     pub fn objectives(
         &mut self,
         (model, pass): (&Model, &Pass),
-        inputs: &[u32],
+        (inputs, first, sequences): (&[u32], usize, usize),
         step: usize,
         (penalties, upstream): (&mut Vec<Penalty>, &mut Upstream),
     ) -> Result<(), TrainError> {
-        if let Some(own) = &mut self.own {
+        if let Some(own) = self.own.as_mut().filter(|_| first == 0) {
             own.gradients.numbers_mut().fill(0.0);
         }
-        for beside in &mut self.beside {
+        let share = pass.shape().0 as f64 / sequences as f64;
+        let of_terms = if first == 0 { penalties.len() } else { penalties.len() - self.beside.len() };
+        for (index, beside) in self.beside.iter_mut().enumerate() {
             let own = Var::from_tensor(&output(beside.compared, model, pass)?)?;
             let companion = beside.output(pass.shape(), inputs)?;
             let parameters = match &self.own {
@@ -197,7 +200,7 @@ impl<'a> Companions<'a> {
             }
             let weight = beside.intervention.weight();
             let leaves: Vec<&Var> = std::iter::once(&own).chain(&parameters).collect();
-            let mut gradients = gradients(&(&objective * weight)?, &leaves).map_err(failed)?.into_iter();
+            let mut gradients = gradients(&(&objective * (weight * share))?, &leaves).map_err(failed)?.into_iter();
             if let Some(gradient) = gradients.next().flatten() {
                 match (beside.compared, &mut upstream.logits) {
                     (Compared::LastHiddenState, _) => collect(&mut upstream.hidden_states, model.decoder().layers, gradient),
@@ -208,11 +211,17 @@ impl<'a> Companions<'a> {
             let slopes = self.own.iter_mut().flat_map(|own| own.gradients.each_mut()).skip(beside.tensors.start);
             for (gradient, (_, slope)) in gradients.zip(slopes) {
                 if let Some(gradient) = gradient {
-                    slope.copy_from_slice(&gradient);
+                    crate::kernels::add(slope, &gradient);
                 }
             }
-            let name = free_name(penalties.iter().map(|penalty| &*penalty.name), beside.intervention.typetag_name());
-            penalties.push(Penalty { name, weight, value: f64::from(objective.to_scalar::<f32>()?) });
+            let value = share * f64::from(objective.to_scalar::<f32>()?);
+            match penalties.get_mut(of_terms + index) {
+                Some(penalty) => penalty.value += value,
+                None => {
+                    let name = free_name(penalties.iter().map(|penalty| &*penalty.name), beside.intervention.typetag_name());
+                    penalties.push(Penalty { name, weight, value });
+                }
+            }
         }
         Ok(())
     }

@@ -31,8 +31,11 @@ pub struct Diagnosis {
     pub attention: Vec<CloudDiagnosis>,
     /// Of what each block's MLP adds.
     pub mlp: Vec<CloudDiagnosis>,
-    /// Of the embedding matrix, which is the unembedding too: the rows of the most frequent tokens.
+    /// Of the embedding matrix: the rows of the most frequent tokens.
     pub embedding: CloudDiagnosis,
+    /// Of the output matrix, where it is not the embedding: the same rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unembedding: Option<CloudDiagnosis>,
     /// The embedding matrix by how often its tokens occur in the training split.
     pub by_frequency: ByFrequency,
 }
@@ -101,7 +104,11 @@ pub fn diagnose(model: &Model, step: usize, of: Diagnosed<'_>, watch: Watch<'_>)
         kendall: condensation.kendall,
         attention: clouds(attention)?,
         mlp: clouds(mlp)?,
-        embedding: of_cloud(&most_frequent(model, counts), width, None)?,
+        embedding: of_cloud(&most_frequent(model, model.embedding(), counts), width, None)?,
+        unembedding: match model.decoder().tied {
+            true => None,
+            false => Some(of_cloud(&most_frequent(model, model.unembedding(), counts), width, None)?),
+        },
         by_frequency: by_frequency(&rows, counts).map_err(TrainError::Diagnostic)?,
     })
 }
@@ -119,12 +126,12 @@ fn of_cloud(numbers: &[f32], dims: usize, sequence: Option<usize>) -> Result<Clo
     })
 }
 
-/// Rows of the embedding matrix, the most frequent tokens first.
-fn most_frequent(model: &Model, counts: &[u64]) -> Vec<f32> {
+/// Rows of a matrix (v, d), the most frequent tokens first.
+fn most_frequent(model: &Model, matrix: &[f32], counts: &[u64]) -> Vec<f32> {
     let width = model.decoder().width;
     let mut tokens: Vec<usize> = (0..model.decoder().vocab_size).collect();
     tokens.sort_by_key(|&token| std::cmp::Reverse(counts.get(token)));
-    tokens.iter().take(EMBEDDING_POINTS).flat_map(|token| &model.embedding()[token * width..][..width]).copied().collect()
+    tokens.iter().take(EMBEDDING_POINTS).flat_map(|token| &matrix[token * width..][..width]).copied().collect()
 }
 
 #[cfg(test)]

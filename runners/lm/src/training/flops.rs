@@ -2,15 +2,15 @@
 
 use super::Interventions;
 use super::companion::compared;
-use super::penalties::compares_views;
+use super::penalties::{compares_views, sees_whole_batch};
 use crate::model::Decoder;
 use crate::spec::{Term, TrainSpec};
 use regatta_core::{Companion, Compared};
 
 /// FLOPs of training an arm on one token, the mean over its steps: those of [`Decoder::training_flops_per_token`]; in the
 /// steps in which a term compares two views those of a second pass, which goes through the blocks and back and needs no output
-/// matrix; and the way forward through each companion, with its output matrix where logits are compared. What penalties and
-/// objectives themselves compute is not counted.
+/// matrix; where a batch is accumulated and a cloud is of all of it, those of a further way forward; and the way forward through each
+/// companion, with its output matrix where logits are compared. What penalties and objectives themselves compute is not counted.
 pub fn flops_per_token(
     config: &Decoder,
     context: usize,
@@ -22,8 +22,12 @@ pub fn flops_per_token(
     let has_views = terms.iter().any(|term| term.regularizer.0.needs_view() && !term.weight.is_zero());
     let viewed = if has_views { (0..steps).filter(|&step| compares_views(terms, step)).count() } else { 0 };
     let view = config.block_flops_per_token(context) as f64;
+    let has_whole = train.accumulate.get() > 1 && terms.iter().any(|term| !term.weight.is_zero());
+    let passes =
+        |step: usize| if has_whole && sees_whole_batch(terms, step) { 1 + usize::from(compares_views(terms, step)) } else { 0 };
+    let gathered = if has_whole { (0..steps).map(passes).sum::<usize>() } else { 0 };
     let companions: f64 = interventions.iter().map(|plugin| companion(&*plugin.0, config, context)).sum();
-    config.training_flops_per_token(context) as f64 + view * (viewed as f64 / steps as f64) + companions
+    config.training_flops_per_token(context) as f64 + view * ((viewed as f64 + gathered as f64 / 3.0) / steps as f64) + companions
 }
 
 /// Forward only: a third of there and back. A teacher that cannot be read is refused elsewhere, before anything is trained.

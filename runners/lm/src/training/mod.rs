@@ -1,5 +1,6 @@
 //! The training of one trial: optimizer, penalties, one step, the loop, and the measures at the end.
 
+mod accumulate;
 mod adamw;
 mod companion;
 mod diagnose;
@@ -8,6 +9,7 @@ mod evaluate;
 mod flops;
 mod gradients;
 mod interventions;
+mod passes;
 mod penalties;
 mod record;
 mod snapshot;

@@ -2,7 +2,8 @@
 //! regularizer.
 
 use super::TrainError;
-use crate::engine::{Keep, Pass, Upstream};
+use super::accumulate::Activations;
+use crate::engine::{Keep, Upstream};
 use crate::kernels::add;
 use crate::model::Model;
 use crate::spec::{At, Points, Scale, Site, Term};
@@ -12,7 +13,7 @@ use regatta_core::maths::gradients;
 use regatta_core::{Cloud, Draw};
 use std::collections::BTreeMap;
 
-/// The penalty of a term at one step.
+/// The penalty of a term, or the objective of an intervention, at one step.
 pub(super) struct Penalty {
     /// The regularizer's name; a second term of the same name is called `name.1`.
     pub name: String,
@@ -30,10 +31,62 @@ pub(super) fn keep(terms: &[Term]) -> Keep {
 #[derive(Clone, Copy)]
 pub(super) struct Seen<'a> {
     pub model: &'a Model,
-    /// After its way forward.
-    pub pass: &'a Pass,
-    /// The same batch under another dropout mask, where a term compares two views of it.
-    pub view: Option<&'a Pass>,
+    /// Of a pass after its way forward, or of several.
+    pub pass: &'a dyn Activations,
+    /// The same sequences under another dropout mask, where a term compares two views of them.
+    pub view: Option<&'a dyn Activations>,
+    pub share: Share,
+}
+
+/// Which terms are computed at once, and for what share of a batch.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Share {
+    /// All terms, on all of the batch.
+    All,
+    /// Of a batch that goes through the model in parts: what has to see all of it, and what depends on no batch.
+    WholeBatch,
+    /// The terms that see each sequence by itself, on a part of the batch.
+    Sequences {
+        /// Sequences of the batch before the part.
+        before: usize,
+        /// The part's share of the batch.
+        share: f64,
+    },
+}
+
+impl Share {
+    fn takes(self, at: &At) -> bool {
+        let by_sequence = at.points == Points::Tokens && !at.site.is_matrix();
+        match self {
+            Self::All => true,
+            Self::WholeBatch => !by_sequence,
+            Self::Sequences { .. } => by_sequence,
+        }
+    }
+
+    fn weight(self) -> f64 {
+        if let Self::Sequences { share, .. } = self { share } else { 1.0 }
+    }
+
+    fn before(self) -> usize {
+        if let Self::Sequences { before, .. } = self { before } else { 0 }
+    }
+}
+
+/// Whether a term with a weight at `step` has to see all sequences of a batch at once.
+pub(super) fn sees_whole_batch(terms: &[Term], step: usize) -> bool {
+    let sees = |at: &At| at.points != Points::Tokens && !at.site.is_matrix();
+    terms.iter().any(|term| sees(&term.at) && term.weight.at(step) != 0.0)
+}
+
+/// The penalties of all terms with a weight at `step`, in order, before anything is added to them.
+pub(super) fn none_yet(terms: &[Term], step: usize) -> Vec<Penalty> {
+    let mut all: Vec<Penalty> = Vec::new();
+    for (term, weight) in terms.iter().map(|term| (term, term.weight.at(step))).filter(|(_, weight)| *weight != 0.0) {
+        let name = free_name(all.iter().map(|penalty| &*penalty.name), term.regularizer.name());
+        all.push(Penalty { name, weight, value: 0.0 });
+    }
+    all
 }
 
 /// Whether a term compares two views at `step`: one of weight 0 is not computed.
@@ -44,14 +97,16 @@ pub(super) fn compares_views(terms: &[Term], step: usize) -> bool {
 /// One term at one layer.
 struct Job<'a> {
     index: usize,
+    /// Among the terms with a weight.
+    place: usize,
     term: &'a Term,
     layer: usize,
     /// Of the layer's penalty in the loss.
     weight: f64,
 }
 
-/// The penalty of each term whose weight is not 0 at `step`, and the gradients of their weighted sum in what they see: in the
-/// first pass, and in the view.
+/// Adds the penalty of each term whose weight is not 0 at `step` to `computed`, which [`none_yet`] made, and gives the gradients of
+/// their weighted sum in what they see: in the first pass, and in the view.
 ///
 /// A term's draws derive from (seed, its place in the arm, step, layer), so adding a term moves no other term's draws, and
 /// none moves the data. A term of weight 0 is not computed: nothing is spent on it, and its arm has the baseline's bytes.
@@ -59,31 +114,27 @@ struct Job<'a> {
 pub(super) fn penalties(
     terms: &[Term],
     seen: Seen<'_>,
-    seed: u64,
-    step: usize,
-) -> std::result::Result<(Vec<Penalty>, [Upstream; 2]), TrainError> {
+    (seed, step): (u64, usize),
+    computed: &mut [Penalty],
+) -> std::result::Result<[Upstream; 2], TrainError> {
     let mut jobs = Vec::new();
-    for (index, term) in terms.iter().enumerate() {
-        let weight = term.weight.at(step);
-        if weight == 0.0 {
+    let weights = terms.iter().map(|term| term.weight.at(step)).enumerate();
+    for (place, (index, weight)) in weights.filter(|(_, weight)| *weight != 0.0).enumerate() {
+        let term = &terms[index];
+        if !seen.share.takes(&term.at) {
             continue;
         }
+        let weight = weight * seen.share.weight();
         let layers = term.at.layer_indices(seen.model.decoder().layers).map_err(TrainError::Place)?;
-        let job = |&layer: &usize| Job { index, term, layer, weight: weight / layers.len() as f64 };
+        let job = |&layer: &usize| Job { index, place, term, layer, weight: weight / layers.len() as f64 };
         jobs.extend(layers.iter().map(job));
     }
     let done: Vec<_> = jobs.par_iter().map(|job| job.penalty(seen, seed, step)).collect();
 
-    let (mut computed, mut upstream): (Vec<Penalty>, [Upstream; 2]) = Default::default();
-    let mut last = None;
+    let mut upstream: [Upstream; 2] = Default::default();
     for (job, done) in jobs.iter().zip(done) {
         let (value, gradients) = done?;
-        if last != Some(job.index) {
-            last = Some(job.index);
-            let name = free_name(computed.iter().map(|penalty| &*penalty.name), job.term.regularizer.name());
-            computed.push(Penalty { name, weight: job.term.weight.at(step), value: 0.0 });
-        }
-        let penalty = computed.last_mut().expect("pushed with the term's first layer");
+        let penalty = &mut computed[job.place];
         penalty.value += value * job.weight / penalty.weight;
         for (upstream, gradient) in upstream.iter_mut().zip(gradients) {
             let Some(gradient) = gradient else { continue };
@@ -91,14 +142,13 @@ pub(super) fn penalties(
                 Site::HiddenStates => collect(&mut upstream.hidden_states, job.layer, gradient),
                 Site::Attention => collect(&mut upstream.attention, job.layer - 1, gradient),
                 Site::Mlp => collect(&mut upstream.mlp, job.layer - 1, gradient),
-                Site::Embedding | Site::Unembedding => match &mut upstream.embedding {
-                    Some(sum) => add(sum, &gradient),
-                    none => *none = Some(gradient),
-                },
+                Site::Embedding => collect_one(&mut upstream.embedding, gradient),
+                Site::Unembedding => collect_one(&mut upstream.unembedding, gradient),
+                Site::Weights => collect(&mut upstream.weights, (job.term.at.map()?, job.layer - 1), gradient),
             }
         }
     }
-    Ok((computed, upstream))
+    Ok(upstream)
 }
 
 /// Of the first pass and of the second.
@@ -107,7 +157,7 @@ type Gradients = [Option<Vec<f32>>; 2];
 impl Job<'_> {
     /// The raw penalty, and the gradients of its weighted value in both passes; none where the penalty does not depend on one.
     fn penalty(&self, seen: Seen<'_>, seed: u64, step: usize) -> std::result::Result<(f64, Gradients), TrainError> {
-        let Self { index, term, layer, weight } = *self;
+        let Self { index, term, layer, weight, .. } = *self;
         let draw = |what: &str| Draw::new(seed, &format!("term {index} {what}"), step as u64, layer as u64);
         let points = leaf(&term.at, layer, seen.model, seen.pass)?;
         let view = match seen.view {
@@ -115,7 +165,7 @@ impl Job<'_> {
             _ => None,
         };
         let failed = |source| TrainError::Penalty { name: term.regularizer.name().to_owned(), step, source };
-        let cloud = cloud(&term.at, &points, view.as_deref(), &mut draw("points")).map_err(failed)?;
+        let cloud = cloud(&term.at, &points, view.as_deref(), (&mut draw("points"), seen.share.before())).map_err(failed)?;
         let penalty = term.regularizer.0.penalty(&cloud, &mut draw("penalty")).map_err(failed)?;
         if penalty.rank() != 0 {
             return Err(TrainError::Place(format!(
@@ -131,18 +181,25 @@ impl Job<'_> {
 }
 
 /// What the term sees in the second pass. A weight matrix is the same in both, and studies that ask for a view of one are refused.
-fn second_view(term: &Term, layer: usize, model: &Model, pass: &Pass) -> std::result::Result<Var, TrainError> {
-    if matches!(term.at.site, Site::Embedding | Site::Unembedding) {
+fn second_view(term: &Term, layer: usize, model: &Model, pass: &dyn Activations) -> std::result::Result<Var, TrainError> {
+    if term.at.site.is_matrix() {
         return Err(TrainError::Place(format!("regularizer `{}`: a weight matrix has no second view", term.regularizer.name())));
     }
     Ok(leaf(&term.at, layer, model, pass)?)
 }
 
 /// Adds to the sum of a layer.
-pub(super) fn collect(sums: &mut BTreeMap<usize, Vec<f32>>, layer: usize, gradient: Vec<f32>) {
+pub(super) fn collect<K: Ord>(sums: &mut BTreeMap<K, Vec<f32>>, layer: K, gradient: Vec<f32>) {
     match sums.get_mut(&layer) {
         Some(sum) => add(sum, &gradient),
         None => drop(sums.insert(layer, gradient)),
+    }
+}
+
+fn collect_one(sum: &mut Option<Vec<f32>>, gradient: Vec<f32>) {
+    match sum {
+        Some(sum) => add(sum, &gradient),
+        None => *sum = Some(gradient),
     }
 }
 
@@ -156,14 +213,19 @@ pub(super) fn free_name<'a>(taken: impl Iterator<Item = &'a str>, name: &str) ->
 }
 
 /// What a gradient is wanted of, grouped but for the mean of a sequence: (g, n, d). A weight matrix is one group of its rows.
-fn leaf(at: &At, layer: usize, model: &Model, pass: &Pass) -> Result<Var> {
-    let ((b, t), d) = (pass.shape(), model.decoder().width);
+fn leaf(at: &At, layer: usize, model: &Model, pass: &dyn Activations) -> Result<Var> {
+    let (decoder, (b, t)) = (model.decoder(), pass.shape());
+    let d = decoder.width;
     let activations = match at.site {
-        Site::HiddenStates => pass.hidden_state(layer),
-        Site::Attention => pass.attention(layer - 1),
-        Site::Mlp => pass.mlp(layer - 1),
-        Site::Embedding | Site::Unembedding => {
-            return Var::from_slice(model.embedding(), (1, model.decoder().vocab_size, d), &Device::Cpu);
+        Site::HiddenStates | Site::Attention | Site::Mlp => pass.at(at.site, layer),
+        Site::Embedding => return Var::from_slice(model.embedding(), (1, decoder.vocab_size, d), &Device::Cpu),
+        Site::Unembedding => return Var::from_slice(model.unembedding(), (1, decoder.vocab_size, d), &Device::Cpu),
+        Site::Weights => {
+            let map = at.map()?;
+            let rows = model.parameters().rows(decoder, map, layer - 1);
+            let outputs = decoder.columns(map).len();
+            let inputs = rows.len() / outputs;
+            return Var::from_vec(rows, (1, outputs, inputs), &Device::Cpu);
         }
     };
     let (groups, points) = leaf_groups(at.points, b, t);
@@ -178,11 +240,15 @@ fn leaf_groups(points: Points, sequences: usize, time: usize) -> (usize, usize) 
     }
 }
 
-/// Which points of a leaf form a cloud, subsampled and scaled: the same points of the leaf and of that of its second view.
-fn cloud(at: &At, leaf: &Tensor, view: Option<&Tensor>, draw: &mut Draw) -> regatta_core::Result<Cloud> {
+/// Which points of a leaf form a cloud, subsampled and scaled: the same points of the leaf and of that of its second view. The leaf's
+/// groups come after so many other ones, for which the draw has points to choose first.
+fn cloud(at: &At, leaf: &Tensor, view: Option<&Tensor>, (draw, before): (&mut Draw, usize)) -> regatta_core::Result<Cloud> {
     let points = grouped(at, leaf)?;
     let rows = match at.max_points.get() {
-        Some(most) if points.dim(1)? > most.get() => Some(sample(&points, most.get(), draw)?),
+        Some(most) if points.dim(1)? > most.get() => {
+            (0..before).for_each(|_| drop(draw.sample(leaf.dims()[1], most.get())));
+            Some(sample(&points, most.get(), draw)?)
+        }
         _ => None,
     };
     let chosen = |points: Tensor| {
@@ -246,7 +312,7 @@ mod tests {
     }
 
     fn numbers(at: &At, tensor: &Tensor) -> Vec<Vec<Vec<f32>>> {
-        cloud(at, tensor, None, &mut Draw::new(0, "test", 0, 0)).unwrap().points().to_vec3().unwrap()
+        cloud(at, tensor, None, (&mut Draw::new(0, "test", 0, 0), 0)).unwrap().points().to_vec3().unwrap()
     }
 
     #[test]
@@ -290,13 +356,13 @@ mod tests {
         for points in [Points::Tokens, Points::Batch, Points::Pooled] {
             for scale in [Scale::None, Scale::Unit, Scale::UnitSqrtDim, Scale::LayerNorm] {
                 let at = at(points, 9, scale);
-                let cloud = cloud(&at, &x, Some(&view), &mut Draw::new(0, "test", 0, 0)).unwrap();
+                let cloud = cloud(&at, &x, Some(&view), (&mut Draw::new(0, "test", 0, 0), 0)).unwrap();
                 let [points, view] = cloud.both_views().unwrap();
                 assert_eq!(points.to_vec3::<f32>().unwrap(), numbers(&at, &x), "a view moves no draw");
                 assert_eq!(points.to_vec3::<f32>().unwrap(), view.neg().unwrap().to_vec3::<f32>().unwrap());
             }
         }
-        let mixed = cloud(&At::default(), &x, Some(&x.narrow(1, 0, 9).unwrap()), &mut Draw::new(0, "test", 0, 0));
+        let mixed = cloud(&At::default(), &x, Some(&x.narrow(1, 0, 9).unwrap()), (&mut Draw::new(0, "test", 0, 0), 0));
         assert!(mixed.unwrap_err().to_string().contains("second view"));
     }
 

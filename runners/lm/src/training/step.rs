@@ -1,18 +1,17 @@
 //! One training step.
 
+use super::accumulate::{Activations, Gathered, take_part};
 use super::companion::Companions;
 use super::gradients::global_norm;
-use super::interventions::{Cycles, Interventions, perturbation, round_again, rounded};
-use super::penalties::{Seen, compares_views, keep, penalties};
+use super::interventions::{Cycles, Interventions, round_again, rounded};
+use super::passes::{Passes, Randomness};
+use super::penalties::{Seen, Share, compares_views, keep, none_yet, penalties, sees_whole_batch};
 use super::snapshot::{Restored, Snapshot};
 use super::spikes::Spikes;
 use super::{AdamW, StepRecord, TrainError};
-use crate::engine::{Pass, Perturb};
-use crate::kernels::{Dropout, add};
-use crate::model::{Decoder, Model, Parameters};
+use crate::model::{Model, Parameters};
 use crate::spec::{OnSpike, Term, TrainSpec};
 use regatta_core::Draw;
-use regatta_core::maths::Precision;
 use std::time::Instant;
 
 /// A model and its optimizer, with what a step needs to know.
@@ -23,8 +22,7 @@ pub struct Learner<'a> {
     rounded: Option<Model>,
     pub(super) gradients: Parameters,
     optimizer: AdamW,
-    pass: Option<Pass>,
-    view: Option<View>,
+    passes: Option<Passes>,
     pub(super) companions: Companions<'a>,
     spikes: Spikes,
     /// Steps made, those without an update included.
@@ -34,12 +32,6 @@ pub struct Learner<'a> {
     interventions: &'a Interventions,
     cycles: Option<Cycles>,
     seed: u64,
-}
-
-/// A second pass of the batch, under another dropout mask; made only where a regularizer compares two views.
-struct View {
-    pass: Pass,
-    gradients: Parameters,
 }
 
 impl<'a> Learner<'a> {
@@ -63,8 +55,7 @@ impl<'a> Learner<'a> {
             rounded,
             gradients,
             optimizer,
-            pass: None,
-            view: None,
+            passes: None,
             companions,
             spikes: Spikes::default(),
             made: 0,
@@ -121,6 +112,7 @@ impl<'a> Learner<'a> {
     }
 
     /// Forward, and once more where a penalty compares two views, cross-entropy, penalties, objectives, backward, clip, update.
+    /// A batch that is accumulated goes through in parts, and forward once more before where a cloud is of all of it.
     /// Interventions act where they are named: one that forgets before all else, one that perturbs on the way forward, one that
     /// rounds in which model the passes go through, one that compares after the penalties, and one that forgets again in the
     /// embedding's pace. `inputs` and `targets` are `rows` sequences, one after the other. Where loss, penalty or gradient is not
@@ -130,37 +122,47 @@ impl<'a> Learner<'a> {
     /// When the batch does not fit the model or a companion, or a plugin fails.
     pub fn step(&mut self, step: usize, rows: usize, inputs: &[u32], targets: &[u32]) -> Result<StepRecord, TrainError> {
         let started = Instant::now();
-        let shape = (rows, inputs.len() / rows); // (b, t)
         if let Some(cycles) = self.cycles.filter(|cycles| cycles.begin(step)) {
             self.forget_embedding(&mut cycles.draw(self.seed, step));
         }
         let model = self.rounded.as_ref().unwrap_or(&self.latent);
-        let pass = match &mut self.pass {
-            Some(pass) if pass.shape() == shape => pass,
-            other => other.insert(Pass::in_precision(model.decoder(), shape.0, shape.1, keep(self.terms), self.train.precision)),
-        };
+        let (decoder, terms, of_step) = (model.decoder(), self.terms, (self.seed, step));
+        let (time, each) = (inputs.len() / rows, rows.div_ceil(self.train.accumulate.get()));
+        let parts = || (0..rows).step_by(each).map(|first| (first, first * time..(first + each).min(rows) * time));
+        let views = compares_views(terms, step);
+        let (shape, precision) = ((each, time), self.train.precision);
+        let passes = Passes::of(&mut self.passes, decoder, shape, keep(terms), precision, views);
+        let randomness = Randomness::new(self.train, self.interventions, decoder.width, of_step);
 
-        let rate = self.train.dropout.get();
-        let mask = |purpose| (rate > 0.0).then(|| Dropout::new(rate, Draw::new(self.seed, purpose, step as u64, 0)));
-        let (dropout, other_dropout) = (mask("dropout"), mask("view"));
-        let noise = |what| perturbation(self.interventions, model.decoder().width, (self.seed, step), what);
-        let (noise, other_noise) = (noise("noise"), noise("view noise"));
-        pass.perturbed_forward(model, inputs, dropout.as_ref(), noise.as_ref().map(|noise| noise as Perturb<'_>))?;
-        let mut view = match compares_views(self.terms, step) {
-            true => Some(View::of(&mut self.view, model.decoder(), shape, self.terms, self.train.precision)),
-            false => None,
-        };
-        if let Some(view) = &mut view {
-            let noise = other_noise.as_ref().map(|noise| noise as Perturb<'_>);
-            view.pass.perturbed_forward(model, inputs, other_dropout.as_ref(), noise)?;
+        let mut computed = none_yet(terms, step);
+        let mut of_whole = None; // the gradients of penalties of all parts at once
+        if each < rows {
+            let mut gathered: [Gathered; 2] = Default::default();
+            for (first, tokens) in parts().filter(|_| sees_whole_batch(terms, step)) {
+                passes.forward(model, first, &inputs[tokens], &randomness)?;
+                gathered
+                    .iter_mut()
+                    .zip(passes.each())
+                    .for_each(|(gathered, pass)| gathered.add(pass, terms, step, decoder.layers));
+            }
+            let [pass, view] = &gathered;
+            let seen = Seen { model, pass, view: views.then_some(view as &dyn Activations), share: Share::WholeBatch };
+            of_whole = Some(penalties(terms, seen, of_step, &mut computed)?);
         }
-        let seen = Seen { model, pass, view: view.as_ref().map(|view| &view.pass) };
-        let (mut penalties, [mut upstream, view_upstream]) = penalties(self.terms, seen, self.seed, step)?;
-        self.companions.objectives((model, pass), inputs, step, (&mut penalties, &mut upstream))?;
-        let losses = pass.backward(model, targets, &upstream, dropout.as_ref(), &mut self.gradients); // nats a token
-        if let Some(View { pass, gradients }) = view {
-            pass.upstream_backward(model, &view_upstream, other_dropout.as_ref(), gradients);
-            add(self.gradients.numbers_mut(), gradients.numbers());
+        let mut losses = Vec::with_capacity(targets.len()); // nats a token
+        for (first, tokens) in parts() {
+            let ids = &inputs[tokens.clone()];
+            passes.forward(model, first, ids, &randomness)?;
+            let part = Share::Sequences { before: first, share: each as f64 / rows as f64 };
+            let share = if of_whole.is_some() { part } else { Share::All };
+            let mut upstream = penalties(terms, passes.seen(model, share), of_step, &mut computed)?;
+            for (part, whole) in upstream.iter_mut().zip(of_whole.iter().flatten()) {
+                take_part(part, whole, (tokens.clone(), inputs.len()));
+            }
+            let objectives = (&mut computed, &mut upstream[0]);
+            self.companions.objectives((model, &passes.pass), (ids, first, rows), step, objectives)?;
+            let (targets, onto) = ((&targets[tokens], targets.len()), (&mut self.gradients, first == 0));
+            losses.extend(passes.backward(model, targets, &upstream, &randomness, onto));
         }
         let (grad_norm, broken) = global_norm(&self.gradients, self.companions.gradients());
         let clip = self.train.grad_clip.get().map_or(1.0, |most| (most.get() / (grad_norm + 1e-6)).min(1.0));
@@ -169,8 +171,8 @@ impl<'a> Learner<'a> {
         let mut record = StepRecord {
             step,
             loss: losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64,
-            penalty: penalties.iter().map(|penalty| penalty.weight * penalty.value).sum(),
-            terms: penalties.into_iter().map(|penalty| (penalty.name, penalty.value)).collect(),
+            penalty: computed.iter().map(|penalty| penalty.weight * penalty.value).sum(),
+            terms: computed.into_iter().map(|penalty| (penalty.name, penalty.value)).collect(),
             grad_norm,
             lr,
             tokens_per_second: 0.0,
@@ -191,25 +193,10 @@ impl<'a> Learner<'a> {
     }
 }
 
-impl View {
-    /// The one that is there, where it is for batches of this shape, or one made anew.
-    fn of<'v>(
-        there: &'v mut Option<Self>,
-        config: &Decoder,
-        shape: (usize, usize),
-        terms: &[Term],
-        precision: Precision,
-    ) -> &'v mut Self {
-        let kept = there.take().filter(|view| view.pass.shape() == shape);
-        let pass = || Pass::in_precision(config, shape.0, shape.1, keep(terms), precision);
-        there.insert(kept.unwrap_or_else(|| Self { pass: pass(), gradients: Parameters::zeros(config) }))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Family, Sizes};
+    use crate::model::{Decoder, Family, Sizes};
     use crate::spec::{At, Points, Weight};
     use regatta_core::number::{Finite, Fraction};
     use regatta_core::{Cloud, Plugin, Regularizer, Tensor, regularizer, typetag};

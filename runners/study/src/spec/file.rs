@@ -7,6 +7,7 @@ use super::understand::{self, understand};
 use super::wording::Explained;
 use super::{Study, limits, overrides};
 use crate::yaml::Target;
+use regatta_lm::model::Decoder;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -61,16 +62,16 @@ impl StudyFile {
         self.sweep.refuse(&self.source, variant, Explained { path, target: Target::Value, message: message.to_string() })
     }
 
-    /// Checks that the layers which the arms name exist in a model of `blocks` blocks. A study that starts from a checkpoint
-    /// knows its blocks when it has read it; for all others this has been checked.
+    /// Checks that the places which the arms name exist in a model. A study that starts from a checkpoint knows its model when it has
+    /// read it; for all others this has been checked.
     ///
     /// # Errors
     /// At the first that does not.
-    pub fn check_layers(&self, blocks: usize) -> Result<(), Refusal> {
-        limits::layers(&self.study, blocks).map_err(|misfit| self.misfit(misfit))
+    pub fn check_places(&self, model: &Decoder) -> Result<(), Refusal> {
+        limits::places(&self.study, model).map_err(|misfit| self.misfit(misfit))
     }
 
-    /// Checks that `train.context` fits in a model of `positions` positions; as [`StudyFile::check_layers`].
+    /// Checks that `train.context` fits in a model of `positions` positions; as [`StudyFile::check_places`].
     ///
     /// # Errors
     /// When it does not.
@@ -78,12 +79,12 @@ impl StudyFile {
         limits::context(&self.study, positions).map_err(|misfit| self.misfit(misfit))
     }
 
-    /// As [`StudyFile::check_layers`] and [`StudyFile::check_context`], of `variant` of this study.
+    /// As [`StudyFile::check_places`] and [`StudyFile::check_context`], of `variant` of this study.
     ///
     /// # Errors
     /// At the first that does not fit.
-    pub fn check_variant(&self, variant: &Variant, blocks: usize, positions: usize) -> Result<(), Refusal> {
-        let fits = limits::layers(&variant.study, blocks).and_then(|()| limits::context(&variant.study, positions));
+    pub fn check_variant(&self, variant: &Variant, model: &Decoder) -> Result<(), Refusal> {
+        let fits = limits::places(&variant.study, model).and_then(|()| limits::context(&variant.study, model.context));
         fits.map_err(|misfit| self.sweep.refuse(&self.source, variant, misfit.into()))
     }
 

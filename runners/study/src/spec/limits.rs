@@ -3,7 +3,8 @@
 use super::refusal::Misfit;
 use super::{Study, pattern, schedules};
 use regatta_core::{Companion, Compared, Intervention};
-use regatta_lm::spec::{DataSpec, ModelSpec, Points, Site, TokenizerSpec};
+use regatta_lm::model::Decoder;
+use regatta_lm::spec::{DataSpec, ModelSpec, Points, TokenizerSpec};
 use std::collections::HashSet;
 
 /// Parameters that a model may have.
@@ -19,6 +20,7 @@ pub(super) fn check(study: &Study, memory: Option<u128>) -> Result<(), Misfit> {
     names(study)?;
     pooled(study)?;
     views(study)?;
+    accumulation(study)?;
     interventions(study)?;
     schedules::rates(study)?;
     schedules::ends(study)?;
@@ -26,7 +28,7 @@ pub(super) fn check(study: &Study, memory: Option<u128>) -> Result<(), Misfit> {
     capacity(study)?;
     if let ModelSpec::Fresh(fresh) = &study.model {
         context(study, fresh.decoder.context)?;
-        layers(study, fresh.decoder.layers)?;
+        places(study, &fresh.decoder)?;
     }
     study.size().map_or(Ok(()), |size| fits(size, memory))
 }
@@ -104,13 +106,25 @@ fn pooled(study: &Study) -> Result<(), Misfit> {
     Ok(())
 }
 
+/// A step's passes are alike.
+fn accumulation(study: &Study) -> Result<(), Misfit> {
+    let (batch, passes) = (study.train.batch_size.get(), study.train.accumulate.get());
+    match batch.is_multiple_of(passes) {
+        true => Ok(()),
+        false => {
+            let message = format!("expected a divisor of `train.batch_size`, {batch}, found {passes}");
+            Err(Misfit::new(["train", "accumulate"], message))
+        }
+    }
+}
+
 /// A second view of a point is what another dropout mask makes of it: there must be dropout, and the point no row of a weight matrix.
 fn views(study: &Study) -> Result<(), Misfit> {
     for arm in &study.arms {
         for (index, term) in arm.listed_terms().filter(|(_, term)| term.regularizer.0.needs_view()) {
             let name = term.regularizer.name();
             let index = index.to_string();
-            if matches!(term.at.site, Site::Embedding | Site::Unembedding) {
+            if term.at.site.is_matrix() {
                 let message = format!(
                     "expected `hidden_states`, `attention` or `mlp` for `{name}`, which compares two views of each point, found \
                      a weight matrix: its rows have no second view"
@@ -167,14 +181,12 @@ pub(super) fn context(study: &Study, positions: usize) -> Result<(), Misfit> {
     }
 }
 
-/// Whether every term finds its layers in a model of `blocks` blocks.
-pub(super) fn layers(study: &Study, blocks: usize) -> Result<(), Misfit> {
+/// Whether every term finds its place in the model.
+pub(super) fn places(study: &Study, model: &Decoder) -> Result<(), Misfit> {
     for arm in &study.arms {
         for (index, term) in arm.listed_terms() {
-            let is_matrix = matches!(term.at.site, Site::Embedding | Site::Unembedding);
-            let field = if is_matrix && term.at.points == Points::Pooled { "points" } else { "layers" };
-            let found = term.at.layer_indices(blocks);
-            found.map_err(|message| Misfit::new(["arms", &arm.name, &index.to_string(), "at", field], message))?;
+            let misfit = |(field, message)| Misfit::new(["arms", &arm.name, &index.to_string(), "at", field], message);
+            term.at.check(model).map_err(misfit)?;
         }
     }
     Ok(())

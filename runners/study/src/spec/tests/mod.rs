@@ -12,6 +12,7 @@ mod vary;
 use super::*;
 use regatta_core::number::Positive;
 use regatta_core::{Cloud, Draw, Intervention, Regularizer, Tensor, intervention, regularizer, typetag};
+use regatta_lm::model::{Decoder, Family};
 use std::fs;
 use std::path::PathBuf;
 
@@ -299,8 +300,9 @@ fn later_refusals_know_their_place() {
     );
     let file = StudyFile::read(&desk.study, &[]).unwrap();
     let shown = |refusal: Refusal| refusal.to_string().replace(&format!("{}/", desk.folder.path().display()), "");
-    assert!(file.check_layers(5).is_ok() && file.check_context(64).is_ok());
-    let layers = shown(file.check_layers(4).unwrap_err());
+    let of = |layers| Decoder { layers, ..Family::Gpt2.defaults() };
+    assert!(file.check_places(&of(5)).is_ok() && file.check_context(64).is_ok());
+    let layers = shown(file.check_places(&of(4)).unwrap_err());
     assert_eq!(layers, "x.yaml:6:51: arms.d.x.0.at.layers: expected layers from 0 to 4, found 5");
     let context = shown(file.check_context(32).unwrap_err());
     assert_eq!(context, "x.yaml:3:12: train.context: expected at most the model's context of 32, found 64");

@@ -207,8 +207,9 @@ fn a_variant_is_judged_by_its_checkpoint() {
     let desk = sweep("{model.init: [.], arms.spread.0.at.layers: [[1], [5]]}");
     let file = desk.file(&[]);
     let spread: Vec<&Variant> = file.variants().iter().filter(|variant| variant.arm == "spread").collect();
-    assert!(file.check_variant(spread[0], 4, 128).is_ok());
-    let refusal = file.check_variant(spread[1], 4, 128).unwrap_err();
+    let model = regatta_lm::model::Family::Gpt2.defaults(); // 4 blocks, 128 positions
+    assert!(file.check_variant(spread[0], &model).is_ok());
+    let refusal = file.check_variant(spread[1], &model).unwrap_err();
     assert!(refusal.to_string().ends_with("vary.arms.spread.0.at.layers.1: expected layers from 0 to 4, found 5"), "{refusal}");
 }
 
