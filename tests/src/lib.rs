@@ -3,7 +3,7 @@
 
 use regatta_builtin as _; // studies name the built-in regularizers
 use regatta_lm::data::Corpus;
-use regatta_lm::model::{Decoder, Family, Sizes};
+use regatta_lm::model::{Decoder, Family, Model, Sizes};
 use regatta_lm::spec::{DataSpec, TrainSpec};
 use regatta_lm::training::{Restored, StepRecord};
 use regatta_study::StudyFile;
@@ -70,6 +70,53 @@ pub fn checkpoint(bytes: &[u8]) {
     assert!(found.is_none_or(|kept| kept.files.is_empty()), "bytes that vouch for themselves");
 }
 
+/// The `config.json` of a model.
+pub fn config(bytes: &[u8]) {
+    let folder = folder();
+    write(&folder.path().join("config.json"), bytes);
+    match Decoder::read(folder.path()) {
+        Ok(decoder) => assert!(decoder.numbers() > 0 && decoder.heads.is_multiple_of(decoder.kv_heads), "{decoder:?}"),
+        Err(refusal) => assert_eq!(refusal.to_string().lines().count(), 1, "{refusal}"),
+    }
+}
+
+/// A model's weights in each form: safetensors, what `torch.save` writes, the pickle in it, and the index of shards.
+pub fn weights(bytes: &[u8]) {
+    let config =
+        r#"{"model_type": "gpt2", "vocab_size": 5, "n_positions": 3, "n_embd": 4, "n_layer": 0, "n_head": 2, "n_inner": 8}"#;
+    let files = ["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"];
+    for file in files {
+        let folder = folder();
+        write(&folder.path().join("config.json"), config.as_bytes());
+        write(&folder.path().join(file), bytes);
+        if let Err(refusal) = Model::read(folder.path()) {
+            assert_eq!(refusal.to_string().lines().count(), 1, "{refusal}");
+        }
+    }
+    let folder = folder();
+    write(&folder.path().join("config.json"), config.as_bytes());
+    write(&folder.path().join("pytorch_model.bin"), &archive(bytes));
+    let refusal = Model::read(folder.path()).err().map(|refusal| refusal.to_string());
+    assert!(refusal.is_none_or(|refusal| refusal.lines().count() == 1), "a pickle refused in several lines");
+}
+
+/// A zip archive of `data.pkl` and a storage named `0`, of zeros enough for the model of [`weights`].
+fn archive(pickle: &[u8]) -> Vec<u8> {
+    let (mut bytes, mut directory, mut count) = (Vec::new(), Vec::new(), 0u16);
+    for (name, data) in [("data.pkl", pickle), ("data/0", &[0; 4 * 40])] {
+        let [length, at] = [data.len(), bytes.len()].map(|size| (size as u32).to_le_bytes());
+        let common =
+            [&[10, 0, 0, 0, 0, 0, 0, 0, 0, 0][..], &[0; 4], &length, &length, &(name.len() as u16).to_le_bytes(), &[0; 2]]
+                .concat();
+        directory.extend([&b"PK\x01\x02\x0a\0"[..], &common, &[0; 10], &at, name.as_bytes()].concat());
+        bytes.extend([&b"PK\x03\x04"[..], &common, name.as_bytes(), data].concat());
+        count += 1;
+    }
+    let [length, at] = [directory.len(), bytes.len()].map(|size| (size as u32).to_le_bytes());
+    let count = count.to_le_bytes();
+    [&bytes[..], &directory, b"PK\x05\x06\0\0\0\0", &count, &count, &length, &at, &[0; 2]].concat()
+}
+
 /// A file of tokens.
 pub fn tokens(bytes: &[u8]) {
     let folder = folder();
@@ -80,5 +127,20 @@ pub fn tokens(bytes: &[u8]) {
     if let Ok(corpus) = Corpus::load(&data, None, None) {
         assert!(corpus.train.tokens.iter().all(|&token| token < 300), "a token outside the vocabulary");
         let _ = corpus.check(8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_archive_is_one_that_torch_could_have_written() {
+        let folder = folder();
+        let config = r#"{"model_type": "gpt2", "vocab_size": 5, "n_positions": 3, "n_embd": 4, "n_layer": 0, "n_head": 2}"#;
+        write(&folder.path().join("config.json"), config.as_bytes());
+        write(&folder.path().join("pytorch_model.bin"), &archive(b"\x80\x02}."));
+        let refusal = Model::read(folder.path()).err().expect("a model without tensors").to_string();
+        assert!(refusal.ends_with("expected a tensor `transformer.wte.weight` of shape [5, 4], found none"), "{refusal}");
     }
 }

@@ -59,6 +59,65 @@ fn checkpoints() {
 }
 
 #[test]
+fn configs() {
+    let fields = "(\"model_type\":|\"(gpt2|llama|qwen2|qwen3|gpt_neox|olmo2|regatta)\",|\"vocab_size\":|\"(hidden_size|n_embd|width)\":|\"(num_attention_heads|n_head|heads)\":|\"(num_hidden_layers|n_layer|layers)\":|\"(max_position_embeddings|n_positions|context)\":|\"intermediate_size\":|\"head_dim\":|\"rope_scaling\":\\{|\"rope_type\":\"llama3\",|\"factor\":|\"rotary_pct\":|\"positions\":|null,|16,|4,|2,|0\\.5,|-1,|1e999,|16777216,|18446744073709551616,|true,|\\}|\\[|\\PC)";
+    let whole = of_parts(fields, 30).prop_map(|bytes| [b"{", &bytes[..], b"\"end\":0}"].concat());
+    never_panics(prop_oneof![whole, of_parts(fields, 12)], read::config);
+}
+
+#[test]
+fn weights() {
+    let header = (
+        any::<u64>(),
+        "(\\{\"wte.weight\":\\{\"dtype\":\"(F32|BF16|U8|F4)\",\"shape\":\\[5,4\\],\"data_offsets\":\\[0,80\\]\\}\\}|\\PC{0,40})",
+    );
+    let header = header.prop_map(|(length, text)| {
+        let length = if length % 2 == 0 { text.len() as u64 } else { length };
+        [&length.to_le_bytes()[..], text.as_bytes(), &[0; 80]].concat()
+    });
+    let operations: Vec<&[u8]> = vec![
+        b"\x80\x02",
+        b"}",
+        b"X\x0a\0\0\0wte.weight",
+        b"X\x07\0\0\0storage",
+        b"X\x01\0\0\x000",
+        b"ctorch\nFloatStorage\n",
+        b"ctorch._utils\n_rebuild_tensor_v2\n",
+        b"ccollections\nOrderedDict\n",
+        b"cos\nsystem\n",
+        b"(",
+        b"K\x05K\x04\x86",
+        b"K\x04K\x01\x86",
+        b"J\xff\xff\xff\xff",
+        b"\x8a\x08\0\0\0\0\0\0\0\x80",
+        b"K\0",
+        b"t",
+        b"\x85",
+        b"\x86",
+        b"\x87",
+        b"Q",
+        b")",
+        b"R",
+        b"q\0",
+        b"h\0",
+        b"s",
+        b"u",
+        b"b",
+        b"a",
+        b"e",
+        b"N",
+        b".",
+    ];
+    let pickle = (vec(proptest::sample::select(operations), 0..60), vec(any::<u8>(), 0..4));
+    let pickle = pickle.prop_map(|(operations, more)| [operations.concat(), more].concat());
+    let index = of_parts(
+        "(\\{\"weight_map\":\\{|\"wte.weight\":|\"model.safetensors\"|\"\\.\\./x.safetensors\"|\"config.json\"|,|\\}|\\}\\}|1|\\PC)",
+        8,
+    );
+    never_panics(prop_oneof![header, pickle, index, vec(any::<u8>(), 0..200)], read::weights);
+}
+
+#[test]
 fn token_files() {
     let small = vec(0u16..310, 0..400).prop_map(|tokens| tokens.iter().flat_map(|token| token.to_le_bytes()).collect());
     never_panics(prop_oneof![small, vec(any::<u8>(), 0..400)], read::tokens);

@@ -141,6 +141,7 @@ impl Prepared {
             instructions: Some(regatta_core::simd::level()),
             threads: rayon::current_num_threads(),
             model: ModelFacts {
+                words: Some(config.words()),
                 layers: config.layers,
                 width: config.width,
                 heads: config.heads,

@@ -2,6 +2,7 @@
 
 mod capacity;
 mod companions;
+mod families;
 mod faults;
 mod folder;
 mod formulas;

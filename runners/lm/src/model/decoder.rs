@@ -2,7 +2,8 @@
 
 use super::families::Family;
 use super::tensors::{Affine, AttentionTensors, BlockTensors, Matrix, MlpTensors, Role, TensorSpec, Tensors};
-use serde::{Deserialize, Serialize};
+use regatta_core::number::{Count, Positive};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A decoder-only transformer. What the options do is in the file of the part that they belong to, in `engine/`.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,8 +69,8 @@ pub enum NormPlacement {
 }
 
 /// How a token knows where it stands.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Positions {
     /// A trained vector for each position, added to the embedding.
     Learned,
@@ -78,8 +79,7 @@ pub enum Positions {
 }
 
 /// Rotary positions.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Rotary {
     /// Base of the frequencies.
     pub theta: f64,
@@ -102,13 +102,25 @@ impl Default for Rotary {
 #[serde(deny_unknown_fields)]
 pub struct RotaryScaling {
     /// By which long waves are stretched.
+    #[serde(deserialize_with = "positive")]
     pub factor: f64,
     /// Waves of at least the original context over this are long.
+    #[serde(deserialize_with = "positive")]
     pub low_frequency: f64,
     /// Waves of at most the original context over this are short.
+    #[serde(deserialize_with = "positive")]
     pub high_frequency: f64,
     /// The context that the frequencies were chosen for.
+    #[serde(deserialize_with = "context")]
     pub original_context: usize,
+}
+
+fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Positive::deserialize(deserializer).map(Positive::get)
+}
+
+fn context<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    Count::<1, 16_777_216>::deserialize(deserializer).map(Count::get)
 }
 
 /// The MLP's hidden layer, of x the output of its first linear map.
@@ -259,7 +271,19 @@ impl Decoder {
 
     /// Numbers that training changes.
     pub fn parameters(&self) -> usize {
-        self.tensors().list().iter().map(TensorSpec::len).sum()
+        self.numbers() as usize
+    }
+
+    /// The same of a model of any size that can be asked for. All blocks are alike, so one is counted.
+    pub fn numbers(&self) -> u128 {
+        self.sum(|spec| spec.len() as u128)
+    }
+
+    /// The sum of something of every tensor that does not depend on its block.
+    pub fn sum(&self, of: impl Fn(&TensorSpec) -> u128) -> u128 {
+        let with = |layers: usize| Self { layers, ..self.clone() }.tensors().list().iter().map(&of).sum::<u128>();
+        let none = with(0);
+        none + self.layers as u128 * (with(1) - none)
     }
 
     /// The linear maps that lie side by side in a block's matrix, and the outputs of each.
@@ -287,15 +311,6 @@ impl Decoder {
     pub fn columns(&self, map: Map) -> std::ops::Range<usize> {
         let maps = self.maps(map.matrix());
         maps.into_iter().find(|(other, _)| *other == map).map_or(0..0, |(_, columns)| columns)
-    }
-
-    /// The model in words: `Llama, 4 blocks of width 128, 4 heads`.
-    pub fn words(&self) -> String {
-        let heads = match self.kv_heads == self.heads {
-            true => format!("{} heads", self.heads),
-            false => format!("{} heads on {} of keys and values", self.heads, self.kv_heads),
-        };
-        format!("{}, {} blocks of width {}, {heads}", self.family.title(), self.layers, self.width)
     }
 }
 

@@ -7,6 +7,7 @@ mod biographies;
 mod choice;
 mod data;
 mod diagnostics;
+mod either;
 mod length;
 mod model;
 mod optimizer;

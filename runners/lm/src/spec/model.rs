@@ -1,13 +1,14 @@
 //! `model:` in a study.
 
-use crate::model::{Decoder, Family};
-use regatta_core::number::{Count, NonNegative};
-use serde::{Deserialize, Serialize};
+use super::choice::{OrNone, bare_or_map};
+use crate::model::{Biases, Decoder, Family, Mlp, NormKind, NormPlacement, Positions, QkNorm, Rotary, RotaryScaling};
+use regatta_core::number::{Count, NonNegative, Positive};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::PathBuf;
 
 /// The one model that every arm trains.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "ModelFields", into = "ModelFields")]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "Fields")]
 pub enum ModelSpec {
     /// A model with fresh weights.
     Fresh(Fresh),
@@ -26,7 +27,7 @@ impl Default for ModelSpec {
 pub struct Fresh {
     /// Its options, all but the vocabulary, which the tokenizer says.
     pub decoder: Decoder,
-    /// Standard deviation of the linear maps' biases at the start; 0 in GPT-2.
+    /// Standard deviation of the linear maps' biases at the start; 0 in every family.
     pub bias_std: f64,
 }
 
@@ -37,87 +38,264 @@ impl Fresh {
     }
 }
 
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ModelFields {
-    #[serde(skip_serializing_if = "Option::is_none")]
+impl ModelSpec {
+    /// Names of its fields.
+    pub const FIELDS: [&'static str; 20] = [
+        "family",
+        "layers",
+        "width",
+        "heads",
+        "kv_heads",
+        "head_dim",
+        "context",
+        "mlp_width",
+        "norm",
+        "norm_epsilon",
+        "norm_placement",
+        "positions",
+        "mlp",
+        "qk_norm",
+        "biases",
+        "tied",
+        "parallel",
+        "logit_cap",
+        "bias_std",
+        "init",
+    ];
+
+    /// The fields whose value, where a study does not name it, follows from `field`.
+    pub fn follow(field: &str) -> &'static [&'static str] {
+        match field {
+            "family" => {
+                let [_, _, _, _, _, _, _, options @ .., _, _] = &Self::FIELDS; // from mlp_width to logit_cap
+                options
+            }
+            "width" => &["head_dim", "mlp_width"],
+            "heads" => &["kv_heads", "head_dim"],
+            "mlp" => &["mlp_width"],
+            _ => &[],
+        }
+    }
+}
+
+/// What a user may name; the family says the rest.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Fields {
     family: Option<Family>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     layers: Option<Count<0, 1_000>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     width: Option<Count<1, 65_536>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     heads: Option<Count<1, 4_096>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    kv_heads: Option<Count<1, 4_096>>,
+    head_dim: Option<Count<1, 4_096>>,
     context: Option<Count<2, 1_048_576>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     mlp_width: Option<Count<1, 1_048_576>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    norm: Option<NormKind>,
+    norm_epsilon: Option<Positive>,
+    norm_placement: Option<NormPlacement>,
+    positions: Option<PositionsFields>,
+    mlp: Option<Mlp>,
+    qk_norm: Option<QkNorm>,
+    biases: Option<Biases>,
+    tied: Option<bool>,
+    parallel: Option<bool>,
+    logit_cap: Option<OrNone<Positive>>,
     bias_std: Option<NonNegative>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     init: Option<PathBuf>,
 }
 
-impl TryFrom<ModelFields> for ModelSpec {
+/// `positions:`; what `rotary` leaves out is the family's.
+enum PositionsFields {
+    Learned,
+    Rotary(RotaryFields),
+}
+
+impl<'de> Deserialize<'de> for PositionsFields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        enum Choice {
+            Learned,
+            Rotary(RotaryFields),
+        }
+        bare_or_map(deserializer).map(|choice| match choice {
+            Choice::Learned => Self::Learned,
+            Choice::Rotary(fields) => Self::Rotary(fields),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RotaryFields {
+    theta: Option<Positive>,
+    fraction: Option<Share>,
+    scaling: Option<RotaryScaling>,
+}
+
+/// Above 0, up to 1.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(try_from = "f64")]
+struct Share(f64);
+
+impl TryFrom<f64> for Share {
     type Error = String;
 
-    fn try_from(fields: ModelFields) -> Result<Self, String> {
-        let ModelFields { family, layers, width, heads, context, mlp_width, bias_std, init } = fields;
-        if let Some(folder) = init {
-            let sizes = layers.is_some() || width.is_some() || heads.is_some() || context.is_some() || mlp_width.is_some();
-            let named = sizes || bias_std.is_some();
-            return match named {
-                false => Ok(Self::Init(folder)),
-                true => {
-                    Err("expected `init` alone: the checkpoint says its own layers, width, heads, context, mlp_width and biases"
-                        .into())
-                }
-            };
+    fn try_from(share: f64) -> Result<Self, String> {
+        if share > 0.0 && share <= 1.0 {
+            Ok(Self(share))
+        } else {
+            Err(format!("expected a number above 0 and up to 1, found {share}"))
         }
-        let default = family.unwrap_or_default().defaults();
-        let width = width.map_or(default.width, Count::get);
-        let heads = heads.map_or(default.heads, Count::get);
-        let spec = Decoder {
-            layers: layers.map_or(default.layers, Count::get),
-            width,
-            heads,
-            kv_heads: heads,
-            head_dim: width / heads,
-            context: context.map_or(default.context, Count::get),
-            mlp_width: mlp_width.map_or(Family::mlp_width(default.mlp, width), Count::get),
-            ..default
-        };
-        if !spec.width.is_multiple_of(spec.heads) {
-            return Err(format!("expected `heads` to divide `width`, found {} heads and width {}", spec.heads, spec.width));
-        }
-        Ok(Self::Fresh(Fresh { decoder: spec, bias_std: bias_std.map_or(0.0, NonNegative::get) }))
     }
 }
 
-impl From<ModelSpec> for ModelFields {
-    fn from(spec: ModelSpec) -> Self {
-        let none = Self {
-            family: None,
-            layers: None,
-            width: None,
-            heads: None,
-            context: None,
-            mlp_width: None,
-            bias_std: None,
-            init: None,
-        };
-        match spec {
-            ModelSpec::Init(folder) => Self { init: Some(folder), ..none },
-            ModelSpec::Fresh(Fresh { decoder, bias_std }) => Self {
-                family: Some(decoder.family),
-                layers: Some(Count::new(decoder.layers)),
-                width: Some(Count::new(decoder.width)),
-                heads: Some(Count::new(decoder.heads)),
-                context: Some(Count::new(decoder.context)),
-                mlp_width: Some(Count::new(decoder.mlp_width)),
-                bias_std: Some(NonNegative::new(bias_std)),
-                init: None,
-            },
-        }
+impl PositionsFields {
+    fn of(self, family: Positions) -> Positions {
+        let Self::Rotary(RotaryFields { theta, fraction, scaling }) = self else { return Positions::Learned };
+        let family = if let Positions::Rotary(rotary) = family { rotary } else { Rotary::default() };
+        Positions::Rotary(Rotary {
+            theta: theta.map_or(family.theta, Positive::get),
+            fraction: fraction.map_or(family.fraction, |share| share.0),
+            scaling: scaling.or(family.scaling),
+        })
     }
 }
+
+impl TryFrom<Fields> for ModelSpec {
+    type Error = String;
+
+    fn try_from(mut fields: Fields) -> Result<Self, String> {
+        if let Some(folder) = fields.init.take() {
+            return match fields.is_empty() {
+                true => Ok(Self::Init(folder)),
+                false => Err("expected `init` alone: the checkpoint says what its model is".into()),
+            };
+        }
+        let default = fields.family.unwrap_or_default().defaults();
+        let width = fields.width.map_or(default.width, Count::get);
+        let heads = fields.heads.map_or(default.heads, Count::get);
+        if fields.head_dim.is_none() && !width.is_multiple_of(heads) {
+            return Err(format!("expected `heads` to divide `width`, found {heads} heads and width {width}"));
+        }
+        let mlp = fields.mlp.unwrap_or(default.mlp);
+        let decoder = Decoder {
+            layers: fields.layers.map_or(default.layers, Count::get),
+            width,
+            heads,
+            kv_heads: fields.kv_heads.map_or(heads, Count::get),
+            head_dim: fields.head_dim.map_or(width / heads, Count::get),
+            context: fields.context.map_or(default.context, Count::get),
+            mlp_width: fields.mlp_width.map_or(Family::mlp_width(mlp, width), Count::get),
+            norm: fields.norm.unwrap_or(default.norm),
+            norm_epsilon: fields.norm_epsilon.map_or(default.norm_epsilon, Positive::get),
+            norm_placement: fields.norm_placement.unwrap_or(default.norm_placement),
+            positions: fields.positions.map_or(default.positions, |positions| positions.of(default.positions)),
+            mlp,
+            qk_norm: fields.qk_norm.unwrap_or(default.qk_norm),
+            biases: fields.biases.unwrap_or(default.biases),
+            tied: fields.tied.unwrap_or(default.tied),
+            parallel: fields.parallel.unwrap_or(default.parallel),
+            logit_cap: fields.logit_cap.map_or(default.logit_cap, |cap| cap.get().map(Positive::get)),
+            ..default
+        };
+        let bias_std = fields.bias_std.map_or(0.0, NonNegative::get);
+        fit(&decoder, bias_std).map(|()| Self::Fresh(Fresh { decoder, bias_std }))
+    }
+}
+
+impl Fields {
+    /// Whether nothing is named.
+    fn is_empty(&self) -> bool {
+        let Self { family, layers, width, heads, kv_heads, head_dim, context, mlp_width, .. } = self;
+        let Self { norm, norm_epsilon, norm_placement, positions, mlp, qk_norm, biases, tied, parallel, .. } = self;
+        let sizes = layers.is_some() || width.is_some() || context.is_some() || mlp_width.is_some();
+        let heads = heads.is_some() || kv_heads.is_some() || head_dim.is_some();
+        let norms = norm.is_some() || norm_epsilon.is_some() || norm_placement.is_some() || qk_norm.is_some();
+        let others = positions.is_some() || mlp.is_some() || biases.is_some() || tied.is_some() || parallel.is_some();
+        let last = self.logit_cap.is_some() || self.bias_std.is_some();
+        !(family.is_some() || sizes || heads || norms || others || last)
+    }
+}
+
+/// Whether what is legal by itself fits the rest.
+fn fit(decoder: &Decoder, bias_std: f64) -> Result<(), String> {
+    let Decoder { heads, kv_heads, head_dim, biases, .. } = *decoder;
+    if !heads.is_multiple_of(kv_heads) {
+        return Err(format!("expected `kv_heads` to divide `heads`, found {kv_heads} of keys and values and {heads} heads"));
+    }
+    if let Positions::Rotary(Rotary { fraction, scaling, .. }) = decoder.positions {
+        let turned = (fraction * head_dim as f64) as usize;
+        if turned == 0 || !turned.is_multiple_of(2) {
+            let expected = "expected rotary positions to turn an even number of a head's dims, at least 2";
+            return Err(format!("{expected}, found {turned}: `fraction` {fraction} of `head_dim` {head_dim}"));
+        }
+        if let Some(RotaryScaling { low_frequency: low, high_frequency: high, .. }) =
+            scaling.filter(|it| it.high_frequency <= it.low_frequency)
+        {
+            return Err(format!("expected `high_frequency` above `low_frequency`, found {high} and {low}"));
+        }
+    }
+    if bias_std > 0.0 && biases == Biases::NONE {
+        return Err(format!("expected no `bias_std` where no linear map has a bias, found {bias_std}: it would have no effect"));
+    }
+    Ok(())
+}
+
+/// All fields of a fresh model.
+#[derive(Serialize)]
+struct Whole {
+    family: Family,
+    layers: usize,
+    width: usize,
+    heads: usize,
+    kv_heads: usize,
+    head_dim: usize,
+    context: usize,
+    mlp_width: usize,
+    norm: NormKind,
+    norm_epsilon: f64,
+    norm_placement: NormPlacement,
+    positions: Positions,
+    mlp: Mlp,
+    qk_norm: QkNorm,
+    biases: Biases,
+    tied: bool,
+    parallel: bool,
+    logit_cap: OrNone<f64>,
+    bias_std: f64,
+}
+
+impl Serialize for ModelSpec {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (decoder, bias_std) = match self {
+            Self::Init(folder) => return serializer.collect_map([("init", folder)]),
+            Self::Fresh(Fresh { decoder, bias_std }) => (decoder, *bias_std),
+        };
+        let whole = Whole {
+            family: decoder.family,
+            layers: decoder.layers,
+            width: decoder.width,
+            heads: decoder.heads,
+            kv_heads: decoder.kv_heads,
+            head_dim: decoder.head_dim,
+            context: decoder.context,
+            mlp_width: decoder.mlp_width,
+            norm: decoder.norm,
+            norm_epsilon: decoder.norm_epsilon,
+            norm_placement: decoder.norm_placement,
+            positions: decoder.positions,
+            mlp: decoder.mlp,
+            qk_norm: decoder.qk_norm,
+            biases: decoder.biases,
+            tied: decoder.tied,
+            parallel: decoder.parallel,
+            logit_cap: decoder.logit_cap.map_or(OrNone::None, OrNone::Some),
+            bias_std,
+        };
+        whole.serialize(serializer)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -29,17 +29,10 @@ pub(super) fn lines(records: &Records) -> Vec<(String, String)> {
     };
     let train = &study["train"];
     if let Some(Manifest { model, data, .. }) = manifest {
-        line(
-            "Model",
-            format!(
-                "GPT-2, {} blocks, {} wide, {} heads, {} parameters{}",
-                model.layers,
-                model.width,
-                model.heads,
-                thousands(model.parameters),
-                unless(&["model", "tokenizer", "data"])
-            ),
-        );
+        let gpt2 = || format!("GPT-2, {} blocks of width {}, {} heads", model.layers, model.width, model.heads);
+        let words = model.words.clone().unwrap_or_else(gpt2); // before there were families
+        let parameters = thousands(model.parameters);
+        line("Model", format!("{words}, {parameters} parameters{}", unless(&["model", "tokenizer", "data"])));
         if let Some(folder) = study["model"]["init"].as_str() {
             line("Start", folder.to_owned());
         }

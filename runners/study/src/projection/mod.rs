@@ -99,16 +99,22 @@ impl Request {
         }
     }
 
-    /// The model at the size asked for; its MLP stays as many times wider than the stream.
+    /// The model at the size asked for: an MLP as many times wider than the stream, heads of the same dims and so more of them, as
+    /// models of a family grow. Where that many heads are no whole number, the heads' dims grow in their place.
     fn config(&self, own: &Decoder) -> Result<Decoder, String> {
         /// More parameters than this are a slip of the keyboard, and their FLOPs no longer exact.
         const MOST: u128 = 1_000_000_000_000_000;
         let (layers, width) = (self.layers.unwrap_or(own.layers), self.width.unwrap_or(own.width));
-        let times = |size: usize| (size as u128 * width as u128 / own.width as u128) as usize;
-        let (mlp_width, head_dim) = (times(own.mlp_width), times(own.head_dim));
-        let context = self.context.unwrap_or(own.context);
-        let decoder = Decoder { layers, width, mlp_width, head_dim, context, ..own.clone() };
-        let parameters = decoder.parameters() as u128;
+        let grown = |size: usize| size as u128 * width as u128;
+        let times = |size: usize| (grown(size) / own.width as u128) as usize;
+        let whole = [own.heads, own.kv_heads].iter().all(|heads| grown(*heads).is_multiple_of(own.width as u128));
+        let (heads, kv_heads, head_dim) = match whole {
+            true => (times(own.heads), times(own.kv_heads), own.head_dim),
+            false => (own.heads, own.kv_heads, times(own.head_dim)),
+        };
+        let (mlp_width, context) = (times(own.mlp_width), self.context.unwrap_or(own.context));
+        let decoder = Decoder { layers, width, heads, kv_heads, head_dim, mlp_width, context, ..own.clone() };
+        let parameters = decoder.numbers();
         if parameters > MOST {
             return Err(format!("expected a model of at most {MOST} parameters, found {parameters}"));
         }
@@ -158,6 +164,7 @@ arms: {baseline: [], again: []}
         // 3 (4·32² + 2·32·128) = 36,864 and 32·32 = 1,024; attention 6·3·32·9 = 5,184
         assert_eq!(rows[0].flops_per_token, 6.0 * 37_888.0 + 5_184.0);
         assert_eq!((rows[0].config.mlp_width, rows[0].tokens, rows[0].trials), (128, 1000, 5));
+        assert_eq!((rows[0].config.heads, rows[0].config.head_dim), (4, 8)); // of 2 heads of 8 dims
     }
 
     #[test]
@@ -166,6 +173,23 @@ arms: {baseline: [], again: []}
         let points = |request: &str| rows(sweep, request).into_iter().map(|row| row.point).collect::<Vec<_>>();
         assert_eq!(points("gpu=a100,mfu=1").len(), 8);
         assert_eq!(points("gpu=a100,mfu=1,width=64"), ["train.lr=0.001", "train.lr=0.001", "train.lr=0.003", "train.lr=0.003"]);
+    }
+
+    #[test]
+    fn another_width_keeps_what_a_family_is() {
+        let own = Decoder { kv_heads: 2, head_dim: 48, vocab_size: 100, ..Family::Llama.defaults() }; // 4 heads, width 128
+        let at = |width: usize| {
+            let request: Request = format!("gpu=a100,mfu=1,width={width}").parse().unwrap();
+            let found = request.config(&own).unwrap();
+            (found.heads, found.kv_heads, found.head_dim, found.mlp_width)
+        };
+        assert_eq!(at(256), (8, 4, 48, 704)); // the MLP's 352 of 128
+        assert_eq!(at(160), (4, 2, 60, 440)); // 5 heads on 2.5 of keys and values are not
+        let mut gqa = own.clone();
+        (gqa.layers, gqa.vocab_size) = (1, 0);
+        let request: Request = "gpu=a100,mfu=1,width=256".parse().unwrap();
+        // q 256·384, k and v 256·192 each, back 384·256; gate, up and down 256·704 each; three norms of 256
+        assert_eq!(request.config(&gqa).unwrap().numbers(), 2 * 256 * 384 + 2 * 256 * 192 + 3 * 256 * 704 + 3 * 256);
     }
 
     #[test]

@@ -35,6 +35,9 @@ pub struct Manifest {
 /// The model that every arm trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelFacts {
+    /// Family, options that are not the family's, and sizes, in words; none in a manifest of before there were families.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
     /// Blocks.
     pub layers: usize,
     /// Dims of the residual stream.

@@ -1,7 +1,7 @@
 //! What may have been meant by a name that is not known.
 
 use regatta_core::registry::{self, Kind};
-use regatta_lm::spec::{AdamWSpec, At, EvaluateSpec, SyntheticSpec, TrainSpec};
+use regatta_lm::spec::{AdamWSpec, At, EvaluateSpec, ModelSpec, SyntheticSpec, TrainSpec};
 use serde_json::{Value, json};
 
 /// What was meant by `word` in place of one of `known`, as a sentence; `path` ends at the word.
@@ -90,7 +90,7 @@ fn sections() -> Vec<(&'static str, Vec<String>)> {
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect::<Vec<_>>();
     let train = [names(json!(TrainSpec::default())), words(&["context", "tokens_per_parameter"])].concat();
     vec![
-        ("model", words(&["family", "layers", "width", "heads", "context", "mlp_width", "bias_std", "init"])),
+        ("model", words(&ModelSpec::FIELDS)),
         ("train", train),
         ("evaluate", names(json!(EvaluateSpec::default()))),
         ("data.synthetic", names(json!(SyntheticSpec::default()))),

@@ -218,8 +218,9 @@ impl Study {
     /// ```text
     /// bytes = 8 parameters + 4 state + 4 batch context (layers (a block's activations + heads context) + 2 v)
     /// ```
-    /// State is what the optimizer keeps: of AdamW two numbers a parameter. A block's activations are, for each token, the inputs and outputs of its linear maps with their gradients, and the residual
-    /// stream around them.
+    /// State is what the optimizer keeps: of AdamW two numbers a parameter.
+    /// A block's activations are, for each token, the residual stream around attention and MLP, and what their linear maps read and
+    /// write: 16 widths in GPT-2.
     ///
     /// Where an arm compares two views, the second pass takes as much again for its layers, and 4 bytes a parameter; where one
     /// rounds weights, the rounded ones take 4 bytes a parameter, and a moving average as many. Where one compares logits, those of
@@ -227,9 +228,10 @@ impl Study {
     pub fn size(&self) -> Option<Size> {
         let ModelSpec::Fresh(fresh) = &self.model else { return None };
         let decoder = fresh.decoder(self.vocabulary().unwrap_or(0));
-        let of_block = 8 * decoder.width + decoder.qkv_width() + decoder.query_width() + decoder.mlp_input_width();
-        let sizes = [decoder.layers, decoder.heads, decoder.context, decoder.vocab_size, decoder.parameters(), of_block];
-        let [layers, heads, positions, vocabulary, parameters, of_block] = sizes.map(|size| size as u128);
+        let stream = 4 * decoder.width; // what attention and MLP read and write
+        let of_block = stream + decoder.qkv_width() + decoder.query_width() + decoder.mlp_input_width() + decoder.mlp_width;
+        let sizes = [decoder.layers, decoder.heads, decoder.context, decoder.vocab_size, of_block].map(|size| size as u128);
+        let ([layers, heads, positions, vocabulary, of_block], parameters) = (sizes, decoder.numbers());
         let context = self.train.context.map_or(positions, |context| context.get() as u128);
         let tokens = self.train.batch_size.get() as u128 * context;
         let views = self.arms.iter().flat_map(|arm| &arm.terms).any(|term| term.regularizer.0.needs_view());

@@ -61,8 +61,8 @@ pub(super) fn nothing_means_defaults(document: &mut Value) {
     for section in ["data", "tokenizer"] {
         study.get_mut(section).into_iter().for_each(empty_choice);
     }
-    for choice in ["schedule", "optimizer"] {
-        study.get_mut("train").and_then(|train| train.get_mut(choice)).into_iter().for_each(empty_choice);
+    for [section, field] in [["train", "schedule"], ["train", "optimizer"], ["model", "positions"]] {
+        study.get_mut(section).and_then(|section| section.get_mut(field)).into_iter().for_each(empty_choice);
     }
     let evaluate = study.get_mut("evaluate").and_then(Value::as_object_mut).into_iter().flatten();
     for (name, measures) in evaluate {
@@ -84,7 +84,7 @@ pub(super) fn nothing_means_defaults(document: &mut Value) {
 /// `{name: }` means `{name: {}}`, but for the names that have no fields.
 fn empty_choice(choice: &mut Value) {
     for (name, value) in choice.as_object_mut().into_iter().flatten() {
-        if value.is_null() && !["bytes", "file", "constant"].contains(&name.as_str()) {
+        if value.is_null() && !["bytes", "file", "constant", "learned"].contains(&name.as_str()) {
             *value = json!({});
         }
     }
@@ -94,7 +94,7 @@ fn empty_choice(choice: &mut Value) {
 /// no longer follow it, or stand in its way.
 #[derive(Debug, Clone)]
 pub(super) struct Open {
-    path: &'static [&'static str],
+    path: Vec<&'static str>,
     /// `None` where the user wrote nothing.
     written: Option<Value>,
 }
@@ -124,9 +124,9 @@ fn step_into<'a>(here: &'a mut Value, step: &str) -> Option<&'a mut Value> {
 /// What is left open in `study`, which `document` says: choices other than those that the sweep makes (`model.init` where the
 /// default is a shape, `train.tokens` where it is a number of steps), and defaults that follow the model. Paths are the absolute ones of `study`.
 pub(super) fn open(document: &Value, study: &mut Study) -> Vec<Open> {
-    const CHOICES: [&[&str]; 5] = [&["model"], &["data"], &["tokenizer"], &["train", "schedule"], &["train", "optimizer"]];
+    const CHOICES: [&[&str]; 6] =
+        [&["model"], &["model", "positions"], &["data"], &["tokenizer"], &["train", "schedule"], &["train", "optimizer"]];
     const LENGTHS: [&[&str]; 3] = [&["train", "steps"], &["train", "tokens"], &["train", "tokens_per_parameter"]];
-    const FOLLOW_THE_MODEL: [&[&str]; 2] = [&["model", "mlp_width"], &["train", "context"]];
     let mut absolute = document.clone();
     for (field, path, _) in paths::named(study) {
         let here = field.iter().try_fold(&mut absolute, |here, step| step_into(here, step));
@@ -141,17 +141,17 @@ pub(super) fn open(document: &Value, study: &mut Study) -> Vec<Open> {
         let keys = varied.iter().filter_map(|path| path.strip_prefix(*choice)?.first());
         keys.into_iter().any(|key| at(&[*choice, &[key]].concat(), &whole).is_none())
     };
-    let mut open: Vec<Open> = Vec::new();
-    for path in CHOICES.into_iter().filter(chosen_anew) {
-        open.push(Open { path, written: at(path, &absolute) });
+    let chosen = CHOICES.into_iter().filter(chosen_anew).map(<[_]>::to_vec);
+    let mut paths: Vec<Vec<&'static str>> = chosen.collect();
+    for path in varied.iter().filter(|path| path[0] == "model") {
+        let named = path.get(1).copied();
+        paths.extend(named.into_iter().flat_map(ModelSpec::follow).map(|&field| vec!["model", field]));
+        if named.is_none_or(|named| ["context", "init"].contains(&named)) {
+            paths.push(vec!["train", "context"]);
+        }
     }
     if varied.iter().any(|path| LENGTHS.contains(&&path[..])) {
-        let unwritten = LENGTHS.into_iter().filter(|path| at(path, &absolute).is_none()); // the default gives way to what varies
-        open.extend(unwritten.map(|path| Open { path, written: None }));
+        paths.extend(LENGTHS.map(<[_]>::to_vec)); // the default gives way to what varies
     }
-    if varied.iter().any(|path| path[0] == "model") {
-        let unwritten = FOLLOW_THE_MODEL.into_iter().filter(|path| at(path, &absolute).is_none());
-        open.extend(unwritten.map(|path| Open { path, written: None }));
-    }
-    open
+    paths.into_iter().map(|path| Open { written: at(&path, &absolute), path }).collect()
 }

@@ -58,6 +58,13 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if let Some((line, _)) = &outlook {
         say(format_args!("folder      {line}"))?;
     }
+    let models: BTreeSet<String> = prepared.iter().map(|prepared| prepared.model.words()).collect();
+    for words in models {
+        say(format_args!("model       {words}"))?;
+    }
+    if let Some(line) = checkpoints(&prepared) {
+        say(format_args!("checkpoints {line}"))?;
+    }
     let sizes: BTreeSet<(usize, usize)> = prepared.iter().map(size).collect();
     for (parameters, embeddings) in sizes {
         say(format_args!("parameters  {parameters} ({} without embeddings)", parameters - embeddings))?;
@@ -147,6 +154,17 @@ fn outlook(file: &StudyFile, prepared: &[Prepared], out: &Path) -> Result<(Strin
 fn kept_tokenizer(study: &Study) -> Option<PathBuf> {
     let ModelSpec::Init(folder) = &study.model else { return None };
     Some(folder.join("tokenizer.json")).filter(|path| path.exists() && !matches!(study.data, DataSpec::Tokens(_)))
+}
+
+/// Who can read the checkpoints, where that is not the family that the study names.
+fn checkpoints(prepared: &[Prepared]) -> Option<String> {
+    let models = || prepared.iter().map(|prepared| &prepared.model);
+    if let Some(own) = models().find(|model| model.stored_as().is_none()) {
+        let some = if models().all(|model| model.stored_as().is_none()) { "" } else { "some are " };
+        return Some(format!("{some}for Regatta alone: no family of transformers is a {}", own.kind()));
+    }
+    let other = models().find_map(|model| model.stored_as().filter(|family| *family != model.family))?;
+    Some(format!("written as those of a {}, which this model is", other.title()))
 }
 
 /// A warning where products are rounded for a speed that this machine does not have.

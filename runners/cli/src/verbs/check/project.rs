@@ -65,7 +65,8 @@ fn models(rows: &[Row]) -> Vec<String> {
         let config = &row.config;
         let [layers, width, parameters] = [config.layers, config.width, config.parameters()];
         format!(
-            "{layers} layers, width {width}, MLP {}, context {}, vocabulary {}: {} parameters",
+            "{}, {layers} layers, width {width}, MLP {}, context {}, vocabulary {}: {} parameters",
+            config.kind(),
             config.mlp_width,
             row.context,
             config.vocab_size,

@@ -223,3 +223,19 @@ fn a_checkpoint_that_does_not_fit_is_refused() {
     let missing = check_companion(&teacher(&folder.path().join("none"), true), &Decoder::new(Family::Gpt2, spec(2), 5), 4);
     refused(missing.map(drop).map_err(|error| error.to_string()), "none/config.json");
 }
+
+/// A teacher of another family: what is compared are logits of one vocabulary, whatever computed them.
+#[test]
+fn a_teacher_may_be_of_another_family() {
+    let folder = tempfile::tempdir().unwrap();
+    let teacher = Decoder { kv_heads: 1, head_dim: 6, ..Decoder::new(Family::Qwen3, spec(1), 5) };
+    Model::fresh(teacher, 3).write(folder.path()).unwrap();
+    let beside = Beside { folder: Some(folder.path().to_owned()), decay: 0.0, logits: true, weight: 0.1 };
+    let student = Decoder::new(Family::Llama, Sizes { width: 16, ..spec(2) }, 5);
+    assert!(check_companion(&beside, &student, 4).unwrap().is_some());
+    let (train, interventions) = (train(), [Plugin(Box::new(beside) as Box<dyn Intervention>)]);
+    let mut learner = Learner::new(Model::fresh(student, 0), &train, &[], &interventions, 0).unwrap();
+    let first = learner.step(0, 2, &INPUTS, &TARGETS).unwrap();
+    let second = learner.step(1, 2, &INPUTS, &TARGETS).unwrap();
+    assert!(first.penalty > 0.0 && first.grad_norm > 0.0 && second.loss.is_finite(), "{first:?} {second:?}");
+}

@@ -3,6 +3,7 @@
 mod extends;
 mod faults;
 mod interventions;
+mod model;
 mod noise;
 mod schedules;
 mod tune;
@@ -48,7 +49,7 @@ const WHOLE: &str = "\
 name: whole
 question: Does it help?
 seeds: [0, 1, 2]
-model: {family: gpt2, layers: 2, width: 64, heads: 4, context: 32, mlp_width: 256, bias_std: 0.01}
+model: {family: gpt2, layers: 2, width: 64, heads: 4, context: 32, mlp_width: 256, norm: layer_norm, norm_epsilon: 1.0e-5, norm_placement: before, positions: learned, mlp: gelu_tanh, qk_norm: false, biases: true, tied: true, parallel: false, logit_cap: none, bias_std: 0.01}
 tokenizer: {bpe: {vocab_size: 512}}
 data:
   synthetic: {zipf: 1.1, classes: 8, topics: 4, topic_length: 32, copy: 0.1, train_tokens: 1000,
