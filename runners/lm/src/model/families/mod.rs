@@ -205,7 +205,9 @@ impl Decoder {
     pub fn kind(&self) -> String {
         let (found, family) = (own::write(self), own::write(&self.family.defaults()));
         let differs = |field: &&&str| **field != "mlp_width" && found[**field] != family[**field];
-        let words = |field: &&str| format!("{field} {}", found[*field].to_string().replace('"', "").replace(':', ": "));
+        let words = |field: &&str| {
+            format!("{field} {}", found[*field].to_string().replace('"', "").replace(':', ": ").replace(',', ", "))
+        };
         let others: Vec<String> = ModelSpec::follow("family").iter().filter(differs).map(words).collect();
         let with = if others.is_empty() { "" } else { " with " };
         format!("{}{with}{}", self.family.title(), others.join(" and "))
