@@ -67,7 +67,7 @@ fn every_option_can_vary() {
         file.variants().iter().map(|variant| (decoder(variant).tied, decoder(variant).norm)).collect();
     let (layer, rms) = (NormKind::LayerNorm, NormKind::RmsNorm);
     assert_eq!(found, [(true, layer), (true, rms), (false, layer), (false, rms)]);
-    assert_eq!(file.variants()[3].label(), "norm=rms_norm,tied=false");
+    assert_eq!(file.variants()[3].label(), "tied=false,norm=rms_norm");
 }
 
 #[test]
