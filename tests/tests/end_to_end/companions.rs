@@ -151,7 +151,11 @@ fn a_teacher_that_does_not_fit_is_refused_before_anything_is_written() {
     let set = ["--set", "arms.d.0.intervention.distillation.teacher=nowhere"];
     refused("teacher: teacher", &set, &["--set", field, "expected a folder"]);
     std::fs::write(study.path().join("teacher/model.safetensors"), b"short").unwrap();
-    refused("teacher: teacher", &[], &[at, field, "model.safetensors: expected a safetensors file"]);
+    refused(
+        "teacher: teacher",
+        &[],
+        &[at, field, "model.safetensors: expected 15648 numbers, as config.json asks for", "found a file of 5 bytes"],
+    );
     std::fs::remove_file(study.path().join("teacher/model.safetensors")).unwrap();
     refused("teacher: teacher", &[], &[at, field, "model.safetensors"]);
 }
