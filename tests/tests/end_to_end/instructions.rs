@@ -134,16 +134,32 @@ fn bench_says_which_instructions_it_measured() {
     assert_eq!(found["instructions"], "portable");
 }
 
-#[test]
-fn every_optimizer_has_the_same_bytes_at_every_level() {
+/// What varies, each point with the same bytes at every level, of a model whose sizes fill no whole number of registers.
+fn varied_alike(vary: &str, points: &[&str]) {
     let yaml = tiny("").replace("seeds: [0, 1]", "seeds: [0]").replace("batch_size: 4", "batch_size: 9");
-    let yaml = yaml.replace("layers: 1, width: 16", "layers: 2, width: 40").replace("vocab_size: 32", "vocab_size: 37");
-    let study = Study::new(&(yaml + "vary: {train.optimizer: [muon, coupled_adam]}\n"));
+    let yaml = yaml
+        .replace("layers: 1, width: 16, heads: 2", "layers: 2, width: 40, heads: 5")
+        .replace("vocab_size: 32", "vocab_size: 37");
+    let study = Study::new(&(yaml + vary));
     let levels = levels(&study);
     for level in &levels {
         run(&study, level, VARIABLE, level);
-        for point in ["muon", "coupled_adam"] {
-            study.assert_equal_trials(level, &levels[0], &format!("baseline/optimizer={point}"), 0, level);
+        for point in points {
+            study.assert_equal_trials(level, &levels[0], &format!("baseline/{point}"), 0, level);
         }
     }
+}
+
+#[test]
+fn every_optimizer_has_the_same_bytes_at_every_level() {
+    let points = ["optimizer=muon", "optimizer=coupled_adam"];
+    varied_alike("vary: {train.optimizer: [muon, coupled_adam]}\n", &points);
+}
+
+#[test]
+fn every_family_has_the_same_bytes_at_every_level() {
+    let families = ["llama", "qwen2", "qwen3", "gpt_neox", "olmo2"];
+    let points = families.map(|family| format!("family={family}"));
+    let points: Vec<&str> = points.iter().map(String::as_str).collect();
+    varied_alike(&format!("vary: {{model.family: [{}]}}\n", families.join(", ")), &points);
 }

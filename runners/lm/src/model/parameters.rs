@@ -73,8 +73,8 @@ impl Parameters {
     }
 
     fn matrix(&self, map: Map, block: usize) -> (&TensorSpec, &[f32]) {
-        let matrices = self.each().filter(|(spec, _)| spec.role == Role::Matrix(map.matrix()));
-        matrices.skip(block).next().expect("a block of the model")
+        let mut matrices = self.each().filter(|(spec, _)| spec.role == Role::Matrix(map.matrix()));
+        matrices.nth(block).expect("a block of the model")
     }
 
     /// The tensors of a model of this shape, by what they do.
@@ -148,7 +148,7 @@ mod tests {
         let sizes = Sizes { layers: 2, width: 2, heads: 1, context: 3, mlp_width: 3 };
         let decoder = Decoder::new(Family::Llama, sizes, 5);
         let mut parameters = Parameters::zeros(&decoder);
-        let (_, qkv) = parameters.each_mut().filter(|(spec, _)| spec.name == "h.1.attn.c_attn.weight").next().unwrap();
+        let (_, qkv) = parameters.each_mut().find(|(spec, _)| spec.name == "h.1.attn.c_attn.weight").unwrap();
         qkv.copy_from_slice(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0]); // q, q, k, k, v, v of two inputs
         assert_eq!(parameters.rows(&decoder, Map::AttentionKey, 1), [3.0, 30.0, 4.0, 40.0]);
         assert_eq!(parameters.rows(&decoder, Map::AttentionKey, 0), [0.0; 4]);
