@@ -2,12 +2,12 @@
 //! stream.
 
 use super::block::{Setting, place};
-use super::linear::{LaidMaps, MapSlopes, Pairs, input_slope};
-use super::norm::{NormSlopes, norm};
+use super::linear::{MapGradients, PackedMaps, Pairs, input_grad};
+use super::norm::{NormGradients, Placed};
 use super::part::drop_out;
 use super::rotary::{keys, queries};
-use crate::kernels::{Attention as Heads, AttentionScratch, Dropout, Turn, add, linear, rms_norm_heads, rms_norm_heads_backward};
-use crate::model::{AttentionTensors, Decoder, NormPlacement, QkNorm};
+use crate::kernels::{Attention as Heads, AttentionScratch, Dropout, Turn, linear, rms_norm_heads, rms_norm_heads_backward};
+use crate::model::{AttentionTensors, Decoder, QkNorm};
 use regatta_core::maths::Precision;
 
 /// What the way back needs.
@@ -25,12 +25,12 @@ pub(super) struct AttentionKept {
 }
 
 /// Gradients of one part.
-pub(super) struct AttentionSlopes {
+pub(super) struct AttentionGradients {
     /// What the first linear map read. (r, d)
     pub input: Vec<f32>,
-    pub qkv: MapSlopes,
-    pub output: MapSlopes,
-    pub norm: NormSlopes,
+    pub qkv: MapGradients,
+    pub output: MapGradients,
+    pub norm: NormGradients,
     /// Of the norms of queries and keys.
     pub q_norm: Vec<f32>,
     pub k_norm: Vec<f32>,
@@ -44,7 +44,7 @@ impl AttentionKept {
             raw: kept(decoder.qk_norm != QkNorm::None, decoder.qkv_width()),
             log_sums: kept(true, decoder.heads),
             mixed: kept(true, decoder.query_width()),
-            unnormed: kept(decoder.norm_placement == NormPlacement::After, decoder.width),
+            unnormed: Placed::unnormed(decoder, rows),
         }
     }
 
@@ -53,20 +53,13 @@ impl AttentionKept {
         &mut self,
         Setting { decoder, angles, dropout, time, first, layer }: Setting<'_>,
         tensors: &AttentionTensors<&[f32]>,
-        laid: &LaidMaps,
+        packed: &PackedMaps,
         x: &[f32],
         (normed, scratch, mask): (&mut [f32], &mut AttentionScratch, &mut Vec<f32>),
         out: &mut [f32],
     ) {
-        let after = decoder.norm_placement == NormPlacement::After;
-        let norm = norm(decoder, &tensors.norm);
-        let input = if after {
-            x
-        } else {
-            norm.forward(x, normed);
-            normed
-        };
-        linear(input, &laid.qkv, tensors.qkv.bias, &mut self.qkv);
+        let norm = Placed::new(decoder, &tensors.norm);
+        linear(norm.read(x, normed), &packed.qkv, tensors.qkv.bias, &mut self.qkv);
         let kept = self.raw.len();
         self.raw.copy_from_slice(&self.qkv[..kept]); // all or none
         self.norm_queries_and_keys(decoder, tensors);
@@ -80,12 +73,7 @@ impl AttentionKept {
             angles.turn(decoder, qkv, Turn::Forward);
             heads.forward(first + index, qkv, mixed, log_sums, scratch);
         }
-        if after {
-            linear(&self.mixed, &laid.attention_output, tensors.output.bias, &mut self.unnormed);
-            norm.forward(&self.unnormed, out);
-        } else {
-            linear(&self.mixed, &laid.attention_output, tensors.output.bias, out);
-        }
+        norm.write(&mut self.unnormed, out, |out| linear(&self.mixed, &packed.attention_output, tensors.output.bias, out));
         drop_out(dropout, place::attention(layer), out, time * decoder.width, first, mask);
     }
 
@@ -98,32 +86,26 @@ impl AttentionKept {
         }
     }
 
-    /// From the gradient of what attention adds, in `slopes.output.outputs`, to that of x, added to `stream`. passing (r, h·c or d,
+    /// From the gradient of what attention adds, in `grads.output.outputs`, to that of x, added to `stream`. passing (r, h·c or d,
     /// the wider) is written over.
     #[allow(clippy::too_many_arguments)] // the state of one step of the way back
     pub fn backward(
         &self,
         Setting { decoder, angles, dropout, time, first, layer }: Setting<'_>,
         tensors: &AttentionTensors<&[f32]>,
-        laid: &LaidMaps,
+        packed: &PackedMaps,
         x: &[f32],
         (passing, scratch, mask): (&mut [f32], &mut AttentionScratch, &mut Vec<f32>),
-        (slopes, stream): (&mut AttentionSlopes, &mut [f32]),
+        (grads, stream): (&mut AttentionGradients, &mut [f32]),
         precision: Precision,
     ) {
         let (d, rows) = (decoder.width, x.len() / decoder.width);
-        let after = decoder.norm_placement == NormPlacement::After;
-        let norm = norm(decoder, &tensors.norm);
-        let AttentionSlopes { input, qkv, output, norm: of_norm, q_norm, k_norm } = slopes;
+        let norm = Placed::new(decoder, &tensors.norm);
+        let AttentionGradients { input, qkv, output, norm: of_norm, q_norm, k_norm } = grads;
         drop_out(dropout, place::attention(layer), &mut output.outputs, time * d, first, mask);
-        if after {
-            let passing = &mut passing[..rows * d];
-            passing.fill(0.0);
-            of_norm.backward(norm, &self.unnormed, &mut output.outputs, input, passing);
-            output.outputs.copy_from_slice(passing);
-        }
+        norm.write_backward(of_norm, &self.unnormed, &mut output.outputs, [input, &mut passing[..rows * d]]);
         let of_mixed = &mut passing[..self.mixed.len()];
-        input_slope(&output.outputs, &laid.attention_output, of_mixed);
+        input_grad(&output.outputs, &packed.attention_output, of_mixed);
 
         let of_weights = dropout.map(|dropout| dropout.at(place::attention_weights(layer)));
         let heads = heads(decoder, time, of_weights.as_ref());
@@ -144,19 +126,14 @@ impl AttentionKept {
             }
         }
         let of_input = &mut passing[..rows * d];
-        input_slope(&qkv.outputs, &laid.qkv, of_input);
-        if after {
-            add(stream, of_input);
-            input.copy_from_slice(x);
-        } else {
-            of_norm.backward(norm, x, of_input, input, stream);
-        }
+        input_grad(&qkv.outputs, &packed.qkv, of_input);
+        norm.read_backward(of_norm, x, of_input, [input, stream]);
         qkv.finish(rows, precision);
         output.finish(rows, precision);
     }
 }
 
-impl AttentionSlopes {
+impl AttentionGradients {
     pub fn new(decoder: &Decoder, rows: usize) -> Self {
         let d = decoder.width;
         let width = |of: usize| match decoder.qk_norm {
@@ -166,9 +143,9 @@ impl AttentionSlopes {
         };
         Self {
             input: vec![0.0; rows * d],
-            qkv: MapSlopes::new(rows, decoder.qkv_width(), decoder.biases.qkv),
-            output: MapSlopes::new(rows, d, decoder.biases.attention_output),
-            norm: NormSlopes::new(d),
+            qkv: MapGradients::new(rows, decoder.qkv_width(), decoder.biases.qkv),
+            output: MapGradients::new(rows, d, decoder.biases.attention_output),
+            norm: NormGradients::new(d),
             q_norm: vec![0.0; width(decoder.query_width())],
             k_norm: vec![0.0; width(decoder.key_width())],
         }
@@ -176,10 +153,10 @@ impl AttentionSlopes {
 }
 
 /// Inputs and gradients of both linear maps, part by part.
-pub(super) fn pairs<'a>(parts: impl Iterator<Item = (&'a AttentionKept, &'a AttentionSlopes)> + Clone) -> [Pairs<'a>; 2] {
+pub(super) fn pairs<'a>(parts: impl Iterator<Item = (&'a AttentionKept, &'a AttentionGradients)> + Clone) -> [Pairs<'a>; 2] {
     [
-        parts.clone().map(|(_, slopes)| (&*slopes.input, &slopes.qkv)).collect(),
-        parts.map(|(kept, slopes)| (&*kept.mixed, &slopes.output)).collect(),
+        parts.clone().map(|(_, grads)| (&*grads.input, &grads.qkv)).collect(),
+        parts.map(|(kept, grads)| (&*kept.mixed, &grads.output)).collect(),
     ]
 }
 

@@ -5,9 +5,9 @@
 //! side by side          middle = x + attention(x)     next = middle + mlp(x)
 //! ```
 
-use super::attention::{AttentionKept, AttentionSlopes};
-use super::linear::{LaidMaps, sum_maps, sum_vectors};
-use super::mlp::{MlpKept, MlpSlopes};
+use super::attention::{AttentionGradients, AttentionKept};
+use super::linear::{PackedMaps, sum_maps, sum_vectors};
+use super::mlp::{MlpGradients, MlpKept};
 use super::norm::sum_norms;
 use super::part::{Part, Scratch};
 use super::rotary::Angles;
@@ -56,11 +56,11 @@ pub(super) struct BlockKept {
 }
 
 /// Gradients of one block's activations, of one part.
-pub(super) struct BlockSlopes {
+pub(super) struct BlockGradients {
     /// Of the block's input, the residual stream. (r, d)
     pub stream: Vec<f32>,
-    attention: AttentionSlopes,
-    mlp: MlpSlopes,
+    attention: AttentionGradients,
+    mlp: MlpGradients,
     /// On its way from one operation to the next. (r, d or h·c, the wider)
     pub passing: Vec<f32>,
     scratch: AttentionScratch,
@@ -80,7 +80,7 @@ impl BlockKept {
     pub fn forward(
         &mut self,
         setting: Setting<'_>,
-        (tensors, laid): (&BlockTensors<&[f32]>, &LaidMaps),
+        (tensors, packed): (&BlockTensors<&[f32]>, &PackedMaps),
         x: &[f32],
         scratch: &mut Scratch,
         [attended, added]: [&mut [f32]; 2],
@@ -88,26 +88,26 @@ impl BlockKept {
     ) {
         let Scratch { normed, hidden, attention, mask } = scratch;
         let Self { attention: of_attention, mlp, middle } = self;
-        of_attention.forward(setting, &tensors.attention, laid, x, (normed, attention, mask), attended);
+        of_attention.forward(setting, &tensors.attention, packed, x, (normed, attention, mask), attended);
         sum(x, attended, middle);
         let read = if setting.decoder.parallel { x } else { &middle[..] };
-        mlp.forward(setting, &tensors.mlp, laid, read, (normed, hidden, mask), added);
+        mlp.forward(setting, &tensors.mlp, packed, read, (normed, hidden, mask), added);
         sum(middle, added, next);
     }
 
-    /// From the gradient of the block's output, which is in `slopes.stream`, to that of its input x (r, d) and of its linear maps'
+    /// From the gradient of the block's output, which is in `grads.stream`, to that of its input x (r, d) and of its linear maps'
     /// outputs. `tokens` are the part's in the batch.
     pub fn backward(
         &self,
         setting: Setting<'_>,
-        (tensors, laid): (&BlockTensors<&[f32]>, &LaidMaps),
+        (tensors, packed): (&BlockTensors<&[f32]>, &PackedMaps),
         x: &[f32],
         (upstream, tokens): (&Upstream, Range<usize>),
-        slopes: &mut BlockSlopes,
+        grads: &mut BlockGradients,
         precision: Precision,
     ) {
         let Setting { decoder, layer, .. } = setting;
-        let BlockSlopes { stream, attention, mlp, passing, scratch, mask } = slopes;
+        let BlockGradients { stream, attention, mlp, passing, scratch, mask } = grads;
         let added = |out: &mut [f32], stream: &[f32], upstream: Option<&Vec<f32>>| {
             out.copy_from_slice(stream);
             add_part(out, upstream, &tokens, decoder.width);
@@ -117,21 +117,21 @@ impl BlockKept {
             added(&mut attention.output.outputs, stream, upstream.attention.get(&layer));
         }
         let read = if decoder.parallel { x } else { &self.middle };
-        self.mlp.backward(setting, &tensors.mlp, laid, read, (passing, mask), (mlp, stream), precision);
+        self.mlp.backward(setting, &tensors.mlp, packed, read, (passing, mask), (mlp, stream), precision);
         if !decoder.parallel {
             added(&mut attention.output.outputs, stream, upstream.attention.get(&layer));
         }
         let room = (&mut passing[..], scratch, mask);
-        self.attention.backward(setting, &tensors.attention, laid, x, room, (attention, stream), precision);
+        self.attention.backward(setting, &tensors.attention, packed, x, room, (attention, stream), precision);
     }
 }
 
-impl BlockSlopes {
+impl BlockGradients {
     pub fn new(decoder: &Decoder, rows: usize) -> Self {
         Self {
             stream: vec![0.0; rows * decoder.width],
-            attention: AttentionSlopes::new(decoder, rows),
-            mlp: MlpSlopes::new(decoder, rows),
+            attention: AttentionGradients::new(decoder, rows),
+            mlp: MlpGradients::new(decoder, rows),
             passing: vec![0.0; rows * decoder.width.max(decoder.query_width())],
             scratch: AttentionScratch::default(),
             mask: Vec::new(),
@@ -139,34 +139,34 @@ impl BlockSlopes {
     }
 }
 
-/// The gradients of a block's tensors. `slopes` are those of its activations, part by part.
+/// The gradients of a block's tensors. `gradients` are those of its activations, part by part.
 pub(super) fn sum_block<'a>(
     parts: &'a [Part],
-    slopes: impl Iterator<Item = &'a BlockSlopes> + Clone,
+    grads: impl Iterator<Item = &'a BlockGradients> + Clone,
     layer: usize,
     sums: BlockTensors<&mut [f32]>,
 ) {
     let BlockTensors { attention: mut of_attention, mlp: mut of_mlp } = sums;
-    let of_parts = parts.iter().map(|part| &part.blocks[layer].attention).zip(slopes.clone().map(|block| &block.attention));
+    let of_parts = parts.iter().map(|part| &part.blocks[layer].attention).zip(grads.clone().map(|block| &block.attention));
     let [qkv, attention_output] = attention::pairs(of_parts);
-    let [mlp_input, mlp_output] = mlp::pairs(slopes.clone().map(|block| &block.mlp));
+    let [mlp_input, mlp_output] = mlp::pairs(grads.clone().map(|block| &block.mlp));
     sum_maps([
         (of_attention.qkv, qkv),
         (of_attention.output, attention_output),
         (of_mlp.input, mlp_input),
         (of_mlp.output, mlp_output),
     ]);
-    sum_norms(&mut of_attention.norm, slopes.clone().map(|block| &block.attention.norm));
-    sum_norms(&mut of_mlp.norm, slopes.clone().map(|block| &block.mlp.norm));
-    let q_norms = slopes.clone().map(|block| &block.attention.q_norm);
+    sum_norms(&mut of_attention.norm, grads.clone().map(|block| &block.attention.norm));
+    sum_norms(&mut of_mlp.norm, grads.clone().map(|block| &block.mlp.norm));
+    let q_norms = grads.clone().map(|block| &block.attention.q_norm);
     of_attention.q_norm.into_iter().for_each(|sum| sum_vectors(sum, q_norms.clone()));
-    let k_norms = slopes.map(|block| &block.attention.k_norm);
+    let k_norms = grads.map(|block| &block.attention.k_norm);
     of_attention.k_norm.into_iter().for_each(|sum| sum_vectors(sum, k_norms.clone()));
 }
 
 /// Adds the rows of `tokens` of a gradient of the whole batch.
-pub(super) fn add_part(slope: &mut [f32], upstream: Option<&Vec<f32>>, tokens: &Range<usize>, d: usize) {
+pub(super) fn add_part(grad: &mut [f32], upstream: Option<&Vec<f32>>, tokens: &Range<usize>, d: usize) {
     if let Some(upstream) = upstream {
-        add(slope, &upstream[tokens.start * d..tokens.end * d]);
+        add(grad, &upstream[tokens.start * d..tokens.end * d]);
     }
 }

@@ -1,7 +1,7 @@
 //! From token ids to the residual stream: embeddings and, where they are learned, positions.
 
 use super::Perturb;
-use super::block::{BlockSlopes, place};
+use super::block::{BlockGradients, place};
 use super::linear::each_tile;
 use super::part::{Part, drop_out};
 use crate::kernels::{Dropout, add};
@@ -42,14 +42,14 @@ impl Part {
 /// a tied output matrix is in `embedding` already and is added to. embedding (v, d), positions (t, d)
 pub(super) fn sum_embeddings(
     parts: &[Part],
-    slopes: &[BlockSlopes],
+    grads: &[BlockGradients],
     upstream: &[Option<&Vec<f32>>],
     tied: bool,
     embedding: &mut [f32],
     positions: Option<&mut [f32]>,
 ) {
-    let d = slopes[0].stream.len() / parts[0].rows();
-    let tokens = || parts.iter().zip(slopes).flat_map(move |(part, slopes)| part.ids.iter().zip(slopes.stream.chunks_exact(d)));
+    let d = grads[0].stream.len() / parts[0].rows();
+    let tokens = || parts.iter().zip(grads).flat_map(move |(part, grads)| part.ids.iter().zip(grads.stream.chunks_exact(d)));
     each_tile(embedding, d, |first, tile| {
         if !tied {
             tile.fill(0.0);
@@ -58,18 +58,18 @@ pub(super) fn sum_embeddings(
             add(tile, &upstream[first * d..][..tile.len()]);
         }
         let rows = tile.len() / d;
-        for (&id, slope) in tokens() {
+        for (&id, grad) in tokens() {
             let row = (id as usize).wrapping_sub(first);
             if row < rows {
-                add(&mut tile[row * d..][..d], slope);
+                add(&mut tile[row * d..][..d], grad);
             }
         }
     });
     let Some(positions) = positions else { return };
     positions.fill(0.0);
     let length = parts[0].time * d;
-    for slopes in slopes {
-        slopes.stream.chunks_exact(length).for_each(|sequence| add(&mut positions[..length], sequence));
+    for grads in grads {
+        grads.stream.chunks_exact(length).for_each(|sequence| add(&mut positions[..length], sequence));
     }
 }
 

@@ -1,4 +1,4 @@
-//! The linear maps of a block: weights laid out for products, the way back through them, and the gradients of the weights, which are
+//! The linear maps of a block: weights packed for products, the way back through them, and the gradients of the weights, which are
 //! summed over all parts of a batch, each tile of a matrix by one thread, parts in order.
 
 use crate::kernels::{add, add_columns, product_of_panels};
@@ -24,12 +24,12 @@ impl<T> Maps<T> {
     }
 }
 
-/// Right factors of products, laid out once a pass: a product that is given them as they are stored lays them out anew. On the way
+/// Right factors of products, packed once a pass: a product that is given them as they are stored packs them again. On the way
 /// forward the weights (i, o), on the way back their transposes (o, i) in the same room.
-pub(super) type LaidMaps = Maps<Panels>;
+pub(super) type PackedMaps = Maps<Panels>;
 
-impl LaidMaps {
-    /// Lays out a block's present weights, each turned by `turn`.
+impl PackedMaps {
+    /// Packs a block's present weights, each turned by `turn`.
     pub fn pack(
         &mut self,
         decoder: &Decoder,
@@ -47,18 +47,18 @@ impl LaidMaps {
 
 /// The gradient of a linear map's outputs, of one part, and what it gives.
 #[derive(Debug, Default)]
-pub(super) struct MapSlopes {
+pub(super) struct MapGradients {
     /// (r, o)
     pub outputs: Vec<f32>,
     /// Of the bias, summed over the part's rows; empty where there is none. (o)
     bias: Vec<f32>,
-    /// `outputs`, laid out for the gradient of the weights.
-    laid: Panels,
+    /// `outputs`, packed for the gradient of the weights.
+    packed: Panels,
 }
 
-impl MapSlopes {
+impl MapGradients {
     pub fn new(rows: usize, outputs: usize, bias: bool) -> Self {
-        Self { outputs: vec![0.0; rows * outputs], bias: vec![0.0; if bias { outputs } else { 0 }], laid: Panels::default() }
+        Self { outputs: vec![0.0; rows * outputs], bias: vec![0.0; if bias { outputs } else { 0 }], packed: Panels::default() }
     }
 
     /// Makes of the outputs' gradient, which is there, all that the gradients of the weights need.
@@ -67,12 +67,12 @@ impl MapSlopes {
             self.bias.fill(0.0);
             add_columns(&mut self.bias, &self.outputs);
         }
-        self.laid.pack(Matrix::new(&self.outputs, rows, self.outputs.len() / rows), precision);
+        self.packed.pack(Matrix::new(&self.outputs, rows, self.outputs.len() / rows), precision);
     }
 }
 
 /// The gradient of a linear map's input: `g·Wᵀ`. g (r, o), Wᵀ (o, i) -> out (r, i)
-pub(super) fn input_slope(g: &[f32], turned: &Panels, out: &mut [f32]) {
+pub(super) fn input_grad(g: &[f32], turned: &Panels, out: &mut [f32]) {
     let (outputs, inputs) = turned.shape();
     let rows = g.len() / outputs;
     product_of_panels(MatrixMut::new(out, rows, inputs), Onto::Replace, 1.0, Matrix::new(g, rows, outputs), turned);
@@ -86,8 +86,8 @@ pub(super) struct Factors<'a> {
 
 impl<'a> Factors<'a> {
     fn of(pairs: &Pairs<'a>) -> Self {
-        let outputs = pairs.first().map_or(0, |(_, slopes)| slopes.laid.shape().1);
-        Self { pairs: pairs.iter().map(|(inputs, slopes)| (*inputs, &slopes.laid)).collect(), outputs }
+        let outputs = pairs.first().map_or(0, |(_, grads)| grads.packed.shape().1);
+        Self { pairs: pairs.iter().map(|(inputs, grads)| (*inputs, &grads.packed)).collect(), outputs }
     }
 }
 
@@ -102,11 +102,11 @@ impl Tile<'_, '_> {
     pub fn compute(self, onto: Onto) {
         let outputs = self.factors.outputs;
         let rows = self.out.len() / outputs;
-        for (index, &(inputs, slopes)) in self.factors.pairs.iter().enumerate() {
-            let (points, _) = slopes.shape();
+        for (index, &(inputs, grads)) in self.factors.pairs.iter().enumerate() {
+            let (points, _) = grads.shape();
             let inputs = Matrix::part(&inputs[self.first..], points, rows, inputs.len() / points).transposed();
             let onto = if index == 0 { onto } else { Onto::Add };
-            product_of_panels(MatrixMut::new(self.out, rows, outputs), onto, 1.0, inputs, slopes);
+            product_of_panels(MatrixMut::new(self.out, rows, outputs), onto, 1.0, inputs, grads);
         }
     }
 }
@@ -117,7 +117,7 @@ pub(super) fn tiles<'a, 'b>(out: &'a mut [f32], factors: &'b Factors<'b>) -> imp
 }
 
 /// The inputs of a map and the gradients of its outputs, part by part.
-pub(super) type Pairs<'a> = Vec<(&'a [f32], &'a MapSlopes)>;
+pub(super) type Pairs<'a> = Vec<(&'a [f32], &'a MapGradients)>;
 
 /// The gradients of a block's linear maps.
 pub(super) fn sum_maps(maps: [(Affine<&mut [f32]>, Pairs<'_>); 4]) {
@@ -127,7 +127,7 @@ pub(super) fn sum_maps(maps: [(Affine<&mut [f32]>, Pairs<'_>); 4]) {
     let all: Vec<Tile<'_, '_>> = weights.into_iter().zip(&factors).flat_map(|(weight, factors)| tiles(weight, factors)).collect();
     all.into_par_iter().for_each(|tile| tile.compute(Onto::Replace));
     for (bias, pairs) in biases.into_iter().zip(&pairs) {
-        bias.into_iter().for_each(|bias| sum_vectors(bias, pairs.iter().map(|(_, slopes)| &slopes.bias)));
+        bias.into_iter().for_each(|bias| sum_vectors(bias, pairs.iter().map(|(_, grads)| &grads.bias)));
     }
 }
 

@@ -10,7 +10,7 @@
 //! | `part` | one part, from token ids to the final norm and back |
 //! | `block` | how attention and MLP meet in the residual stream |
 //! | `embedding`, `norm`, `rotary`, `attention`, `mlp`, `output` | a part of the model each: what it keeps, forward, backward, and in tests the same in candle's operations |
-//! | `linear` | linear maps: weights laid out for products, gradients of weights over all parts |
+//! | `linear` | linear maps: weights packed for products, gradients of weights over all parts |
 
 mod attention;
 mod block;
@@ -26,9 +26,9 @@ mod rotary;
 
 use crate::kernels::{Dropout, add};
 use crate::model::{Decoder, Map, Model, Parameters};
-use block::{BlockSlopes, sum_block};
-use linear::LaidMaps;
-use norm::{NormSlopes, sum_norms};
+use block::{BlockGradients, sum_block};
+use linear::PackedMaps;
+use norm::{NormGradients, sum_norms};
 use output::Output;
 use part::{Part, Shared};
 use rayon::prelude::*;
@@ -108,11 +108,11 @@ pub struct Pass {
     /// Logits of as many parts as are worked on at once, (r, v) each.
     logits: Vec<Vec<f32>>,
     /// Gradients of two neighbouring blocks' activations, of each part.
-    slopes: [Vec<BlockSlopes>; 2],
+    grads: [Vec<BlockGradients>; 2],
     /// Gradients of the final norm, of each part.
-    norm_slopes: Vec<NormSlopes>,
+    norm_grads: Vec<NormGradients>,
     /// The blocks' weights.
-    laid: Vec<LaidMaps>,
+    packed: Vec<PackedMaps>,
     output: Output,
     angles: Angles,
     precision: Precision,
@@ -130,13 +130,13 @@ impl Pass {
         let part = |first: usize| Part::new(decoder, first, each.min(sequences - first), time, keep);
         let parts: Vec<Part> = (0..sequences).step_by(each).map(part).collect();
         let backward = if matches!(keep, Keep::ForBackward { .. }) { parts.len() } else { 0 };
-        let slopes = || parts[..backward].iter().map(|part| BlockSlopes::new(decoder, part.rows())).collect();
-        let slopes = [slopes(), slopes()];
+        let grads = || parts[..backward].iter().map(|part| BlockGradients::new(decoder, part.rows())).collect();
+        let grads = [grads(), grads()];
         let logits = parts.iter().take(PARTS).map(|part| vec![0.0; part.rows() * decoder.vocab_size]).collect();
-        let laid = (0..decoder.layers).map(|_| LaidMaps::default()).collect();
-        let norm_slopes = (0..backward).map(|_| NormSlopes::new(decoder.width)).collect();
+        let packed = (0..decoder.layers).map(|_| PackedMaps::default()).collect();
+        let norm_grads = (0..backward).map(|_| NormGradients::new(decoder.width)).collect();
         let (output, angles) = (Output::new(decoder, precision), Angles::new(decoder, time));
-        Self { keep, sequences, time, parts, logits, slopes, norm_slopes, laid, output, angles, precision }
+        Self { keep, sequences, time, parts, logits, grads, norm_grads, packed, output, angles, precision }
     }
 
     /// Sequences and tokens of the batches that it is for.
@@ -185,9 +185,9 @@ impl Pass {
             return Err(BatchError::UnknownToken { found, vocabulary: decoder.vocab_size });
         }
         let (tensors, precision) = (model.parameters().tensors(decoder), self.precision);
-        let blocks = self.laid.par_iter_mut().zip(&tensors.blocks);
-        blocks.for_each(|(laid, block)| laid.pack(decoder, block, precision, |weight| weight));
-        let shared = Shared { decoder, tensors: &tensors, laid: &self.laid, angles: &self.angles, dropout, precision };
+        let blocks = self.packed.par_iter_mut().zip(&tensors.blocks);
+        blocks.for_each(|(packed, block)| packed.pack(decoder, block, precision, |weight| weight));
+        let shared = Shared { decoder, tensors: &tensors, packed: &self.packed, angles: &self.angles, dropout, precision };
         self.parts.par_iter_mut().for_each(|part| part.forward(shared, &ids[part.tokens()], perturb));
         Ok(())
     }
@@ -249,9 +249,9 @@ impl Pass {
     ) {
         assert!(matches!(self.keep, Keep::ForBackward { .. }), "the way back needs what {:?} forgets", self.keep);
         match &upstream.logits {
-            Some(slopes) => self.logits_backward(model, slopes, gradients),
+            Some(grads) => self.logits_backward(model, grads, gradients),
             None => {
-                self.parts.par_iter_mut().for_each(|part| part.normed_slope.fill(0.0));
+                self.parts.par_iter_mut().for_each(|part| part.normed_grad.fill(0.0));
                 let mut tensors = gradients.tensors_mut(model.decoder());
                 tensors.unembedding.as_mut().unwrap_or(&mut tensors.embedding).fill(0.0);
             }
@@ -264,24 +264,24 @@ impl Pass {
     fn blocks_backward(&mut self, model: &Model, upstream: &Upstream, dropout: Option<&Dropout>, gradients: &mut Parameters) {
         let decoder = model.decoder();
         let (tensors, precision) = (model.parameters().tensors(decoder), self.precision);
-        let blocks = self.laid.par_iter_mut().zip(&tensors.blocks);
-        blocks.for_each(|(laid, block)| laid.pack(decoder, block, precision, |weight| weight.transposed()));
-        let shared = Shared { decoder, tensors: &tensors, laid: &self.laid, angles: &self.angles, dropout, precision };
+        let blocks = self.packed.par_iter_mut().zip(&tensors.blocks);
+        blocks.for_each(|(packed, block)| packed.pack(decoder, block, precision, |weight| weight.transposed()));
+        let shared = Shared { decoder, tensors: &tensors, packed: &self.packed, angles: &self.angles, dropout, precision };
         let mut sums = gradients.tensors_mut(decoder);
 
-        let [now, next] = &mut self.slopes;
+        let [now, next] = &mut self.grads;
         let (mut now, mut next) = (now, next); // of the block above, and of the block below it
         let last = decoder.layers;
-        let of_norm = self.parts.par_iter_mut().zip(now.par_iter_mut().zip(&mut self.norm_slopes));
-        of_norm.for_each(|(part, slopes)| part.final_norm_backward(shared, upstream.hidden_states.get(&last), slopes));
-        sum_norms(&mut sums.norm, self.norm_slopes.iter());
+        let of_norm = self.parts.par_iter_mut().zip(now.par_iter_mut().zip(&mut self.norm_grads));
+        of_norm.for_each(|(part, grads)| part.final_norm_backward(shared, upstream.hidden_states.get(&last), grads));
+        sum_norms(&mut sums.norm, self.norm_grads.iter());
         let mut above = None; // the block above, whose weights' gradients are not summed yet
         for layer in (0..last).rev() {
             let parts = &self.parts;
             rayon::join(
                 || {
                     let parts = parts.par_iter().zip(&*now).zip(&mut *next);
-                    parts.for_each(|((part, above), slopes)| part.block_backward(shared, layer, upstream, above, slopes));
+                    parts.for_each(|((part, above), grads)| part.block_backward(shared, layer, upstream, above, grads));
                 },
                 || above.into_iter().for_each(|(layer, block)| sum_block(parts, now.iter(), layer, block)),
             );
@@ -290,15 +290,15 @@ impl Pass {
         }
         above.into_iter().for_each(|(layer, block)| sum_block(&self.parts, now.iter(), layer, block));
         let parts = self.parts.par_iter().zip(&mut *now);
-        parts.for_each(|(part, slopes)| part.embedding_backward(shared, upstream, slopes));
+        parts.for_each(|(part, grads)| part.embedding_backward(shared, upstream, grads));
         let (of_embedding, of_output) = (upstream.embedding.as_ref(), upstream.unembedding.as_ref());
         let of_both = [of_embedding, of_output.filter(|_| decoder.tied)];
         embedding::sum_embeddings(&self.parts, now, &of_both, decoder.tied, sums.embedding, sums.positions);
-        if let (Some(matrix), Some(slope)) = (sums.unembedding, of_output) {
-            add(matrix, slope);
+        if let (Some(matrix), Some(grad)) = (sums.unembedding, of_output) {
+            add(matrix, grad);
         }
-        for (&(map, layer), slope) in &upstream.weights {
-            gradients.add_rows(decoder, map, layer, slope);
+        for (&(map, layer), grad) in &upstream.weights {
+            gradients.add_rows(decoder, map, layer, grad);
         }
     }
 

@@ -8,7 +8,7 @@ use crate::model::{Decoder, Model, Parameters};
 use rayon::prelude::*;
 use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels, Precision};
 
-/// The output matrix, laid out.
+/// The output matrix, packed.
 pub(super) struct Output {
     precision: Precision,
     /// From the final norm's output to the logits (d, v).
@@ -72,14 +72,14 @@ impl Pass {
         let output = &self.output;
         for (wave, parts) in self.parts.chunks_mut(PARTS).enumerate() {
             parts.par_iter_mut().zip(&mut self.logits).for_each(|(part, logits)| {
-                let slopes = part.slopes_of(upstream, output.back.shape().0);
-                let logits = &mut logits[..slopes.len()];
+                let grads = part.grads_of(upstream, output.back.shape().0);
+                let logits = &mut logits[..grads.len()];
                 if output.cap.is_some() {
                     part.logits_onto(output, logits);
                     part.capped.clear();
                     part.capped.extend_from_slice(logits);
                 }
-                logits.copy_from_slice(slopes);
+                logits.copy_from_slice(grads);
                 part.logits_backward(output, logits);
             });
             output_tiles(model.decoder(), parts, &self.logits, onto(wave), gradients);
@@ -111,7 +111,7 @@ fn output_tiles(decoder: &Decoder, parts: &[Part], logits: &[Vec<f32>], onto: On
     let mut tensors = gradients.tensors_mut(decoder);
     let matrix = tensors.unembedding.as_mut().unwrap_or(&mut tensors.embedding);
     let pairs = parts.iter().zip(logits);
-    let pairs = pairs.map(|(part, logits)| (&logits[..part.rows() * decoder.vocab_size], &part.laid_normed));
+    let pairs = pairs.map(|(part, logits)| (&logits[..part.rows() * decoder.vocab_size], &part.packed_normed));
     let factors = Factors { pairs: pairs.collect(), outputs: decoder.width };
     let all: Vec<_> = tiles(matrix, &factors).collect();
     all.into_par_iter().for_each(|tile| tile.compute(onto));
@@ -130,27 +130,27 @@ impl Part {
         cross_entropy(logits, targets, &mut self.losses, gradient);
         if matches!(gradient, Gradient::Times(_)) {
             if let Some(upstream) = upstream {
-                add(logits, self.slopes_of(upstream, vocabulary));
+                add(logits, self.grads_of(upstream, vocabulary));
             }
             self.logits_backward(output, logits);
         }
     }
 
     /// This part's rows of the logits' gradient of the whole batch.
-    fn slopes_of<'a>(&self, upstream: &'a [f32], vocabulary: usize) -> &'a [f32] {
+    fn grads_of<'a>(&self, upstream: &'a [f32], vocabulary: usize) -> &'a [f32] {
         let tokens = self.tokens();
         &upstream[tokens.start * vocabulary..tokens.end * vocabulary]
     }
 
-    /// The gradient in the final norm's output, and that output laid out for the one in the output matrix. slopes (r, v)
-    fn logits_backward(&mut self, output: &Output, slopes: &mut [f32]) {
+    /// The gradient in the final norm's output, and that output packed for the one in the output matrix. gradients (r, v)
+    fn logits_backward(&mut self, output: &Output, grads: &mut [f32]) {
         let (rows, (vocabulary, d)) = (self.rows(), output.back.shape());
         if let Some(c) = output.cap {
-            cap_backward(&self.capped, c, slopes);
+            cap_backward(&self.capped, c, grads);
         }
-        let slope = MatrixMut::new(&mut self.normed_slope, rows, d);
-        product_of_panels(slope, Onto::Replace, 1.0, Matrix::new(slopes, rows, vocabulary), &output.back);
-        self.laid_normed.pack(Matrix::new(&self.normed, rows, d), output.precision);
+        let grad = MatrixMut::new(&mut self.normed_grad, rows, d);
+        product_of_panels(grad, Onto::Replace, 1.0, Matrix::new(grads, rows, vocabulary), &output.back);
+        self.packed_normed.pack(Matrix::new(&self.normed, rows, d), output.precision);
     }
 
     fn logits_onto(&self, output: &Output, logits: &mut [f32]) {

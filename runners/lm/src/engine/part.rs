@@ -1,8 +1,8 @@
 //! One part of a batch: whole sequences that go through the model on one thread.
 
-use super::block::{BlockKept, BlockSlopes, Setting, add_part, place};
-use super::linear::LaidMaps;
-use super::norm::{NormSlopes, norm};
+use super::block::{BlockGradients, BlockKept, Setting, add_part, place};
+use super::linear::PackedMaps;
+use super::norm::{NormGradients, norm};
 use super::rotary::Angles;
 use super::{Keep, Perturb, Upstream};
 use crate::kernels::{AttentionScratch, Dropout};
@@ -30,12 +30,12 @@ pub(super) struct Part {
     pub mlp: Vec<Vec<f32>>,
     /// After the final norm. (r, d)
     pub normed: Vec<f32>,
-    /// The same, laid out for the gradient of the output matrix.
-    pub laid_normed: Panels,
+    /// The same, packed for the gradient of the output matrix.
+    pub packed_normed: Panels,
     /// The gradient of `normed`, from the loss. (r, d)
-    pub normed_slope: Vec<f32>,
+    pub normed_grad: Vec<f32>,
     pub losses: Vec<f32>,
-    /// Logits, where their cap's slope needs them. (r, v)
+    /// Logits, where their cap's gradient needs them. (r, v)
     pub capped: Vec<f32>,
     layers: usize,
     pub scratch: Scratch,
@@ -54,7 +54,7 @@ pub(super) struct Scratch {
 pub(super) struct Shared<'a> {
     pub decoder: &'a Decoder,
     pub tensors: &'a Tensors<&'a [f32]>,
-    pub laid: &'a [LaidMaps],
+    pub packed: &'a [PackedMaps],
     pub angles: &'a Angles,
     pub dropout: Option<&'a Dropout>,
     pub precision: Precision,
@@ -78,8 +78,8 @@ impl Part {
             attention: buffers(kept(contributions), d),
             mlp: buffers(kept(contributions), d),
             normed: vec![0.0; rows * d],
-            laid_normed: Panels::default(),
-            normed_slope: vec![0.0; if for_backward { rows * d } else { 0 }],
+            packed_normed: Panels::default(),
+            normed_grad: vec![0.0; if for_backward { rows * d } else { 0 }],
             losses: vec![0.0; rows],
             capped: Vec::new(),
             layers,
@@ -114,9 +114,9 @@ impl Part {
 
     /// From token ids to the final norm.
     pub fn forward(&mut self, shared: Shared<'_>, ids: &[u32], perturb: Option<Perturb<'_>>) {
-        let Shared { decoder, tensors, laid, dropout, .. } = shared;
+        let Shared { decoder, tensors, packed, dropout, .. } = shared;
         self.embed(decoder, tensors, ids, dropout, perturb);
-        for (layer, block) in tensors.blocks.iter().zip(laid).enumerate() {
+        for (layer, block) in tensors.blocks.iter().zip(packed).enumerate() {
             let setting = self.setting(shared, layer);
             let entries = self.stream.len();
             let [x, next] = self.stream.get_disjoint_mut([layer % entries, (layer + 1) % entries]).expect("two entries");
@@ -133,14 +133,14 @@ impl Part {
         &mut self,
         shared: Shared<'_>,
         upstream: Option<&Vec<f32>>,
-        (slopes, of_norm): (&mut BlockSlopes, &mut NormSlopes),
+        (grads, of_norm): (&mut BlockGradients, &mut NormGradients),
     ) {
         let (decoder, tokens) = (shared.decoder, self.tokens());
-        add_part(&mut self.normed_slope, upstream, &tokens, decoder.width);
-        slopes.stream.fill(0.0);
+        add_part(&mut self.normed_grad, upstream, &tokens, decoder.width);
+        grads.stream.fill(0.0);
         let last = &self.stream[self.stream.len() - 1];
-        let again = &mut slopes.passing[..last.len()];
-        of_norm.backward(norm(decoder, &shared.tensors.norm), last, &mut self.normed_slope, again, &mut slopes.stream);
+        let again = &mut grads.passing[..last.len()];
+        of_norm.backward(norm(decoder, &shared.tensors.norm), last, &mut self.normed_grad, again, &mut grads.stream);
     }
 
     /// From the gradient of a block's output, `above.stream`, to that of its input and of its linear maps' outputs.
@@ -149,26 +149,26 @@ impl Part {
         shared: Shared<'_>,
         layer: usize,
         upstream: &Upstream,
-        above: &BlockSlopes,
-        slopes: &mut BlockSlopes,
+        above: &BlockGradients,
+        grads: &mut BlockGradients,
     ) {
-        slopes.stream.copy_from_slice(&above.stream);
+        grads.stream.copy_from_slice(&above.stream);
         if layer + 1 < self.layers {
             let of_output = upstream.hidden_states.get(&(layer + 1));
-            add_part(&mut slopes.stream, of_output, &self.tokens(), shared.decoder.width);
+            add_part(&mut grads.stream, of_output, &self.tokens(), shared.decoder.width);
         }
-        let block = (&shared.tensors.blocks[layer], &shared.laid[layer]);
+        let block = (&shared.tensors.blocks[layer], &shared.packed[layer]);
         let (setting, upstream) = (self.setting(shared, layer), (upstream, self.tokens()));
-        self.blocks[layer].backward(setting, block, &self.stream[layer], upstream, slopes, shared.precision);
+        self.blocks[layer].backward(setting, block, &self.stream[layer], upstream, grads, shared.precision);
     }
 
     /// The gradient of the embeddings' sum, before dropout, in place.
-    pub fn embedding_backward(&self, shared: Shared<'_>, upstream: &Upstream, slopes: &mut BlockSlopes) {
+    pub fn embedding_backward(&self, shared: Shared<'_>, upstream: &Upstream, grads: &mut BlockGradients) {
         let d = shared.decoder.width;
         if self.layers > 0 {
-            add_part(&mut slopes.stream, upstream.hidden_states.get(&0), &self.tokens(), d);
+            add_part(&mut grads.stream, upstream.hidden_states.get(&0), &self.tokens(), d);
         }
-        drop_out(shared.dropout, place::EMBEDDING, &mut slopes.stream, self.time * d, self.number, &mut slopes.mask);
+        drop_out(shared.dropout, place::EMBEDDING, &mut grads.stream, self.time * d, self.number, &mut grads.mask);
     }
 }
 

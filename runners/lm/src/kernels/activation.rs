@@ -81,16 +81,16 @@ fn swiglu_with<S: Simd>(x: &[f32], m: usize, y: &mut [f32]) {
 fn swiglu_backward_with<S: Simd>(x: &[f32], m: usize, y: &mut [f32], g: &[f32], dx: &mut [f32]) {
     let rows = x.chunks_exact(2 * m).zip(dx.chunks_exact_mut(2 * m)).zip(y.chunks_exact_mut(m).zip(g.chunks_exact(m)));
     for ((x, dx), (y, g)) in rows {
-        let ((gates, ups), (gate_slopes, up_slopes)) = (x.split_at(m), dx.split_at_mut(m));
-        let slopes = gate_slopes.chunks_mut(LANES).zip(up_slopes.chunks_mut(LANES));
+        let ((gates, ups), (gate_grads, up_grads)) = (x.split_at(m), dx.split_at_mut(m));
+        let grads = gate_grads.chunks_mut(LANES).zip(up_grads.chunks_mut(LANES));
         let both = y.chunks_mut(LANES).zip(g.chunks(LANES));
-        for (((gate, up), (gate_slope, up_slope)), (y, g)) in gates.chunks(LANES).zip(ups.chunks(LANES)).zip(slopes).zip(both) {
+        for (((gate, up), (gate_grad, up_grad)), (y, g)) in gates.chunks(LANES).zip(ups.chunks(LANES)).zip(grads).zip(both) {
             let (gate, up, g) = (load::<S>(gate), load::<S>(up), load::<S>(g));
             let (s, rest) = sigmoid(gate);
             let silu = gate * s;
             store(y, silu * up);
-            store(up_slope, g * silu);
-            store(gate_slope, g * up * (s + silu * rest));
+            store(up_grad, g * silu);
+            store(gate_grad, g * up * (s + silu * rest));
         }
     }
 }
@@ -119,15 +119,15 @@ mod tests {
         (-130..=130).map(|i| i as f32 / 10.0).collect()
     }
 
-    /// Value and slope of `found` against a function in float64 and its central difference.
+    /// Value and gradient of `found` against a function in float64 and its central difference.
     fn check(found: impl Fn(&[f32], &mut [f32], &mut [f32]), exact: impl Fn(f64) -> f64) {
         let x = numbers();
         let (mut y, mut g) = (vec![0.0; x.len()], vec![2.0; x.len()]);
         found(&x, &mut y, &mut g);
         for ((x, y), g) in x.into_iter().map(f64::from).zip(y).zip(g) {
             assert!((f64::from(y) - exact(x)).abs() < 1e-6 * exact(x).abs().max(1.0), "at {x}: {y}, expected {}", exact(x));
-            let slope = (exact(x + 1e-5) - exact(x - 1e-5)) / 2e-5;
-            assert!((f64::from(g) - 2.0 * slope).abs() < 4e-6, "at {x}: {g}, expected {}", 2.0 * slope);
+            let grad = (exact(x + 1e-5) - exact(x - 1e-5)) / 2e-5;
+            assert!((f64::from(g) - 2.0 * grad).abs() < 4e-6, "at {x}: {g}, expected {}", 2.0 * grad);
         }
     }
 
@@ -147,13 +147,13 @@ mod tests {
         let (up, m) = (0.75, 1);
         let both = |x: &[f32], y: &mut [f32], g: &mut [f32]| {
             for ((x, y), g) in x.iter().zip(y).zip(g) {
-                let (mut out, mut slopes) = ([0.0], [0.0; 2]);
-                swiglu_backward(&[*x, up], m, &mut out, &[*g], &mut slopes);
-                assert!((f64::from(slopes[1]) - f64::from(*g) * silu(f64::from(*x))).abs() < 2e-6);
+                let (mut out, mut grads) = ([0.0], [0.0; 2]);
+                swiglu_backward(&[*x, up], m, &mut out, &[*g], &mut grads);
+                assert!((f64::from(grads[1]) - f64::from(*g) * silu(f64::from(*x))).abs() < 2e-6);
                 let mut again = [0.0];
                 swiglu(&[*x, up], m, &mut again);
                 assert_eq!(out, again);
-                (*y, *g) = (out[0], slopes[0]);
+                (*y, *g) = (out[0], grads[0]);
             }
         };
         check(both, |x| 0.75 * silu(x));

@@ -23,17 +23,17 @@ pub(crate) struct Attention<'a> {
     pub dropout: Option<&'a Dropout>,
 }
 
-/// Numbers between the steps of one head; weights and slopes of a few rows, each as long as the sequence.
+/// Numbers between the steps of one head; weights and gradients of a few rows, each as long as the sequence.
 #[derive(Debug, Default)]
 pub(crate) struct AttentionScratch {
     weights: Vec<f32>,
-    slopes: Vec<f32>,
+    grads: Vec<f32>,
     masked: Vec<f32>,
     mask: Vec<f32>,
     keys: Panels,
-    keys_turned: Panels,
+    keys_transposed: Panels,
     values: Panels,
-    values_turned: Panels,
+    values_transposed: Panels,
     /// Of one block.
     queries: Panels,
     upstream: Panels,
@@ -104,19 +104,19 @@ impl Attention<'_> {
         qkv: &[f32],
         out: &mut [f32],
         log_sums: &mut [f32],
-        AttentionScratch { weights, mask, keys_turned, values, .. }: &mut AttentionScratch,
+        AttentionScratch { weights, mask, keys_transposed, values, .. }: &mut AttentionScratch,
     ) {
         let (time, d, dims) = (self.time, self.width(), self.head_dims);
         weights.resize(ROWS * time, 0.0);
         for (head, log_sums) in log_sums.chunks_exact_mut(time).enumerate() {
             self.fill_mask(sequence, head, mask);
             if self.leads(head) {
-                keys_turned.pack(self.part(qkv, head, KEYS, 0..time).transposed(), Precision::Float32);
+                keys_transposed.pack(self.part(qkv, head, KEYS, 0..time).transposed(), Precision::Float32);
                 values.pack(self.part(qkv, head, VALUES, 0..time), Precision::Float32);
             }
             for rows in steps(0..time, ROWS) {
                 let (first, count, seen) = (rows.start, rows.len(), rows.end);
-                self.scores(qkv, head, rows.clone(), keys_turned, weights);
+                self.scores(qkv, head, rows.clone(), keys_transposed, weights);
                 let mut shares = [0f32; ROWS];
                 softmax_numerators(weights, rows, time, log_sums, &mut shares);
                 self.apply_mask(mask, first..seen, weights);
@@ -145,16 +145,18 @@ impl Attention<'_> {
         dqkv: &mut [f32],
         scratch: &mut AttentionScratch,
     ) {
-        let AttentionScratch { weights, slopes, masked, mask, keys, keys_turned, values_turned, queries, upstream, .. } = scratch;
+        let AttentionScratch {
+            weights, grads, masked, mask, keys, keys_transposed, values_transposed, queries, upstream, ..
+        } = scratch;
         let (time, d, dims) = (self.time, self.width(), self.head_dims);
         weights.resize(BLOCK * time, 0.0);
-        slopes.resize(BLOCK * time, 0.0);
+        grads.resize(BLOCK * time, 0.0);
         for (head, log_sums) in log_sums.chunks_exact(time).enumerate() {
             self.fill_mask(sequence, head, mask);
             if self.leads(head) {
                 keys.pack(self.part(qkv, head, KEYS, 0..time), Precision::Float32);
-                keys_turned.pack(self.part(qkv, head, KEYS, 0..time).transposed(), Precision::Float32);
-                values_turned.pack(self.part(qkv, head, VALUES, 0..time).transposed(), Precision::Float32);
+                keys_transposed.pack(self.part(qkv, head, KEYS, 0..time).transposed(), Precision::Float32);
+                values_transposed.pack(self.part(qkv, head, VALUES, 0..time).transposed(), Precision::Float32);
             }
             let of_head = |rows: &Range<usize>| Matrix::part(&g[rows.start * d + head * dims..], rows.len(), dims, d);
             // The last block of the first head sees every key, so it writes what the earlier ones and the other heads add to.
@@ -163,17 +165,17 @@ impl Attention<'_> {
                 for rows in steps(block.clone(), ROWS) {
                     let (first, count, seen) = (rows.start, rows.len(), rows.end);
                     let place = (first - block.start) * time;
-                    let (weights, slopes) = (&mut weights[place..], &mut slopes[place..]);
-                    self.scores(qkv, head, rows.clone(), keys_turned, weights);
+                    let (weights, grads) = (&mut weights[place..], &mut grads[place..]);
+                    self.scores(qkv, head, rows.clone(), keys_transposed, weights);
                     softmax(weights, rows.clone(), time, log_sums);
-                    let of_values = values_turned.part(0..dims, seen);
-                    let slopes_mut = MatrixMut::part(slopes, count, seen, time);
-                    product_of_panels(slopes_mut, Onto::Replace, self.scale(), of_head(&rows), of_values);
-                    self.apply_mask(mask, rows.clone(), slopes);
+                    let of_values = values_transposed.part(0..dims, seen);
+                    let grads_mut = MatrixMut::part(grads, count, seen, time);
+                    product_of_panels(grads_mut, Onto::Replace, self.scale(), of_head(&rows), of_values);
+                    self.apply_mask(mask, rows.clone(), grads);
                     let at = first * d + head * dims;
-                    softmax_backward(slopes, weights, rows.clone(), time, self.scale(), [&out[at..], &g[at..]], (dims, d));
+                    softmax_backward(grads, weights, rows.clone(), time, self.scale(), [&out[at..], &g[at..]], (dims, d));
                     let dq = self.part_mut(dqkv, head, QUERIES, rows);
-                    product_of_panels(dq, Onto::Replace, 1.0, Matrix::part(slopes, count, seen, time), keys.part(0..seen, dims));
+                    product_of_panels(dq, Onto::Replace, 1.0, Matrix::part(grads, count, seen, time), keys.part(0..seen, dims));
                 }
                 let kept: &[f32] = match mask.is_empty() {
                     true => weights,
@@ -193,7 +195,7 @@ impl Attention<'_> {
                 for keys in keys {
                     let unseen = keys.start.saturating_sub(block.start);
                     let seen = unseen..block.len();
-                    for (part, weights, of_rows) in [(VALUES, kept, &*upstream), (KEYS, slopes, &*queries)] {
+                    for (part, weights, of_rows) in [(VALUES, kept, &*upstream), (KEYS, grads, &*queries)] {
                         let weights = Matrix::part(&weights[unseen * time + keys.start..], seen.len(), keys.len(), time);
                         let out = self.part_mut(dqkv, head, part, keys.clone());
                         product_of_panels(out, onto, 1.0, weights.transposed(), of_rows.part(seen.clone(), dims));
@@ -204,11 +206,11 @@ impl Attention<'_> {
     }
 
     /// `scale·q·kᵀ` of some rows with the keys up to the last of them, in rows as long as the sequence.
-    fn scores(self, qkv: &[f32], head: usize, rows: Range<usize>, keys_turned: &Panels, scores: &mut [f32]) {
+    fn scores(self, qkv: &[f32], head: usize, rows: Range<usize>, keys_transposed: &Panels, scores: &mut [f32]) {
         let (count, seen) = (rows.len(), rows.end);
         let queries = self.part(qkv, head, QUERIES, rows);
         let scores = MatrixMut::part(scores, count, seen, self.time);
-        product_of_panels(scores, Onto::Replace, self.scale(), queries, keys_turned.part(0..self.head_dims, seen));
+        product_of_panels(scores, Onto::Replace, self.scale(), queries, keys_transposed.part(0..self.head_dims, seen));
     }
 
     /// The mask of a head's weights (t, t); empty without dropout.
@@ -238,9 +240,9 @@ vectorize! {
 
     /// From gradients of the weights of some rows to those of their scores, `P∘(dP - scale·rowsum(o∘g))`; `of_head` starts at the
     /// rows' outputs o and their gradients g, `place.0` numbers every `place.1`.
-    /// slopes, weights (rows, time)
+    /// gradients, weights (rows, time)
     fn softmax_backward(
-        slopes: &mut [f32],
+        grads: &mut [f32],
         weights: &[f32],
         rows: Range<usize>,
         time: usize,
@@ -286,7 +288,7 @@ fn softmax_with<S: Simd>(scores: &mut [f32], rows: Range<usize>, time: usize, lo
 
 #[inline(always)]
 fn softmax_backward_with<S: Simd>(
-    slopes: &mut [f32],
+    grads: &mut [f32],
     weights: &[f32],
     rows: Range<usize>,
     time: usize,
@@ -294,10 +296,10 @@ fn softmax_backward_with<S: Simd>(
     [out, g]: [&[f32]; 2],
     (dims, d): (usize, usize),
 ) {
-    let rows_of_both = slopes.chunks_exact_mut(time).zip(weights.chunks_exact(time)).take(rows.len());
-    for (row, (slopes, weights)) in rows_of_both.enumerate() {
+    let rows_of_both = grads.chunks_exact_mut(time).zip(weights.chunks_exact(time)).take(rows.len());
+    for (row, (grads, weights)) in rows_of_both.enumerate() {
         let mean = scale * dot_with::<S>(&out[row * d..][..dims], &g[row * d..][..dims]);
-        slopes[..rows.end].iter_mut().zip(weights).for_each(|(s, p)| *s = p * (*s - mean));
+        grads[..rows.end].iter_mut().zip(weights).for_each(|(s, p)| *s = p * (*s - mean));
     }
 }
 

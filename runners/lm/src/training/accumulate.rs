@@ -71,12 +71,12 @@ impl Activations for Gathered {
 /// Adds to `part` what `whole`, the gradient of a batch of `tokens` tokens, has of the part's tokens `own`; and what it has of weights,
 /// of which there is one for all parts, to the first.
 pub(super) fn take_part(part: &mut Upstream, whole: &Upstream, (own, tokens): (Range<usize>, usize)) {
-    let rows = |slope: &Vec<f32>| {
-        let d = slope.len() / tokens;
-        slope[own.start * d..own.end * d].to_vec()
+    let rows = |grad: &Vec<f32>| {
+        let d = grad.len() / tokens;
+        grad[own.start * d..own.end * d].to_vec()
     };
     let add = |part: &mut BTreeMap<usize, Vec<f32>>, whole: &BTreeMap<usize, Vec<f32>>| {
-        whole.iter().for_each(|(&layer, slope)| collect(part, layer, rows(slope)));
+        whole.iter().for_each(|(&layer, grad)| collect(part, layer, rows(grad)));
     };
     add(&mut part.hidden_states, &whole.hidden_states);
     add(&mut part.attention, &whole.attention);

@@ -201,10 +201,10 @@ impl<'a> Companions<'a> {
                     (Compared::Logits, none) => *none = Some(gradient),
                 }
             }
-            let slopes = self.own.iter_mut().flat_map(|own| own.gradients.each_mut()).skip(beside.tensors.start);
-            for (gradient, (_, slope)) in gradients.zip(slopes) {
+            let grads = self.own.iter_mut().flat_map(|own| own.gradients.each_mut()).skip(beside.tensors.start);
+            for (gradient, (_, grad)) in gradients.zip(grads) {
                 if let Some(gradient) = gradient {
-                    crate::kernels::add(slope, &gradient);
+                    crate::kernels::add(grad, &gradient);
                 }
             }
             let value = share * f64::from(value);
