@@ -1,11 +1,12 @@
 //! What a plugin computes, in a few numbers: by them a changed formula is told under an unchanged version.
 //!
-//! A plugin is given small fixed inputs that [`Draw`] makes: a regularizer clouds, an intervention what each place of a step gives it.
-//! Of each result a line is kept: its value, the norm of its gradient, and the gradient along two fixed directions. A regularizer is
-//! measured in float64, where machines agree to many digits, and in float32 as training sees it: by its kernel, where it has one.
+//! A plugin is given small fixed inputs that [`Draw`] makes: a regularizer clouds, an intervention what each place of a step gives
+//! it. Of each result a line is kept: its value, the norm of its gradient, and the gradient along two fixed directions. A
+//! regularizer is measured in float64, where machines agree to many digits, and in float32 as training sees it: by its kernel,
+//! where it has one.
 //!
-//! Lines are compared within a tolerance, never hashed: on another machine, or another number of threads, the last digits may differ,
-//! and no rounding has an edge that two such numbers cannot lie on either side of.
+//! Lines are compared within a tolerance, never hashed: on another machine, or another number of threads, the last digits may
+//! differ, and no rounding has an edge that two such numbers cannot lie on either side of.
 
 use crate::{Cloud, Companion, Draw, Intervention, Regularizer, Result, Tensor, differentiate};
 use candle_core::{DType, Device, Var};
@@ -95,8 +96,8 @@ fn all_agree(one: &BTreeMap<String, String>, other: &BTreeMap<String, String>, t
             .all(|(name, line)| other.get(name).is_some_and(|other| line == other || lines_agree(line, other, tolerance)))
 }
 
-/// Whether two lines `value norm along along` lie near each other. A gradient is measured by the tolerance itself where it is smaller:
-/// ones that cancel leave about 1e-16 of float64 and 1e-7 of float32, and those differ from machine to machine.
+/// Whether two lines `value norm along along` lie near each other. A gradient is measured by the tolerance itself where it is
+/// smaller: ones that cancel leave about 1e-16 of float64 and 1e-7 of float32, and those differ from machine to machine.
 fn lines_agree(one: &str, other: &str, tolerance: f64) -> bool {
     let numbers = |line: &str| line.split(' ').map(|number| number.parse().unwrap_or(f64::NAN)).collect::<Vec<f64>>();
     let ([value, gradient @ ..], [other_value, other_gradient @ ..]) = (&numbers(one)[..], &numbers(other)[..]) else {

@@ -79,8 +79,8 @@ pub trait Intervention: Debug + Send + Sync {
         Err(crate::Error::Tensor(candle_core::Error::Msg("an intervention that compares nothing has no objective".into())))
     }
 
-    /// A faster way to value and gradient of [`Self::objective`], which the runner takes where the outputs are float32 on the CPU and
-    /// there are no parameters. It computes the same objective, and the conformance kit compares the two.
+    /// A faster way to value and gradient of [`Self::objective`], which the runner takes where the outputs are float32 on the CPU
+    /// and there are no parameters. It computes the same objective, and the conformance kit compares the two.
     fn kernel(&self) -> Option<&dyn ObjectiveKernel> {
         None
     }

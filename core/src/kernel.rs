@@ -21,8 +21,8 @@ pub trait Kernel: Sync {
 
 /// The fast path of an [`Intervention`](crate::Intervention)'s objective that is a mean over tokens and has no parameters.
 pub trait ObjectiveKernel: Sync {
-    /// The objective of each token, in order, and for each token the gradient of its own objective, written to the outputs. The mean
-    /// over tokens and the weight are the runner's.
+    /// The objective of each token, in order, and for each token the gradient of its own objective, written to the outputs. The
+    /// mean over tokens and the weight are the runner's.
     ///
     /// # Errors
     /// As `objective`.

@@ -44,6 +44,11 @@ refined! {
     Positive, value => value > 0.0 && value.is_finite(), "a finite number above 0"
 }
 refined! {
+    /// Above 0 and finite in float32 too.
+    PositiveFloat, value => value >= f32::MIN_POSITIVE as f64 && value <= f32::MAX as f64,
+    "a number above 0 that float32 has, from 1.2e-38 to 3.4e38"
+}
+refined! {
     /// 0 or above, finite.
     NonNegative, value => value >= 0.0 && value.is_finite(), "a finite number, 0 or above"
 }

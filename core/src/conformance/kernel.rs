@@ -112,7 +112,8 @@ fn wide(numbers: impl IntoIterator<Item = f32>) -> Vec<f64> {
     numbers.into_iter().map(f64::from).collect()
 }
 
-/// The points as a cloud; where the regularizer needs one, with a view near them, and some with the same view or one that collapsed.
+/// The points as a cloud; where the regularizer needs one, with a view near them, and some with the same view or one that
+/// collapsed.
 fn seen(regularizer: &dyn Regularizer, what: &str, points: Tensor) -> Result<Vec<(String, Cloud)>> {
     if !regularizer.needs_view() {
         return Ok(vec![(what.to_owned(), Cloud::new(points)?)]);

@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Of regularizers the kit works in float64, where finite differences are worth comparing with, and in float32, where training
-//! happens. A regularizer that needs a second view of the points is given one near them, and its promises hold for both. A plugin with a
-//! kernel is checked with and without it, and the kernel in float32 is compared with the tensor operations in float64.
+//! happens. A regularizer that needs a second view of the points is given one near them, and its promises hold for both. A plugin
+//! with a kernel is checked with and without it, and the kernel in float32 is compared with the tensor operations in float64.
 
 mod intervention;
 mod kernel;

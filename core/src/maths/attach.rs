@@ -7,8 +7,8 @@ use candle_core::Tensor;
 ///
 /// For a value that candle cannot differentiate, or whose gradient is on purpose another. `value` has the leading dims of `input`
 /// (one number per group, say), and `gradient`, shaped as `input`, is that of each value with respect to its part of `input`.
-/// By `value + Σ (input - stop_gradient(input))·gradient`, whose second term is 0: plain tensor operations, so that it works in every
-/// dtype and on every device. Input and gradient have to be finite, or that term is not 0.
+/// By `value + Σ (input - stop_gradient(input))·gradient`, whose second term is 0: plain tensor operations, so that it works in
+/// every dtype and on every device. Input and gradient have to be finite, or that term is not 0.
 ///
 /// # Shapes
 /// input (l..., r...), value (l...), gradient (l..., r...) -> (l...)

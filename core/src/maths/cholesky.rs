@@ -9,9 +9,9 @@ use candle_core::{Device, Tensor};
 /// `L⁻¹` of symmetric positive definite matrices `M = L Lᵀ`, L lower triangular: points times `L⁻ᵀ` are white where M is their
 /// covariance. Gradients flow through it, and what reaches M is symmetric. (g, d, d) -> (g, d, d)
 ///
-/// With K = `L⁻¹` and Φ the lower triangle with half of the diagonal, `dK = -Φ(K dM Kᵀ) K` (Murray, "Differentiation of the Cholesky
-/// decomposition", 2016, arXiv:1602.07527). That is linear in dM: with `M - stop_gradient(M)`, which is 0, in the place of dM, its
-/// value is 0 and its gradient that of K.
+/// With K = `L⁻¹` and Φ the lower triangle with half of the diagonal, `dK = -Φ(K dM Kᵀ) K` (Murray, "Differentiation of the
+/// Cholesky decomposition", 2016, arXiv:1602.07527). That is linear in dM: with `M - stop_gradient(M)`, which is 0, in the place of
+/// dM, its value is 0 and its gradient that of K.
 ///
 /// # Errors
 /// When a matrix is not positive definite or not finite.

@@ -5,8 +5,8 @@ use crate::Result;
 use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
 use rayon::prelude::*;
 
-/// `x·y`, with gradients in both: what `Tensor::matmul` computes, but on the CPU each sum is made in one order, where candle's depends
-/// on the processor's instructions and caches.
+/// `x·y`, with gradients in both: what `Tensor::matmul` computes, but on the CPU each sum is made in one order, where candle's
+/// depends on the processor's instructions and caches.
 ///
 /// # Shapes
 /// (..., m, k), (..., k, n) -> (..., m, n), the leading dims alike

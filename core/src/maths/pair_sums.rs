@@ -44,8 +44,8 @@ pub fn pair_sum(pairs: &Pairs<'_>, gradient: &mut [f32], term: &impl PairTerm) -
 }
 
 /// Log of `own`, at least 0, plus the sum over i≠j of `exp(x(q_ij))`. `exponent`, which never falls as q rises, gives
-/// x and its slope; the gradient with respect to the points is written. It neither overflows nor underflows: each block is shifted by
-/// its own largest x.
+/// x and its slope; the gradient with respect to the points is written. It neither overflows nor underflows: each block is shifted
+/// by its own largest x.
 ///
 /// # Shapes
 /// gradient (n, d), zeros at first

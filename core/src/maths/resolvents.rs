@@ -1,11 +1,11 @@
 //! Functions of one symmetric matrix as sums of resolvents, `f(M) = c I + Σ_j w_j (M + s_j I)⁻¹`, in float64.
 //!
-//! The logarithm and the inverse root are integrals of resolvents over all shifts s > 0, and the trapezoid rule in log s, whose error
-//! falls exponentially with the number of nodes, makes sums of them (Hale, Higham, Trefethen, "Computing A^α, log(A), and related
-//! matrix functions by contour integrals", SIAM Journal on Numerical Analysis 46(5), 2008, has better nodes; these are simpler). With
-//! `M = Q T Qᵀ`, T tridiagonal, an inverse of `T + s I` has entries that are products along its rows (Meurant, "A review
-//! on the inverse of symmetric tridiagonal and block tridiagonal matrices", SIAM Journal on Matrix Analysis 13(3), 1992), so all
-//! shifts together take less time than eigenvectors of T would.
+//! The logarithm and the inverse root are integrals of resolvents over all shifts s > 0, and the trapezoid rule in log s, whose
+//! error falls exponentially with the number of nodes, makes sums of them (Hale, Higham, Trefethen, "Computing A^α, log(A), and
+//! related matrix functions by contour integrals", SIAM Journal on Numerical Analysis 46(5), 2008, has better nodes; these are
+//! simpler). With `M = Q T Qᵀ`, T tridiagonal, an inverse of `T + s I` has entries that are products along its rows (Meurant, "A
+//! review on the inverse of symmetric tridiagonal and block tridiagonal matrices", SIAM Journal on Matrix Analysis 13(3), 1992), so
+//! all shifts together take less time than eigenvectors of T would.
 
 use super::spectral::finite;
 use super::symmetric::Tridiagonal;
@@ -108,10 +108,11 @@ struct Inverses {
 }
 
 vectorize! {
-    /// The inverses of a tridiagonal matrix with a shift on its diagonal, each times its weight; false where a pivot is not above 0.
+    /// The inverses of a tridiagonal matrix with a shift on its diagonal, each times its weight; false where a pivot is not above
+    /// 0.
     ///
-    /// With the pivots from the first row on and from the last row back, `p_i = a_i - b_(i-1)² / p_(i-1)` and `q_i = a_i - b_i² / q_(i+1)`,
-    /// `G_ii = 1 / (p_i + q_i - a_i)`, and the ratio is `-b_(i-1) / q_i`.
+    /// With the pivots from the first row on and from the last row back, `p_i = a_i - b_(i-1)² / p_(i-1)` and `q_i = a_i - b_i² /
+    /// q_(i+1)`, `G_ii = 1 / (p_i + q_i - a_i)`, and the ratio is `-b_(i-1) / q_i`.
     fn inverses_of_shifted(diagonal: &[f64], beside: &[f64], lanes: [[f64; LANES]; 2], to: &mut Inverses) -> bool =
         inverses_of_shifted_with;
 

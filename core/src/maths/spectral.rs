@@ -1,5 +1,5 @@
-//! Functions of symmetric matrices by their factorisations, which candle does not have: matrices are factorised in float64 on the CPU,
-//! and what is found there goes back to their dtype and device. Gradients flow by plain tensor operations.
+//! Functions of symmetric matrices by their factorisations, which candle does not have: matrices are factorised in float64 on the
+//! CPU, and what is found there goes back to their dtype and device. Gradients flow by plain tensor operations.
 
 use super::symmetric::{InverseFactor, eigen, eigenvalues};
 use super::{Matrix, MatrixMut, Onto, attach_gradient, product};

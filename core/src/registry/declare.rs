@@ -31,8 +31,8 @@
 /// ```
 ///
 /// `home: "points: batch, scale: layer_norm"`, after `expects`, says the place in a study's own words, where it is another than the
-/// default: the fields of `at`. `explain` shows it. `variants: [expr, ...]`, after these, lists one instance of each other variant or form: the conformance kit checks
-/// them all.
+/// default: the fields of `at`. `explain` shows it. `variants: [expr, ...]`, after these, lists one instance of each other variant
+/// or form: the conformance kit checks them all.
 #[macro_export]
 macro_rules! regularizer {
     ($($declaration:tt)*) => { $crate::declare_plugin! { Regularizer $($declaration)* } };

@@ -1,7 +1,8 @@
 //! Vector instructions chosen when the program starts: one program for every processor, with the same bytes on each.
 //!
-//! A kernel is an `#[inline(always)]` function that is generic over [`Simd`], and [`vectorize!`](crate::vectorize) makes an ordinary
-//! function of it, which is compiled once for each instruction set and calls the version that this machine runs at full speed:
+//! A kernel is an `#[inline(always)]` function that is generic over [`Simd`], and [`vectorize!`](crate::vectorize) makes an
+//! ordinary function of it, which is compiled once for each instruction set and calls the version that this machine runs at full
+//! speed:
 //!
 //! ```
 //! use regatta_core::simd::{LANES, Lanes, Simd, load, total};
@@ -63,7 +64,8 @@ pub(crate) use sealed::Kernel;
 pub(crate) use tile_unit::Emulated;
 pub(crate) use tile_unit::{SIDE, Sums, Tile, TileColumn, TileUnit};
 
-/// The instruction sets, for [`vectorize!`](crate::vectorize) alone: a value of one that the machine lacks would be undefined behaviour.
+/// The instruction sets, for [`vectorize!`](crate::vectorize) alone: a value of one that the machine lacks would be undefined
+/// behaviour.
 #[doc(hidden)]
 pub mod sets {
     pub use super::portable::Portable;
@@ -85,7 +87,8 @@ pub(crate) trait DotBf16: Simd {
 pub(crate) mod sealed {
     use std::fmt::Debug;
 
-    /// A loop that is compiled for an instruction set: what [`vectorize!`](crate::vectorize) is to functions, for this crate's products.
+    /// A loop that is compiled for an instruction set: what [`vectorize!`](crate::vectorize) is to functions, for this crate's
+    /// products.
     pub trait Kernel<S: Operations> {
         /// What it computes.
         type Output;
@@ -161,8 +164,8 @@ pub(crate) mod sealed {
 
 /// Declares functions that are compiled for every instruction set and call the version for this machine.
 ///
-/// After `=` stands the path of an `#[inline(always)]` function with the same arguments that is generic over [`Simd`](crate::simd::Simd)
-/// first. See [`simd`](crate::simd) for an example.
+/// After `=` stands the path of an `#[inline(always)]` function with the same arguments that is generic over
+/// [`Simd`](crate::simd::Simd) first. See [`simd`](crate::simd) for an example.
 #[macro_export]
 macro_rules! vectorize {
     ($(

@@ -1,14 +1,14 @@
-//! BYOL for a causal model: a small predictor maps the last hidden state of each token to that of the next one in a slow copy of the
-//! model, its target.
+//! BYOL for a causal model: a small predictor maps the last hidden state of each token to that of the next one in a slow copy of
+//! the model, its target.
 //!
 //! For the last hidden states z of the model and y of the copy, (b, t, d) each, and a predictor f:
 //! ```text
 //! objective = 2 - 2 · mean over sequences and positions s < t - 1 of cos(f(z_s), y_{s+1})        copy <- τ·copy + (1 - τ)·model
 //! f(z) = GELU(z W1 + b1) W2 + b2        or, where `hidden` is 0, z W + b
 //! ```
-//! Grill et al., "Bootstrap Your Own Latent", NeurIPS 2020, arXiv:2006.07733, equations 1 (the copy, of which τ is `decay`) and 2 (the
-//! squared distance of unit vectors, which is 2 - 2·cos). No gradient reaches y. Nothing in the loss forbids that all states become one:
-//! in the paper it is predictor and slow target together that keep it from happening, and whether they do here is for
+//! Grill et al., "Bootstrap Your Own Latent", NeurIPS 2020, arXiv:2006.07733, equations 1 (the copy, of which τ is `decay`) and 2
+//! (the squared distance of unit vectors, which is 2 - 2·cos). No gradient reaches y. Nothing in the loss forbids that all states
+//! become one: in the paper it is predictor and slow target together that keep it from happening, and whether they do here is for
 //! `evaluate.diagnostics` to show.
 //!
 //! # Deviations from the paper
@@ -19,7 +19,8 @@
 //! - The predictor has no batch norm, and GELU (its tanh form) in the place of ReLU.
 //! - The loss goes one way: the paper adds the same with its two views exchanged.
 //! - τ stays as it is: the paper lets it rise to 1.
-//! - The copy is one of the trained weights, before any rounding, and sees the batch without dropout; the model itself sees it with dropout.
+//! - The copy is one of the trained weights, before any rounding, and sees the batch without dropout; the model itself sees it with
+//!   dropout.
 //!
 //! # Shapes
 //! last hidden states (b, t, d) of both models -> scalar

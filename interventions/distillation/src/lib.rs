@@ -8,8 +8,8 @@
 //! `T (q_v - p_v)` over the number of tokens; without the factor T² it would shrink as 1/T², and a weight would mean something else
 //! at every temperature (section 2, and 2.1 for high temperatures).
 //!
-//! The teacher is a checkpoint folder: a model of any family with the model's vocabulary and as many positions as a training sequence has tokens.
-//! It sees the same batch, without dropout, and does not change.
+//! The teacher is a checkpoint folder: a model of any family with the model's vocabulary and as many positions as a training
+//! sequence has tokens. It sees the same batch, without dropout, and does not change.
 //!
 //! # Deviations from the paper
 //!
@@ -21,8 +21,9 @@
 //! # What is claimed of it
 //!
 //! Liu et al. 2026, arXiv:2602.00217, report that the cosines between a small model's hidden states stay high (they condense) where
-//! those of a large model's do not, and that distilling the large one does not carry its geometry over. `evaluate.diagnostics` shows
-//! it in a study: the mean cosine by layer of the student with and without a teacher, and `regatta diagnose` that of the teacher.
+//! those of a large model's do not, and that distilling the large one does not carry its geometry over. `evaluate.diagnostics`
+//! shows it in a study: the mean cosine by layer of the student with and without a teacher, and `regatta diagnose` that of the
+//! teacher.
 //!
 //! # Shapes
 //! logits (b, t, v) of both models -> scalar

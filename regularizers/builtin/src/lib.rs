@@ -1,5 +1,5 @@
-//! Links the regularizers and interventions that Regatta ships. It holds no code: a program says `use regatta_builtin as _;`, and they are in
-//! its registry. Each crate is also here by a short name, for programs that call one directly.
+//! Links the regularizers and interventions that Regatta ships. It holds no code: a program says `use regatta_builtin as _;`, and
+//! they are in its registry. Each crate is also here by a short name, for programs that call one directly.
 
 pub use regatta_active_forgetting as active_forgetting;
 pub use regatta_barlow_twins as barlow_twins;

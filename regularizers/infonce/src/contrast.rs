@@ -1,12 +1,12 @@
 //! Cross-entropy of finding each point's own second view among those of all, a block of pairs at a time.
 //!
-//! Where there are few points, one block holds all pairs. Else points and views are cut into panels. The logarithms of the sums over
-//! all views are each point's own; what then pulls at points and at views is found in rounds in which every panel of either is in one
-//! block, so every sum has one order whatever the number of threads, and memory is linear in the points.
+//! Where there are few points, one block holds all pairs. Else points and views are cut into panels. The logarithms of the sums
+//! over all views are each point's own; what then pulls at points and at views is found in rounds in which every panel of either is
+//! in one block, so every sum has one order whatever the number of threads, and memory is linear in the points.
 //!
 //! What pulls is a sum of unit vectors whose weights cancel nearly or wholly. In a narrow cone it would be the small rest of large
-//! parts, so it is summed over points and views less their mean. The weights of a point sum to 0, and its views' mean falls out; those
-//! of a view do not, and their sum times the points' mean is added.
+//! parts, so it is summed over points and views less their mean. The weights of a point sum to 0, and its views' mean falls out;
+//! those of a view do not, and their sum times the points' mean is added.
 
 use rayon::prelude::*;
 use regatta_core::libm;
@@ -66,7 +66,8 @@ impl Pairs<'_> {
         &numbers[first * d..(first + count) * d]
     }
 
-    /// `rate·(u_i·v_j - u_i·v_i)` of a block, exactly 0 at the point's own view: a sum that is nearly its own term keeps its digits.
+    /// `rate·(u_i·v_j - u_i·v_i)` of a block, exactly 0 at the point's own view: a sum that is nearly its own term keeps its
+    /// digits.
     fn exponents(&self, (first, count): (usize, usize), (column, columns): (usize, usize), own: &[f32], out: &mut [f32]) {
         let (u, v) = (Self::rows(self.u, self.d, first, count), Self::rows(self.v, self.d, column, columns));
         let (u, v) = (Matrix::new(u, count, self.d), Matrix::new(v, columns, self.d).transposed());

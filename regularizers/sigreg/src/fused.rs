@@ -4,9 +4,9 @@
 //! ```text
 //! cos((j + 2)θ) = 2 cos(2θ) cos(jθ) - cos((j - 2)θ)
 //! ```
-//! and the gradient's series `Σ_j p_j exp(ijθ)` is summed by the same recurrence backwards (Clenshaw 1955), odd and even knots apart,
-//! so that a knot costs two multiplications each way. Rounding grows with the square of the recurrence's steps: they are half of
-//! what they would be from each knot to the next, and turns are started afresh every 16 knots.
+//! and the gradient's series `Σ_j p_j exp(ijθ)` is summed by the same recurrence backwards (Clenshaw 1955), odd and even knots
+//! apart, so that a knot costs two multiplications each way. Rounding grows with the square of the recurrence's steps: they are
+//! half of what they would be from each knot to the next, and turns are started afresh every 16 knots.
 
 use crate::knots::Knot;
 use rayon::prelude::*;

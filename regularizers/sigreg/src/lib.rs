@@ -14,8 +14,8 @@
 //! each call from the runner's stream, and all groups of a call share them.
 //!
 //! # Shapes
-//! points (g, n, d), slices (d, k), projections (g, n, k) -> scalar, by way of (g, n, k) for each knot; the kernel never has more than
-//! one of those
+//! points (g, n, d), slices (d, k), projections (g, n, k) -> scalar, by way of (g, n, k) for each knot; the kernel never has more
+//! than one of those
 
 mod fused;
 mod knots;

@@ -1,7 +1,7 @@
 //! Two views of the points, each whitened by the Cholesky factor of its covariance, and how far their directions are apart.
 //!
-//! For the kernel, one view alone: with K = `L⁻¹`, centred points c and covariance `C = cᵀc / (n - 1)`, `w = cKᵀ`. A gradient G of w
-//! reaches c as `GK`, and by way of K, C and `(1 - ε)C` as `-κ w T K`, where `κ = (1 - ε) / (n - 1)` and T is symmetric with the
+//! For the kernel, one view alone: with K = `L⁻¹`, centred points c and covariance `C = cᵀc / (n - 1)`, `w = cKᵀ`. A gradient G of
+//! w reaches c as `GK`, and by way of K, C and `(1 - ε)C` as `-κ w T K`, where `κ = (1 - ε) / (n - 1)` and T is symmetric with the
 //! lower triangle of `Gᵀw`: what the gradient of a Cholesky factor comes down to when it is applied to the points that made it.
 //! The mean over the points is taken from what reaches c.
 
@@ -166,7 +166,8 @@ vectorize! {
     /// Takes the same from every row. rows (n, d)
     fn take_mean(rows: &mut [f32], mean: &[f32]) = take_mean_with;
 
-    /// The gradient G of `scale/-2` times the sum of `-2 cos` with respect to one view's whitened points, and what its rows add up to.
+    /// The gradient G of `scale/-2` times the sum of `-2 cos` with respect to one view's whitened points, and what its rows add up
+    /// to.
     ///
     /// slope, views (n, d), norms (n)
     fn along_cosines(slope: &mut [f32], views: [&[f32]; 2], norms: [&[f32]; 2], scale: f32, sums: &mut Sums) =

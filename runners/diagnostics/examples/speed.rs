@@ -1,5 +1,5 @@
-//! How long each measure takes on a cloud of normal points: `cargo run --release -p regatta-diagnostics --example speed -- 4096x256`.
-//! A second number of points, `50000x768 4096`, is how many of them the measures of all pairs get.
+//! How long each measure takes on a cloud of normal points: `cargo run --release -p regatta-diagnostics --example speed --
+//! 4096x256`. A second number of points, `50000x768 4096`, is how many of them the measures of all pairs get.
 
 use regatta_core::Draw;
 use regatta_diagnostics::{

@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn one_dim_among_17() {
-        // alone among its like, a dim is √(d - 1) = 4 deviations off: above in magnitude (9), below in variance (0 where the rest have 2)
+        // alone among its like, a dim is √(d - 1) = 4 deviations off: above in magnitude (9), below in variance (0 where the rest
+        // have 2)
         let found = outlier_dimensions(&with_dim_5(9.0, 9.0), 3.0);
         let [one] = found[..] else { panic!("{found:?}") };
         assert_eq!((one.dim, one.magnitude, one.variance), (5, 9.0, 0.0));

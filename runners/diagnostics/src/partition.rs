@@ -11,8 +11,8 @@ use regatta_core::maths::{Matrix, MatrixMut, Onto, product};
 /// preferred, near 0 where one is. Points of large norm give small numbers, 0 among them.
 ///
 /// Mu, Viswanath, "All-but-the-top: simple and effective postprocessing for word representations", ICLR 2018,
-/// arXiv:1702.01417, section 2; F is the partition function of Arora et al., TACL 2016. An eigenvector has no sign of its own, so both count.
-/// Directions that no point has, as there are where n < d, have `F = n`.
+/// arXiv:1702.01417, section 2; F is the partition function of Arora et al., TACL 2016. An eigenvector has no sign of its own, so
+/// both count. Directions that no point has, as there are where n < d, have `F = n`.
 ///
 /// # Shapes
 /// points (n, d) -> number

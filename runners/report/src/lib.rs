@@ -12,7 +12,8 @@
 //! | [`comparison()`] | two arms: the verdict in words and every figure, a line each |
 //! | [`answer()`] | the study's answer in one sentence |
 //!
-//! Text from users (names, reasons, notes) is escaped for the place where it lands: HTML, SVG, CSV, Markdown, LaTeX and the terminal.
+//! Text from users (names, reasons, notes) is escaped for the place where it lands: HTML, SVG, CSV, Markdown, LaTeX and the
+//! terminal.
 
 mod answer;
 mod comparison;

@@ -131,9 +131,9 @@ fn differ(found: &mut Vec<String>, path: String, now: &Value, was: &Value) {
     }
 }
 
-/// The identity of one arm, trained so, with one seed: model, training, evaluation, terms and interventions with their plugins' versions and
-/// `fingerprints`, in their order, the tokens themselves, the tasks' items, the seed and the program's version. Neither the arm's name,
-/// nor paths, nor the order of keys matter.
+/// The identity of one arm, trained so, with one seed: model, training, evaluation, terms and interventions with their plugins'
+/// versions and `fingerprints`, in their order, the tokens themselves, the tasks' items, the seed and the program's version.
+/// Neither the arm's name, nor paths, nor the order of keys matter.
 ///
 /// # Errors
 /// When a checkpoint, to start from or of an intervention, cannot be read.

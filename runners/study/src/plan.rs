@@ -64,7 +64,8 @@ impl PlannedTrial {
             Some(candidate) => {
                 let mut study = variant.study.with(variant.index, candidate);
                 if order.tuning {
-                    // A candidate is chosen by its validation loss: nobody reads what else is measured, and no identity depends on it.
+                    // A candidate is chosen by its validation loss: nobody reads what else is measured, and no identity depends on
+                    // it.
                     study.evaluate = study.evaluate.of_losses();
                     prepared.tasks = Arc::default();
                 }

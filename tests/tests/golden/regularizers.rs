@@ -1,5 +1,5 @@
-//! Value and gradient of every regularizer, through the registry, against numbers that the published methods give in float64: of its
-//! tensor operations, and of its kernel.
+//! Value and gradient of every regularizer, through the registry, against numbers that the published methods give in float64: of
+//! its tensor operations, and of its kernel.
 
 use crate::fixture;
 use regatta_builtin as _;

@@ -1,8 +1,8 @@
 //! Factors rounded to bfloat16: the upper half of a float32, with its range and 8 bits of precision. Products of two are exact in
 //! float32; sums are float32.
 //!
-//! Where an instruction multiplies them, two numbers that follow each other along the terms of a product share 32 bits, which is how
-//! it reads them. Elsewhere they are rounded and multiplied as float32.
+//! Where an instruction multiplies them, two numbers that follow each other along the terms of a product share 32 bits, which is
+//! how it reads them. Elsewhere they are rounded and multiplied as float32.
 
 use super::Matrix;
 use super::tiles::Factor;

@@ -4,8 +4,8 @@
 //! tiles of the left factor and two of the right are loaded for every four products. The right factor's tiles lie in its panels as
 //! the unit reads them; the left one is packed, a tile after the other, for each product.
 //!
-//! What is not a whole tile: rows and terms of the left factor are padded with zeros, and so are the last terms of the right one, in
-//! a copy. Where a block has one tile of rows or columns alone, the unit multiplies it twice.
+//! What is not a whole tile: rows and terms of the left factor are padded with zeros, and so are the last terms of the right one,
+//! in a copy. Where a block has one tile of rows or columns alone, the unit multiplies it twice.
 
 use super::bfloat16::pair;
 use super::panels::depths;

@@ -1,8 +1,8 @@
 //! Matrix products of slices of floats, on the calling thread: a caller with many of them spreads them over threads itself.
 //!
 //! They read the left factor where it lies, so that only the right one is packed, and that once for many products where the caller
-//! keeps its [`Panels`], whose factors can be rounded to bfloat16 too. Each sum is made in one order, by fused multiply-adds from the
-//! first term to the last, in runs of 512 terms: its bytes depend on neither the width of registers nor the size of caches.
+//! keeps its [`Panels`], whose factors can be rounded to bfloat16 too. Each sum is made in one order, by fused multiply-adds from
+//! the first term to the last, in runs of 512 terms: its bytes depend on neither the width of registers nor the size of caches.
 
 mod bfloat16;
 mod blocks;

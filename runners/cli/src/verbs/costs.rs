@@ -69,8 +69,8 @@ pub(super) enum Form {
     Intervention(Box<dyn Intervention>),
 }
 
-/// A plugin's default and one of each other variant or form, each with its words: the name alone, or with the fields that differ from
-/// the default's.
+/// A plugin's default and one of each other variant or form, each with its words: the name alone, or with the fields that differ
+/// from the default's.
 pub(super) fn forms(card: &Card) -> Vec<(String, Form)> {
     let defaults = card.defaults();
     let words = |written: Value| {

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-/// Whether so many finished trials in `out` may be thrown away. Where nobody can be asked, `--fresh` itself is the answer, and what is
-/// thrown away is said: a script that names it means it.
+/// Whether so many finished trials in `out` may be thrown away. Where nobody can be asked, `--fresh` itself is the answer, and what
+/// is thrown away is said: a script that names it means it.
 pub(super) fn may(trials: usize, out: &Path, yes: bool, stop: &AtomicBool) -> bool {
     let what = match trials {
         1 => "1 finished trial".to_owned(),

@@ -104,7 +104,8 @@ mod tests {
     #[test]
     fn a_cut_keeps_characters_whole_and_loses_nothing() {
         assert_eq!(cut("0123456789", [0.5, 0.2, 0.3]), ["01234", "56", "789"]);
-        // é is two bytes, so "aéébc" is seven: half is 3.5, up to 4, inside the second é; three quarters is 5.25, down to 5, behind it
+        // é is two bytes, so "aéébc" is seven: half is 3.5, up to 4, inside the second é; three quarters is 5.25, down to 5, behind
+        // it
         assert_eq!(cut("aéébc", [0.5, 0.25, 0.25]), ["aé", "é", "bc"]);
         assert_eq!(cut("aéébc", [0.3, 0.4, 0.3]), ["a", "éé", "bc"]);
         assert_eq!(cut("é", [0.4, 0.3, 0.3]), ["", "", "é"]);

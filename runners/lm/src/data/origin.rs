@@ -41,8 +41,8 @@ fn beside(folder: &Path) -> Result<Option<(PathBuf, Tokenizer)>, DataError> {
 }
 
 /// The tokenizer that `named` says, or that of the checkpoint, and what messages call it. Weights know ids by the meaning that they
-/// were trained with, so where the checkpoint has a tokenizer, another must make the same ids of `texts`; and then its own is taken,
-/// for other texts might tell the two apart.
+/// were trained with, so where the checkpoint has a tokenizer, another must make the same ids of `texts`; and then its own is
+/// taken, for other texts might tell the two apart.
 ///
 /// # Errors
 /// When a tokenizer cannot be made or read, when the checkpoint's disagrees with the one named, when there is neither.

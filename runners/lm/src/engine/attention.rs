@@ -1,5 +1,5 @@
-//! Attention as a part of a block: norm, queries, keys and values, their norms and turns, the heads, and the way back to the residual
-//! stream.
+//! Attention as a part of a block: norm, queries, keys and values, their norms and turns, the heads, and the way back to the
+//! residual stream.
 
 use super::block::{Setting, place};
 use super::linear::{MapGradients, PackedMaps, Pairs, input_grad};

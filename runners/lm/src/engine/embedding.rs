@@ -38,8 +38,8 @@ impl Part {
     }
 }
 
-/// Sums what reaches the embedding as the input matrix, with what comes from `upstream`, and what reaches the positions. The gradient of
-/// a tied output matrix is in `embedding` already and is added to. embedding (v, d), positions (t, d)
+/// Sums what reaches the embedding as the input matrix, with what comes from `upstream`, and what reaches the positions. The
+/// gradient of a tied output matrix is in `embedding` already and is added to. embedding (v, d), positions (t, d)
 pub(super) fn sum_embeddings(
     parts: &[Part],
     grads: &[BlockGradients],

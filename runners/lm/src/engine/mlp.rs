@@ -34,7 +34,8 @@ impl MlpKept {
         Self { first: vec![0.0; rows * decoder.mlp_input_width()], unnormed: Placed::unnormed(decoder, rows) }
     }
 
-    /// What the MLP adds to the residual stream, of which it reads x, both (r, d). normed (r, d) and hidden (r, m) are written over.
+    /// What the MLP adds to the residual stream, of which it reads x, both (r, d). normed (r, d) and hidden (r, m) are written
+    /// over.
     pub fn forward(
         &mut self,
         Setting { decoder, dropout, time, first, layer, .. }: Setting<'_>,
@@ -55,8 +56,8 @@ impl MlpKept {
         drop_out(dropout, place::mlp(layer), out, time * decoder.width, first, mask);
     }
 
-    /// From the gradient of what the MLP adds, in `grads.output.outputs`, to that of x, added to `stream`. passing (r, d) is written
-    /// over.
+    /// From the gradient of what the MLP adds, in `grads.output.outputs`, to that of x, added to `stream`. passing (r, d) is
+    /// written over.
     #[allow(clippy::too_many_arguments)] // the state of one step of the way back
     pub fn backward(
         &self,

@@ -46,7 +46,8 @@ impl<'a> Placed<'a> {
         }
     }
 
-    /// From the gradient of what is added, to that of what `body` wrote, in place. `again` and `passing` are written over. (r, d) each
+    /// From the gradient of what is added, to that of what `body` wrote, in place. `again` and `passing` are written over. (r, d)
+    /// each
     pub fn write_backward(
         self,
         grads: &mut NormGradients,
@@ -61,8 +62,8 @@ impl<'a> Placed<'a> {
         }
     }
 
-    /// From the gradient of what was read, which is written over, to that of the stream x, added to `stream`; `read` gets again what
-    /// was read. (r, d) each
+    /// From the gradient of what was read, which is written over, to that of the stream x, added to `stream`; `read` gets again
+    /// what was read. (r, d) each
     pub fn read_backward(self, grads: &mut NormGradients, x: &[f32], grad: &mut [f32], [read, stream]: [&mut [f32]; 2]) {
         if self.after {
             add(stream, grad);
@@ -85,8 +86,8 @@ impl NormGradients {
         Self { weight: vec![0.0; d], bias: vec![0.0; d] }
     }
 
-    /// From `g` (r, d), the gradient of the norm of x, which is overwritten, to that of x, which is added to `dx`; `y` gets the norm
-    /// again.
+    /// From `g` (r, d), the gradient of the norm of x, which is overwritten, to that of x, which is added to `dx`; `y` gets the
+    /// norm again.
     pub fn backward(&mut self, norm: Norm<'_>, x: &[f32], g: &mut [f32], y: &mut [f32], dx: &mut [f32]) {
         self.weight.fill(0.0);
         self.bias.fill(0.0);

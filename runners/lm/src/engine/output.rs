@@ -31,8 +31,8 @@ fn matrix(model: &Model) -> Matrix<'_> {
 }
 
 impl Pass {
-    /// The loss of each token; and where gradients are wanted, that of their sum over `tokens` in the final norm's output, and in the
-    /// output matrix, with `upstream`'s of the logits (b·t, v). The logits of a few parts are there at a time.
+    /// The loss of each token; and where gradients are wanted, that of their sum over `tokens` in the final norm's output, and in
+    /// the output matrix, with `upstream`'s of the logits (b·t, v). The logits of a few parts are there at a time.
     pub(super) fn cross_entropy(
         &mut self,
         model: &Model,

@@ -9,8 +9,8 @@ use regatta_core::{libm, vectorize};
 use std::iter::once;
 use std::ops::Range;
 
-/// `softmax(q·kᵀ / sqrt(c), causal)·v` of each head of c dims, with dropout on the weights; Vaswani et al. 2017, arXiv:1706.03762. A head
-/// of keys and values serves h/k heads of queries; Ainslie et al. 2023, arXiv:2305.13245.
+/// `softmax(q·kᵀ / sqrt(c), causal)·v` of each head of c dims, with dropout on the weights; Vaswani et al. 2017, arXiv:1706.03762.
+/// A head of keys and values serves h/k heads of queries; Ainslie et al. 2023, arXiv:2305.13245.
 ///
 /// # Shapes
 /// qkv (t, (h + 2k)·c): queries of h heads, then keys and values of k heads each; out (t, h·c); log_sums (h, t)

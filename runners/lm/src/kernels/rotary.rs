@@ -1,5 +1,5 @@
-//! Rotary positions: each pair of a head's dims, the i-th of its first half and of its second, is turned by the angle of its position
-//! and frequency; Su et al. 2021, arXiv:2104.09864. The halves are Hugging Face's; the paper pairs neighbours.
+//! Rotary positions: each pair of a head's dims, the i-th of its first half and of its second, is turned by the angle of its
+//! position and frequency; Su et al. 2021, arXiv:2104.09864. The halves are Hugging Face's; the paper pairs neighbours.
 
 use super::norm::Heads;
 use regatta_core::simd::Simd;

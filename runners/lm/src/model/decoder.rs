@@ -269,14 +269,14 @@ impl Decoder {
         }
     }
 
-    /// Numbers that training changes.
+    /// Trainable parameters.
     pub fn parameters(&self) -> usize {
         self.numbers() as usize
     }
 
     /// The same of a model of any size that can be asked for. All blocks are alike, so one is counted.
     pub fn numbers(&self) -> u128 {
-        self.sum(|spec| spec.len() as u128)
+        self.sum(|spec| spec.shape.iter().map(|&size| size as u128).product())
     }
 
     /// The sum of something of every tensor that does not depend on its block.
@@ -307,7 +307,7 @@ impl Decoder {
         widths.iter().map(each).collect()
     }
 
-    /// The outputs of a linear map in the columns of its matrix; none of a gate that the model has not.
+    /// The outputs of a linear map in the columns of its matrix; empty for the gate of a model that has none.
     pub fn columns(&self, map: Map) -> std::ops::Range<usize> {
         let maps = self.maps(map.matrix());
         maps.into_iter().find(|(other, _)| *other == map).map_or(0..0, |(_, columns)| columns)

@@ -25,8 +25,7 @@ use super::tensors::Role;
 impl Decoder {
     /// Numbers of the blocks' weight matrices.
     fn matrices(&self) -> u64 {
-        let all = self.tensors().list();
-        all.iter().filter(|spec| matches!(spec.role, Role::Matrix(_))).map(|spec| spec.len() as u64).sum()
+        self.sum(|spec| if matches!(spec.role, Role::Matrix(_)) { spec.len() as u128 } else { 0 }) as u64
     }
 
     /// FLOPs of one token on its way through the blocks and back, with sequences of `context` tokens.
@@ -170,7 +169,7 @@ mod tests {
         let (first, view) = (config.training_flops_per_token(5) as f64, config.block_flops_per_token(5) as f64);
         let check = |terms: &[Term], expected: f64| {
             let train = TrainSpec { length: Length::of_steps(4), ..train() };
-            assert_eq!(flops_per_token(&config, context, &train, terms, &[]), expected);
+            assert_eq!(flops_per_token(&config, context, (&train, Count::new(4)), terms, &[]), expected);
         };
         check(&[], first);
         check(&views(Weight::Constant(Finite::new(1.0))), first + view);

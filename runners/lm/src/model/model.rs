@@ -51,20 +51,20 @@ impl Model {
         &self.decoder
     }
 
-    /// Everything that training changes.
+    /// Its trainable parameters.
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
     }
 
-    /// Everything that training changes, to change it.
+    /// Its trainable parameters, to change them.
     pub fn parameters_mut(&mut self) -> &mut Parameters {
         &mut self.parameters
     }
 
     /// Draws the token embedding anew, as a fresh model has it.
     pub(crate) fn forget_embedding(&mut self, draw: &mut Draw) {
-        let length = self.decoder.vocab_size * self.decoder.width;
-        initial::embedding(&mut self.parameters.numbers_mut()[..length], draw);
+        let embeddings = self.parameters.each_mut().filter(|(spec, _)| spec.role == Role::Embedding);
+        embeddings.for_each(|(_, numbers)| initial::embedding(numbers, draw));
     }
 
     /// The token embedding (v, d); where it is tied, the output matrix too.

@@ -1,4 +1,4 @@
-//! The numbers that training changes, in one buffer, and views of it tensor by tensor.
+//! Trainable parameters, in one buffer, and views of it tensor by tensor.
 
 use super::tensors::{Role, TensorSpec, Tensors};
 use super::{Decoder, Map};
@@ -65,7 +65,7 @@ impl Parameters {
     /// Adds to a linear map of a block what is laid out as [`Self::rows`] gives it.
     pub(crate) fn add_rows(&mut self, decoder: &Decoder, map: Map, block: usize, rows: &[f32]) {
         let is_it = |(spec, _): &(&TensorSpec, &mut [f32])| spec.role == Role::Matrix(map.matrix());
-        let Some((spec, numbers)) = self.each_mut().filter(is_it).nth(block) else { return };
+        let (spec, numbers) = self.each_mut().filter(is_it).nth(block).expect("a block of the model");
         let (inputs, outputs) = (spec.shape[0], spec.shape[1]);
         for (column, row) in decoder.columns(map).zip(rows.chunks_exact(inputs)) {
             numbers.iter_mut().skip(column).step_by(outputs).zip(row).for_each(|(sum, x)| *sum += x);

@@ -3,7 +3,7 @@
 /// One tensor of a model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TensorSpec {
-    /// GPT-2's name for it without `transformer.`, in every family; what GPT-2 has not is named alike.
+    /// GPT-2's name for it without `transformer.`, in every family; tensors that GPT-2 lacks follow the same scheme.
     pub name: String,
     /// Of a linear map (inputs, outputs); of an embedding (tokens or positions, width).
     pub shape: Vec<usize>,

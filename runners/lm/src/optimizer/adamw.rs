@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn epsilon_bounds_what_a_small_gradient_does() {
-        let spec = AdamWSpec { epsilon: regatta_core::number::Positive::new(1.0), ..AdamWSpec::default() };
+        let spec = AdamWSpec { epsilon: regatta_core::number::PositiveFloat::new(1.0), ..AdamWSpec::default() };
         let (mut weights, mut first, mut second) = ([0.0], [0.0], [0.0]);
         parts(&mut weights, &[1.0], &mut first, &mut second).for_each(|part| part.update(Rates::new(&spec, (0.1, 0.0), 1, 1.0)));
         assert!((weights[0] + 0.05).abs() < 1e-7, "{weights:?}"); // 0.1·1/(1 + 1)

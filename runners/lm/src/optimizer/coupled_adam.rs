@@ -1,6 +1,6 @@
 //! Coupled Adam: one second moment for all tokens of a vocabulary. Gradients of an output matrix add up to 0 over its rows; Adam
-//! divides those of each row by a second moment of its own, and the rows drift away from 0 together. Stollenwerk & Stollenwerk 2025,
-//! arXiv:2502.08441.
+//! divides those of each row by a second moment of its own, and the rows drift away from 0 together. Stollenwerk & Stollenwerk
+//! 2025, arXiv:2502.08441.
 //!
 //! ```text
 //! v <- β2·v + (1 - β2)·mean over rows of g²         one number a dimension

@@ -75,7 +75,7 @@ impl OptimizerSpec {
                 _ if group(self.adamw()).is_none() => continue,
                 Some(Method::AdamW | Method::Coupled) => continue,
                 Some(Method::Muon) => "expected `lr` and `weight_decay` of the matrices beside `adamw`: Muon updates them".into(),
-                None => format!("expected a group of tensors that the model has, found `{field}`, of which it has none"),
+                None => format!("expected a group of tensors that the model has, found `{field}`: the model has no such tensors"),
             };
             return Err(([&[name], nested, &[field]].concat(), message));
         }
@@ -99,8 +99,8 @@ impl OptimizerSpec {
     }
 }
 
-/// The columns of a block's matrix that are one matrix to Muon: those of each linear map, but for queries, keys and values where the
-/// family's checkpoints have them as one.
+/// The columns of a block's matrix that are one matrix to Muon: those of each linear map, but for queries, keys and values where
+/// the family's checkpoints have them as one.
 pub(super) fn columns(decoder: &Decoder, matrix: Matrix) -> Vec<Range<usize>> {
     let all = 0..decoder.qkv_width();
     match decoder.family.joins_qkv() && matrix == Matrix::Qkv {

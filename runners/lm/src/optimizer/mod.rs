@@ -1,4 +1,4 @@
-//! How weights follow their gradients: an update of every tensor by its role, and the state that is kept for the next.
+//! Optimizers: an update of every tensor by its role, and the state that is kept for the next.
 //!
 //! | file | what |
 //! |---|---|

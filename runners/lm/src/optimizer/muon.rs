@@ -134,7 +134,8 @@ mod tests {
         let spec = MuonSpec { scale: MuonScale::Original, steps: Count::new(1), ..MuonSpec::default() };
         let mut momentum = [0.0; 8];
         let found = updated(&spec, &[0..1, 1..4], &mut momentum);
-        // a single column becomes a unit vector, times the polynomial at 1; the other map's singular values are 2 and 1, over their norm
+        // a single column becomes a unit vector, times the polynomial at 1; the other map's singular values are 2 and 1, over their
+        // norm
         let (single, norm) = (step(1.0), 5f64.sqrt());
         let scale = 1.5f64.sqrt(); // of two inputs and three outputs
         let expected = [

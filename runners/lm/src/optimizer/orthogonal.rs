@@ -5,8 +5,8 @@
 //! a <- xᵀx        x <- x (3.4445 - 4.7750 a + 2.0315 a²)        so many times
 //! ```
 //! Each step moves every singular value s to `3.4445 s - 4.7750 s³ + 2.0315 s⁵`. The polynomial is chosen for its slope at 0, and
-//! does not come to rest at 1: five steps leave all but tiny singular values between about 0.7 and 1.2. All is float32; published code computes
-//! it in bfloat16.
+//! does not come to rest at 1: five steps leave all but tiny singular values between about 0.7 and 1.2. All is float32; published
+//! code computes it in bfloat16.
 
 use rayon::prelude::*;
 use regatta_core::maths::vector::dot;

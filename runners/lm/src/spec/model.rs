@@ -2,7 +2,7 @@
 
 use super::choice::{OrNone, bare_or_map};
 use crate::model::{Biases, Decoder, Family, Mlp, NormKind, NormPlacement, Positions, QkNorm, Rotary, RotaryScaling};
-use regatta_core::number::{Count, NonNegative, Positive};
+use regatta_core::number::{Count, NonNegative, Positive, PositiveFloat};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::path::PathBuf;
 
@@ -91,7 +91,7 @@ struct Fields {
     context: Option<Count<2, 1_048_576>>,
     mlp_width: Option<Count<1, 1_048_576>>,
     norm: Option<NormKind>,
-    norm_epsilon: Option<Positive>,
+    norm_epsilon: Option<PositiveFloat>,
     norm_placement: Option<NormPlacement>,
     positions: Option<PositionsFields>,
     mlp: Option<Mlp>,
@@ -99,7 +99,7 @@ struct Fields {
     biases: Option<Biases>,
     tied: Option<bool>,
     parallel: Option<bool>,
-    logit_cap: Option<OrNone<Positive>>,
+    logit_cap: Option<OrNone<PositiveFloat>>,
     bias_std: Option<NonNegative>,
     init: Option<PathBuf>,
 }
@@ -188,7 +188,7 @@ impl TryFrom<Fields> for ModelSpec {
             context: fields.context.map_or(default.context, Count::get),
             mlp_width: fields.mlp_width.map_or(Family::mlp_width(mlp, width), Count::get),
             norm: fields.norm.unwrap_or(default.norm),
-            norm_epsilon: fields.norm_epsilon.map_or(default.norm_epsilon, Positive::get),
+            norm_epsilon: fields.norm_epsilon.map_or(default.norm_epsilon, PositiveFloat::get),
             norm_placement: fields.norm_placement.unwrap_or(default.norm_placement),
             positions: fields.positions.map_or(default.positions, |positions| positions.of(default.positions)),
             mlp,
@@ -196,7 +196,7 @@ impl TryFrom<Fields> for ModelSpec {
             biases: fields.biases.unwrap_or(default.biases),
             tied: fields.tied.unwrap_or(default.tied),
             parallel: fields.parallel.unwrap_or(default.parallel),
-            logit_cap: fields.logit_cap.map_or(default.logit_cap, |cap| cap.get().map(Positive::get)),
+            logit_cap: fields.logit_cap.map_or(default.logit_cap, |cap| cap.get().map(PositiveFloat::get)),
             ..default
         };
         let bias_std = fields.bias_std.map_or(0.0, NonNegative::get);

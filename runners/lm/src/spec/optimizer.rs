@@ -1,6 +1,6 @@
 //! `optimizer:` of `train:`, and the numbers that each optimizer has of its own.
 
-use regatta_core::number::{Count, Fraction, NonNegative, Positive};
+use regatta_core::number::{Count, Fraction, NonNegative, Positive, PositiveFloat};
 use serde::{Deserialize, Serialize};
 
 /// How weights follow their gradients.
@@ -29,7 +29,7 @@ pub struct AdamWSpec {
     /// Decays of the first and second moment.
     pub betas: [Fraction; 2],
     /// Added to the root of the second moment.
-    pub epsilon: Positive,
+    pub epsilon: PositiveFloat,
     /// Decay of weights, on tensors of two or more dimensions.
     pub weight_decay: NonNegative,
     /// What the token embedding has of its own; where it is tied, so has the output matrix.
@@ -56,7 +56,7 @@ impl Default for AdamWSpec {
     fn default() -> Self {
         Self {
             betas: [Fraction::new(0.9), Fraction::new(0.95)],
-            epsilon: Positive::new(1e-8),
+            epsilon: PositiveFloat::new(1e-8),
             weight_decay: NonNegative::new(0.1),
             embedding: None,
             unembedding: None,

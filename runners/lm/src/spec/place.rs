@@ -41,6 +41,11 @@ impl Default for At {
 }
 
 impl At {
+    /// Whether a cloud has points of all sequences of a batch.
+    pub fn sees_whole_batch(&self) -> bool {
+        self.points != Points::Tokens && !self.site.is_matrix()
+    }
+
     /// Whether the site and what is said of it fit together, and the model has it.
     ///
     /// # Errors

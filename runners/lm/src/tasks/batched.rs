@@ -8,8 +8,8 @@ use crate::training::{TrainError, Watch};
 const STEP: usize = 8;
 
 /// Takes all tokens of each of `sequences` but its last one through the model, at most about `most` tokens at once, and shows each
-/// pass, the indices of the sequences that are its rows, and its targets. Sequences of about one length share a batch; what fills up
-/// the shorter ones, inputs and targets, stands behind them, where attention does not look.
+/// pass, the indices of the sequences that are its rows, and its targets. Sequences of about one length share a batch; what fills
+/// up the shorter ones, inputs and targets, stands behind them, where attention does not look.
 ///
 /// # Errors
 /// When a token lies outside the model's vocabulary, a sequence exceeds the positions by more than its last token, or `watch`

@@ -8,14 +8,14 @@
 //! bits per parameter = bits / P,  P all parameters, embeddings and positions included
 //! ```
 //! This is the capacity ratio that Allen-Zhu & Li 2024, "Physics of language models: part 3.3, knowledge capacity scaling laws",
-//! arXiv:2404.05405, define for their bioS, `(N log2(N₀ / e^p₁) + N log2(S₀ / e^p₂)) / P` with `p₂ = Σ_a p_a` and S₀ the product of all
-//! `S_a`; that no model can say so much with fewer bits in its weights is their Theorem 3.2 (as they do in the ratio, N₀ stands for
-//! the theorem's N₀ - N). A model that knows all has `p₁ = ln N` and `p_a = 0`, hence `N log2(N₀ / N) + N Σ_a log2 S_a` bits: what the
-//! data hold. One that knows the pools and no person has `p₁ = ln N₀`, `p_a = ln S_a` and 0 bits.
+//! arXiv:2404.05405, define for their bioS, `(N log2(N₀ / e^p₁) + N log2(S₀ / e^p₂)) / P` with `p₂ = Σ_a p_a` and S₀ the product of
+//! all `S_a`; that no model can say so much with fewer bits in its weights is their Theorem 3.2 (as they do in the ratio, N₀ stands
+//! for the theorem's N₀ - N). A model that knows all has `p₁ = ln N` and `p_a = 0`, hence `N log2(N₀ / N) + N Σ_a log2 S_a` bits:
+//! what the data hold. One that knows the pools and no person has `p₁ = ln N₀`, `p_a = ln S_a` and 0 bits.
 //!
 //! Deviations: their S₀ has a factor 2 for the pronoun, and our text has no pronouns; and a part below 0, of a model that does not
-//! know the pools yet, counts as 0. Names and attributes are drawn independently, so each part is a lower bound of its own, and so is
-//! their sum. An attribute that follows from another (`S_a = 1`) has no bits.
+//! know the pools yet, counts as 0. Names and attributes are drawn independently, so each part is a lower bound of its own, and so
+//! is their sum. An attribute that follows from another (`S_a = 1`) has no bits.
 
 use super::{Answer, Recall};
 use crate::data::biographies::Attribute;

@@ -99,8 +99,8 @@ impl Tasks {
     /// Reads the files that `spec` names; `recall` is left empty. `tokenizer` is that of the data, where they have one.
     ///
     /// # Errors
-    /// With the field at fault (`minimal_pairs.0`, `texts.name`), at the first file that cannot be read, holds what is no item, or cannot be
-    /// tokenized; where two of a kind have one name; where there is no tokenizer.
+    /// With the field at fault (`minimal_pairs.0`, `texts.name`), at the first file that cannot be read, holds what is no item, or
+    /// cannot be tokenized; where two of a kind have one name; where there is no tokenizer.
     pub fn read(spec: &EvaluateSpec, tokenizer: Option<&Tokenizer>) -> Result<Self, (String, Box<TaskError>)> {
         let mut tasks: Vec<Task> = Vec::new();
         for (kind, files) in [(Kind::MinimalPairs, &spec.minimal_pairs), (Kind::MultipleChoice, &spec.multiple_choice)] {

@@ -11,7 +11,8 @@ pub struct Text {
     pub name: String,
     /// The text.
     pub split: Split,
-    /// BLAKE3 of all that its measures depend on, in hexadecimal: its length in bytes as u64, then its tokens as u32, little-endian.
+    /// BLAKE3 of all that its measures depend on, in hexadecimal: its length in bytes as u64, then its tokens as u32,
+    /// little-endian.
     pub fingerprint: String,
 }
 

@@ -1,6 +1,6 @@
-//! A batch that goes through the model in parts, one after the other, for less memory. Clouds over the whole batch are gathered by a
-//! first way forward, and the gradient of their penalties is given to the parts in a second one (gradient caching; Gao et al. 2021,
-//! arXiv:2101.06983).
+//! A batch that goes through the model in parts, one after the other, for less memory. Clouds over the whole batch are gathered by
+//! a first way forward, and the gradient of their penalties is given to the parts in a second one (gradient caching; Gao et al.
+//! 2021, arXiv:2101.06983).
 
 use super::penalties::{collect, sees_whole_batch};
 use crate::engine::{Pass, Upstream};
@@ -68,8 +68,8 @@ impl Activations for Gathered {
     }
 }
 
-/// Adds to `part` what `whole`, the gradient of a batch of `tokens` tokens, has of the part's tokens `own`; and what it has of weights,
-/// of which there is one for all parts, to the first.
+/// Adds to `part` what `whole`, the gradient of a batch of `tokens` tokens, has of the part's tokens `own`; and what it has of
+/// weights, of which there is one for all parts, to the first.
 pub(super) fn take_part(part: &mut Upstream, whole: &Upstream, (own, tokens): (Range<usize>, usize)) {
     let rows = |grad: &Vec<f32>| {
         let d = grad.len() / tokens;

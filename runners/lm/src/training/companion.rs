@@ -163,9 +163,9 @@ impl<'a> Companions<'a> {
         Ok(Self { beside, own })
     }
 
-    /// A part of a batch of `sequences` through each companion, and what is minimised: each objective's share onto `penalties`, and the
-    /// gradient of their weighted sum in the model's outputs onto `upstream`. `pass` is that of `model`, after its way forward, and
-    /// `first` the number of its first sequence in the batch; an objective is taken for a mean over tokens.
+    /// A part of a batch of `sequences` through each companion, and what is minimised: each objective's share onto `penalties`, and
+    /// the gradient of their weighted sum in the model's outputs onto `upstream`. `pass` is that of `model`, after its way forward,
+    /// and `first` the number of its first sequence in the batch; an objective is taken for a mean over tokens.
     ///
     /// # Errors
     /// When the batch does not fit a companion, or an objective fails.

@@ -4,22 +4,22 @@ use super::Interventions;
 use super::companion::compared;
 use super::penalties::{compares_views, sees_whole_batch};
 use crate::model::Decoder;
-use crate::spec::{Term, TrainSpec};
-use regatta_core::number::Count;
+use crate::spec::{Steps, Term, TrainSpec};
 use regatta_core::{Companion, Compared};
 
 /// FLOPs of training an arm on one token, the mean over its steps: those of [`Decoder::training_flops_per_token`]; in the
 /// steps in which a term compares two views those of a second pass, which goes through the blocks and back and needs no output
-/// matrix; where a batch is accumulated and a cloud is of all of it, those of a further way forward; and the way forward through each
-/// companion, with its output matrix where logits are compared. What penalties and objectives themselves compute is not counted.
+/// matrix; where a batch is accumulated and a cloud is of all of it, those of a further way forward; and the way forward through
+/// each companion, with its output matrix where logits are compared. What penalties and objectives themselves compute is not
+/// counted.
 pub fn flops_per_token(
     config: &Decoder,
     context: usize,
-    train: &TrainSpec,
+    (train, steps): (&TrainSpec, Steps),
     terms: &[Term],
     interventions: &Interventions,
 ) -> f64 {
-    let steps = train.steps(context, Some(config.parameters())).ok().flatten().map_or(1, Count::get); // or too many, refused elsewhere
+    let steps = steps.get();
     let has_views = terms.iter().any(|term| term.regularizer.0.needs_view() && !term.weight.is_zero());
     let viewed = if has_views { (0..steps).filter(|&step| compares_views(terms, step)).count() } else { 0 };
     let view = config.block_flops_per_token(context) as f64;
@@ -50,6 +50,7 @@ fn companion(intervention: &dyn regatta_core::Intervention, config: &Decoder, co
 mod tests {
     use super::*;
     use crate::model::{Family, Sizes};
+    use regatta_core::number::Count;
     use regatta_core::number::NonNegative;
     use regatta_core::{Intervention, Plugin, intervention, typetag};
 
@@ -87,7 +88,7 @@ mod tests {
         let config = Decoder::new(Family::Gpt2, spec, 11);
         let count = |follow: Follow| {
             let interventions: [Plugin<dyn Intervention>; 1] = [Plugin(Box::new(follow))];
-            flops_per_token(&config, 4, &TrainSpec::default(), &[], &interventions)
+            flops_per_token(&config, 4, (&TrainSpec::default(), Count::new(300)), &[], &interventions)
         };
         // blocks 6·1152 + 480 = 7392, with the output matrix 7392 + 6·88 = 7920 (see crate::model)
         assert_eq!(count(Follow::default()), 7920.0 + 7392.0 / 3.0);

@@ -1,4 +1,5 @@
-//! The passes that a step makes: of a batch or a part of it, and of the same under another dropout mask, where a term compares views.
+//! The passes that a step makes: of a batch or a part of it, and of the same under another dropout mask, where a term compares
+//! views.
 
 use super::accumulate::Activations;
 use super::interventions::{Interventions, perturbation};

@@ -55,7 +55,7 @@ pub(super) enum Share {
 
 impl Share {
     fn takes(self, at: &At) -> bool {
-        let by_sequence = at.points == Points::Tokens && !at.site.is_matrix();
+        let by_sequence = !at.sees_whole_batch() && !at.site.is_matrix();
         match self {
             Self::All => true,
             Self::WholeBatch => !by_sequence,
@@ -74,8 +74,7 @@ impl Share {
 
 /// Whether a term with a weight at `step` has to see all sequences of a batch at once.
 pub(super) fn sees_whole_batch(terms: &[Term], step: usize) -> bool {
-    let sees = |at: &At| at.points != Points::Tokens && !at.site.is_matrix();
-    terms.iter().any(|term| sees(&term.at) && term.weight.at(step) != 0.0)
+    terms.iter().any(|term| term.at.sees_whole_batch() && term.weight.at(step) != 0.0)
 }
 
 /// The penalties of all terms with a weight at `step`, in order, before anything is added to them.
@@ -233,8 +232,8 @@ fn leaf_groups(points: Points, sequences: usize, time: usize) -> (usize, usize) 
     }
 }
 
-/// Which points of a leaf form a cloud, subsampled and scaled: the same points of the leaf and of that of its second view. The leaf's
-/// groups come after so many other ones, for which the draw has points to choose first.
+/// Which points of a leaf form a cloud, subsampled and scaled: the same points of the leaf and of that of its second view. The
+/// leaf's groups come after so many other ones, for which the draw has points to choose first.
 fn cloud(at: &At, leaf: &Tensor, view: Option<&Tensor>, (draw, before): (&mut Draw, usize)) -> regatta_core::Result<Cloud> {
     let points = grouped(at, leaf)?;
     let rows = match at.max_points.get() {

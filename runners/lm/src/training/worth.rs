@@ -1,5 +1,5 @@
-//! What a trained model is worth beyond its loss: how it does on tasks, what rounding its weights leaves of it, and how many bits of
-//! its data it knows.
+//! What a trained model is worth beyond its loss: how it does on tasks, what rounding its weights leaves of it, and how many bits
+//! of its data it knows.
 
 use super::TrainError;
 use super::evaluate::{Evaluated, Watch, mean_loss, text_loss};

@@ -1,4 +1,5 @@
-//! Writes a page of invented numbers, to look at: `cargo run -p regatta-report --example sample_page -- PATH.html [measured|sweep]`.
+//! Writes a page of invented numbers, to look at: `cargo run -p regatta-report --example sample_page -- PATH.html
+//! [measured|sweep]`.
 
 mod measured;
 mod sweep;

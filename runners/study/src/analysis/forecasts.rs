@@ -70,8 +70,21 @@ pub fn forecasts(folder: &Path, study: &Study, of_arm: &dyn Fn(&str) -> Vec<usiz
     Ok(all)
 }
 
+/// What of a model makes its size.
+const SIZES: [&str; 9] = [
+    "model.family",
+    "model.width",
+    "model.layers",
+    "model.heads",
+    "model.kv_heads",
+    "model.head_dim",
+    "model.mlp",
+    "model.mlp_width",
+    "model.tied",
+];
+
 /// Whether a study varies what makes a model's size.
 pub fn varies_size(study: &Study) -> bool {
     let vary: Value = serde_json::to_value(&study.vary).unwrap_or_default();
-    super::sizes::paths(&vary).iter().any(|path| ["model.width", "model.layers", "model.mlp_width"].contains(path))
+    super::sizes::paths(&vary).iter().any(|path| SIZES.contains(path))
 }

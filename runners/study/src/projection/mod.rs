@@ -70,18 +70,20 @@ impl Request {
             let context = self.context.unwrap_or(prepared.context);
             let config = self.config(&prepared.model)?;
             // tokens for each parameter are those of the model that is projected
-            let steps = train.steps(prepared.context, Some(config.parameters()));
-            let own = match (self.tokens, steps) {
-                (Some(tokens), _) => tokens,
-                (None, steps) => (steps?.unwrap_or(prepared.steps).get() * train.batch_size.get() * prepared.context) as u64,
+            let (steps, tokens) = match self.tokens {
+                Some(tokens) => (prepared.steps, tokens),
+                None => {
+                    let steps = train.steps(prepared.context, Some(config.parameters()))?.unwrap_or(prepared.steps);
+                    (steps, (steps.get() * train.batch_size.get() * prepared.context) as u64)
+                }
             };
             rows.push(Row {
                 arm: variant.arm.clone(),
                 point,
-                flops_per_token: flops_per_token(&config, context, train, variant.terms(), variant.interventions()),
+                flops_per_token: flops_per_token(&config, context, (train, steps), variant.terms(), variant.interventions()),
                 config,
                 context,
-                tokens: own,
+                tokens,
                 trials,
             });
         }
@@ -102,11 +104,11 @@ impl Request {
     /// The model at the size asked for: an MLP as many times wider than the stream, heads of the same dims and so more of them, as
     /// models of a family grow. Where that many heads are no whole number, the heads' dims grow in their place.
     fn config(&self, own: &Decoder) -> Result<Decoder, String> {
-        /// More parameters than this are a slip of the keyboard, and their FLOPs no longer exact.
+        /// More parameters than this are a typo, and their FLOPs no longer exact.
         const MOST: u128 = 1_000_000_000_000_000;
         let (layers, width) = (self.layers.unwrap_or(own.layers), self.width.unwrap_or(own.width));
         let grown = |size: usize| size as u128 * width as u128;
-        let times = |size: usize| (grown(size) / own.width as u128) as usize;
+        let times = |size: usize| (grown(size) / own.width as u128).max(1) as usize;
         let whole = [own.heads, own.kv_heads].iter().all(|heads| grown(*heads).is_multiple_of(own.width as u128));
         let (heads, kv_heads, head_dim) = match whole {
             true => (times(own.heads), times(own.kv_heads), own.head_dim),

@@ -20,7 +20,8 @@ pub enum State {
     Running,
     /// Trained and measured, and all of its records are there.
     Done,
-    /// It was done, or diverged, and records are missing since. Found by who reads, written by nobody; trained again by the next run.
+    /// It was done, or diverged, and records are missing since. Found by who reads, written by nobody; trained again by the next
+    /// run.
     Incomplete,
     /// Its loss, penalty or gradient stopped being finite. A result: the same again would diverge again.
     Diverged,

@@ -8,7 +8,8 @@ use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use std::fmt;
 use std::path::PathBuf;
 
-/// A named list of terms and interventions, with a learning rate of its own if wanted; an empty one is the baseline. It is written as it was listed.
+/// A named list of terms and interventions, with a learning rate of its own if wanted; an empty one is the baseline. It is written
+/// as it was listed.
 #[derive(Debug)]
 pub struct Arm {
     /// Also the name of its folder of trials.

@@ -63,8 +63,8 @@ impl StudyFile {
         self.sweep.refuse(&self.source, variant, Explained { path, target: Target::Value, message: message.to_string() })
     }
 
-    /// Checks that the places which the arms name exist in a model. A study that starts from a checkpoint knows its model when it has
-    /// read it; for all others this has been checked.
+    /// Checks that the places which the arms name exist in a model. A study that starts from a checkpoint knows its model when it
+    /// has read it; for all others this has been checked.
     ///
     /// # Errors
     /// At the first that does not.

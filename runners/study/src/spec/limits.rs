@@ -4,7 +4,7 @@ use super::refusal::Misfit;
 use super::{Study, pattern, schedules};
 use regatta_core::number::Count;
 use regatta_core::{Companion, Compared, Intervention};
-use regatta_lm::model::Decoder;
+use regatta_lm::model::{Decoder, Role};
 use regatta_lm::spec::{DataSpec, Length, ModelSpec, Points, TokenizerSpec};
 use std::collections::HashSet;
 
@@ -121,7 +121,7 @@ fn pooled(study: &Study) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// A step's passes are alike.
+/// Every pass of a step has the same size.
 fn accumulation(study: &Study) -> Result<(), Misfit> {
     let (batch, passes) = (study.train.batch_size.get(), study.train.accumulate.get());
     match batch.is_multiple_of(passes) {
@@ -133,7 +133,8 @@ fn accumulation(study: &Study) -> Result<(), Misfit> {
     }
 }
 
-/// A second view of a point is what another dropout mask makes of it: there must be dropout, and the point no row of a weight matrix.
+/// A second view of a point is what another dropout mask makes of it: there must be dropout, and the point no row of a weight
+/// matrix.
 fn views(study: &Study) -> Result<(), Misfit> {
     for arm in &study.arms {
         for (index, term) in arm.listed_terms().filter(|(_, term)| term.regularizer.0.needs_view()) {
@@ -216,11 +217,10 @@ impl Study {
     /// the data, its part is left out.
     ///
     /// ```text
-    /// bytes = 8 parameters + 4 state + 4 batch context (layers (a block's activations + heads context) + 2 v)
+    /// bytes = 8 parameters + 4 state + 4 tokens (inputs and outputs of linear maps + layers heads context + 2 v)
     /// ```
-    /// State is what the optimizer keeps: of AdamW two numbers a parameter.
-    /// A block's activations are, for each token, the residual stream around attention and MLP, and what their linear maps read and
-    /// write: 16 widths in GPT-2.
+    /// Tokens are those of one pass: where a batch is accumulated, of a part of it; then clouds of all of it are kept beside, and
+    /// the gradients of a part. State is what the optimizer keeps: of AdamW two numbers per parameter.
     ///
     /// Where an arm compares two views, the second pass takes as much again for its layers, and 4 bytes a parameter; where one
     /// rounds weights, the rounded ones take 4 bytes a parameter, and a moving average as many. Where one compares logits, those of
@@ -228,12 +228,16 @@ impl Study {
     pub fn size(&self) -> Option<Size> {
         let ModelSpec::Fresh(fresh) = &self.model else { return None };
         let decoder = fresh.decoder(self.vocabulary().unwrap_or(0));
-        let stream = 4 * decoder.width; // what attention and MLP read and write
-        let of_block = stream + decoder.qkv_width() + decoder.query_width() + decoder.mlp_input_width() + decoder.mlp_width;
-        let sizes = [decoder.layers, decoder.heads, decoder.context, decoder.vocab_size, of_block].map(|size| size as u128);
-        let ([layers, heads, positions, vocabulary, of_block], parameters) = (sizes, decoder.numbers());
+        let of_maps = decoder.sum(|spec| match (spec.role, &spec.shape[..]) {
+            (Role::Matrix(_), &[inputs, outputs]) => (inputs + outputs) as u128,
+            _ => 0,
+        });
+        let sizes = [decoder.layers, decoder.heads, decoder.context, decoder.vocab_size, decoder.width].map(|size| size as u128);
+        let ([layers, heads, positions, vocabulary, width], parameters) = (sizes, decoder.numbers());
         let context = self.train.context.map_or(positions, |context| context.get() as u128);
-        let tokens = self.train.batch_size.get() as u128 * context;
+        let passes = self.train.accumulate.get() as u128;
+        let batch = self.train.batch_size.get() as u128 * context;
+        let tokens = batch.div_ceil(passes); // of one pass
         let views = self.arms.iter().flat_map(|arm| &arm.terms).any(|term| term.regularizer.0.needs_view());
         let second = u128::from(views);
         let any = |does: &dyn Fn(&dyn Intervention) -> bool| {
@@ -243,10 +247,13 @@ impl Study {
         let averages = any(&|it| matches!(it.companion(), Some(Companion::MovingAverage { .. })));
         let compares_logits = any(&|it| it.compares() == Some(Compared::Logits));
         let outputs = (2 + 3 * compares_logits) * vocabulary;
-        let activations = tokens * ((1 + second) * layers * (of_block + heads * context) + outputs) * 4;
+        let activations = tokens * ((1 + second) * (of_maps + layers * heads * context) + outputs) * 4;
+        let whole = self.arms.iter().flat_map(|arm| &arm.terms).any(|term| term.at.sees_whole_batch());
+        let gathered = if passes > 1 && whole { 4 * batch * (1 + second) * layers * width } else { 0 };
         let state = 4 * self.train.optimizer.state(&decoder) as u128;
-        let copies = 4 * (second + rounds + averages);
-        Some(Size { parameters, bytes: (BYTES_A_PARAMETER + copies) * parameters + state + activations })
+        let room = u128::from(views || passes > 1); // the gradients of every pass but the first
+        let copies = 4 * (room + rounds + averages);
+        Some(Size { parameters, bytes: (BYTES_A_PARAMETER + copies) * parameters + state + activations + gathered })
     }
 
     /// How many tokens there are, where the study says so.

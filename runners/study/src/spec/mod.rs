@@ -101,8 +101,8 @@ impl Study {
         serde_yaml::to_string(&written).expect("plain values can be written")
     }
 
-    /// The arm that others are compared with, by its index: the first whose list is empty, else the first without interventions whose
-    /// weights are all 0, else the first.
+    /// The arm that others are compared with, by its index: the first whose list is empty, else the first without interventions
+    /// whose weights are all 0, else the first.
     pub fn baseline(&self) -> usize {
         let first = |is: fn(&Arm) -> bool| self.arms.iter().position(is);
         first(Arm::is_empty).or_else(|| first(Arm::is_weightless)).unwrap_or(0)

@@ -5,7 +5,8 @@ use super::{Study, Vary, pattern};
 use regatta_lm::model::Decoder;
 use regatta_lm::spec::{Length, Steps};
 
-/// An arm has one learning rate: the study's, or its own. Where the study tunes or varies its own, an arm with another would not follow.
+/// An arm has one learning rate: the study's, or its own. Where the study tunes or varies its own, an arm with another would not
+/// follow.
 pub(super) fn rates(study: &Study) -> Result<(), Misfit> {
     let of_vary = |vary: &Vary| -> Vec<Vec<String>> {
         let whole = study.plain();
@@ -45,7 +46,7 @@ pub(super) fn optimizer(study: &Study, model: &Decoder) -> Result<(), Misfit> {
         .map_err(|(path, message)| Misfit::new(["train", "optimizer"].into_iter().chain(path), message))
 }
 
-/// What happens at a step does so in a trial of so many.
+/// What is said to happen at a step happens within the trial.
 pub(super) fn timing(study: &Study, steps: Steps) -> Result<(), Misfit> {
     let steps = steps.get();
     let all = match study.train.length {
@@ -76,6 +77,15 @@ fn forgets(study: &Study, steps: usize, all: &str) -> Result<(), Misfit> {
             if let Some(every) = every.filter(|every| every.get() >= steps) {
                 let least = "expected fewer steps from one fresh embedding to the next than";
                 let message = format!("{least} {all}, found {every}: `{}` would never forget", plugin.name());
+                return Err(Misfit::new(["arms", &arm.name, &index.to_string(), "intervention"], message));
+            }
+            let overlap = |(rise, fall): &(u64, u64)| every.is_some_and(|every| rise.saturating_add(*fall) > every.get() as u64);
+            let schedule = every.and_then(|every| study.train.schedule.rise_and_fall(every.get()));
+            if let Some((rise, fall)) = schedule.filter(overlap) {
+                let message = format!(
+                    "expected a schedule whose `warmup` and `decay` fit into the steps from one fresh embedding to the next, found {rise} \
+                     and {fall}: the embedding follows the schedule anew each time"
+                );
                 return Err(Misfit::new(["arms", &arm.name, &index.to_string(), "intervention"], message));
             }
         }

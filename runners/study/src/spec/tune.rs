@@ -109,8 +109,9 @@ impl Study {
     /// The tuning trials of `arm`: each candidate, weights before learning rates, and the seeds that it is tried with. None
     /// where nothing is tuned.
     ///
-    /// Every arm gets the same number of trials. An arm without a weight to tune (a baseline, or interventions alone) has a candidate for each learning
-    /// rate alone, and tries it with as many times the seeds as there are weights: further seeds follow the listed ones.
+    /// Every arm gets the same number of trials. An arm without a weight to tune (a baseline, or interventions alone) has a
+    /// candidate for each learning rate alone, and tries it with as many times the seeds as there are weights: further seeds follow
+    /// the listed ones.
     pub fn candidates(&self, arm: &Arm) -> Vec<(Candidate, Vec<u64>)> {
         let Some(tune) = &self.tune else { return Vec::new() };
         let has_weight = arm.terms.iter().any(|term| !term.weight.is_zero());

@@ -122,7 +122,8 @@ fn step_into<'a>(here: &'a mut Value, step: &str) -> Option<&'a mut Value> {
 }
 
 /// What is left open in `study`, which `document` says: choices other than those that the sweep makes (`model.init` where the
-/// default is a shape, `train.tokens` where it is a number of steps), and defaults that follow the model. Paths are the absolute ones of `study`.
+/// default is a shape, `train.tokens` where it is a number of steps), and defaults that follow the model. Paths are the absolute
+/// ones of `study`.
 pub(super) fn open(document: &Value, study: &mut Study) -> Vec<Open> {
     const CHOICES: [&[&str]; 6] =
         [&["model"], &["model", "positions"], &["data"], &["tokenizer"], &["train", "schedule"], &["train", "optimizer"]];

@@ -84,7 +84,8 @@ impl TrialStanding {
     }
 }
 
-/// The steps that a trial's `trial.json` says: those of its point of the sweep. Of an incomplete trial that very file may be broken.
+/// The steps that a trial's `trial.json` says: those of its point of the sweep. Of an incomplete trial that very file may be
+/// broken.
 pub(crate) fn own_steps(trial: &TrialFolder, status: Option<&Status>) -> Result<Option<usize>, RecordError> {
     let inputs = match trial.inputs() {
         Err(_) if status.is_some_and(|status| status.state == State::Incomplete) => None,

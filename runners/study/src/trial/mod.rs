@@ -189,8 +189,9 @@ impl Run<'_, '_> {
         recorder.sync()?;
         write_checkpoint(trial, folder, model)?;
         let tokens_per_second = median(&mut recorder.rates);
-        let steps = trial.train.steps_of(model.decoder()).map_err(TrainError::Length)?.get();
-        let flops_per_token = flops_per_token(model.decoder(), context, trial.train, trial.terms, trial.interventions);
+        let steps = trial.train.steps_of(model.decoder()).map_err(TrainError::Length)?;
+        let flops_per_token = flops_per_token(model.decoder(), context, (trial.train, steps), trial.terms, trial.interventions);
+        let steps = steps.get();
         let cost = Cost {
             wall_seconds: recorder.seconds(),
             step_ms: 1e3 * (rows * context) as f64 / tokens_per_second,

@@ -242,7 +242,7 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
     let schedule = Schedule::Constant;
     let precision = arguments.precision.into();
     let train = TrainSpec { schedule, dropout, precision, batch_size: Count::new(*batch), ..TrainSpec::default() };
-    let flops_per_token = flops_per_token(decoder, decoder.context, &train, &terms, &[]);
+    let flops_per_token = flops_per_token(decoder, decoder.context, (&train, Count::new(1)), &terms, &[]);
     let mut learner = Learner::new(work.fresh(), &train, &terms, &[], 0).map_err(Failure::failed)?;
     let tokens = batch * decoder.context;
     let mut times = Vec::new();

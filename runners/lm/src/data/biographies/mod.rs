@@ -8,8 +8,8 @@
 //!
 //! A biography is a line of six sentences, one an attribute: the name, one of five phrases at random, the value, a full stop. Order
 //! and phrases are drawn afresh for each biography. The train split is `exposures` passes over all people, each pass in another
-//! order; validation and test are one further pass each, of the same people and the same facts. What is lost on them tells how well the
-//! facts were *memorised*: nothing in them could be known without having seen the train split.
+//! order; validation and test are one further pass each, of the same people and the same facts. What is lost on them tells how well
+//! the facts were *memorised*: nothing in them could be known without having seen the train split.
 //!
 //! ```text
 //! bits of knowledge = N log2(N₀ / N) + N log2(28 · 12 · years · cities · universities · majors · employers)
@@ -18,7 +18,8 @@
 //! city an employer sits, is not counted.
 //!
 //! Deviations: the full name stands in every sentence (their variant `fullname`), so that none depends on the window that it is cut
-//! into; there is no gender, for there are no pronouns; five phrases an attribute where they have about fifty; words from lists of our own.
+//! into; there is no gender, for there are no pronouns; five phrases an attribute where they have about fifty; words from lists of
+//! our own.
 
 mod attribute;
 mod words;

@@ -25,8 +25,8 @@
 //! Favourites drawn with chance M keep the frequencies of words near Zipf's law; favourites of a pair of classes, topics and
 //! repetition are structure that no table of bigrams holds.
 //!
-//! The [`Oracle`] computes this probability exactly; its mean loss is the best that any model can expect to reach. It knows the whole
-//! history, a model only its context, so a model's excess over it is an upper bound on what the model could still gain.
+//! The [`Oracle`] computes this probability exactly; its mean loss is the best that any model can expect to reach. It knows the
+//! whole history, a model only its context, so a model's excess over it is an upper bound on what the model could still gain.
 
 mod language;
 mod oracle;

@@ -3,6 +3,7 @@
 use super::pickle;
 use candle_core::DType;
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::io::Cursor;
 use std::rc::Rc;
 use zip::{CompressionMethod, ZipArchive};
@@ -51,7 +52,14 @@ impl<'a> Torch<'a> {
             return Err(format!("expected a pickle of at most {MOST} bytes, found {}", pickle.len()));
         }
         file.tensors = pickle::tensors(pickle)?;
-        Ok(file)
+        let mut seen = HashSet::new(); // a name is written once and may be used again and again, in five bytes each time
+        match file.tensors.iter().find(|(name, _)| !seen.insert(name.clone())) {
+            Some((name, _)) => {
+                let shown: String = name.chars().take(80).collect();
+                Err(format!("expected `{}` once in the pickle, found it twice", shown.escape_debug()))
+            }
+            None => Ok(file),
+        }
     }
 
     /// Names of its tensors, in the order written.

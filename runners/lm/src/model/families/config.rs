@@ -1,5 +1,6 @@
 //! `config.json`, read field by field. What cannot be used is refused with the field's name, what was expected and what was found.
 
+use regatta_core::number::PositiveFloat;
 use serde_json::{Map, Value};
 use std::ops::RangeInclusive;
 
@@ -66,11 +67,11 @@ impl<'a> Fields<'a> {
         size.map(Some).ok_or_else(|| self.refuse(field, &whole(&range)))
     }
 
-    /// A finite number above 0.
+    /// A number above 0, in float32 too.
     pub fn positive(&self, field: &str, default: Option<f64>) -> Result<f64, String> {
         let number = match self.get(field) {
             None => default,
-            Some(value) => value.as_f64().filter(|number| *number > 0.0 && number.is_finite()),
+            Some(value) => value.as_f64().filter(|number| PositiveFloat::try_from(*number).is_ok()),
         };
         number.ok_or_else(|| self.refuse(field, "a number above 0"))
     }

@@ -1,8 +1,9 @@
 //! The families of models that people train: a set of defaults for a decoder's options each, and what Hugging Face's `config.json`
 //! and its tensors are called.
 //!
-//! A family's file has `read`, from the fields of `config.json` to a decoder or to the name of what cannot be computed; `write`, back
-//! to `config.json`; and the names of its tensors. What a family's `config.json` can say is what it reads back: no list of it is kept.
+//! A family's file has `read`, from the fields of `config.json` to a decoder or to the name of what cannot be computed; `write`,
+//! back to `config.json`; and the names of its tensors. What a family's `config.json` can say is what it reads back: no list of it
+//! is kept.
 
 mod config;
 mod gpt2;

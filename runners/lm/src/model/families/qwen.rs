@@ -20,14 +20,20 @@ pub(super) fn read(fields: &Fields, family: Family) -> Result<Decoder, String> {
 /// A window that some layer's attention slides along the context cannot be computed; one that is never narrower than the context,
 /// or of no layer, does nothing.
 fn window(fields: &Fields, decoder: &Decoder) -> Result<(), String> {
-    let types = fields.get("layer_types").and_then(Value::as_array).map(|types| types.as_slice());
+    let types = match fields.get("layer_types") {
+        None => None,
+        Some(types) => {
+            Some(types.as_array().ok_or_else(|| fields.refuse("layer_types", "a list of `full_attention`"))?.as_slice())
+        }
+    };
     let types_of = |name: &str| types.unwrap_or_default().iter().filter(|word| word.as_str() == Some(name)).count();
     let sliding = types_of("sliding_attention");
     if types_of("full_attention") + sliding != types.unwrap_or_default().len() {
         return Err(fields.refuse("layer_types", "a list of `full_attention`"));
     }
     let narrow = match fields.get("sliding_window") {
-        None => false,
+        None if fields.names("sliding_window") => false,
+        None => decoder.context > 4096, // transformers' default
         Some(window) => window.as_u64().is_none_or(|window| window < decoder.context as u64),
     };
     let full = fields.optional_size("max_window_layers", 0..=usize::MAX)?.unwrap_or(28); // transformers' default
