@@ -1,11 +1,10 @@
 //! Attention as a part of a block: norm, queries, keys and values, their norms and turns, the heads, and the way back to the
 //! residual stream.
 
-use super::block::{Setting, place};
 use super::linear::{MapGradients, PackedMaps, Pairs, input_grad};
 use super::norm::{NormGradients, Placed};
-use super::part::drop_out;
 use super::rotary::{keys, queries};
+use super::setting::{Setting, drop_out, place};
 use crate::kernels::{Attention as Heads, AttentionScratch, Dropout, Turn, linear, rms_norm_heads, rms_norm_heads_backward};
 use crate::model::{AttentionTensors, Decoder, QkNorm};
 use regatta_core::maths::Precision;
@@ -153,10 +152,10 @@ impl AttentionGradients {
 }
 
 /// Inputs and gradients of both linear maps, part by part.
-pub(super) fn pairs<'a>(parts: impl Iterator<Item = (&'a AttentionKept, &'a AttentionGradients)> + Clone) -> [Pairs<'a>; 2] {
+pub(super) fn pairs<'a>(parts: &[(&'a AttentionKept, &'a AttentionGradients)]) -> [Pairs<'a>; 2] {
     [
-        parts.clone().map(|(_, grads)| (&*grads.input, &grads.qkv)).collect(),
-        parts.map(|(kept, grads)| (&*kept.mixed, &grads.output)).collect(),
+        parts.iter().map(|(_, grads)| (&*grads.input, &grads.qkv)).collect(),
+        parts.iter().map(|(kept, grads)| (&*kept.mixed, &grads.output)).collect(),
     ]
 }
 

@@ -6,46 +6,16 @@
 //! ```
 
 use super::attention::{AttentionGradients, AttentionKept};
+use super::batch::Upstream;
 use super::linear::{PackedMaps, sum_maps, sum_vectors};
 use super::mlp::{MlpGradients, MlpKept};
 use super::norm::sum_norms;
-use super::part::{Part, Scratch};
-use super::rotary::Angles;
-use super::{Upstream, attention, mlp};
-use crate::kernels::{AttentionScratch, Dropout, add, sum};
+use super::setting::{Scratch, Setting, add_part};
+use super::{attention, mlp};
+use crate::kernels::{AttentionScratch, sum};
 use crate::model::{BlockTensors, Decoder};
 use regatta_core::maths::Precision;
 use std::ops::Range;
-
-/// What every part of a block needs to know.
-#[derive(Clone, Copy)]
-pub(super) struct Setting<'a> {
-    pub decoder: &'a Decoder,
-    pub angles: &'a Angles,
-    pub dropout: Option<&'a Dropout>,
-    /// Tokens of a sequence.
-    pub time: usize,
-    /// The number of the part's first sequence in the batch.
-    pub first: usize,
-    pub layer: usize,
-}
-
-/// Where dropout's masks come from, by place.
-pub(super) mod place {
-    pub const EMBEDDING: u64 = 1;
-
-    pub fn attention_weights(layer: usize) -> u64 {
-        1 << 32 | layer as u64
-    }
-
-    pub fn attention(layer: usize) -> u64 {
-        2 + 2 * layer as u64
-    }
-
-    pub fn mlp(layer: usize) -> u64 {
-        3 + 2 * layer as u64
-    }
-}
 
 /// What the way back needs of one block.
 pub(super) struct BlockKept {
@@ -141,14 +111,13 @@ impl BlockGradients {
 
 /// The gradients of a block's tensors. `gradients` are those of its activations, part by part.
 pub(super) fn sum_block<'a>(
-    parts: &'a [Part],
+    kept: impl Iterator<Item = &'a BlockKept>,
     grads: impl Iterator<Item = &'a BlockGradients> + Clone,
-    layer: usize,
     sums: BlockTensors<&mut [f32]>,
 ) {
     let BlockTensors { attention: mut of_attention, mlp: mut of_mlp } = sums;
-    let of_parts = parts.iter().map(|part| &part.blocks[layer].attention).zip(grads.clone().map(|block| &block.attention));
-    let [qkv, attention_output] = attention::pairs(of_parts);
+    let of_parts: Vec<_> = kept.map(|block| &block.attention).zip(grads.clone().map(|block| &block.attention)).collect();
+    let [qkv, attention_output] = attention::pairs(&of_parts);
     let [mlp_input, mlp_output] = mlp::pairs(grads.clone().map(|block| &block.mlp));
     sum_maps([
         (of_attention.qkv, qkv),
@@ -162,11 +131,4 @@ pub(super) fn sum_block<'a>(
     of_attention.q_norm.into_iter().for_each(|sum| sum_vectors(sum, q_norms.clone()));
     let k_norms = grads.map(|block| &block.attention.k_norm);
     of_attention.k_norm.into_iter().for_each(|sum| sum_vectors(sum, k_norms.clone()));
-}
-
-/// Adds the rows of `tokens` of a gradient of the whole batch.
-pub(super) fn add_part(grad: &mut [f32], upstream: Option<&Vec<f32>>, tokens: &Range<usize>, d: usize) {
-    if let Some(upstream) = upstream {
-        add(grad, &upstream[tokens.start * d..tokens.end * d]);
-    }
 }

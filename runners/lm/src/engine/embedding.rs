@@ -1,9 +1,10 @@
 //! From token ids to the residual stream: embeddings and, where they are learned, positions.
 
-use super::Perturb;
-use super::block::{BlockGradients, place};
+use super::batch::Perturb;
+use super::block::BlockGradients;
 use super::linear::each_tile;
-use super::part::{Part, drop_out};
+use super::part::Part;
+use super::setting::{drop_out, place};
 use crate::kernels::{Dropout, add};
 use crate::model::{Decoder, Tensors};
 

@@ -1,9 +1,8 @@
 //! The MLP as a part of a block: norm, hidden layer, and the way back to the residual stream.
 
-use super::block::{Setting, place};
 use super::linear::{MapGradients, PackedMaps, Pairs, input_grad};
 use super::norm::{NormGradients, Placed};
-use super::part::drop_out;
+use super::setting::{Setting, drop_out, place};
 use crate::kernels::{gelu, gelu_backward, gelu_exact, gelu_exact_backward, linear, swiglu, swiglu_backward};
 use crate::model::{Decoder, Mlp, MlpTensors};
 use regatta_core::maths::Precision;

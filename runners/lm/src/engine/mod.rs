@@ -10,9 +10,12 @@
 //! | `part` | one part, from token ids to the final norm and back |
 //! | `block` | how attention and MLP meet in the residual stream |
 //! | `embedding`, `norm`, `rotary`, `attention`, `mlp`, `output` | a part of the model each: what it keeps, forward, backward, and in tests the same in candle's operations |
+//! | `setting` | what the parts of a block share |
+//! | `batch` | what a pass keeps, what perturbs it, and what comes from elsewhere on the way back |
 //! | `linear` | linear maps: weights packed for products, gradients of weights over all parts |
 
 mod attention;
+mod batch;
 mod block;
 mod embedding;
 mod linear;
@@ -23,10 +26,11 @@ mod part;
 #[cfg(test)]
 mod plain;
 mod rotary;
+mod setting;
 
 use crate::kernels::{Dropout, add};
-use crate::model::{Decoder, Map, Model, Parameters};
-use block::{BlockGradients, sum_block};
+use crate::model::{Decoder, Model, Parameters};
+use block::{BlockGradients, BlockKept, sum_block};
 use linear::PackedMaps;
 use norm::{NormGradients, sum_norms};
 use output::Output;
@@ -34,70 +38,15 @@ use part::{Part, Shared};
 use rayon::prelude::*;
 use regatta_core::maths::Precision;
 use rotary::Angles;
-use std::collections::BTreeMap;
+
+pub(crate) use batch::Perturb;
+pub use batch::{BatchError, Keep, Upstream};
 
 /// Rows of a part, where a sequence is shorter: enough for matrix products to be fast.
 const ROWS: usize = 256;
 
 /// Parts that a batch is split into at least, where it has as many sequences.
 const PARTS: usize = 4;
-
-/// What a pass remembers of the activations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Keep {
-    /// The last only, for losses and logits.
-    Last,
-    /// All hidden states.
-    HiddenStates,
-    /// All that the way back needs.
-    ForBackward {
-        /// And what attention and MLP of each block add to the residual stream.
-        contributions: bool,
-    },
-}
-
-/// Changes the embeddings (t·d) of the sequence of this number in the batch.
-pub(crate) type Perturb<'a> = &'a (dyn Fn(usize, &mut [f32]) + Sync);
-
-/// Gradients of activations and of the embedding that come from elsewhere than the loss, each shaped as what it is of.
-#[derive(Debug, Default)]
-pub struct Upstream {
-    /// By entry of the hidden states.
-    pub hidden_states: BTreeMap<usize, Vec<f32>>,
-    /// Of what attention adds to the residual stream, by block from 0.
-    pub attention: BTreeMap<usize, Vec<f32>>,
-    /// Of what the MLP adds, by block from 0.
-    pub mlp: BTreeMap<usize, Vec<f32>>,
-    /// Of the embedding matrix (v, d).
-    pub embedding: Option<Vec<f32>>,
-    /// Of the output matrix (v, d).
-    pub unembedding: Option<Vec<f32>>,
-    /// Of a linear map of a block, from 0: its rows, one for each output (outputs, inputs).
-    pub weights: BTreeMap<(Map, usize), Vec<f32>>,
-    /// Of the logits (b·t, v), on their way to the final norm's output and to the output matrix.
-    pub logits: Option<Vec<f32>>,
-}
-
-/// Why a batch cannot go through a model.
-#[derive(Debug, thiserror::Error)]
-pub enum BatchError {
-    /// More tokens than positions.
-    #[error("a sequence of {found} tokens in a model of {positions} positions")]
-    TooLong {
-        /// Tokens of a sequence.
-        found: usize,
-        /// Positions of the model.
-        positions: usize,
-    },
-    /// A token without an embedding.
-    #[error("token {found} in a vocabulary of {vocabulary}")]
-    UnknownToken {
-        /// The token.
-        found: u32,
-        /// Size of the vocabulary.
-        vocabulary: usize,
-    },
-}
 
 /// The buffers of a pass over batches of one shape.
 pub struct Pass {
@@ -283,12 +232,12 @@ impl Pass {
                     let parts = parts.par_iter().zip(&*now).zip(&mut *next);
                     parts.for_each(|((part, above), grads)| part.block_backward(shared, layer, upstream, above, grads));
                 },
-                || above.into_iter().for_each(|(layer, block)| sum_block(parts, now.iter(), layer, block)),
+                || above.into_iter().for_each(|(layer, block)| sum_block(kept(parts, layer), now.iter(), block)),
             );
             above = sums.blocks.pop().map(|block| (layer, block));
             (now, next) = (next, now);
         }
-        above.into_iter().for_each(|(layer, block)| sum_block(&self.parts, now.iter(), layer, block));
+        above.into_iter().for_each(|(layer, block)| sum_block(kept(&self.parts, layer), now.iter(), block));
         let parts = self.parts.par_iter().zip(&mut *now);
         parts.for_each(|(part, grads)| part.embedding_backward(shared, upstream, grads));
         let (of_embedding, of_output) = (upstream.embedding.as_ref(), upstream.unembedding.as_ref());
@@ -333,4 +282,9 @@ impl Pass {
         let parts: Vec<&[f32]> = self.parts.iter().map(of).collect();
         parts.concat()
     }
+}
+
+/// What each part keeps of a block.
+fn kept(parts: &[Part], layer: usize) -> impl Iterator<Item = &BlockKept> + Clone {
+    parts.iter().map(move |part| &part.blocks[layer])
 }

@@ -1,10 +1,11 @@
 //! One part of a batch: whole sequences that go through the model on one thread.
 
-use super::block::{BlockGradients, BlockKept, Setting, add_part, place};
+use super::batch::{Keep, Perturb, Upstream};
+use super::block::{BlockGradients, BlockKept};
 use super::linear::PackedMaps;
 use super::norm::{NormGradients, norm};
 use super::rotary::Angles;
-use super::{Keep, Perturb, Upstream};
+use super::setting::{Scratch, Setting, add_part, drop_out, place};
 use crate::kernels::{AttentionScratch, Dropout};
 use crate::model::{Decoder, Tensors};
 use regatta_core::maths::{Panels, Precision};
@@ -39,14 +40,6 @@ pub(super) struct Part {
     pub capped: Vec<f32>,
     layers: usize,
     pub scratch: Scratch,
-}
-
-/// Numbers between the steps of a block.
-pub(super) struct Scratch {
-    pub normed: Vec<f32>,
-    pub hidden: Vec<f32>,
-    pub attention: AttentionScratch,
-    pub mask: Vec<f32>,
 }
 
 /// Of a whole model, what the parts share on the way forward or back.
@@ -169,12 +162,5 @@ impl Part {
             add_part(&mut grads.stream, upstream.hidden_states.get(&0), &self.tokens(), d);
         }
         drop_out(shared.dropout, place::EMBEDDING, &mut grads.stream, self.time * d, self.number, &mut grads.mask);
-    }
-}
-
-/// Masks sequences of `length` numbers, the first of which is the batch's `first`.
-pub(super) fn drop_out(dropout: Option<&Dropout>, place: u64, x: &mut [f32], length: usize, first: usize, mask: &mut Vec<f32>) {
-    if let Some(dropout) = dropout {
-        dropout.at(place).apply(x, length, first, mask);
     }
 }

@@ -1,7 +1,7 @@
 //! The same model of candle's differentiable operations, as a textbook has it: what [`Pass`] is compared with. Each part's
 //! operations are beside the part.
 
-use super::block::place;
+use super::setting::place;
 use super::{Keep, Pass, Upstream, attention, embedding, mlp, norm, output};
 use crate::kernels::Dropout;
 use crate::model::testing::{model, random};

@@ -3,13 +3,25 @@
 //! reader of pickles panics where arguments are missing, and copies what a pickle names twice, so that a few bytes can take all
 //! memory.)
 
-use super::torch::TorchTensor;
 use candle_core::DType;
 use std::collections::HashMap;
 use std::rc::Rc;
 
 /// Tuples within tuples; those of a tensor are two deep.
 const DEEPEST: usize = 8;
+
+/// A tensor that lies in a storage.
+#[derive(Debug, PartialEq)]
+pub(super) struct TorchTensor {
+    pub shape: Vec<usize>,
+    pub dtype: Option<DType>,
+    /// The storage's type, as in `FloatStorage`.
+    pub class: Rc<str>,
+    /// The storage's name in the archive.
+    pub storage: Rc<str>,
+    /// First number within the storage.
+    pub offset: usize,
+}
 
 /// A dict of tensors, in the order written.
 pub(super) type Tensors = Vec<(Rc<str>, Rc<TorchTensor>)>;

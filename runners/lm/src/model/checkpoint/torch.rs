@@ -1,6 +1,6 @@
 //! What `torch.save` writes: a zip archive of a pickle, which says what there is, and of storages, a file of numbers each.
 
-use super::pickle;
+use super::pickle::{self, TorchTensor};
 use candle_core::DType;
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -18,19 +18,6 @@ pub(super) struct Torch<'a> {
     /// The archive's folder.
     folder: String,
     tensors: pickle::Tensors,
-}
-
-/// A tensor that lies in a storage.
-#[derive(Debug, PartialEq)]
-pub(super) struct TorchTensor {
-    pub shape: Vec<usize>,
-    pub dtype: Option<DType>,
-    /// The storage's type, as in `FloatStorage`.
-    pub class: Rc<str>,
-    /// The storage's name in the archive.
-    pub storage: Rc<str>,
-    /// First number within the storage.
-    pub offset: usize,
 }
 
 impl<'a> Torch<'a> {

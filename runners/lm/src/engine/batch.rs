@@ -1,0 +1,61 @@
+//! What a pass keeps of a batch, what perturbs its embeddings, and what comes from elsewhere than the loss on the way back.
+
+use crate::model::Map;
+use std::collections::BTreeMap;
+
+/// What a pass remembers of the activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keep {
+    /// The last only, for losses and logits.
+    Last,
+    /// All hidden states.
+    HiddenStates,
+    /// All that the way back needs.
+    ForBackward {
+        /// And what attention and MLP of each block add to the residual stream.
+        contributions: bool,
+    },
+}
+
+/// Changes the embeddings (t·d) of the sequence of this number in the batch.
+pub(crate) type Perturb<'a> = &'a (dyn Fn(usize, &mut [f32]) + Sync);
+
+/// Gradients of activations and of the embedding that come from elsewhere than the loss, each shaped as what it is of.
+#[derive(Debug, Default)]
+pub struct Upstream {
+    /// By entry of the hidden states.
+    pub hidden_states: BTreeMap<usize, Vec<f32>>,
+    /// Of what attention adds to the residual stream, by block from 0.
+    pub attention: BTreeMap<usize, Vec<f32>>,
+    /// Of what the MLP adds, by block from 0.
+    pub mlp: BTreeMap<usize, Vec<f32>>,
+    /// Of the embedding matrix (v, d).
+    pub embedding: Option<Vec<f32>>,
+    /// Of the output matrix (v, d).
+    pub unembedding: Option<Vec<f32>>,
+    /// Of a linear map of a block, from 0: its rows, one for each output (outputs, inputs).
+    pub weights: BTreeMap<(Map, usize), Vec<f32>>,
+    /// Of the logits (b·t, v), on their way to the final norm's output and to the output matrix.
+    pub logits: Option<Vec<f32>>,
+}
+
+/// Why a batch cannot go through a model.
+#[derive(Debug, thiserror::Error)]
+pub enum BatchError {
+    /// More tokens than positions.
+    #[error("a sequence of {found} tokens in a model of {positions} positions")]
+    TooLong {
+        /// Tokens of a sequence.
+        found: usize,
+        /// Positions of the model.
+        positions: usize,
+    },
+    /// A token without an embedding.
+    #[error("token {found} in a vocabulary of {vocabulary}")]
+    UnknownToken {
+        /// The token.
+        found: u32,
+        /// Size of the vocabulary.
+        vocabulary: usize,
+    },
+}
