@@ -1,5 +1,6 @@
 //! Whole runs of the program, as a user makes them.
 
+mod accumulate;
 mod capacity;
 mod companions;
 mod families;
