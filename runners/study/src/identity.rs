@@ -4,6 +4,7 @@ use crate::records::{RecordError, TrialFolder};
 use crate::spec::{Arm, Study, folders};
 use regatta_core::{Fingerprint, registry};
 use regatta_lm::data::Corpus;
+use regatta_lm::model::weight_files;
 use regatta_lm::spec::{ModelSpec, TrainSpec};
 use regatta_lm::tasks::{Kind, Tasks};
 use serde::Deserialize;
@@ -185,8 +186,16 @@ fn listed(arm: &Arm) -> Result<Value, RecordError> {
     Ok(list)
 }
 
+/// The files of a checkpoint that the model is read from. One file of weights is named by its hash alone, as it was before there were
+/// others.
 fn checkpoint(folder: &Path) -> Result<Value, RecordError> {
-    Ok(json!({ "config": file_hash(&folder.join("config.json"))?, "weights": file_hash(&folder.join("model.safetensors"))? }))
+    let files = weight_files(folder).map_err(|error| RecordError::new(folder, error))?;
+    let hashes = files.iter().map(|file| file_hash(file)).collect::<Result<Vec<String>, _>>()?;
+    let weights = match &hashes[..] {
+        [one] => one.clone().into(),
+        all => json!(all),
+    };
+    Ok(json!({ "config": file_hash(&folder.join("config.json"))?, "weights": weights }))
 }
 
 /// What is measured: of a task its name and its items in the place of its path.

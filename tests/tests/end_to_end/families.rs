@@ -73,3 +73,45 @@ fn a_model_may_start_from_and_learn_from_other_families() {
     let manifest = std::fs::read_to_string(started.path().join("out/manifest.json")).unwrap();
     assert!(manifest.contains("\"Qwen3, 1 block of width 24, 2 heads of 16 dims on 1 of keys and values\""), "{manifest}");
 }
+
+/// A checkpoint in another form than one model.safetensors is started from and learnt from, and its files are part of a trial.
+#[test]
+fn shards_are_started_from_and_learnt_from() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/families/layouts");
+    for layout in ["sharded", "bin"] {
+        let study = with_model(&format!("{{init: {}}}", folder.join(layout).display()));
+        let ids: Vec<u8> = (0..4000u32).flat_map(|i| ((i * i % 89) as u16).to_le_bytes()).collect();
+        std::fs::write(study.path().join("tokens.bin"), ids).unwrap();
+        let teacher = folder.join(layout).display().to_string();
+        let arms = format!("arms: {{baseline: [], d: [{{intervention: {{distillation: {{teacher: {teacher}}}}}}}]}}\n");
+        let yaml = format!(
+            "name: t\nseeds: 1\nmodel: {{init: {teacher}}}\ndata: {{tokens: {{train: tokens.bin, validation: tokens.bin}}}}\n\
+             train: {{steps: 3, batch_size: 2, context: 16, schedule: constant}}\n{arms}"
+        );
+        std::fs::write(study.path().join("study.yaml"), yaml).unwrap();
+        study.run("out", &[], 0);
+        let again = study.run("out", &[], 0);
+        assert!(words(&again).contains("2 of 2"), "{}", words(&again));
+    }
+}
+
+/// Families, norms and ties are kinds of models: no law of the loss goes through their parameters.
+#[test]
+fn kinds_of_models_are_no_sizes() {
+    let study = with_model(MODEL);
+    let yaml = std::fs::read_to_string(study.path().join("study.yaml")).unwrap();
+    std::fs::write(
+        study.path().join("study.yaml"),
+        format!("{yaml}\nvary: {{model.family: [gpt2, llama, qwen3], model.tied: [true, false]}}\n"),
+    )
+    .unwrap();
+    let kinds = words(&study.run("out", &[], 0));
+    assert!(!kinds.contains("Loss against parameters"), "{kinds}");
+    std::fs::write(
+        study.path().join("study.yaml"),
+        format!("{yaml}\nvary: {{model.family: [gpt2, llama], model.width: [16, 32]}}\n"),
+    )
+    .unwrap();
+    let sizes = words(&study.run("sizes", &[], 0));
+    assert!(sizes.contains("Loss against parameters") && sizes.contains("family=llama"), "{sizes}");
+}

@@ -89,7 +89,10 @@ fn what_does_not_fit_is_refused_where_it_stands() {
     refused("tokens: 1M", &["study.yaml:5:", "train: ", "found `steps` and `tokens`"]);
     refused("optimizer: lion", &["train.optimizer", "unknown name `lion`", "`adamw`, `muon`, `coupled_adam`"]);
     refused("optimizer: {muon: {adamw: {matrices: {lr: 1}}}}", &["train.optimizer.muon.adamw.matrices", "Muon updates them"]);
-    refused("optimizer: {adamw: {unembedding: {lr: 1}}}", &["train.optimizer.adamw.unembedding", "of which it has none"]);
+    refused(
+        "optimizer: {adamw: {unembedding: {lr: 1}}}",
+        &["train.optimizer.adamw.unembedding", "the model has no such tensors"],
+    );
     refused("optimizer: {coupled_adam: {coupled: unembedding}}", &["train.optimizer.coupled_adam.coupled", "is the embedding"]);
     refused("schedule: {wsd: {warmup: 5, decay: 0.5}}", &["train.schedule.wsd", "within `train.steps`, 8, found 5 and 4 steps"]);
     refused("schedule: {wsd: {warmup: 1.5}}", &["train.schedule.wsd.warmup", "a share of them, a fraction below 1"]);

@@ -20,7 +20,7 @@ mod model;
 mod parameters;
 mod tensors;
 
-pub use checkpoint::CheckpointError;
+pub use checkpoint::{CheckpointError, weight_files};
 pub use decoder::{Biases, Decoder, Map, Mlp, NormKind, NormPlacement, Positions, QkNorm, Rotary, RotaryScaling, Sizes};
 pub use families::Family;
 pub use model::Model;

@@ -224,7 +224,10 @@ fn fit(decoder: &Decoder, bias_std: f64) -> Result<(), String> {
     if !heads.is_multiple_of(kv_heads) {
         return Err(format!("expected `kv_heads` to divide `heads`, found {kv_heads} of keys and values and {heads} heads"));
     }
-    if let Positions::Rotary(Rotary { fraction, scaling, .. }) = decoder.positions {
+    if let Positions::Rotary(Rotary { theta, fraction, scaling }) = decoder.positions {
+        if !(1.0..=1e30).contains(&theta) {
+            return Err(format!("expected a rotary `theta` from 1 to 1e30, found {theta}"));
+        }
         let turned = (fraction * head_dim as f64) as usize;
         if turned == 0 || !turned.is_multiple_of(2) {
             let expected = "expected rotary positions to turn an even number of a head's dims, at least 2";

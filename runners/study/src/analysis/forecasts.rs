@@ -1,7 +1,7 @@
 //! What the power laws of a finished sweep over sizes say of sizes that were not tried.
 
 use super::folder::Records;
-use super::sizes::{groups, models};
+use super::sizes::{SIZES, groups, models};
 use crate::records::RecordError;
 use crate::spec::Study;
 use crate::statistics::{Interval, forecast, power_law};
@@ -69,19 +69,6 @@ pub fn forecasts(folder: &Path, study: &Study, of_arm: &dyn Fn(&str) -> Vec<usiz
     }
     Ok(all)
 }
-
-/// What of a model makes its size.
-const SIZES: [&str; 9] = [
-    "model.family",
-    "model.width",
-    "model.layers",
-    "model.heads",
-    "model.kv_heads",
-    "model.head_dim",
-    "model.mlp",
-    "model.mlp_width",
-    "model.tied",
-];
 
 /// Whether a study varies what makes a model's size.
 pub fn varies_size(study: &Study) -> bool {

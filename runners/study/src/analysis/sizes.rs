@@ -7,6 +7,11 @@ use regatta_report::{Arm, Interval, PowerLaw, SizePoint, SizeSeries};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// What makes a model larger of its kind. Another family, another norm or an untied output matrix changes its parameters too, but makes
+/// another kind of model: no law goes through both.
+pub(super) const SIZES: [&str; 6] =
+    ["model.width", "model.layers", "model.heads", "model.kv_heads", "model.head_dim", "model.mlp_width"];
+
 /// Name and value of each part of a point's label: `width=16,weight=0.1`.
 type Parts<'a> = Vec<(&'a str, &'a str)>;
 
@@ -115,13 +120,13 @@ fn without<'a>(point: &Parts<'a>, names: &[&str]) -> Parts<'a> {
 
 /// Points of an arm by what is left of them without the parts that make the size, in the order of their first.
 ///
-/// Those are the fields of the model that its parameters depend on, but for the context, and whatever else follows from them: a
+/// Those are the fields of [`SIZES`] that its parameters depend on, and whatever else follows from them: a
 /// learning rate that the study names for each width belongs to the width.
 fn by_the_rest(points: &[Parts<'_>], sizes: &[usize], paths: &[&str]) -> Vec<(String, Vec<usize>)> {
     let names: BTreeSet<&str> = points.iter().flatten().map(|(name, _)| *name).collect();
     let is_of_model = |name: &str| {
         let field = paths.iter().find(|path| **path == name || path.strip_suffix(name).is_some_and(|rest| rest.ends_with('.')));
-        field.is_some_and(|path| path.split('.').next() == Some("model") && *path != "model.context")
+        field.is_some_and(|path| SIZES.contains(path))
     };
     let of_size: Vec<&str> = names.iter().copied().filter(|name| is_of_model(name) && matters(points, sizes, name)).collect();
     let bound = |name: &&str| of_size.contains(name) || (!of_size.is_empty() && follows(points, name, &of_size));

@@ -71,6 +71,14 @@ fn read_config(folder: &Path) -> Result<(Decoder, Names), CheckpointError> {
 const BUFFERS: [&str; 5] =
     [".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".rotary_emb.inv_freq"];
 
+/// The files that a checkpoint's weights are read from.
+///
+/// # Errors
+/// When there are none, or an index names files that are not there.
+pub fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, CheckpointError> {
+    Ok(Weights::of(folder)?.files())
+}
+
 impl Model {
     /// The model in a checkpoint folder. Names and shapes must be exactly those that its `config.json` asks for; names may lack the
     /// prefix of a file that holds a language model, numbers may be of 16, 32 or 64 bits.
@@ -193,6 +201,9 @@ impl Reading {
                 return Err(format!("expected `{name}` once, found it twice"));
             }
             let numbers = file.read(name, &stored.shape)?;
+            if let Some(found) = numbers.iter().find(|number| !number.is_finite()) {
+                return Err(format!("expected finite numbers in `{name}`, found {found}"));
+            }
             stored.read(&numbers, &mut self.parameters.numbers_mut()[stored.ours.clone()]);
             return Ok(());
         }

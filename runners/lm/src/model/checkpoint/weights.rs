@@ -42,6 +42,12 @@ impl Weights {
         &self.path
     }
 
+    /// All files that are read: the index, where there is one, and the files of weights.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let index = (!self.shards.contains_key(&self.path)).then(|| self.path.clone());
+        index.into_iter().chain(self.shards.keys().cloned()).collect()
+    }
+
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
         self.bytes
