@@ -28,6 +28,33 @@ pub fn penalty(
     }
 }
 
+/// Leaves of the points and, where there is one, of their second view; and a cloud of them.
+pub(crate) fn leaves(views: impl IntoIterator<Item = Result<Tensor>>) -> Result<(Vec<Var>, Cloud)> {
+    let leaves = views.into_iter().map(|view| Ok(Var::from_tensor(&view?)?)).collect::<Result<Vec<Var>>>()?;
+    let points = leaves[0].as_tensor().clone();
+    let cloud = match leaves.get(1) {
+        Some(view) => Cloud::with_view(points, view.as_tensor().clone())?,
+        None => Cloud::new(points)?,
+    };
+    Ok((leaves, cloud))
+}
+
+/// The penalty of a float64 cloud of these leaves by tensor operations, and its gradient in them, one after the other.
+pub(crate) fn penalty_in_float64(
+    regularizer: &dyn Regularizer,
+    (leaves, cloud): (&[Var], &Cloud),
+    draw: &mut Draw,
+) -> Result<(f64, Vec<f64>)> {
+    let penalty = regularizer.penalty(cloud, draw)?;
+    let gradients = penalty.backward()?;
+    let mut gradient = Vec::new();
+    for leaf in leaves {
+        let of_leaf = gradients.get(leaf).map_or_else(|| leaf.zeros_like(), |found| Ok(found.clone()))?;
+        gradient.extend(of_leaf.flatten_all()?.to_vec1::<f64>()?);
+    }
+    Ok((penalty.to_scalar()?, gradient))
+}
+
 /// As [`penalty`], by this kernel.
 ///
 /// # Errors

@@ -8,7 +8,7 @@
 //! Lines are compared within a tolerance, never hashed: on another machine, or another number of threads, the last digits may
 //! differ, and no rounding has an edge that two such numbers cannot lie on either side of.
 
-use crate::{Cloud, Companion, Draw, Intervention, Regularizer, Result, Tensor, differentiate};
+use crate::{Companion, Draw, Intervention, Regularizer, Result, Tensor, differentiate};
 use candle_core::{DType, Device, Var};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -143,25 +143,13 @@ fn clouds() -> Result<Vec<(&'static str, Tensor)>> {
 
 /// Value and gradient of a penalty of points, or of points and a view.
 fn penalised(regularizer: &dyn Regularizer, views: &[Tensor], dtype: DType) -> Result<(f64, Vec<f64>)> {
-    let leaves = views.iter().map(|view| Ok(Var::from_tensor(&view.to_dtype(dtype)?)?)).collect::<Result<Vec<Var>>>()?;
-    let points = leaves[0].as_tensor().clone();
-    let cloud = match leaves.get(1) {
-        Some(view) => Cloud::with_view(points, view.as_tensor().clone())?,
-        None => Cloud::new(points)?,
-    };
+    let (leaves, cloud) = differentiate::leaves(views.iter().map(|view| Ok(view.to_dtype(dtype)?)))?;
     let mut draw = Draw::new(0, "fingerprint penalty", 0, 0);
     if dtype == DType::F32 {
         let leaves: Vec<&Var> = leaves.iter().collect();
         return Ok(all_of(differentiate::penalty(regularizer, &cloud, &leaves, 1.0, &mut draw)?, &leaves));
     }
-    let penalty = regularizer.penalty(&cloud, &mut draw)?;
-    let gradients = penalty.backward()?;
-    let mut gradient = Vec::new();
-    for leaf in &leaves {
-        let of_leaf = gradients.get(leaf).map_or_else(|| leaf.zeros_like(), |found| Ok(found.clone()))?;
-        gradient.extend(of_leaf.flatten_all()?.to_vec1::<f64>()?);
-    }
-    Ok((penalty.to_scalar()?, gradient))
+    differentiate::penalty_in_float64(regularizer, (&leaves, &cloud), &mut draw)
 }
 
 /// Value and gradient of an objective, in the intervention's parameters and in the model's own output.

@@ -78,14 +78,7 @@ fn draw() -> Draw {
 fn views_in(dtype: DType, cloud: &Cloud) -> Result<(Vec<Var>, Cloud)> {
     let views = std::iter::once(cloud.points()).chain(cloud.view());
     // By float32 in any case: both are given the same numbers.
-    let leaf = |view: &Tensor| Ok(Var::from_tensor(&view.to_dtype(DType::F32)?.to_dtype(dtype)?)?);
-    let leaves = views.map(leaf).collect::<Result<Vec<Var>>>()?;
-    let points = leaves[0].as_tensor().clone();
-    let cloud = match leaves.get(1) {
-        Some(view) => Cloud::with_view(points, view.as_tensor().clone())?,
-        None => Cloud::new(points)?,
-    };
-    Ok((leaves, cloud))
+    differentiate::leaves(views.map(|view| Ok(view.to_dtype(DType::F32)?.to_dtype(dtype)?)))
 }
 
 /// Value and gradient of a kernel: in the points, then in the view.
@@ -98,14 +91,7 @@ pub(super) fn by_kernel(kernel: &dyn Kernel, cloud: &Cloud) -> Result<(f64, Vec<
 
 fn by_tensors(regularizer: &dyn Regularizer, cloud: &Cloud) -> Result<(f64, Vec<f64>)> {
     let (leaves, cloud) = views_in(DType::F64, cloud)?;
-    let penalty = regularizer.penalty(&cloud, &mut draw())?;
-    let gradients = penalty.backward()?;
-    let mut gradient = Vec::new();
-    for leaf in &leaves {
-        let of_leaf = gradients.get(leaf).map_or_else(|| leaf.zeros_like(), |found| Ok(found.clone()))?;
-        gradient.extend(of_leaf.flatten_all()?.to_vec1::<f64>()?);
-    }
-    Ok((penalty.to_scalar()?, gradient))
+    differentiate::penalty_in_float64(regularizer, (&leaves, &cloud), &mut draw())
 }
 
 fn wide(numbers: impl IntoIterator<Item = f32>) -> Vec<f64> {

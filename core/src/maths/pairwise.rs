@@ -40,15 +40,15 @@ pub fn squared_distances(points: &Tensor) -> Result<Tensor> {
     Ok(distance.relu()?)
 }
 
-/// `arccos(c) / π` of cosines bounded to ±(1 - clamp), with a straight-through gradient: the slope is that at the bounded
+/// `arccos(c) / π` of cosines bounded to ±(1 - clamp), with a straight-through gradient: the derivative is that at the bounded
 /// value, and never zero, so points that are too close to tell apart are still pushed apart.
 ///
 /// # Errors
 /// When a tensor operation fails.
 pub fn bounded_angles(cosines: &Tensor, clamp: f64) -> Result<Tensor> {
     let bounded = cosines.detach().clamp(clamp - 1.0, 1.0 - clamp)?;
-    let slope = (bounded.sqr()?.affine(-1.0, 1.0)?.sqrt()?.recip()? * (-1.0 / PI))?;
-    attach_gradient(cosines, &(arccos(&bounded)? / PI)?, &slope)
+    let derivative = (bounded.sqr()?.affine(-1.0, 1.0)?.sqrt()?.recip()? * (-1.0 / PI))?;
+    attach_gradient(cosines, &(arccos(&bounded)? / PI)?, &derivative)
 }
 
 /// The arccosine of numbers between -1 and 1, exclusive; no gradient flows through it. candle has none: a polynomial gives it

@@ -93,7 +93,7 @@ impl ObjectiveKernel for Distillation {
         let temperature = self.temperature.get() as f32;
         let rows = own.numbers.par_chunks_exact(width).zip(companion.par_chunks_exact(width));
         let rows = rows.zip(own.gradient.par_chunks_exact_mut(width));
-        Ok(rows.map(|((x, y), slope)| f64::from(divergence(x, y, temperature, slope))).collect())
+        Ok(rows.map(|((x, y), gradient)| f64::from(divergence(x, y, temperature, gradient))).collect())
     }
 }
 
@@ -105,25 +105,25 @@ fn log_softmax(logits: &Tensor, temperature: f64) -> Result<Tensor> {
 }
 
 vectorize! {
-    /// `T² KL(p ‖ q)` of one token, and its gradient `T (q - p)` in x. x, y, slope (v)
-    fn divergence(x: &[f32], y: &[f32], temperature: f32, slope: &mut [f32]) -> f32 = divergence_with;
+    /// `T² KL(p ‖ q)` of one token, and its gradient `T (q - p)` in x. x, y, gradient (v)
+    fn divergence(x: &[f32], y: &[f32], temperature: f32, gradient: &mut [f32]) -> f32 = divergence_with;
 }
 
 #[inline(always)]
-fn divergence_with<S: Simd>(x: &[f32], y: &[f32], temperature: f32, slope: &mut [f32]) -> f32 {
+fn divergence_with<S: Simd>(x: &[f32], y: &[f32], temperature: f32, gradient: &mut [f32]) -> f32 {
     let all = Lanes::<S>::splat;
     let rate = temperature.recip();
     let (most_x, most_y) = (max_with::<S>(x), max_with::<S>(y));
     let (sum_x, sum_y) = (sum_of_exponentials_with::<S>(x, most_x, rate), sum_of_exponentials_with::<S>(y, most_y, rate));
     let between = all(libm::logf(sum_x) - libm::logf(sum_y));
     let mut values = Lanes::ZERO;
-    for ((slope, x), y) in slope.chunks_mut(LANES).zip(x.chunks(LANES)).zip(y.chunks(LANES)) {
+    for ((gradient, x), y) in gradient.chunks_mut(LANES).zip(x.chunks(LANES)).zip(y.chunks(LANES)) {
         let x = (load_or(x, f32::NEG_INFINITY) - all(most_x)) * all(rate);
         let y = (load_or(y, f32::NEG_INFINITY) - all(most_y)) * all(rate);
         let (q, p) = (exps(x) / all(sum_x), exps(y) / all(sum_y));
         let log_ratio = y - x + between; // log p - log q
         values += p.simd_eq(Lanes::ZERO).select(Lanes::ZERO, p * log_ratio);
-        store(slope, all(temperature) * (q - p));
+        store(gradient, all(temperature) * (q - p));
     }
     temperature * temperature * total(values)
 }

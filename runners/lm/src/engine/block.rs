@@ -109,7 +109,7 @@ impl BlockGradients {
     }
 }
 
-/// The gradients of a block's tensors. `gradients` are those of its activations, part by part.
+/// The gradients of a block's tensors. `grads` are those of its activations, part by part.
 pub(super) fn sum_block<'a>(
     kept: impl Iterator<Item = &'a BlockKept>,
     grads: impl Iterator<Item = &'a BlockGradients> + Clone,

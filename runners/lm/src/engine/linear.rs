@@ -29,18 +29,18 @@ impl<T> Maps<T> {
 pub(super) type PackedMaps = Maps<Panels>;
 
 impl PackedMaps {
-    /// Packs a block's present weights, each turned by `turn`.
+    /// Packs a block's present weights, as they are or transposed.
     pub fn pack(
         &mut self,
         decoder: &Decoder,
         block: &BlockTensors<&[f32]>,
         precision: Precision,
-        turn: fn(Matrix<'_>) -> Matrix<'_>,
+        lay: fn(Matrix<'_>) -> Matrix<'_>,
     ) {
         let [attention, mlp] = [[&block.attention.qkv, &block.attention.output], [&block.mlp.input, &block.mlp.output]];
         let outputs = [decoder.qkv_width(), decoder.width, decoder.mlp_input_width(), decoder.width];
         for ((map, panels), outputs) in attention.into_iter().chain(mlp).zip(self.list()).zip(outputs) {
-            panels.pack(turn(Matrix::new(map.weight, map.weight.len() / outputs, outputs)), precision);
+            panels.pack(lay(Matrix::new(map.weight, map.weight.len() / outputs, outputs)), precision);
         }
     }
 }
@@ -72,10 +72,10 @@ impl MapGradients {
 }
 
 /// The gradient of a linear map's input: `g·Wᵀ`. g (r, o), Wᵀ (o, i) -> out (r, i)
-pub(super) fn input_grad(g: &[f32], turned: &Panels, out: &mut [f32]) {
-    let (outputs, inputs) = turned.shape();
+pub(super) fn input_grad(g: &[f32], transposed: &Panels, out: &mut [f32]) {
+    let (outputs, inputs) = transposed.shape();
     let rows = g.len() / outputs;
-    product_of_panels(MatrixMut::new(out, rows, inputs), Onto::Replace, 1.0, Matrix::new(g, rows, outputs), turned);
+    product_of_panels(MatrixMut::new(out, rows, inputs), Onto::Replace, 1.0, Matrix::new(g, rows, outputs), transposed);
 }
 
 /// `Xᵀ·G` of each part, summed: X the inputs of a linear map (r, i), G the gradients of its outputs (r, o).

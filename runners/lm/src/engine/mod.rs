@@ -201,8 +201,7 @@ impl Pass {
             Some(grads) => self.logits_backward(model, grads, gradients),
             None => {
                 self.parts.par_iter_mut().for_each(|part| part.normed_grad.fill(0.0));
-                let mut tensors = gradients.tensors_mut(model.decoder());
-                tensors.unembedding.as_mut().unwrap_or(&mut tensors.embedding).fill(0.0);
+                gradients.tensors_mut(model.decoder()).output_matrix().fill(0.0);
             }
         }
         self.blocks_backward(model, upstream, dropout, gradients);

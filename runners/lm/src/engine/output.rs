@@ -108,8 +108,7 @@ fn onto(wave: usize) -> Onto {
 
 /// The gradient of the output matrix: `dlogitsᵀ·normed`, summed over `parts`. logits hold their gradients (r, v)
 fn output_tiles(decoder: &Decoder, parts: &[Part], logits: &[Vec<f32>], onto: Onto, gradients: &mut Parameters) {
-    let mut tensors = gradients.tensors_mut(decoder);
-    let matrix = tensors.unembedding.as_mut().unwrap_or(&mut tensors.embedding);
+    let matrix = gradients.tensors_mut(decoder).output_matrix();
     let pairs = parts.iter().zip(logits);
     let pairs = pairs.map(|(part, logits)| (&logits[..part.rows() * decoder.vocab_size], &part.packed_normed));
     let factors = Factors { pairs: pairs.collect(), outputs: decoder.width };

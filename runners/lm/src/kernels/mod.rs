@@ -29,4 +29,4 @@ pub(crate) use norm::{Heads, Norm, rms_norm_heads, rms_norm_heads_backward};
 pub(crate) use regatta_core::maths::vector::add;
 pub(crate) use regatta_core::maths::{gelu, gelu_backward};
 pub(crate) use rotary::{Turn, rotate};
-pub(crate) use rows::{add_columns, linear, sum};
+pub(crate) use rows::{SQUARES_BLOCK, add_columns, linear, sum, sum_of_squares};

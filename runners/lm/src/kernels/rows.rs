@@ -1,7 +1,7 @@
 //! Linear maps and sums over rows.
 
 use super::{affine, product_of_panels};
-use regatta_core::maths::vector::add_with;
+use regatta_core::maths::vector::{add_with, dot};
 use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels};
 use regatta_core::simd::Simd;
 use regatta_core::vectorize;
@@ -15,6 +15,15 @@ pub(crate) fn linear(x: &[f32], weight: &Panels, bias: Option<&[f32]>, y: &mut [
         Some(bias) => affine(y, x, weight, bias),
         None => product_of_panels(y, Onto::Replace, 1.0, x, weight),
     }
+}
+
+/// Numbers whose squares are summed in float32, where a sum of many is summed in float64 from block to block.
+pub(crate) const SQUARES_BLOCK: usize = 4_096;
+
+/// The sum of the squares of a block: in float64 where float32 would overflow.
+pub(crate) fn sum_of_squares(numbers: &[f32]) -> f64 {
+    let sum = f64::from(dot(numbers, numbers));
+    if sum.is_finite() { sum } else { numbers.iter().map(|&x| f64::from(x) * f64::from(x)).sum() }
 }
 
 vectorize! {

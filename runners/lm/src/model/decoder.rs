@@ -90,6 +90,13 @@ pub struct Rotary {
     pub scaling: Option<RotaryScaling>,
 }
 
+impl Rotary {
+    /// Dims of a head of so many that are turned; a model has an even number of them.
+    pub fn dims(&self, head_dim: usize) -> usize {
+        (self.fraction * head_dim as f64) as usize
+    }
+}
+
 impl Default for Rotary {
     fn default() -> Self {
         Self { theta: 10_000.0, fraction: 1.0, scaling: None }
@@ -211,7 +218,7 @@ impl Decoder {
     pub fn rotary_dims(&self) -> usize {
         match self.positions {
             Positions::Learned => 0,
-            Positions::Rotary(rotary) => (rotary.fraction * self.head_dim as f64) as usize / 2 * 2,
+            Positions::Rotary(rotary) => rotary.dims(self.head_dim),
         }
     }
 

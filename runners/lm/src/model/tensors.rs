@@ -168,9 +168,9 @@ impl<T> Tensors<T> {
         all
     }
 
-    /// Token embedding and output matrix: one tensor or two.
-    pub fn output_matrix(&self) -> &T {
-        self.unembedding.as_ref().unwrap_or(&self.embedding)
+    /// The output matrix: the embedding where it is tied.
+    pub fn output_matrix(self) -> T {
+        self.unembedding.unwrap_or(self.embedding)
     }
 }
 

@@ -8,8 +8,9 @@
 //! does not come to rest at 1: five steps leave all but tiny singular values between about 0.7 and 1.2. All is float32; published
 //! code computes it in bfloat16.
 
+use crate::kernels::{SQUARES_BLOCK, sum_of_squares};
 use rayon::prelude::*;
-use regatta_core::maths::vector::dot;
+use regatta_core::maths::vector::scale;
 use regatta_core::maths::{Matrix, gram, times};
 use regatta_core::simd::Simd;
 use regatta_core::vectorize;
@@ -19,15 +20,12 @@ const COEFFICIENTS: [f32; 3] = [3.4445, -4.7750, 2.0315];
 /// What a norm is divided by at least.
 const LEAST_NORM: f64 = 1e-7;
 
-/// Numbers whose squares are summed in float32.
-const BLOCK: usize = 4_096;
-
 /// Makes the columns of `x` nearly orthonormal, by so many steps.
 ///
 /// # Shapes
 /// x (rows, columns), where a step is cheap when there are at least as many rows
 pub(super) fn orthogonalise(x: &mut Vec<f32>, columns: usize, steps: usize) {
-    let norm = x.par_chunks(BLOCK).map(square).collect::<Vec<f64>>().into_iter().sum::<f64>().sqrt();
+    let norm = x.par_chunks(SQUARES_BLOCK).map(sum_of_squares).collect::<Vec<f64>>().into_iter().sum::<f64>().sqrt();
     scale(x, (1.0 / norm.max(LEAST_NORM)) as f32);
     let mut next = vec![0.0; x.len()];
     for _ in 0..steps {
@@ -40,14 +38,7 @@ pub(super) fn orthogonalise(x: &mut Vec<f32>, columns: usize, steps: usize) {
     }
 }
 
-/// Float64 where float32 would overflow.
-fn square(numbers: &[f32]) -> f64 {
-    let square = f64::from(dot(numbers, numbers));
-    if square.is_finite() { square } else { numbers.iter().map(|&x| f64::from(x) * f64::from(x)).sum() }
-}
-
 vectorize! {
-    fn scale(x: &mut [f32], factor: f32) = regatta_core::maths::vector::scale_with;
     /// `squared = b·a + c·squared`
     fn combine(squared: &mut [f32], a: &[f32]) = combine_with;
 }

@@ -79,7 +79,7 @@ impl ModelSpec {
 }
 
 /// What a user may name; the family says the rest.
-#[derive(Default, Deserialize)]
+#[derive(Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Fields {
     family: Option<Family>,
@@ -105,6 +105,7 @@ struct Fields {
 }
 
 /// `positions:`; what `rotary` leaves out is the family's.
+#[derive(PartialEq)]
 enum PositionsFields {
     Learned,
     Rotary(RotaryFields),
@@ -125,7 +126,7 @@ impl<'de> Deserialize<'de> for PositionsFields {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RotaryFields {
     theta: Option<Positive>,
@@ -134,7 +135,7 @@ struct RotaryFields {
 }
 
 /// Above 0, up to 1.
-#[derive(Clone, Copy, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Deserialize)]
 #[serde(try_from = "f64")]
 struct Share(f64);
 
@@ -167,7 +168,7 @@ impl TryFrom<Fields> for ModelSpec {
 
     fn try_from(mut fields: Fields) -> Result<Self, String> {
         if let Some(folder) = fields.init.take() {
-            return match fields.is_empty() {
+            return match fields == Fields::default() {
                 true => Ok(Self::Init(folder)),
                 false => Err("expected `init` alone: the checkpoint says what its model is".into()),
             };
@@ -204,31 +205,18 @@ impl TryFrom<Fields> for ModelSpec {
     }
 }
 
-impl Fields {
-    /// Whether nothing is named.
-    fn is_empty(&self) -> bool {
-        let Self { family, layers, width, heads, kv_heads, head_dim, context, mlp_width, .. } = self;
-        let Self { norm, norm_epsilon, norm_placement, positions, mlp, qk_norm, biases, tied, parallel, .. } = self;
-        let sizes = layers.is_some() || width.is_some() || context.is_some() || mlp_width.is_some();
-        let heads = heads.is_some() || kv_heads.is_some() || head_dim.is_some();
-        let norms = norm.is_some() || norm_epsilon.is_some() || norm_placement.is_some() || qk_norm.is_some();
-        let others = positions.is_some() || mlp.is_some() || biases.is_some() || tied.is_some() || parallel.is_some();
-        let last = self.logit_cap.is_some() || self.bias_std.is_some();
-        !(family.is_some() || sizes || heads || norms || others || last)
-    }
-}
-
 /// Whether what is legal by itself fits the rest.
 fn fit(decoder: &Decoder, bias_std: f64) -> Result<(), String> {
     let Decoder { heads, kv_heads, head_dim, biases, .. } = *decoder;
     if !heads.is_multiple_of(kv_heads) {
         return Err(format!("expected `kv_heads` to divide `heads`, found {kv_heads} of keys and values and {heads} heads"));
     }
-    if let Positions::Rotary(Rotary { theta, fraction, scaling }) = decoder.positions {
+    if let Positions::Rotary(rotary) = decoder.positions {
+        let Rotary { theta, fraction, scaling } = rotary;
         if !(1.0..=1e30).contains(&theta) {
             return Err(format!("expected a rotary `theta` from 1 to 1e30, found {theta}"));
         }
-        let turned = (fraction * head_dim as f64) as usize;
+        let turned = rotary.dims(head_dim);
         if turned == 0 || !turned.is_multiple_of(2) {
             let expected = "expected rotary positions to turn an even number of a head's dims, at least 2";
             return Err(format!("{expected}, found {turned}: `fraction` {fraction} of `head_dim` {head_dim}"));

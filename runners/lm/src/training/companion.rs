@@ -163,25 +163,32 @@ impl<'a> Companions<'a> {
         Ok(Self { beside, own })
     }
 
-    /// A part of a batch of `sequences` through each companion, and what is minimised: each objective's share onto `penalties`, and
-    /// the gradient of their weighted sum in the model's outputs onto `upstream`. `pass` is that of `model`, after its way forward,
-    /// and `first` the number of its first sequence in the batch; an objective is taken for a mean over tokens.
+    /// Begins a step: nothing is known of the own parameters' gradients, and each objective is 0, in order after `penalties`.
+    pub fn begin(&mut self, penalties: &mut Vec<Penalty>) {
+        if let Some(own) = &mut self.own {
+            own.gradients.numbers_mut().fill(0.0);
+        }
+        for beside in &self.beside {
+            let name = free_name(penalties.iter().map(|penalty| &*penalty.name), beside.intervention.typetag_name());
+            penalties.push(Penalty { name, weight: beside.intervention.weight(), value: 0.0 });
+        }
+    }
+
+    /// A part of a batch of `sequences` through each companion, and what is minimised: each objective's share onto `penalties`, those
+    /// that [`Self::begin`] made, and the gradient of their weighted sum in the model's outputs onto `upstream`. `pass` is that of
+    /// `model`, after its way forward. An objective is taken for a mean over tokens.
     ///
     /// # Errors
     /// When the batch does not fit a companion, or an objective fails.
     pub fn objectives(
         &mut self,
         (model, pass): (&Model, &Pass),
-        (inputs, first, sequences): (&[u32], usize, usize),
+        (inputs, sequences): (&[u32], usize),
         step: usize,
-        (penalties, upstream): (&mut Vec<Penalty>, &mut Upstream),
+        (penalties, upstream): (&mut [Penalty], &mut Upstream),
     ) -> Result<(), TrainError> {
-        if let Some(own) = self.own.as_mut().filter(|_| first == 0) {
-            own.gradients.numbers_mut().fill(0.0);
-        }
         let share = pass.shape().0 as f64 / sequences as f64;
-        let of_terms = if first == 0 { penalties.len() } else { penalties.len() - self.beside.len() };
-        for (index, beside) in self.beside.iter_mut().enumerate() {
+        for (beside, penalty) in self.beside.iter_mut().zip(penalties) {
             let own = Var::from_tensor(&output(beside.compared, model, pass)?)?;
             let companion = beside.output(pass.shape(), inputs)?;
             let parameters = match &self.own {
@@ -207,14 +214,7 @@ impl<'a> Companions<'a> {
                     crate::kernels::add(grad, &gradient);
                 }
             }
-            let value = share * f64::from(value);
-            match penalties.get_mut(of_terms + index) {
-                Some(penalty) => penalty.value += value,
-                None => {
-                    let name = free_name(penalties.iter().map(|penalty| &*penalty.name), beside.intervention.typetag_name());
-                    penalties.push(Penalty { name, weight, value });
-                }
-            }
+            penalty.value += share * f64::from(value);
         }
         Ok(())
     }

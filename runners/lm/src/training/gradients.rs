@@ -1,28 +1,19 @@
 //! The global norm of a gradient.
 
+use crate::kernels::{SQUARES_BLOCK, sum_of_squares};
 use crate::model::Parameters;
 use rayon::prelude::*;
-use regatta_core::maths::vector::dot;
-
-/// Numbers whose squares are summed in float32.
-const BLOCK: usize = 4_096;
 
 /// The norm of all gradients taken together, the model's and `own` ones of interventions, and the name of the first tensor whose
 /// gradient is not finite. Squares are summed in blocks of a fixed size and the blocks in float64, so the norm does not depend on
 /// the number of threads.
 pub(super) fn global_norm<'a>(gradients: &'a Parameters, own: Option<&'a Parameters>) -> (f64, Option<&'a str>) {
     let each = || gradients.each().chain(own.into_iter().flat_map(Parameters::each));
-    let blocks: Vec<&[f32]> = each().flat_map(|(_, numbers)| numbers.chunks(BLOCK)).collect();
-    let squares: Vec<f64> = blocks.par_iter().with_min_len(16).map(|block| square(block)).collect();
+    let blocks: Vec<&[f32]> = each().flat_map(|(_, numbers)| numbers.chunks(SQUARES_BLOCK)).collect();
+    let squares: Vec<f64> = blocks.par_iter().with_min_len(16).map(|block| sum_of_squares(block)).collect();
     let total = squares.iter().sum::<f64>();
-    let broken = if total.is_finite() { None } else { each().find(|(_, numbers)| !square(numbers).is_finite()) };
+    let broken = if total.is_finite() { None } else { each().find(|(_, numbers)| !sum_of_squares(numbers).is_finite()) };
     (total.sqrt(), broken.map(|(spec, _)| &*spec.name))
-}
-
-/// Float64 where float32 would overflow.
-fn square(numbers: &[f32]) -> f64 {
-    let square = f64::from(dot(numbers, numbers));
-    if square.is_finite() { square } else { numbers.iter().map(|&x| f64::from(x) * f64::from(x)).sum() }
 }
 
 #[cfg(test)]

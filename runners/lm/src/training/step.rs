@@ -120,7 +120,8 @@ impl<'a> Learner<'a> {
     /// A batch that is accumulated goes through in parts, and forward once more before where a cloud is of all of it.
     /// Interventions act where they are named: one that forgets before all else, one that perturbs on the way forward, one that
     /// rounds in which model the passes go through, one that compares after the penalties, and one that forgets again in the
-    /// embedding's pace. `inputs` and `targets` are `rows` sequences, one after the other. Where loss, penalty or gradient is not
+    /// embedding's pace. `inputs` and `targets` are `rows` sequences, one after the other, a multiple
+    /// of the passes that a step takes. Where loss, penalty or gradient is not
     /// finite, or the loss is a spike that is to be left out, there is no update and the record says so.
     ///
     /// # Errors
@@ -132,8 +133,8 @@ impl<'a> Learner<'a> {
         }
         let model = self.rounded.as_ref().unwrap_or(&self.latent);
         let (decoder, terms, of_step) = (model.decoder(), self.terms, (self.seed, step));
-        let (time, each) = (inputs.len() / rows, rows.div_ceil(self.train.accumulate.get()));
-        let parts = || (0..rows).step_by(each).map(|first| (first, first * time..(first + each).min(rows) * time));
+        let (time, each) = (inputs.len() / rows, rows / self.train.accumulate.get());
+        let parts = || (0..rows).step_by(each).map(|first| (first, first * time..(first + each) * time));
         let views = compares_views(terms, step);
         let (shape, precision) = ((each, time), self.train.precision);
         let passes = Passes::of(&mut self.passes, decoder, shape, keep(terms), precision, views);
@@ -154,7 +155,9 @@ impl<'a> Learner<'a> {
             let seen = Seen { model, pass, view: views.then_some(view as &dyn Activations), share: Share::WholeBatch };
             of_whole = Some(penalties(terms, seen, of_step, &mut computed)?);
         }
-        let mut losses = Vec::with_capacity(targets.len()); // nats a token
+        let of_terms = computed.len();
+        self.companions.begin(&mut computed);
+        let mut losses = Vec::with_capacity(targets.len()); // nats per token
         for (first, tokens) in parts() {
             let ids = &inputs[tokens.clone()];
             passes.forward(model, first, ids, &randomness)?;
@@ -164,8 +167,8 @@ impl<'a> Learner<'a> {
             for (part, whole) in upstream.iter_mut().zip(of_whole.iter().flatten()) {
                 take_part(part, whole, (tokens.clone(), inputs.len()));
             }
-            let objectives = (&mut computed, &mut upstream[0]);
-            self.companions.objectives((model, &passes.pass), (ids, first, rows), step, objectives)?;
+            let objectives = (&mut computed[of_terms..], &mut upstream[0]);
+            self.companions.objectives((model, &passes.pass), (ids, rows), step, objectives)?;
             let (targets, onto) = ((&targets[tokens], targets.len()), (&mut self.gradients, first == 0));
             losses.extend(passes.backward(model, targets, &upstream, &randomness, onto));
         }

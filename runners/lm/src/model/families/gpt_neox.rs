@@ -34,7 +34,7 @@ pub(super) fn read(fields: &Fields) -> Result<Decoder, String> {
     divisor(("num_attention_heads", heads), ("hidden_size", width))?;
     let (head_dim, context) = (width / heads, fields.size("max_position_embeddings", SIZE)?);
     let rotary = rope::read(fields, &ROPE, context)?;
-    let turned = (rotary.fraction * head_dim as f64) as usize;
+    let turned = rotary.dims(head_dim);
     if turned == 0 || !turned.is_multiple_of(2) {
         let of = format!("{} of {head_dim}", rotary.fraction);
         return Err(format!("expected `rotary_pct` to be a share that turns an even number of a head's dims, found {of}"));
