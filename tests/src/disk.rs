@@ -1,7 +1,7 @@
 //! A disk that fails when the environment says so: `REGATTA_DISK=worker:kill:17` ends the worker process at its 17th change,
 //! `run:fail:3` makes the third change of the run itself fail, `worker:full:9` all from the ninth on.
 
-use regatta_study::records::before_each_change;
+use regatta_records::before_each_change;
 use std::io;
 use std::path::Path;
 use std::sync::OnceLock;

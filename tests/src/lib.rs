@@ -2,12 +2,12 @@
 //! panic, whatever it is given, nor take more than a second.
 
 use regatta_builtin as _; // studies name the built-in regularizers
+use regatta_config::StudyFile;
 use regatta_lm::data::Corpus;
 use regatta_lm::model::{Decoder, Family, Model, Sizes};
 use regatta_lm::spec::{DataSpec, TrainSpec};
 use regatta_lm::training::{Restored, StepRecord};
-use regatta_study::StudyFile;
-use regatta_study::records::{Checkpoints, Fence, first_lines, read_lines};
+use regatta_records::{Checkpoints, Fence, first_lines, read_lines};
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;

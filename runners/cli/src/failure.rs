@@ -1,6 +1,7 @@
 //! How the program ends when it cannot do what was asked.
 
-use regatta_study::{Refusal, RunError};
+use regatta_config::Refusal;
+use regatta_study::RunError;
 use std::fmt::Display;
 use std::process::ExitCode;
 

@@ -8,9 +8,20 @@ use crate::{Arm, Difference, Results, Verdict};
 /// Names that a sentence spells out before it counts the rest.
 const MOST_NAMES: usize = 8;
 
-impl Verdict {
+/// A verdict for people to read.
+pub trait VerdictWords {
     /// One or two words, for a column.
-    pub fn label(self) -> &'static str {
+    fn label(self) -> &'static str;
+
+    /// The verdict on a difference for a column: its label, and how few seeds it rests on where they are fewer than five.
+    fn column(self, difference: Option<Difference>) -> String;
+
+    /// The verdict on `arm` in words, with the figures that it rests on.
+    fn words(self, arm: &Arm) -> String;
+}
+
+impl VerdictWords for Verdict {
+    fn label(self) -> &'static str {
         match self {
             Self::Baseline => "baseline",
             Self::Better => "better",
@@ -20,14 +31,12 @@ impl Verdict {
         }
     }
 
-    /// The verdict on a difference for a column: its label, and how few seeds it rests on where they are fewer than five.
-    pub fn column(self, difference: Option<Difference>) -> String {
+    fn column(self, difference: Option<Difference>) -> String {
         let few = difference.filter(|difference| few(difference.pairs) && self != Self::Unknown);
         few.map_or_else(|| self.label().to_owned(), |of| format!("{} ({})", self.label(), counted(of.pairs, "seed")))
     }
 
-    /// The verdict on `arm` in words, with the figures that it rests on.
-    pub fn words(self, arm: &Arm) -> String {
+    fn words(self, arm: &Arm) -> String {
         match (self, &arm.difference) {
             (Self::Baseline, _) => "baseline".to_owned(),
             (Self::Better, Some(difference)) => format!("better: {}", sized(difference, -1.0, "lower")),

@@ -1,6 +1,6 @@
 //! Two arms: the verdict in words, and every figure, a line each.
 
-use crate::answer::{cautions, difference_decimals, split};
+use crate::answer::{VerdictWords, cautions, difference_decimals, split};
 use crate::figures::FIGURES;
 use crate::number::{brief, decimals_for, fixed, signed};
 use crate::text::{one_line, shortened};

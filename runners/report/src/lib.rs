@@ -22,15 +22,11 @@ mod error;
 mod figures;
 mod formats;
 mod further;
-mod json;
-mod measured;
 mod number;
 mod page;
 mod plot;
-mod results;
 #[cfg(test)]
 mod sample;
-mod sweep;
 mod table;
 mod text;
 
@@ -41,10 +37,12 @@ pub use error::{Error, Result};
 #[cfg(feature = "parquet")]
 pub use formats::arms_parquet;
 pub use formats::{Format, arms_table};
-pub use measured::{Depths, FrequencyClass, Geometry, Layer, OverSeeds, PairedDifference, Rounding, TaskResult, TextResult};
 pub use number::{grouped, significant};
 pub use page::page;
 pub use plot::{Plot, plots};
-pub use results::{Arm, CurvePoint, Difference, EqualTime, Interval, Results, Spent, Spread, Trial, UNIT, Verdict};
-pub use sweep::{Edge, PowerLaw, SizePoint, SizeSeries, Tuning, TuningCandidate};
+pub use regatta_results::{
+    Arm, CurvePoint, Depths, Difference, Edge, EqualTime, FrequencyClass, Geometry, Interval, Layer, OverSeeds, PairedDifference,
+    PowerLaw, Results, Rounding, SizePoint, SizeSeries, Spent, Spread, TaskResult, TextResult, Trial, Tuning, TuningCandidate,
+    UNIT, Verdict,
+};
 pub use table::terminal_table;

@@ -1,6 +1,6 @@
 //! The table in the terminal.
 
-use crate::answer::{answer, cautions, corrected_for, difference_decimals, split};
+use crate::answer::{VerdictWords, answer, cautions, corrected_for, difference_decimals, split};
 use crate::number::{decimals_for, fixed, signed, significant};
 use crate::text::{one_line, shortened};
 use crate::{Arm, Results, UNIT, Verdict};

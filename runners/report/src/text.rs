@@ -1,11 +1,6 @@
 //! Text from users, made safe for one line.
 
-/// Control characters (line ends, terminal escapes, what XML forbids) become spaces.
-pub fn one_line(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{fffe}' | '\u{ffff}') { ' ' } else { c })
-        .collect()
-}
+pub use regatta_results::one_line;
 
 /// One line of at most `most` characters; the middle gives way, since names differ at both ends.
 pub fn shortened(text: &str, most: usize) -> String {
@@ -39,7 +34,6 @@ mod tests {
 
     #[test]
     fn lines_and_lists() {
-        assert_eq!(one_line("a\u{1b}[31m\nb"), "a [31m b");
         assert_eq!(shortened("dispersion", 10), "dispersion");
         assert_eq!(shortened("abcdefghij", 7), "abcd…ij"); // six kept: four in front, two at the end
         assert_eq!(shortened("abc", 0), "…");

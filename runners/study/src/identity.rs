@@ -1,12 +1,12 @@
 //! The identity of a trial: a hash of all that its results depend on.
 
-use crate::records::{RecordError, TrialFolder};
-use crate::spec::{Arm, Study, folders};
+use regatta_config::{Arm, Study, folders};
 use regatta_core::{Fingerprint, registry};
 use regatta_lm::data::Corpus;
 use regatta_lm::model::weight_files;
 use regatta_lm::spec::{ModelSpec, TrainSpec};
 use regatta_lm::tasks::{Kind, Tasks};
+use regatta_records::{RecordError, TrialFolder};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};

@@ -4,9 +4,9 @@ use crate::plan::{Order, PlannedTrial, by_identity, judged_orders, tuning_orders
 use crate::pool::Limits;
 use crate::prepare::Prepared;
 use crate::probe::Fingerprints;
-use crate::records::{Checkpoints, Fence, RecordError, State, TrialFolder, TuningRow};
-use crate::spec::StudyFile;
 use crate::tuning;
+use regatta_config::StudyFile;
+use regatta_records::{Checkpoints, Fence, RecordError, State, TrialFolder, TuningRow};
 use std::path::Path;
 use std::process::Command;
 

@@ -2,12 +2,12 @@
 
 use crate::identity::{Identity, identity};
 use crate::prepare::Prepared;
-use crate::records::{Fence, RecordError, Status, TrialFolder};
-use crate::spec::{Arm, Candidate, Study, StudyFile, Variant};
+use regatta_config::{Arm, Candidate, Study, StudyFile, Variant};
 use regatta_core::Fingerprint;
 use regatta_lm::spec::TrainSpec;
 use regatta_lm::tasks::Tasks;
 use regatta_lm::training::Trial;
+use regatta_records::{Fence, RecordError, Status, TrialFolder};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,10 @@
 //! The worker processes of a run: hands out trials, hears what happens, ends what hangs or takes too much.
 
 use crate::plan::PlannedTrial;
-use crate::records::{Fence, RecordError, State, Status};
 use crate::run::{Ended, Options, RunError, Watcher};
 use crate::trial::{Event, now};
 use crate::worker::Task;
+use regatta_records::{Fence, RecordError, State, Status};
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};

@@ -1,13 +1,13 @@
 //! Everything that can be refused before the first step is refused here: data, checkpoint, layers, contexts.
 
-use crate::records::{DataFacts, Manifest, ModelFacts};
-use crate::spec::{Refusal, StudyFile, Variant, folders};
+use regatta_config::{Refusal, StudyFile, Variant, folders};
 use regatta_core::{Companion, Plugin, registry};
 use regatta_lm::data::{Corpus, DataError, Origin};
 use regatta_lm::model::{Decoder, Model};
 use regatta_lm::spec::{DataSpec, ModelSpec, Steps};
 use regatta_lm::tasks::{Recall, Tasks};
 use regatta_lm::training::check_companion;
+use regatta_records::{DataFacts, Manifest, ModelFacts};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 

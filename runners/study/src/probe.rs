@@ -5,9 +5,9 @@
 
 use crate::identity::known_fingerprints;
 use crate::pool::{Limits, resident};
-use crate::records::RecordError;
-use crate::spec::{Arm, StudyFile};
+use regatta_config::{Arm, StudyFile};
 use regatta_core::{Fingerprint, Intervention, Plugin};
+use regatta_records::RecordError;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};

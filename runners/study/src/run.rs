@@ -5,12 +5,12 @@ use crate::plan::{Order, PlannedTrial, adopt, judged_orders, place, settled, tun
 use crate::pool::{Limits, Pool};
 use crate::prepare::{Prepared, prepare};
 use crate::probe::Fingerprints;
-use crate::records::{
+use crate::tuning;
+use regatta_config::{Candidate, Refusal, StudyFile, Variant};
+use regatta_lm::training::StepRecord;
+use regatta_records::{
     Fence, Lease, LeaseError, Manifest, PlanRow, RecordError, State, Status, TuningRow, check_out, write_json, write_whole,
 };
-use crate::spec::{Candidate, Refusal, StudyFile, Variant};
-use crate::tuning;
-use regatta_lm::training::StepRecord;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;

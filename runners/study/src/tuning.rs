@@ -1,8 +1,8 @@
 //! What tuning found: the whole table, and the candidate that each arm is judged with.
 
 use crate::plan::{PlannedTrial, place, variant_name};
-use crate::records::{RecordError, State, TuningRow, TuningTrial};
-use crate::spec::{Candidate, StudyFile, Winner};
+use regatta_config::{Candidate, StudyFile, Winner};
+use regatta_records::{RecordError, State, TuningRow, TuningTrial};
 
 /// Reads the tuning trials and chooses for each variant the candidate with the lowest mean validation loss over its seeds. A
 /// candidate of which a trial diverged or failed has no mean and is not chosen.
@@ -41,5 +41,5 @@ pub(crate) fn table(file: &StudyFile, trials: &[PlannedTrial]) -> Result<Vec<Tun
 fn mean(results: &[TuningTrial]) -> Option<f64> {
     let done = |result: &TuningTrial| result.validation_loss.filter(|_| result.state == State::Done);
     let losses: Option<Vec<f64>> = results.iter().map(done).collect();
-    crate::statistics::mean(&losses?)
+    regatta_statistics::mean(&losses?)
 }

@@ -5,11 +5,11 @@
 
 use crate::plan::{Order, PlannedTrial};
 use crate::prepare::prepare;
-use crate::records::{Fence, RecordError};
 use crate::run::RunError;
-use crate::spec::StudyFile;
 use crate::trial::{Event, Every, MemoryMeter, Surroundings, run_trial};
+use regatta_config::StudyFile;
 use regatta_core::Fingerprint;
+use regatta_records::{Fence, RecordError};
 use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
 use std::path::Path;

@@ -204,7 +204,7 @@ fn every_config_parses() {
         if yaml.contains("teacher: ") {
             overrides.push(format!("arms.distilled.0.intervention.distillation.teacher={}", folder.path().display()));
         }
-        regatta_study::Study::read(&path, &overrides).unwrap_or_else(|refusal| panic!("{}: {refusal}", path.display()));
+        regatta_config::Study::read(&path, &overrides).unwrap_or_else(|refusal| panic!("{}: {refusal}", path.display()));
     }
     assert!(seen >= 3, "{seen} configs");
 }

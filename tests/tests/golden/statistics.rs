@@ -1,7 +1,7 @@
 //! The statistics of a study against numbers computed by SciPy: `golden/statistics.json`.
 
 use crate::fixture;
-use regatta_study::statistics::{Paired, holm, interquartile_mean, mean, wilcoxon_p};
+use regatta_statistics::{Paired, holm, interquartile_mean, mean, wilcoxon_p};
 use serde_json::Value;
 
 const TOLERANCE: f64 = 1e-6;

@@ -4,7 +4,7 @@ use super::pace::{Pace, words};
 use crate::log;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use regatta_lm::training::StepRecord;
-use regatta_study::records::{State, Status};
+use regatta_records::{State, Status};
 use regatta_study::{Planned, Watcher};
 use std::time::Instant;
 

@@ -2,7 +2,7 @@
 
 use super::pace::{Pace, words};
 use regatta_lm::training::StepRecord;
-use regatta_study::records::{State, Status};
+use regatta_records::{State, Status};
 use regatta_study::{Planned, Watcher};
 use std::time::{Duration, Instant};
 

@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
 /// Prints what the differences between two arms say, seed by seed, and writes nothing.
 pub(crate) fn compare(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let Arguments { dir, arm, reference } = arguments;
-    let results = regatta_study::compare(dir, arm, reference).map_err(Failure::refused)?;
+    let results = regatta_analysis::compare(dir, arm, reference).map_err(Failure::refused)?;
     say(comparison(&results).trim_end())?;
     Ok(ExitCode::SUCCESS)
 }

@@ -146,7 +146,7 @@ mod tests {
         assert_eq!(words, ["mean_square", SECOND, "mean_square: {scale: 3.0, shift: 1.0}"]);
         for (words, form) in &forms {
             let Form::Regularizer(form) = form else { panic!("{words} is a regularizer") };
-            let read = regatta_study::regularizer(words).unwrap();
+            let read = regatta_config::regularizer(words).unwrap();
             assert_eq!(serde_json::to_value(&read.0).unwrap(), serde_json::to_value(form).unwrap(), "{words}");
         }
     }

@@ -88,7 +88,7 @@ pub(crate) fn evaluate(arguments: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 fn spec(arguments: &Arguments) -> Result<EvaluateSpec, Failure> {
-    let quantisation = arguments.quantisation.as_deref().map(regatta_study::section).transpose();
+    let quantisation = arguments.quantisation.as_deref().map(regatta_config::section).transpose();
     let windows = match arguments.max_windows {
         0 => OrNone::None,
         most => OrNone::Some(Count::try_from(most as u64).map_err(|error| Failure::refused(format!("--max-windows: {error}")))?),

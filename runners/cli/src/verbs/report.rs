@@ -1,8 +1,8 @@
 //! `regatta report DIR`
 
 use crate::failure::{Failure, say};
+use regatta_records::write_whole;
 use regatta_report::Results;
-use regatta_study::records::write_whole;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -17,7 +17,7 @@ pub(crate) struct Arguments {
 
 /// Prints the table and writes the page of a folder.
 pub(crate) fn report(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let results = regatta_study::results(&arguments.dir).map_err(Failure::refused)?;
+    let results = regatta_analysis::results(&arguments.dir).map_err(Failure::refused)?;
     write(&arguments.dir, &results)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -31,7 +31,7 @@ enum Format {
 
 /// Prints the arms of a folder, and writes nothing.
 pub(crate) fn results(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let results = regatta_study::results(&arguments.dir).map_err(Failure::refused)?;
+    let results = regatta_analysis::results(&arguments.dir).map_err(Failure::refused)?;
     let format = match arguments.format {
         Format::Md => regatta_report::Format::Markdown,
         Format::Csv => regatta_report::Format::Csv,

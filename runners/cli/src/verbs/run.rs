@@ -5,7 +5,8 @@ use super::probe::this_program;
 use super::{discard, probe, report};
 use crate::failure::Failure;
 use crate::{memory, progress, signals::Signals};
-use regatta_study::{Ended, Every, Limits, Options, StudyFile};
+use regatta_config::StudyFile;
+use regatta_study::{Ended, Every, Limits, Options};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 use std::str::FromStr;
@@ -124,7 +125,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut watcher = progress::watcher();
     let ended = regatta_study::run(&file, &options, &mut *watcher)?;
     drop(watcher);
-    report::write(&out, &regatta_study::results(&out).map_err(Failure::failed)?)?;
+    report::write(&out, &regatta_analysis::results(&out).map_err(Failure::failed)?)?;
     Ok(match ended {
         Ended::AllDone => ExitCode::SUCCESS,
         Ended::SomeFailed => ExitCode::from(1),

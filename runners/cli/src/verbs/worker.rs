@@ -3,7 +3,8 @@
 use super::run::CheckpointEvery;
 use crate::failure::Failure;
 use crate::{memory, signals::Signals};
-use regatta_study::{MemoryMeter, StudyFile, Work, work};
+use regatta_config::StudyFile;
+use regatta_study::{MemoryMeter, Work, work};
 use std::io::{BufReader, stdin, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;

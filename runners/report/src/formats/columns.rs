@@ -1,6 +1,6 @@
 //! The columns that people read, the same in Markdown and LaTeX.
 
-use crate::answer::difference_decimals;
+use crate::answer::{VerdictWords, difference_decimals};
 use crate::figures::{chance, equal_time, interval};
 use crate::number::{decimals_for, fixed, signed};
 use crate::text::one_line;

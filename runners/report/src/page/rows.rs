@@ -1,6 +1,6 @@
 //! The rows of the page's tables: numbers as text, each with the number that it sorts by.
 
-use crate::answer::difference_decimals;
+use crate::answer::{VerdictWords, difference_decimals};
 use crate::csv::number;
 use crate::figures::{self, FIGURES};
 use crate::further::{Cell, Further, Row};

@@ -1,6 +1,7 @@
 //! The forest plot: each arm's difference from the baseline with its corrected interval, and the line of no difference.
 
 use super::canvas::*;
+use crate::answer::VerdictWords;
 use crate::text::shortened;
 use crate::{Difference, Results, UNIT, Verdict};
 use plotters::prelude::*;

@@ -16,7 +16,7 @@ pub use accelerator::{ACCELERATORS, Accelerator};
 pub use request::Request;
 
 use crate::prepare::Prepared;
-use crate::spec::{Study, Variant};
+use regatta_config::{Study, Variant};
 use regatta_lm::model::Decoder;
 use regatta_lm::training::flops_per_token;
 
@@ -57,7 +57,7 @@ impl Request {
     /// # Errors
     /// When a model would be larger than can be reckoned with.
     pub fn rows(&self, study: &Study, variants: &[Variant], prepared: &[Prepared]) -> Result<Vec<Row>, String> {
-        let tuning = study.tune.as_ref().map_or(0, crate::Tune::trials);
+        let tuning = study.tune.as_ref().map_or(0, regatta_config::Tune::trials);
         let trials = tuning + self.seeds.unwrap_or(study.seeds.len());
         let mut rows: Vec<Row> = Vec::new();
         for (variant, prepared) in variants.iter().zip(prepared) {
@@ -127,7 +127,8 @@ impl Request {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{StudyFile, prepare};
+    use crate::prepare;
+    use regatta_config::StudyFile;
     use regatta_lm::model::Family;
 
     const STUDY: &str = "\

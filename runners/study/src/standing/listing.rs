@@ -1,7 +1,7 @@
 //! Which trials a folder is about, without the regularizers that a plan is made with.
 
-use crate::records::{PlanRow, RecordError, TrialFolder, read_json, study_of_a_run};
-use crate::yaml;
+use regatta_config::yaml;
+use regatta_records::{PlanRow, RecordError, TrialFolder, read_json, study_of_a_run};
 use serde_json::Value;
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 
 mod listing;
 
-use crate::records::{Holder, RecordError, State, Status, TrialFolder, holder};
+use regatta_records::{Holder, RecordError, State, Status, TrialFolder, holder};
 use serde::Serialize;
 use std::path::Path;
 

@@ -1,9 +1,9 @@
 //! Where a trial begins, and what a checkpoint says of that.
 
 use super::STATE;
-use crate::records::{Checkpoints, Kept, RecordError, TrialFolder, Written};
 use regatta_lm::model::Decoder;
 use regatta_lm::training::{Restored, Trial};
+use regatta_records::{Checkpoints, Kept, RecordError, TrialFolder, Written};
 use serde::{Deserialize, Serialize};
 
 /// Where a trial begins: at its first step, or after a checkpoint.

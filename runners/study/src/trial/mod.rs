@@ -5,7 +5,6 @@ mod recorder;
 
 use crate::energy::EnergyMeter;
 use crate::identity::Identity;
-use crate::records::{Checkpoints, Cost, RecordError, State, Status, TrialEvaluation, TrialFolder, Written};
 use begin::{Began, begin};
 use recorder::ToFolder;
 use regatta_core::simd;
@@ -13,6 +12,7 @@ use regatta_lm::tasks::Tasks;
 use regatta_lm::training::{
     Evaluated, Evaluation, Outcome, Recorder, StepRecord, TrainError, Trial, evaluate, flops_per_token, train, worth,
 };
+use regatta_records::{Checkpoints, Cost, RecordError, State, Status, TrialEvaluation, TrialFolder, Written};
 use serde::{Deserialize, Serialize};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::AtomicBool;

@@ -3,9 +3,9 @@
 use super::begin::Progress;
 use super::{Event, Every, STATE};
 use crate::energy::EnergyMeter;
-use crate::records::{Checkpoints, Lines, State, Validation};
 use regatta_lm::spec::OnSpike;
 use regatta_lm::training::{Diagnosis, Learner, Recorder, StepRecord, TrainError};
+use regatta_records::{Checkpoints, Lines, State, Validation};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 

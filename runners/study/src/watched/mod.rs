@@ -6,9 +6,9 @@ mod trail;
 #[cfg(test)]
 mod tests;
 
-use crate::records::{RecordError, Stamp, heartbeat, holder};
 use crate::standing::{Listed, Listing, Standing};
 use curve::{Curve, can_be_drawn, smoothed};
+use regatta_records::{RecordError, Stamp, heartbeat, holder};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

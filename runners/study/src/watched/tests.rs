@@ -1,7 +1,7 @@
 //! A folder that changes between looks.
 
 use super::*;
-use crate::records::Lease;
+use regatta_records::Lease;
 
 const STUDY: &str = "name: tiny\nseeds: [0, 1]\ntrain: {steps: 10}\narms: {baseline: [], other: []}\n";
 

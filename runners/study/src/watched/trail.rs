@@ -1,12 +1,12 @@
 //! One trial, followed: of its files only what changed is read.
 
 use super::curve::Curve;
-use crate::records::{
+use crate::standing::{Listed, TrialStanding, UNREADABLE, own_steps};
+use regatta_lm::training::StepRecord;
+use regatta_records::{
     METRICS_FILE, RecordError, STATUS_FILE, Stamp, State, Status, Tail, TrialEvaluation, TrialFolder, VALIDATIONS_FILE,
     Validation,
 };
-use crate::standing::{Listed, TrialStanding, UNREADABLE, own_steps};
-use regatta_lm::training::StepRecord;
 use serde::de::DeserializeOwned;
 use std::time::{Duration, SystemTime};
 

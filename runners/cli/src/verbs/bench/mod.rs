@@ -70,7 +70,7 @@ struct Named {
 fn regularizer(arguments: &Arguments) -> Result<Option<Named>, Failure> {
     let Some(words) = arguments.regularizer.clone().filter(|words| words != "none") else { return Ok(None) };
     let refused = |message| Failure::refused(format!("--regularizer: {message}"));
-    let plugin = regatta_study::regularizer(&words).map_err(refused)?;
+    let plugin = regatta_config::regularizer(&words).map_err(refused)?;
     Ok(Some(Named { words, plugin }))
 }
 

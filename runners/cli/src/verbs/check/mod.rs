@@ -5,13 +5,14 @@ mod project;
 use super::probe::{self, this_program};
 use crate::failure::{Failure, say};
 use clap::ValueHint;
+use regatta_config::{Study, StudyFile, Variant};
 use regatta_core::maths::Precision;
 use regatta_core::simd;
 use regatta_lm::model::{Role, TensorSpec};
 use regatta_lm::spec::{DataSpec, ModelSpec};
 use regatta_lm::training::{Learner, TrainError, Trial};
 use regatta_study::projection::Request;
-use regatta_study::{Outlook, Prepared, Study, StudyFile, Variant, prepare};
+use regatta_study::{Outlook, Prepared, prepare};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -50,7 +51,7 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
     let (study, data, variants) = (&file.study, &manifest.data, file.variants());
     let seeds = study.seeds.len();
-    let tuning = study.tune.as_ref().map_or(0, regatta_study::Tune::trials); // of each variant
+    let tuning = study.tune.as_ref().map_or(0, regatta_config::Tune::trials); // of each variant
     let arms = if variants.len() == study.arms.len() { "arms" } else { "arms at points of the sweep" };
     let tuned = if tuning > 0 { format!("{tuning} tuning trials and ") } else { String::new() };
     let trials = variants.len() * (tuning + seeds);

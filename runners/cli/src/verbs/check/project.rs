@@ -1,8 +1,10 @@
 //! `regatta check STUDY.yaml --project gpu=h200,mfu=0.4,price=3.5`
 
 use crate::failure::{Failure, say};
+use regatta_analysis::{SizeForecast, forecasts, varies_size};
+use regatta_config::StudyFile;
+use regatta_study::Prepared;
 use regatta_study::projection::{Request, Row};
-use regatta_study::{Prepared, SizeForecast, StudyFile, forecasts, varies_size};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -172,7 +174,7 @@ fn count(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use regatta_study::statistics::Interval;
+    use regatta_statistics::Interval;
 
     #[test]
     fn operations_have_a_fitting_unit() {

@@ -1,0 +1,112 @@
+//! What one arm left on disk, at one point of the sweep.
+
+use super::curves::Run;
+use super::geometry::Diagnosed;
+use regatta_records::{RecordError, State, Status, TrialEvaluation, TrialFolder};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The records of one arm at one point of the sweep: a row of the results.
+pub(super) struct ArmRecords {
+    /// The arm and its point, which no other row has.
+    pub name: String,
+    pub arm: String,
+    /// The point; empty without a sweep.
+    pub point: String,
+    /// The folder of its trials, below `trials/`.
+    pub place: String,
+    /// Where the row is that it is compared with; its own place, where it is a baseline.
+    pub baseline: usize,
+    pub terms: Value,
+    /// Numbers that are trained, where a plan tells.
+    pub parameters: Option<usize>,
+    /// Tokens that a trial sees, where a plan tells.
+    pub tokens: Option<usize>,
+    /// The learning rate that tuning chose.
+    pub lr: Option<f64>,
+    /// By seed; trials with no status are not there.
+    pub statuses: BTreeMap<u64, Status>,
+    /// By seed; trials that are done.
+    pub evaluations: BTreeMap<u64, TrialEvaluation>,
+    /// By seed; trials that are done, once [`Self::read_runs`] has read them.
+    pub runs: BTreeMap<u64, Run>,
+    /// By seed; trials that are done and were diagnosed, once [`Self::read_runs`] has read them.
+    pub diagnosed: BTreeMap<u64, Diagnosed>,
+}
+
+impl ArmRecords {
+    /// Reads status and evaluation of each trial.
+    pub fn read(&mut self, folder: &Path, seeds: &[u64]) -> Result<(), RecordError> {
+        for &seed in seeds {
+            let trial = TrialFolder::of(folder, &self.place, seed);
+            let Some(status) = trial.status()? else { continue };
+            if status.state == State::Done {
+                let missing = || RecordError::new(trial.path(), "expected evaluation.json of a trial that is done, found none");
+                self.evaluations.insert(seed, trial.evaluation()?.ok_or_else(missing)?);
+            }
+            self.statuses.insert(seed, status);
+        }
+        Ok(())
+    }
+
+    /// The lines of each trial that is done: they are long, and not every question needs them.
+    pub fn read_runs(&mut self, folder: &Path) -> Result<(), RecordError> {
+        for (&seed, evaluation) in &self.evaluations {
+            let trial = TrialFolder::of(folder, &self.place, seed);
+            self.runs.insert(seed, Run::read(&trial, &evaluation.cost)?);
+            if let Some(diagnosed) = Diagnosed::read(&trial)? {
+                self.diagnosed.insert(seed, diagnosed);
+            }
+        }
+        Ok(())
+    }
+
+    /// An arm of which nothing is known.
+    pub fn empty(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            arm: name.to_owned(),
+            point: String::new(),
+            place: name.to_owned(),
+            baseline: 0,
+            terms: Value::Null,
+            parameters: None,
+            tokens: None,
+            lr: None,
+            statuses: BTreeMap::new(),
+            evaluations: BTreeMap::new(),
+            runs: BTreeMap::new(),
+            diagnosed: BTreeMap::new(),
+        }
+    }
+
+    /// Held-out losses of the trials that are done.
+    pub fn losses(&self) -> Vec<f64> {
+        self.evaluations.values().map(|evaluation| evaluation.measures.loss).collect()
+    }
+
+    /// Whether no penalty is ever computed for it: no terms, or none with a weight.
+    pub fn is_weightless(&self) -> bool {
+        self.terms.as_array().is_none_or(|terms| terms.iter().all(|term| term["weight"].as_f64() == Some(0.0)))
+    }
+
+    /// Whether anything is listed: terms of whatever weight, interventions, a learning rate.
+    pub fn has_terms(&self) -> bool {
+        self.terms.as_array().is_some_and(|terms| !terms.is_empty())
+    }
+
+    /// The learning rate that it has in place of the study's.
+    pub fn own_lr(&self) -> Option<f64> {
+        self.terms.as_array()?.iter().find_map(|entry| entry["lr"].as_f64())
+    }
+
+    /// The terms as a reader would write them in one line of YAML, and the learning rate where it was tuned.
+    pub fn terms_in_a_line(&self) -> String {
+        let line = |value: &Value| {
+            serde_json::to_string(value).unwrap_or_default().replace('"', "").replace(',', ", ").replace(':', ": ")
+        };
+        let lr = self.lr.map(|lr| format!("lr: {lr}, tuned"));
+        self.terms.as_array().into_iter().flatten().map(line).chain(lr).collect::<Vec<_>>().join("; ")
+    }
+}

@@ -1,0 +1,70 @@
+//! What finished trials did along training, one by one and over seeds.
+
+use regatta_lm::training::StepRecord;
+use regatta_records::{Cost, RecordError, TrialFolder};
+use regatta_results::CurvePoint;
+use std::collections::BTreeMap;
+
+use super::equal_time::Timeline;
+
+/// Points of a curve: more cannot be told apart on a page.
+const POINTS: usize = 300;
+
+/// A finished trial along training.
+pub(super) struct Run {
+    /// Step and training loss; long runs are cut into stretches of equal length, each shown by its mean.
+    pub training: Vec<(usize, f64)>,
+    /// Updates made and validation loss.
+    pub validation: Vec<(usize, f64)>,
+    /// Validation loss by training time; none where the times are not known.
+    pub timeline: Option<Timeline>,
+}
+
+impl Run {
+    /// Reads the lines of a trial that is done.
+    pub fn read(trial: &TrialFolder, cost: &Cost) -> Result<Self, RecordError> {
+        let steps = trial.metrics()?;
+        let validations = trial.validations()?;
+        let stretch = steps.len().div_ceil(POINTS).max(1);
+        let mean = |steps: &[StepRecord]| {
+            (steps[steps.len() / 2].step, steps.iter().map(|step| step.loss).sum::<f64>() / steps.len() as f64)
+        };
+        Ok(Self {
+            training: steps.chunks(stretch).map(mean).collect(),
+            validation: validations.iter().map(|validation| (validation.step, validation.loss)).collect(),
+            timeline: Timeline::new(&steps, &validations, cost),
+        })
+    }
+}
+
+/// Mean and range at each step that every curve has.
+pub(super) fn over_seeds<'a>(curves: impl IntoIterator<Item = &'a Vec<(usize, f64)>>) -> Vec<CurvePoint> {
+    let mut count = 0;
+    let mut by_step: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for curve in curves {
+        count += 1;
+        for &(step, loss) in curve {
+            by_step.entry(step).or_default().push(loss);
+        }
+    }
+    let whole = by_step.into_iter().filter(|(_, losses)| losses.len() == count);
+    let point = |(step, losses): (usize, Vec<f64>)| CurvePoint {
+        step: step as u64,
+        mean: losses.iter().sum::<f64>() / losses.len() as f64,
+        low: losses.iter().copied().fold(f64::INFINITY, f64::min),
+        high: losses.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+    };
+    whole.map(point).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_curve_has_mean_and_range_where_all_seeds_have_a_value() {
+        let points = over_seeds(&[vec![(0, 4.0), (1, 2.0)], vec![(0, 6.0)]]);
+        assert_eq!(points.len(), 1);
+        assert_eq!((points[0].step, points[0].mean, points[0].low, points[0].high), (0, 5.0, 4.0, 6.0));
+    }
+}

@@ -1,0 +1,10 @@
+//! A study as users write it: YAML behind guards, sections with their places, sweeps and tuning; read whole and judged whole before
+//! anything is trained or written.
+
+mod spec;
+pub mod yaml;
+
+pub use spec::{
+    Arm, Assignment, Axis, Candidate, Metric, Origin, Refusal, Size, Study, StudyFile, Tune, Variant, Vary, Winner, folders,
+    regularizer, section,
+};

@@ -1,0 +1,275 @@
+//! `arms:` in a study: a map that keeps its order.
+
+use regatta_core::number::Positive;
+use regatta_core::{Intervention, Plugin};
+use regatta_lm::spec::{At, Step, Term, Weight};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use std::fmt;
+use std::path::PathBuf;
+
+/// A named list of terms and interventions, with a learning rate of its own if wanted; an empty one is the baseline. It is written
+/// as it was listed.
+#[derive(Debug)]
+pub struct Arm {
+    /// Also the name of its folder of trials.
+    pub name: String,
+    /// What is added to the loss.
+    pub terms: Vec<Term>,
+    /// What else changes training.
+    pub interventions: Vec<Plugin<dyn Intervention>>,
+    /// The learning rate that it is trained with in place of the study's; a legal arm has one at most.
+    rates: Vec<Positive>,
+    /// The list, in order.
+    listed: Vec<Listed>,
+}
+
+/// An entry of an arm's list: which of the terms, of the interventions, or of the learning rates.
+#[derive(Debug, Clone, Copy)]
+enum Listed {
+    Term(usize),
+    Intervention(usize),
+    Rate(usize),
+}
+
+impl Arm {
+    /// Whether nothing is listed.
+    pub fn is_empty(&self) -> bool {
+        self.listed.is_empty()
+    }
+
+    /// Whether it trains as a baseline does: no intervention, and no term with a weight.
+    pub(super) fn is_weightless(&self) -> bool {
+        self.interventions.is_empty() && self.rates.is_empty() && self.terms.iter().all(|term| term.weight.is_zero())
+    }
+
+    /// The terms, each with its place in the list.
+    pub fn listed_terms(&self) -> impl Iterator<Item = (usize, &Term)> {
+        self.listed.iter().enumerate().filter_map(|(place, listed)| match listed {
+            Listed::Term(index) => Some((place, &self.terms[*index])),
+            _ => None,
+        })
+    }
+
+    /// The interventions, each with its place in the list.
+    pub fn listed_interventions(&self) -> impl Iterator<Item = (usize, &Plugin<dyn Intervention>)> {
+        self.listed.iter().enumerate().filter_map(|(place, listed)| match listed {
+            Listed::Intervention(index) => Some((place, &self.interventions[*index])),
+            _ => None,
+        })
+    }
+
+    /// The learning rate that it is trained with in place of the study's.
+    pub fn lr(&self) -> Option<Positive> {
+        self.rates.first().copied()
+    }
+
+    /// The places in the list that name a learning rate.
+    pub(super) fn listed_rates(&self) -> impl Iterator<Item = usize> {
+        let listed = self.listed.iter().enumerate();
+        listed.filter_map(|(place, listed)| matches!(listed, Listed::Rate(_)).then_some(place))
+    }
+
+    /// The same, to change.
+    pub(super) fn listed_interventions_mut(&mut self) -> impl Iterator<Item = (usize, &mut Plugin<dyn Intervention>)> {
+        let places = self.listed.iter().enumerate().filter(|(_, listed)| matches!(listed, Listed::Intervention(_)));
+        places.map(|(place, _)| place).zip(&mut self.interventions)
+    }
+
+    /// The name of every entry's plugin, in order.
+    pub fn plugins(&self) -> impl Iterator<Item = &'static str> {
+        self.listed.iter().filter_map(|listed| match *listed {
+            Listed::Term(index) => Some(self.terms[index].regularizer.name()),
+            Listed::Intervention(index) => Some(self.interventions[index].name()),
+            Listed::Rate(_) => None,
+        })
+    }
+
+    /// The list as it is written.
+    pub fn list(&self) -> impl Serialize {
+        AsListed(self)
+    }
+
+    fn push(&mut self, entry: Entry) {
+        match entry {
+            Entry::Term(term) => {
+                self.listed.push(Listed::Term(self.terms.len()));
+                self.terms.push(term);
+            }
+            Entry::Intervention(intervention) => {
+                self.listed.push(Listed::Intervention(self.interventions.len()));
+                self.interventions.push(intervention);
+            }
+            Entry::Rate(rate) => {
+                self.listed.push(Listed::Rate(self.rates.len()));
+                self.rates.push(rate);
+            }
+        }
+    }
+}
+
+struct AsListed<'a>(&'a Arm);
+
+impl Serialize for AsListed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Written<'a>(&'a Plugin<dyn Intervention>);
+
+        impl Serialize for Written<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut map = serializer.serialize_map(Some(1))?;
+                map.serialize_entry("intervention", self.0)?;
+                map.end()
+            }
+        }
+
+        #[derive(serde::Serialize)]
+        struct Rate {
+            lr: Positive,
+        }
+
+        let mut list = serializer.serialize_seq(Some(self.0.listed.len()))?;
+        for listed in &self.0.listed {
+            match *listed {
+                Listed::Term(index) => list.serialize_element(&self.0.terms[index])?,
+                Listed::Intervention(index) => list.serialize_element(&Written(&self.0.interventions[index]))?,
+                Listed::Rate(index) => list.serialize_element(&Rate { lr: self.0.rates[index] })?,
+            }
+        }
+        list.end()
+    }
+}
+
+/// The fields of `plugin` that hold a checkpoint folder, each with its path.
+pub fn folders(plugin: &Plugin<dyn Intervention>) -> Vec<(&'static str, PathBuf)> {
+    let written = serde_json::to_value(plugin).unwrap_or_default();
+    let copy: Option<Plugin<dyn Intervention>> = serde_json::from_value(written).ok(); // folders are lent to be changed
+    copy.into_iter()
+        .flat_map(|mut copy| copy.0.folders().into_iter().map(|(field, folder)| (field, folder.clone())).collect::<Vec<_>>())
+        .collect()
+}
+
+pub(super) fn write<S: Serializer>(arms: &[Arm], serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(Some(arms.len()))?;
+    for arm in arms {
+        map.serialize_entry(&arm.name, &arm.list())?;
+    }
+    map.end()
+}
+
+pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Arm>, D::Error> {
+    struct Arms;
+
+    impl<'de> Visitor<'de> for Arms {
+        type Value = Vec<Arm>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a map of arms, each a name and its list of terms and interventions")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<Arm>, A::Error> {
+            let mut arms = Vec::new();
+            while let Some((name, Entries(entries))) = map.next_entry()? {
+                let mut arm = Arm { name, terms: Vec::new(), interventions: Vec::new(), rates: Vec::new(), listed: Vec::new() };
+                entries.into_iter().for_each(|entry| arm.push(entry));
+                arms.push(arm);
+            }
+            match arms.is_empty() {
+                true => Err(de::Error::custom("expected at least one arm, found none")),
+                false => Ok(arms),
+            }
+        }
+    }
+
+    deserializer.deserialize_map(Arms)
+}
+
+struct Entries(Vec<Entry>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List;
+
+        impl<'de> Visitor<'de> for List {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of terms and interventions, `[]` for a baseline")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Entries, A::Error> {
+                Vec::deserialize(de::value::SeqAccessDeserializer::new(list)).map(Entries)
+            }
+        }
+
+        deserializer.deserialize_seq(List)
+    }
+}
+
+/// What a list may hold.
+#[derive(serde::Deserialize)]
+#[serde(try_from = "Fields")]
+enum Entry {
+    Term(Term),
+    Intervention(Plugin<dyn Intervention>),
+    Rate(Positive),
+}
+
+/// The fields of all kinds of entry.
+#[derive(serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields {
+    #[serde(default, deserialize_with = "there")]
+    regularizer: Option<Plugin>,
+    #[serde(default, deserialize_with = "there")]
+    intervention: Option<Plugin<dyn Intervention>>,
+    #[serde(default, deserialize_with = "there")]
+    weight: Option<Weight>,
+    #[serde(default, deserialize_with = "there")]
+    at: Option<At>,
+    #[serde(default, deserialize_with = "there")]
+    until: Option<Step>,
+    #[serde(default, deserialize_with = "there")]
+    lr: Option<Positive>,
+}
+
+/// A field that is there has a value: nothing is none.
+fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+impl TryFrom<Fields> for Entry {
+    type Error = String; // in serde's words, which become those of a study
+
+    fn try_from(Fields { regularizer, intervention, weight, at, until, lr }: Fields) -> Result<Self, String> {
+        let beside = |field: &str| Err(format!("unknown field `{field}`, expected `intervention`"));
+        let of_a_term = [("weight", weight.is_some()), ("at", at.is_some()), ("until", until.is_some())];
+        let of_a_term = of_a_term.into_iter().find(|(_, there)| *there).map(|(field, _)| field);
+        if let Some(lr) = lr {
+            let other = regularizer.map(|_| "regularizer").or(intervention.map(|_| "intervention")).or(of_a_term);
+            return match other {
+                None => Ok(Self::Rate(lr)),
+                Some(other) => {
+                    Err(format!("expected `lr` in an entry of its own, for it is the whole arm's, found `{other}` beside it"))
+                }
+            };
+        }
+        match (regularizer, intervention, weight) {
+            (Some(_), Some(_), _) => {
+                Err("expected `regularizer` or `intervention`, found both: each has an entry of its own".into())
+            }
+            (None, Some(intervention), _) => match of_a_term {
+                Some(field) => beside(field),
+                None => Ok(Self::Intervention(intervention)),
+            },
+            (Some(regularizer), None, Some(weight)) => {
+                let weight = until.map_or(weight, |step| weight.until(step));
+                Ok(Self::Term(Term { regularizer, weight, at: at.unwrap_or_default() }))
+            }
+            (Some(_), None, None) => Err("missing field `weight`".into()),
+            (None, None, _) if of_a_term.is_none() => {
+                Err("expected `regularizer`, `intervention` or `lr`, found none of them".into())
+            }
+            (None, None, _) => Err("missing field `regularizer`".into()),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! `plan.json` and `tuning.json`: what is compared, for who reads the folder without the regularizers.
+
+use super::State;
+use regatta_config::{Candidate, Winner};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One arm at one point of the sweep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PlanRow {
+    /// The arm.
+    pub arm: String,
+    /// The point, as in `lr=0.0003,width=64`; empty without a sweep.
+    pub point: String,
+    /// Its folder below `trials/`.
+    pub place: String,
+    /// The folder of what it is compared with: the baseline at its point. Its own, where it is the baseline.
+    pub baseline: String,
+    /// Its terms, with the weight that tuning chose.
+    pub terms: Value,
+    /// Numbers that are trained.
+    pub parameters: usize,
+    /// Tokens that a trial sees.
+    pub tokens: usize,
+    /// Steps of a trial; none in folders that are older.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<usize>,
+    /// What tuning chose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Candidate>,
+}
+
+/// The tuning of one arm at one point of the sweep.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TuningRow {
+    /// Its folder below `trials/`.
+    pub place: String,
+    /// The arm and its point.
+    pub name: String,
+    /// What was tried, and what each seed gave.
+    pub candidates: Vec<(Candidate, Vec<TuningTrial>)>,
+    /// Mean validation loss of each candidate over its seeds; none where a trial diverged or failed.
+    pub means: Vec<Option<f64>>,
+    /// The choice; none where no candidate could be trained with every seed.
+    pub winner: Option<Winner>,
+}
+
+/// One tuning trial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TuningTrial {
+    /// The seed.
+    pub seed: u64,
+    /// How it ended.
+    pub state: State,
+    /// Validation loss after the last step, nats per token.
+    pub validation_loss: Option<f64>,
+}
+
+impl TuningRow {
+    /// The candidate that was chosen.
+    pub fn chosen(&self) -> Option<Candidate> {
+        Some(self.candidates.get(self.winner?.index)?.0)
+    }
+}

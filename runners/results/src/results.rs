@@ -1,0 +1,276 @@
+//! The one value that every report is made from.
+
+use crate::text::one_line;
+use crate::{Geometry, Rounding, SizeSeries, TaskResult, TextResult, Tuning, json};
+use serde::Serialize;
+
+/// The unit of every loss, difference and excess loss in [`Results`].
+pub const UNIT: &str = "nats per token";
+
+/// A study and what came of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Results {
+    /// The study's name.
+    pub study: String,
+    /// What the study asks, in its author's words.
+    pub question: Option<String>,
+    /// The program and its version, as in `regatta 0.1.0`.
+    pub program: String,
+    /// What is the same for all arms, as label and value: model, parameters, data, tokens per trial, seeds, optimizer.
+    pub setup: Vec<(String, String)>,
+    /// The seeds that each arm is trained with.
+    pub seeds: Vec<u64>,
+    /// The arm that all others are compared with, in a sweep at the same point; in a comparison of two the second.
+    pub baseline: String,
+    /// The split that is reported: `test`, or `validation (the study names no test data)`.
+    pub held_out: String,
+    /// The arms, in the study's order, the baseline among them; in a sweep each at each of its points.
+    pub arms: Vec<Arm>,
+    /// Each arm over models of several sizes; empty where all have one.
+    pub sizes: Vec<SizeSeries>,
+    /// What was tried for each arm, and what was chosen; empty where nothing was tuned.
+    pub tuning: Vec<Tuning>,
+    /// Every trial, finished or not.
+    pub trials: Vec<Trial>,
+    /// What else a reader should know, a sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Results {
+    /// Whether any arm was trained at a point of a sweep.
+    pub fn is_sweep(&self) -> bool {
+        self.arms.iter().any(|arm| !arm.point.is_empty())
+    }
+
+    /// Whether it is a sweep of so many rows that they are told by their arms, and their words are left to tables.
+    pub fn has_many_rows(&self) -> bool {
+        /// More rows than this are many.
+        const MANY: usize = 12;
+        self.is_sweep() && self.arms.len() > MANY
+    }
+
+    /// What every arm is compared with, in words: `baseline`, or `baseline at the same point`.
+    pub fn reference(&self) -> String {
+        let of_its_point = self.arms.iter().any(|arm| arm.baseline != self.baseline);
+        one_line(&self.baseline) + if of_its_point { " at the same point" } else { "" }
+    }
+}
+
+/// One arm over its seeds; in a sweep, at one of its points.
+#[derive(Debug, Clone, Serialize)]
+pub struct Arm {
+    /// Its name, which no other has: the arm and, in a sweep, its point, as in `dispersion width=16,weight=0.1`.
+    pub name: String,
+    /// The arm's name in the study.
+    pub arm: String,
+    /// The point of the sweep; empty without one.
+    pub point: String,
+    /// The name of what it is compared with: the baseline at its point. Its own, where it is the baseline.
+    pub baseline: String,
+    /// Numbers that are trained, where that is known.
+    pub parameters: Option<usize>,
+    /// Its terms as YAML in one line, with what tuning chose; empty for the baseline.
+    pub terms: String,
+    /// Trials that the study asks for.
+    pub planned: usize,
+    /// Trials that finished.
+    pub done: usize,
+    /// Trials that did not, a line each: `seed 2 diverged at step 14: loss is NaN`.
+    pub failures: Vec<String>,
+    /// Held-out loss over the seeds that finished, nats per token.
+    pub loss: Option<Spread>,
+    /// Held-out loss of this arm minus the baseline's, paired by seed; none for the baseline itself.
+    pub difference: Option<Difference>,
+    /// What the difference says.
+    pub verdict: Verdict,
+    /// Mean perplexity on the held-out split, exp of nats per token.
+    #[serde(serialize_with = "json::maybe")]
+    pub perplexity: Option<f64>,
+    /// Mean held-out loss in bits per byte of text.
+    #[serde(serialize_with = "json::maybe")]
+    pub bits_per_byte: Option<f64>,
+    /// Mean held-out loss above the best possible one, nats per token, where that is known.
+    #[serde(serialize_with = "json::maybe")]
+    pub excess_loss: Option<f64>,
+    /// Mean cosine between hidden states, -1 to 1, mean over seeds; entry 0 is the embedding.
+    #[serde(serialize_with = "json::list")]
+    pub mean_cosine_by_layer: Vec<f64>,
+    /// Effective rank of the hidden states, 1 to the width, mean over seeds; entry 0 is the embedding.
+    #[serde(serialize_with = "json::list")]
+    pub effective_rank_by_layer: Vec<f64>,
+    /// Milliseconds per training step, mean over seeds.
+    #[serde(serialize_with = "json::maybe")]
+    pub step_ms: Option<f64>,
+    /// `step_ms` over the baseline's.
+    #[serde(serialize_with = "json::maybe")]
+    pub cost_ratio: Option<f64>,
+    /// The least and the greatest over seeds of a trial's time per step over that of the baseline's with its seed.
+    pub cost_range: Option<Interval>,
+    /// Training tokens per second, mean over seeds.
+    #[serde(serialize_with = "json::maybe")]
+    pub tokens_per_second: Option<f64>,
+    /// The most memory that a trial held at once, the largest over seeds, MiB.
+    #[serde(serialize_with = "json::maybe")]
+    pub peak_memory_mib: Option<f64>,
+    /// What its training computes, and takes of the machine.
+    pub spent: Spent,
+    /// Cross-entropy of each step's batch over seeds, nats per token.
+    pub training_curve: Vec<CurvePoint>,
+    /// Validation loss over seeds at the steps where it was measured, nats per token.
+    pub validation_curve: Vec<CurvePoint>,
+    /// How its points lie; none where the study asks for no diagnoses.
+    pub geometry: Option<Geometry>,
+    /// What rounding its weights costs, in the study's order; empty where it does not ask.
+    pub roundings: Vec<Rounding>,
+    /// How it does on tasks, in the study's order; empty where it names none.
+    pub tasks: Vec<TaskResult>,
+    /// Losses on further texts, in one order for all arms; empty where the study names none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub texts: Vec<TextResult>,
+}
+
+/// What an arm's training computes and takes, where that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize)]
+pub struct Spent {
+    /// FLOPs of training on one token, mean over steps and seeds: those of matrix products, without what penalties compute.
+    #[serde(serialize_with = "json::maybe")]
+    pub flops_per_token: Option<f64>,
+    /// FLOPs of a trial's training, mean over seeds.
+    #[serde(serialize_with = "json::maybe")]
+    pub training_flops: Option<f64>,
+    /// The most memory of a trial's process that was resident at once, the largest over seeds, MiB.
+    #[serde(serialize_with = "json::maybe")]
+    pub peak_rss_mib: Option<f64>,
+    /// What the machine's processors took during a trial, joules, mean over seeds.
+    #[serde(serialize_with = "json::maybe")]
+    pub energy_joules: Option<f64>,
+}
+
+/// A measure over seeds.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Spread {
+    /// Mean over seeds.
+    #[serde(serialize_with = "json::number")]
+    pub mean: f64,
+    /// Standard deviation over seeds, with n-1.
+    #[serde(serialize_with = "json::number")]
+    pub sd: f64,
+    /// Mean of the middle half of the seeds.
+    #[serde(serialize_with = "json::number")]
+    pub interquartile_mean: f64,
+    /// Seeds that it is made of.
+    pub count: usize,
+}
+
+/// A paired difference, arm minus baseline, nats per token: below 0 the arm is better.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Difference {
+    /// Mean over pairs.
+    #[serde(serialize_with = "json::number")]
+    pub mean: f64,
+    /// Its 95% interval, were this the only comparison.
+    pub interval: Interval,
+    /// Its interval, corrected so that all of `comparisons` hold together at 95%: what the verdict is read from.
+    pub corrected: Interval,
+    /// Comparisons that are judged together, this one among them.
+    pub comparisons: usize,
+    /// Its 95% interval from resampled pairs, which assumes no shape; not corrected.
+    pub bootstrap: Option<Interval>,
+    /// Seeds that both arms finished.
+    pub pairs: usize,
+    /// The size of difference that the verdict would have found four times in five.
+    #[serde(serialize_with = "json::number")]
+    pub detectable: f64,
+    /// Two-sided p of the paired t test, of this comparison alone.
+    #[serde(serialize_with = "json::number")]
+    pub p: f64,
+    /// The same, adjusted for all comparisons by Holm's method.
+    #[serde(serialize_with = "json::number")]
+    pub p_holm: f64,
+    /// Exact two-sided p of Wilcoxon's signed-rank test, of this comparison alone.
+    #[serde(serialize_with = "json::maybe")]
+    pub p_wilcoxon: Option<f64>,
+    /// The mean in standard deviations of the differences: Cohen's `d_z`.
+    #[serde(serialize_with = "json::number")]
+    pub effect_size: f64,
+    /// Chance that a run of the arm has a lower loss than one of the baseline, whatever their seeds.
+    #[serde(serialize_with = "json::maybe")]
+    pub improvement: Option<f64>,
+    /// The difference at equal training time, where the times are known.
+    pub equal_time: Option<EqualTime>,
+}
+
+/// Where a true value plausibly lies.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Interval {
+    /// Lower end.
+    #[serde(serialize_with = "json::number")]
+    pub low: f64,
+    /// Upper end.
+    #[serde(serialize_with = "json::number")]
+    pub high: f64,
+}
+
+/// A paired difference of validation loss, arm minus baseline, nats per token, each pair at the time in which the quicker of
+/// its two trials was done.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct EqualTime {
+    /// Mean over pairs.
+    #[serde(serialize_with = "json::number")]
+    pub mean: f64,
+    /// Its interval, corrected for the same comparisons.
+    pub corrected: Interval,
+    /// Seeds whose times are known for both arms.
+    pub pairs: usize,
+    /// That time, seconds of training, mean over pairs.
+    #[serde(serialize_with = "json::number")]
+    pub seconds: f64,
+}
+
+/// What the corrected interval of an arm's difference from the baseline says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// This is the arm that others are compared with.
+    Baseline,
+    /// The interval lies below 0: a lower loss.
+    Better,
+    /// The interval lies above 0: a higher loss.
+    Worse,
+    /// The interval holds 0.
+    NoDifference,
+    /// There are too few pairs for an interval.
+    Unknown,
+}
+
+/// One point of a curve over seeds.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct CurvePoint {
+    /// Optimizer step, from 0.
+    pub step: u64,
+    /// Mean over seeds.
+    #[serde(serialize_with = "json::number")]
+    pub mean: f64,
+    /// Least over seeds.
+    #[serde(serialize_with = "json::number")]
+    pub low: f64,
+    /// Greatest over seeds.
+    #[serde(serialize_with = "json::number")]
+    pub high: f64,
+}
+
+/// One training run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Trial {
+    /// The arm's name.
+    pub arm: String,
+    /// The seed.
+    pub seed: u64,
+    /// Pending, running, done, diverged or failed.
+    pub state: String,
+    /// Why it did not finish.
+    pub reason: Option<String>,
+    /// Measures by name (`test_loss`, `perplexity`, ...), the same names for all trials; none where it was not measured.
+    #[serde(serialize_with = "json::measures")]
+    pub measures: Vec<(String, Option<f64>)>,
+}
