@@ -2,9 +2,10 @@
 //! autograd. The trainer, `regatta bench` and fingerprints all come through here, so they measure what training sees.
 
 use crate::kernel::{FloatCloud, FloatOutputs, Floats, Kernel, ObjectiveKernel};
-use crate::maths::{is_float32_on_cpu, vector, with_floats};
+use crate::maths::{is_float32_on_cpu, with_floats};
 use crate::{Cloud, Draw, Error, Intervention, Outputs, Regularizer, Result};
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor, Var};
+use regatta_kernels::vector;
 
 /// A gradient for each leaf, number after number; none for a leaf that the value does not depend on.
 pub type Gradients = Vec<Option<Vec<f32>>>;

@@ -57,6 +57,6 @@ pub enum Error {
         found: usize,
     },
     /// A matrix could not be factorised, as a rule because it holds non-finite numbers.
-    #[error("expected a finite, positive definite matrix: {0}")]
-    Factorisation(&'static str),
+    #[error(transparent)]
+    Factorisation(#[from] regatta_kernels::FactorisationError),
 }

@@ -15,7 +15,7 @@
 //! | [`Fingerprint`] | what a plugin computes, in a few numbers: by them a changed formula is told |
 //! | [`registry`] | the plugins linked into this program: cards, lookup by name |
 //! | [`maths`] | tensor maths that regularizers share |
-//! | [`simd`] | vector instructions chosen when the program starts, for kernels |
+//! | [`kernels`], [`simd`] | loops on slices, and vector instructions chosen when the program starts, for kernels |
 //! | [`rounding`] | weights of few bits: the arithmetic that training and measuring share |
 //! | [`conformance`] | the checks that every plugin passes; call [`conformance::conforms`] from a test |
 //!
@@ -36,7 +36,6 @@ pub mod number;
 pub mod registry;
 mod regularizer;
 pub mod rounding;
-pub mod simd;
 
 pub use cloud::Cloud;
 pub use draw::Draw;
@@ -47,10 +46,12 @@ pub use kernel::{FloatCloud, FloatOutputs, Floats, Kernel, ObjectiveKernel};
 pub use registry::{Card, Plugin};
 pub use regularizer::Regularizer;
 
-// Re-exported so that a plugin shares this crate's copy of the registry and of the tensor type.
+// Re-exported so that a plugin shares this crate's copy of the registry, of the tensor type and of the instruction level.
 pub use candle_core as candle;
 pub use candle_core::Tensor;
 pub use inventory;
 pub use libm;
+pub use regatta_kernels as kernels;
+pub use regatta_kernels::{simd, vectorize};
 pub use serde;
 pub use typetag;

@@ -1,10 +1,11 @@
 //! The inverse of the Cholesky factor: matrices are factorised in float64 on the CPU, and the factor goes back to their dtype and
 //! device. Gradients flow by plain tensor operations.
 
-use super::spectral::{finite, float64};
-use super::{matmul, symmetric};
+use super::matmul;
+use super::spectral::float64;
 use crate::Result;
 use candle_core::{Device, Tensor};
+use regatta_kernels::symmetric::{self, finite};
 
 /// `L⁻¹` of symmetric positive definite matrices `M = L Lᵀ`, L lower triangular: points times `L⁻ᵀ` are white where M is their
 /// covariance. Gradients flow through it, and what reaches M is symmetric. (g, d, d) -> (g, d, d)

@@ -1,9 +1,9 @@
 //! Matrix products of tensors whose bytes are the same on every machine.
 
-use super::{Float, Matrix, MatrixMut, Onto, product};
 use crate::Result;
 use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
 use rayon::prelude::*;
+use regatta_kernels::{Float, Matrix, MatrixMut, Onto, product};
 
 /// `x·y`, with gradients in both: what `Tensor::matmul` computes, but on the CPU each sum is made in one order, where candle's
 /// depends on the processor's instructions and caches.

@@ -1,8 +1,9 @@
 //! Maths over all pairs of points of a group: everything here is (g, n, n) and costs n².
 
-use super::{TINY_SQUARE, attach_gradient, centred, matmul};
+use super::{attach_gradient, centred, matmul};
 use crate::Result;
 use candle_core::{D, Tensor};
+use regatta_kernels::TINY_SQUARE;
 use std::f64::consts::PI;
 
 /// Points scaled to norm 1; a zero vector stays zero, with a zero gradient. (g, n, d) -> (g, n, d)

@@ -1,10 +1,11 @@
 //! Functions of symmetric matrices by their factorisations, which candle does not have: matrices are factorised in float64 on the
 //! CPU, and what is found there goes back to their dtype and device. Gradients flow by plain tensor operations.
 
-use super::symmetric::{InverseFactor, eigen, eigenvalues};
-use super::{Matrix, MatrixMut, Onto, attach_gradient, product};
-use crate::{Error, Result};
+use super::attach_gradient;
+use crate::Result;
 use candle_core::{DType, Device, Tensor};
+use regatta_kernels::symmetric::{FactorisationError, InverseFactor, eigen, eigenvalues, finite};
+use regatta_kernels::{Matrix, MatrixMut, Onto, product};
 
 /// Log-determinant of symmetric positive definite matrices; its gradient is the inverse. (g, d, d) -> (g)
 ///
@@ -58,7 +59,7 @@ pub fn inverse_sqrt(matrices: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// When it is not finite.
 pub fn symmetric_eigenvalues_of(matrix: &[f64], d: usize) -> Result<Vec<f64>> {
-    eigenvalues(finite(matrix)?, d)
+    Ok(eigenvalues(finite(matrix)?, d)?)
 }
 
 /// Eigenvalues of one symmetric matrix, in increasing order, and its orthonormal eigenvectors: column k of the second is that
@@ -67,7 +68,7 @@ pub fn symmetric_eigenvalues_of(matrix: &[f64], d: usize) -> Result<Vec<f64>> {
 /// # Errors
 /// When it is not finite.
 pub fn symmetric_eigen_of(matrix: &[f64], d: usize) -> Result<(Vec<f64>, Vec<f64>)> {
-    eigen(finite(matrix)?, d)
+    Ok(eigen(finite(matrix)?, d)?)
 }
 
 /// Log-determinant and inverse of one symmetric positive definite matrix. (d, d), row after row
@@ -88,7 +89,7 @@ fn eigenvalue_sum_and_slope(matrix: &[f64], d: usize, function: &impl Fn(f64) ->
 fn inverse_root(matrix: &[f64], d: usize) -> Result<Vec<f64>> {
     let (values, vectors) = eigen(matrix, d)?;
     if !values.iter().all(|x| *x > 0.0) {
-        return Err(Error::Factorisation("an eigenvalue is not above 0"));
+        return Err(FactorisationError("an eigenvalue is not above 0").into());
     }
     let roots: Vec<f64> = values.iter().map(|x| 1.0 / x.sqrt()).collect();
     Ok(from_eigen(&roots, &vectors))
@@ -102,13 +103,6 @@ fn from_eigen(values: &[f64], vectors: &[f64]) -> Vec<f64> {
     let right = Matrix::new(vectors, d, d).transposed();
     product(MatrixMut::new(&mut matrix, d, d), Onto::Replace, 1.0, Matrix::new(&scaled, d, d), right);
     matrix
-}
-
-pub(super) fn finite(matrix: &[f64]) -> Result<&[f64]> {
-    if matrix.iter().any(|x| !x.is_finite()) {
-        return Err(Error::Factorisation("it holds a NaN or an infinity"));
-    }
-    Ok(matrix)
 }
 
 pub(super) fn float64(matrices: &Tensor) -> Result<Vec<f64>> {

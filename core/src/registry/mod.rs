@@ -7,6 +7,7 @@ mod declare;
 mod plugin;
 
 pub use plugin::{Pluggable, Plugin};
+pub use regatta_kernels::nearest;
 
 use crate::{Intervention, Regularizer};
 use serde::Serialize;
@@ -113,16 +114,6 @@ fn index<'a>(cards: impl IntoIterator<Item = &'a Card>) -> std::result::Result<B
         }
     }
     Ok(known)
-}
-
-/// The known name nearest to `word`, when it is near enough to be what was meant.
-pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(word, name), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len().min(word.len()) / 3)
-        .min()
-        .map(|(_, name)| name)
 }
 
 #[cfg(test)]

@@ -30,8 +30,8 @@
 
 use rayon::prelude::*;
 use regatta_core::candle::D;
+use regatta_core::kernels::vector::{exps, max_with, sum_of_exponentials_with};
 use regatta_core::libm;
-use regatta_core::maths::vector::{exps, max_with, sum_of_exponentials_with};
 use regatta_core::number::{NonNegative, Positive};
 use regatta_core::simd::{LANES, Lanes, Simd, load_or, store, total};
 use regatta_core::{

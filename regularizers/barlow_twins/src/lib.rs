@@ -17,7 +17,8 @@
 //! # Errors
 //! Of a cloud without a second view.
 
-use regatta_core::maths::{Float, Matrix, centred, cross_gram, diagonal, matmul, off_diagonal_sum_of_squares, times};
+use regatta_core::kernels::{Float, Matrix, cross_gram, times};
+use regatta_core::maths::{centred, diagonal, matmul, off_diagonal_sum_of_squares};
 use regatta_core::number::NonNegative;
 use regatta_core::simd::Simd;
 use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag, vectorize};

@@ -14,7 +14,8 @@
 //! points (g, n, d) -> scalar, by way of (g, m, m), m the smaller of n and d
 
 use regatta_core::candle::DType;
-use regatta_core::maths::{log_det, log_det_of, of_smaller_gram, smaller_gram, unit};
+use regatta_core::kernels::of_smaller_gram;
+use regatta_core::maths::{log_det, log_det_of, smaller_gram, unit};
 use regatta_core::number::Positive;
 use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 

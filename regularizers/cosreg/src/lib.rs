@@ -12,7 +12,8 @@
 //! # Shapes
 //! points (g, n, d) -> scalar
 
-use regatta_core::maths::{Scaled, unit, vector};
+use regatta_core::kernels::{Scaled, vector};
+use regatta_core::maths::unit;
 use regatta_core::simd::Simd;
 use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag, vectorize};
 

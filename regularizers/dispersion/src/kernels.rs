@@ -2,12 +2,12 @@
 
 use crate::neighbours::entropy;
 use crate::{Dispersion, Variant};
-use regatta_core::libm;
-use regatta_core::maths::elementary::arccos;
-use regatta_core::maths::vector::{dot_with, sum_with};
-use regatta_core::maths::{
+use regatta_core::kernels::elementary::arccos;
+use regatta_core::kernels::vector::{dot_with, sum_with};
+use regatta_core::kernels::{
     Linear, Matrix, PairTerm, Pairs, Scaled, centred_rows, gram, pair_log_sum_exp, pair_sum, times, vector,
 };
+use regatta_core::libm;
 use regatta_core::simd::{Lanes, Simd};
 use regatta_core::{Draw, FloatCloud, Kernel, Result, vectorize};
 use std::f32::consts::FRAC_1_PI;

@@ -1,8 +1,8 @@
 //! The entropy of each point's neighbourhood: p_ij, how much of point i's weight its neighbour j holds.
 
-use regatta_core::maths::elementary::ln;
-use regatta_core::maths::vector::exps;
-use regatta_core::maths::{Block, Pairs, Softmax, pair_softmax};
+use regatta_core::kernels::elementary::ln;
+use regatta_core::kernels::vector::exps;
+use regatta_core::kernels::{Block, Pairs, Softmax, pair_softmax};
 use regatta_core::simd::{LANES, Lanes, Simd, load, load_or, store, total};
 use regatta_core::vectorize;
 use std::f32::consts::LOG2_E;

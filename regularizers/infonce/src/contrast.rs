@@ -9,8 +9,8 @@
 //! those of a view do not, and their sum times the points' mean is added.
 
 use rayon::prelude::*;
+use regatta_core::kernels::{Matrix, MatrixMut, Onto, Scaled, centred_rows, mean_point, product, vector, with_scratch};
 use regatta_core::libm;
-use regatta_core::maths::{Matrix, MatrixMut, Onto, Scaled, centred_rows, mean_point, product, vector, with_scratch};
 use regatta_core::simd::Simd;
 use regatta_core::vectorize;
 

@@ -2,9 +2,9 @@
 
 use crate::contrast::contrastive;
 use crate::{Form, InfoNce};
+use regatta_core::kernels::vector::{exps, sum_of_with};
+use regatta_core::kernels::{Block, Linear, Pairs, Scaled, Softmax, centred_rows, pair_log_sum_exp, pair_softmax};
 use regatta_core::libm;
-use regatta_core::maths::vector::{exps, sum_of_with};
-use regatta_core::maths::{Block, Linear, Pairs, Scaled, Softmax, centred_rows, pair_log_sum_exp, pair_softmax};
 use regatta_core::simd::{LANES, Simd, load, store};
 use regatta_core::{Draw, FloatCloud, Kernel, Regularizer, Result, vectorize};
 

@@ -20,7 +20,8 @@
 //! # Errors
 //! When the points have one dim: there is nothing to be isotropic about.
 
-use regatta_core::maths::{Matrix, centred_rows, covariance, diagonal, gram, times, vector};
+use regatta_core::kernels::{Matrix, centred_rows, gram, times, vector};
+use regatta_core::maths::{covariance, diagonal};
 use regatta_core::number::Fraction;
 use regatta_core::{Cloud, Draw, Error, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 

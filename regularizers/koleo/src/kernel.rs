@@ -2,8 +2,8 @@
 //! differences from it are computed again, so that small distances keep their digits.
 
 use crate::EPSILON;
+use regatta_core::kernels::{Pairs, Scaled, vector};
 use regatta_core::libm;
-use regatta_core::maths::{Pairs, Scaled, vector};
 use regatta_core::simd::Simd;
 use regatta_core::vectorize;
 

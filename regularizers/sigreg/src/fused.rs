@@ -10,8 +10,8 @@
 
 use crate::knots::Knot;
 use rayon::prelude::*;
-use regatta_core::maths::elementary::{TurnsPerUnit, sine_cosine};
-use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels, product_of_panels, with_scratch};
+use regatta_core::kernels::elementary::{TurnsPerUnit, sine_cosine};
+use regatta_core::kernels::{Matrix, MatrixMut, Onto, Panels, product_of_panels, with_scratch};
 use regatta_core::simd::{LANES, Lanes, Register, Simd, load, store};
 use regatta_core::{Draw, FloatCloud, Kernel, Result, candle, vectorize};
 

@@ -19,7 +19,8 @@
 //! # Errors
 //! Where invariance is above 0, of a cloud without a second view.
 
-use regatta_core::maths::{Matrix, centred_rows, covariance, diagonal, gram, off_diagonal_sum_of_squares, times, vector};
+use regatta_core::kernels::{Matrix, centred_rows, gram, times, vector};
+use regatta_core::maths::{covariance, diagonal, off_diagonal_sum_of_squares};
 use regatta_core::number::{NonNegative, Positive};
 use regatta_core::simd::Simd;
 use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag, vectorize};

@@ -16,8 +16,9 @@
 //! points (g, n, d) -> scalar, by way of (g, m, m), m the smaller of n and d
 
 use regatta_core::candle::DType;
+use regatta_core::kernels::{Resolvents, of_smaller_gram};
 use regatta_core::libm;
-use regatta_core::maths::{Resolvents, eigenvalue_sum, of_smaller_gram, smaller_gram, unit};
+use regatta_core::maths::{eigenvalue_sum, smaller_gram, unit};
 use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 
 /// ε beside an eigenvalue: well above what float64 rounds, far below what matters in the sum.

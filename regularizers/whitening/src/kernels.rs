@@ -2,9 +2,10 @@
 
 use crate::{Form, Whitening};
 use rayon::prelude::*;
-use regatta_core::maths::{
-    Matrix, MatrixMut, Onto, Resolvents, centred_rows, gram, log_det_of, product, times, vector, wide_gram, widened,
+use regatta_core::kernels::{
+    Matrix, MatrixMut, Onto, Resolvents, centred_rows, gram, product, times, vector, wide_gram, widened,
 };
+use regatta_core::maths::log_det_of;
 use regatta_core::simd::Simd;
 use regatta_core::{Draw, FloatCloud, Kernel, Result, vectorize};
 

@@ -1,6 +1,6 @@
 //! Products with a lower triangular matrix K, in tiles of columns that leave out most of its zeros.
 
-use regatta_core::maths::{Matrix, MatrixMut, Onto, product};
+use regatta_core::kernels::{Matrix, MatrixMut, Onto, product};
 
 /// Columns that one product makes: with fewer, fewer zeros are multiplied; with more, products run better.
 const TILE: usize = 64;

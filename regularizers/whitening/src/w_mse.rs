@@ -9,10 +9,8 @@ use crate::kernels::{ROWS, centre, wide_mean};
 use crate::{Whitening, triangular};
 use rayon::prelude::*;
 use regatta_core::candle::DType;
-use regatta_core::maths::{
-    Matrix, MatrixMut, Onto, centred, covariance, inverse_cholesky, inverse_cholesky_of, matmul, product, vector, wide_gram,
-    with_scratch,
-};
+use regatta_core::kernels::{Matrix, MatrixMut, Onto, product, vector, wide_gram, with_scratch};
+use regatta_core::maths::{centred, covariance, inverse_cholesky, inverse_cholesky_of, matmul};
 use regatta_core::simd::Simd;
 use regatta_core::{Result, Tensor, vectorize};
 

@@ -2,8 +2,8 @@
 
 use crate::points::{Points, norm, to_unit};
 use rayon::prelude::*;
+use regatta_core::kernels::{Matrix, MatrixMut, Onto, product};
 use regatta_core::libm;
-use regatta_core::maths::{Matrix, MatrixMut, Onto, product};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 use std::ops::Range;

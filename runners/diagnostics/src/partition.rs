@@ -4,8 +4,8 @@ use crate::Result;
 use crate::points::{Points, ROWS};
 use crate::spectrum::Spectrum;
 use rayon::prelude::*;
+use regatta_core::kernels::{Matrix, MatrixMut, Onto, product};
 use regatta_core::libm;
-use regatta_core::maths::{Matrix, MatrixMut, Onto, product};
 
 /// `min F(c) / max F(c)`, `F(c) = Σ_i exp(c·z_i)`, over c the unit eigenvectors of `zᵀ z` of both signs: 1 where no direction is
 /// preferred, near 0 where one is. Points of large norm give small numbers, 0 among them.

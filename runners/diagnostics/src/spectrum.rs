@@ -2,8 +2,9 @@
 
 use crate::Result;
 use crate::points::{Points, dot};
+use regatta_core::kernels::gram;
 use regatta_core::libm;
-use regatta_core::maths::{gram, symmetric_eigen_of, symmetric_eigenvalues_of};
+use regatta_core::maths::{symmetric_eigen_of, symmetric_eigenvalues_of};
 
 /// The singular values σ of a matrix of points, largest first: `min(n, d)` of them.
 ///

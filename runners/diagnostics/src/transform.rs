@@ -3,7 +3,8 @@
 use crate::points::{Points, dot};
 use crate::spectrum::rounding_of_float32;
 use crate::{Error, Result};
-use regatta_core::maths::{Matrix, MatrixMut, Onto, gram, product, symmetric_eigen_of, times};
+use regatta_core::kernels::{Matrix, MatrixMut, Onto, gram, product, times};
+use regatta_core::maths::symmetric_eigen_of;
 
 /// `x ↦ (x - shift)·matrix`.
 ///

@@ -2,7 +2,6 @@
 
 pub mod data;
 pub mod engine;
-mod kernels;
 pub mod model;
 pub mod optimizer;
 pub mod quantise;

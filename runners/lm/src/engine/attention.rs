@@ -1,13 +1,16 @@
 //! Attention as a part of a block: norm, queries, keys and values, their norms and turns, the heads, and the way back to the
 //! residual stream.
 
+use super::dropout::Dropout;
 use super::linear::{MapGradients, PackedMaps, Pairs, input_grad};
 use super::norm::{NormGradients, Placed};
 use super::rotary::{keys, queries};
 use super::setting::{Setting, drop_out, place};
-use crate::kernels::{Attention as Heads, AttentionScratch, Dropout, Turn, linear, rms_norm_heads, rms_norm_heads_backward};
 use crate::model::{AttentionTensors, Decoder, QkNorm};
-use regatta_core::maths::Precision;
+use regatta_kernels::Precision;
+use regatta_kernels::model::{
+    Attention as Heads, AttentionScratch, DropoutMasks, Turn, linear, rms_norm_heads, rms_norm_heads_backward,
+};
 
 /// What the way back needs.
 pub(super) struct AttentionKept {
@@ -160,13 +163,14 @@ pub(super) fn pairs<'a>(parts: &[(&'a AttentionKept, &'a AttentionGradients)]) -
 }
 
 fn heads<'a>(decoder: &Decoder, time: usize, dropout: Option<&'a Dropout>) -> Heads<'a> {
+    let dropout = dropout.map(|dropout| dropout as &(dyn DropoutMasks + Sync));
     Heads { time, heads: decoder.heads, kv_heads: decoder.kv_heads, head_dims: decoder.head_dim, dropout }
 }
 
 /// The heads as one, where they are normed at once.
-fn normed_together(decoder: &Decoder, heads: crate::kernels::Heads) -> crate::kernels::Heads {
+fn normed_together(decoder: &Decoder, heads: regatta_kernels::model::Heads) -> regatta_kernels::model::Heads {
     match decoder.qk_norm {
-        QkNorm::AllHeads => crate::kernels::Heads { heads: 1, dims: heads.heads * heads.dims, ..heads },
+        QkNorm::AllHeads => regatta_kernels::model::Heads { heads: 1, dims: heads.heads * heads.dims, ..heads },
         QkNorm::None | QkNorm::PerHead => heads,
     }
 }
@@ -174,13 +178,14 @@ fn normed_together(decoder: &Decoder, heads: crate::kernels::Heads) -> crate::ke
 /// The same in candle's operations.
 #[cfg(test)]
 pub(super) mod plain {
+    use crate::engine::dropout::Dropout;
     use crate::engine::norm::plain::rms;
     use crate::engine::plain::Named;
     use crate::engine::rotary::plain::turned;
-    use crate::kernels::Dropout;
     use crate::model::{Decoder, QkNorm};
     use candle_core::{D, Device, Result, Tensor};
     use candle_nn::ops::softmax;
+    use regatta_kernels::model::DropoutMasks;
 
     /// qkv (b, t, (h + 2k)·c) -> (b, t, h·c)
     pub fn attention(decoder: &Decoder, tensors: &Named, layer: usize, qkv: &Tensor, dropout: Option<Dropout>) -> Result<Tensor> {

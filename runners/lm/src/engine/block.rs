@@ -12,9 +12,9 @@ use super::mlp::{MlpGradients, MlpKept};
 use super::norm::sum_norms;
 use super::setting::{Scratch, Setting, add_part};
 use super::{attention, mlp};
-use crate::kernels::{AttentionScratch, sum};
 use crate::model::{BlockTensors, Decoder};
-use regatta_core::maths::Precision;
+use regatta_kernels::Precision;
+use regatta_kernels::model::{AttentionScratch, sum};
 use std::ops::Range;
 
 /// What the way back needs of one block.

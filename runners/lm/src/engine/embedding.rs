@@ -2,11 +2,12 @@
 
 use super::batch::Perturb;
 use super::block::BlockGradients;
+use super::dropout::Dropout;
 use super::linear::each_tile;
 use super::part::Part;
 use super::setting::{drop_out, place};
-use crate::kernels::{Dropout, add};
 use crate::model::{Decoder, Tensors};
+use regatta_kernels::vector::add;
 
 impl Part {
     /// The first entry of the stream, of token ids (r).

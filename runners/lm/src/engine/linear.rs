@@ -1,10 +1,12 @@
 //! The linear maps of a block: weights packed for products, the way back through them, and the gradients of the weights, which are
 //! summed over all parts of a batch, each tile of a matrix by one thread, parts in order.
 
-use crate::kernels::{add, add_columns, product_of_panels};
 use crate::model::{Affine, BlockTensors, Decoder};
 use rayon::prelude::*;
-use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels, Precision};
+use regatta_kernels::model::add_columns;
+use regatta_kernels::product_of_panels;
+use regatta_kernels::vector::add;
+use regatta_kernels::{Matrix, MatrixMut, Onto, Panels, Precision};
 
 /// Rows of a tile of a weight matrix.
 const TILE: usize = 256;

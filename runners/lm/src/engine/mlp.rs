@@ -3,9 +3,9 @@
 use super::linear::{MapGradients, PackedMaps, Pairs, input_grad};
 use super::norm::{NormGradients, Placed};
 use super::setting::{Setting, drop_out, place};
-use crate::kernels::{gelu, gelu_backward, gelu_exact, gelu_exact_backward, linear, swiglu, swiglu_backward};
 use crate::model::{Decoder, Mlp, MlpTensors};
-use regatta_core::maths::Precision;
+use regatta_kernels::Precision;
+use regatta_kernels::model::{gelu, gelu_backward, gelu_exact, gelu_exact_backward, linear, swiglu, swiglu_backward};
 
 /// What the way back needs.
 pub(super) struct MlpKept {

@@ -10,6 +10,7 @@
 //! | `part` | one part, from token ids to the final norm and back |
 //! | `block` | how attention and MLP meet in the residual stream |
 //! | `embedding`, `norm`, `rotary`, `attention`, `mlp`, `output` | a part of the model each: what it keeps, forward, backward, and in tests the same in candle's operations |
+//! | `dropout` | masks as values |
 //! | `setting` | what the parts of a block share |
 //! | `batch` | what a pass keeps, what perturbs it, and what comes from elsewhere on the way back |
 //! | `linear` | linear maps: weights packed for products, gradients of weights over all parts |
@@ -17,6 +18,7 @@
 mod attention;
 mod batch;
 mod block;
+mod dropout;
 mod embedding;
 mod linear;
 mod mlp;
@@ -28,7 +30,6 @@ mod plain;
 mod rotary;
 mod setting;
 
-use crate::kernels::{Dropout, add};
 use crate::model::{Decoder, Model, Parameters};
 use block::{BlockGradients, BlockKept, sum_block};
 use linear::PackedMaps;
@@ -36,11 +37,13 @@ use norm::{NormGradients, sum_norms};
 use output::Output;
 use part::{Part, Shared};
 use rayon::prelude::*;
-use regatta_core::maths::Precision;
+use regatta_kernels::Precision;
+use regatta_kernels::vector::add;
 use rotary::Angles;
 
 pub(crate) use batch::Perturb;
 pub use batch::{BatchError, Keep, Upstream};
+pub use dropout::Dropout;
 
 /// Rows of a part, where a sequence is shorter: enough for matrix products to be fast.
 const ROWS: usize = 256;

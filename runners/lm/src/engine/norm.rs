@@ -1,8 +1,9 @@
 //! Norms as parts of a model: which kind a model has, where a block's norms stand, and the gradients of their weights.
 
 use super::linear::sum_vectors;
-use crate::kernels::{Norm, add};
 use crate::model::{Affine, Decoder, NormPlacement};
+use regatta_kernels::model::Norm;
+use regatta_kernels::vector::add;
 
 /// The norm of these tensors.
 pub(super) fn norm<'a>(decoder: &Decoder, tensors: &Affine<&'a [f32]>) -> Norm<'a> {

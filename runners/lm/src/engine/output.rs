@@ -3,10 +3,12 @@
 use super::linear::{Factors, tiles};
 use super::part::Part;
 use super::{PARTS, Pass};
-use crate::kernels::{Gradient, add, cap, cap_backward, cross_entropy, product_of_panels};
 use crate::model::{Decoder, Model, Parameters};
 use rayon::prelude::*;
-use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels, Precision};
+use regatta_kernels::model::{Gradient, cap, cap_backward, cross_entropy};
+use regatta_kernels::product_of_panels;
+use regatta_kernels::vector::add;
+use regatta_kernels::{Matrix, MatrixMut, Onto, Panels, Precision};
 
 /// The output matrix, packed.
 pub(super) struct Output {

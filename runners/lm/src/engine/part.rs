@@ -2,13 +2,14 @@
 
 use super::batch::{Keep, Perturb, Upstream};
 use super::block::{BlockGradients, BlockKept};
+use super::dropout::Dropout;
 use super::linear::PackedMaps;
 use super::norm::{NormGradients, norm};
 use super::rotary::Angles;
 use super::setting::{Scratch, Setting, add_part, drop_out, place};
-use crate::kernels::{AttentionScratch, Dropout};
 use crate::model::{Decoder, Tensors};
-use regatta_core::maths::{Panels, Precision};
+use regatta_kernels::model::AttentionScratch;
+use regatta_kernels::{Panels, Precision};
 use std::ops::Range;
 
 /// Whole sequences of a batch, and their activations.

@@ -1,9 +1,9 @@
 //! The same model of candle's differentiable operations, as a textbook has it: what [`Pass`] is compared with. Each part's
 //! operations are beside the part.
 
+use super::dropout::Dropout;
 use super::setting::place;
 use super::{Keep, Pass, Upstream, attention, embedding, mlp, norm, output};
-use crate::kernels::Dropout;
 use crate::model::testing::{model, random};
 use crate::model::{
     Biases, Decoder, Family, Map, Mlp, Model, NormKind, NormPlacement, Parameters, Positions, QkNorm, Rotary, Sizes,
@@ -11,7 +11,7 @@ use crate::model::{
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::ops::log_softmax;
 use regatta_core::Draw;
-use regatta_core::maths::Precision;
+use regatta_kernels::Precision;
 use std::collections::BTreeMap;
 
 /// The tensors of a model by name.

@@ -1,8 +1,8 @@
 //! The angles of rotary positions, and which heads they turn.
 
-use crate::kernels::{Heads, Turn, rotate};
 use crate::model::{Decoder, Positions, Rotary};
 use regatta_core::libm;
+use regatta_kernels::model::{Heads, Turn, rotate};
 use std::f64::consts::TAU;
 
 /// Cosine and sine of each position's angles; nothing of a model without rotary positions.

@@ -1,8 +1,10 @@
 //! What the parts of a block share: what they know, room to work in, and where dropout's masks come from.
 
+use super::dropout::Dropout;
 use super::rotary::Angles;
-use crate::kernels::{AttentionScratch, Dropout, add};
 use crate::model::Decoder;
+use regatta_kernels::model::AttentionScratch;
+use regatta_kernels::vector::add;
 use std::ops::Range;
 
 /// What every part of a block needs to know.

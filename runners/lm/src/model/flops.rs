@@ -42,12 +42,12 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::{Attention, AttentionScratch, counted};
     use crate::model::{Family, Model, Sizes};
     use crate::spec::{At, Length, Points, Term, TrainSpec, Weight};
     use crate::training::{Learner, flops_per_token};
     use regatta_core::number::{Count, Finite, Fraction};
     use regatta_core::{Cloud, Draw, Plugin, Regularizer, Tensor, regularizer, typetag};
+    use regatta_kernels::model::{Attention, AttentionScratch};
 
     const VOCABULARY: usize = 11;
     const ROWS: usize = 3;
@@ -113,7 +113,7 @@ mod tests {
         let mut learner = Learner::new(Model::fresh(config.clone(), 0), &train, terms, &[], 0).unwrap();
         let ids: Vec<u32> = (0..ROWS * context).map(|i| (i * 7 % VOCABULARY) as u32).collect();
         let attention = of_attention(config, context);
-        let all = counted::flops(|| _ = learner.step(0, ROWS, &ids, &ids).unwrap());
+        let all = regatta_kernels::counted_flops(|| _ = learner.step(0, ROWS, &ids, &ids).unwrap());
         let passes = if terms.is_empty() { 1 } else { 2 };
         let attention = passes * ROWS as u64 * config.layers as u64 * (attention[0] + attention[1]);
         [all - attention, attention]
@@ -125,8 +125,9 @@ mod tests {
         let attention = Attention { time, heads, kv_heads: heads, head_dims: d / heads, dropout: None };
         let (qkv, mut out, mut log_sums) = (vec![0.1; time * 3 * d], vec![0.0; time * d], vec![0.0; heads * time]);
         let (g, mut dqkv, mut scratch) = (out.clone(), qkv.clone(), AttentionScratch::default());
-        let forward = counted::flops(|| attention.forward(0, &qkv, &mut out, &mut log_sums, &mut scratch));
-        let backward = counted::flops(|| attention.backward(0, &qkv, (&out, &log_sums), &g, &mut dqkv, &mut scratch));
+        let forward = regatta_kernels::counted_flops(|| attention.forward(0, &qkv, &mut out, &mut log_sums, &mut scratch));
+        let backward =
+            regatta_kernels::counted_flops(|| attention.backward(0, &qkv, (&out, &log_sums), &g, &mut dqkv, &mut scratch));
         [forward, backward]
     }
 

@@ -7,8 +7,8 @@
 //! ```
 
 use crate::spec::AdamWSpec;
-use regatta_core::simd::Simd;
-use regatta_core::vectorize;
+use regatta_kernels::simd::Simd;
+use regatta_kernels::vectorize;
 
 /// Numbers that one thread updates at a time.
 const BLOCK: usize = 16_384;

@@ -10,8 +10,8 @@
 
 use super::adamw::Rates;
 use rayon::prelude::*;
-use regatta_core::simd::Simd;
-use regatta_core::vectorize;
+use regatta_kernels::simd::Simd;
+use regatta_kernels::vectorize;
 
 /// Rows that one thread takes at a time, and whose squares are summed in float32; the sums over such blocks are in float64.
 const ROWS: usize = 64;

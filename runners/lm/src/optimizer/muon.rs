@@ -10,8 +10,8 @@
 use super::orthogonal::orthogonalise;
 use crate::spec::MuonSpec;
 use rayon::prelude::*;
-use regatta_core::simd::Simd;
-use regatta_core::vectorize;
+use regatta_kernels::simd::Simd;
+use regatta_kernels::vectorize;
 use std::ops::Range;
 
 /// A matrix (inputs, outputs) of linear maps side by side, before an update.

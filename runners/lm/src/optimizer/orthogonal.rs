@@ -8,12 +8,12 @@
 //! does not come to rest at 1: five steps leave all but tiny singular values between about 0.7 and 1.2. All is float32; published
 //! code computes it in bfloat16.
 
-use crate::kernels::{SQUARES_BLOCK, sum_of_squares};
 use rayon::prelude::*;
-use regatta_core::maths::vector::scale;
-use regatta_core::maths::{Matrix, gram, times};
-use regatta_core::simd::Simd;
-use regatta_core::vectorize;
+use regatta_kernels::model::{SQUARES_BLOCK, sum_of_squares};
+use regatta_kernels::simd::Simd;
+use regatta_kernels::vector::scale;
+use regatta_kernels::vectorize;
+use regatta_kernels::{Matrix, gram, times};
 
 const COEFFICIENTS: [f32; 3] = [3.4445, -4.7750, 2.0315];
 

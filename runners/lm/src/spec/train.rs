@@ -4,8 +4,8 @@ use super::{
     CapacitySpec, DiagnosticsSpec, Length, OptimizerSpec, OrNone, QuantisationSpec, Schedule, Steps, Tokens, bare_or_map,
 };
 use crate::model::Decoder;
-use regatta_core::maths::Precision;
 use regatta_core::number::{Count, Fraction, Positive};
+use regatta_kernels::Precision;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -204,14 +204,14 @@ impl<'a> Companions<'a> {
             if let Some(gradient) = gradients.next().flatten() {
                 match (beside.compared, &mut upstream.logits) {
                     (Compared::LastHiddenState, _) => collect(&mut upstream.hidden_states, model.decoder().layers, gradient),
-                    (Compared::Logits, Some(sum)) => crate::kernels::add(sum, &gradient),
+                    (Compared::Logits, Some(sum)) => regatta_kernels::vector::add(sum, &gradient),
                     (Compared::Logits, none) => *none = Some(gradient),
                 }
             }
             let grads = self.own.iter_mut().flat_map(|own| own.gradients.each_mut()).skip(beside.tensors.start);
             for (gradient, (_, grad)) in gradients.zip(grads) {
                 if let Some(gradient) = gradient {
-                    crate::kernels::add(grad, &gradient);
+                    regatta_kernels::vector::add(grad, &gradient);
                 }
             }
             penalty.value += share * f64::from(value);

@@ -1,8 +1,8 @@
 //! The global norm of a gradient.
 
-use crate::kernels::{SQUARES_BLOCK, sum_of_squares};
 use crate::model::Parameters;
 use rayon::prelude::*;
+use regatta_kernels::model::{SQUARES_BLOCK, sum_of_squares};
 
 /// The norm of all gradients taken together, the model's and `own` ones of interventions, and the name of the first tensor whose
 /// gradient is not finite. Squares are summed in blocks of a fixed size and the blocks in float64, so the norm does not depend on

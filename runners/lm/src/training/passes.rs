@@ -4,12 +4,13 @@
 use super::accumulate::Activations;
 use super::interventions::{Interventions, perturbation};
 use super::penalties::{Seen, Share};
+use crate::engine::Dropout;
 use crate::engine::{BatchError, Keep, Pass, Perturb, Upstream};
-use crate::kernels::{Dropout, add};
 use crate::model::{Decoder, Model, Parameters};
 use crate::spec::TrainSpec;
 use regatta_core::Draw;
-use regatta_core::maths::Precision;
+use regatta_kernels::Precision;
+use regatta_kernels::vector::add;
 
 /// The passes of a step, and room for the gradients of all but the first.
 pub(super) struct Passes {

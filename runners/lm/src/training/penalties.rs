@@ -4,12 +4,12 @@
 use super::TrainError;
 use super::accumulate::Activations;
 use crate::engine::{Keep, Upstream};
-use crate::kernels::add;
 use crate::model::Model;
 use crate::spec::{At, Points, Scale, Site, Term};
 use candle_core::{D, Device, Result, Tensor, Var};
 use rayon::prelude::*;
 use regatta_core::{Cloud, Draw, differentiate};
+use regatta_kernels::vector::add;
 use std::collections::BTreeMap;
 
 /// The penalty of a term, or the objective of an intervention, at one step.

@@ -5,8 +5,9 @@ use crate::failure::Failure;
 use rayon::prelude::*;
 use regatta_core::Draw;
 use regatta_core::candle::Tensor;
-use regatta_core::maths::{Matrix, MatrixMut, Onto, product, with_floats};
+use regatta_core::maths::with_floats;
 use regatta_core::simd::{self, Level};
+use regatta_kernels::{Matrix, MatrixMut, Onto, product};
 use serde::Serialize;
 use std::fmt;
 

@@ -1,11 +1,12 @@
 //! Eigenvalues and eigenvectors of a symmetric matrix: those of its tridiagonal form by the implicit QL method (Press, Teukolsky,
 //! Vetterling, Flannery, "Numerical Recipes", 11.3), whose rotations are kept and applied many at a time.
 
+use super::FactorisationError;
 use super::Tridiagonal;
 use super::lanes::{Chunk, LANES};
 use super::tridiagonal::power_of_two;
 use crate::simd::{Doubles, Simd};
-use crate::{Error, Result, vectorize};
+use crate::vectorize;
 
 /// Iterations in which an eigenvalue must be found; two are usual.
 const ITERATIONS: usize = 60;
@@ -16,7 +17,7 @@ const NEGLIGIBLE: f64 = 1e-140;
 ///
 /// # Errors
 /// When they do not converge.
-pub fn eigenvalues(matrix: &[f64], d: usize) -> Result<Vec<f64>> {
+pub fn eigenvalues(matrix: &[f64], d: usize) -> Result<Vec<f64>, FactorisationError> {
     let mut values = of_tridiagonal(&Tridiagonal::of(matrix, d), |_| ())?;
     values.sort_by(f64::total_cmp);
     Ok(values)
@@ -26,7 +27,7 @@ pub fn eigenvalues(matrix: &[f64], d: usize) -> Result<Vec<f64>> {
 ///
 /// # Errors
 /// As [`eigenvalues`].
-pub fn eigen(matrix: &[f64], d: usize) -> Result<(Vec<f64>, Vec<f64>)> {
+pub fn eigen(matrix: &[f64], d: usize) -> Result<(Vec<f64>, Vec<f64>), FactorisationError> {
     let basis = Tridiagonal::of(matrix, d);
     let mut strips = to_strips(&basis.basis(), d);
     let mut pending = Rotations::default();
@@ -55,7 +56,7 @@ struct Sweep<'a> {
 }
 
 /// Eigenvalues in the order in which they are found; `give` gets the rotations of each sweep.
-fn of_tridiagonal(matrix: &Tridiagonal, mut give: impl FnMut(Sweep<'_>)) -> Result<Vec<f64>> {
+fn of_tridiagonal(matrix: &Tridiagonal, mut give: impl FnMut(Sweep<'_>)) -> Result<Vec<f64>, FactorisationError> {
     let d = matrix.diagonal.len();
     let (mut diagonal, mut beside) = (matrix.diagonal.clone(), matrix.beside.clone());
     let (scale, unscale) = power_of_two(diagonal.iter().chain(&beside));
@@ -73,7 +74,7 @@ fn of_tridiagonal(matrix: &Tridiagonal, mut give: impl FnMut(Sweep<'_>)) -> Resu
                 break;
             }
             if iteration == ITERATIONS {
-                return Err(Error::Factorisation("the eigenvalues did not converge"));
+                return Err(FactorisationError("the eigenvalues did not converge"));
             }
             turns.clear();
             sweep(&mut diagonal[first..=last], &mut beside[first..=last], &mut turns);
@@ -181,7 +182,7 @@ fn rotate_with<S: Simd>(strip: &mut [Strip], sweeps: &[(usize, usize)], turns: &
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::maths::symmetric::{close, random_gram};
+    use crate::symmetric::{close, random_gram};
     use faer::{MatRef, Side};
     use std::f64::consts::PI;
 

@@ -1,13 +1,13 @@
 //! Linear maps and sums over rows.
 
-use super::{affine, product_of_panels};
-use regatta_core::maths::vector::{add_with, dot};
-use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels};
-use regatta_core::simd::Simd;
-use regatta_core::vectorize;
+use crate::simd::Simd;
+use crate::vector::{add_with, dot};
+use crate::vectorize;
+use crate::{Matrix, MatrixMut, Onto, Panels};
+use crate::{affine, product_of_panels};
 
 /// `y = x·W`, and `+ bias` where there is one; W as GPT-2 stores it: rows are inputs. x (r, i), weight (i, o), bias (o) -> y (r, o)
-pub(crate) fn linear(x: &[f32], weight: &Panels, bias: Option<&[f32]>, y: &mut [f32]) {
+pub fn linear(x: &[f32], weight: &Panels, bias: Option<&[f32]>, y: &mut [f32]) {
     let (inputs, outputs) = weight.shape();
     let rows = y.len() / outputs;
     let (y, x) = (MatrixMut::new(y, rows, outputs), Matrix::new(x, rows, inputs));
@@ -18,20 +18,20 @@ pub(crate) fn linear(x: &[f32], weight: &Panels, bias: Option<&[f32]>, y: &mut [
 }
 
 /// Numbers whose squares are summed in float32, where a sum of many is summed in float64 from block to block.
-pub(crate) const SQUARES_BLOCK: usize = 4_096;
+pub const SQUARES_BLOCK: usize = 4_096;
 
 /// The sum of the squares of a block: in float64 where float32 would overflow.
-pub(crate) fn sum_of_squares(numbers: &[f32]) -> f64 {
+pub fn sum_of_squares(numbers: &[f32]) -> f64 {
     let sum = f64::from(dot(numbers, numbers));
     if sum.is_finite() { sum } else { numbers.iter().map(|&x| f64::from(x) * f64::from(x)).sum() }
 }
 
 vectorize! {
     /// Adds every row of x (r, o) to `sums` (o).
-    pub(crate) fn add_columns(sums: &mut [f32], x: &[f32]) = add_columns_with;
+    pub fn add_columns(sums: &mut [f32], x: &[f32]) = add_columns_with;
 
     /// `out = x + y`
-    pub(crate) fn sum(x: &[f32], y: &[f32], out: &mut [f32]) = sum_with;
+    pub fn sum(x: &[f32], y: &[f32], out: &mut [f32]) = sum_with;
 }
 
 #[inline(always)]

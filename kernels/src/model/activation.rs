@@ -1,27 +1,27 @@
 //! What an MLP does with its hidden numbers, and a cap on logits.
 
-use regatta_core::maths::vector::exps;
-use regatta_core::simd::{LANES, Lanes, Simd, load, store};
-use regatta_core::vectorize;
+use crate::simd::{LANES, Lanes, Simd, load, store};
+use crate::vector::exps;
+use crate::vectorize;
 
 vectorize! {
     /// `y = x·Φ(x)`, Φ the standard normal distribution; Hendrycks & Gimpel 2016, arXiv:1606.08415.
-    pub(crate) fn gelu_exact(x: &[f32], y: &mut [f32]) = gelu_exact_with;
+    pub fn gelu_exact(x: &[f32], y: &mut [f32]) = gelu_exact_with;
 
     /// `y = x·Φ(x)` again, and `g`, the gradient of y, replaced by that of x.
-    pub(crate) fn gelu_exact_backward(x: &[f32], y: &mut [f32], g: &mut [f32]) = gelu_exact_backward_with;
+    pub fn gelu_exact_backward(x: &[f32], y: &mut [f32], g: &mut [f32]) = gelu_exact_backward_with;
 
     /// `y = silu(gate)·up`, silu(x) = x·σ(x); Shazeer 2020, arXiv:2002.05202. x (r, 2m): gates, then ups; y (r, m)
-    pub(crate) fn swiglu(x: &[f32], m: usize, y: &mut [f32]) = swiglu_with;
+    pub fn swiglu(x: &[f32], m: usize, y: &mut [f32]) = swiglu_with;
 
     /// `y = silu(gate)·up` again, and the gradient of x, given `g`, that of y. x, dx (r, 2m), y, g (r, m)
-    pub(crate) fn swiglu_backward(x: &[f32], m: usize, y: &mut [f32], g: &[f32], dx: &mut [f32]) = swiglu_backward_with;
+    pub fn swiglu_backward(x: &[f32], m: usize, y: &mut [f32], g: &[f32], dx: &mut [f32]) = swiglu_backward_with;
 
     /// `x <- c·tanh(x / c)`
-    pub(crate) fn cap(x: &mut [f32], c: f32) = cap_with;
+    pub fn cap(x: &mut [f32], c: f32) = cap_with;
 
     /// The gradient `g` of capped numbers y, replaced by that of the numbers before: `g·(1 - (y/c)²)`.
-    pub(crate) fn cap_backward(y: &[f32], c: f32, g: &mut [f32]) = cap_backward_with;
+    pub fn cap_backward(y: &[f32], c: f32, g: &mut [f32]) = cap_backward_with;
 }
 
 /// `Φ(x)` within 1e-7, and `exp(-x²/2)`. Abramowitz and Stegun, 7.1.26, of `x/√2`.
@@ -118,7 +118,7 @@ fn cap_backward_with<S: Simd>(y: &[f32], c: f32, g: &mut [f32]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use regatta_core::libm;
+    use libm;
 
     fn numbers() -> Vec<f32> {
         (-130..=130).map(|i| i as f32 / 10.0).chain([-200.0, -90.0, 90.0, 200.0]).collect()

@@ -2,12 +2,12 @@
 //! position and frequency; Su et al. 2021, arXiv:2104.09864. The halves are Hugging Face's; the paper pairs neighbours.
 
 use super::norm::Heads;
-use regatta_core::simd::Simd;
-use regatta_core::vectorize;
+use crate::simd::Simd;
+use crate::vectorize;
 
 /// Which way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub enum Turn {
     /// Of queries and keys.
     Forward,
     /// Of their gradients.
@@ -16,7 +16,7 @@ pub(crate) enum Turn {
 
 vectorize! {
     /// Turns the first `2·r` dims of each head, in place. x (t, row), cosines, sines (t, r)
-    pub(crate) fn rotate(x: &mut [f32], heads: Heads, cosines: &[f32], sines: &[f32], turn: Turn) = rotate_with;
+    pub fn rotate(x: &mut [f32], heads: Heads, cosines: &[f32], sines: &[f32], turn: Turn) = rotate_with;
 }
 
 #[inline(always)]

@@ -329,3 +329,10 @@ fn write<V: Vector, const R: usize, const N: usize>(out: Band<'_, V::Number>, su
         }
     }
 }
+/// Terms of a panel that are worked on at a time: they stay in a core's second cache, while all rows of the left factor pass by.
+const DEPTH: usize = 512;
+
+/// The terms of a panel that are worked on at a time; none at once where there are none.
+pub(super) fn depths(terms: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..terms.max(1)).step_by(DEPTH).map(move |first| first..(first + DEPTH).min(terms))
+}

@@ -3,7 +3,7 @@
 //! Scientific and Statistical Computing 10(1), 1989).
 
 use super::{Tridiagonal, mirror};
-use crate::maths::{Matrix, MatrixMut, Onto, product};
+use crate::{Matrix, MatrixMut, Onto, product};
 
 /// Reflections together.
 const BLOCK: usize = 32;
@@ -97,7 +97,7 @@ fn block_factors(vectors: Matrix<'_, f64>, factors: &[f64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::maths::symmetric::{close, random_gram};
+    use crate::symmetric::{close, random_gram};
 
     /// Of sizes below, at and beyond whole blocks, of full rank, of less, and of none.
     #[test]

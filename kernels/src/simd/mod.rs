@@ -5,7 +5,7 @@
 //! speed:
 //!
 //! ```
-//! use regatta_core::simd::{LANES, Lanes, Simd, load, total};
+//! use crate::simd::{LANES, Lanes, Simd, load, total};
 //!
 //! #[inline(always)]
 //! fn sum_of_squares_with<S: Simd>(x: &[f32]) -> f32 {
@@ -17,7 +17,7 @@
 //!     total(sums)
 //! }
 //!
-//! regatta_core::vectorize! {
+//! crate::vectorize! {
 //!     /// Σ x².
 //!     pub fn sum_of_squares(x: &[f32]) -> f32 = sum_of_squares_with;
 //! }

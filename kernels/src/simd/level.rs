@@ -1,6 +1,6 @@
 //! Which instructions this machine has, and which were asked for.
 
-use crate::registry::nearest;
+use crate::nearest;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};

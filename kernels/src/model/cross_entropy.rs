@@ -1,12 +1,12 @@
 //! Cross-entropy of logits.
 
-use regatta_core::maths::vector::{exponentials_with, max_with, scale_with, sum_of_exponentials_with};
-use regatta_core::simd::Simd;
-use regatta_core::{libm, vectorize};
+use crate::simd::Simd;
+use crate::vector::{exponentials_with, max_with, scale_with, sum_of_exponentials_with};
+use crate::vectorize;
 
 /// Whether the gradient is wanted beside the loss.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Gradient {
+pub enum Gradient {
     /// The logits stay as they are.
     Unwanted,
     /// The logits are overwritten by their gradient, of the losses times this.
@@ -16,7 +16,7 @@ pub(crate) enum Gradient {
 vectorize! {
     /// `log sum_v exp(x_v) - x_target` of each row, in nats; its gradient is `softmax - onehot`. logits (r, v), targets (r),
     /// losses (r)
-    pub(crate) fn cross_entropy(logits: &mut [f32], targets: &[u32], losses: &mut [f32], gradient: Gradient) = cross_entropy_with;
+    pub fn cross_entropy(logits: &mut [f32], targets: &[u32], losses: &mut [f32], gradient: Gradient) = cross_entropy_with;
 }
 
 #[inline(always)]

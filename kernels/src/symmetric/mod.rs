@@ -4,13 +4,31 @@ mod cholesky;
 mod eigen;
 mod lanes;
 mod reflections;
+mod resolvents;
 mod tridiagonal;
 
 pub use cholesky::InverseFactor;
 pub use eigen::{eigen, eigenvalues};
+pub use resolvents::Resolvents;
 pub use tridiagonal::Tridiagonal;
 
 use std::ops::Range;
+
+/// A matrix could not be factorised, as a rule because it holds non-finite numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a finite, positive definite matrix: {0}")]
+pub struct FactorisationError(pub &'static str);
+
+/// The same matrix.
+///
+/// # Errors
+/// When it holds a number that is not finite.
+pub fn finite(matrix: &[f64]) -> Result<&[f64], FactorisationError> {
+    if matrix.iter().any(|x| !x.is_finite()) {
+        return Err(FactorisationError("it holds a NaN or an infinity"));
+    }
+    Ok(matrix)
+}
 
 /// Some rows' numbers below the diagonal, from those above it: a few rows and columns at a time, which stay in the cache.
 fn mirror(matrix: &mut [f64], d: usize, rows: Range<usize>) {
@@ -28,9 +46,8 @@ fn mirror(matrix: &mut [f64], d: usize, rows: Range<usize>) {
 /// `XᵀX / rank` of numbers drawn from a normal distribution. (rank, d) -> (d, d)
 #[cfg(test)]
 fn random_gram(d: usize, rank: usize) -> Vec<f64> {
-    use super::{Matrix, MatrixMut, Onto, product};
-    let mut draw = crate::Draw::new(0, "symmetric", rank as u64, d as u64);
-    let points: Vec<f64> = (0..rank * d).map(|_| draw.normal()).collect();
+    use crate::{Matrix, MatrixMut, Onto, product};
+    let points = crate::testing::random(d as u64, rank * d);
     let (mut gram, points) = (vec![0f64; d * d], Matrix::new(&points, rank, d));
     product(MatrixMut::new(&mut gram, d, d), Onto::Replace, 1.0 / rank as f64, points.transposed(), points);
     (0..d * d).for_each(|place| gram[place] = gram[place % d * d + place / d]);
@@ -48,7 +65,7 @@ fn close(found: &[f64], expected: &[f64], tolerance: f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::maths::Resolvents;
+    use crate::Resolvents;
 
     /// One digest, whatever instructions `REGATTA_INSTRUCTIONS` asks for: of Lehmer's matrix, `min(i, j) / max(i, j)`.
     #[test]

@@ -1,7 +1,6 @@
 //! Penalties that depend on unit points by the eigenvalues of their Gram, on float32 slices.
 
-use super::{Matrix, Scaled, gram, times, wide_gram};
-use crate::Result;
+use crate::{Matrix, Scaled, gram, times, wide_gram};
 
 /// A function of the Gram of a group's unit points, of `uᵀu` or, where there are fewer points than dims, of `uuᵀ`: their
 /// eigenvalues are the same but for zeros. The gradient with respect to the points is written.
@@ -15,12 +14,12 @@ use crate::Result;
 ///
 /// # Errors
 /// When `function` fails.
-pub fn of_smaller_gram(
+pub fn of_smaller_gram<E>(
     points: &[f32],
     d: usize,
     gradient: &mut [f32],
-    function: impl FnOnce(Vec<f64>, usize) -> Result<(f64, Vec<f64>)>,
-) -> Result<f64> {
+    function: impl FnOnce(Vec<f64>, usize) -> Result<(f64, Vec<f64>), E>,
+) -> Result<f64, E> {
     let n = points.len() / d;
     let unit = Scaled::new(points.to_vec(), d, 0.0);
     let u = unit.points();
@@ -41,14 +40,14 @@ pub fn of_smaller_gram(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use crate::*;
 
     /// `‖Gram‖²_F / 4`, whose slope is half the Gram, of the directions (1, 0) and (0.6, 0.8): the same from either side.
     fn check(points: &[f32], d: usize, side: usize, expected: &[f32]) {
         let mut gradient = vec![0.0; points.len()];
         let value = of_smaller_gram(points, d, &mut gradient, |gram, m| {
             assert_eq!((gram.len(), m), (side * side, side));
-            Ok((gram.iter().map(|x| x * x / 4.0).sum(), gram.iter().map(|x| x / 2.0).collect()))
+            Ok::<_, std::convert::Infallible>((gram.iter().map(|x| x * x / 4.0).sum(), gram.iter().map(|x| x / 2.0).collect()))
         });
         assert!((value.unwrap() - 2.72 / 4.0).abs() < 1e-7); // 1 + 1 + 2·0.6²
         assert!(gradient.iter().zip(expected).all(|(found, e)| (found - e).abs() < 1e-6), "{gradient:?}");

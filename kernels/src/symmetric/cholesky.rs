@@ -1,10 +1,11 @@
 //! Inverses of symmetric positive definite matrices by Cholesky's factorisation `M = L Lᵀ`, a block of rows at a time.
 
+use super::FactorisationError;
 use super::lanes::{Chunk, LANES};
 use super::mirror;
-use crate::maths::{Matrix, MatrixMut, Onto, product};
 use crate::simd::{Doubles, Simd};
-use crate::{Error, Result, vectorize};
+use crate::vectorize;
+use crate::{Matrix, MatrixMut, Onto, product};
 
 /// Rows of a block.
 const BLOCK: usize = 32;
@@ -23,7 +24,7 @@ impl InverseFactor {
     ///
     /// # Errors
     /// When it is not positive definite.
-    pub fn of(matrix: &[f64], d: usize) -> Result<Self> {
+    pub fn of(matrix: &[f64], d: usize) -> Result<Self, FactorisationError> {
         let mut lower = vec![0f64; d * d]; // L, below the diagonal blocks
         let mut inverse = vec![0f64; d * d]; // of the rows to come, -L L⁻¹ of the columns before
         let mut work = vec![0f64; BLOCK * d];
@@ -82,7 +83,7 @@ impl InverseFactor {
 type Square = [[Chunk; BLOCK / LANES]; BLOCK];
 
 /// `L⁻¹` of a (k, k) block, and the logarithm of its determinant.
-fn invert_block(block: &[f64], k: usize) -> Result<(Square, f64)> {
+fn invert_block(block: &[f64], k: usize) -> Result<(Square, f64), FactorisationError> {
     let mut rest = [[[0f64; LANES]; BLOCK / LANES]; BLOCK]; // padded with ones on the diagonal
     let mut inverse = rest;
     for i in 0..BLOCK {
@@ -92,7 +93,7 @@ fn invert_block(block: &[f64], k: usize) -> Result<(Square, f64)> {
     let mut pivots = [0f64; BLOCK];
     eliminate(&mut rest, &mut inverse, &mut pivots);
     if !pivots.iter().all(|pivot| *pivot > 0.0) {
-        return Err(Error::Factorisation("Cholesky met a pivot that is not above 0"));
+        return Err(FactorisationError("Cholesky met a pivot that is not above 0"));
     }
     Ok((inverse, pivots[..k].iter().map(|&pivot| libm::log(pivot)).sum()))
 }
@@ -133,7 +134,7 @@ fn eliminate_with<S: Simd>(rest: &mut Square, inverse: &mut Square, pivots: &mut
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::maths::symmetric::{close, random_gram};
+    use crate::symmetric::{close, random_gram};
     use faer::linalg::solvers::{DenseSolveCore, Llt};
     use faer::{MatRef, Side};
 

@@ -7,10 +7,10 @@
 //! review on the inverse of symmetric tridiagonal and block tridiagonal matrices", SIAM Journal on Matrix Analysis 13(3), 1992), so
 //! all shifts together take less time than eigenvectors of T would.
 
-use super::spectral::finite;
-use super::symmetric::Tridiagonal;
+use super::FactorisationError;
+use super::{Tridiagonal, finite};
 use crate::simd::{DOUBLES as LANES, Doubles, Simd};
-use crate::{Error, Result, vectorize};
+use crate::vectorize;
 use std::f64::consts::PI;
 
 /// Step of the trapezoid rule in log s: the integrands are analytic within π of the real axis, so the rule's error is about
@@ -61,7 +61,7 @@ impl Resolvents {
     ///
     /// # Errors
     /// When the matrix is not finite, or a shifted one not positive definite.
-    pub fn of(&self, matrix: &[f64], d: usize) -> Result<Vec<f64>> {
+    pub fn of(&self, matrix: &[f64], d: usize) -> Result<Vec<f64>, FactorisationError> {
         let basis = Tridiagonal::of(finite(matrix)?, d);
         let mut function = self.of_tridiagonal(&basis.diagonal, &basis.beside)?;
         basis.turn_back(&mut function);
@@ -69,7 +69,7 @@ impl Resolvents {
     }
 
     /// `f(T)`, some shifts at a time. -> (d, d)
-    fn of_tridiagonal(&self, diagonal: &[f64], beside: &[f64]) -> Result<Vec<f64>> {
+    fn of_tridiagonal(&self, diagonal: &[f64], beside: &[f64]) -> Result<Vec<f64>, FactorisationError> {
         let d = diagonal.len();
         let chunks = d.div_ceil(LANES);
         let mut sum = vec![[0f64; LANES]; d * chunks]; // on and below the diagonal, row after row
@@ -79,7 +79,7 @@ impl Resolvents {
             lanes[0][..shifts.len()].copy_from_slice(shifts);
             lanes[1][..weights.len()].copy_from_slice(weights);
             if !inverses_of_shifted(diagonal, beside, lanes, &mut inverses) {
-                return Err(Error::Factorisation("a pivot is not above 0"));
+                return Err(FactorisationError("a pivot is not above 0"));
             }
             add_inverses(&inverses, &mut sum);
         }
@@ -189,8 +189,8 @@ fn add_inverses_with<S: Simd>(Inverses { ratios, ends }: &Inverses, sum: &mut [[
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Draw;
-    use crate::maths::symmetric_eigen_of;
+    use crate::symmetric::eigen;
+    use crate::testing::random;
 
     /// Of one number, f(M) is f(x).
     fn check(f: &Resolvents, x: f64, expected: f64, tolerance: f64) {
@@ -221,8 +221,7 @@ mod tests {
     #[test]
     fn the_same_as_by_eigenvectors() {
         for (d, rank) in [(2, 2), (3, 1), (7, 7), (64, 64), (64, 5), (131, 131)] {
-            let mut draw = Draw::new(0, "resolvents", 0, d as u64);
-            let points: Vec<f64> = (0..rank * d).map(|_| draw.normal()).collect();
+            let points = random(d as u64, rank * d);
             let mut matrix = vec![0f64; d * d];
             for point in points.chunks_exact(d) {
                 let square: f64 = point.iter().map(|x| x * x).sum();
@@ -238,7 +237,7 @@ mod tests {
 
     fn same(matrix: &[f64], d: usize) {
         let least = 1e-9;
-        let (values, vectors) = symmetric_eigen_of(matrix, d).unwrap();
+        let (values, vectors) = eigen(matrix, d).unwrap();
         let by_vectors = |f: &dyn Fn(f64) -> f64| -> Vec<f64> {
             let term = |i: usize, j: usize, k: usize| vectors[i * d + k] * vectors[j * d + k] * f(values[k].max(0.0) + least);
             (0..d * d).map(|place| (0..d).map(|k| term(place / d, place % d, k)).sum()).collect()

@@ -8,8 +8,7 @@
 //! in a copy. Where a block has one tile of rows or columns alone, the unit multiplies it twice.
 
 use super::bfloat16::pair;
-use super::panels::depths;
-use super::tiles::{Band, Before, MOST_ACROSS, Panel, Vector};
+use super::tiles::{Band, Before, MOST_ACROSS, Panel, Vector, depths};
 use super::{Matrix, MatrixMut};
 use crate::simd::{LANES, Lanes, Register, SIDE, Simd, Sums, Tile, TileColumn, TileUnit};
 use std::cell::Cell;

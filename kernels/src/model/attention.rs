@@ -1,13 +1,18 @@
 //! Causal self-attention of one sequence, a few rows at a time: no (t, t) matrix is kept, but for dropout's mask of one head.
 
-use super::dropout::Dropout;
-use super::product_of_panels;
-use regatta_core::maths::vector::{dot_with, exponentials_with, max_with, scale_with};
-use regatta_core::maths::{Matrix, MatrixMut, Onto, Panels, Precision};
-use regatta_core::simd::{LANES, Simd};
-use regatta_core::{libm, vectorize};
+use crate::product_of_panels;
+use crate::simd::{LANES, Simd};
+use crate::vector::{dot_with, exponentials_with, max_with, scale_with};
+use crate::vectorize;
+use crate::{Matrix, MatrixMut, Onto, Panels, Precision};
 use std::iter::once;
 use std::ops::Range;
+
+/// Dropout's masks, as values.
+pub trait DropoutMasks: std::fmt::Debug {
+    /// Fills `mask` with 0 or 1 / (1 - rate), a pure function of `part`: the number of the sequence's head.
+    fn fill(&self, part: u64, mask: &mut [f32]);
+}
 
 /// `softmax(q·kᵀ / sqrt(c), causal)·v` of each head of c dims, with dropout on the weights; Vaswani et al. 2017, arXiv:1706.03762.
 /// A head of keys and values serves h/k heads of queries; Ainslie et al. 2023, arXiv:2305.13245.
@@ -15,17 +20,22 @@ use std::ops::Range;
 /// # Shapes
 /// qkv (t, (h + 2k)·c): queries of h heads, then keys and values of k heads each; out (t, h·c); log_sums (h, t)
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Attention<'a> {
+pub struct Attention<'a> {
+    /// Tokens of the sequence.
     pub time: usize,
+    /// Of queries.
     pub heads: usize,
+    /// Of keys and values.
     pub kv_heads: usize,
+    /// Numbers of a head.
     pub head_dims: usize,
-    pub dropout: Option<&'a Dropout>,
+    /// Masks of the weights; none without dropout.
+    pub dropout: Option<&'a (dyn DropoutMasks + Sync)>,
 }
 
 /// Numbers between the steps of one head; weights and gradients of a few rows, each as long as the sequence.
 #[derive(Debug, Default)]
-pub(crate) struct AttentionScratch {
+pub struct AttentionScratch {
     weights: Vec<f32>,
     grads: Vec<f32>,
     masked: Vec<f32>,

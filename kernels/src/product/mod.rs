@@ -6,10 +6,14 @@
 
 mod bfloat16;
 mod blocks;
+#[cfg(debug_assertions)]
+mod counted;
 mod pack;
 mod panels;
 mod tiles;
 
+#[cfg(debug_assertions)]
+pub use counted::counted_flops;
 pub use panels::{Panels, PanelsPart, affine, product_of_panels};
 
 use crate::simd::{Level, Register, level, sets};

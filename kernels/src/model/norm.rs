@@ -3,15 +3,18 @@
 //! - layer norm, `(x - mean) / sqrt(variance + epsilon)·weight + bias`, the variance biased; Ba et al. 2016, arXiv:1607.06450;
 //! - RMS norm, `x / sqrt(mean(x²) + epsilon)·weight`; Zhang & Sennrich 2019, arXiv:1910.07467.
 
-use regatta_core::maths::vector::{add_with, dot_with, sum_of_with, sum_with};
-use regatta_core::simd::Simd;
-use regatta_core::vectorize;
+use crate::simd::Simd;
+use crate::vector::{add_with, dot_with, sum_of_with, sum_with};
+use crate::vectorize;
 
 /// The parameters of a norm: a layer norm where there is a bias, else an RMS norm.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Norm<'a> {
+pub struct Norm<'a> {
+    /// (d)
     pub weight: &'a [f32],
+    /// (d)
     pub bias: Option<&'a [f32]>,
+    /// Added to the variance, or to the mean square, under the root.
     pub epsilon: f32,
 }
 
@@ -36,12 +39,14 @@ impl Norm<'_> {
 
 /// Heads that lie side by side in every row: some queries or keys.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Heads {
+pub struct Heads {
     /// Numbers of a row.
     pub row: usize,
     /// Where the first head begins in it.
     pub first: usize,
+    /// How many.
     pub heads: usize,
+    /// Numbers of each.
     pub dims: usize,
 }
 
@@ -73,11 +78,11 @@ vectorize! {
         rms_norm_backward_with;
 
     /// The RMS norm of each head, in place. x (r, row), weight (dims)
-    pub(crate) fn rms_norm_heads(x: &mut [f32], heads: Heads, weight: &[f32], epsilon: f32) = rms_norm_heads_with;
+    pub fn rms_norm_heads(x: &mut [f32], heads: Heads, weight: &[f32], epsilon: f32) = rms_norm_heads_with;
 
     /// The gradient `g` of each head's norm, replaced by that of what was normed; that of the weight is added to `dw`.
     /// x, g (r, row), weight, dw (dims)
-    pub(crate) fn rms_norm_heads_backward(
+    pub fn rms_norm_heads_backward(
         x: &[f32],
         heads: Heads,
         norm: (&[f32], f32),

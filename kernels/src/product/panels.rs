@@ -4,7 +4,7 @@ use super::bfloat16::{Pair, with_pairs, with_rounded};
 #[cfg(target_arch = "x86_64")]
 use super::blocks::by_tiles;
 use super::pack::{Packed, pack, pack_pairs, pack_rounded};
-use super::tiles::{Band, Before, Factor, MOST_ACROSS, Number, Panel, Vector, multiply};
+use super::tiles::{Band, Before, Factor, MOST_ACROSS, Number, Panel, Vector, depths, multiply};
 use super::{Matrix, MatrixMut, Onto, Precision, fit};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Amx;
@@ -12,9 +12,6 @@ use crate::simd::{Level, Register, Simd, level, sets};
 use rayon::prelude::*;
 use std::cell::Cell;
 use std::ops::Range;
-
-/// Terms of a panel that are worked on at a time: they stay in a core's second cache, while all rows of the left factor pass by.
-const DEPTH: usize = 512;
 
 /// Registers in a row of a panel: as many as leave all sums of a tile in registers, of which AVX-512 has 32.
 fn across() -> usize {
@@ -155,6 +152,8 @@ impl<N> From<Onto> for Before<'_, N> {
 
 fn by_panels(out: MatrixMut<'_>, before: Before<'_, f32>, scale: f32, left: Matrix<'_>, right: PanelsPart<'_>) {
     fit(&out, left, right.shape());
+    #[cfg(debug_assertions)]
+    super::counted::count(left.shape(), right.shape());
     match &right.panels.packed {
         Packed::Float32(registers) => in_float32(out, before, scale, left, registers, right),
         Packed::Rounded(registers) => with_rounded(left, |left| in_float32(out, before, scale, left, registers, right)),
@@ -269,11 +268,6 @@ pub(super) fn by_matrix<S: Simd, T>(
 /// The columns of each panel.
 fn bands(columns: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
     (0..columns).step_by(width).map(move |first| first..(first + width).min(columns))
-}
-
-/// The terms of a panel that are worked on at a time; none at once where there are none.
-pub(super) fn depths(terms: usize) -> impl Iterator<Item = Range<usize>> {
-    (0..terms.max(1)).step_by(DEPTH).map(move |first| first..(first + DEPTH).min(terms))
 }
 
 /// What some terms add to some columns. panel: those terms of the right factor

@@ -1,7 +1,9 @@
 //! Dropout whose masks are values: a pure function of their draw; Srivastava et al. 2014.
 
-use regatta_core::simd::Simd;
-use regatta_core::{Draw, vectorize};
+use regatta_core::Draw;
+use regatta_kernels::model::DropoutMasks;
+use regatta_kernels::simd::Simd;
+use regatta_kernels::vectorize;
 
 /// A rate and the draw that its masks come from.
 #[derive(Debug, Clone)]
@@ -23,14 +25,6 @@ impl Dropout {
         Self { rate: self.rate, draw: Draw::new(seed, "dropout mask", 0, index) }
     }
 
-    /// Fills `mask` with 0 or 1 / (1 - rate), from the stream numbered `part`.
-    pub(crate) fn fill(&self, part: u64, mask: &mut [f32]) {
-        let mut draw = self.draw.split(part);
-        let threshold = (self.rate * f64::from(u32::MAX)) as u32;
-        let kept = (1.0 / (1.0 - self.rate)) as f32;
-        mask.iter_mut().for_each(|m| *m = if draw.bits() < threshold { 0.0 } else { kept });
-    }
-
     /// Multiplies sequences of `length` numbers by their masks, the first from the stream numbered `first`.
     pub(crate) fn apply(&self, x: &mut [f32], length: usize, first: usize, mask: &mut Vec<f32>) {
         mask.resize(length, 0.0);
@@ -38,6 +32,15 @@ impl Dropout {
             self.fill((first + sequence) as u64, mask);
             multiply(x, mask);
         }
+    }
+}
+
+impl DropoutMasks for Dropout {
+    fn fill(&self, part: u64, mask: &mut [f32]) {
+        let mut draw = self.draw.split(part);
+        let threshold = (self.rate * f64::from(u32::MAX)) as u32;
+        let kept = (1.0 / (1.0 - self.rate)) as f32;
+        mask.iter_mut().for_each(|m| *m = if draw.bits() < threshold { 0.0 } else { kept });
     }
 }
 

@@ -1,0 +1,11 @@
+//! Which of some known names was meant.
+
+/// The known name nearest to `word`, when it is near enough to be what was meant.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(word, name), name))
+        .filter(|(distance, name)| *distance <= 1 + name.len().min(word.len()) / 3)
+        .min()
+        .map(|(_, name)| name)
+}
