@@ -3,6 +3,7 @@
 pub mod data;
 pub mod engine;
 mod kernels;
+pub mod measure;
 pub mod model;
 pub mod optimizer;
 pub mod quantise;

@@ -2,8 +2,8 @@
 
 use super::batched::by_length;
 use super::{Item, Request, Task};
+use crate::measure::{MeasureError, Watch};
 use crate::model::Model;
-use crate::training::{TrainError, Watch};
 use serde::{Deserialize, Serialize};
 
 /// Tokens that go through the model at once: enough for the products to be fast.
@@ -71,7 +71,7 @@ fn greatest(numbers: &[f64]) -> usize {
 ///
 /// # Errors
 /// When a token lies outside the model's vocabulary, or `watch` ends it.
-pub fn log_likelihoods(model: &Model, items: &[Item], watch: Watch<'_>) -> Result<Vec<f64>, TrainError> {
+pub fn log_likelihoods(model: &Model, items: &[Item], watch: Watch<'_>) -> Result<Vec<f64>, MeasureError> {
     let requests: Vec<&Request> = requests(items).collect();
     let rows: Vec<&[u32]> = requests.iter().map(|request| last(&request.tokens, model.decoder().context + 1)).collect();
     let mut found = vec![0.0; requests.len()];
@@ -165,6 +165,6 @@ mod tests {
     #[test]
     fn it_stops_when_told() {
         let items = [item(&[1, 1], 0)];
-        assert!(matches!(log_likelihoods(&model(), &items, &|| false), Err(TrainError::Interrupted)));
+        assert!(matches!(log_likelihoods(&model(), &items, &|| false), Err(MeasureError::Interrupted)));
     }
 }
