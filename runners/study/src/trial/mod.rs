@@ -9,8 +9,8 @@ use crate::records::{Checkpoints, Cost, RecordError, State, Status, TrialEvaluat
 use begin::{Began, begin};
 use recorder::ToFolder;
 use regatta_core::simd;
-use regatta_lm::tasks::Tasks;
 use regatta_lm::measure::MeasureError;
+use regatta_lm::tasks::Tasks;
 use regatta_lm::training::{
     Evaluated, Evaluation, Outcome, Recorder, StepRecord, TrainError, Trial, evaluate, flops_per_token, train, worth,
 };
