@@ -1,4 +1,4 @@
-//! What a plugin computes, in a few numbers: by them a changed formula is told under an unchanged version.
+//! What a plugin computes, in a few numbers: they show a changed formula under an unchanged version.
 //!
 //! A plugin is given small fixed inputs that [`Draw`] makes: a regularizer clouds, an intervention what its place in a step gives
 //! it. Of each result a line is kept: its value, the norm of its gradient, and the gradient along two fixed directions. A

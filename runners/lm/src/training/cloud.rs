@@ -35,8 +35,8 @@ fn leaf_groups(points: Points, sequences: usize, time: usize) -> (usize, usize) 
     }
 }
 
-/// The points of a leaf that form a cloud, subsampled and scaled: the same points of the leaf and of its second view. The draw has
-/// sampled points of `before` groups already, those of earlier parts of the batch.
+/// The points of a leaf that form a cloud, subsampled and scaled: the same points of the leaf and of its second view. The draw
+/// skips the samples of the `before` groups in earlier parts of the batch.
 pub(super) fn cloud(
     at: &At,
     leaf: &Tensor,
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn points_are_grouped_as_the_design_says() {
+    fn points_are_grouped_by_sequence_over_the_batch_or_by_their_mean() {
         let x = Tensor::new(&[[[1f32, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]]], &Device::Cpu).unwrap();
         let found = |points: Points| {
             let (groups, rows) = leaf_groups(points, 2, 2);

@@ -5,7 +5,7 @@ use crate::engine::BatchError;
 use crate::measure::MeasureError;
 use crate::model::CheckpointError;
 
-/// Why a trial failed. Divergence is not an error but an outcome.
+/// Why a trial failed. Divergence is an outcome, not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// It would take too many steps.
