@@ -19,5 +19,11 @@ pub enum MeasureError {
     Tensor(#[from] candle_core::Error),
     /// A diagnostic failed: a number is not finite, or there are too few points.
     #[error(transparent)]
-    Diagnostic(#[from] regatta_diagnostics::Error),
+    Diagnostic(Box<regatta_diagnostics::Error>),
+}
+
+impl From<regatta_diagnostics::Error> for MeasureError {
+    fn from(error: regatta_diagnostics::Error) -> Self {
+        Self::Diagnostic(Box::new(error))
+    }
 }

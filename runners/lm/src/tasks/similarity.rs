@@ -58,7 +58,7 @@ impl SimilarityPairs {
     /// As [`vectors`](Self::vectors); when `dims` is 0 or above the width.
     pub fn after_training(&self, model: &Model, dims: Option<usize>, watch: Watch<'_>) -> Result<Vec<Mapped>, MeasureError> {
         let scored = Scored { pairs: &self.pairs, scores: &self.scores };
-        after_training(&self.vectors(model, watch)?, dims, Some(scored)).map_err(MeasureError::Diagnostic)
+        Ok(after_training(&self.vectors(model, watch)?, dims, Some(scored))?)
     }
 
     /// The model's vector of each text (texts, width).
@@ -88,7 +88,7 @@ impl SimilarityPairs {
                 vector.iter_mut().zip(state).for_each(|(sum, x)| *sum += f64::from(*x) / tokens.len() as f64);
             }
         }
-        Points::new(vectors, width).map_err(MeasureError::Diagnostic)
+        Ok(Points::new(vectors, width)?)
     }
 }
 
