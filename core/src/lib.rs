@@ -1,9 +1,9 @@
 //! All that the author of a plugin needs, and no more.
 //!
 //! A regularizer is a function of a [`Cloud`] of points: `penalty(cloud, draw) -> scalar`, written in tensor operations; a
-//! [`Kernel`] beside it is optional, and only faster. An [`Intervention`] changes training at one of the places that [`Action`] lists. The
-//! config struct *is* the trait object: [`regularizer!`] and [`intervention!`] declare the struct, its defaults and its card, and
-//! `typetag` reads it from YAML.
+//! [`Kernel`] beside it is optional, and only faster. An [`Intervention`] changes training at one of the places that [`Action`]
+//! lists. The config struct *is* the trait object: [`regularizer!`] and [`intervention!`] declare the struct, its defaults and its
+//! card, and `typetag` reads it from YAML.
 //!
 //! | module | what |
 //! |---|---|

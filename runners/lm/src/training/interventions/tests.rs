@@ -132,7 +132,7 @@ fn rounded_weights_are_seen_and_those_beneath_are_trained() {
     };
     let before = model();
     assert_eq!(learner.model().parameters().numbers(), by_hand(&before).parameters().numbers());
-    assert_eq!(learner.snapshot().weights.numbers(), before.parameters().numbers(), "what a trial goes on from is not rounded");
+    assert_eq!(learner.snapshot().weights.numbers(), before.parameters().numbers(), "what a trial resumes from is not rounded");
 
     // straight through: the weights beneath take the step that a learner of the rounded model would take
     let mut of_rounded = Learner::new(by_hand(&before), &train, &[], &[], 0).unwrap();
