@@ -3,7 +3,7 @@
 
 use crate::kernel::{FloatCloud, FloatOutputs, Floats, Kernel, ObjectiveKernel};
 use crate::maths::{is_float32_on_cpu, with_floats};
-use crate::{Cloud, Draw, Error, Intervention, Outputs, Regularizer, Result};
+use crate::{Cloud, CompanionObjective, Draw, Error, Outputs, Regularizer, Result};
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor, Var};
 use regatta_kernels::vector;
 
@@ -91,22 +91,22 @@ pub fn penalty_by_kernel(
 /// each of the parameters.
 ///
 /// # Errors
-/// When the intervention fails, does not return a scalar, or its kernel gets outputs of different shapes.
+/// When the objective fails, does not return a scalar, or its kernel gets outputs of different shapes.
 pub fn objective(
-    intervention: &dyn Intervention,
+    objective: &dyn CompanionObjective,
     (own, companion): (&Var, &Tensor),
     parameters: &[Var],
     weight: f64,
 ) -> Result<(f32, Gradients)> {
-    match intervention.kernel() {
+    match objective.kernel() {
         Some(kernel) if parameters.is_empty() && [own.as_tensor(), companion].into_iter().all(is_float32_on_cpu) => {
             let (value, gradient) = objective_by_kernel(kernel, own, companion, weight)?;
             Ok((value, vec![Some(gradient)]))
         }
         _ => {
             let tensors: Vec<Tensor> = parameters.iter().map(|leaf| leaf.as_tensor().clone()).collect();
-            let objective = intervention.objective(&Outputs { own: own.as_tensor(), companion }, &tensors)?;
-            by_autograd(&objective, &std::iter::once(own).chain(parameters).collect::<Vec<&Var>>(), weight)
+            let value = objective.objective(&Outputs { own: own.as_tensor(), companion }, &tensors)?;
+            by_autograd(&value, &std::iter::once(own).chain(parameters).collect::<Vec<&Var>>(), weight)
         }
     }
 }

@@ -1,6 +1,6 @@
-//! What a plugin computes, in a few numbers: by them a changed formula is told under an unchanged version.
+//! What a plugin computes, in a few numbers: they show a changed formula under an unchanged version.
 //!
-//! A plugin is given small fixed inputs that [`Draw`] makes: a regularizer clouds, an intervention what each place of a step gives
+//! A plugin is given small fixed inputs that [`Draw`] makes: a regularizer clouds, an intervention what its place in a step gives
 //! it. Of each result a line is kept: its value, the norm of its gradient, and the gradient along two fixed directions. A
 //! regularizer is measured in float64, where machines agree to many digits, and in float32 as training sees it: by its kernel,
 //! where it has one.
@@ -8,7 +8,7 @@
 //! Lines are compared within a tolerance, never hashed: on another machine, or another number of threads, the last digits may
 //! differ, and no rounding has an edge that two such numbers cannot lie on either side of.
 
-use crate::{Companion, Draw, Intervention, Regularizer, Result, Tensor, differentiate};
+use crate::{Action, Companion, CompanionObjective, Draw, Intervention, Regularizer, Result, Tensor, differentiate};
 use candle_core::{DType, Device, Var};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -52,33 +52,35 @@ impl Fingerprint {
         Ok(found)
     }
 
-    /// What `intervention` does at each place of a step at which it acts.
+    /// What `intervention` does at the place of a step at which it acts.
     ///
     /// # Errors
     /// When an input cannot be made; an error of the intervention's is a part of its fingerprint.
     pub fn of_intervention(intervention: &dyn Intervention) -> Result<Self> {
         let mut float32 = BTreeMap::new();
         let mut put = |place: &str, numbers| drop(float32.insert(place.to_owned(), line(numbers)));
-        if let Some(every) = intervention.forgets_embedding_every() {
-            put("forgets", Ok((every.get() as f64, Vec::new())));
-        }
-        if intervention.rounds() {
-            let mut weights = normals(0, 12 * 5, 0.02)?;
-            intervention.round(&mut weights, 12, 5);
-            put("rounds", Ok((0.0, wide(&weights))));
-        }
-        if intervention.perturbs() {
-            let mut embeddings = normals(1, 5 * DIMS, 1.0)?;
-            intervention.perturb(&mut embeddings, DIMS, &mut Draw::new(0, "fingerprint perturb", 0, 0));
-            put("perturbs", Ok((0.0, wide(&embeddings))));
-        }
-        match intervention.companion() {
-            Some(Companion::Checkpoint(_)) => put("companion", Ok((-1.0, Vec::new()))), // its files are told elsewhere
-            Some(Companion::MovingAverage { decay }) => put("companion", Ok((decay, Vec::new()))),
+        match intervention.action() {
             None => {}
-        }
-        if intervention.compares().is_some() {
-            put("objective", objective(intervention));
+            Some(Action::EmbeddingReset { every }) => put("forgets", Ok((every.get() as f64, Vec::new()))),
+            Some(Action::WeightRounding(rounding)) => {
+                let mut weights = normals(0, 12 * 5, 0.02)?;
+                rounding.round(&mut weights, 12, 5);
+                put("rounds", Ok((0.0, wide(&weights))));
+            }
+            Some(Action::EmbeddingNoise(noise)) => {
+                let (mut embeddings, mut added) = (normals(1, 5 * DIMS, 1.0)?, [0.0; 5 * DIMS]);
+                noise.noise(&mut added, DIMS, &mut Draw::new(0, "fingerprint perturb", 0, 0));
+                embeddings.iter_mut().zip(added).for_each(|(x, noise)| *x += noise);
+                put("perturbs", Ok((0.0, wide(&embeddings))));
+            }
+            Some(Action::Objective(objective)) => {
+                let decay = match objective.companion() {
+                    Companion::Checkpoint(_) => -1.0, // its files are hashed elsewhere
+                    Companion::MovingAverage { decay } => decay,
+                };
+                put("companion", Ok((decay, Vec::new())));
+                put("objective", objective_of_fixed_outputs(objective));
+            }
         }
         Ok(Self { float64: BTreeMap::new(), float32 })
     }
@@ -152,14 +154,14 @@ fn penalised(regularizer: &dyn Regularizer, views: &[Tensor], dtype: DType) -> R
     differentiate::penalty_in_float64(regularizer, (&leaves, &cloud), &mut draw)
 }
 
-/// Value and gradient of an objective, in the intervention's parameters and in the model's own output.
-fn objective(intervention: &dyn Intervention) -> Result<(f64, Vec<f64>)> {
+/// Value and gradient of an objective, in its parameters and in the model's own output.
+fn objective_of_fixed_outputs(objective: &dyn CompanionObjective) -> Result<(f64, Vec<f64>)> {
     let output = |index| -> Result<Var> { Ok(Var::from_vec(normals(index, 2 * 3 * DIMS, 1.0)?, (2, 3, DIMS), &Device::Cpu)?) };
     let (own, companion) = (output(2)?, output(3)?);
-    let parameters = intervention.parameters(DIMS, &mut Draw::new(0, "fingerprint parameters", 0, 0))?;
+    let parameters = objective.parameters(DIMS, &mut Draw::new(0, "fingerprint parameters", 0, 0))?;
     let parameters = parameters.iter().map(|tensor| Ok(Var::from_tensor(tensor)?)).collect::<Result<Vec<Var>>>()?;
-    let weight = intervention.weight();
-    let (value, mut gradients) = differentiate::objective(intervention, (&own, companion.as_tensor()), &parameters, weight)?;
+    let weight = objective.weight();
+    let (value, mut gradients) = differentiate::objective(objective, (&own, companion.as_tensor()), &parameters, weight)?;
     gradients.rotate_left(1); // the model's output last
     let leaves: Vec<&Var> = parameters.iter().chain([&own]).collect();
     Ok(all_of((value * weight as f32, gradients), &leaves))

@@ -1,4 +1,4 @@
-//! The trait of what changes training without being a penalty of a cloud.
+//! The trait of what changes training without being a penalty on a cloud.
 
 use crate::{Draw, ObjectiveKernel, Result};
 use candle_core::Tensor;
@@ -9,44 +9,78 @@ use std::path::PathBuf;
 /// A change of training. Declare the struct with [`intervention!`](crate::intervention) and implement this under
 /// `#[typetag::serde(name = "...")]`: the name is the word that users type.
 ///
-/// A training step is one function of the runner's, and an intervention may act at the places that the methods below name, in
-/// the order in which the step comes to them. Each does nothing by default: an intervention implements the one that it is
-/// about, and a step pays for no other. Like a regularizer it sees no label, no optimizer and no other plugin; state, where
-/// there is any, is the runner's, which keeps and restores it.
+/// A training step is one function of the runner's, and [`Action`] lists the places at which it lets an intervention act. An
+/// intervention acts at one of them; an arm lists as many interventions as it needs. Like a regularizer, an intervention sees no
+/// label, no optimizer and no other plugin. State, where there is any, belongs to the runner, which keeps and restores it.
 #[typetag::serde]
 pub trait Intervention: Debug + Send + Sync {
-    /// Every how many steps the token embedding is drawn anew, its optimizer's moments set to 0, and its learning rate taken
-    /// through the study's schedule from the start.
-    fn forgets_embedding_every(&self) -> Option<NonZeroUsize> {
-        None
+    /// Where it acts, with what it does there; `None` where these settings turn it off. The place depends on the settings alone.
+    fn action(&self) -> Option<Action<'_>>;
+
+    /// Its fields that hold the path of a checkpoint folder, by name. The runner makes them absolute (a relative path starts from
+    /// the study's file), and the checkpoint's files, not its path, are part of a trial's identity.
+    fn folders(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        Vec::new()
     }
+}
 
-    /// Whether [`Self::round`] does anything.
-    fn rounds(&self) -> bool {
-        false
-    }
+/// A place at which a training step lets an intervention act, in the order in which the step comes to them.
+#[derive(Debug, Clone, Copy)]
+pub enum Action<'a> {
+    /// Before the step: every `every` steps the token embedding is drawn anew, its optimizer's moments are set to 0, and its
+    /// learning rate goes through the study's schedule from the start.
+    EmbeddingReset {
+        /// Steps from one reset to the next; the first is before step `every`, counted from 0.
+        every: NonZeroUsize,
+    },
+    /// In the forward pass: noise is added to the embeddings of each training sequence.
+    EmbeddingNoise(&'a dyn EmbeddingNoise),
+    /// In the forward and backward pass: linear layers compute with rounded weights.
+    WeightRounding(&'a dyn WeightRounding),
+    /// After the penalties: an objective that compares the model's output with a companion's is added to the loss.
+    Objective(&'a dyn CompanionObjective),
+}
 
-    /// Rounds the weights of a linear layer, `inputs` rows of `outputs` numbers, that the model uses in place of those that are
-    /// trained. Gradients go straight through: those of the rounded weights update the trained ones. What is measured and
-    /// exported is the rounded model.
-    fn round(&self, _weights: &mut [f32], _inputs: usize, _outputs: usize) {}
+/// Noise on embeddings, in training alone.
+pub trait EmbeddingNoise: Debug + Send + Sync {
+    /// Writes the noise of one sequence. The runner adds it to the sum of token and position embeddings, before dropout, so
+    /// gradients go back as if it were not there. Each sequence, step and view has a draw of its own.
+    ///
+    /// # Shapes
+    /// noise (t·dims), zeros at first
+    fn noise(&self, noise: &mut [f32], dims: usize, draw: &mut Draw);
+}
 
-    /// Whether [`Self::perturb`] does anything.
-    fn perturbs(&self) -> bool {
-        false
-    }
+/// Weights that the model computes with in place of the trained ones.
+pub trait WeightRounding: Debug + Send + Sync {
+    /// Rounds the weights of one linear layer in place. Gradients go straight through: those of the rounded weights update the
+    /// trained ones. What is measured and exported is the rounded model.
+    ///
+    /// # Shapes
+    /// weights (inputs, outputs)
+    fn round(&self, weights: &mut [f32], inputs: usize, outputs: usize);
+}
 
-    /// Changes the embeddings of one sequence of a training batch, token and position together and before dropout, by an amount
-    /// that does not depend on them. embeddings (t·dims)
-    fn perturb(&self, _embeddings: &mut [f32], _dims: usize, _draw: &mut Draw) {}
+/// An objective that compares the model with a second one.
+pub trait CompanionObjective: Debug + Send + Sync {
+    /// Its factor in the loss. At 0 the objective is not computed, and neither companion nor parameters are made.
+    fn weight(&self) -> f64;
 
-    /// Another model that the batch goes through too, without dropout.
-    fn companion(&self) -> Option<Companion> {
-        None
-    }
+    /// The second model, which the batch goes through too, without dropout.
+    fn companion(&self) -> Companion;
 
-    /// Parameters of its own for a model of `dims` dims, as they start. Trained by the runner's optimizer beside the model's,
-    /// without weight decay on vectors, and kept in checkpoints.
+    /// Which output of both models is compared.
+    fn compared(&self) -> Compared;
+
+    /// A scalar (shape `[]`). The runner adds [`Self::weight`] times it to the loss, and takes its gradient in the `own` output
+    /// and in `parameters`. `companion` is a constant.
+    ///
+    /// # Errors
+    /// When a tensor operation fails.
+    fn objective(&self, outputs: &Outputs<'_>, parameters: &[Tensor]) -> Result<Tensor>;
+
+    /// Initial values of parameters of its own, for a model of `dims` dims. The runner's optimizer trains them beside the model's,
+    /// without weight decay on vectors, and checkpoints keep them.
     ///
     /// # Errors
     /// When a tensor operation fails.
@@ -54,33 +88,8 @@ pub trait Intervention: Debug + Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Its fields that hold the path of a checkpoint folder, by name. The runner makes them absolute, relative paths starting from
-    /// the study's file; and the checkpoint's files, not its path, are part of what a trial is.
-    fn folders(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
-        Vec::new()
-    }
-
-    /// What [`Self::objective`] is computed from; `None` where there is none.
-    fn compares(&self) -> Option<Compared> {
-        None
-    }
-
-    /// What [`Self::objective`] counts for in the loss. At 0 it is not computed, and neither companion nor parameters are made.
-    fn weight(&self) -> f64 {
-        1.0
-    }
-
-    /// A scalar (shape `[]`) of which [`Self::weight`] times is added to the loss, and whose gradient in the `own` output and in
-    /// `parameters` the runner takes. Both outputs are as [`Self::compares`] says; `companion` is a constant.
-    ///
-    /// # Errors
-    /// When a tensor operation fails.
-    fn objective(&self, _outputs: &Outputs<'_>, _parameters: &[Tensor]) -> Result<Tensor> {
-        Err(crate::Error::Tensor(candle_core::Error::Msg("an intervention that compares nothing has no objective".into())))
-    }
-
-    /// A faster way to value and gradient of [`Self::objective`], which the runner takes where the outputs are float32 on the CPU
-    /// and there are no parameters. It computes the same objective, and the conformance kit compares the two.
+    /// A faster way to value and gradient of [`Self::objective`], for an objective without parameters. The runner takes it where
+    /// the outputs are float32 on the CPU, and the conformance kit compares the two.
     fn kernel(&self) -> Option<&dyn ObjectiveKernel> {
         None
     }
@@ -89,9 +98,9 @@ pub trait Intervention: Debug + Send + Sync {
 /// A second model.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Companion {
-    /// A checkpoint folder, which does not change.
+    /// A checkpoint folder, which does not change; one of [`Intervention::folders`].
     Checkpoint(PathBuf),
-    /// A slow copy of the model itself: after each step `copy <- decay·copy + (1 - decay)·model`.
+    /// A moving average (EMA) of the model itself: after each step `average <- decay·average + (1 - decay)·model`.
     MovingAverage {
         /// In [0, 1).
         decay: f64,

@@ -19,7 +19,7 @@ pub trait Kernel: Sync {
     fn penalties(&self, cloud: FloatCloud<'_>, draw: &mut Draw) -> Result<Vec<f64>>;
 }
 
-/// The fast path of an [`Intervention`](crate::Intervention)'s objective that is a mean over tokens and has no parameters.
+/// The fast path of a [`CompanionObjective`](crate::CompanionObjective) that is a mean over tokens and has no parameters.
 pub trait ObjectiveKernel: Sync {
     /// The objective of each token, in order, and for each token the gradient of its own objective, written to the outputs. The
     /// mean over tokens and the weight are the runner's.

@@ -1,14 +1,14 @@
 //! All that the author of a plugin needs, and no more.
 //!
 //! A regularizer is a function of a [`Cloud`] of points: `penalty(cloud, draw) -> scalar`, written in tensor operations; a
-//! [`Kernel`] beside it is optional, and only faster. An [`Intervention`] changes training at places that its trait names. The
-//! config struct *is* the trait object: [`regularizer!`] and [`intervention!`] declare the struct, its defaults and its card, and
-//! `typetag` reads it from YAML.
+//! [`Kernel`] beside it is optional, and only faster. An [`Intervention`] changes training at one of the places that [`Action`]
+//! lists. The config struct *is* the trait object: [`regularizer!`] and [`intervention!`] declare the struct, its defaults and its
+//! card, and `typetag` reads it from YAML.
 //!
 //! | module | what |
 //! |---|---|
 //! | [`Regularizer`], [`Cloud`], [`Draw`] | the trait, what it sees, and its only source of randomness |
-//! | [`Intervention`] | the trait of what is no penalty |
+//! | [`Intervention`], [`Action`] | the trait of what is not a penalty, and the places of a step at which it may act |
 //! | [`Kernel`], [`ObjectiveKernel`] | optional: value and gradient together on float32 slices, for speed |
 //! | [`differentiate`] | value and gradient as training sees them: by the kernel where there is one, else by autograd |
 //! | [`number`] | numbers that cannot be illegal: [`number::Positive`], [`number::NonNegative`], ... |
@@ -41,7 +41,7 @@ pub use cloud::Cloud;
 pub use draw::Draw;
 pub use error::{Error, Result};
 pub use fingerprint::Fingerprint;
-pub use intervention::{Companion, Compared, Intervention, Outputs};
+pub use intervention::{Action, Companion, CompanionObjective, Compared, EmbeddingNoise, Intervention, Outputs, WeightRounding};
 pub use kernel::{FloatCloud, FloatOutputs, Floats, Kernel, ObjectiveKernel};
 pub use registry::{Card, Plugin};
 pub use regularizer::Regularizer;

@@ -2,8 +2,9 @@
 
 use super::kernel::objective_agrees;
 use super::{round_trips, written_form};
-use crate::{Compared, Draw, Intervention, Outputs};
+use crate::{Action, Companion, CompanionObjective, Compared, Draw, EmbeddingNoise, Intervention, Outputs, WeightRounding};
 use candle_core::{Device, Tensor, Var};
+use std::path::Path;
 
 /// Numbers of an embedding in the kit.
 const DIMS: usize = 6;
@@ -13,26 +14,27 @@ const DIMS: usize = 6;
 /// # Panics
 /// With what was expected and what came, when a promise is broken.
 pub fn keeps_its_promises(intervention: &dyn Intervention) {
-    round_trips::<dyn Intervention>(&written_form(intervention));
-    acts_somewhere(intervention);
-    match intervention.perturbs() {
-        true => perturbs_by_its_draw_alone(intervention),
-        false => leaves_embeddings_alone(intervention),
+    let written = written_form(intervention);
+    round_trips::<dyn Intervention>(&written);
+    match intervention.action().unwrap_or_else(|| panic!("{intervention:?} is turned off by its settings: no place to check")) {
+        Action::EmbeddingReset { .. } => {} // its type says all
+        Action::EmbeddingNoise(noise) => noise_depends_on_the_draw_alone(noise),
+        Action::WeightRounding(rounding) => rounding_depends_on_the_weights_alone(rounding),
+        Action::Objective(objective) => {
+            assert!(objective.weight().is_finite(), "{objective:?}: a weight that is not finite");
+            finite_outputs_have_finite_gradients(objective);
+        }
     }
-    match intervention.rounds() {
-        true => rounds_by_the_weights_alone(intervention),
-        false => leaves_weights_alone(intervention),
-    }
-    if let Some(compared) = intervention.compares() {
-        assert!(intervention.companion().is_some(), "{intervention:?} compares outputs, and names no companion");
-        assert!(intervention.weight().is_finite(), "{intervention:?}: a weight that is not finite");
-        compares_finite_outputs(intervention, compared);
-    }
+    a_checkpoint_is_one_of_its_folders(&written);
 }
 
-fn acts_somewhere(it: &dyn Intervention) {
-    let acts = it.forgets_embedding_every().is_some() || it.rounds() || it.perturbs();
-    assert!(acts || it.companion().is_some() || it.compares().is_some(), "{it:?} acts at no place of a step");
+/// A checkpoint that is not among them would be looked for in the wrong place, and missing from a trial's identity.
+fn a_checkpoint_is_one_of_its_folders(written: &str) {
+    let mut copy: Box<dyn Intervention> = serde_json::from_str(written).expect("it was read back before");
+    copy.folders().into_iter().for_each(|(field, folder)| *folder = Path::new("conformance").join(field));
+    let Some(Action::Objective(objective)) = copy.action() else { return };
+    let Companion::Checkpoint(used) = objective.companion() else { return };
+    assert!(used.starts_with("conformance"), "{objective:?}: the checkpoint {} is not one of `folders`", used.display());
 }
 
 fn numbers(count: usize, scale: f64) -> Vec<f32> {
@@ -40,68 +42,51 @@ fn numbers(count: usize, scale: f64) -> Vec<f32> {
     (0..count).map(|_| (scale * draw.normal()) as f32).collect()
 }
 
-fn perturbed(it: &dyn Intervention, embeddings: &[f32], step: u64) -> Vec<f32> {
-    let mut perturbed = embeddings.to_vec();
-    it.perturb(&mut perturbed, DIMS, &mut Draw::new(0, "conformance perturb", step, 0));
-    perturbed
-}
-
-/// The same draw moves embeddings by the same amount, whatever they are.
-fn perturbs_by_its_draw_alone(it: &dyn Intervention) {
+/// The same draw makes the same noise, finite and not all 0.
+fn noise_depends_on_the_draw_alone(it: &dyn EmbeddingNoise) {
     for tokens in [1, 5] {
-        let embeddings = numbers(tokens * DIMS, 1.0);
-        let once = perturbed(it, &embeddings, 0);
-        assert_eq!(bits(&once), bits(&perturbed(it, &embeddings, 0)), "{it:?}: the same draw gives another change");
-        assert_ne!(bits(&once), bits(&embeddings), "{it:?} says that it perturbs, and changes nothing");
-        let amount = perturbed(it, &vec![0.0; embeddings.len()], 0);
-        assert!(amount.iter().all(|x| x.is_finite()), "{it:?}: a change that is not finite");
-        for ((x, moved), amount) in embeddings.iter().zip(once).zip(amount) {
-            let far = (moved - x - amount).abs() > 1e-6 * (1.0 + x.abs() + amount.abs());
-            assert!(!far, "{it:?} moves {x} by {}, and 0 by {amount}: no gradient goes through the change", moved - x);
-        }
+        let noise = || {
+            let mut noise = vec![0.0; tokens * DIMS];
+            it.noise(&mut noise, DIMS, &mut Draw::new(0, "conformance perturb", 0, 0));
+            noise
+        };
+        let once = noise();
+        assert_eq!(bits(&once), bits(&noise()), "{it:?}: the same draw makes other noise");
+        assert!(once.iter().all(|x| x.is_finite()), "{it:?}: noise that is not finite");
+        assert!(once.iter().any(|x| *x != 0.0), "{it:?}: no noise for {tokens} tokens of {DIMS} dims");
     }
 }
 
-fn leaves_embeddings_alone(it: &dyn Intervention) {
-    let embeddings = numbers(5 * DIMS, 1.0);
-    assert_eq!(bits(&perturbed(it, &embeddings, 0)), bits(&embeddings), "{it:?} says that it perturbs nothing, and does");
-}
-
-fn rounded(it: &dyn Intervention, weights: &[f32], inputs: usize) -> Vec<f32> {
-    let mut rounded = weights.to_vec();
-    it.round(&mut rounded, inputs, weights.len() / inputs);
-    rounded
-}
-
-/// Finite weights stay finite, and equal ones are rounded alike.
-fn rounds_by_the_weights_alone(it: &dyn Intervention) {
+/// The same weights are rounded to the same numbers, others than they were, and finite ones stay finite.
+fn rounding_depends_on_the_weights_alone(it: &dyn WeightRounding) {
+    let rounded = |weights: &[f32], inputs: usize| {
+        let mut rounded = weights.to_vec();
+        it.round(&mut rounded, inputs, weights.len() / inputs);
+        rounded
+    };
     let weights = numbers(12 * 5, 0.02);
-    let once = rounded(it, &weights, 12);
-    assert_eq!(bits(&once), bits(&rounded(it, &weights, 12)), "{it:?}: the same weights are rounded otherwise");
-    assert_ne!(bits(&once), bits(&weights), "{it:?} says that it rounds, and changes nothing");
+    let once = rounded(&weights, 12);
+    assert_eq!(bits(&once), bits(&rounded(&weights, 12)), "{it:?}: the same weights are rounded to other numbers");
+    assert_ne!(bits(&once), bits(&weights), "{it:?} rounds 12·5 normal weights to themselves");
     let cases = [("all zero", vec![0.0; 12]), ("near 1e30", numbers(12, 1e30)), ("near 1e-30", numbers(12, 1e-30))];
     for (what, weights) in cases.iter().chain([&("a single one", vec![0.5])]) {
         for inputs in [1, weights.len()] {
-            let finite = rounded(it, weights, inputs).iter().all(|x| x.is_finite());
+            let finite = rounded(weights, inputs).iter().all(|x| x.is_finite());
             assert!(finite, "{it:?}: weights {what} are rounded to numbers that are not finite");
         }
     }
 }
 
-fn leaves_weights_alone(it: &dyn Intervention) {
-    let weights = numbers(12 * 5, 0.02);
-    assert_eq!(bits(&rounded(it, &weights, 12)), bits(&weights), "{it:?} says that it rounds nothing, and does");
-}
-
-/// Where the outputs are finite, so are objective and gradients; and the companion's is a constant.
-fn compares_finite_outputs(it: &dyn Intervention, compared: Compared) {
+/// Where the outputs are finite, so are objective and gradients; and the companion's output is a constant.
+fn finite_outputs_have_finite_gradients(it: &dyn CompanionObjective) {
     let parameters = |seed| it.parameters(DIMS, &mut Draw::new(seed, "conformance parameters", 0, 0)).expect("parameters");
     let shown = |tensors: &[Tensor]| tensors.iter().flat_map(floats).map(f32::to_bits).collect::<Vec<u32>>();
     assert_eq!(shown(&parameters(0)), shown(&parameters(0)), "{it:?}: the same draw gives other parameters");
     let leaves: Vec<Var> = parameters(0).iter().map(|tensor| Var::from_tensor(tensor).expect("a leaf")).collect();
     let tensors: Vec<Tensor> = leaves.iter().map(|leaf| leaf.as_tensor().clone()).collect();
+    assert!(tensors.is_empty() || it.kernel().is_none(), "{it:?}: a kernel has no gradient for its {} parameters", tensors.len());
     let output = |numbers: Vec<f32>| Var::from_vec(numbers, (2, 3, DIMS), &Device::Cpu).expect("an output");
-    let large = if compared == Compared::Logits { 1e4 } else { 1e3 };
+    let large = if it.compared() == Compared::Logits { 1e4 } else { 1e3 };
     let equal = vec![0.5; 2 * 3 * DIMS];
     let random = |scale: f64| numbers(2 * 3 * DIMS, scale);
     let opposite = || random(large).into_iter().map(|x| -x).collect::<Vec<f32>>();
@@ -110,11 +95,11 @@ fn compares_finite_outputs(it: &dyn Intervention, compared: Compared) {
         let (own, companion) = (output(own), output(companion));
         let outputs = Outputs { own: own.as_tensor(), companion: companion.as_tensor() };
         let objective = it.objective(&outputs, &tensors).unwrap_or_else(|error| panic!("{it:?}: {error}"));
-        assert_eq!(objective.rank(), 0, "{it:?}: an objective that is no scalar");
+        assert_eq!(objective.rank(), 0, "{it:?}: an objective that is not a scalar");
         let gradients = objective.backward().expect("gradients");
         assert!(gradients.get(&companion).is_none(), "{it:?}: a gradient reaches the companion");
-        let slopes = leaves.iter().chain([&own]).filter_map(|leaf| gradients.get(leaf)).flat_map(floats);
-        let finite = floats(&objective).into_iter().chain(slopes).all(f32::is_finite);
+        let found = leaves.iter().chain([&own]).filter_map(|leaf| gradients.get(leaf)).flat_map(floats);
+        let finite = floats(&objective).into_iter().chain(found).all(f32::is_finite);
         assert!(finite, "{it:?}: finite outputs, and an objective or gradients that are not");
         objective_agrees(it, &own, &companion);
     }

@@ -1,6 +1,6 @@
 //! A kernel against the tensor operations that it stands for: in float32, and in float64.
 
-use crate::{Cloud, Draw, Intervention, Kernel, Regularizer, Result, differentiate};
+use crate::{Cloud, CompanionObjective, Draw, Kernel, Regularizer, Result, differentiate};
 use candle_core::{DType, Device, Tensor, Var};
 
 /// How far the kit lets a value be off, relative, and a gradient, relative to its largest element: far above what float32 sums that
@@ -40,15 +40,15 @@ pub fn kernel_agrees_on(regularizer: &dyn Regularizer, what: &str, cloud: &Cloud
 }
 
 /// As [`kernel_agrees`], of an intervention and its `objective`, on these outputs of the model and its companion.
-pub(super) fn objective_agrees(intervention: &dyn Intervention, own: &Tensor, companion: &Tensor) {
-    let Some(kernel) = intervention.kernel() else { return };
-    let of = format!("{intervention:?}");
+pub(super) fn objective_agrees(it: &dyn CompanionObjective, own: &Tensor, companion: &Tensor) {
+    let Some(kernel) = it.kernel() else { return };
+    let of = format!("{it:?}");
     let (value, gradient) = differentiate::objective_by_kernel(kernel, own, companion, 1.0)
         .unwrap_or_else(|error| panic!("the kernel of {of}: {error}"));
     let tensors = || {
         let own = Var::from_tensor(&own.to_dtype(DType::F64)?)?;
         let outputs = crate::Outputs { own: own.as_tensor(), companion: &companion.to_dtype(DType::F64)? };
-        let objective = intervention.objective(&outputs, &[])?;
+        let objective = it.objective(&outputs, &[])?;
         let gradient = objective.backward()?.get(&own).map_or_else(|| own.zeros_like(), |found| Ok(found.clone()))?;
         Ok::<_, crate::Error>((objective.to_scalar::<f64>()?, gradient.flatten_all()?.to_vec1::<f64>()?))
     };

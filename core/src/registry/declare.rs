@@ -41,7 +41,7 @@ macro_rules! regularizer {
 /// Declares an intervention, as [`regularizer!`](crate::regularizer) declares a regularizer.
 ///
 /// ```
-/// use regatta_core::{Draw, Intervention, intervention, number::Positive, typetag};
+/// use regatta_core::{Action, Draw, EmbeddingNoise, Intervention, intervention, number::Positive, typetag};
 ///
 /// intervention! {
 ///     name: "jitter",
@@ -57,12 +57,14 @@ macro_rules! regularizer {
 ///
 /// #[typetag::serde(name = "jitter")]
 /// impl Intervention for Jitter {
-///     fn perturbs(&self) -> bool {
-///         true
+///     fn action(&self) -> Option<Action<'_>> {
+///         Some(Action::EmbeddingNoise(self))
 ///     }
+/// }
 ///
-///     fn perturb(&self, embeddings: &mut [f32], _dims: usize, draw: &mut Draw) {
-///         embeddings.iter_mut().for_each(|x| *x += (self.size.get() * draw.normal()) as f32);
+/// impl EmbeddingNoise for Jitter {
+///     fn noise(&self, noise: &mut [f32], _dims: usize, draw: &mut Draw) {
+///         noise.fill_with(|| (self.size.get() * draw.normal()) as f32);
 ///     }
 /// }
 /// # regatta_core::conformance::intervention_conforms::<Jitter>();

@@ -44,7 +44,7 @@ pub struct Card {
 pub enum Kind {
     /// A penalty on a cloud of points.
     Regularizer(fn() -> Vec<Box<dyn Regularizer>>),
-    /// A change of training that is no penalty.
+    /// A change of training that is not a penalty.
     Intervention(fn() -> Vec<Box<dyn Intervention>>),
 }
 

@@ -92,7 +92,7 @@ where
 mod tests {
     use super::*;
     use crate::number::Positive;
-    use crate::{Cloud, Draw, Tensor};
+    use crate::{Action, Cloud, Draw, EmbeddingNoise, Tensor};
 
     crate::regularizer! {
         name: "mean_square",
@@ -127,12 +127,14 @@ mod tests {
 
     #[crate::typetag::serde(name = "shift")]
     impl Intervention for Shift {
-        fn perturbs(&self) -> bool {
-            true
+        fn action(&self) -> Option<Action<'_>> {
+            Some(Action::EmbeddingNoise(self))
         }
+    }
 
-        fn perturb(&self, embeddings: &mut [f32], _: usize, _: &mut Draw) {
-            embeddings.iter_mut().for_each(|x| *x += self.by.get() as f32);
+    impl EmbeddingNoise for Shift {
+        fn noise(&self, noise: &mut [f32], _: usize, _: &mut Draw) {
+            noise.fill(self.by.get() as f32);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Active forgetting: every K steps the token embedding is drawn anew, while the rest of the model goes on.
+//! Active forgetting: every K steps the token embedding is drawn anew, while the rest of the model keeps training.
 //!
 //! ```text
 //! step s > 0, s mod K = 0:  E ~ N(0, 0.02²),  its moments <- 0,  its updates are counted from 0
@@ -20,7 +20,7 @@
 //! The learning rate on record is the body's.
 
 use regatta_core::number::Count;
-use regatta_core::{Intervention, intervention, typetag};
+use regatta_core::{Action, Intervention, intervention, typetag};
 use std::num::NonZeroUsize;
 
 intervention! {
@@ -37,8 +37,8 @@ intervention! {
 
 #[typetag::serde(name = "active_forgetting")]
 impl Intervention for ActiveForgetting {
-    fn forgets_embedding_every(&self) -> Option<NonZeroUsize> {
-        NonZeroUsize::new(self.every.get())
+    fn action(&self) -> Option<Action<'_>> {
+        NonZeroUsize::new(self.every.get()).map(|every| Action::EmbeddingReset { every })
     }
 }
 
@@ -46,12 +46,14 @@ impl Intervention for ActiveForgetting {
 mod tests {
     use super::*;
 
+    fn check(it: ActiveForgetting, steps: usize) {
+        assert!(matches!(it.action(), Some(Action::EmbeddingReset { every }) if every.get() == steps), "{it:?}");
+    }
+
     #[test]
-    fn it_forgets_as_often_as_it_is_told() {
-        assert_eq!(ActiveForgetting::default().forgets_embedding_every().unwrap().get(), 1000);
-        let often = ActiveForgetting { every: Count::new(3) };
-        assert_eq!(often.forgets_embedding_every().unwrap().get(), 3);
-        assert!(!often.rounds() && !often.perturbs());
+    fn the_embedding_is_reset_every_so_many_steps() {
+        check(ActiveForgetting::default(), 1000);
+        check(ActiveForgetting { every: Count::new(3) }, 3);
     }
 
     #[test]

@@ -7,19 +7,19 @@
 //! f(z) = GELU(z W1 + b1) W2 + b2        or, where `hidden` is 0, z W + b
 //! ```
 //! Grill et al., "Bootstrap Your Own Latent", NeurIPS 2020, arXiv:2006.07733, equations 1 (the copy, of which τ is `decay`) and 2
-//! (the squared distance of unit vectors, which is 2 - 2·cos). No gradient reaches y. Nothing in the loss forbids that all states
-//! become one: in the paper it is predictor and slow target together that keep it from happening, and whether they do here is for
-//! `evaluate.diagnostics` to show.
+//! (the squared distance of unit vectors, which is 2 - 2·cos). No gradient reaches y. Nothing in the loss keeps all states from
+//! collapsing to one: in the paper, predictor and slow target together prevent it. `evaluate.diagnostics` shows whether they do
+//! here.
 //!
 //! # Deviations from the paper
 //!
-//! - There are no augmentations: the second view of a token is the next position, as the copy sees it. The model comes to predict
-//!   ahead, and since it is causal the objective cannot be met by looking.
-//! - There is no projector between model and predictor: it is the last hidden state, after the final norm, that is compared.
-//! - The predictor has no batch norm, and GELU (its tanh form) in the place of ReLU.
-//! - The loss goes one way: the paper adds the same with its two views exchanged.
-//! - τ stays as it is: the paper lets it rise to 1.
-//! - The copy is one of the trained weights, before any rounding, and sees the batch without dropout; the model itself sees it with
+//! - There are no augmentations: the second view of a token is the next position, as the copy sees it. The model learns to predict
+//!   ahead; since it is causal, it cannot look the answer up.
+//! - There is no projector between model and predictor: the last hidden state, after the final norm, is compared.
+//! - The predictor has no batch norm, and GELU (its tanh form) in place of ReLU.
+//! - The loss is not symmetrised: the paper adds the same with its two views exchanged.
+//! - τ is constant: the paper lets it rise to 1.
+//! - The copy averages the trained weights, before any rounding, and sees the batch without dropout; the model itself sees it with
 //!   dropout.
 //!
 //! # Shapes
@@ -28,7 +28,9 @@
 use regatta_core::candle::{D, DType, Device};
 use regatta_core::maths::{gelu_of, matmul, unit};
 use regatta_core::number::{Count, Fraction, NonNegative};
-use regatta_core::{Companion, Compared, Draw, Error, Intervention, Outputs, Result, Tensor, intervention, typetag};
+use regatta_core::{
+    Action, Companion, CompanionObjective, Compared, Draw, Error, Intervention, Outputs, Result, Tensor, intervention, typetag,
+};
 
 /// Standard deviation of the predictor's first weights: that of the model's.
 const DEVIATION: f64 = 0.02;
@@ -52,8 +54,22 @@ intervention! {
 
 #[typetag::serde(name = "byol")]
 impl Intervention for Byol {
-    fn companion(&self) -> Option<Companion> {
-        Some(Companion::MovingAverage { decay: self.decay.get() })
+    fn action(&self) -> Option<Action<'_>> {
+        Some(Action::Objective(self))
+    }
+}
+
+impl CompanionObjective for Byol {
+    fn weight(&self) -> f64 {
+        self.weight.get()
+    }
+
+    fn companion(&self) -> Companion {
+        Companion::MovingAverage { decay: self.decay.get() }
+    }
+
+    fn compared(&self) -> Compared {
+        Compared::LastHiddenState
     }
 
     fn parameters(&self, dims: usize, draw: &mut Draw) -> Result<Vec<Tensor>> {
@@ -67,14 +83,6 @@ impl Intervention for Byol {
             tensors.extend([(weights * DEVIATION)?, Tensor::zeros(size[1], DType::F32, &Device::Cpu)?]);
         }
         Ok(tensors)
-    }
-
-    fn compares(&self) -> Option<Compared> {
-        Some(Compared::LastHiddenState)
-    }
-
-    fn weight(&self) -> f64 {
-        self.weight.get()
     }
 
     fn objective(&self, outputs: &Outputs<'_>, parameters: &[Tensor]) -> Result<Tensor> {

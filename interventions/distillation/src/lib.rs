@@ -5,7 +5,7 @@
 //! p = softmax(y / T)    q = softmax(x / T)    objective = T² · mean over tokens of Σ_v p_v (log p_v - log q_v)
 //! ```
 //! Hinton, Vinyals, Dean, "Distilling the Knowledge in a Neural Network", 2015, arXiv:1503.02531, section 2. The gradient in x_v is
-//! `T (q_v - p_v)` over the number of tokens; without the factor T² it would shrink as 1/T², and a weight would mean something else
+//! `T (q_v - p_v)` over the number of tokens. The factor T² keeps it from shrinking as 1/T², so that a weight means about the same
 //! at every temperature (section 2, and 2.1 for high temperatures).
 //!
 //! The teacher is a checkpoint folder: a model of any family with the model's vocabulary and as many positions as a training
@@ -13,17 +13,16 @@
 //!
 //! # Deviations from the paper
 //!
-//! - There the objective is the cross-entropy of q under p; the divergence is that less the teacher's entropy, a constant, so that
-//!   0 means agreement and gradients are the same.
-//! - There the two objectives are averaged with weights, the labels' the smaller one; here the language model's cross-entropy keeps
-//!   weight 1, and `weight` times this is added to it.
+//! - The paper's objective is the cross-entropy of q under p. The divergence is that minus the teacher's entropy, a constant: 0
+//!   means agreement, and gradients are the same.
+//! - The paper takes a weighted average of the two objectives, with the smaller weight on the labels' one. Here the language model's
+//!   cross-entropy keeps weight 1, and `weight` times the divergence is added to it.
 //!
-//! # What is claimed of it
+//! # Claims about it
 //!
 //! Liu et al. 2026, arXiv:2602.00217, report that the cosines between a small model's hidden states stay high (they condense) where
-//! those of a large model's do not, and that distilling the large one does not carry its geometry over. `evaluate.diagnostics`
-//! shows it in a study: the mean cosine by layer of the student with and without a teacher, and `regatta diagnose` that of the
-//! teacher.
+//! a large model's do not, and that distilling the large model does not transfer its geometry. In a study, `evaluate.diagnostics`
+//! shows the mean cosine by layer of the student with and without a teacher; `regatta diagnose` shows the teacher's.
 //!
 //! # Shapes
 //! logits (b, t, v) of both models -> scalar
@@ -35,7 +34,8 @@ use regatta_core::libm;
 use regatta_core::number::{NonNegative, Positive};
 use regatta_core::simd::{LANES, Lanes, Simd, load_or, store, total};
 use regatta_core::{
-    Companion, Compared, FloatOutputs, Intervention, ObjectiveKernel, Outputs, Result, Tensor, intervention, typetag, vectorize,
+    Action, Companion, CompanionObjective, Compared, FloatOutputs, Intervention, ObjectiveKernel, Outputs, Result, Tensor,
+    intervention, typetag, vectorize,
 };
 use std::path::PathBuf;
 
@@ -57,20 +57,26 @@ intervention! {
 
 #[typetag::serde(name = "distillation")]
 impl Intervention for Distillation {
-    fn companion(&self) -> Option<Companion> {
-        Some(Companion::Checkpoint(self.teacher.clone()))
+    fn action(&self) -> Option<Action<'_>> {
+        Some(Action::Objective(self))
     }
 
     fn folders(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
         vec![("teacher", &mut self.teacher)]
     }
+}
 
-    fn compares(&self) -> Option<Compared> {
-        Some(Compared::Logits)
-    }
-
+impl CompanionObjective for Distillation {
     fn weight(&self) -> f64 {
         self.weight.get()
+    }
+
+    fn companion(&self) -> Companion {
+        Companion::Checkpoint(self.teacher.clone())
+    }
+
+    fn compared(&self) -> Compared {
+        Compared::Logits
     }
 
     fn objective(&self, outputs: &Outputs<'_>, _: &[Tensor]) -> Result<Tensor> {

@@ -102,7 +102,8 @@ fn logits_of_two_vocabularies_are_an_error() {
 #[test]
 fn fields_are_read_and_bad_ones_refused() {
     let read = plugin(r#"{"distillation": {"teacher": "large", "temperature": 4.0}}"#).unwrap();
-    assert_eq!(read.companion(), Some(Companion::Checkpoint("large".into())));
+    let Some(Action::Objective(objective)) = read.action() else { panic!("{read:?}") };
+    assert_eq!(objective.companion(), Companion::Checkpoint("large".into()));
     assert_eq!(serde_json::to_string(&read).unwrap(), r#"{"distillation":{"teacher":"large","temperature":4.0,"weight":1.0}}"#);
     let refused = plugin(r#"{"distillation": {"temperature": 0.0}}"#).unwrap_err();
     assert!(refused.contains("expected a finite number above 0, found 0"), "{refused}");

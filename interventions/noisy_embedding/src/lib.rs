@@ -4,21 +4,21 @@
 //! ```text
 //! X <- X + α / sqrt(t·d) · ε,  ε uniform on [-1, 1), drawn anew for each number, sequence and step
 //! ```
-//! is added in training alone: what is measured is measured without noise. The noise does not depend on X, so gradients go back
-//! as if it were not there. α / sqrt(t·d) makes its norm α / sqrt(3) in the mean of squares, whatever t and d.
+//! is added in training alone; the model is measured without noise. The noise does not depend on X, so gradients go back as if
+//! it were not there. α / sqrt(t·d) makes its norm α / sqrt(3) in the mean of squares, whatever t and d.
 //! Jain et al., "NEFTune: Noisy Embeddings Improve Instruction Finetuning", ICLR 2024, arXiv:2310.05914, Algorithm 1; there α is
 //! 5, 10 or 15.
 //!
 //! Deviations: the paper finetunes large models on instructions, and here small ones are trained from their start. Its sequences
 //! are padded, those here are full. The noise is added to the sum of token and position embedding, before dropout; the paper
 //! adds it to the token embeddings of models that have no other. A regularizer on the embedding's output (hidden state 0) sees
-//! the noise, and a second view of the batch has noise of its own.
+//! the noise, and a second view of the batch has its own noise.
 //!
 //! # Shapes
-//! embeddings (t·d), one sequence
+//! noise (t·d), one sequence
 
 use regatta_core::number::NonNegative;
-use regatta_core::{Draw, Intervention, intervention, typetag};
+use regatta_core::{Action, Draw, EmbeddingNoise, Intervention, intervention, typetag};
 
 intervention! {
     name: "noisy_embedding",
@@ -34,13 +34,15 @@ intervention! {
 
 #[typetag::serde(name = "noisy_embedding")]
 impl Intervention for NoisyEmbedding {
-    fn perturbs(&self) -> bool {
-        self.alpha.get() > 0.0
+    fn action(&self) -> Option<Action<'_>> {
+        (self.alpha.get() > 0.0).then_some(Action::EmbeddingNoise(self))
     }
+}
 
-    fn perturb(&self, embeddings: &mut [f32], _dims: usize, draw: &mut Draw) {
-        let most = self.alpha.get() / (embeddings.len() as f64).sqrt();
-        embeddings.iter_mut().for_each(|x| *x += (most * (2.0 * draw.uniform() - 1.0)) as f32);
+impl EmbeddingNoise for NoisyEmbedding {
+    fn noise(&self, noise: &mut [f32], _dims: usize, draw: &mut Draw) {
+        let bound = self.alpha.get() / (noise.len() as f64).sqrt();
+        noise.fill_with(|| (bound * (2.0 * draw.uniform() - 1.0)) as f32);
     }
 }
 
@@ -49,10 +51,10 @@ mod tests {
     use super::*;
 
     fn noise(alpha: f64, numbers: usize, seed: u64) -> Vec<f32> {
-        let mut embeddings = vec![0f32; numbers];
+        let mut noise = vec![0f32; numbers];
         let noisy = NoisyEmbedding { alpha: NonNegative::new(alpha) };
-        noisy.perturb(&mut embeddings, 4, &mut Draw::new(seed, "test", 0, 0));
-        embeddings
+        noisy.noise(&mut noise, 4, &mut Draw::new(seed, "test", 0, 0));
+        noise
     }
 
     #[test]
@@ -68,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_that_of_its_draw_added_to_what_is_there() {
+    fn each_number_is_a_scaled_uniform_of_its_draw() {
         let mut draw = Draw::new(7, "test", 0, 0);
         let by_hand: Vec<f32> = (0..4).map(|_| (3.0 / 2.0 * (2.0 * draw.uniform() - 1.0)) as f32).collect(); // sqrt(4) = 2
         assert_eq!(noise(3.0, 4, 7), by_hand);
@@ -81,8 +83,8 @@ mod tests {
     }
 
     #[test]
-    fn no_noise_is_no_act() {
-        assert!(!NoisyEmbedding { alpha: NonNegative::new(0.0) }.perturbs());
-        assert_eq!(noise(0.0, 4, 0), [0.0; 4]);
+    fn alpha_0_turns_it_off() {
+        assert!(NoisyEmbedding { alpha: NonNegative::new(0.0) }.action().is_none());
+        assert!(NoisyEmbedding::default().action().is_some());
     }
 }

@@ -10,23 +10,23 @@
 //! ```
 //! Halves are rounded to even. A scale is shared by a whole matrix (the default), an output channel, or a group of neighbouring
 //! inputs of a channel. The model that is measured and exported is the rounded one, in float32; W is kept in the checkpoints
-//! that a trial goes on from, and nowhere else. Rounding what is rounded gives binary weights and those of b bits again, but for
-//! the last digit of a scale; ternary ones shrink, since their mean size counts the zeros.
+//! that a trial resumes from, and nowhere else. Rounding binary weights or those of b bits again changes at most the last digit
+//! of a scale; ternary ones shrink, since their mean size counts the zeros.
 //!
-//! Ma et al., "The Era of 1-bit LLMs", 2024, arXiv:2402.17764, section 2 (ternary, absmean, one scale a matrix; the least scale
+//! Ma et al., "The Era of 1-bit LLMs", 2024, arXiv:2402.17764, section 2 (ternary, absmean, one scale per matrix; the minimum scale
 //! of 1e-5 is that of the authors' code); Rastegari et al., "XNOR-Net", ECCV 2016, arXiv:1603.05279, section 3.1 (binary);
 //! Bengio et al., 2013, arXiv:1308.3432 (straight-through gradients).
 //!
 //! Deviations: activations are not rounded (BitNet: 8 bits), and no norm is added before the linear layers (BitNet: SubLN), for
 //! the model is that of all other arms. BitNet trains with a higher learning rate and a schedule of two stages; here both are
-//! the study's: `tune: {lr: [...]}` gives each arm its own. XNOR-Net's slope is 0 where |w| > 1, here it is 1 everywhere.
+//! the study's: `tune: {lr: [...]}` gives each arm its own. XNOR-Net's gradient is 0 where |w| > 1; here it passes everywhere.
 //! Embedding, output matrix, norms and biases stay as they are, as in the papers.
 //!
 //! # Shapes
 //! weights (inputs, outputs)
 
 use regatta_core::rounding::{Bits, Granularity, Layout, round};
-use regatta_core::{Intervention, intervention, typetag};
+use regatta_core::{Action, Intervention, WeightRounding, intervention, typetag};
 
 intervention! {
     name: "quantised_weights",
@@ -39,7 +39,7 @@ intervention! {
     ],
     /// Linear layers of few bits.
     pub struct QuantisedWeights {
-        /// Bits a weight: `ternary`, `binary`, or 2 to 8.
+        /// Bits per weight: `ternary`, `binary`, or 2 to 8.
         pub bits: Bits = Bits::Ternary,
         /// Weights that share a scale: `tensor`, `channel`, or the size of a group of inputs of one channel.
         pub granularity: Granularity = Granularity::Tensor,
@@ -48,10 +48,12 @@ intervention! {
 
 #[typetag::serde(name = "quantised_weights")]
 impl Intervention for QuantisedWeights {
-    fn rounds(&self) -> bool {
-        true
+    fn action(&self) -> Option<Action<'_>> {
+        Some(Action::WeightRounding(self))
     }
+}
 
+impl WeightRounding for QuantisedWeights {
     fn round(&self, weights: &mut [f32], inputs: usize, outputs: usize) {
         round(weights, Layout::linear(inputs, outputs), self.bits, self.granularity);
     }

@@ -2,7 +2,9 @@
 
 use super::curves::Run;
 use super::geometry::Diagnosed;
+use regatta_lm::spec::Weight;
 use regatta_records::{RecordError, State, Status, TrialEvaluation, TrialFolder};
+use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -86,14 +88,14 @@ impl ArmRecords {
         self.evaluations.values().map(|evaluation| evaluation.measures.loss).collect()
     }
 
-    /// Whether no penalty is ever computed for it: no terms, or none with a weight.
-    pub fn is_weightless(&self) -> bool {
-        self.terms.as_array().is_none_or(|terms| terms.iter().all(|term| term["weight"].as_f64() == Some(0.0)))
-    }
-
     /// Whether anything is listed: terms of whatever weight, interventions, a learning rate.
     pub fn has_terms(&self) -> bool {
         self.terms.as_array().is_some_and(|terms| !terms.is_empty())
+    }
+
+    /// The weight of each entry of its list; `None` of one that is not a term. Reads no plugin, which the program may not have linked.
+    pub fn weights(&self) -> impl Iterator<Item = Option<Weight>> {
+        self.terms.as_array().into_iter().flatten().map(|entry| Weight::deserialize(&entry["weight"]).ok())
     }
 
     /// The learning rate that it has in place of the study's.

@@ -2,6 +2,7 @@
 
 use super::CompareError;
 use super::arm::ArmRecords;
+use regatta_config::baseline;
 use regatta_config::yaml;
 use regatta_core::registry;
 use regatta_records::{Manifest, PlanRow, RecordError, TuningRow, read_json, study_of_a_run};
@@ -94,12 +95,11 @@ fn planned(rows: &[PlanRow]) -> Result<Vec<ArmRecords>, String> {
     rows.iter().map(row).collect()
 }
 
-/// The arms of a study. The baseline is the first without terms, else the first whose weights are all 0, else the first.
+/// The arms of a study.
 fn unplanned(study: &Value) -> Vec<ArmRecords> {
     let arm = |(name, terms): (&String, &Value)| ArmRecords { terms: terms.clone(), ..ArmRecords::empty(name) };
     let mut arms: Vec<ArmRecords> = study["arms"].as_object().into_iter().flatten().map(arm).collect();
-    let first = |is: fn(&ArmRecords) -> bool| arms.iter().position(is);
-    let baseline = first(|arm| !arm.has_terms()).or_else(|| first(ArmRecords::is_weightless)).unwrap_or(0);
+    let baseline = baseline(&arms.iter().map(|arm| arm.weights().collect()).collect::<Vec<_>>());
     arms.iter_mut().for_each(|arm| arm.baseline = baseline);
     arms
 }
@@ -145,6 +145,9 @@ mod tests {
         assert_eq!(baseline(json!({ "a": [{"weight": 1.0}], "b": [{"weight": 0.0}], "c": [] })), [2, 2, 2]);
         assert_eq!(baseline(json!({ "a": [{"weight": 1.0}], "b": [{"weight": 0.0}] })), [1, 1]);
         assert_eq!(baseline(json!({ "a": [{"weight": 1.0}], "b": [{"weight": 2.0}] })), [0, 0]);
+        let ramp = |to: f64| json!([{"weight": {"from": 0.0, "to": to, "steps": 4}}]);
+        assert_eq!(baseline(json!({ "a": [{"weight": 1.0}], "b": ramp(0.0) })), [1, 1], "a ramp from 0 to 0 has no effect");
+        assert_eq!(baseline(json!({ "a": [{"weight": 1.0}], "b": ramp(0.1) })), [0, 0]);
         assert!(baseline(json!({})).is_empty());
     }
 }

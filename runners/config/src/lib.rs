@@ -5,6 +5,6 @@ mod spec;
 pub mod yaml;
 
 pub use spec::{
-    Arm, Assignment, Axis, Candidate, Metric, Origin, Refusal, Size, Study, StudyFile, Tune, Variant, Vary, Winner, folders,
-    regularizer, section,
+    Arm, Assignment, Axis, Candidate, Metric, Origin, Refusal, Size, Study, StudyFile, Tune, Variant, Vary, Winner, baseline,
+    folders, regularizer, section,
 };

@@ -2,6 +2,7 @@
 
 pub mod data;
 pub mod engine;
+pub mod measure;
 pub mod model;
 pub mod optimizer;
 pub mod quantise;

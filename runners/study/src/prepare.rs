@@ -1,7 +1,7 @@
 //! Everything that can be refused before the first step is refused here: data, checkpoint, layers, contexts.
 
 use regatta_config::{Refusal, StudyFile, Variant, folders};
-use regatta_core::{Companion, Plugin, registry};
+use regatta_core::{Action, Companion, Plugin, registry};
 use regatta_lm::data::{Corpus, DataError, Origin};
 use regatta_lm::model::{Decoder, Model};
 use regatta_lm::spec::{DataSpec, ModelSpec, Steps};
@@ -107,8 +107,10 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
     for (place, plugin) in variant.arm().listed_interventions() {
         let field = folders(plugin).first().map(|(field, _)| format!(".{field}")).unwrap_or_default();
         let path = format!("arms.{}.{place}.intervention.{}{field}", variant.arm, plugin.name());
-        let is_used = check_companion(&*plugin.0, &model, context).map_err(|error| file.refuse_variant(variant, &path, error))?;
-        if let (Some(_), Some(Companion::Checkpoint(folder))) = (is_used, plugin.0.companion()) {
+        let used = check_companion(&*plugin.0, &model, context).map_err(|error| file.refuse_variant(variant, &path, error))?;
+        if let (Some(_), Some(Action::Objective(objective))) = (used, plugin.0.action())
+            && let Companion::Checkpoint(folder) = objective.companion()
+        {
             let known = corpus.check_second(&study.data, &folder);
             known.map_err(|error| file.refuse_variant(variant, &path, error))?;
         }

@@ -33,14 +33,12 @@ enum Listed {
 }
 
 impl Arm {
-    /// Whether nothing is listed.
-    pub fn is_empty(&self) -> bool {
-        self.listed.is_empty()
-    }
-
-    /// Whether it trains as a baseline does: no intervention, and no term with a weight.
-    pub(super) fn is_weightless(&self) -> bool {
-        self.interventions.is_empty() && self.rates.is_empty() && self.terms.iter().all(|term| term.weight.is_zero())
+    /// The weight of each entry of the list; `None` of one that is not a term.
+    pub(super) fn weights(&self) -> impl Iterator<Item = Option<Weight>> {
+        self.listed.iter().map(|listed| match *listed {
+            Listed::Term(index) => Some(self.terms[index].weight),
+            Listed::Intervention(_) | Listed::Rate(_) => None,
+        })
     }
 
     /// The terms, each with its place in the list.

@@ -3,7 +3,7 @@
 use super::refusal::Misfit;
 use super::{Study, pattern, schedules};
 use regatta_core::number::Count;
-use regatta_core::{Companion, Compared, Intervention};
+use regatta_core::{Action, Companion, Compared};
 use regatta_lm::model::{Decoder, Role};
 use regatta_lm::spec::{DataSpec, Length, ModelSpec, Points, TokenizerSpec};
 use std::collections::HashSet;
@@ -167,14 +167,14 @@ fn interventions(study: &Study) -> Result<(), Misfit> {
             let name = plugin.name();
             let index = index.to_string();
             let misfit = |message: String| Misfit::new(["arms", &arm.name, &index, "intervention"], message);
-            let every = plugin.0.forgets_embedding_every();
-            let acts =
-                [(&mut forgets, every.is_some(), "forgets the embedding"), (&mut rounds, plugin.0.rounds(), "rounds weights")];
-            for (before, _, what) in acts.into_iter().filter(|(_, acts, _)| *acts) {
-                if let Some(before) = before.replace(name) {
-                    let message = format!("expected one intervention of an arm that {what}, found `{name}` after `{before}`");
-                    return Err(misfit(message));
-                }
+            let (before, what) = match plugin.0.action() {
+                Some(Action::EmbeddingReset { .. }) => (&mut forgets, "forgets the embedding"),
+                Some(Action::WeightRounding(_)) => (&mut rounds, "rounds weights"),
+                Some(Action::EmbeddingNoise(_) | Action::Objective(_)) | None => continue,
+            };
+            if let Some(before) = before.replace(name) {
+                let message = format!("expected one intervention of an arm that {what}, found `{name}` after `{before}`");
+                return Err(misfit(message));
             }
         }
     }
@@ -240,12 +240,14 @@ impl Study {
         let tokens = batch.div_ceil(passes); // of one pass
         let views = self.arms.iter().flat_map(|arm| &arm.terms).any(|term| term.regularizer.0.needs_view());
         let second = u128::from(views);
-        let any = |does: &dyn Fn(&dyn Intervention) -> bool| {
-            u128::from(self.arms.iter().flat_map(|arm| &arm.interventions).any(|plugin| does(&*plugin.0)))
+        let any = |is: fn(Action<'_>) -> bool| {
+            let interventions = self.arms.iter().flat_map(|arm| &arm.interventions);
+            u128::from(interventions.filter_map(|plugin| plugin.0.action()).any(is))
         };
-        let rounds = any(&|it| it.rounds());
-        let averages = any(&|it| matches!(it.companion(), Some(Companion::MovingAverage { .. })));
-        let compares_logits = any(&|it| it.compares() == Some(Compared::Logits));
+        let rounds = any(|action| matches!(action, Action::WeightRounding(_)));
+        let averages =
+            any(|action| matches!(action, Action::Objective(it) if matches!(it.companion(), Companion::MovingAverage { .. })));
+        let compares_logits = any(|action| matches!(action, Action::Objective(it) if it.compared() == Compared::Logits));
         let outputs = (2 + 3 * compares_logits) * vocabulary;
         let activations = tokens * ((1 + second) * (of_maps + layers * heads * context) + outputs) * 4;
         let whole = self.arms.iter().flat_map(|arm| &arm.terms).any(|term| term.at.sees_whole_batch());

@@ -2,6 +2,7 @@
 //! written.
 
 mod arms;
+mod baseline;
 mod extends;
 mod file;
 mod hints;
@@ -23,6 +24,7 @@ mod wording;
 
 pub use arms::Arm;
 pub use arms::folders;
+pub use baseline::baseline;
 pub use file::StudyFile;
 pub use limits::Size;
 pub use refusal::{Origin, Refusal};
@@ -104,8 +106,7 @@ impl Study {
     /// The arm that others are compared with, by its index: the first whose list is empty, else the first without interventions
     /// whose weights are all 0, else the first.
     pub fn baseline(&self) -> usize {
-        let first = |is: fn(&Arm) -> bool| self.arms.iter().position(is);
-        first(Arm::is_empty).or_else(|| first(Arm::is_weightless)).unwrap_or(0)
+        baseline(&self.arms.iter().map(|arm| arm.weights().collect()).collect::<Vec<_>>())
     }
 
     /// How `arm` is trained: as the study says, with the arm's own learning rate where it has one.

@@ -2,6 +2,7 @@
 
 use super::refusal::Misfit;
 use super::{Study, Vary, pattern};
+use regatta_core::Action;
 use regatta_lm::model::Decoder;
 use regatta_lm::spec::{Length, Steps};
 
@@ -73,7 +74,10 @@ fn warmup_and_decay(study: &Study, steps: usize, all: &str) -> Result<(), Misfit
 fn forgets(study: &Study, steps: usize, all: &str) -> Result<(), Misfit> {
     for arm in &study.arms {
         for (index, plugin) in arm.listed_interventions() {
-            let every = plugin.0.forgets_embedding_every();
+            let every = match plugin.0.action() {
+                Some(Action::EmbeddingReset { every }) => Some(every),
+                _ => None,
+            };
             if let Some(every) = every.filter(|every| every.get() >= steps) {
                 let least = "expected fewer steps from one fresh embedding to the next than";
                 let message = format!("{least} {all}, found {every}: `{}` would never forget", plugin.name());

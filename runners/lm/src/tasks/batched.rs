@@ -1,8 +1,8 @@
 //! Sequences of many lengths, taken through a model together.
 
 use crate::engine::{Keep, Pass};
+use crate::measure::{MeasureError, Watch};
 use crate::model::Model;
-use crate::training::{TrainError, Watch};
 
 /// Sequences of a batch are filled up to a multiple of so many tokens, so that few shapes occur.
 const STEP: usize = 8;
@@ -20,7 +20,7 @@ pub(super) fn by_length(
     most: usize,
     watch: Watch<'_>,
     mut see: impl FnMut(&mut Pass, &[usize], &[u32]),
-) -> Result<(), TrainError> {
+) -> Result<(), MeasureError> {
     let positions = model.decoder().context;
     let padded = |sequence: &[u32]| {
         let inputs = sequence.len() - 1;
@@ -33,7 +33,7 @@ pub(super) fn by_length(
         let time = padded(sequences[same[0]]);
         for batch in same.chunks((most / time).max(1)) {
             if !watch() {
-                return Err(TrainError::Interrupted);
+                return Err(MeasureError::Interrupted);
             }
             let fits = |pass: &Pass| pass.shape() == (batch.len(), time);
             let pass = match pass.take().filter(fits) {

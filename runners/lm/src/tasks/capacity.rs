@@ -19,8 +19,8 @@
 
 use super::{Answer, Recall};
 use crate::data::biographies::Attribute;
+use crate::measure::{MeasureError, Watch};
 use crate::model::Model;
-use crate::training::{TrainError, Watch};
 use regatta_core::libm;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::LN_2;
@@ -34,7 +34,7 @@ pub struct Capacity {
     pub bits_per_parameter: f64,
     /// Bits of a model that knows all.
     pub bits_to_know: f64,
-    /// Share of all values that greedy decoding gets right.
+    /// Fraction of all values that greedy decoding gets right.
     pub value_accuracy: f64,
     /// People who were asked about; the bits are those of all people.
     pub people: usize,
@@ -62,7 +62,7 @@ pub struct Known {
 pub struct KnownValue {
     /// The attribute.
     pub attribute: Attribute,
-    /// Share of people whose value greedy decoding gets right.
+    /// Fraction of people whose value greedy decoding gets right.
     pub accuracy: f64,
     /// Loss and bits.
     #[serde(flatten)]
@@ -74,7 +74,7 @@ impl Capacity {
     ///
     /// # Errors
     /// As [`Recall::answers`].
-    pub fn measure(model: &Model, recall: &Recall, watch: Watch<'_>) -> Result<Self, TrainError> {
+    pub fn measure(model: &Model, recall: &Recall, watch: Watch<'_>) -> Result<Self, MeasureError> {
         Ok(Self::of(recall, &recall.answers(model, watch)?, model.decoder().parameters()))
     }
 

@@ -1,6 +1,5 @@
 //! Why a task is refused.
 
-use super::owned;
 use crate::data::DataError;
 use std::path::{Path, PathBuf};
 
@@ -54,6 +53,6 @@ pub enum TaskError {
 impl TaskError {
     pub(super) fn item(path: &Path, line: usize, field: String, expected: impl Into<String>, found: impl Into<String>) -> Self {
         let field = if field.is_empty() { field } else { field + ": " };
-        Self::Item { path: owned(path), line, field, expected: expected.into(), found: found.into() }
+        Self::Item { path: path.to_owned(), line, field, expected: expected.into(), found: found.into() }
     }
 }

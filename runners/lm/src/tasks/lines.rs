@@ -1,7 +1,7 @@
 //! From the lines of a file to questions and choices.
 
 use super::request::Written;
-use super::{Kind, TaskError, owned};
+use super::{Kind, TaskError};
 use crate::data;
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -44,7 +44,7 @@ fn objects<T>(path: &Path, item: impl Fn(&Map<String, Value>) -> Result<T, Fault
         let refuse = |(field, expected, found): Fault| TaskError::item(path, line, field, expected, found);
         items.push((line, object(content).and_then(|object| item(&object)).map_err(refuse)?));
     }
-    if items.len() < 2 { Err(TaskError::TooFew { path: owned(path), found: items.len() }) } else { Ok(items) }
+    if items.len() < 2 { Err(TaskError::TooFew { path: path.to_owned(), found: items.len() }) } else { Ok(items) }
 }
 
 fn object(line: &str) -> Result<Map<String, Value>, Fault> {

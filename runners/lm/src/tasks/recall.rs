@@ -3,9 +3,9 @@
 use super::batched::by_length;
 use crate::data::biographies::{Attribute, Biographies};
 use crate::data::{DataError, Tokenizer};
+use crate::measure::{MeasureError, Watch};
 use crate::model::Model;
 use crate::spec::CapacitySpec;
-use crate::training::{TrainError, Watch};
 use std::ops::Range;
 
 /// Numbers among the logits of a batch, at most about: 64 MB.
@@ -76,7 +76,7 @@ impl Recall {
     ///
     /// # Errors
     /// When a question exceeds the model's positions or vocabulary, or `watch` ends it.
-    pub fn answers(&self, model: &Model, watch: Watch<'_>) -> Result<Vec<Answer>, TrainError> {
+    pub fn answers(&self, model: &Model, watch: Watch<'_>) -> Result<Vec<Answer>, MeasureError> {
         let vocabulary = model.decoder().vocab_size;
         let sequences: Vec<&[u32]> = self.questions.iter().map(|question| &question.tokens[..]).collect();
         let mut answers = vec![Answer { name_loss: 0.0, value_loss: 0.0, right: false }; sequences.len()];
@@ -194,7 +194,7 @@ mod tests {
             assert!((answer.value_loss - sum(&question.value)).abs() < 1e-3, "{answer:?}");
             assert!(!answer.right);
         }
-        assert!(matches!(recall.answers(&model, &|| false), Err(TrainError::Interrupted)));
+        assert!(matches!(recall.answers(&model, &|| false), Err(MeasureError::Interrupted)));
     }
 
     #[test]

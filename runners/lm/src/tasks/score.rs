@@ -2,8 +2,8 @@
 
 use super::batched::by_length;
 use super::{Item, Request, Task};
+use crate::measure::{MeasureError, Watch};
 use crate::model::Model;
-use crate::training::{TrainError, Watch};
 use serde::{Deserialize, Serialize};
 
 /// Tokens that go through the model at once: enough for the products to be fast.
@@ -14,11 +14,11 @@ const TOKENS: usize = 4096;
 pub struct TaskScore {
     /// The task: its file's stem.
     pub task: String,
-    /// Share of items whose right choice is the likeliest.
+    /// Fraction of items whose right choice is the likeliest.
     pub accuracy: f64,
     /// Its standard error.
     pub standard_error: f64,
-    /// Share of items whose right choice is the likeliest for its length.
+    /// Fraction of items whose right choice is the likeliest for its length.
     pub accuracy_normalised: f64,
     /// Its standard error.
     pub standard_error_normalised: f64,
@@ -43,15 +43,15 @@ impl TaskScore {
             right_normalised += usize::from(greatest(&by_length) == item.answer);
         }
         let items = task.items.len();
-        let share = |count: usize| count as f64 / items as f64;
-        let error = |share: f64| (share * (1.0 - share) / (items - 1) as f64).sqrt();
+        let fraction = |count: usize| count as f64 / items as f64;
+        let error = |fraction: f64| (fraction * (1.0 - fraction) / (items - 1) as f64).sqrt();
         let truncated = requests(&task.items).filter(|request| request.tokens.len() > positions + 1).count();
         Self {
             task: task.name.clone(),
-            accuracy: share(right),
-            standard_error: error(share(right)),
-            accuracy_normalised: share(right_normalised),
-            standard_error_normalised: error(share(right_normalised)),
+            accuracy: fraction(right),
+            standard_error: error(fraction(right)),
+            accuracy_normalised: fraction(right_normalised),
+            standard_error_normalised: error(fraction(right_normalised)),
             items,
             truncated,
         }
@@ -71,7 +71,7 @@ fn greatest(numbers: &[f64]) -> usize {
 ///
 /// # Errors
 /// When a token lies outside the model's vocabulary, or `watch` ends it.
-pub fn log_likelihoods(model: &Model, items: &[Item], watch: Watch<'_>) -> Result<Vec<f64>, TrainError> {
+pub fn log_likelihoods(model: &Model, items: &[Item], watch: Watch<'_>) -> Result<Vec<f64>, MeasureError> {
     let requests: Vec<&Request> = requests(items).collect();
     let rows: Vec<&[u32]> = requests.iter().map(|request| last(&request.tokens, model.decoder().context + 1)).collect();
     let mut found = vec![0.0; requests.len()];
@@ -163,8 +163,8 @@ mod tests {
     }
 
     #[test]
-    fn it_stops_when_told() {
+    fn an_interrupted_measurement_says_so() {
         let items = [item(&[1, 1], 0)];
-        assert!(matches!(log_likelihoods(&model(), &items, &|| false), Err(TrainError::Interrupted)));
+        assert!(matches!(log_likelihoods(&model(), &items, &|| false), Err(MeasureError::Interrupted)));
     }
 }

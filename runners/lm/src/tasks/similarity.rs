@@ -7,8 +7,8 @@
 use super::{TaskError, lines};
 use crate::data::Tokenizer;
 use crate::engine::{Keep, Pass};
+use crate::measure::{MeasureError, Watch};
 use crate::model::Model;
-use crate::training::{TrainError, Watch};
 use regatta_diagnostics::{Mapped, Points, Scored, after_training};
 use std::collections::HashMap;
 use std::path::Path;
@@ -56,16 +56,16 @@ impl SimilarityPairs {
     ///
     /// # Errors
     /// As [`vectors`](Self::vectors); when `dims` is 0 or above the width.
-    pub fn after_training(&self, model: &Model, dims: Option<usize>, watch: Watch<'_>) -> Result<Vec<Mapped>, TrainError> {
+    pub fn after_training(&self, model: &Model, dims: Option<usize>, watch: Watch<'_>) -> Result<Vec<Mapped>, MeasureError> {
         let scored = Scored { pairs: &self.pairs, scores: &self.scores };
-        after_training(&self.vectors(model, watch)?, dims, Some(scored)).map_err(TrainError::Diagnostic)
+        Ok(after_training(&self.vectors(model, watch)?, dims, Some(scored))?)
     }
 
     /// The model's vector of each text (texts, width).
     ///
     /// # Errors
     /// When a token lies outside the vocabulary, a number is not finite, or `watch` ends it.
-    pub fn vectors(&self, model: &Model, watch: Watch<'_>) -> Result<Points, TrainError> {
+    pub fn vectors(&self, model: &Model, watch: Watch<'_>) -> Result<Points, MeasureError> {
         let (width, last, positions) = (model.decoder().width, model.decoder().layers, model.decoder().context);
         let cut = |text: usize| &self.texts[text][..self.texts[text].len().min(positions)];
         let mut order: Vec<usize> = (0..self.texts.len()).collect();
@@ -74,7 +74,7 @@ impl SimilarityPairs {
         let mut pass: Option<Pass> = None;
         for text in order {
             if !watch() {
-                return Err(TrainError::Interrupted);
+                return Err(MeasureError::Interrupted);
             }
             let tokens = cut(text);
             let pass = match pass.take().filter(|pass| pass.shape() == (1, tokens.len())) {
@@ -88,7 +88,7 @@ impl SimilarityPairs {
                 vector.iter_mut().zip(state).for_each(|(sum, x)| *sum += f64::from(*x) / tokens.len() as f64);
             }
         }
-        Points::new(vectors, width).map_err(TrainError::Diagnostic)
+        Ok(Points::new(vectors, width)?)
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
         let points = found.vectors(&model, &|| true).unwrap();
         assert_eq!((points.count(), points.dims()), (2, 4));
         assert_ne!(points.row(0), points.row(1));
-        assert!(matches!(found.vectors(&model, &|| false), Err(TrainError::Interrupted)));
+        assert!(matches!(found.vectors(&model, &|| false), Err(MeasureError::Interrupted)));
     }
 
     #[test]

@@ -1,4 +1,6 @@
 use super::*;
+use crate::data::Tokenizer;
+use crate::spec::EvaluateSpec;
 use std::path::PathBuf;
 use tempfile::TempDir;
 

@@ -1,95 +1,98 @@
 //! A batch that goes through the model in parts, one after the other, for less memory. Clouds over the whole batch are gathered by
-//! a first way forward, and the gradient of their penalties is given to the parts in a second one (gradient caching; Gao et al.
-//! 2021, arXiv:2101.06983).
+//! a first forward pass of each part, and the gradient of their penalties enters the backward pass of its part later (gradient
+//! caching; Gao et al. 2021, arXiv:2101.06983).
 
-use super::penalties::{collect, sees_whole_batch};
-use crate::engine::{Pass, Upstream};
-use crate::spec::{Site, Term};
-use std::collections::BTreeMap;
+use super::TrainError;
+use super::activations::{Activations, Gathered};
+use super::passes::{Passes, Randomness};
+use super::penalties::{Scope, Seen, penalties};
+use super::terms::{Penalty, compares_views, sees_whole_batch};
+use crate::engine::Upstream;
+use crate::model::Model;
+use crate::spec::Term;
 use std::ops::Range;
 
-/// What penalties see of a batch.
-pub(super) trait Activations: Sync {
-    /// Sequences and tokens of each.
-    fn shape(&self) -> (usize, usize);
-
-    /// What a site has at a layer (b·t, d), counted as places count layers.
-    fn at(&self, site: Site, layer: usize) -> Vec<f32>;
-}
-
-impl Activations for Pass {
-    fn shape(&self) -> (usize, usize) {
-        Pass::shape(self)
-    }
-
-    fn at(&self, site: Site, layer: usize) -> Vec<f32> {
-        match site {
-            Site::HiddenStates => self.hidden_state(layer),
-            Site::Attention => self.attention(layer - 1),
-            Site::Mlp => self.mlp(layer - 1),
-            Site::Embedding | Site::Unembedding | Site::Weights => Vec::new(), // not of a batch
-        }
-    }
-}
-
-/// Activations of several passes, one after the other.
-#[derive(Debug, Default)]
-pub(super) struct Gathered {
-    sequences: usize,
+/// How a batch is split.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Parts {
+    /// Sequences of the batch.
+    rows: usize,
+    /// Sequences of a part.
+    each: usize,
+    /// Tokens of a sequence.
     time: usize,
-    activations: BTreeMap<(Site, usize), Vec<f32>>,
 }
 
-impl Gathered {
-    /// Adds what the terms with a weight at `step` see of the whole batch.
-    pub fn add(&mut self, pass: &Pass, terms: &[Term], step: usize, blocks: usize) {
-        let (sequences, time) = Pass::shape(pass);
-        (self.sequences, self.time) = (self.sequences + sequences, time);
-        let mut places: Vec<(Site, usize)> = Vec::new();
-        for term in terms.iter().filter(|term| sees_whole_batch(std::slice::from_ref(term), step)) {
-            let layers = term.at.layer_indices(blocks).unwrap_or_default(); // refused where the penalty is computed
-            places.extend(layers.into_iter().map(|layer| (term.at.site, layer)));
+/// Some sequences of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Part {
+    /// The index of its first sequence.
+    pub first: usize,
+    /// Its tokens among those of the batch.
+    pub tokens: Range<usize>,
+}
+
+impl Parts {
+    /// `rows` sequences of `tokens` tokens together, in so many passes, of which `rows` is a multiple.
+    pub fn new(rows: usize, tokens: usize, passes: usize) -> Self {
+        Self { rows, each: rows / passes, time: tokens / rows }
+    }
+
+    /// Sequences, and tokens of each, of one part.
+    pub fn shape(self) -> (usize, usize) {
+        (self.each, self.time)
+    }
+
+    pub fn iter(self) -> impl Iterator<Item = Part> {
+        let Self { rows, each, time } = self;
+        (0..rows).step_by(each).map(move |first| Part { first, tokens: first * time..(first + each) * time })
+    }
+
+    /// What is computed with `part`: all terms, where it is the whole batch.
+    pub fn scope(self, part: &Part) -> Scope {
+        if self.are_one() {
+            Scope::All
+        } else {
+            Scope::Part { before: part.first, fraction: self.each as f64 / self.rows as f64 }
         }
-        places.sort_unstable();
-        places.dedup();
-        for (site, layer) in places {
-            self.activations.entry((site, layer)).or_default().extend(pass.at(site, layer));
+    }
+
+    fn are_one(self) -> bool {
+        self.each == self.rows
+    }
+}
+
+/// The penalties of [`Scope::WholeBatch`], added to `computed`, and their gradients in all tokens of the batch; `None` where the
+/// batch is not split. Where a cloud is of the whole batch, each part makes a forward pass first.
+pub(super) fn whole_batch_penalties(
+    parts: Parts,
+    passes: &mut Passes,
+    (model, inputs): (&Model, &[u32]),
+    randomness: &Randomness<'_>,
+    terms: &[Term],
+    (seed, step): (u64, usize),
+    computed: &mut [Penalty],
+) -> Result<Option<[Upstream; 2]>, TrainError> {
+    if parts.are_one() {
+        return Ok(None);
+    }
+    let mut gathered: [Gathered; 2] = Default::default();
+    if sees_whole_batch(terms, step) {
+        for part in parts.iter() {
+            passes.forward(model, part.first, &inputs[part.tokens], randomness)?;
+            let each = gathered.iter_mut().zip(passes.each());
+            each.for_each(|(gathered, pass)| gathered.add(pass, terms, step, model.decoder().layers));
         }
     }
-}
-
-impl Activations for Gathered {
-    fn shape(&self) -> (usize, usize) {
-        (self.sequences, self.time)
-    }
-
-    fn at(&self, site: Site, layer: usize) -> Vec<f32> {
-        self.activations.get(&(site, layer)).cloned().unwrap_or_default()
-    }
-}
-
-/// Adds to `part` what `whole`, the gradient of a batch of `tokens` tokens, has of the part's tokens `own`; and what it has of
-/// weights, of which there is one for all parts, to the first.
-pub(super) fn take_part(part: &mut Upstream, whole: &Upstream, (own, tokens): (Range<usize>, usize)) {
-    let rows = |grad: &Vec<f32>| {
-        let d = grad.len() / tokens;
-        grad[own.start * d..own.end * d].to_vec()
-    };
-    let add = |part: &mut BTreeMap<usize, Vec<f32>>, whole: &BTreeMap<usize, Vec<f32>>| {
-        whole.iter().for_each(|(&layer, grad)| collect(part, layer, rows(grad)));
-    };
-    add(&mut part.hidden_states, &whole.hidden_states);
-    add(&mut part.attention, &whole.attention);
-    add(&mut part.mlp, &whole.mlp);
-    if own.start == 0 {
-        part.embedding.clone_from(&whole.embedding);
-        part.unembedding.clone_from(&whole.unembedding);
-        part.weights.clone_from(&whole.weights);
-    }
+    let [pass, view] = &gathered;
+    let view = compares_views(terms, step).then_some(view as &dyn Activations);
+    let seen = Seen { model, pass, view, scope: Scope::WholeBatch };
+    penalties(terms, seen, (seed, step), computed).map(Some)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use crate::model::testing::random;
     use crate::model::{Decoder, Family, Map, Parameters, Sizes};
     use crate::spec::{At, Layers, OrNone, Points, Site, Term, TrainSpec, Weight};
@@ -99,7 +102,7 @@ mod tests {
 
     regularizer! {
         name: "gathered_spread",
-        summary: "the cube of what points are, and of what they are to their mean",
+        summary: "cubes of centred points, and squares of points",
         paper: "none: for tests",
         formula: "mean((z - mean(z))³ + z²)",
         expects: "any points",
@@ -154,6 +157,17 @@ mod tests {
                 assert!((found.terms[name] - value).abs() < 1e-6 * value.abs().max(1.0), "{name}: {found:?}, {whole:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_batch_is_split_by_sequences() {
+        let parts = Parts::new(4, 12, 2); // 4 sequences of 3 tokens
+        let part = |first, tokens| Part { first, tokens };
+        assert_eq!(parts.iter().collect::<Vec<_>>(), [part(0, 0..6), part(2, 6..12)]);
+        assert_eq!(parts.shape(), (2, 3));
+        assert_eq!(parts.scope(&part(2, 6..12)), Scope::Part { before: 2, fraction: 0.5 });
+        let whole = Parts::new(4, 12, 1);
+        assert_eq!((whole.iter().count(), whole.scope(&part(0, 0..12))), (1, Scope::All));
     }
 
     #[test]

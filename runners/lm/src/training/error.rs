@@ -1,10 +1,11 @@
-//! What can stop a trial.
+//! What can end a trial before its last step.
 
 use crate::data::DataError;
 use crate::engine::BatchError;
+use crate::measure::MeasureError;
 use crate::model::CheckpointError;
 
-/// Why a trial failed. Divergence is not an error but an outcome.
+/// Why a trial failed. Divergence is an outcome, not an error.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
     /// It would take too many steps.
@@ -23,7 +24,7 @@ pub enum TrainError {
         name: String,
         /// The step, from 0.
         step: usize,
-        /// What it said.
+        /// Why.
         source: regatta_core::Error,
     },
     /// An intervention failed.
@@ -33,27 +34,24 @@ pub enum TrainError {
         name: String,
         /// The step, from 0.
         step: usize,
-        /// What it said.
+        /// Why.
         source: Box<regatta_core::Error>,
     },
     /// The model that an intervention brings does not fit the one that is trained.
     #[error("{0}")]
     Companion(String),
-    /// A diagnostic failed.
+    /// A measurement failed, or the recorder asked the trial to stop.
     #[error(transparent)]
-    Diagnostic(regatta_diagnostics::Error),
+    Measure(#[from] MeasureError),
     /// The checkpoint to start from cannot be used.
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     /// The data cannot be used.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// What happened could not be recorded.
+    /// A record could not be written.
     #[error("{0}")]
     Record(#[from] std::io::Error),
-    /// Someone asked for it to stop.
-    #[error("interrupted")]
-    Interrupted,
     /// A term names a place that the model does not have.
     #[error("{0}")]
     Place(String),

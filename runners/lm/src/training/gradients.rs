@@ -4,9 +4,9 @@ use crate::model::Parameters;
 use rayon::prelude::*;
 use regatta_kernels::model::{SQUARES_BLOCK, sum_of_squares};
 
-/// The norm of all gradients taken together, the model's and `own` ones of interventions, and the name of the first tensor whose
-/// gradient is not finite. Squares are summed in blocks of a fixed size and the blocks in float64, so the norm does not depend on
-/// the number of threads.
+/// The norm of all gradients together, the model's and those of interventions' `own` parameters, and the name of the first tensor
+/// whose gradient is not finite. Squares are summed in blocks of a fixed size and the blocks in float64, so the norm does not
+/// depend on the number of threads.
 pub(super) fn global_norm<'a>(gradients: &'a Parameters, own: Option<&'a Parameters>) -> (f64, Option<&'a str>) {
     let each = || gradients.each().chain(own.into_iter().flat_map(Parameters::each));
     let blocks: Vec<&[f32]> = each().flat_map(|(_, numbers)| numbers.chunks(SQUARES_BLOCK)).collect();
@@ -29,7 +29,7 @@ mod tests {
     }
 
     #[test]
-    fn all_tensors_count() {
+    fn all_tensors_are_in_the_norm() {
         assert_eq!(global_norm(&gradients([3.0, 0.0, 0.0, 4.0]), None), (5.0, None));
         assert!((global_norm(&gradients([3e30, 0.0, 0.0, 4e30]), None).0 / 5e30 - 1.0).abs() < 1e-6, "squares beyond float32");
         assert_eq!(global_norm(&gradients([1.0, 2.0, 0.0, 2.0]), Some(&gradients([4.0, 0.0, 0.0, 0.0]))), (5.0, None));

@@ -1,27 +1,29 @@
 //! Where interventions act in a step. Names none of them.
 
+use super::terms::free_name;
 use crate::model::Model;
 use crate::optimizer::Pace;
 use crate::spec::TrainSpec;
 use rayon::prelude::*;
-use regatta_core::{Draw, Intervention, Plugin};
+use regatta_core::{Action, CompanionObjective, Draw, EmbeddingNoise, Intervention, Plugin, WeightRounding};
 
 /// An arm's interventions, in the order written.
 pub type Interventions = [Plugin<dyn Intervention>];
 
-/// The cycles of a token embedding that is forgotten again and again: at steps `every`, 2·`every`, ... it starts anew.
+/// The cycles of a token embedding that is reset again and again: it starts anew at steps `every`, 2·`every`, ...
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cycles {
-    /// Which of the arm's interventions forgets.
+    /// The index of the arm's intervention that resets.
     index: usize,
     every: usize,
 }
 
 impl Cycles {
     pub fn of(interventions: &Interventions) -> Option<Self> {
-        let every = |plugin: &Plugin<dyn Intervention>| plugin.0.forgets_embedding_every();
-        let mut all = interventions.iter().map(every).enumerate();
-        all.find_map(|(index, every)| Some(Self { index, every: every?.get() }))
+        interventions.iter().enumerate().find_map(|(index, plugin)| match plugin.0.action() {
+            Some(Action::EmbeddingReset { every }) => Some(Self { index, every: every.get() }),
+            _ => None,
+        })
     }
 
     /// Whether a cycle other than the first begins with `step`.
@@ -29,7 +31,7 @@ impl Cycles {
         step > 0 && step.is_multiple_of(self.every)
     }
 
-    /// What a fresh embedding comes from.
+    /// The draw of the embedding that begins with `step`.
     pub fn draw(self, seed: u64, step: usize) -> Draw {
         Draw::new(seed, &format!("intervention {} embedding", self.index), step as u64, 0)
     }
@@ -41,41 +43,82 @@ impl Cycles {
     }
 }
 
-/// The model with its linear layers rounded; `None` where no intervention rounds.
-pub(super) fn rounded(interventions: &Interventions, model: &Model) -> Option<Model> {
-    interventions.iter().any(|plugin| plugin.0.rounds()).then(|| {
-        let mut rounded = model.copy();
-        round_again(interventions, model, &mut rounded);
-        rounded
+fn roundings(interventions: &Interventions) -> impl Iterator<Item = &dyn WeightRounding> {
+    interventions.iter().filter_map(|plugin| match plugin.0.action() {
+        Some(Action::WeightRounding(rounding)) => Some(rounding),
+        _ => None,
     })
 }
 
-/// Makes `rounded` follow `model`, whose weights moved.
-pub(super) fn round_again(interventions: &Interventions, model: &Model, rounded: &mut Model) {
+/// The model with its linear layers rounded; `None` where no intervention rounds.
+pub(super) fn rounded(interventions: &Interventions, model: &Model) -> Option<Model> {
+    roundings(interventions).next()?;
+    let mut rounded = model.copy();
+    sync_rounded(interventions, model, &mut rounded);
+    Some(rounded)
+}
+
+/// Sets `rounded` to the rounded weights of `model`, after its update. Each matrix is rounded by one thread.
+pub(super) fn sync_rounded(interventions: &Interventions, model: &Model, rounded: &mut Model) {
     rounded.parameters_mut().numbers_mut().copy_from_slice(model.parameters().numbers());
-    interventions.iter().filter(|plugin| plugin.0.rounds()).for_each(|plugin| round(&*plugin.0, rounded));
+    for rounding in roundings(interventions) {
+        let layers: Vec<_> = rounded.linear_mut().collect();
+        layers.into_par_iter().for_each(|(weights, inputs, outputs)| rounding.round(weights, inputs, outputs));
+    }
 }
 
-/// Each matrix by one thread.
-fn round(intervention: &dyn Intervention, model: &mut Model) {
-    let layers: Vec<_> = model.linear_mut().collect();
-    layers.into_par_iter().for_each(|(weights, inputs, outputs)| intervention.round(weights, inputs, outputs));
-}
-
-/// What changes the embeddings of each sequence of the batch of `step`; `None` where no intervention does. A second view of the
-/// batch has draws of its own, `what` tells them apart.
-pub(super) fn perturbation<'a>(
+/// Adds noise to the embeddings of a sequence of the batch of `step`, given its index in the batch; `None` where no intervention
+/// does. `what` keeps the draws of a second view of the batch apart.
+pub(super) fn embedding_noise<'a>(
     interventions: &'a Interventions,
     dims: usize,
     (seed, step): (u64, usize),
     what: &'a str,
 ) -> Option<impl Fn(usize, &mut [f32]) + Sync + 'a> {
-    interventions.iter().any(|plugin| plugin.0.perturbs()).then_some(move |sequence: usize, embeddings: &mut [f32]| {
-        for (index, plugin) in interventions.iter().enumerate().filter(|(_, plugin)| plugin.0.perturbs()) {
-            let purpose = format!("intervention {index} {what}");
-            plugin.0.perturb(embeddings, dims, &mut Draw::new(seed, &purpose, step as u64, sequence as u64));
+    let with_index = |(index, plugin): (usize, &'a Plugin<dyn Intervention>)| match plugin.0.action() {
+        Some(Action::EmbeddingNoise(noise)) => Some((format!("intervention {index} {what}"), noise)),
+        _ => None,
+    };
+    let sources: Vec<(String, &dyn EmbeddingNoise)> = interventions.iter().enumerate().filter_map(with_index).collect();
+    (!sources.is_empty()).then_some(move |sequence: usize, embeddings: &mut [f32]| {
+        let mut noise = vec![0.0; embeddings.len()];
+        for (purpose, source) in &sources {
+            noise.fill(0.0);
+            source.noise(&mut noise, dims, &mut Draw::new(seed, purpose, step as u64, sequence as u64));
+            embeddings.iter_mut().zip(&noise).for_each(|(x, noise)| *x += noise);
         }
     })
+}
+
+/// The objective of an intervention in an arm's list.
+pub(super) struct ListedObjective<'a> {
+    pub objective: &'a dyn CompanionObjective,
+    /// The intervention's index in the arm.
+    pub index: usize,
+    /// The word in YAML.
+    pub plugin: &'static str,
+    /// What checkpoints call it: the plugin's name, and `name.1` for a second one of that name.
+    pub name: String,
+}
+
+/// The objectives whose weight is not 0, in order.
+pub(super) fn objectives(interventions: &Interventions) -> Vec<ListedObjective<'_>> {
+    let mut found: Vec<ListedObjective<'_>> = Vec::new();
+    for (index, plugin) in interventions.iter().enumerate() {
+        if let Some(objective) = objective(&*plugin.0) {
+            let name = free_name(found.iter().map(|other| &*other.name), plugin.name());
+            found.push(ListedObjective { objective, index, plugin: plugin.name(), name });
+        }
+    }
+    found
+}
+
+/// The objective of `intervention`, where it has one and its weight is not 0.
+pub(super) fn objective(intervention: &dyn Intervention) -> Option<&dyn CompanionObjective> {
+    match intervention.action() {
+        Some(Action::Objective(objective)) if objective.weight() != 0.0 => Some(objective),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -1,31 +1,34 @@
 //! The training of one trial: penalties, one step, the loop, and the measures at the end.
 
 mod accumulate;
+mod activations;
+mod cloud;
 mod companion;
-mod diagnose;
 mod error;
-mod evaluate;
+mod evaluation;
 mod flops;
 mod gradients;
 mod interventions;
+mod learner;
 mod passes;
 mod penalties;
 mod record;
 mod snapshot;
 mod spikes;
 mod step;
+mod terms;
 mod train;
-mod worth;
+mod trial;
+mod upstream;
 
 pub use companion::check_companion;
-pub use diagnose::{CloudDiagnosis, Diagnosed, Diagnosis, diagnose};
 pub use error::TrainError;
-pub use evaluate::{Evaluated, Evaluation, Watch, evaluate};
+pub use evaluation::{CloudDiagnosis, Diagnosed, Diagnosis, Evaluated, Evaluation, Worth, diagnose, evaluate, worth};
 pub use flops::flops_per_token;
 pub use interventions::Interventions;
+pub use learner::Learner;
 pub use record::StepRecord;
 pub use regatta_diagnostics::{Anisotropy, Mapped}; // what a diagnosis is made of
 pub use snapshot::{Restored, Snapshot, SnapshotError};
-pub use step::Learner;
-pub use train::{Outcome, Recorder, Trial, train};
-pub use worth::{Worth, worth};
+pub use train::{Outcome, Recorder, train};
+pub use trial::Trial;

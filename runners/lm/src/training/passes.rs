@@ -1,29 +1,28 @@
-//! The passes that a step makes: of a batch or a part of it, and of the same under another dropout mask, where a term compares
-//! views.
+//! The passes that a step makes: one of a batch or a part of it, and one of the same sequences under another dropout mask where a
+//! term compares views.
 
-use super::accumulate::Activations;
-use super::interventions::{Interventions, perturbation};
-use super::penalties::{Seen, Share};
-use crate::engine::Dropout;
-use crate::engine::{BatchError, Keep, Pass, Perturb, Upstream};
+use super::activations::Activations;
+use super::interventions::{Interventions, embedding_noise};
+use super::penalties::{Scope, Seen};
+use crate::engine::{BatchError, Dropout, Keep, Pass, Perturb, Upstream};
 use crate::model::{Decoder, Model, Parameters};
 use crate::spec::TrainSpec;
 use regatta_core::Draw;
 use regatta_kernels::Precision;
 use regatta_kernels::vector::add;
 
-/// The passes of a step, and room for the gradients of all but the first.
+/// The passes of a step, and a buffer for the gradients of all but the first.
 pub(super) struct Passes {
     pub pass: Pass,
     view: Option<Pass>,
     /// Whether this step compares views.
     views: bool,
-    room: Option<Parameters>,
+    buffer: Option<Parameters>,
 }
 
 type Noise<'a> = Box<dyn Fn(usize, &mut [f32]) + Sync + 'a>;
 
-/// What randomness a step's passes have, the first and the second view.
+/// The randomness of a step's passes: of the first, and of the second view.
 pub(super) struct Randomness<'a> {
     dropout: [Option<Dropout>; 2],
     noise: [Option<Noise<'a>>; 2],
@@ -33,7 +32,7 @@ impl<'a> Randomness<'a> {
     pub fn new(train: &TrainSpec, interventions: &'a Interventions, width: usize, (seed, step): (u64, usize)) -> Self {
         let rate = train.dropout.get();
         let mask = |purpose| (rate > 0.0).then(|| Dropout::new(rate, Draw::new(seed, purpose, step as u64, 0)));
-        let noise = |what| perturbation(interventions, width, (seed, step), what).map(|noise| Box::new(noise) as Noise<'a>);
+        let noise = |what| embedding_noise(interventions, width, (seed, step), what).map(|noise| Box::new(noise) as Noise<'a>);
         Self { dropout: ["dropout", "view"].map(mask), noise: ["noise", "view noise"].map(noise) }
     }
 
@@ -43,9 +42,9 @@ impl<'a> Randomness<'a> {
 }
 
 impl Passes {
-    /// Those that are there, where they are for batches of this shape, or new ones.
+    /// Those in `kept`, where they are for batches of this shape, or new ones.
     pub fn of<'p>(
-        there: &'p mut Option<Self>,
+        kept: &'p mut Option<Self>,
         decoder: &Decoder,
         (sequences, time): (usize, usize),
         keep: Keep,
@@ -53,16 +52,16 @@ impl Passes {
         views: bool,
     ) -> &'p mut Self {
         let new = || Pass::in_precision(decoder, sequences, time, keep, precision);
-        let kept = there.take().filter(|passes| passes.pass.shape() == (sequences, time));
-        let mut passes = kept.unwrap_or_else(|| Self { pass: new(), view: None, views, room: None });
+        let fitting = kept.take().filter(|passes| passes.pass.shape() == (sequences, time));
+        let mut passes = fitting.unwrap_or_else(|| Self { pass: new(), view: None, views, buffer: None });
         passes.views = views;
         if views && passes.view.is_none() {
             passes.view = Some(new());
         }
-        there.insert(passes)
+        kept.insert(passes)
     }
 
-    /// Takes token ids through the model, the first sequence that of this number in the batch.
+    /// Takes token ids through the model; their first sequence has the index `first` in the batch.
     pub fn forward(&mut self, model: &Model, first: usize, ids: &[u32], randomness: &Randomness<'_>) -> Result<(), BatchError> {
         let view = self.view.as_mut().filter(|_| self.views);
         for (index, pass) in std::iter::once(&mut self.pass).chain(view).enumerate() {
@@ -72,19 +71,19 @@ impl Passes {
         Ok(())
     }
 
-    /// Each that this step makes.
+    /// The passes that this step makes.
     pub fn each(&self) -> impl Iterator<Item = &Pass> {
         std::iter::once(&self.pass).chain(self.view.as_ref().filter(|_| self.views))
     }
 
     /// What penalties see of them.
-    pub fn seen<'p>(&'p self, model: &'p Model, share: Share) -> Seen<'p> {
+    pub fn seen<'p>(&'p self, model: &'p Model, scope: Scope) -> Seen<'p> {
         let view = self.view.as_ref().filter(|_| self.views).map(|view| view as &dyn Activations);
-        Seen { model, pass: &self.pass, view, share }
+        Seen { model, pass: &self.pass, view, scope }
     }
 
-    /// The loss of each token, and the gradient of their sum over `tokens`, those of the batch, and of what `upstream` has of both
-    /// passes: written to `gradients` by the first part of a batch, added by the others.
+    /// Returns the loss of each token. The gradient of their sum over `tokens`, the tokens of the whole batch, and of what `upstream`
+    /// adds to both passes is written to `gradients` by the first part of a batch, and added by the others.
     pub fn backward(
         &mut self,
         model: &Model,
@@ -93,20 +92,20 @@ impl Passes {
         randomness: &Randomness<'_>,
         (gradients, is_first): (&mut Parameters, bool),
     ) -> Vec<f32> {
-        let Self { pass, view, views, room } = self;
+        let Self { pass, view, views, buffer } = self;
         let [dropout, view_dropout] = randomness.dropout.each_ref().map(Option::as_ref);
         let losses = if is_first {
             pass.share_backward(model, targets, tokens, &upstream[0], dropout, gradients)
         } else {
-            let room = room.get_or_insert_with(|| Parameters::zeros(model.decoder()));
-            let losses = pass.share_backward(model, targets, tokens, &upstream[0], dropout, room);
-            add(gradients.numbers_mut(), room.numbers());
+            let buffer = buffer.get_or_insert_with(|| Parameters::zeros(model.decoder()));
+            let losses = pass.share_backward(model, targets, tokens, &upstream[0], dropout, buffer);
+            add(gradients.numbers_mut(), buffer.numbers());
             losses
         };
         if let Some(view) = view.as_mut().filter(|_| *views) {
-            let room = room.get_or_insert_with(|| Parameters::zeros(model.decoder()));
-            view.upstream_backward(model, &upstream[1], view_dropout, room);
-            add(gradients.numbers_mut(), room.numbers());
+            let buffer = buffer.get_or_insert_with(|| Parameters::zeros(model.decoder()));
+            view.upstream_backward(model, &upstream[1], view_dropout, buffer);
+            add(gradients.numbers_mut(), buffer.numbers());
         }
         losses
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 
-/// What one training step did. `loss` and `penalty` are those of the step's batch before its update.
+/// The record of one training step. `loss` and `penalty` are those of the step's batch before its update.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepRecord {
     /// From 0.
@@ -14,8 +14,8 @@ pub struct StepRecord {
     /// Weighted sum of the penalties, and of the objectives of interventions: what is added to the loss.
     #[serde(with = "finite_or_word")]
     pub penalty: f64,
-    /// Raw penalty of each term whose weight is not 0 at this step, by the regularizer's name; a second term of the same name
-    /// is called `name.1`. Raw objective of each intervention that has one, likewise.
+    /// Unweighted penalty of each term whose weight is not 0 at this step, by the regularizer's name; a second term of the same
+    /// name is called `name.1`. Likewise the unweighted objective of each intervention that has one.
     #[serde(with = "finite_or_word_map")]
     pub terms: BTreeMap<String, f64>,
     /// Global norm of the gradient, before clipping.
@@ -23,9 +23,9 @@ pub struct StepRecord {
     pub grad_norm: f64,
     /// Learning rate of the update.
     pub lr: f64,
-    /// Tokens of the batch over the wall time of the step.
+    /// Tokens of the batch divided by the wall time of the step.
     pub tokens_per_second: f64,
-    /// Standard deviations by which the loss lies above those of the steps before, where it stands out.
+    /// Standard deviations by which the loss lies above the mean of earlier steps, where it is a spike.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub spike: Option<f64>,
     /// The first tensor whose gradient is not finite.
@@ -34,7 +34,7 @@ pub struct StepRecord {
 }
 
 impl StepRecord {
-    /// What is not finite, in words.
+    /// What is not finite, as a message; `None` where all is.
     pub fn divergence(&self) -> Option<String> {
         let named = [("loss", self.loss), ("penalty", self.penalty), ("gradient norm", self.grad_norm)];
         let (what, value) = named.into_iter().find(|(_, value)| !value.is_finite())?;
@@ -44,7 +44,7 @@ impl StepRecord {
         Some(format!("the {what}{of} is {} at step {}{first}", Word(value), self.step))
     }
 
-    /// How the loss stands out, in words.
+    /// By how much the loss is a spike, as a message.
     pub fn outlier(&self) -> Option<String> {
         let Self { step, loss, .. } = self;
         let score = self.spike?;

@@ -1,6 +1,6 @@
-//! What a learner keeps so that another can go on from there: weights and the optimizer's state, as safetensors.
+//! What another learner needs to go on from a learner's last step: weights and the optimizer's state, as safetensors.
 
-use super::companion::{Companions, kept_shapes};
+use super::companion::kept_shapes;
 use super::interventions::Interventions;
 use crate::model::{Decoder, Parameters, TensorSpec};
 use crate::optimizer::Optimizer;
@@ -14,7 +14,8 @@ pub struct Snapshot<'a> {
     pub steps: usize,
     pub(super) weights: &'a Parameters,
     pub(super) optimizer: Vec<(&'static str, &'a Parameters)>,
-    pub(super) companions: &'a Companions<'a>,
+    /// What companions keep, group by group; see [`kept_shapes`].
+    pub(super) companions: Vec<(String, &'a Parameters)>,
 }
 
 /// Weights and optimizer that were read back.
@@ -25,16 +26,14 @@ pub struct Restored {
     pub(super) weights: Parameters,
     /// In the order of [`Optimizer::state`].
     pub(super) optimizer: Vec<Parameters>,
-    pub(super) kept: Kept,
+    /// In the order of [`kept_shapes`].
+    pub(super) companions: Vec<Parameters>,
 }
-
-/// What companions keep, group by group.
-pub(super) type Kept = Vec<Parameters>;
 
 /// Why a snapshot cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotError {
-    /// The bytes are no safetensors file.
+    /// The bytes are not a safetensors file.
     #[error("expected a safetensors file: {0}")]
     Format(#[from] safetensors::SafeTensorError),
     /// It does not hold exactly the tensors of the model, in float32.
@@ -43,8 +42,8 @@ pub enum SnapshotError {
 }
 
 impl Snapshot<'_> {
-    /// Two files: the weights, and the optimizer's state (`first.`, `second.` or `momentum.` before each tensor's name); and where
-    /// interventions keep moving averages or parameters of their own, a third. Equal numbers give equal bytes.
+    /// Two files: the weights, and the optimizer's state (`first.`, `second.` or `momentum.` before each tensor's name). A third where
+    /// interventions keep moving averages or parameters of their own. Equal numbers give equal bytes.
     ///
     /// # Errors
     /// When a tensor cannot be written, which a model in memory rules out.
@@ -53,9 +52,9 @@ impl Snapshot<'_> {
             (Restored::WEIGHTS, serialized([("", self.weights)])?),
             (Restored::OPTIMIZER, serialized(self.optimizer.iter().copied())?),
         ];
-        let kept = self.companions.kept();
-        if !kept.is_empty() {
-            files.push((Restored::COMPANIONS, serialized(kept.iter().map(|(prefix, of)| (&**prefix, *of)))?));
+        if !self.companions.is_empty() {
+            let groups = self.companions.iter().map(|(prefix, parameters)| (&**prefix, *parameters));
+            files.push((Restored::COMPANIONS, serialized(groups)?));
         }
         Ok(files)
     }
@@ -69,7 +68,7 @@ impl Restored {
     /// The file of moving averages and of interventions' own parameters, where there are any.
     pub const COMPANIONS: &'static str = "companions.safetensors";
 
-    /// What [`Snapshot::files`] wrote of a model of this shape, trained so, after `steps` steps.
+    /// Reads what [`Snapshot::files`] wrote of a model of this shape, trained by `train`, after `steps` steps.
     ///
     /// # Errors
     /// When a file is broken, or a tensor is missing, unknown, of another shape, or not of float32.
@@ -83,10 +82,10 @@ impl Restored {
         let (mut numbers, mut state) = (Parameters::zeros(decoder), Optimizer::new(decoder, train));
         fill([("", &mut numbers)], weights)?;
         fill(state.state_mut(), optimizer)?;
-        Ok(Self { steps, weights: numbers, optimizer: state.into_state(), kept: Kept::new() })
+        Ok(Self { steps, weights: numbers, optimizer: state.into_state(), companions: Vec::new() })
     }
 
-    /// With what companions of `interventions` keep, where they keep anything: `file` gives the bytes of a file by its name.
+    /// Adds what companions of `interventions` keep, if anything. `file` gives the bytes of a file by its name.
     ///
     /// # Errors
     /// As [`Self::read`].
@@ -102,7 +101,7 @@ impl Restored {
             let bytes = file(name).ok_or_else(|| SnapshotError::Tensors(format!("expected {name}, found none")))?;
             fill(kept.iter_mut().map(|(prefix, parameters)| (&**prefix, parameters)), bytes)?;
         }
-        self.kept = kept.into_iter().map(|(_, parameters)| parameters).collect();
+        self.companions = kept.into_iter().map(|(_, parameters)| parameters).collect();
         Ok(self)
     }
 }
@@ -120,7 +119,7 @@ fn serialized<'a>(groups: impl IntoIterator<Item = (&'a str, &'a Parameters)>) -
     Ok(safetensors::serialize(views.map_err(SnapshotError::Format)?, None)?)
 }
 
-/// Reads each group's tensors, which are called by its prefix and their names; no others may be there.
+/// Reads each group's tensors, named by its prefix and their own names; the file may hold no others.
 fn fill<'a>(groups: impl IntoIterator<Item = (&'a str, &'a mut Parameters)>, bytes: &[u8]) -> Result<(), SnapshotError> {
     let tensors = SafeTensors::deserialize(bytes)?; // the header is checked against the length before anything is copied
     let mut expected = 0;
@@ -138,10 +137,10 @@ fn fill<'a>(groups: impl IntoIterator<Item = (&'a str, &'a mut Parameters)>, byt
             numbers.iter_mut().zip(floats).for_each(|(number, bytes)| *number = f32::from_le_bytes(*bytes));
         }
     }
-    match tensors.len() == expected {
-        true => Ok(()),
-        false => Err(SnapshotError::Tensors(format!("expected {expected} tensors, found {}", tensors.len()))),
+    if tensors.len() != expected {
+        return Err(SnapshotError::Tensors(format!("expected {expected} tensors, found {}", tensors.len())));
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -162,7 +161,7 @@ mod tests {
     fn files(config: &Decoder) -> [Vec<u8>; 2] {
         let [weights, first, second] = [0.5, -7.0, 1e-30].map(|start| counted(config, start));
         let state = [("first.", &first), ("second.", &second)];
-        let snapshot = Snapshot { steps: 9, weights: &weights, optimizer: state.to_vec(), companions: &Companions::default() };
+        let snapshot = Snapshot { steps: 9, weights: &weights, optimizer: state.to_vec(), companions: Vec::new() };
         let files: Vec<Vec<u8>> = snapshot.files().unwrap().into_iter().map(|(_, bytes)| bytes).collect();
         files.try_into().unwrap()
     }

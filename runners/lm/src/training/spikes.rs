@@ -1,12 +1,12 @@
-//! Losses that stand out from those before them.
+//! Spikes: losses far above those before them.
 
 use std::collections::VecDeque;
 
-/// Losses that one is compared with.
+/// Losses that a loss is compared with.
 const WINDOW: usize = 50;
-/// Fewer than these say too little.
+/// Below so many losses nothing is a spike.
 const FEWEST: usize = 20;
-/// Standard deviations above the mean from which on a loss is a spike.
+/// A loss is a spike beyond so many standard deviations above the mean.
 const FAR: f64 = 6.0;
 
 /// The last losses of a run.
@@ -16,8 +16,8 @@ pub(super) struct Spikes {
 }
 
 impl Spikes {
-    /// How many standard deviations (n - 1) `loss` lies above the mean of the last 50, where that is more than 6; then adds it
-    /// to them. Among fewer than 20, or among equal ones, nothing stands out.
+    /// Returns how many standard deviations (n - 1) `loss` lies above the mean of the last 50, where that is more than 6; then adds
+    /// it to them. After fewer than 20 losses, or equal ones, nothing is a spike.
     pub fn judge(&mut self, loss: f64) -> Option<f64> {
         let score = self.score(loss).filter(|score| *score > FAR);
         self.losses.push_back(loss);
@@ -47,15 +47,15 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_ten_times_as_high_stands_out_and_one_a_little_higher_does_not() {
+    fn a_loss_ten_times_as_high_is_a_spike_and_one_a_little_higher_is_not() {
         let score = after(20).judge(20.0).unwrap();
         assert!((score - 18.0 / (20.0f64 / 19.0).sqrt()).abs() < 1e-12, "{score}");
         assert_eq!(after(20).judge(8.1), None); // 5.9 deviations
-        assert_eq!(after(20).judge(-20.0), None, "below is no spike");
+        assert_eq!(after(20).judge(-20.0), None, "a low loss is not a spike");
     }
 
     #[test]
-    fn few_or_equal_losses_tell_nothing() {
+    fn nothing_is_a_spike_after_few_or_equal_losses() {
         assert_eq!(after(19).judge(20.0), None);
         let mut equal = Spikes::default();
         assert!((0..60).all(|_| equal.judge(2.0).is_none()) && equal.judge(20.0).is_none());

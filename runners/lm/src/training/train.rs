@@ -1,33 +1,13 @@
 //! The loop of one trial.
 
-use super::diagnose::{Diagnosed, Diagnosis, diagnose};
-use super::evaluate::{Evaluated, mean_loss};
-use super::interventions::Interventions;
-use super::{Learner, Restored, StepRecord, TrainError};
-use crate::data::{Batches, Corpus, Split, token_counts};
-use crate::model::{Decoder, Model};
-use crate::spec::{EvaluateSpec, ModelSpec, OnSpike, Term, TrainSpec};
+use super::evaluation::{Diagnosed, Diagnosis, Evaluated, diagnose, gather, mean_loss};
+use super::{Learner, Restored, StepRecord, TrainError, Trial};
+use crate::data::{Batches, token_counts};
+use crate::measure::MeasureError;
+use crate::model::Model;
+use crate::spec::OnSpike;
 
-/// One arm with one seed: everything that one training run depends on.
-#[derive(Clone, Copy)]
-pub struct Trial<'a> {
-    /// The model that every arm trains.
-    pub model: &'a ModelSpec,
-    /// How every arm is trained.
-    pub train: &'a TrainSpec,
-    /// What is measured, and how often.
-    pub evaluate: &'a EvaluateSpec,
-    /// The arm: what is added to the loss.
-    pub terms: &'a [Term],
-    /// The arm: what else changes training.
-    pub interventions: &'a Interventions,
-    /// The tokens.
-    pub corpus: &'a Corpus,
-    /// Start, order of batches, dropout and draws of regularizers derive from it, each by a purpose of its own.
-    pub seed: u64,
-}
-
-/// Where a trial puts what happens, and hears that it should stop.
+/// Keeps the records of a trial, and can stop it.
 pub trait Recorder {
     /// A step was made.
     ///
@@ -41,7 +21,7 @@ pub trait Recorder {
     /// When it cannot be kept; the trial then fails.
     fn validation(&mut self, steps: usize, loss: f64) -> std::io::Result<()>;
 
-    /// How the points of the weights after [`Diagnosis::step`] updates lie, where the study asks for it.
+    /// The geometry of the weights after [`Diagnosis::step`] updates, where the study asks for it.
     ///
     /// # Errors
     /// When it cannot be kept; the trial then fails.
@@ -49,15 +29,15 @@ pub trait Recorder {
         Ok(())
     }
 
-    /// Whether the trial should stop before its next step; asked between batches of a measurement too.
+    /// Whether the trial should stop before its next step; also asked between batches of a measurement.
     fn stop(&self) -> bool {
         false
     }
 
-    /// Asked before each step but the first: a place to keep a snapshot of the learner, if it is time.
+    /// Called before each step but the first: the place to keep a snapshot of the learner, if one is due.
     ///
     /// # Errors
-    /// When it should be kept and cannot be.
+    /// When a snapshot is due and cannot be kept.
     fn between(&mut self, _learner: &Learner<'_>) -> std::io::Result<()> {
         Ok(())
     }
@@ -69,49 +49,20 @@ pub enum Outcome<'a> {
     Finished(Box<Learner<'a>>),
     /// Loss, penalty or gradient stopped being finite.
     Diverged {
-        /// What, and at which step.
+        /// Which of them, and at which step.
         reason: String,
     },
     /// The recorder asked for it; another learner can go on from this one's snapshot.
     Stopped(Box<Learner<'a>>),
 }
 
-impl Trial<'_> {
-    /// The model's shape.
-    ///
-    /// # Errors
-    /// When the checkpoint's config cannot be read.
-    pub fn decoder(&self) -> Result<Decoder, TrainError> {
-        Ok(match self.model {
-            ModelSpec::Fresh(fresh) => fresh.decoder(self.corpus.vocab_size),
-            ModelSpec::Init(folder) => Decoder::read(folder)?,
-        })
-    }
-
-    /// The model as it is before the first step.
-    ///
-    /// # Errors
-    /// When the checkpoint cannot be read or the model does not fit in memory.
-    pub fn start(&self) -> Result<Model, TrainError> {
-        Ok(match self.model {
-            ModelSpec::Fresh(fresh) => Model::fresh(self.decoder()?, self.seed).with_biases(fresh.bias_std, self.seed),
-            ModelSpec::Init(folder) => Model::read(folder)?,
-        })
-    }
-
-    /// Tokens a sequence.
-    pub fn context(&self, model: &Decoder) -> usize {
-        self.train.context.map_or(model.context, |context| context.get())
-    }
-}
-
-/// Trains one trial from its start, or from where an earlier run of it was cut off and the steps that it made, to its last step.
+/// Trains one trial to its last step: from its start, or from where an earlier run of it was cut off, given what that run kept and
+/// the steps that it made.
 ///
-/// What a measurement of the validation loss finds at step s belongs to the run that makes step s: a snapshot after s updates
-/// was kept before it.
+/// The validation loss of step s is recorded by the run that makes step s: a snapshot after s updates is kept before it.
 ///
 /// # Errors
-/// When a tensor operation, a regularizer or the recorder fails. A loss that stops being finite is no error.
+/// When a tensor operation, a plugin or the recorder fails. A loss that stops being finite is an outcome, not an error.
 pub fn train<'a>(
     trial: &Trial<'a>,
     from: Option<(Restored, &[StepRecord])>,
@@ -122,73 +73,87 @@ pub fn train<'a>(
     if let Some((restored, made)) = from {
         learner.restore(restored, made.iter().map(|record| record.loss));
     }
+    match steps(trial, &mut learner, first, recorder) {
+        Ok(None) => Ok(Outcome::Finished(learner)),
+        Ok(Some(reason)) => Ok(Outcome::Diverged { reason }),
+        Err(TrainError::Measure(MeasureError::Interrupted)) => Ok(Outcome::Stopped(learner)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes the steps from `first` on, each preceded by the measurements that are due. Returns why the trial diverged, if it did; where
+/// the recorder asks it to stop, it ends in [`MeasureError::Interrupted`].
+fn steps(
+    trial: &Trial<'_>,
+    learner: &mut Learner<'_>,
+    first: usize,
+    recorder: &mut impl Recorder,
+) -> Result<Option<String>, TrainError> {
     let context = trial.context(learner.model().decoder());
     let steps = trial.train.steps_of(learner.model().decoder()).map_err(TrainError::Length)?.get();
     let (corpus, rows) = (trial.corpus, trial.train.batch_size.get());
     corpus.check(context)?;
     let mut batches = Batches::new(corpus.order, trial.seed, corpus.train.windows(context), rows);
-
-    let watched = Evaluated { split: &corpus.validation, context, rows, spec: trial.evaluate };
-    let measure = |model: &Model, recorder: &mut dyn Recorder| match mean_loss(model, watched, &|| !recorder.stop()) {
-        Err(TrainError::Interrupted) => Ok(None),
-        other => other.map(Some),
-    };
-
-    let counts = trial.evaluate.diagnostics.as_ref().map(|_| token_counts(&corpus.train, corpus.vocab_size));
-    let look = |model: &Model, step: usize, recorder: &mut dyn Recorder| -> Result<bool, TrainError> {
-        let (Some(spec), Some(counts)) = (&trial.evaluate.diagnostics, &counts) else { return Ok(true) };
-        if !spec.is_due(step, steps) {
-            return Ok(true);
-        }
-        let of = Diagnosed { split: &corpus.validation, counts, context, rows, points: spec.points.get() };
-        match diagnose(model, step, of, &|| !recorder.stop()) {
-            Err(TrainError::Interrupted) => Ok(false),
-            other => Ok(recorder.diagnosis(&other?).map(|()| true)?),
-        }
-    };
+    let validation = Validation::of(trial, context, steps);
 
     for step in first..steps {
         if recorder.stop() {
-            return Ok(Outcome::Stopped(learner));
+            return Err(MeasureError::Interrupted.into());
         }
         if step > first {
-            recorder.between(&learner)?;
+            recorder.between(learner)?;
         }
         if step % trial.evaluate.every.get() == 0 {
-            let Some(loss) = measure(learner.model(), recorder)? else { return Ok(Outcome::Stopped(learner)) };
-            recorder.validation(step, loss)?;
+            validation.loss(learner.model(), step, recorder)?;
         }
-        if !look(learner.model(), step, recorder)? {
-            return Ok(Outcome::Stopped(learner));
-        }
+        validation.diagnosis(learner.model(), step, recorder)?;
         let (inputs, targets) = gather(&corpus.train, &batches.windows(step), context);
         let record = learner.step(step, rows, &inputs, &targets)?;
         recorder.step(&record)?;
-        if let Some(reason) = record.divergence() {
-            return Ok(Outcome::Diverged { reason });
-        }
-        if let Some(reason) = record.outlier().filter(|_| trial.train.on_spike == OnSpike::Stop) {
-            return Ok(Outcome::Diverged { reason });
+        let outlier = || record.outlier().filter(|_| trial.train.on_spike == OnSpike::Stop);
+        if let Some(reason) = record.divergence().or_else(outlier) {
+            return Ok(Some(reason));
         }
     }
-    let Some(loss) = measure(learner.model(), recorder)? else { return Ok(Outcome::Stopped(learner)) };
-    recorder.validation(steps, loss)?;
-    if !loss.is_finite() {
-        return Ok(Outcome::Diverged { reason: "the validation loss is not finite after the last step".into() });
+    if !validation.loss(learner.model(), steps, recorder)?.is_finite() {
+        return Ok(Some("the validation loss is not finite after the last step".into()));
     }
-    if !look(learner.model(), steps, recorder)? {
-        return Ok(Outcome::Stopped(learner));
-    }
-    Ok(Outcome::Finished(learner))
+    validation.diagnosis(learner.model(), steps, recorder)?;
+    Ok(None)
 }
 
-/// The windows of a batch, one after the other: inputs, and the targets that follow them.
-pub(super) fn gather(split: &Split, windows: &[usize], context: usize) -> (Vec<u32>, Vec<u32>) {
-    let (mut inputs, mut targets) = (Vec::with_capacity(windows.len() * context), Vec::with_capacity(windows.len() * context));
-    for &window in windows {
-        let (window_inputs, window_targets) = split.window(window, context);
-        inputs.extend_from_slice(window_inputs);
-        targets.extend_from_slice(window_targets);
+/// What is measured on the validation split while a model trains.
+struct Validation<'a> {
+    of: Evaluated<'a>,
+    /// How often each token occurs in training, where the study asks for diagnoses.
+    counts: Option<Vec<u64>>,
+    /// Steps to make.
+    steps: usize,
+}
+
+impl<'a> Validation<'a> {
+    fn of(trial: &Trial<'a>, context: usize, steps: usize) -> Self {
+        let (corpus, rows, spec) = (trial.corpus, trial.train.batch_size.get(), trial.evaluate);
+        let counts = spec.diagnostics.as_ref().map(|_| token_counts(&corpus.train, corpus.vocab_size));
+        Self { of: Evaluated { split: &corpus.validation, context, rows, spec }, counts, steps }
     }
-    (inputs, targets)
+
+    /// Measures and records the loss after `step` updates.
+    fn loss(&self, model: &Model, step: usize, recorder: &mut impl Recorder) -> Result<f64, TrainError> {
+        let loss = mean_loss(model, self.of, &|| !recorder.stop())?;
+        recorder.validation(step, loss)?;
+        Ok(loss)
+    }
+
+    /// Measures and records the geometry after `step` updates, where it is due.
+    fn diagnosis(&self, model: &Model, step: usize, recorder: &mut impl Recorder) -> Result<(), TrainError> {
+        let (Some(spec), Some(counts)) = (&self.of.spec.diagnostics, &self.counts) else { return Ok(()) };
+        if !spec.is_due(step, self.steps) {
+            return Ok(());
+        }
+        let Evaluated { split, context, rows, .. } = self.of;
+        let of = Diagnosed { split, counts, context, rows, points: spec.points.get() };
+        recorder.diagnosis(&diagnose(model, step, of, &|| !recorder.stop())?)?;
+        Ok(())
+    }
 }

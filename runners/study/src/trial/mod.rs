@@ -8,6 +8,7 @@ use crate::identity::Identity;
 use begin::{Began, begin};
 use recorder::ToFolder;
 use regatta_core::simd;
+use regatta_lm::measure::MeasureError;
 use regatta_lm::tasks::Tasks;
 use regatta_lm::training::{
     Evaluated, Evaluation, Outcome, Recorder, StepRecord, TrainError, Trial, evaluate, flops_per_token, train, worth,
@@ -183,7 +184,7 @@ impl Run<'_, '_> {
         let measured = evaluate(model, of, watch)
             .and_then(|measures| Ok(Evaluation { worth: worth(model, self.tasks, of, watch)?, ..measures }));
         let measures = match measured {
-            Err(TrainError::Interrupted) => return recorder.interrupted(&learner),
+            Err(MeasureError::Interrupted) => return recorder.interrupted(&learner),
             other => other?,
         };
         recorder.sync()?;

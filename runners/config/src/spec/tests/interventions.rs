@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::Candidate;
+use regatta_core::Action;
 use regatta_core::number::Count;
 use std::num::NonZeroUsize;
 
@@ -18,8 +19,8 @@ intervention! {
 
 #[typetag::serde(name = "amnesia")]
 impl Intervention for Amnesia {
-    fn forgets_embedding_every(&self) -> Option<NonZeroUsize> {
-        NonZeroUsize::new(self.every.get())
+    fn action(&self) -> Option<Action<'_>> {
+        NonZeroUsize::new(self.every.get()).map(|every| Action::EmbeddingReset { every })
     }
 }
 

@@ -1,11 +1,12 @@
 use super::*;
 use crate::model::{Family, Sizes};
 use crate::training::{Learner, Restored};
-use regatta_core::{Outputs, Plugin, typetag};
+use candle_core::{Device, Tensor};
+use regatta_core::{Action, CompanionObjective, Draw, Intervention, Outputs, Plugin, typetag};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
-/// Half the sum of squared distances between what the two models show, the companion's moved by a parameter of its own.
+/// Half the sum of squared distances between the outputs of the two models, the companion's shifted by a parameter of its own.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Beside {
     folder: Option<PathBuf>,
@@ -16,24 +17,30 @@ struct Beside {
 
 #[typetag::serde(name = "companion_test")]
 impl Intervention for Beside {
-    fn companion(&self) -> Option<Companion> {
-        Some(match &self.folder {
+    fn action(&self) -> Option<Action<'_>> {
+        Some(Action::Objective(self))
+    }
+}
+
+impl CompanionObjective for Beside {
+    fn weight(&self) -> f64 {
+        self.weight
+    }
+
+    fn companion(&self) -> Companion {
+        match &self.folder {
             Some(folder) => Companion::Checkpoint(folder.clone()),
             None => Companion::MovingAverage { decay: self.decay },
-        })
+        }
+    }
+
+    fn compared(&self) -> Compared {
+        if self.logits { Compared::Logits } else { Compared::LastHiddenState }
     }
 
     fn parameters(&self, dims: usize, draw: &mut Draw) -> regatta_core::Result<Vec<Tensor>> {
         let dims = if self.logits { 5 } else { dims };
         Ok(vec![draw.normals(&[1, dims], candle_core::DType::F32, &Device::Cpu)?])
-    }
-
-    fn compares(&self) -> Option<Compared> {
-        Some(if self.logits { Compared::Logits } else { Compared::LastHiddenState })
-    }
-
-    fn weight(&self) -> f64 {
-        self.weight
     }
 
     fn objective(&self, outputs: &Outputs<'_>, parameters: &[Tensor]) -> regatta_core::Result<Tensor> {
@@ -65,7 +72,7 @@ fn train() -> TrainSpec {
 }
 
 /// Gradients of the objective in model and own parameters by finite differences of what the step minimises.
-fn follow_finite_differences(logits: bool) {
+fn agree_with_finite_differences(logits: bool) {
     let (train, interventions) = (train(), average(logits, 0.01));
     let teacher = model(0, 0.0); // stays, while the model is moved
     let total = |moved: usize, by: f32, own: Option<usize>| {
@@ -77,7 +84,7 @@ fn follow_finite_differences(logits: bool) {
             7,
         )
         .unwrap();
-        learner.companions.beside[0].other = teacher.copy();
+        learner.companions.compared[0].second.model = teacher.copy();
         if let Some(number) = own {
             learner.companions.own.as_mut().unwrap().parameters.numbers_mut()[number] += by;
         }
@@ -104,18 +111,18 @@ fn follow_finite_differences(logits: bool) {
 
 #[test]
 fn gradients_of_logits_reach_every_parameter() {
-    follow_finite_differences(true);
+    agree_with_finite_differences(true);
 }
 
 #[test]
 fn gradients_of_the_last_hidden_state_reach_every_parameter() {
-    follow_finite_differences(false);
+    agree_with_finite_differences(false);
 }
 
 #[test]
 fn a_moving_average_by_hand() {
     let mut copy = [1.0, -2.0];
-    follow(&mut copy, &[3.0, 6.0], 0.75);
+    second::update_average(&mut copy, &[3.0, 6.0], 0.75);
     assert_eq!(copy, [1.5, 0.0]); // 0.75·1 + 0.25·3 and 0.75·(-2) + 0.25·6
     let (train, interventions) = (train(), average(false, 0.01));
     let mut learner = Learner::new(model(0, 0.0), &train, &[], &interventions, 7).unwrap();
@@ -123,7 +130,7 @@ fn a_moving_average_by_hand() {
     learner.step(0, 2, &INPUTS, &TARGETS).unwrap();
     let after = learner.model().parameters().numbers();
     assert_ne!(before, after);
-    let found = learner.companions.beside[0].other.parameters().numbers();
+    let found = learner.companions.compared[0].second.model.parameters().numbers();
     assert!(found.iter().zip(before.iter().zip(after)).all(|(f, (b, a))| *f == 0.75 * b + 0.25 * a));
 }
 

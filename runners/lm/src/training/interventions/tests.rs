@@ -19,8 +19,8 @@ intervention! {
 
 #[typetag::serde(name = "amnesia")]
 impl Intervention for Amnesia {
-    fn forgets_embedding_every(&self) -> Option<NonZeroUsize> {
-        NonZeroUsize::new(self.every.get())
+    fn action(&self) -> Option<Action<'_>> {
+        NonZeroUsize::new(self.every.get()).map(|every| Action::EmbeddingReset { every })
     }
 }
 
@@ -37,10 +37,12 @@ intervention! {
 
 #[typetag::serde(name = "grid")]
 impl Intervention for Grid {
-    fn rounds(&self) -> bool {
-        true
+    fn action(&self) -> Option<Action<'_>> {
+        Some(Action::WeightRounding(self))
     }
+}
 
+impl WeightRounding for Grid {
     fn round(&self, weights: &mut [f32], _: usize, _: usize) {
         let step = self.step.get() as f32;
         weights.iter_mut().for_each(|w| *w = (*w / step).round() * step);
@@ -57,12 +59,14 @@ intervention! {
 
 #[typetag::serde(name = "static")]
 impl Intervention for Static {
-    fn perturbs(&self) -> bool {
-        true
+    fn action(&self) -> Option<Action<'_>> {
+        Some(Action::EmbeddingNoise(self))
     }
+}
 
-    fn perturb(&self, embeddings: &mut [f32], _: usize, draw: &mut Draw) {
-        embeddings.iter_mut().for_each(|x| *x += draw.normal() as f32);
+impl EmbeddingNoise for Static {
+    fn noise(&self, noise: &mut [f32], _: usize, draw: &mut Draw) {
+        noise.fill_with(|| draw.normal() as f32);
     }
 }
 
@@ -128,7 +132,7 @@ fn rounded_weights_are_seen_and_those_beneath_are_trained() {
     };
     let before = model();
     assert_eq!(learner.model().parameters().numbers(), by_hand(&before).parameters().numbers());
-    assert_eq!(learner.snapshot().weights.numbers(), before.parameters().numbers(), "what a trial goes on from is not rounded");
+    assert_eq!(learner.snapshot().weights.numbers(), before.parameters().numbers(), "what a trial resumes from is not rounded");
 
     // straight through: the weights beneath take the step that a learner of the rounded model would take
     let mut of_rounded = Learner::new(by_hand(&before), &train, &[], &[], 0).unwrap();
@@ -147,7 +151,7 @@ fn rounded_weights_are_seen_and_those_beneath_are_trained() {
     }
     let mut latent = model();
     latent.parameters_mut().numbers_mut().copy_from_slice(ours.weights.numbers());
-    assert_eq!(learner.model().parameters().numbers(), by_hand(&latent).parameters().numbers(), "the rounded model follows");
+    assert_eq!(learner.model().parameters().numbers(), by_hand(&latent).parameters().numbers(), "the rounded model is in sync");
 }
 
 #[test]
@@ -155,7 +159,7 @@ fn each_sequence_and_view_has_noise_of_its_own_on_top_of_what_is_there() {
     let noisy = [list(Amnesia::default()), list(Static {})].into_iter().flatten().collect::<Vec<_>>();
     let amount = |step, what, sequence| {
         let mut embeddings = [1f32; 4];
-        perturbation(&noisy, 2, (5, step), what).unwrap()(sequence, &mut embeddings);
+        embedding_noise(&noisy, 2, (5, step), what).unwrap()(sequence, &mut embeddings);
         embeddings
     };
     let mut draw = Draw::new(5, "intervention 1 noise", 3, 2);
@@ -163,7 +167,7 @@ fn each_sequence_and_view_has_noise_of_its_own_on_top_of_what_is_there() {
     for other in [amount(3, "noise", 1), amount(4, "noise", 2), amount(3, "view noise", 2)] {
         assert_ne!(other, amount(3, "noise", 2));
     }
-    assert!(perturbation(&list(Grid::default()), 2, (5, 3), "noise").is_none());
+    assert!(embedding_noise(&list(Grid::default()), 2, (5, 3), "noise").is_none());
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! How a model's points lie: what is measured of its geometry beside its loss.
+//! The geometry of a model's activations and matrices.
 
-use super::TrainError;
-use super::evaluate::{Watch, in_batches, spread_evenly};
+use super::windows::{in_batches, spread_evenly};
 use crate::data::Split;
 use crate::engine::Keep;
+use crate::measure::{MeasureError, Watch};
 use crate::model::Model;
 use regatta_diagnostics::{
     Anisotropy, ByFrequency, CONDENSATION_BINS, Condensation, OutlierDimension, PairCosines, Points, by_frequency,
@@ -11,12 +11,12 @@ use regatta_diagnostics::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Standard deviations above which a dim stands out: what the field takes.
+/// Standard deviations above which a dim is an outlier: the field's convention.
 const DEVIATIONS: f64 = 3.0;
-/// Rows of the embedding matrix that are taken for a cloud, the most frequent tokens first.
+/// Rows of the embedding matrix in its cloud, the most frequent tokens first.
 const EMBEDDING_POINTS: usize = 4096;
 
-/// How the points of a model lie, layer by layer, after so many updates.
+/// The geometry of a model, layer by layer, after so many updates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Diagnosis {
     /// Updates made before.
@@ -40,7 +40,7 @@ pub struct Diagnosis {
     pub by_frequency: ByFrequency,
 }
 
-/// How one cloud lies.
+/// The geometry of one cloud.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CloudDiagnosis {
     /// Of all points as one cloud.
@@ -71,32 +71,20 @@ pub struct Diagnosed<'a> {
 ///
 /// # Errors
 /// When an activation is not finite, or `watch` ends it.
-pub fn diagnose(model: &Model, step: usize, of: Diagnosed<'_>, watch: Watch<'_>) -> Result<Diagnosis, TrainError> {
-    let Diagnosed { split, counts, context, rows, points } = of;
-    let blocks = model.decoder().layers;
-    let windows = spread_evenly(split.windows(context), points.div_ceil(context));
-    let [mut hidden_states, mut attention, mut mlp] = [blocks + 1, blocks, blocks].map(|entries| vec![Vec::new(); entries]);
-    let keep = Keep::ForBackward { contributions: true };
-    in_batches(model, split, context, rows, &windows, (keep, watch), |pass, _| {
-        let extend = |clouds: &mut [Vec<f32>], entry: &dyn Fn(usize) -> Vec<f32>| {
-            clouds.iter_mut().enumerate().for_each(|(index, cloud)| cloud.extend(entry(index)));
-        };
-        extend(&mut hidden_states, &|entry| pass.hidden_state(entry));
-        extend(&mut attention, &|block| pass.attention(block));
-        extend(&mut mlp, &|block| pass.mlp(block));
-    })?;
-    let width = model.decoder().width;
-    let clouds = |all: Vec<Vec<f32>>| -> Result<Vec<CloudDiagnosis>, TrainError> {
-        let diagnosis = |cloud: Vec<f32>| match watch() {
-            true => of_cloud(&cloud, width, Some(context)),
-            false => Err(TrainError::Interrupted),
+pub fn diagnose(model: &Model, step: usize, of: Diagnosed<'_>, watch: Watch<'_>) -> Result<Diagnosis, MeasureError> {
+    let decoder = model.decoder();
+    let [hidden_states, attention, mlp] = activations(model, of, watch)?;
+    let clouds = |all: Vec<Vec<f32>>| -> Result<Vec<CloudDiagnosis>, MeasureError> {
+        let diagnosis = |cloud: Vec<f32>| {
+            if watch() { of_cloud(&cloud, decoder.width, Some(of.context)) } else { Err(MeasureError::Interrupted) }
         };
         all.into_iter().map(diagnosis).collect()
     };
     let hidden_states = clouds(hidden_states)?;
     let within: Vec<PairCosines> = hidden_states.iter().filter_map(|layer| layer.within.clone()).collect();
     let condensation = Condensation::of(&within);
-    let rows = Points::new(model.embedding().iter().map(|&x| f64::from(x)).collect(), width).map_err(TrainError::Diagnostic)?;
+    let rows = Points::new(model.embedding().iter().map(|&x| f64::from(x)).collect(), decoder.width)?;
+    let matrix = |matrix: &[f32]| of_cloud(&most_frequent(model, matrix, of.counts), decoder.width, None);
     Ok(Diagnosis {
         step,
         hidden_states,
@@ -104,25 +92,40 @@ pub fn diagnose(model: &Model, step: usize, of: Diagnosed<'_>, watch: Watch<'_>)
         kendall: condensation.kendall,
         attention: clouds(attention)?,
         mlp: clouds(mlp)?,
-        embedding: of_cloud(&most_frequent(model, model.embedding(), counts), width, None)?,
-        unembedding: match model.decoder().tied {
-            true => None,
-            false => Some(of_cloud(&most_frequent(model, model.unembedding(), counts), width, None)?),
-        },
-        by_frequency: by_frequency(&rows, counts).map_err(TrainError::Diagnostic)?,
+        embedding: matrix(model.embedding())?,
+        unembedding: if decoder.tied { None } else { Some(matrix(model.unembedding())?) },
+        by_frequency: by_frequency(&rows, of.counts)?,
     })
 }
 
-fn of_cloud(numbers: &[f32], dims: usize, sequence: Option<usize>) -> Result<CloudDiagnosis, TrainError> {
+/// Hidden states by entry, and what attention and MLP add by block: the points of each, (points, d).
+fn activations(model: &Model, of: Diagnosed<'_>, watch: Watch<'_>) -> Result<[Vec<Vec<f32>>; 3], MeasureError> {
+    let Diagnosed { split, context, rows, points, .. } = of;
+    let blocks = model.decoder().layers;
+    let windows = spread_evenly(split.windows(context), points.div_ceil(context));
+    let [mut hidden_states, mut attention, mut mlp] = [blocks + 1, blocks, blocks].map(|entries| vec![Vec::new(); entries]);
+    let keep = Keep::ForBackward { contributions: true };
+    in_batches(model, (split, context, rows), &windows, (keep, watch), |pass, _| {
+        let extend = |clouds: &mut [Vec<f32>], entry: &dyn Fn(usize) -> Vec<f32>| {
+            clouds.iter_mut().enumerate().for_each(|(index, cloud)| cloud.extend(entry(index)));
+        };
+        extend(&mut hidden_states, &|entry| pass.hidden_state(entry));
+        extend(&mut attention, &|block| pass.attention(block));
+        extend(&mut mlp, &|block| pass.mlp(block));
+    })?;
+    Ok([hidden_states, attention, mlp])
+}
+
+fn of_cloud(numbers: &[f32], dims: usize, sequence: Option<usize>) -> Result<CloudDiagnosis, MeasureError> {
     let points = |numbers: &[f32]| Points::new(numbers.iter().map(|&x| f64::from(x)).collect(), dims);
-    let all = points(numbers).map_err(TrainError::Diagnostic)?;
+    let all = points(numbers)?;
     let sequences = sequence.map(|tokens| numbers.chunks(tokens * dims)).into_iter().flatten();
     let within: Option<Vec<PairCosines>> =
         sequences.map(|sequence| PairCosines::of(&points(sequence).ok()?, CONDENSATION_BINS)).collect();
     Ok(CloudDiagnosis {
         within: within.and_then(|sequences| PairCosines::within(&sequences)),
         outliers: outlier_dimensions(&all, DEVIATIONS),
-        all: Anisotropy::of(&all, CONDENSATION_BINS).map_err(TrainError::Diagnostic)?,
+        all: Anisotropy::of(&all, CONDENSATION_BINS)?,
     })
 }
 
@@ -157,7 +160,7 @@ mod tests {
         assert_eq!(found.by_frequency.never.tokens, 1);
         let written = serde_json::to_string(&found).unwrap();
         assert_eq!(serde_json::from_str::<Diagnosis>(&written).unwrap(), found);
-        assert!(matches!(diagnose(&model, 0, of, &|| false), Err(TrainError::Interrupted)));
+        assert!(matches!(diagnose(&model, 0, of, &|| false), Err(MeasureError::Interrupted)));
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! What a trained model is worth beyond its loss: how it does on tasks, what rounding its weights leaves of it, and how many bits
-//! of its data it knows.
+//! What a trained model is worth beyond its loss: its scores on tasks, its losses on further texts and with rounded weights, and
+//! how many bits of its data it knows.
 
-use super::TrainError;
-use super::evaluate::{Evaluated, Watch, mean_loss, text_loss};
+use super::losses::{Evaluated, mean_loss, text_loss};
+use crate::measure::{MeasureError, Watch};
 use crate::model::Model;
 use crate::quantise::{QuantisedLoss, quantised, settings};
-use crate::tasks::{Capacity, Kind, TaskScore, Tasks, TextLoss, log_likelihoods};
+use crate::tasks::{Capacity, Kind, Task, TaskScore, Tasks, TextLoss, log_likelihoods};
 use serde::{Deserialize, Serialize};
 
 /// What a study asks for beside the loss; each is empty where it does not.
@@ -32,11 +32,11 @@ pub struct Worth {
 /// Scores `model` on `tasks`, and measures its loss with its weights rounded as the spec says; the model itself stays as it is.
 ///
 /// # Errors
-/// When a task has tokens that the model has not, or `watch` ends it.
-pub fn worth(model: &Model, tasks: &Tasks, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Worth, TrainError> {
+/// When a task has tokens outside the model's vocabulary, or `watch` ends it.
+pub fn worth(model: &Model, tasks: &Tasks, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Worth, MeasureError> {
     let scores = |kind| {
         let score = |task: &_| score(model, task, watch);
-        tasks.of(kind).map(score).collect::<Result<Vec<TaskScore>, TrainError>>()
+        tasks.of(kind).map(score).collect::<Result<Vec<TaskScore>, MeasureError>>()
     };
     let mut losses = Vec::new();
     if let Some(quantisation) = &of.spec.quantisation {
@@ -52,7 +52,7 @@ pub fn worth(model: &Model, tasks: &Tasks, of: Evaluated<'_>, watch: Watch<'_>) 
     Ok(Worth { minimal_pairs, multiple_choice, texts, quantised: losses, capacity })
 }
 
-fn score(model: &Model, task: &crate::tasks::Task, watch: Watch<'_>) -> Result<TaskScore, TrainError> {
+fn score(model: &Model, task: &Task, watch: Watch<'_>) -> Result<TaskScore, MeasureError> {
     let found = log_likelihoods(model, &task.items, watch)?;
     Ok(TaskScore::of(task, &found, model.decoder().context))
 }

@@ -1,0 +1,101 @@
+//! Interventions that break a promise, as a crate outside would write them: the kit names the promise.
+
+use regatta_core::conformance::intervention_keeps_its_promises as check;
+use regatta_core::{
+    Action, Companion, CompanionObjective, Compared, Draw, EmbeddingNoise, Intervention, Outputs, Result, Tensor, WeightRounding,
+    serde, typetag,
+};
+use std::path::PathBuf;
+
+/// Which promise it breaks.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(crate = "regatta_core::serde")]
+enum Broken {
+    ActsNowhere,
+    SilentNoise,
+    RoundsNothing,
+    HiddenCheckpoint,
+    Nothing,
+}
+
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+#[serde(crate = "regatta_core::serde")]
+struct Promises {
+    broken: Broken,
+    teacher: PathBuf,
+}
+
+#[typetag::serde(name = "promises")]
+impl Intervention for Promises {
+    fn action(&self) -> Option<Action<'_>> {
+        match self.broken {
+            Broken::ActsNowhere => None,
+            Broken::SilentNoise => Some(Action::EmbeddingNoise(self)),
+            Broken::RoundsNothing => Some(Action::WeightRounding(self)),
+            Broken::HiddenCheckpoint | Broken::Nothing => Some(Action::Objective(self)),
+        }
+    }
+
+    fn folders(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
+        if self.broken == Broken::HiddenCheckpoint { Vec::new() } else { vec![("teacher", &mut self.teacher)] }
+    }
+}
+
+impl EmbeddingNoise for Promises {
+    fn noise(&self, _: &mut [f32], _: usize, _: &mut Draw) {}
+}
+
+impl WeightRounding for Promises {
+    fn round(&self, _: &mut [f32], _: usize, _: usize) {}
+}
+
+impl CompanionObjective for Promises {
+    fn weight(&self) -> f64 {
+        1.0
+    }
+
+    fn companion(&self) -> Companion {
+        Companion::Checkpoint(self.teacher.clone())
+    }
+
+    fn compared(&self) -> Compared {
+        Compared::Logits
+    }
+
+    fn objective(&self, outputs: &Outputs<'_>, _: &[Tensor]) -> Result<Tensor> {
+        Ok(outputs.own.sub(&outputs.companion.detach())?.sqr()?.mean_all()?)
+    }
+}
+
+fn with(broken: Broken) -> Promises {
+    Promises { broken, teacher: "large".into() }
+}
+
+#[test]
+fn one_that_keeps_all_passes() {
+    check(&with(Broken::Nothing));
+}
+
+#[test]
+#[should_panic(expected = "is turned off by its settings")]
+fn one_that_acts_nowhere_is_named() {
+    check(&with(Broken::ActsNowhere));
+}
+
+#[test]
+#[should_panic(expected = "no noise for 1 tokens of 6 dims")]
+fn noise_of_zeros_is_named() {
+    check(&with(Broken::SilentNoise));
+}
+
+#[test]
+#[should_panic(expected = "to themselves")]
+fn rounding_to_the_same_weights_is_named() {
+    check(&with(Broken::RoundsNothing));
+}
+
+#[test]
+#[should_panic(expected = "the checkpoint large is not one of `folders`")]
+fn a_checkpoint_that_is_not_among_the_folders_is_named() {
+    check(&with(Broken::HiddenCheckpoint));
+}

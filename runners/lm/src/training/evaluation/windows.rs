@@ -1,0 +1,67 @@
+//! Windows of a split, taken through a model in batches.
+
+use crate::data::Split;
+use crate::engine::{Keep, Pass};
+use crate::measure::{MeasureError, Watch};
+use crate::model::Model;
+
+/// At most `most` of the numbers below `all`, spread evenly.
+pub(super) fn spread_evenly(all: usize, most: usize) -> Vec<usize> {
+    let count = most.min(all);
+    (0..count).map(|i| i * all / count).collect()
+}
+
+/// The windows of a batch, one after the other: inputs, and the targets that follow them.
+pub(in crate::training) fn gather(split: &Split, windows: &[usize], context: usize) -> (Vec<u32>, Vec<u32>) {
+    let (mut inputs, mut targets) = (Vec::with_capacity(windows.len() * context), Vec::with_capacity(windows.len() * context));
+    for &window in windows {
+        let (window_inputs, window_targets) = split.window(window, context);
+        inputs.extend_from_slice(window_inputs);
+        targets.extend_from_slice(window_targets);
+    }
+    (inputs, targets)
+}
+
+/// Takes the windows through the model, `rows` at a time, and shows each pass and its targets.
+///
+/// # Errors
+/// When a batch does not fit the model, or `watch` ends it.
+pub(super) fn in_batches(
+    model: &Model,
+    (split, context, rows): (&Split, usize, usize),
+    windows: &[usize],
+    (keep, watch): (Keep, Watch<'_>),
+    mut see: impl FnMut(&mut Pass, &[u32]),
+) -> Result<(), MeasureError> {
+    let mut pass = Pass::new(model.decoder(), rows.min(windows.len()), context, keep);
+    for windows in windows.chunks(rows) {
+        if !watch() {
+            return Err(MeasureError::Interrupted);
+        }
+        if windows.len() != pass.shape().0 {
+            pass = Pass::new(model.decoder(), windows.len(), context, keep);
+        }
+        let (inputs, targets) = gather(split, windows, context);
+        pass.forward(model, &inputs, None)?;
+        see(&mut pass, &targets);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_are_spread_evenly() {
+        assert_eq!(spread_evenly(10, 4), [0, 2, 5, 7]);
+        assert_eq!(spread_evenly(3, 9), [0, 1, 2], "at most all");
+        assert_eq!(spread_evenly(0, 4), [0; 0]);
+    }
+
+    #[test]
+    fn targets_are_inputs_one_token_later() {
+        let split = Split { name: "text".into(), tokens: (0..9).collect(), bytes: None, best_loss: None };
+        assert_eq!(gather(&split, &[1, 0], 3), (vec![3, 4, 5, 0, 1, 2], vec![4, 5, 6, 1, 2, 3]));
+    }
+}
