@@ -15,11 +15,11 @@ struct Member {
 type Graph = BTreeMap<String, Member>;
 
 /// (crate, crates of the workspace that it may use, why no others).
-const ARROWS: [(&str, &[&str], &str); 8] = [
+const ARROWS: [(&str, &[&str], &str); 9] = [
     ("regatta", &["regatta-builtin", "regatta-cli"], "the program only joins the verbs and the built-in plugins"),
     (
         "regatta-cli",
-        &["regatta-core", "regatta-lm", "regatta-report", "regatta-study"],
+        &["regatta-core", "regatta-export", "regatta-lm", "regatta-report", "regatta-study"],
         "a stranger's program calls the same verbs with plugins of its own choice",
     ),
     ("regatta-study", &["regatta-core", "regatta-lm", "regatta-report"], "a study runs trials and hands rows to the report"),
@@ -30,6 +30,7 @@ const ARROWS: [(&str, &[&str], &str); 8] = [
     ),
     ("regatta-diagnostics", &["regatta-core"], "the judge never meets the accused: diagnostics know no plugin and no model"),
     ("regatta-report", &[], "a report is a function of rows and strings; it can be built and tested without a tensor"),
+    ("regatta-export", &[], "another program's files are a function of plain values; they are written and tested without a tensor"),
     ("regatta-core", &[], "the plugin API is the bottom crate: a plugin's author must need nothing above it"),
     (
         "regatta-tests",
