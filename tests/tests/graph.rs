@@ -30,7 +30,11 @@ const ARROWS: [(&str, &[&str], &str); 9] = [
     ),
     ("regatta-diagnostics", &["regatta-core"], "the judge never meets the accused: diagnostics know no plugin and no model"),
     ("regatta-report", &[], "a report is a function of rows and strings; it can be built and tested without a tensor"),
-    ("regatta-export", &[], "another program's files are a function of plain values; they are written and tested without a tensor"),
+    (
+        "regatta-export",
+        &[],
+        "another program's files are a function of plain values; they are written and tested without a tensor",
+    ),
     ("regatta-core", &[], "the plugin API is the bottom crate: a plugin's author must need nothing above it"),
     (
         "regatta-tests",

@@ -71,19 +71,26 @@ impl ExportFolder {
         Ok(true)
     }
 
-    /// Removes the files of earlier exports that this one has replaced. `is_exported` knows them by their names; all others stay.
+    /// Retires the files of earlier exports that this one has replaced. `is_exported` knows them by their names; all others stay.
+    ///
+    /// A file whose folder has a newer one is emptied now and removed by the next export: a reader that has it open goes on to
+    /// the newer file from its end, and would wait forever for a file that is gone. In other folders it is removed at once.
     ///
     /// # Errors
-    /// When one cannot be removed.
-    pub fn remove_others(self, is_exported: impl Fn(&str) -> bool) -> Result<(), RecordError> {
+    /// When one cannot be emptied or removed.
+    pub fn retire_others(self, is_exported: impl Fn(&str) -> bool) -> Result<(), RecordError> {
         let mut folders = vec![self.path.clone()];
         while let Some(folder) = folders.pop() {
+            let has_newer = self.kept.iter().any(|kept| kept.parent() == Some(&folder));
             for entry in entries(&folder)? {
                 let is_old = entry.file_name().and_then(|name| name.to_str()).is_some_and(&is_exported);
                 if entry.is_dir() && !entry.is_symlink() {
                     folders.push(entry);
                 } else if is_old && !self.kept.contains(&entry) {
-                    disk::remove_file(&entry).map_err(|error| RecordError::new(&entry, error))?;
+                    let holds_events = std::fs::metadata(&entry).is_ok_and(|file| file.len() > 0);
+                    let retire =
+                        if has_newer && holds_events { disk::write_synced(&entry, b"") } else { disk::remove_file(&entry) };
+                    retire.map_err(|error| RecordError::new(&entry, error))?;
                 }
             }
         }
@@ -131,18 +138,25 @@ mod tests {
     }
 
     #[test]
-    fn files_are_written_once_and_replaced_ones_removed() {
+    fn files_are_written_once_and_replaced_ones_retired() {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
         let run = Path::new("arm/seed-0");
-        let mut export = ExportFolder::open(&out, "a").unwrap();
-        assert!(export.put(run, "events.1", b"one").unwrap());
-        assert!(!export.put(run, "events.1", b"one").unwrap(), "it is there already");
+        let export = |name: &str| {
+            let mut export = ExportFolder::open(&out, "a").unwrap();
+            let is_new = export.put(run, name, name.as_bytes()).unwrap();
+            export.retire_others(|name| name.starts_with("events.")).unwrap();
+            is_new
+        };
+        assert!(export("events.1"));
+        assert!(!export("events.1"), "it is there already");
         std::fs::write(out.join("arm/notes.txt"), "").unwrap();
-        let mut export = ExportFolder::open(&out, "a").unwrap();
-        assert!(export.put(run, "events.2", b"two").unwrap());
-        export.remove_others(|name| name.starts_with("events.")).unwrap();
-        assert_eq!(names(&out.join(run)), ["events.2"]);
+        std::fs::write(out.join("arm/events.0"), "of a run that is not in the study any more").unwrap();
+        assert!(export("events.2"));
+        assert_eq!(names(&out.join(run)), ["events.1", "events.2"]);
+        assert_eq!(std::fs::read(out.join(run).join("events.1")).unwrap(), b"", "emptied, as a reader may have it open");
         assert_eq!(names(&out.join("arm")), ["notes.txt", "seed-0"]);
+        assert!(export("events.3"));
+        assert_eq!(names(&out.join(run)), ["events.2", "events.3"]);
     }
 }

@@ -21,8 +21,7 @@ pub(crate) struct Arguments {
     out: Option<PathBuf>,
 }
 
-/// Writes an event file per trial that has made steps. What is exported again and has not changed is left alone; a file that is
-/// replaced is removed once the new one is there.
+/// Writes an event file per trial that has made steps. What is exported again and has not changed is left alone.
 pub(crate) fn export(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let curves = Curves::read(&arguments.dir).map_err(Failure::refused)?;
     let trials = curves.trials().map_err(Failure::refused)?;
@@ -48,7 +47,7 @@ pub(crate) fn export(arguments: &Arguments) -> Result<ExitCode, Failure> {
             }
         }
     }
-    folder.remove_others(regatta_export::is_event_file).map_err(Failure::failed)?;
+    folder.retire_others(regatta_export::is_event_file).map_err(Failure::failed)?;
     say(format_args!("\n{exported} runs exported, {left_out} left out\ntensorboard --logdir {}", out.display()))?;
     Ok(ExitCode::SUCCESS)
 }
