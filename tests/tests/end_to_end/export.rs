@@ -48,7 +48,7 @@ fn each_trial_is_a_run_and_the_same_study_gives_the_same_bytes() {
         assert_eq!(count(run.1, tag), 8, "{tag}: one for each step");
     }
     assert_eq!(count(run.1, "validation/loss"), 3, "before steps 0 and 4, and after the last");
-    assert_eq!(count(run.1, "final/test_loss"), 3, "the scalar, and a column of HPARAMS that has its standard error beside it");
+    assert_eq!(count(run.1, "final/test_loss"), 4, "it and its standard error, each as a scalar and as a column of HPARAMS");
     let again = study.regatta(&["export", "out", "--tensorboard", "--out", "out/tensorboard"]);
     assert!(said(&again).contains("baseline/seed-0: 8 steps, unchanged\n"), "{}", said(&again));
     assert_eq!(files(&board), first);
