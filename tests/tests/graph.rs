@@ -15,7 +15,7 @@ struct Member {
 type Graph = BTreeMap<String, Member>;
 
 /// (crate, crates of the workspace that it may use, why no others).
-const ARROWS: [(&str, &[&str], &str); 14] = [
+const ARROWS: [(&str, &[&str], &str); 15] = [
     ("regatta", &["regatta-builtin", "regatta-cli"], "the program only joins the verbs and the built-in plugins"),
     (
         "regatta-cli",
@@ -23,6 +23,7 @@ const ARROWS: [(&str, &[&str], &str); 14] = [
             "regatta-analysis",
             "regatta-config",
             "regatta-core",
+            "regatta-export",
             "regatta-kernels",
             "regatta-lm",
             "regatta-records",
@@ -55,6 +56,11 @@ const ARROWS: [(&str, &[&str], &str); 14] = [
         "regatta-report",
         &["regatta-results"],
         "a report is a function of rows and strings; it can be built and tested without a tensor",
+    ),
+    (
+        "regatta-export",
+        &[],
+        "another program's files are a function of plain values; they are written and tested without a tensor",
     ),
     ("regatta-results", &[], "rows are plain values: whoever makes them and whoever draws them need not know each other"),
     ("regatta-core", &["regatta-kernels"], "a plugin's author must need nothing above the plugin API"),

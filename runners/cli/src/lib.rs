@@ -64,6 +64,8 @@ enum Verb {
     Watch(verbs::watch::Arguments),
     /// Print a study's arms as Markdown, CSV, LaTeX or JSON
     Results(verbs::results::Arguments),
+    /// Write a study's curves as files of another program
+    Export(verbs::export::Arguments),
     /// Score a checkpoint: tasks, held-out loss, and what rounding its weights leaves of it
     Evaluate(verbs::evaluate::Arguments),
     /// Measure how the points of a checkpoint lie: cosines, ranks, frequent and rare words, layer by layer
@@ -113,6 +115,7 @@ pub fn main() -> ExitCode {
         #[cfg(feature = "tui")]
         Verb::Watch(arguments) => verbs::watch::watch(&arguments),
         Verb::Results(arguments) => verbs::results::results(&arguments),
+        Verb::Export(arguments) => verbs::export::export(&arguments),
         Verb::Evaluate(arguments) => verbs::evaluate::evaluate(&arguments),
         Verb::Diagnose(arguments) => verbs::diagnose::diagnose(&arguments),
         Verb::Compare(arguments) => verbs::compare::compare(&arguments),

@@ -52,6 +52,12 @@ pub(super) fn create_folder(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)
 }
 
+/// Removes a file.
+pub(super) fn remove_file(path: &Path) -> io::Result<()> {
+    announce("remove", path)?;
+    std::fs::remove_file(path)
+}
+
 /// Removes a folder with all that is in it, where there is one.
 pub(super) fn remove_folder(path: &Path) -> io::Result<()> {
     announce("remove", path)?;

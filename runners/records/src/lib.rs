@@ -18,6 +18,7 @@
 
 mod checkpoints;
 mod disk;
+mod export;
 mod folder;
 mod lease;
 mod lines;
@@ -29,6 +30,7 @@ mod whole;
 
 pub use checkpoints::{Checkpoints, Kept};
 pub use disk::{Hook, before_each_change};
+pub use export::ExportFolder;
 pub use folder::{Cost, State, Status, TrialEvaluation, TrialFolder, Validation, Written};
 pub use lease::{Fence, Holder, Lease, LeaseError, heartbeat, holder};
 pub use lines::{Lines, first_lines, read_lines};

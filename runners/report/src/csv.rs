@@ -78,6 +78,55 @@ mod tests {
         check(f64::NEG_INFINITY, "-inf");
     }
 
+    /// The cells of a CSV file, by the rules of RFC 4180.
+    fn cells(csv: &str) -> Vec<Vec<String>> {
+        let (mut rows, mut row, mut cell, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
+        let mut rest = csv.chars().peekable();
+        while let Some(c) = rest.next() {
+            match c {
+                '"' if quoted && rest.peek() == Some(&'"') => cell.extend(rest.next()),
+                '"' => quoted = !quoted,
+                ',' if !quoted => row.push(std::mem::take(&mut cell)),
+                '\n' if !quoted => {
+                    row.push(std::mem::take(&mut cell));
+                    rows.push(std::mem::take(&mut row));
+                }
+                c => cell.push(c),
+            }
+        }
+        assert!(row.is_empty() && cell.is_empty() && !quoted, "the last line is whole");
+        rows
+    }
+
+    /// A number as pandas and R read one: no separators of thousands, no units, a decimal point.
+    fn is_number(cell: &str) -> bool {
+        let letters = cell.bytes().all(|byte| byte.is_ascii_digit() || b".-+e".contains(&byte));
+        cell.parse::<f64>().is_ok() && (letters || ["NaN", "inf", "-inf"].contains(&cell))
+    }
+
+    #[test]
+    fn every_cell_is_of_its_columns_type() {
+        const WORDS: [&str; 6] = ["study", "arm", "state", "reason", "baseline", "verdict"];
+        for (what, results) in sample::edges() {
+            let arms = crate::arms_table(&results, crate::Format::Csv).unwrap();
+            for (csv, expected) in [(csv(&results), results.trials.len()), (arms, results.arms.len())] {
+                let rows = cells(&csv);
+                let (header, rows) = rows.split_first().unwrap();
+                assert_eq!(rows.len(), expected, "{what}: one line of names, then a row for each");
+                let plain = |name: &&String| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+                assert!(header.iter().all(|name| plain(&name)), "{what}: names that are names in R too: {header:?}");
+                for row in rows {
+                    assert_eq!(row.len(), header.len(), "{what}: {row:?}");
+                    for (name, cell) in header.iter().zip(row).filter(|(name, _)| !WORDS.contains(&name.as_str())) {
+                        assert!(cell.is_empty() || is_number(cell), "{what}: expected a number in {name}, found `{cell}`");
+                    }
+                }
+            }
+        }
+        assert!(is_number("-1.5e-9") && is_number("NaN"));
+        assert!(!is_number("1,234") && !is_number("5 ms") && !is_number("NA") && !is_number("1.00x"));
+    }
+
     #[test]
     fn no_trials_is_a_header() {
         let results = crate::Results { trials: vec![], ..sample::results() };

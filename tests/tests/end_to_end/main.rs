@@ -3,6 +3,7 @@
 mod accumulate;
 mod capacity;
 mod companions;
+mod export;
 mod families;
 mod faults;
 mod folder;

@@ -8,6 +8,7 @@ pub(crate) mod diagnose;
 mod discard;
 pub(crate) mod evaluate;
 pub(crate) mod explain;
+pub(crate) mod export;
 pub(crate) mod list;
 pub(crate) mod probe;
 pub(crate) mod report;
