@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// What a command may name.
 struct Known {
-    /// The help of each verb.
+    /// The help of each verb, and of the verbs of a verb: `new`, `new plugin`. That of the program has no name.
     verbs: BTreeMap<String, String>,
     packages: Vec<String>,
 }
@@ -18,13 +18,17 @@ impl Known {
     fn new() -> Self {
         let sandbox = Sandbox::new();
         let help = |arguments: &[&str]| String::from_utf8(sandbox.regatta(arguments).stdout).unwrap();
-        let overview = help(&["--help"]);
-        let commands = overview.split_once("Commands:\n").expect("a list of verbs").1.split("\n\n").next().unwrap();
-        let verbs = commands.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
-        let verbs = verbs.filter(|verb| !verb.is_empty());
-        let mut verbs: BTreeMap<String, String> = verbs.map(|verb| (verb.to_owned(), help(&[verb, "--help"]))).collect();
-        verbs.insert("--help".into(), overview.clone());
-        verbs.insert("--version".into(), overview);
+        let mut verbs = BTreeMap::new();
+        let mut paths = vec![Vec::new()];
+        while let Some(path) = paths.pop() {
+            let words: Vec<&str> = path.iter().map(String::as_str).chain(["--help"]).collect();
+            let text = help(&words);
+            let listed = text.split_once("Commands:\n").map_or("", |(_, rest)| rest.split("\n\n").next().unwrap_or(""));
+            let names = listed.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+            let names = names.filter(|name| !name.is_empty() && *name != "help");
+            paths.extend(names.map(|name| [path.clone(), vec![name.to_owned()]].concat()));
+            verbs.insert(path.join(" "), text);
+        }
         let metadata = cargo_metadata::MetadataCommand::new().no_deps().exec().expect("cargo metadata");
         Self { verbs, packages: metadata.packages.iter().map(|package| package.name.to_string()).collect() }
     }
@@ -51,8 +55,10 @@ impl Known {
     }
 
     fn fault_of_regatta(&self, words: &[&str]) -> Option<String> {
-        let Some(verb) = words.first() else { return None }; // the program's name alone
-        let Some(help) = self.verbs.get(*verb) else {
+        let verb = words.first()?; // none: the name of the program alone
+        let verb = if verb.starts_with("--") { &"" } else { verb }; // a flag of the program
+        let nested = words.get(1).and_then(|second| self.verbs.get(&format!("{verb} {second}")));
+        let Some(help) = nested.or_else(|| self.verbs.get(*verb)) else {
             let skipped = PLANNED.contains(verb) || verb.starts_with(|c: char| !c.is_ascii_lowercase());
             return (!skipped).then(|| format!("no verb `{verb}`"));
         };
@@ -75,7 +81,7 @@ impl Known {
 /// The words that are flags, without brackets of a synopsis and values.
 fn flags<'a>(words: &[&'a str]) -> impl Iterator<Item = &'a str> {
     let bare = |word: &&'a str| word.trim_matches(['[', ']', '.']).split('=').next().unwrap_or("");
-    words.to_owned().into_iter().map(move |word| bare(&word)).filter(|word| word.starts_with("--") && word.len() > 2)
+    words.iter().copied().map(move |word| bare(&word)).filter(|word| word.starts_with("--") && word.len() > 2)
 }
 
 /// The commands of a block, each on one line.
