@@ -148,6 +148,4 @@ mod tests {
 mod documents {
     #[doc = include_str!("../../docs/plugins.md")]
     mod plugins {}
-    #[doc = include_str!("../../examples/byo-plugin/README.md")]
-    mod byo_plugin {}
 }
