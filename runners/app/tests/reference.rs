@@ -30,7 +30,8 @@ fn check(name: &str, body: &str) {
     let line = differs.unwrap_or_else(|| found.lines().count().min(page.lines().count()));
     assert!(
         found == page,
-        "docs/reference/{name} is not what the program says from line {} on; write it again with\n\n  {WRITE}\n\nfound     {}\nexpected  {}",
+        "docs/reference/{name} is not what the program says from line {} on; write it again with\n\n  {WRITE}\n\n\
+         found     {}\nexpected  {}",
         line + 1,
         found.lines().nth(line).unwrap_or("the end"),
         page.lines().nth(line).unwrap_or("the end"),
@@ -133,8 +134,8 @@ fn costs() {
     let intro = "\
 # Built-in plugins
 
-`regatta list` prints this table, with the plugins that your program links. The last column is the time that a plugin adds to a training
-step of the shape `small`, as a fraction of a step without it. For a regularizer it is value and gradient at every block, over all
+`regatta list` prints this table, with the plugins that your program links. The last column is the time that a plugin adds to a
+training step of the shape `small`, as a fraction of a step without it. For a regularizer it is value and gradient at every block, over all
 points; by default a study takes at most 256 points of a group, and whole-batch clouds then cost less than shown. For an
 intervention it is the difference between steps with and without it. [Performance](../performance.md#what-a-regularizer-costs) says
 how and where this was measured.
@@ -167,6 +168,7 @@ fn sections(path: &[&str]) -> String {
 
 #[test]
 fn verbs() {
-    let intro = "# Verbs and flags\n\nWhat `regatta VERB --help` prints. [The program](../program.md) says how the verbs work together.\n";
+    let intro = "# Verbs and flags\n\nWhat `regatta VERB --help` prints. \
+                 [The program](../program.md) says how the verbs work together.\n";
     check("verbs.md", &format!("{intro}{}", sections(&[])));
 }

@@ -6,7 +6,7 @@
 //! |---|---|
 //! | `yaml` | `regatta check` accepts it as a study |
 //! | `yaml fragment` | the same, on top of the study [`sandbox::BASE`], which it extends |
-//! | `sh` | the commands run one after the other, in a folder of their own for each document; [`commands`] makes their studies small |
+//! | `sh` | the commands run in order, in one folder for each document; [`commands`] makes their studies small |
 //! | `sh no_run REASON` | they are not run; each script, package, verb and flag exists |
 //! | `json` | each line is JSON |
 //! | `rust` | it compiles and runs: the documentation tests of `regatta_tests` include the pages that have any |
