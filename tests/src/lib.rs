@@ -142,3 +142,10 @@ mod tests {
         assert!(refusal.ends_with("expected a tensor `transformer.wte.weight` of shape [5, 4], found none"), "{refusal}");
     }
 }
+
+/// Rust in documents compiles and runs.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../../docs/plugins.md")]
+    mod plugins {}
+}
