@@ -3,7 +3,7 @@
 use super::run::CheckpointEvery;
 use crate::failure::Failure;
 use crate::{memory, signals::Signals};
-use regatta_study::{MemoryMeter, StudyFile, Work, work};
+use regatta_study::{StudyFile, Work, work};
 use std::io::{BufReader, stdin, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,7 +33,7 @@ pub(crate) fn worker(arguments: &Arguments) -> Result<ExitCode, Failure> {
         attempt: arguments.attempt,
         every: arguments.checkpoint_every.0,
         stop: Arc::clone(&signals.stop),
-        memory: Some(MemoryMeter { restart: memory::restart_peak, peak: memory::peak, peak_resident: memory::peak_resident }),
+        memory: memory::meter(),
     };
     work(&file, &todo, BufReader::new(stdin()), stdout().lock())?;
     Ok(ExitCode::SUCCESS)

@@ -3,7 +3,7 @@
 
 use super::{Named, PROGRAM, Seconds, mib, products, round};
 use crate::failure::Failure;
-use crate::memory::peak_resident_mib;
+use crate::memory::{peak_resident_mib, resident_mib};
 use rayon::prelude::*;
 use regatta_core::candle::{Device, Var};
 use regatta_core::simd::{self, Level};
@@ -145,14 +145,6 @@ pub(super) fn measure(shape: Shape, count: usize, named: &Named, products: bool)
         resident_before_mib: before.map(f64::round),
         peak_rss_mib: peak.map(f64::round),
     })
-}
-
-/// The memory of this process that is resident now, MiB, where the system tells.
-fn resident_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes / 1024.0)
 }
 
 impl fmt::Display for Measured {
