@@ -1,9 +1,9 @@
 //! The verbs of Regatta with the plugins named here: `cargo run -- run study.yaml`.
 
-// The linker drops a crate that nothing names.
+use resultant as _; // the linker drops a crate that nothing names
+
 #[cfg(feature = "builtin")]
 use regatta_builtin as _;
-use resultant as _;
 
 // Regatta's own program allocates with mimalloc, which takes a few percent less time on small models. So does this one after
 // `cargo add mimalloc` and with these two lines; `Counted` makes the peak memory of a trial exact.

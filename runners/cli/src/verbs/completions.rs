@@ -38,7 +38,7 @@ fn script(shell: For, command: clap::Command, cards: &[&Card]) -> Result<String,
     let name = command.get_name().to_owned();
     let function = name.replace('-', "__");
     let values = [("name", name.as_str()), ("function", &function)];
-    let mut command = with_plugins(command, cards);
+    let mut command = with_plugins(without_hidden(command), cards);
     let mut generate = |shell| {
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut command, &name, &mut script);
@@ -53,9 +53,42 @@ fn script(shell: For, command: clap::Command, cards: &[&Card]) -> Result<String,
         For::Fish => {
             let function = name.replace('-', "_");
             let values = [("name", name.as_str()), ("function", &function)];
-            Ok(generate(Shell::Fish)? + &fill(include_str!("../../templates/completions/fish"), &values))
+            let script = generate(Shell::Fish)? + &fill(include_str!("../../templates/completions/fish"), &values);
+            Ok(script + &positionals_in_fish(&command, &function))
         }
     }
+}
+
+/// The command line without the verbs that a run starts for itself, which clap_complete would propose.
+fn without_hidden(command: clap::Command) -> clap::Command {
+    let name = command.get_name().to_owned();
+    let shown = command.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned();
+    clap::Command::new(name.clone())
+        .bin_name(name)
+        .version(env!("CARGO_PKG_VERSION"))
+        .args(command.get_arguments().cloned())
+        .subcommands(shown.collect::<Vec<_>>())
+}
+
+/// clap_complete leaves out what positional arguments may be in fish.
+fn positionals_in_fish(command: &clap::Command, function: &str) -> String {
+    let mut lines = String::new();
+    for verb in command.get_subcommands() {
+        for argument in verb.get_positionals() {
+            let values = argument.get_possible_values().into_iter().filter(|value| !value.is_hide_set());
+            for value in values {
+                let about = value.get_help().map(|help| help.to_string().replace('\\', "\\\\").replace('\'', "\\'"));
+                lines += &format!(
+                    "complete -c {} -n \"__fish_{function}_using_subcommand {}\" -f -a '{}' -d '{}'\n",
+                    command.get_name(),
+                    verb.get_name(),
+                    value.get_name(),
+                    about.unwrap_or_default()
+                );
+            }
+        }
+    }
+    lines
 }
 
 /// The command line with the names of plugins as the possible values of what takes one. Only for scripts: what the program
@@ -132,12 +165,20 @@ mod tests {
 
     #[test]
     fn scripts_know_verbs_plugins_and_how_to_ask_for_arms() {
-        check(For::Bash, &["compare", "mean_square", "\" arms \"$folder\"", "_my__races_with_arms -o nosort"]);
+        check(For::Bash, &["compare", "mean_square", "_my__races() {", "arms \"${words[2]", "_my__races_with_arms -o nosort"]);
         check(For::Zsh, &["#compdef my-races", "mean_square\\:\"mean of squares\"", ":_my__races_arms' \\", "my-races arms"]);
         check(
             For::Fish,
-            &["mean_square\\t'mean of squares'", "__fish_my_races_arms)", "__fish_my_races_using_subcommand compare"],
+            &["mean_square\\t'mean of squares'", "__fish_my_races_arms)", "function __fish_my_races_using_subcommand"],
         );
+    }
+
+    #[test]
+    fn no_shell_proposes_the_verbs_of_a_run() {
+        for shell in [For::Bash, For::Zsh, For::Fish] {
+            let script = script(shell, crate::command().name("regatta").bin_name("regatta"), &[]).unwrap();
+            assert!(!script.contains("worker") && !script.contains("probe"), "{shell:?}: {script}");
+        }
     }
 
     #[test]

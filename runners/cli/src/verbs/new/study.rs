@@ -70,7 +70,7 @@ pub(crate) fn new(arguments: &Arguments) -> Result<ExitCode, Failure> {
         return Err(Failure::refused(format!("{shown}: expected a new file, found one; --out FILE names another")));
     }
     let arms = chosen(&arguments.arms, &cards).map_err(Failure::refused)?;
-    let text = text(&arguments.name, arguments.from, &arms);
+    let text = text(&arguments.name, &shown.to_string(), arguments.from, &arms);
     write_whole(&path, text.as_bytes()).map_err(Failure::failed)?;
     let names: Vec<&str> = arms.iter().map(|card| card.name).collect();
     say(format_args!("wrote {shown}: a baseline against {}\n", names.join(", ")))?;
@@ -135,18 +135,33 @@ fn lacks(card: &Card) -> Option<String> {
 }
 
 /// The file's text.
-fn text(name: &str, from: From, arms: &[&Card]) -> String {
+fn text(name: &str, file: &str, from: From, arms: &[&Card]) -> String {
     let lines: Vec<String> = arms.iter().map(|card| arm(card)).collect();
     let dropout =
         if arms.iter().any(|card| compares_views(card)) { "\n  dropout: 0.1 # a second mask makes the second view" } else { "" };
-    let weights = if arms.iter().any(|card| weight(card) < 0.1) { "[0.003, 0.01, 0.03]" } else { "[0.03, 0.1, 0.3]" };
-    let values =
-        [("about", from.about()), ("name", name), ("arms", &lines.join("\n")), ("dropout", dropout), ("weights", weights)];
+    let values = [
+        ("about", from.about()),
+        ("name", name),
+        ("file", file),
+        ("arms", &lines.join("\n")),
+        ("dropout", dropout),
+        ("weights", weights(arms)),
+    ];
     let mut section = fill(from.section(), &values);
     if !arms.iter().any(|card| is_regularizer(card)) {
         section = section.lines().filter(|line| !line.starts_with("  weight:")).map(|line| format!("{line}\n")).collect();
     }
     fill(include_str!("../../../templates/study/quickstart.yaml"), &values) + &section
+}
+
+/// Around the guesses for all arms: every arm tries the same ones.
+fn weights(arms: &[&Card]) -> &'static str {
+    let guesses = arms.iter().filter(|card| is_regularizer(card)).map(|card| weight(card));
+    match (guesses.clone().any(|guess| guess < 0.1), guesses.clone().any(|guess| guess >= 0.1)) {
+        (true, true) => "[0.01, 0.03, 0.1]",
+        (true, false) => "[0.003, 0.01, 0.03]",
+        (false, _) => "[0.03, 0.1, 0.3]",
+    }
 }
 
 /// `  vicreg:` and its one term.
@@ -185,7 +200,7 @@ mod tests {
         let path = folder.path().join("mine.yaml");
         for (from, variants, trials) in [(From::Quickstart, 2, 0), (From::Sweep, 4, 0), (From::Tuned, 2, 6)] {
             let arms = chosen(&["mean_square".to_owned()], &cards).unwrap();
-            std::fs::write(&path, text("mine", from, &arms)).unwrap();
+            std::fs::write(&path, text("mine", "mine.yaml", from, &arms)).unwrap();
             let file = StudyFile::read(&path, &[]).unwrap_or_else(|refusal| panic!("{from:?}: {refusal}"));
             assert_eq!(file.variants().len(), variants, "{from:?}"); // a baseline and an arm, at each width
             assert_eq!(file.study.tune.as_ref().map_or(0, regatta_study::Tune::trials), trials, "{from:?}"); // 3 weights, 2 rates
