@@ -18,15 +18,13 @@ mod threads;
 mod tips;
 mod verbs;
 
-use clap::{Parser, Subcommand};
+pub use memory::Counted;
+
+use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
 use regatta_core::simd::{self, Level};
 use std::process::ExitCode;
 use std::sync::OnceLock;
-
-/// Every allocation of the program goes through here: pages are kept, and the bytes held are counted.
-#[global_allocator]
-static ALLOCATOR: memory::Counted = memory::Counted;
 
 /// Races anti-collapse regularizers for language models against each other.
 #[derive(Debug, Parser)]
@@ -74,6 +72,22 @@ enum Verb {
     Compare(verbs::compare::Arguments),
     /// Measure the speed of training, the cost of a penalty, or the rate of matrix products
     Bench(verbs::bench::Arguments),
+    /// Write a plugin's crate or a study to start from
+    New(verbs::new::Arguments),
+    /// Print a script that completes this program's verbs, options, plugins and arms in a shell
+    Completions(verbs::completions::Arguments),
+    /// Print the manual page of the program or of a verb, or write all pages to a folder
+    Man(verbs::man::Arguments),
+    /// Print the arms of a study, a line each, for completions
+    #[command(hide = true)]
+    Arms(verbs::completions::ArmsArguments),
+}
+
+/// The program's command line, under the name that it was started by: a program with plugins of its own has a name of its own.
+fn command() -> clap::Command {
+    let started_as = std::env::args_os().next().map(std::path::PathBuf::from);
+    let name = started_as.as_deref().and_then(|path| path.file_stem()?.to_str()).unwrap_or("regatta").to_owned();
+    Arguments::command().name(name.clone()).bin_name(name)
 }
 
 /// The version, and the instructions that it runs here.
@@ -97,7 +111,6 @@ fn long_version() -> &'static str {
 /// The whole program: reads its arguments, does what they say, and returns 0 when all is done, 1 when a trial failed or
 /// diverged, 2 when the input was refused.
 pub fn main() -> ExitCode {
-    memory::keep_pages();
     threads::share_one_pool();
     let level = simd::choose(); // before anything computes
     let arguments = Arguments::try_parse().unwrap_or_else(|error| tips::of(error).exit());
@@ -120,6 +133,10 @@ pub fn main() -> ExitCode {
         Verb::Diagnose(arguments) => verbs::diagnose::diagnose(&arguments),
         Verb::Compare(arguments) => verbs::compare::compare(&arguments),
         Verb::Bench(arguments) => verbs::bench::bench(&arguments),
+        Verb::New(arguments) => verbs::new::new(&arguments),
+        Verb::Completions(arguments) => verbs::completions::completions(&arguments),
+        Verb::Man(arguments) => verbs::man::man(&arguments),
+        Verb::Arms(arguments) => verbs::completions::arms(&arguments),
     });
     match done {
         Ok(code) => code,

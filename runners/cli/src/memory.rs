@@ -1,17 +1,26 @@
-//! The allocator: mimalloc, told to keep its pages, with a count of the bytes held.
-//!
-//! Training asks for the same large buffers at every step. Returned to the kernel and asked for again, each page costs a
-//! fault; kept, it costs nothing.
+//! How much memory the program holds. The allocator is the program's choice: wrapped in [`Counted`], it counts every byte; with
+//! any other, the resident set that Linux reports stands in.
 
-use mimalloc::MiMalloc;
+use regatta_study::MemoryMeter;
 use std::alloc::{GlobalAlloc, Layout};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 static HELD: AtomicUsize = AtomicUsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
+/// The largest resident set before the system's own count was last reset, bytes.
+static RESIDENT_BEFORE: AtomicU64 = AtomicU64::new(0);
 
-/// mimalloc, counted.
-pub(crate) struct Counted;
+/// An allocator that counts the bytes it has handed out, so that a trial's peak memory is exact to the byte.
+///
+/// ```
+/// use std::alloc::System;
+///
+/// #[global_allocator]
+/// static ALLOCATOR: regatta_cli::Counted<System> = regatta_cli::Counted(System);
+/// # assert!(std::hint::black_box(vec![1u8; 10]).len() == 10);
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Counted<A>(pub A);
 
 fn grow(bytes: usize) {
     let held = HELD.fetch_add(bytes, Relaxed) + bytes;
@@ -20,63 +29,134 @@ fn grow(bytes: usize) {
     }
 }
 
-// SAFETY: every call goes to mimalloc unchanged; the counts are beside it.
-unsafe impl GlobalAlloc for Counted {
+// SAFETY: every call goes to the wrapped allocator unchanged; the counts are beside it.
+unsafe impl<A: GlobalAlloc> GlobalAlloc for Counted<A> {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         grow(layout.size());
-        unsafe { MiMalloc.alloc(layout) }
+        unsafe { self.0.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         grow(layout.size());
-        unsafe { MiMalloc.alloc_zeroed(layout) }
+        unsafe { self.0.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         HELD.fetch_sub(layout.size(), Relaxed);
-        unsafe { MiMalloc.dealloc(pointer, layout) }
+        unsafe { self.0.dealloc(pointer, layout) }
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         grow(size);
         HELD.fetch_sub(layout.size(), Relaxed);
-        unsafe { MiMalloc.realloc(pointer, layout, size) }
+        unsafe { self.0.realloc(pointer, layout, size) }
     }
 }
 
-/// Never gives pages back to the system while the program runs.
-pub(crate) fn keep_pages() {
-    /// `mi_option_purge_delay` of mimalloc.h, which the bindings leave out.
-    const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
-    // SAFETY: sets one option of mimalloc, which reads it when memory is freed.
-    unsafe { libmimalloc_sys::mi_option_set(PURGE_DELAY, -1) }
+/// What measures a trial's memory: the counting allocator where the program has one, else the resident set; `None` where neither
+/// is known.
+pub(crate) fn meter() -> Option<MemoryMeter> {
+    if is_counted() {
+        Some(MemoryMeter { restart: restart_counted, peak: counted, peak_resident })
+    } else {
+        let resident = || resident_since_restart().unwrap_or(0);
+        resident_since_restart().map(|_| MemoryMeter { restart: restart_resident, peak: resident, peak_resident })
+    }
 }
 
-/// Starts a new count of the most bytes held at once.
-pub(crate) fn restart_peak() {
+/// A program whose allocator counts holds something at any time.
+fn is_counted() -> bool {
+    HELD.load(Relaxed) > 0
+}
+
+fn restart_counted() {
     PEAK.store(HELD.load(Relaxed), Relaxed);
 }
 
-/// The most bytes held at once since [`restart_peak`].
-pub(crate) fn peak() -> u64 {
+fn counted() -> u64 {
     PEAK.load(Relaxed) as u64
 }
 
-/// Memory of the machine, bytes, where the system tells.
-pub(crate) fn of_the_machine() -> Option<u64> {
-    let report = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let total = report.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    Some(total.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+/// Resets the system's peak of the resident set. Where the system refuses, the peak is that of the whole process.
+fn restart_resident() {
+    RESIDENT_BEFORE.fetch_max(resident_since_restart().unwrap_or(0), Relaxed);
+    let _ = std::fs::write("/proc/self/clear_refs", "5"); // see proc(5)
 }
 
-/// The most memory of this process that was resident at once, bytes, where the system tells.
+fn resident_since_restart() -> Option<u64> {
+    kibibytes("/proc/self/status", "VmHWM:")
+}
+
+/// The largest resident set of this process so far, bytes; `None` where the system does not report it.
 pub(crate) fn peak_resident() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+    resident_since_restart().map(|bytes| bytes.max(RESIDENT_BEFORE.load(Relaxed)))
 }
 
 /// The same in MiB.
 pub(crate) fn peak_resident_mib() -> Option<f64> {
-    peak_resident().map(|bytes| bytes as f64 / f64::from(1 << 20))
+    peak_resident().map(mib)
+}
+
+/// The resident set now, MiB; `None` where the system does not report it.
+pub(crate) fn resident_mib() -> Option<f64> {
+    kibibytes("/proc/self/status", "VmRSS:").map(mib)
+}
+
+/// Memory of the machine, bytes; `None` where the system does not report it.
+pub(crate) fn of_the_machine() -> Option<u64> {
+    kibibytes("/proc/meminfo", "MemTotal:")
+}
+
+/// Bytes of the line `name` of a file of /proc, which counts in units of 1024.
+fn kibibytes(path: &str, name: &str) -> Option<u64> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let value = text.lines().find_map(|line| line.strip_prefix(name))?;
+    Some(value.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::alloc::System;
+    use std::hint::black_box;
+
+    const BLOCK: usize = 64 << 20;
+
+    #[test]
+    fn a_counted_allocator_counts_what_is_held_and_its_peak() {
+        let allocator = Counted(System);
+        let layout = Layout::from_size_align(1000, 8).unwrap();
+        restart_counted();
+        let before = counted();
+        // SAFETY: a block is used with the layout that it was allocated with, and freed once.
+        unsafe {
+            let block = allocator.alloc(layout);
+            assert_eq!(counted() - before, 1000);
+            let block = allocator.realloc(block, layout, 3000); // both stand while the first is copied
+            assert_eq!(counted() - before, 4000);
+            allocator.dealloc(block, Layout::from_size_align(3000, 8).unwrap());
+        }
+        assert_eq!(counted() - before, 4000, "a peak stays after the memory is freed");
+        restart_counted();
+        assert_eq!(counted(), before);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn without_one_the_resident_set_is_measured_trial_by_trial() {
+        let before = resident_since_restart().unwrap();
+        drop(black_box(vec![1u8; BLOCK]));
+        let first = resident_since_restart().unwrap();
+        assert!(first >= before.max(BLOCK as u64), "{first} bytes, {before} before");
+        restart_resident();
+        if std::fs::write("/proc/self/clear_refs", "5").is_ok() {
+            let second = resident_since_restart().unwrap();
+            assert!(second + BLOCK as u64 / 2 < first, "{second} bytes after the restart, {first} before it");
+        }
+        assert!(peak_resident().unwrap() >= first, "the peak of the process outlives the restart");
+    }
 }

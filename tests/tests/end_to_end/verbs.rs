@@ -64,7 +64,7 @@ fn check_prints_the_study_and_its_cost_and_writes_nothing() {
     let output = study.regatta(&["check", "study.yaml"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let printed = text(&output.stdout);
-    for part in ["weight_decay: 0.1", "trials      2", "parameters", "tokens", "a step"] {
+    for part in ["weight_decay: 0.1", "trials      2", "parameters", "tokens", "per step"] {
         assert!(printed.contains(part), "{part}: {printed}");
     }
     assert_eq!(std::fs::read_dir(study.path()).unwrap().count(), 1, "check wrote something");

@@ -52,9 +52,10 @@ impl Watcher for Live {
         if trials.len() <= MOST_ROWS {
             for (index, trial) in trials.iter().enumerate() {
                 let row = self.row(index);
-                match trial.settled {
-                    true => row.finish_with_message("done before"),
-                    false => row.set_message("waits"),
+                if trial.settled {
+                    row.finish_with_message("done before");
+                } else {
+                    row.set_message("waits");
                 }
                 row.tick();
                 self.rows[index] = Some(row);

@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, say};
 use regatta_core::registry::{self, Card, Kind};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::process::ExitCode;
 
@@ -15,13 +16,18 @@ pub(crate) struct Arguments {
 pub(crate) fn explain(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let cards = registry::cards().map_err(Failure::refused)?;
     let Some(card) = cards.get(arguments.name.as_str()) else {
-        let known = cards.keys().copied().collect::<Vec<_>>().join("`, `");
-        let hint = registry::nearest(&arguments.name, cards.keys().copied());
-        let hint = hint.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
-        return Err(Failure::refused(format!("unknown plugin `{}`, expected one of `{known}`{hint}", arguments.name)));
+        return Err(Failure::refused(unknown(&arguments.name, &cards)));
     };
     say(text(card).trim_end())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is wrong with the name of a plugin that is not linked.
+pub(super) fn unknown(name: &str, cards: &BTreeMap<&'static str, &'static Card>) -> String {
+    let known = cards.keys().copied().collect::<Vec<_>>().join("`, `");
+    let hint = registry::nearest(name, cards.keys().copied());
+    let hint = hint.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default();
+    format!("unknown plugin `{name}`, expected one of `{known}`{hint}")
 }
 
 fn text(card: &Card) -> String {

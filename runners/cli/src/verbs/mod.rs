@@ -3,6 +3,7 @@
 pub(crate) mod bench;
 pub(crate) mod check;
 pub(crate) mod compare;
+pub(crate) mod completions;
 mod costs;
 pub(crate) mod diagnose;
 mod discard;
@@ -10,6 +11,8 @@ pub(crate) mod evaluate;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod list;
+pub(crate) mod man;
+pub(crate) mod new;
 pub(crate) mod probe;
 pub(crate) mod report;
 pub(crate) mod results;

@@ -4,7 +4,7 @@ use super::run::CheckpointEvery;
 use crate::failure::Failure;
 use crate::{memory, signals::Signals};
 use regatta_config::StudyFile;
-use regatta_study::{MemoryMeter, Work, work};
+use regatta_study::{Work, work};
 use std::io::{BufReader, stdin, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,7 +34,7 @@ pub(crate) fn worker(arguments: &Arguments) -> Result<ExitCode, Failure> {
         attempt: arguments.attempt,
         every: arguments.checkpoint_every.0,
         stop: Arc::clone(&signals.stop),
-        memory: Some(MemoryMeter { restart: memory::restart_peak, peak: memory::peak, peak_resident: memory::peak_resident }),
+        memory: memory::meter(),
     };
     work(&file, &todo, BufReader::new(stdin()), stdout().lock())?;
     Ok(ExitCode::SUCCESS)

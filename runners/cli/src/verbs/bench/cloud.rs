@@ -1,58 +1,16 @@
 //! One penalty on clouds of standard normal points: the time of value and gradient, and the memory that they take. A regularizer
 //! that compares two views gets a second such cloud of each.
 
+use super::shape::Shape;
 use super::{Named, PROGRAM, Seconds, mib, products, round};
 use crate::failure::Failure;
-use crate::memory::peak_resident_mib;
+use crate::memory::{peak_resident_mib, resident_mib};
 use rayon::prelude::*;
 use regatta_core::candle::{Device, Var};
 use regatta_core::simd::{self, Level};
 use regatta_core::{Cloud, Draw, differentiate};
 use serde::Serialize;
 use std::fmt;
-use std::str::FromStr;
-
-/// Groups, points a group, dims a point.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Shape {
-    pub groups: usize,
-    pub points: usize,
-    pub dims: usize,
-}
-
-/// Numbers of the largest cloud: 16 GiB of them.
-const MOST: usize = 1 << 32;
-
-impl Shape {
-    pub fn numbers(self) -> usize {
-        self.groups * self.points * self.dims
-    }
-}
-
-impl FromStr for Shape {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let sizes: Option<Vec<usize>> = text.split('x').map(|size| size.parse().ok()).collect();
-        let shape = match sizes.as_deref() {
-            Some(&[points, dims]) => Some(Self { groups: 1, points, dims }),
-            Some(&[groups, points, dims]) => Some(Self { groups, points, dims }),
-            _ => None,
-        };
-        let numbers = |shape: &Self| shape.groups.checked_mul(shape.points)?.checked_mul(shape.dims);
-        let legal = |shape: &Self| shape.points >= 2 && numbers(shape).is_some_and(|count| (1..=MOST).contains(&count));
-        shape.filter(legal).ok_or_else(|| {
-            let expected = "expected POINTSxDIMS or GROUPSxPOINTSxDIMS, as in 32768x256";
-            format!("{expected}, of at least 2 points a group and at most {MOST} numbers in all")
-        })
-    }
-}
-
-impl fmt::Display for Shape {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}x{}x{}", self.groups, self.points, self.dims)
-    }
-}
 
 /// What was measured.
 #[derive(Debug, Serialize)]
@@ -105,9 +63,10 @@ impl Normal {
         let leaves: Vec<&Var> = std::iter::once(&self.points).chain(&self.view).collect();
         let found = differentiate::penalty(&*named.plugin.0, &self.cloud, &leaves, 1.0, &mut draw);
         let (_, gradients) = found.map_err(Failure::failed)?;
-        match gradients.iter().all(Option::is_some) {
-            true => Ok(()),
-            false => Err(Failure::failed(format!("`{}` gives its points no gradient", named.plugin.name()))),
+        if gradients.iter().all(Option::is_some) {
+            Ok(())
+        } else {
+            Err(Failure::failed(format!("`{}` gives its points no gradient", named.plugin.name())))
         }
     }
 }
@@ -126,8 +85,12 @@ pub(super) fn measure(shape: Shape, count: usize, named: &Named, products: bool)
         repetition += 1;
         jobs.into_par_iter().map(|(cloud, draw)| cloud.penalise(named, draw)).collect()
     })?;
-    let peak = peak_resident_mib();
-
+    let peak = peak_resident_mib(); // of the penalty: the products come after it
+    let products_ms = if products {
+        Some(round(products::over_all_pairs(shape, clouds[0].points.as_tensor())?.median() * 1e3, 2))
+    } else {
+        None
+    };
     Ok(Measured {
         program: PROGRAM,
         cloud: [shape.groups, shape.points, shape.dims],
@@ -137,22 +100,11 @@ pub(super) fn measure(shape: Shape, count: usize, named: &Named, products: bool)
         instructions: simd::level(),
         value_and_gradient_ms: round(penalty.median() * 1e3, 2),
         best_value_and_gradient_ms: round(penalty.best() * 1e3, 2),
-        products_ms: match products {
-            true => Some(round(products::over_all_pairs(shape, clouds[0].points.as_tensor())?.median() * 1e3, 2)),
-            false => None,
-        },
+        products_ms,
         cloud_mib: round((shape.numbers() * size_of::<f32>()) as f64 / 1024.0 / 1024.0, 1),
         resident_before_mib: before.map(f64::round),
         peak_rss_mib: peak.map(f64::round),
     })
-}
-
-/// The memory of this process that is resident now, MiB, where the system tells.
-fn resident_mib() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
-    Some(kibibytes / 1024.0)
 }
 
 impl fmt::Display for Measured {
@@ -179,24 +131,5 @@ impl fmt::Display for Measured {
             self.threads,
             self.instructions
         )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_cloud_has_one_group_where_none_are_named() {
-        assert_eq!("64x8".parse(), Ok(Shape { groups: 1, points: 64, dims: 8 }));
-        assert_eq!("4x64x8".parse(), Ok(Shape { groups: 4, points: 64, dims: 8 }));
-        assert_eq!("4x64x8".parse::<Shape>().unwrap().numbers(), 2048);
-    }
-
-    #[test]
-    fn what_is_no_cloud_is_refused() {
-        for text in ["", "64", "64x", "x8", "64x8x2x2", "64 x 8", "1x8", "64x0", "0x64x8", "-4x8", "65536x65537"] {
-            assert!(text.parse::<Shape>().unwrap_err().contains("expected POINTSxDIMS"), "{text}");
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! What every linked plugin costs on `small`, default and forms, as the file that `regatta list --costs` reads.
 
-use super::cloud::{self, Shape};
-use super::{Named, round, training};
+use super::shape::Shape;
+use super::{Named, cloud, round, training};
 use crate::failure::Failure;
 use crate::verbs::costs::{Costs, Form, forms};
 use regatta_core::{Intervention, Plugin, registry};

@@ -5,6 +5,7 @@
 mod cloud;
 mod costs;
 mod products;
+mod shape;
 mod training;
 
 use crate::failure::{Failure, say};
@@ -26,7 +27,7 @@ pub(crate) struct Arguments {
     regularizer: Option<String>,
     /// Instead of training, penalise random points: POINTSxDIMS or GROUPSxPOINTSxDIMS, as in 32768x256
     #[arg(long, value_name = "SHAPE", conflicts_with = "Training", requires = "regularizer")]
-    cloud: Option<cloud::Shape>,
+    cloud: Option<shape::Shape>,
     /// With --cloud, penalise so many of them side by side, as a step does those of its blocks
     #[arg(long, value_name = "N", requires = "cloud", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     clouds: u64,
@@ -75,9 +76,10 @@ fn regularizer(arguments: &Arguments) -> Result<Option<Named>, Failure> {
 }
 
 fn print(measured: &(impl Serialize + Display), json: bool) -> Result<ExitCode, Failure> {
-    match json {
-        true => say(serde_json::to_string(measured).map_err(Failure::failed)?)?,
-        false => say(measured)?,
+    if json {
+        say(serde_json::to_string(measured).map_err(Failure::failed)?)?;
+    } else {
+        say(measured)?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,7 @@
 //! Matrix products by themselves: what this machine could reach if nothing else were to do.
 
-use super::{PROGRAM, Seconds, cloud, round};
+use super::shape::Shape;
+use super::{PROGRAM, Seconds, round};
 use crate::failure::Failure;
 use rayon::prelude::*;
 use regatta_core::Draw;
@@ -71,8 +72,8 @@ impl fmt::Display for Rate {
 
 /// Time of the products that a penalty over all pairs comes down to: `S = U·Uᵀ` for the value, `W·U` for the gradient, with S
 /// in place of the weights W; in full, without their symmetry, 4n²d operations a group.
-pub(super) fn over_all_pairs(shape: cloud::Shape, points: &Tensor) -> Result<Seconds, Failure> {
-    let cloud::Shape { points: n, dims: d, .. } = shape;
+pub(super) fn over_all_pairs(shape: Shape, points: &Tensor) -> Result<Seconds, Failure> {
+    let Shape { points: n, dims: d, .. } = shape;
     let mut out = vec![0f32; shape.numbers()];
     let rows = panel(n);
     with_floats([points], "bench", |[points]| {

@@ -63,10 +63,7 @@ fn draw_trials(frame: &mut Frame<'_>, area: Rect, watched: &Watched, screen: &mu
     let lines = table::failures(watched, area.width, (area.height / 3).saturating_sub(1));
     let letters =
         |line: &Line<'_>| (line.width() as u16).div_ceil(area.width.max(1)) + u16::from(line.width() > area.width.into());
-    let height = match lines.is_empty() {
-        true => 0,
-        false => (lines.iter().map(letters).sum::<u16>() + 1).min(area.height / 3),
-    };
+    let height = if lines.is_empty() { 0 } else { (lines.iter().map(letters).sum::<u16>() + 1).min(area.height / 3) };
     let [above, below] = Layout::vertical([Constraint::Fill(1), Constraint::Length(height)]).areas(area);
     table::draw(frame, above, watched, screen);
     if height > 1 {
@@ -88,10 +85,12 @@ fn summary(watched: &Watched, width: u16) -> Line<'static> {
     let trials = standing.trials.len();
     let full = format!("{} of {trials} trials", standing.summary());
     let taken = watched.name().chars().count() + phase.len() + 4;
-    let counts = match taken + full.chars().count() <= usize::from(width) {
-        true => full,
-        false if wrong > 0 => format!("{}/{trials}, {wrong} wrong", count(&["done"])),
-        false => format!("{}/{trials} done", count(&["done"])),
+    let counts = if taken + full.chars().count() <= usize::from(width) {
+        full
+    } else if wrong > 0 {
+        format!("{}/{trials}, {wrong} wrong", count(&["done"]))
+    } else {
+        format!("{}/{trials} done", count(&["done"]))
     };
     let name = Span::styled(watched.name().to_owned(), Style::new().add_modifier(Modifier::BOLD));
     Line::from(vec![name, "  ".into(), Span::styled(phase, style), "  ".into(), counts.into()])

@@ -1,0 +1,216 @@
+//! What the command line asks to train.
+
+use super::size::{Shape, Work};
+use crate::verbs::bench::shape;
+use clap::ValueEnum;
+use regatta_core::number::{Count, Fraction};
+use regatta_core::registry;
+use regatta_kernels::Precision;
+use regatta_lm::model::Family;
+use regatta_lm::spec::{At, OrNone, Points};
+use serde::Serialize;
+
+#[derive(Debug, clap::Args)]
+pub(in crate::verbs::bench) struct Training {
+    /// Family of the model; llama, qwen2, qwen3 and olmo2 have half as many heads of keys and values as of queries
+    #[arg(long, value_name = "FAMILY", default_value = "gpt2", value_parser = family)]
+    pub(super) family: Family,
+    /// Size of model and batch
+    #[arg(long, value_enum, default_value = "small")]
+    pub(super) shape: Shape,
+    /// Blocks, in place of the shape's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000))]
+    pub(super) layers: Option<u64>,
+    /// Width, in place of the shape's; heads stay as wide as they are, so there are more or fewer of them
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    pub(super) width: Option<u64>,
+    /// Tokens a sequence, in place of the shape's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1_048_576))]
+    pub(super) context: Option<u64>,
+    /// Sequences a step, in place of the shape's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    pub(super) batch: Option<u64>,
+    /// Vocabulary size, in place of the shape's
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=16_777_216))]
+    pub(super) vocab: Option<u64>,
+    /// Which points form a cloud [default: those of the regularizer's home, which `explain` shows; tokens where it names none]
+    #[arg(long, value_enum)]
+    pub(super) points: Option<Group>,
+    /// Points of a group at most, a larger one is subsampled: a study's default is 256 [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1_000_000_000))]
+    pub(super) max_points: Option<u64>,
+    /// Rate of dropout [default: 0, and 0.1 where the regularizer compares two views]
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(super) dropout: Option<Fraction>,
+    /// To what the factors of products with weights are rounded
+    #[arg(long, value_enum, default_value = "f32")]
+    pub(super) precision: Factors,
+    /// Steps that are measured
+    #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(super) steps: u64,
+    /// Steps before them that are not
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub(super) warmup: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Group {
+    /// Each sequence by itself
+    Tokens,
+    /// All tokens of the batch
+    Batch,
+    /// The mean of each sequence
+    Pooled,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Factors {
+    /// They are not
+    F32,
+    /// To bfloat16, as `train.precision: bf16` does
+    Bf16,
+}
+
+impl From<Factors> for Precision {
+    fn from(factors: Factors) -> Self {
+        match factors {
+            Factors::F32 => Self::Float32,
+            Factors::Bf16 => Self::BFloat16,
+        }
+    }
+}
+
+pub(super) type MaxPoints = OrNone<Count<2, 1_000_000_000>>;
+
+impl Training {
+    /// A few steps of `small`.
+    pub fn small() -> Self {
+        let (family, shape) = (Family::Gpt2, Shape::Small);
+        let (layers, width, context, batch, vocab) = (None, None, None, None, None);
+        let (points, max_points, dropout, precision) = (None, None, None, Factors::F32);
+        Self { family, shape, layers, width, context, batch, vocab, points, max_points, dropout, precision, steps: 5, warmup: 1 }
+    }
+
+    /// That of the shape, but for what is named.
+    pub(super) fn work(&self) -> Result<Work, String> {
+        let Work { decoder: own, batch } = self.shape.work(self.family);
+        let or = |named: Option<u64>, own: usize| named.map_or(own, |named| named as usize);
+        let width = or(self.width, own.width);
+        if !width.is_multiple_of(own.head_dim) {
+            return Err(format!("--width: expected a multiple of {}, the width of a head, found {width}", own.head_dim));
+        }
+        let (layers, heads, context) = (or(self.layers, own.layers), width / own.head_dim, or(self.context, own.context));
+        let (vocab, batch) = (or(self.vocab, own.vocab_size), or(self.batch, batch));
+        let work = Work::new(self.family, layers, width, heads, context, vocab, batch);
+        if work.decoder.heads.is_multiple_of(work.decoder.kv_heads) {
+            Ok(work)
+        } else {
+            Err(format!("--width: expected an even number of heads, found {heads} of {}", own.head_dim))
+        }
+    }
+
+    pub(super) fn most_points(&self) -> MaxPoints {
+        self.max_points.map_or(OrNone::None, |most| OrNone::Some(Count::new(most as usize)))
+    }
+
+    pub(super) fn points(&self, regularizer: &str) -> Points {
+        match self.points {
+            Some(Group::Tokens) => Points::Tokens,
+            Some(Group::Batch) => Points::Batch,
+            Some(Group::Pooled) => Points::Pooled,
+            None => usual_points(regularizer),
+        }
+    }
+}
+
+/// The points of a regularizer's home, as its card says.
+fn usual_points(regularizer: &str) -> Points {
+    let cards = registry::cards().unwrap_or_default();
+    points_of_home(cards.get(regularizer).map_or("", |card| card.home))
+}
+
+/// `home` holds fields of `at`, as in a study.
+fn points_of_home(home: &str) -> Points {
+    regatta_config::section::<At>(&format!("{{{home}}}")).unwrap_or_default().points
+}
+
+/// The usual cloud of `small`, and from how many blocks a step takes one.
+pub(in crate::verbs::bench) fn usual_cloud(regularizer: &str) -> (shape::Shape, usize) {
+    cloud_of_small(usual_points(regularizer))
+}
+
+fn cloud_of_small(points: Points) -> (shape::Shape, usize) {
+    let Work { decoder: model, batch } = Shape::Small.work(Family::Gpt2);
+    let (groups, points) = match points {
+        Points::Batch => (1, batch * model.context),
+        _ => (batch, model.context),
+    };
+    (shape::Shape { groups, points, dims: model.width }, model.layers)
+}
+
+fn family(text: &str) -> Result<Family, String> {
+    let names = Family::ALL.map(|family| serde_json::to_value(family).unwrap_or_default());
+    let known = || names.iter().filter_map(|name| name.as_str()).collect::<Vec<_>>().join(", ");
+    let found = Family::ALL.into_iter().zip(&names).find(|(_, name)| name.as_str() == Some(text));
+    found.map(|(family, _)| family).ok_or_else(|| format!("expected one of {}", known()))
+}
+
+fn rate(text: &str) -> Result<Fraction, String> {
+    let rate: f64 = text.parse().map_err(|_| format!("expected a number from 0 to below 1, found `{text}`"))?;
+    Fraction::try_from(rate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use regatta_lm::spec::At;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        training: Training,
+    }
+
+    fn training(arguments: &str) -> Training {
+        Program::try_parse_from(["bench"].into_iter().chain(arguments.split_whitespace())).unwrap().training
+    }
+
+    fn check(arguments: &str, expected: Result<[usize; 6], &str>) {
+        match (training(arguments).work(), expected) {
+            (Ok(Work { decoder: model, batch }), Ok(expected)) => {
+                let found = [model.layers, model.width, model.heads, model.context, batch, model.vocab_size];
+                assert_eq!(found, expected, "{arguments}");
+                assert_eq!(model.mlp_width, Family::mlp_width(model.mlp, model.width), "{arguments}");
+            }
+            (Err(found), Err(part)) => assert!(found.contains(part), "{arguments}: {found}"),
+            (found, _) => panic!("{arguments}: {found:?}, expected {expected:?}"),
+        }
+    }
+
+    #[test]
+    fn heads_stay_as_wide_as_they_are() {
+        check("--shape tiny", Ok([4, 128, 4, 128, 16, 4096]));
+        check("--shape tiny --width 256 --layers 2", Ok([2, 256, 8, 128, 16, 4096])); // heads of 32
+        check("--shape medium --width 128 --vocab 64", Ok([8, 128, 2, 512, 4, 64])); // heads of 64
+        check("--context 64 --batch 1", Ok([6, 256, 8, 64, 1, 4096]));
+        check("--width 100", Err("--width: expected a multiple of 32, the width of a head, found 100"));
+        check("--shape medium --width 32", Err("expected a multiple of 64"));
+        check("--family llama --shape medium", Ok([8, 512, 8, 512, 4, 8192]));
+        check("--family llama --shape medium --width 320", Ok([8, 320, 5, 512, 4, 8192]).and(Err("an even number of heads")));
+    }
+
+    #[test]
+    fn points_are_those_of_the_home_unless_asked_for() {
+        assert_eq!(points_of_home("points: batch, scale: layer_norm"), Points::Batch);
+        assert_eq!([points_of_home("site: embedding"), points_of_home("")], [Points::Tokens; 2]);
+        assert_eq!(training("").points("a_plugin_that_is_not_linked"), Points::Tokens);
+        assert_eq!(training("--points batch").points("a_plugin_that_is_not_linked"), Points::Batch);
+        assert_eq!(training("--points pooled").points("a_plugin_that_is_not_linked"), Points::Pooled);
+        assert_eq!(cloud_of_small(Points::Batch), ("1x2048x256".parse().unwrap(), 6));
+        assert_eq!(cloud_of_small(Points::Tokens), ("8x256x256".parse().unwrap(), 6));
+        assert_eq!(training("").most_points(), OrNone::None);
+        assert_eq!(training("--max-points 256").most_points(), At::default().max_points);
+    }
+}

@@ -1,0 +1,109 @@
+//! What a study trains, a line for each fact.
+
+use super::{Trials, slow_precision};
+use crate::failure::say;
+use regatta_config::{Study, StudyFile};
+use regatta_lm::model::{Role, TensorSpec};
+use regatta_lm::spec::{DataSpec, ModelSpec};
+use regatta_study::Prepared;
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+
+/// Prints trials, folder, model, tokens and data.
+pub(super) fn print(file: &StudyFile, prepared: &[Prepared], trials: Trials, folder: Option<&str>) -> io::Result<()> {
+    say(format_args!("\n{}", of_trials(file, trials)))?;
+    if let Some(folder) = folder {
+        say(format_args!("folder      {folder}"))?;
+    }
+    model(prepared)?;
+    let each: BTreeSet<(usize, usize)> = prepared.iter().map(|prepared| (prepared.tokens(), prepared.steps.get())).collect();
+    let each: Vec<String> = each.iter().map(|(tokens, steps)| format!("{tokens} in {steps} steps")).collect();
+    let all: usize = prepared.iter().map(Prepared::tokens).sum();
+    say(format_args!("tokens      {} per trial, {} in all", each.join(" or "), all * trials.each()))?;
+    data(file, prepared)?;
+    if let Some(note) = slow_precision(file.variants()) {
+        say(format_args!("precision   {note}"))?;
+    }
+    let passes = exposures(file, prepared);
+    if !passes.is_empty() {
+        say(format_args!("exposures   the steps cover {} passes over the people", passes.join(" or ")))?;
+    }
+    Ok(())
+}
+
+fn of_trials(file: &StudyFile, trials: Trials) -> String {
+    let Trials { tuning, seeds } = trials;
+    let variants = file.variants().len();
+    let arms = if variants == file.study.arms.len() { "arms" } else { "arms at points of the sweep" };
+    let tuned = if tuning > 0 { format!("{tuning} tuning trials and ") } else { String::new() };
+    format!("trials      {} ({variants} {arms} x {tuned}{seeds} seeds)", variants * trials.each())
+}
+
+fn model(prepared: &[Prepared]) -> io::Result<()> {
+    let models: BTreeSet<String> = prepared.iter().map(|prepared| prepared.model.words()).collect();
+    for words in models {
+        say(format_args!("model       {words}"))?;
+    }
+    if let Some(line) = checkpoints(prepared) {
+        say(format_args!("checkpoints {line}"))?;
+    }
+    let sizes: BTreeSet<(usize, usize)> =
+        prepared.iter().map(|prepared| (prepared.model.parameters(), embeddings(prepared))).collect();
+    for (parameters, embeddings) in sizes {
+        say(format_args!("parameters  {parameters} ({} without embeddings)", parameters - embeddings))?;
+    }
+    Ok(())
+}
+
+fn data(file: &StudyFile, prepared: &[Prepared]) -> io::Result<()> {
+    let manifest = prepared[0].manifest(file);
+    let data = &manifest.data;
+    let test = data.test_tokens.map_or("none: validation stands in".to_owned(), |count| count.to_string());
+    say(format_args!(
+        "data        {}: {} train, {} validation, test {test}, vocabulary {}",
+        data.source, data.train_tokens, data.validation_tokens, manifest.model.vocab_size
+    ))?;
+    if let Some(path) = kept_tokenizer(&file.study) {
+        say(format_args!("tokenizer   that of the checkpoint, {}", path.display()))?;
+    }
+    let most = prepared.iter().map(Prepared::tokens).max().unwrap_or(0);
+    if most > data.train_tokens {
+        say(format_args!("            each train token is seen {:.1} times", most as f64 / data.train_tokens as f64))?;
+    }
+    Ok(())
+}
+
+/// Of biographies: how many of the exposures the steps of each variant cover.
+fn exposures(file: &StudyFile, prepared: &[Prepared]) -> Vec<String> {
+    let passes = file.variants().iter().zip(prepared).filter_map(|(variant, prepared)| {
+        let DataSpec::Biographies(spec) = &variant.study.data else { return None };
+        let covered = prepared.tokens() as f64 / prepared.corpus.train.tokens.len() as f64;
+        Some(format!("{:.1} of {}", covered * spec.exposures.get() as f64, spec.exposures.get()))
+    });
+    passes.collect::<BTreeSet<String>>().into_iter().collect()
+}
+
+/// Parameters of the embeddings.
+fn embeddings(prepared: &Prepared) -> usize {
+    let tensors = prepared.model.tensors().list();
+    let embeds = |role| matches!(role, Role::Embedding | Role::Positions | Role::Unembedding);
+    tensors.iter().filter(|spec| embeds(spec.role)).map(TensorSpec::len).sum()
+}
+
+/// The tokenizer of the checkpoint that the model starts from, where text goes through it.
+fn kept_tokenizer(study: &Study) -> Option<PathBuf> {
+    let ModelSpec::Init(folder) = &study.model else { return None };
+    Some(folder.join("tokenizer.json")).filter(|path| path.exists() && !matches!(study.data, DataSpec::Tokens(_)))
+}
+
+/// Who can read the checkpoints, where that is not the family that the study names.
+fn checkpoints(prepared: &[Prepared]) -> Option<String> {
+    let models = || prepared.iter().map(|prepared| &prepared.model);
+    if let Some(own) = models().find(|model| model.stored_as().is_none()) {
+        let some = if models().all(|model| model.stored_as().is_none()) { "" } else { "some are " };
+        return Some(format!("{some}for Regatta alone: no family of transformers is a {}", own.kind()));
+    }
+    let other = models().find_map(|model| model.stored_as().filter(|family| *family != model.family))?;
+    Some(format!("written as those of a {}, which this model is", other.title()))
+}

@@ -1,0 +1,93 @@
+//! `regatta man [VERB]`
+
+use crate::failure::Failure;
+use clap::ValueHint;
+use clap_mangen::Man;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The verb whose page to print, `new plugin` included [default: the program's page]
+    #[arg(value_hint = ValueHint::Other, conflicts_with = "out")]
+    verb: Vec<String>,
+    /// Write the pages of the program and of all its verbs to this folder
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    out: Option<PathBuf>,
+}
+
+/// Prints one page for `man -l -`, or writes them all.
+pub(crate) fn man(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let command = crate::command();
+    if let Some(folder) = &arguments.out {
+        let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", folder.display()));
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        clap_mangen::generate_to(command, folder).map_err(failed)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let page = page(command, &arguments.verb).map_err(Failure::refused)?;
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(&page)?;
+    stdout.flush()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The page of the verb at `path`, of the program where it is empty.
+fn page(mut command: clap::Command, path: &[String]) -> Result<Vec<u8>, String> {
+    command.build();
+    let mut chosen = &command;
+    for word in path {
+        let verbs = || chosen.get_subcommands().filter(|verb| !verb.is_hide_set()).map(clap::Command::get_name);
+        let hint = regatta_core::registry::nearest(word, verbs());
+        let hint = hint.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
+        let found = chosen.get_subcommands().find(|verb| verb.get_name() == word && !verb.is_hide_set());
+        let known = if verbs().next().is_none() {
+            "no further verb".to_owned()
+        } else {
+            format!("one of `{}`", verbs().collect::<Vec<_>>().join("`, `"))
+        };
+        chosen = found.ok_or_else(|| format!("unknown verb `{word}`, expected {known}{hint}"))?;
+    }
+    let mut page = Vec::new();
+    Man::new(chosen.clone()).render(&mut page).map_err(|error| error.to_string())?;
+    Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(path: &[&str]) -> Result<String, String> {
+        let path: Vec<String> = path.iter().map(|word| (*word).to_owned()).collect();
+        page(crate::command().name("regatta").bin_name("regatta"), &path).map(|page| String::from_utf8(page).unwrap())
+    }
+
+    #[test]
+    fn a_page_has_the_verbs_name_and_options() {
+        let run = words(&["run"]).unwrap();
+        assert!(run.contains(".TH regatta-run 1") && run.contains(r"\-\-jobs"), "{run}");
+        let plugin = words(&["new", "plugin"]).unwrap();
+        assert!(plugin.contains(".TH regatta-new-plugin 1") && plugin.contains(r"\-\-intervention"), "{plugin}");
+        let program = words(&[]).unwrap();
+        assert!(program.contains(r"regatta\-run(1)") && !program.contains("worker"), "{program}");
+    }
+
+    #[test]
+    fn an_unknown_verb_is_refused_with_the_nearest() {
+        assert!(words(&["rnu"]).unwrap_err().ends_with("did you mean `run`?"));
+        assert!(words(&["worker"]).unwrap_err().starts_with("unknown verb `worker`, expected one of `run`"));
+        assert!(words(&["run", "fast"]).unwrap_err().contains("expected no further verb"));
+    }
+
+    #[test]
+    fn all_pages_are_written_but_those_of_hidden_verbs() {
+        let folder = tempfile::tempdir().unwrap();
+        man(&Arguments { verb: vec![], out: Some(folder.path().join("man1")) }).unwrap();
+        let pages: Vec<_> =
+            std::fs::read_dir(folder.path().join("man1")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let has = |end: &str| pages.iter().any(|page| page.to_string_lossy().ends_with(end));
+        assert!(has("-run.1") && has("-new-plugin.1") && has("-completions.1"), "{pages:?}");
+        assert!(!has("-worker.1") && !has("-probe.1") && !has("-arms.1"), "{pages:?}");
+    }
+}
