@@ -33,6 +33,7 @@ mod sample;
 mod sweep;
 mod table;
 mod text;
+mod verdict;
 
 pub use answer::answer;
 pub use comparison::comparison;

@@ -1,8 +1,8 @@
 //! "How to read this": what each number means, and what it does not.
 
-use crate::answer::split;
 use crate::number::brief;
 use crate::text::counted;
+use crate::verdict::split;
 use crate::{Results, UNIT, Verdict};
 use minijinja::context;
 use minijinja::value::Value;

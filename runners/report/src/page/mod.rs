@@ -3,10 +3,11 @@
 mod explain;
 mod rows;
 
-use crate::answer::{answer, cautions, corrected_for, split};
+use crate::answer::{answer, cautions};
 use crate::further::{Further, further, measured};
 use crate::plot::{MOST_POINTS, Plot, plots, thinned};
 use crate::text::one_line;
+use crate::verdict::{corrected_for, split};
 use crate::{Result, Results, UNIT};
 use minijinja::value::Value;
 use minijinja::{Environment, context};

@@ -1,6 +1,5 @@
 //! The rows of the page's tables: numbers as text, each with the number that it sorts by.
 
-use crate::answer::difference_decimals;
 use crate::csv::number;
 use crate::figures::{self, FIGURES};
 use crate::further::{Cell, Further, Row};
@@ -8,6 +7,7 @@ use crate::number::{decimals_for, fixed, grouped, signed, significant};
 use crate::plot::canvas::INK;
 use crate::plot::looks;
 use crate::text::{one_line, shortened};
+use crate::verdict::difference_decimals;
 use crate::{Arm, Difference, Results, Trial, Verdict};
 use minijinja::context;
 use minijinja::value::Value;

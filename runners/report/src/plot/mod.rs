@@ -12,10 +12,10 @@ mod sizes;
 mod spectrum;
 mod thin;
 
-use crate::answer::corrected_for;
 use crate::csv::{number, row, text};
 use crate::number::fixed;
 use crate::text::shortened;
+use crate::verdict::corrected_for;
 use crate::{Arm, CurvePoint, Difference, Interval, Results, UNIT};
 use lines::{Chart, Line, MOST_BANDS, Point};
 pub use thin::{MOST_POINTS, thinned};

@@ -3,10 +3,10 @@
 use super::Plot;
 use super::canvas::*;
 use super::looks::{self, Look};
-use crate::answer::corrected_for;
 use crate::csv::{number, row, text};
 use crate::number::fixed;
 use crate::text::shortened;
+use crate::verdict::corrected_for;
 use crate::{Arm, Interval, Results, UNIT};
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;

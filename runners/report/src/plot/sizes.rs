@@ -3,9 +3,9 @@
 use super::canvas::*;
 use super::lines::{Legend, Line, MOST_BANDS, Point, dashes, names};
 use super::{Plot, forest, looks};
-use crate::answer::corrected_for;
 use crate::csv::{number, row, text};
 use crate::number::brief;
+use crate::verdict::corrected_for;
 use crate::{Results, SizePoint, UNIT};
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
