@@ -18,6 +18,7 @@
 mod answer;
 mod comparison;
 mod csv;
+mod drawn;
 mod error;
 mod figures;
 mod formats;
@@ -32,6 +33,7 @@ mod results;
 mod sample;
 mod sweep;
 mod table;
+mod terms;
 mod text;
 mod verdict;
 
@@ -42,10 +44,14 @@ pub use error::{Error, Result};
 #[cfg(feature = "parquet")]
 pub use formats::arms_parquet;
 pub use formats::{Format, arms_table};
-pub use measured::{Depths, FrequencyClass, Geometry, Layer, OverSeeds, PairedDifference, Rounding, TaskResult, TextResult};
+pub use measured::{
+    Depths, FrequencyClass, Geometry, Layer, OverSeeds, PairedDifference, Rounding, TaskResult, TaskVerdict, TextResult, ToTarget,
+};
 pub use number::{grouped, significant};
 pub use page::page;
 pub use plot::{Plot, plots};
-pub use results::{Arm, CurvePoint, Difference, EqualTime, Interval, Results, Spent, Spread, Trial, UNIT, Verdict};
+pub use results::{
+    Arm, CurvePoint, Difference, EqualTime, Interval, Results, Setting, Spent, Spread, Term, Trial, UNIT, Verdict,
+};
 pub use sweep::{Edge, PowerLaw, SizePoint, SizeSeries, Tuning, TuningCandidate};
 pub use table::terminal_table;

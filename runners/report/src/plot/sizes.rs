@@ -54,7 +54,7 @@ fn plot(
             data_csv += &row([text(&series.name), point.parameters.to_string(), number(mean), number(low), number(high)]);
             points.push(Point { x: point.parameters as f64, mean, low, high });
         }
-        lines.push(Line { look, points });
+        lines.extend(look.map(|look| Line { look, points }));
     }
     lines.retain(|line| line.points.iter().any(Point::is_plottable));
     let mut remarks = vec![whiskers];
