@@ -151,7 +151,7 @@ function drawCosts(shown) {
   const { group, at } = frame(titleOf("loss_by_cost"), x, y, "time per step over the baseline's, ×", "loss, nats per token");
   const inside = ([cost, loss]) => cost >= x[0] && cost <= x[1] && loss >= y[0] && loss <= y[1];
   const dots = known.filter(inside).map((of) => `M${at(...of).map((place) => place.toFixed(0))}h0`);
-  group.append(svg("path", { d: [...new Set(dots)].join(""), stroke: "var(--line)", "stroke-width": 3, "stroke-linecap": "round" }));
+  group.append(svg("path", { d: [...new Set(dots)].join(""), stroke: "var(--muted)", opacity: 0.4, "stroke-width": 3, "stroke-linecap": "round" }));
   for (const { arm, colour } of chosen) {
     const [cx, cy] = at(...series.costs[arm]);
     group.append(svg("circle", { cx, cy, r: 4.5, fill: colour }));

@@ -100,7 +100,7 @@ fn svg(title: &str, results: &Results, spots: &[Spot], others: &[(f64, f64)]) ->
         chart.draw_series([PathElement::new(front(spots, others, &x, &y), stroke(GRID, 2.5))])?;
         let within = |at: (f64, f64)| (at.0.clamp(x.start, x.end), at.1.clamp(y.start, y.end));
         let dots = dots(others, |at| chart.plotting_area().map_coordinate(&at), &x, &y);
-        chart.draw_series(dots.into_iter().map(|at| Circle::new(at, px(1.5), GRID.filled())))?;
+        chart.draw_series(dots.into_iter().map(|at| Circle::new(at, px(1.5), MUTED.mix(0.4).filled())))?;
         for spot in spots {
             let style = stroke(spot.look.colour.mix(0.55), 1.5);
             let whisker = |from, to| PathElement::new(vec![within(from), within(to)], style);
