@@ -54,13 +54,15 @@ function frame(title, x, y, xTitle, yTitle) {
   return { group, at: (px, py) => [across(px), up(py)] };
 }
 
-function put(id, group, height) {
+function put(id, group, height, caption) {
   const figure = document.getElementById(id);
   const old = figure?.querySelector("svg");
   if (!old) return;
   const label = old.getAttribute("aria-label").split(";")[0];
   const picture = { class: "redrawn", role: "img", "aria-label": label, viewBox: `0 0 ${WIDTH} ${height}`, width: WIDTH, height };
   old.replaceWith(svg("svg", picture, group));
+  const remark = figure.querySelector("figcaption");
+  if (remark) remark.textContent = caption;
 }
 
 const titleOf = (id) => document.querySelector(`#${id} svg`).getAttribute("aria-label").split(";")[0];
@@ -110,7 +112,7 @@ function drawCurve(curve, shown) {
     });
     group.append(svg("path", { d: path, fill: "none", stroke: colour, "stroke-width": 1.75, "stroke-dasharray": dash }));
   });
-  put(curve.id, group, legend(group, shown));
+  put(curve.id, group, legend(group, shown), "Drawn as chosen above; means over seeds.");
 }
 
 function drawDifferences(shown) {
@@ -134,7 +136,7 @@ function drawDifferences(shown) {
     if (Math.abs(mean) <= reach) group.append(svg("circle", { cx: across(mean), cy: y, r: 4.5, fill: colour }));
   });
   group.append(words(left, bottom + 34, "← lower loss"), words(WIDTH - RIGHT, bottom + 34, "higher loss →", { "text-anchor": "end" }));
-  put("differences", group, bottom + 48);
+  put("differences", group, bottom + 48, "Drawn as chosen above, with 95% intervals corrected for all comparisons.");
 }
 
 function drawCosts(shown) {
@@ -156,7 +158,7 @@ function drawCosts(shown) {
     const [cx, cy] = at(...series.costs[arm]);
     group.append(svg("circle", { cx, cy, r: 4.5, fill: colour }));
   }
-  put("loss_by_cost", group, legend(group, shown));
+  put("loss_by_cost", group, legend(group, shown), "Drawn as chosen above; lower and further left is better. Small dots: the other rows.");
 }
 
 const state = { best: series.best, worst: series.worst, picked: new Set() };

@@ -16,8 +16,11 @@ const SIGNS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopq
 struct Plot {
     id: &'static str,
     axes: [&'static str; 2],
-    points: Box<dyn Fn(&Arm) -> Vec<(f64, f64)>>,
+    points: Points,
 }
+
+/// The points of an arm, as x and value.
+type Points = Box<dyn Fn(&Arm) -> Vec<(f64, f64)>>;
 
 /// The series as JSON that may stand inside a script element, of at most about `most` bytes; none where the plots draw all arms.
 /// Arms beyond it, those with the largest `priority`, cannot be chosen.

@@ -117,7 +117,7 @@ impl Table {
 
     /// Bytes of its rows as data; none where they all are HTML.
     fn size(&self) -> usize {
-        if self.is_long() { self.rows.iter().map(|row| size(row)).sum() } else { 0 }
+        if self.is_long() { self.rows.iter().map(size).sum() } else { 0 }
     }
 
     /// Leaves out rows beyond `most` bytes, those with the largest `priority` of their arm first.
