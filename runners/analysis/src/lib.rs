@@ -15,6 +15,7 @@ mod rounding;
 mod setup;
 mod sizes;
 mod tasks;
+mod terms;
 mod texts;
 mod trials;
 mod tuning;
@@ -174,6 +175,7 @@ fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<'_>, record
         baseline: reference.name.clone(),
         parameters: arm.parameters,
         terms: arm.terms_in_a_line(),
+        listed: terms::listed(&arm.terms, arm.lr),
         planned: records.seeds.len(),
         done: arm.evaluations.len(),
         failures: failures(arm, records),
@@ -207,6 +209,7 @@ fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<'_>, record
         roundings: rounding::roundings(arm, reference),
         tasks: tasks::tasks(arm),
         texts: texts::texts(arm, reference),
+        to_target: Vec::new(),
     }
 }
 

@@ -29,6 +29,7 @@ fn of_kind(worths: &[&Worth], pairs: bool, scores: fn(&Worth) -> &Vec<TaskScore>
             normalised_standard_error: mean(&all(|score| score.standard_error_normalised))?,
             items: named.items,
             truncated: named.truncated,
+            judged: None,
         })
     };
     scores(first).iter().filter_map(result).collect()

@@ -19,6 +19,7 @@ pub(super) fn trial(arm: &ArmRecords, seed: u64) -> Trial {
         seed,
         state: status.map_or(State::Pending, |status| status.state).word().to_owned(),
         reason: status.and_then(|status| status.reason.clone()),
+        host: None,
         measures: [
             measure("test_loss", of(&|e| e.measures.loss)),
             measure("test_loss_se", of(&|e| e.measures.loss_standard_error)),

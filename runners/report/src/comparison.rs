@@ -1,9 +1,10 @@
 //! Two arms: the verdict in words, and every figure, a line each.
 
-use crate::answer::{VerdictWords, cautions, difference_decimals, split};
+use crate::answer::cautions;
 use crate::figures::FIGURES;
 use crate::number::{brief, decimals_for, fixed, signed};
 use crate::text::{one_line, shortened};
+use crate::verdict::{VerdictWords, difference_decimals, split};
 use crate::{Arm, Results, UNIT, Verdict};
 
 /// The comparison of the arms in `results`, each against its baseline: in a comparison of two there is one such arm.

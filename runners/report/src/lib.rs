@@ -18,6 +18,7 @@
 mod answer;
 mod comparison;
 mod csv;
+mod drawn;
 mod error;
 mod figures;
 mod formats;
@@ -28,7 +29,9 @@ mod plot;
 #[cfg(test)]
 mod sample;
 mod table;
+mod terms;
 mod text;
+mod verdict;
 
 pub use answer::answer;
 pub use comparison::comparison;
@@ -42,7 +45,7 @@ pub use page::page;
 pub use plot::{Plot, plots};
 pub use regatta_results::{
     Arm, CurvePoint, Depths, Difference, Edge, EqualTime, FrequencyClass, Geometry, Interval, Layer, OverSeeds, PairedDifference,
-    PowerLaw, Results, Rounding, SizePoint, SizeSeries, Spent, Spread, TaskResult, TextResult, Trial, Tuning, TuningCandidate,
-    UNIT, Verdict,
+    PowerLaw, Results, Rounding, Setting, SizePoint, SizeSeries, Spent, Spread, TaskResult, TaskVerdict, Term, TextResult,
+    ToTarget, Trial, Tuning, TuningCandidate, UNIT, Verdict,
 };
 pub use table::terminal_table;

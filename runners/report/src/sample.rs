@@ -90,6 +90,7 @@ pub fn arm(name: &str, verdict: Verdict, difference: Option<[f64; 3]>) -> Arm {
         baseline: "baseline".into(),
         parameters: Some(266_240),
         terms: if verdict == Verdict::Baseline { String::new() } else { format!("[{{regularizer: {name}, weight: 0.1}}]") },
+        listed: vec![],
         planned: 3,
         done: 3,
         failures: vec![],
@@ -113,6 +114,7 @@ pub fn arm(name: &str, verdict: Verdict, difference: Option<[f64; 3]>) -> Arm {
         roundings: vec![],
         tasks: vec![],
         texts: vec![],
+        to_target: vec![],
     }
 }
 
@@ -154,6 +156,7 @@ fn trials(arm: &'static str) -> impl Iterator<Item = Trial> {
             seed,
             state: if lost { "diverged" } else { "done" }.into(),
             reason: lost.then(|| "loss is NaN at step 14".into()),
+            host: None,
             measures: vec![
                 ("test_loss".into(), Some(if lost { f64::NAN } else { 3.5 })),
                 ("perplexity".into(), (!lost).then_some(33.115)),
@@ -222,4 +225,27 @@ pub fn edges() -> Vec<(&'static str, Results)> {
         ("measured, odd numbers", measured::odd()),
         ("long names", with(vec![baseline, arm(&"very-long-name-".repeat(40), Verdict::Better, Some([-0.1, -0.2, -0.05]))])),
     ]
+}
+
+/// A baseline and `count` arms whose losses rise from the first to the last, each with two seeds.
+pub fn many(count: usize) -> Results {
+    let of = |index: usize| {
+        let name = format!("arm-{index}");
+        let mean = (index as f64 - count as f64 / 2.0) * 1e-4;
+        let mut row = arm(&name, Verdict::NoDifference, Some([mean, mean - 1.0, mean + 1.0]));
+        row.done = 2;
+        row.planned = 2;
+        row
+    };
+    let arms: Vec<Arm> = std::iter::once(arm("baseline", Verdict::Baseline, None)).chain((0..count).map(of)).collect();
+    let trial = |arm: &Arm, seed: u64| Trial {
+        arm: arm.name.clone(),
+        seed,
+        state: "done".into(),
+        reason: None,
+        host: None,
+        measures: (0..17).map(|index| (format!("measure_{index}"), Some(seed as f64 + f64::from(index) / 7.0))).collect(),
+    };
+    let trials = arms.iter().flat_map(|arm| [trial(arm, 0), trial(arm, 1)]).collect();
+    Results { seeds: vec![0, 1], arms, trials, ..results() }
 }

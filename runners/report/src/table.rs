@@ -1,8 +1,9 @@
 //! The table in the terminal.
 
-use crate::answer::{VerdictWords, answer, cautions, corrected_for, difference_decimals, split};
+use crate::answer::{answer, cautions};
 use crate::number::{decimals_for, fixed, signed, significant};
 use crate::text::{one_line, shortened};
+use crate::verdict::{VerdictWords, corrected_for, difference_decimals, split};
 use crate::{Arm, Results, UNIT, Verdict};
 use crate::{figures, further};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};

@@ -6,7 +6,11 @@ mod results;
 mod sweep;
 mod text;
 
-pub use measured::{Depths, FrequencyClass, Geometry, Layer, OverSeeds, PairedDifference, Rounding, TaskResult, TextResult};
-pub use results::{Arm, CurvePoint, Difference, EqualTime, Interval, Results, Spent, Spread, Trial, UNIT, Verdict};
+pub use measured::{
+    Depths, FrequencyClass, Geometry, Layer, OverSeeds, PairedDifference, Rounding, TaskResult, TaskVerdict, TextResult, ToTarget,
+};
+pub use results::{
+    Arm, CurvePoint, Difference, EqualTime, Interval, Results, Setting, Spent, Spread, Term, Trial, UNIT, Verdict,
+};
 pub use sweep::{Edge, PowerLaw, SizePoint, SizeSeries, Tuning, TuningCandidate};
 pub use text::one_line;

@@ -1,6 +1,6 @@
 //! What a study may measure beside the loss, over seeds: how hidden states lie, what rounding costs, how tasks go.
 
-use crate::{CurvePoint, Interval, json};
+use crate::{CurvePoint, Interval, Verdict, json};
 use serde::Serialize;
 
 /// A measure over seeds.
@@ -116,6 +116,41 @@ pub struct TaskResult {
     pub items: usize,
     /// Choices of which only the last tokens fit the model.
     pub truncated: usize,
+    /// Its accuracy against the baseline's; none for the baseline, and where tasks are not judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judged: Option<TaskVerdict>,
+}
+
+/// An arm's accuracy on a task minus the baseline's, paired by seed: above 0 the arm is better.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct TaskVerdict {
+    /// Mean over pairs.
+    #[serde(serialize_with = "json::number")]
+    pub mean: f64,
+    /// Its interval, corrected so that all of `comparisons` hold together at 95%.
+    pub corrected: Interval,
+    /// Comparisons that are judged together, this one among them.
+    pub comparisons: usize,
+    /// Seeds that both arms finished.
+    pub pairs: usize,
+    /// What the corrected interval says: better above 0, worse below.
+    pub verdict: Verdict,
+}
+
+/// What an arm's training takes until its validation loss is at most a target. Means are over the seeds that reach it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ToTarget {
+    /// The target, nats per token.
+    #[serde(serialize_with = "json::number")]
+    pub target: f64,
+    /// Seeds that reach it.
+    pub reached: usize,
+    /// Optimizer steps.
+    pub steps: Option<OverSeeds>,
+    /// Training tokens.
+    pub tokens: Option<OverSeeds>,
+    /// Seconds of training.
+    pub seconds: Option<OverSeeds>,
 }
 
 /// What an arm loses on a text beside the study's data.

@@ -1,7 +1,7 @@
 //! The one value that every report is made from.
 
 use crate::text::one_line;
-use crate::{Geometry, Rounding, SizeSeries, TaskResult, TextResult, Tuning, json};
+use crate::{Geometry, Rounding, SizeSeries, TaskResult, TextResult, ToTarget, Tuning, json};
 use serde::Serialize;
 
 /// The unit of every loss, difference and excess loss in [`Results`].
@@ -71,6 +71,9 @@ pub struct Arm {
     pub parameters: Option<usize>,
     /// Its terms as YAML in one line, with what tuning chose; empty for the baseline.
     pub terms: String,
+    /// The same terms by plugin and setting; empty for the baseline, and where settings are not known.
+    #[serde(skip)]
+    pub listed: Vec<Term>,
     /// Trials that the study asks for.
     pub planned: usize,
     /// Trials that finished.
@@ -127,6 +130,29 @@ pub struct Arm {
     /// Losses on further texts, in one order for all arms; empty where the study names none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub texts: Vec<TextResult>,
+    /// What it takes to reach target losses, in the study's order; empty where it names none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub to_target: Vec<ToTarget>,
+}
+
+/// A regularizer or an intervention of an arm, or a learning rate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Term {
+    /// The plugin's name; empty for a learning rate.
+    pub plugin: String,
+    /// Its settings in the order of their declaration.
+    pub settings: Vec<Setting>,
+}
+
+/// A setting of a term.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Setting {
+    /// Its path, as in `weight`, `temperature`, `at.layers`.
+    pub key: String,
+    /// Its value as YAML in one line.
+    pub value: String,
+    /// Whether a study that leaves it out gets the same value.
+    pub is_default: bool,
 }
 
 /// What an arm's training computes and takes, where that is known.
@@ -270,6 +296,9 @@ pub struct Trial {
     pub state: String,
     /// Why it did not finish.
     pub reason: Option<String>,
+    /// The machine that ran it, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// Measures by name (`test_loss`, `perplexity`, ...), the same names for all trials; none where it was not measured.
     #[serde(serialize_with = "json::measures")]
     pub measures: Vec<(String, Option<f64>)>,

@@ -1,5 +1,5 @@
 //! Writes a page of invented numbers, to look at: `cargo run -p regatta-report --example sample_page -- PATH.html
-//! [measured|sweep]`.
+//! [measured|sweep|many]`.
 
 mod measured;
 mod sweep;
@@ -21,10 +21,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).ok_or("expected the path of the page to write")?;
     let results = match std::env::args().nth(2).as_deref() {
         Some("sweep") => sweep::sweep(sample()),
+        Some("many") => many(sample()),
         Some("measured") => measured::measured(sample()),
         _ => sample(),
     };
-    std::fs::write(&path, page(&results)?)?;
+    let start = std::time::Instant::now();
+    let page = page(&results)?;
+    eprintln!("{} bytes in {:.2} s", page.len(), start.elapsed().as_secs_f64());
+    std::fs::write(&path, page)?;
     print!("{}", terminal_table(&results, 100));
     Ok(())
 }
@@ -63,6 +67,18 @@ fn sample() -> Results {
     }
 }
 
+/// Three thousand arms and a baseline, with two seeds each.
+fn many(sample: Results) -> Results {
+    let of = |index: usize| {
+        let (kind, _, cosine, rank, cost) = ARMS[index % ARMS.len()];
+        let mean = 0.2 * (index as f64 * 12.9898).sin() * (index as f64 * 0.618).cos();
+        arm(&format!("{kind}-{index:04}"), Some([mean, mean - 0.08, mean + 0.08]), cosine, rank, cost + 0.1 * mean)
+    };
+    let arms: Vec<Arm> = std::iter::once(arm("baseline", None, 0.62, 21.3, 1.0)).chain((0..3000).map(of)).collect();
+    let trials = arms.iter().flat_map(|arm| (0..2).map(|seed| trial(arm, seed)).collect::<Vec<_>>()).collect();
+    Results { seeds: vec![0, 1], arms, trials, ..sample }
+}
+
 fn arm(name: &str, difference: Option<[f64; 3]>, cosine: f64, rank: f64, cost: f64) -> Arm {
     let shift = difference.map_or(0.0, |[mean, ..]| mean);
     let loss = 3.2174 + shift;
@@ -80,6 +96,7 @@ fn arm(name: &str, difference: Option<[f64; 3]>, cosine: f64, rank: f64, cost: f
         baseline: "baseline".into(),
         parameters: Some(266_240),
         terms: difference.map_or(String::new(), |_| format!("[{{regularizer: {name}, weight: 0.1, at: {{layers: all}}}}]")),
+        listed: vec![],
         planned: 3,
         done: 3,
         failures: vec![],
@@ -108,6 +125,7 @@ fn arm(name: &str, difference: Option<[f64; 3]>, cosine: f64, rank: f64, cost: f
         roundings: vec![],
         tasks: vec![],
         texts: vec![],
+        to_target: vec![],
     }
 }
 
@@ -152,6 +170,7 @@ fn trial(arm: &Arm, seed: u64) -> Trial {
         seed,
         state: if lost { "diverged" } else { "done" }.into(),
         reason: lost.then(|| "loss is NaN at step 214".into()),
+        host: None,
         measures: vec![
             measure("test_loss", loss),
             measure("test_loss_se", Some(0.0093)),

@@ -41,6 +41,7 @@ fn of_arm(index: usize, arm: Arm) -> Arm {
         normalised_standard_error: 0.0156,
         items: 1000,
         truncated: 0,
+        judged: None,
     };
     Arm {
         geometry: Some(geometry(last)),

@@ -1,9 +1,9 @@
 //! The columns that people read, the same in Markdown and LaTeX.
 
-use crate::answer::{VerdictWords, difference_decimals};
 use crate::figures::{chance, equal_time, interval};
 use crate::number::{decimals_for, fixed, signed};
 use crate::text::one_line;
+use crate::verdict::{VerdictWords, difference_decimals};
 use crate::{Arm, Results};
 
 /// Titles, and whether the column is of numbers.

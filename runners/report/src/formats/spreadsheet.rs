@@ -1,6 +1,6 @@
 //! One row per arm with every figure in full, as CSV. The columns are those of Parquet too.
 
-use crate::answer::VerdictWords;
+use crate::verdict::VerdictWords;
 use crate::csv::{number, row, text};
 use crate::{Arm, Difference, Interval, Results};
 

@@ -8,11 +8,11 @@ use crate::{Arm, Results, Spent};
 type Column = (&'static str, fn(&Arm) -> Option<f64>, fn(f64) -> String);
 
 const COLUMNS: [Column; 8] = [
-    ("MFLOP a token", |arm| arm.spent.flops_per_token.map(|flops| flops / 1e6), three),
-    ("TFLOP a trial", |arm| arm.spent.training_flops.map(|flops| flops / 1e12), three),
-    ("tokens a second", |arm| arm.tokens_per_second, grouped),
-    ("GFLOP a second", |arm| Some(arm.spent.flops_per_token? * arm.tokens_per_second? / 1e9), three),
-    ("time a step", |arm| arm.cost_ratio, |ratio| crate::number::fixed(ratio, 2) + "×"),
+    ("MFLOP per token", |arm| arm.spent.flops_per_token.map(|flops| flops / 1e6), three),
+    ("TFLOP per trial", |arm| arm.spent.training_flops.map(|flops| flops / 1e12), three),
+    ("tokens per second", |arm| arm.tokens_per_second, grouped),
+    ("GFLOP per second", |arm| Some(arm.spent.flops_per_token? * arm.tokens_per_second? / 1e9), three),
+    ("time per step", |arm| arm.cost_ratio, |ratio| crate::number::fixed(ratio, 2) + "×"),
     ("memory, MiB", |arm| arm.peak_memory_mib, grouped),
     ("resident, MiB", |arm| arm.spent.peak_rss_mib, grouped),
     ("energy, kJ", |arm| arm.spent.energy_joules.map(|joules| joules / 1e3), three),
@@ -37,7 +37,7 @@ pub fn costs(results: &Results) -> Option<Further> {
     let energy = if columns.iter().any(|(title, ..)| title.starts_with("energy")) {
         "Energy is that of the machine's processors while the trial ran, other work at that time included."
     } else {
-        "The machine did not tell its energy."
+        "The machine did not report its energy."
     };
     let remark = format!(
         "Means over seeds; of memory the largest. FLOPs are those of the matrix products of training, by formula: 6 a token and \
@@ -69,7 +69,7 @@ mod tests {
         let table = costs(&results).unwrap();
         // 2e6 FLOPs a token, 51,234 tokens a second
         assert_eq!(row(&table, 1), ["dispersion", "2.00", "3.00", "51,234", "102", "1.10×", "210"]);
-        assert!(table.remark.ends_with("The machine did not tell its energy."));
+        assert!(table.remark.ends_with("The machine did not report its energy."));
         results.arms[1].spent.energy_joules = Some(1234.0);
         let table = costs(&results).unwrap();
         assert_eq!(row(&table, 1).last(), Some(&"1.23"));

@@ -5,6 +5,7 @@ mod cost;
 mod geometry;
 mod rounding;
 mod sizes;
+mod target;
 mod tasks;
 mod texts;
 mod tuning;
@@ -67,6 +68,7 @@ pub fn further(results: &Results) -> Vec<Further> {
 pub fn measured(results: &Results) -> Vec<Further> {
     let tables = [
         texts::losses(results),
+        target::targets(results),
         geometry::measures(results),
         rounding::increases(results),
         tasks::accuracies(results),

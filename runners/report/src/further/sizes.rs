@@ -1,10 +1,10 @@
 //! Effect against model size, and the power laws through the losses.
 
 use super::{Cell, Further, Row};
-use crate::answer::{VerdictWords, corrected_for, difference_decimals, split};
 use crate::figures::interval;
 use crate::number::{decimals_for, fixed, grouped, signed, significant};
 use crate::text::shortened;
+use crate::verdict::{VerdictWords, corrected_for, difference_decimals, split};
 use crate::{Results, SizePoint, SizeSeries};
 
 /// Decimals of an exponent.

@@ -1,9 +1,13 @@
 //! Accuracies on minimal pairs and on multiple choice.
 
 use super::{Cell, Further, Row};
-use crate::number::fixed;
+use crate::number::{fixed, signed};
 use crate::text::counted;
+use crate::verdict::{VerdictWords, corrected_for};
 use crate::{Arm, OverSeeds, Results, TaskResult};
+
+/// Columns of a study whose tasks are not judged.
+const UNJUDGED: usize = 8;
 
 /// A row for each task and arm, the arms of a task together; none where the study names no tasks.
 pub fn accuracies(results: &Results) -> Option<Further> {
@@ -23,6 +27,11 @@ pub fn accuracies(results: &Results) -> Option<Further> {
             rows.extend(arm.tasks.iter().filter(|task| task.task == *name && task.pairs == *pairs).map(|task| row(arm, task)));
         }
     }
+    let all_tasks = || results.arms.iter().flat_map(|arm| &arm.tasks);
+    let judged = all_tasks().find_map(|task| task.judged);
+    if judged.is_none() {
+        rows.iter_mut().for_each(|row: &mut Row| row.cells.truncate(UNJUDGED));
+    }
     let titles = [
         ("task", false),
         ("kind", false),
@@ -32,6 +41,9 @@ pub fn accuracies(results: &Results) -> Option<Further> {
         ("chance", true),
         ("items", true),
         ("cut short", true),
+        ("difference", true),
+        ("95% interval", true),
+        ("verdict", false),
     ];
     let over_seeds = if several { "Mean over seeds ± " } else { "Accuracy ± " };
     let truncated = results.arms.iter().flat_map(|arm| &arm.tasks).map(|task| task.truncated).max().unwrap_or(0);
@@ -40,13 +52,23 @@ pub fn accuracies(results: &Results) -> Option<Further> {
     } else {
         String::new()
     };
+    let verdicts = judged.map_or("No verdict is read from these.".to_owned(), |of| {
+        let corrected = corrected_for(of.comparisons).map(|words| format!(", {words}")).unwrap_or_default();
+        format!("Verdicts are read from the 95% interval of the difference in accuracy from the baseline's, paired by seed{corrected}.")
+    });
     let remark = format!(
         "Share of items whose right choice the model finds likeliest, and the same with log-likelihoods divided by length. \
          {over_seeds}the standard error of one model's accuracy as an estimate for more such items: not that of a difference between \
          arms, which answer the same items. Chance is 0.5 on minimal pairs, and 1 over the number of choices on multiple choice.{cut} \
-         No verdict is read from these."
+         {verdicts}"
     );
-    Some(Further { title: "Minimal pairs and multiple choice", plots: &[], remark, titles: titles.to_vec(), rows })
+    Some(Further {
+        title: "Minimal pairs and multiple choice",
+        plots: &[],
+        remark,
+        titles: titles[..if judged.is_some() { titles.len() } else { UNJUDGED }].to_vec(),
+        rows,
+    })
 }
 
 fn row(arm: &Arm, task: &TaskResult) -> Row {
@@ -61,6 +83,9 @@ fn row(arm: &Arm, task: &TaskResult) -> Row {
             if task.pairs { Cell::number("0.5", 0.5) } else { Cell::words("1 / choices") },
             Cell::number(task.items.to_string(), task.items as f64),
             Cell::number(task.truncated.to_string(), task.truncated as f64),
+            task.judged.map_or(Cell::words(""), |of| Cell::number(signed(of.mean, 3), of.mean)),
+            Cell::interval(task.judged.map(|of| of.corrected), 3),
+            Cell::words(task.judged.map_or("", |of| of.verdict.label())),
         ],
         marked: false,
     }
@@ -70,7 +95,7 @@ fn row(arm: &Arm, task: &TaskResult) -> Row {
 mod tests {
     use super::super::tests::row;
     use super::*;
-    use crate::sample;
+    use crate::{Interval, TaskVerdict, Verdict, sample};
 
     #[test]
     fn the_arms_of_a_task_stand_together() {
@@ -81,5 +106,18 @@ mod tests {
         assert_eq!(row(&table, 4)[..2], ["questions", "multiple choice"]);
         assert!(table.remark.contains("Chance is 0.5 on minimal pairs") && table.remark.contains("up to 3 choices"));
         assert!(accuracies(&sample::results()).is_none());
+    }
+
+    #[test]
+    fn verdicts_have_columns_where_tasks_are_judged() {
+        let mut results = sample::measured();
+        assert_eq!(accuracies(&results).unwrap().titles.len(), UNJUDGED);
+        let corrected = Interval { low: 0.01, high: 0.05 };
+        let judged = TaskVerdict { mean: 0.03, corrected, comparisons: 3, pairs: 3, verdict: Verdict::Better };
+        results.arms[1].tasks[0].judged = Some(judged);
+        let table = accuracies(&results).unwrap();
+        assert_eq!(row(&table, 1)[8..], ["+0.030", "+0.010 to +0.050", "better"]);
+        assert_eq!(row(&table, 0)[8..], ["", "", ""]);
+        assert!(table.remark.ends_with("paired by seed, corrected for 3 comparisons."), "{}", table.remark);
     }
 }

@@ -1,9 +1,9 @@
 //! The whole tuning table, and what tuning leaves open.
 
 use super::{Cell, Further, Row};
-use crate::answer::split;
 use crate::number::{brief, decimals_for, fixed};
 use crate::text::{counted, listed, one_line, shortened};
+use crate::verdict::split;
 use crate::{Edge, Results, Tuning, TuningCandidate};
 
 /// A row for each candidate of each arm; none where nothing was tuned.

@@ -1,110 +1,118 @@
 //! "How to read this": what each number means, and what it does not.
 
-use crate::answer::split;
 use crate::number::brief;
 use crate::text::counted;
-use crate::{Results, UNIT, Verdict};
+use crate::verdict::split;
+use crate::{Arm, Results, UNIT, Verdict};
 use minijinja::context;
 use minijinja::value::Value;
 
+/// A term and its explanation; none where the study does not need it.
+type Explanation = Option<(&'static str, String)>;
+
 /// Terms and their explanations, those that this study needs.
 pub fn explanations(results: &Results) -> Vec<Value> {
+    let all = comparison(results).into_iter().chain(design(results)).chain(measures(results)).flatten();
+    all.map(|(term, text)| context! { term, text }).collect()
+}
+
+fn when(needed: bool, term: &'static str, text: &str) -> Explanation {
+    needed.then(|| (term, text.to_owned()))
+}
+
+/// How arms are compared.
+fn comparison(results: &Results) -> Vec<Explanation> {
     let (held_out, _) = split(results);
     let baseline = results.reference();
+    let loss = format!(
+        "Cross-entropy on the {held_out} split, in {UNIT}, after training; lower is better. It does not include the arm's penalty. \
+         Mean ± standard deviation over seeds."
+    );
+    let paired = format!(
+        "All arms of a seed start from the same weights and see the same batches, so each arm is compared with {baseline} seed by \
+         seed, and the differences are averaged. What the seeds share cancels: a difference can be clear although the spreads of \
+         the two arms overlap."
+    );
+    let interval = "Student's t interval of the mean paired difference. An arm is called better or worse when its interval, \
+                    corrected for the number of arms, excludes 0.";
+    let none_detected =
+        "Not the same as no difference: the verdict says how large a difference these seeds would probably have detected.";
+    vec![
+        Some(("Held-out loss", loss)),
+        Some(("Paired difference", paired)),
+        when(true, "95% interval", interval),
+        when(true, "No difference detected", none_detected),
+        Some(("What varies", what_varies(results))),
+    ]
+}
+
+/// What the design of this study does to its verdicts: sweeps, tuning, several arms, few seeds.
+fn design(results: &Results) -> Vec<Explanation> {
+    let sweep = "Each arm was trained at every point of the sweep, and is compared with the baseline at its own point. Points are not \
+                 tested against each other: the best of them was picked by the seeds that measured it.";
+    let tuning = "Each arm had the same number of tuning trials, and was judged with the settings that did best on validation data, by \
+                  seeds that took no part in the choice. That is fair within the lists that were tried. It says nothing about values \
+                  beyond them or about settings that were not tuned.";
+    let equal_time = "Arms make the same number of steps, and more expensive ones take longer. Here each pair of trials is compared at \
+                      the time when the faster one was done, on the validation loss, interpolated linearly between its measurements. \
+                      Times are of this machine.";
+    let timed = results.arms.iter().any(|arm| arm.difference.is_some_and(|of| of.equal_time.is_some()));
+    vec![
+        when(results.is_sweep(), "Points of a sweep", sweep),
+        when(!results.tuning.is_empty(), "Tuning", tuning),
+        several_arms(results),
+        when(timed, "At equal time", equal_time),
+        few_seeds(results.seeds.len()),
+    ]
+}
+
+fn several_arms(results: &Results) -> Explanation {
     let compared = results.arms.iter().filter(|arm| !matches!(arm.verdict, Verdict::Baseline | Verdict::Unknown)).count();
-    let mut explanations = vec![
-        (
-            "Held-out loss",
-            format!(
-                "Cross-entropy on the {held_out} split, in {UNIT}, after training; lower is better. The penalty of an arm is not part \
-                 of it. Mean ± standard deviation over seeds."
-            ),
-        ),
-        (
-            "Paired difference",
-            format!(
-                "All arms of a seed start from the same weights and see the same batches, so each arm is compared with {baseline} \
-                 seed by seed, and the differences are averaged. What the seeds share cancels, which is why a difference can be \
-                 clear although the spreads of both arms overlap."
-            ),
-        ),
-        (
-            "95% interval",
-            "Student's t interval of the mean paired difference. An arm is called better or worse when its interval, corrected for the \
-             number of arms, leaves out 0."
-                .to_owned(),
-        ),
-        ("No difference detected", "Not the same as no difference: the verdict says how large a difference these seeds could have detected.".to_owned()),
-        ("What varies", what_varies(results)),
-    ];
-    if results.is_sweep() {
-        let text = "Each arm was trained at every point of the sweep, and is compared with the baseline at its own point. Points are \
-                    not tested against each other: the best of them was picked by the seeds that measured it.";
-        explanations.push(("Points of a sweep", text.to_owned()));
-    }
-    if !results.tuning.is_empty() {
-        let text = "Each arm had the same number of tuning trials, and was judged with what did best on validation data, by seeds \
-                    that took no part in the choice. That is fair within the lists that were tried, and says nothing of values \
-                    beyond them or of settings that were not tuned.";
-        explanations.push(("Tuning", text.to_owned()));
-    }
-    if compared > 1 {
-        explanations.push((
-            "Several arms",
-            format!(
-                "Of {compared} arms that do nothing, luck alone would have about {} of them look better or worse at 95% each. The \
-                 corrected intervals are wider, so that all of them hold their true differences with a chance of 95% (Bonferroni), \
-                 and p, Holm, is adjusted for the same reason.",
-                brief(compared as f64 * 0.05, 2)
-            ),
-        ));
-    }
-    if results.arms.iter().any(|arm| arm.difference.is_some_and(|of| of.equal_time.is_some())) {
-        let text = "Arms make the same number of steps, and dearer ones take longer. Here each pair of trials is compared at the \
-                    time in which the quicker one was done, on the validation loss, between whose measurements the curve is taken \
-                    as straight. Times are of this machine.";
-        explanations.push(("At equal time", text.to_owned()));
-    }
-    let seeds = results.seeds.len();
-    if (1..5).contains(&seeds) {
-        let text = format!(
-            "With {} a standard deviation is a rough estimate, and the interval leans on the differences being close to normal. \
-             Read a verdict as a first look; five seeds or more make it firm.",
-            counted(seeds, "seed")
-        );
-        explanations.push(("Few seeds", text));
-    }
-    if results.arms.iter().any(|arm| arm.excess_loss.is_some()) {
-        let text = "Held-out loss minus the best possible loss, which is known exactly for synthetic data: 0 would be perfect.";
-        explanations.push(("Excess loss", text.to_owned()));
-    }
-    if results.arms.iter().any(|arm| arm.bits_per_byte.is_some()) {
-        explanations
-            .push(("Bits per byte", "The loss spread over the bytes of the text: comparable between tokenizers.".to_owned()));
-    }
-    if results.arms.iter().any(|arm| !arm.mean_cosine_by_layer.is_empty()) {
-        let text = "Mean cosine: how far hidden states point the same way; 1 means that all have condensed into one direction. \
-                    Effective rank: how many directions they fill. The table gives the last layer. Neither is a goal in itself.";
-        explanations.push(("Condensation", text.to_owned()));
-    }
-    if results.arms.iter().any(|arm| arm.geometry.is_some()) {
-        let text = "Of the tokens of held-out sequences, every pair within one sequence has a cosine: the heatmaps show how these are \
-                    spread at each layer. A regularizer is made to move them, so that they move is no success by itself: the verdict \
-                    is on the loss.";
-        explanations.push(("Heatmaps", text.to_owned()));
-    }
-    explanations.push((
-        "Cost",
-        format!("Milliseconds per training step, penalty included, and their ratio to those of {baseline} on the same machine."),
-    ));
-    explanations.into_iter().map(|(term, text)| context! { term, text }).collect()
+    let text = format!(
+        "Of {compared} arms that do nothing, about {} would look better or worse by chance at 95% each. The corrected intervals are \
+         wider, so that all of them contain their true differences with a probability of 95% (Bonferroni), and p, Holm, is adjusted \
+         for the same reason.",
+        brief(compared as f64 * 0.05, 2)
+    );
+    (compared > 1).then_some(("Several arms", text))
+}
+
+fn few_seeds(seeds: usize) -> Explanation {
+    let text = format!(
+        "With {} a standard deviation is a rough estimate, and the interval relies on differences that are close to normal. Read a \
+         verdict as a first look; five seeds or more make it firm.",
+        counted(seeds, "seed")
+    );
+    (1..5).contains(&seeds).then_some(("Few seeds", text))
+}
+
+/// What the columns measure.
+fn measures(results: &Results) -> Vec<Explanation> {
+    let any = |is: fn(&Arm) -> bool| results.arms.iter().any(is);
+    let excess = "Held-out loss minus the best possible loss, which is known exactly for synthetic data: 0 would be perfect.";
+    let bits = "The loss per byte of text, which can be compared between tokenizers.";
+    let condensation = "Mean cosine: how far hidden states point in the same direction; 1 means that all have condensed into one. \
+                        Effective rank: how many directions they fill. The table shows the last layer. Neither is a goal in itself.";
+    let heatmaps = "Every pair of tokens within a held-out sequence has a cosine: the heatmaps show their distribution at each layer. A \
+                    regularizer is made to move them, so a change is not a success by itself: the verdict is on the loss.";
+    let cost = format!(
+        "Milliseconds per training step, penalty included, and their ratio to those of {} on the same machine.",
+        results.reference()
+    );
+    vec![
+        when(any(|arm| arm.excess_loss.is_some()), "Excess loss", excess),
+        when(any(|arm| arm.bits_per_byte.is_some()), "Bits per byte", bits),
+        when(any(|arm| !arm.mean_cosine_by_layer.is_empty()), "Condensation", condensation),
+        when(any(|arm| arm.geometry.is_some()), "Heatmaps", heatmaps),
+        Some(("Cost", cost)),
+    ]
 }
 
 fn what_varies(results: &Results) -> String {
     let only = if results.is_sweep() { "Within a point of the sweep only the seed" } else { "Only the seed" };
     format!(
-        "{only}: initial weights and the order of data. Other models, data, lengths of training or weights of a penalty may give \
-         another answer."
+        "{only}: initial weights and the order of data. Other models, data, training lengths or penalty weights may give another \
+         answer."
     )
 }
 
@@ -116,7 +124,7 @@ mod tests {
     #[test]
     fn chance_and_few_seeds_are_explained() {
         let text: String = explanations(&sample::results()).iter().map(|one| one.get_attr("text").unwrap().to_string()).collect();
-        assert!(text.contains("Of 3 arms that do nothing, luck alone would have about 0.15 of them"), "{text}");
+        assert!(text.contains("Of 3 arms that do nothing, about 0.15 would look better or worse by chance"), "{text}");
         assert!(text.contains("With 3 seeds a standard deviation is a rough estimate"), "{text}");
         assert!(text.contains("Only the seed: initial") && !text.contains("best possible loss"), "{text}");
         assert_eq!(explanations(&sample::sweep()).len(), explanations(&sample::results()).len() + 1); // few seeds, sweep, tuning

@@ -1,83 +1,152 @@
 //! `report.html`: one page that needs nothing but itself.
 
+mod data;
 mod explain;
 mod rows;
+mod series;
+mod table;
 
-use crate::answer::{answer, cautions, corrected_for, split};
+use crate::answer::{answer, cautions};
+use crate::drawn;
 use crate::further::{Further, further, measured};
-use crate::plot::{MOST_POINTS, Plot, plots, thinned};
-use crate::text::one_line;
-use crate::{Result, Results, UNIT};
+use crate::plot::{Plot, plots};
+use crate::terms::Terms;
+use crate::text::{listed, one_line, shortened};
+use crate::verdict::{corrected_for, split};
+use crate::{Result, Results, UNIT, Verdict};
 use minijinja::value::Value;
 use minijinja::{Environment, context};
+use std::collections::BTreeMap;
+use table::Table;
 
 /// The plots of how hidden states lie, in the order of reading.
 const CONDENSATION: [&str; 6] =
     ["condensation", "cosine_by_layer", "cosine_along_training", "spectrum", "mean_cosine", "effective_rank"];
 
+/// Bytes of the rows of all tables, of the series that plots are redrawn from, and of the data at the foot: together with the
+/// plots the page stays below 5 MB.
+const MOST_OF_ROWS: usize = 2_000_000;
+const MOST_OF_SERIES: usize = 1_100_000;
+const MOST_OF_DATA: usize = 600_000;
+/// More rows than this have short verdicts and no terms in the table.
+const MOST_IN_WORDS: usize = 40;
+
 /// The study as one self-contained page: style, script, plots and data are inside, nothing is fetched.
 ///
-/// Every name and reason is escaped. The data at the foot is the whole of `results` but for long curves, which are thinned as
-/// they are plotted.
+/// Every name and reason is escaped. The page stays below 5 MB: of a large study, the plots draw the best and the worst arms and
+/// those that a reader chooses, long tables are paged, and what is left out is said and stands in the files beside the page.
 pub fn page(results: &Results) -> Result<String> {
     let mut environment = Environment::new();
     environment.add_template("page.html", include_str!("page.html"))?; // by its name: escaped as HTML
     let plots = plots(results);
     let of = |name: &&str| plots.iter().find(|plot| plot.name == *name).map(figure);
     let figures = |names: &[&str]| Value::from_iter(names.iter().filter_map(of));
-    let section = |table: &Further| {
-        let of = |plot: &&Plot| table.plots.iter().any(|name| plot.name.starts_with(name));
-        context! { plots => Value::from_iter(plots.iter().filter(of).map(figure)), ..rows::further(table) }
+    let dense = results.has_many_rows() || results.arms.len() > MOST_IN_WORDS;
+    let priority = priority(results);
+    let tables = tables(results, dense, &priority);
+    let series = series::series(results, &priority, MOST_OF_SERIES);
+    let (data, left_out) = data::data(results, MOST_OF_DATA)?;
+    let section = |(of, rows): &(Further, Table)| {
+        let of_table = |plot: &&Plot| of.plots.iter().any(|name| plot.name.starts_with(name));
+        context! {
+            title => of.title,
+            remark => of.remark.as_str(),
+            plots => Value::from_iter(plots.iter().filter(of_table).map(figure)),
+            table => rows.context(drawn::ranking(results)),
+        }
     };
-    let (held_out, _) = split(results);
+    let table = |table: &Table| (!table.rows.is_empty()).then(|| table.context(drawn::ranking(results)));
+    let with_difference = || results.arms.iter().filter_map(|arm| arm.difference);
+    let scripts = [include_str!("tables.js"), if series.is_some() { include_str!("plots.js") } else { "" }].concat();
     Ok(environment.get_template("page.html")?.render(context! {
-        study => one_line(&results.study),
-        question => results.question.as_deref(),
+        study => shortened(&results.study, 200),
+        question => results.question.as_deref().map(|question| shortened(question, MOST_OF_A_NOTE)),
         program => one_line(&results.program),
         answer => answer(results),
         cautions => cautions(results),
-        notes => &results.notes,
+        notes => results.notes.iter().map(|note| shortened(note, MOST_OF_A_NOTE)).collect::<Vec<_>>(),
         baseline => results.reference(),
-        held_out => held_out,
+        held_out => split(results).0,
         unit => UNIT,
-        arms => rows::arms(results),
-        dense => results.has_many_rows(),
-        known => rows::known(results),
-        statistics => rows::statistics_titles(),
-        compared => results.arms.iter().any(|arm| arm.difference.is_some()),
-        equal_time => results.arms.iter().any(|arm| arm.difference.is_some_and(|of| of.equal_time.is_some())),
-        corrected => results.arms.iter().find_map(|arm| arm.difference).and_then(|of| corrected_for(of.comparisons)),
+        arms => table(&tables.arms),
+        dense,
+        condensed => results.arms.iter().any(|arm| !arm.mean_cosine_by_layer.is_empty() || !arm.effective_rank_by_layer.is_empty()),
+        shared_terms => Terms::of(results).shared(),
+        statistics => with_difference().next().and_then(|_| table(&tables.statistics)),
+        equal_time => with_difference().any(|of| of.equal_time.is_some()),
+        corrected => with_difference().next().and_then(|of| corrected_for(of.comparisons)),
         failures => rows::failures(results),
         differences => figures(&["differences", "loss_by_cost"]),
-        further => further(results).iter().map(section).collect::<Vec<_>>(),
+        further => tables.further.iter().map(section).collect::<Vec<_>>(),
         losses => figures(&["validation_loss", "validation_loss_late", "training_loss"]),
         condensation => figures(&CONDENSATION),
         embedding => figures(&["embedding_cosine_by_frequency", "embedding_norm_by_frequency"]),
-        measured => measured(results).iter().map(section).collect::<Vec<_>>(),
+        measured => tables.measured.iter().map(section).collect::<Vec<_>>(),
+        measures => table(&tables.measures),
         setup => rows::setup(results),
-        measures => rows::measure_names(results),
-        trials => rows::trials(results),
-        reasons => results.trials.iter().any(|trial| trial.reason.is_some()),
+        trials => table(&tables.trials),
         explanations => explain::explanations(results),
         style => Value::from_safe_string(include_str!("style.css").to_owned()),
-        script => Value::from_safe_string(include_str!("tables.js").to_owned()),
-        data => Value::from_safe_string(data(results)?),
+        script => Value::from_safe_string(scripts),
+        series => series.map(Value::from_safe_string),
+        data => Value::from_safe_string(data),
+        left_out => (!left_out.is_empty()).then(|| listed(&left_out.iter().map(|part| (*part).to_owned()).collect::<Vec<_>>())),
     })?)
+}
+
+/// Characters of a note or a question; a note that lists thousands of arms is cut.
+const MOST_OF_A_NOTE: usize = 1_500;
+
+/// The tables of the page.
+struct Tables {
+    arms: Table,
+    statistics: Table,
+    measures: Table,
+    trials: Table,
+    further: Vec<(Further, Table)>,
+    measured: Vec<(Further, Table)>,
+}
+
+/// All tables, together within their bytes.
+fn tables(results: &Results, dense: bool, priority: &[usize]) -> Tables {
+    let indices: BTreeMap<&str, usize> = results.arms.iter().enumerate().map(|(index, arm)| (arm.name.as_str(), index)).collect();
+    let with_rows = |of: Further| {
+        let rows = rows::further(&of, &indices);
+        (of, rows)
+    };
+    let mut tables = Tables {
+        arms: rows::arms(results, dense),
+        statistics: rows::statistics(results),
+        measures: rows::measures(results),
+        trials: rows::trials(results, &indices),
+        further: further(results).into_iter().map(with_rows).collect(),
+        measured: measured(results).into_iter().map(with_rows).collect(),
+    };
+    let Tables { arms, statistics, measures, trials, further, measured } = &mut tables;
+    let of_sections = further.iter_mut().chain(measured).map(|(_, table)| table);
+    table::fit(
+        &mut [arms, statistics, measures, trials].into_iter().chain(of_sections).collect::<Vec<_>>(),
+        MOST_OF_ROWS,
+        priority,
+    );
+    tables
+}
+
+/// For each arm how important it is, 0 first: baselines, then the best and the worst in turn, then those without a number.
+fn priority(results: &Results) -> Vec<usize> {
+    let ranked = drawn::ranked(results);
+    let in_turn =
+        (0..ranked.len()).map(|step| if step % 2 == 0 { ranked[step / 2] } else { ranked[ranked.len() - 1 - step / 2] });
+    let mut priority = vec![results.arms.len(); results.arms.len()];
+    in_turn.enumerate().for_each(|(place, index)| priority[index] = place + 1);
+    let baselines = results.arms.iter().zip(&mut priority).filter(|(arm, _)| arm.verdict == Verdict::Baseline);
+    baselines.for_each(|(_, priority)| *priority = 0);
+    priority
 }
 
 fn figure(plot: &Plot) -> Value {
     let svg = Value::from_safe_string(plot.svg.clone());
     context! { name => plot.name.as_str(), svg, remark => plot.remark.as_str(), wide => plot.name == "condensation" }
-}
-
-/// The results as JSON that may stand inside a script element: no `<` is left in it.
-fn data(results: &Results) -> Result<String> {
-    let mut results = results.clone();
-    for arm in &mut results.arms {
-        arm.training_curve = thinned(&arm.training_curve, MOST_POINTS);
-        arm.validation_curve = thinned(&arm.validation_curve, MOST_POINTS);
-    }
-    Ok(serde_json::to_string(&results)?.replace('<', "\\u003c"))
 }
 
 #[cfg(test)]
@@ -92,11 +161,12 @@ mod tests {
             "<title>quickstart · Regatta</title>",
             "Does any of it help?",
             "By test loss, dispersion was better than baseline; vicreg was worse;",
-            "<strong>better</strong>: 0.031 nats lower (95% interval 0.012 to 0.050, corrected for 3 comparisons; 3 seeds, fewer than five)",
+            "<strong>better</strong> (3\u{a0}seeds)</td>",
+            "−0.031 <small>−0.050 to −0.012</small>",
             "<h2>Statistics of the differences</h2>",
             "P(improvement)",
             "−0.021 (−0.040 to\u{a0}−0.002)",
-            "3.469 ± 0.012",
+            "3.469 <small>± 0.012</small>",
             "−0.031",
             "seed 2 diverged at step 14: loss is NaN",
             "gpt2, 4 layers",
@@ -224,7 +294,23 @@ mod tests {
         results.trials = (0..1000).map(trial).collect();
         let start = std::time::Instant::now();
         let page = page(&results).unwrap();
-        assert!(page.matches("<tr>").count() > 1000);
+        assert!(page.contains("class=\"rows\"") && page.matches("<tr>").count() < 200, "the table is paged");
         assert!(start.elapsed().as_secs() < 5, "{:?}", start.elapsed());
+    }
+
+    #[test]
+    fn the_page_has_a_bound_and_the_same_bytes_twice() {
+        for count in [300, 3_000, 20_000] {
+            let results = sample::many(count);
+            let page = page(&results).unwrap();
+            assert!(page.len() < 5_000_000, "{count} arms: {} bytes", page.len());
+            assert!(page.contains("id=\"series\""));
+            if count == 300 {
+                assert_eq!(page, super::page(&results).unwrap());
+            }
+        }
+        let page = page(&sample::many(20_000)).unwrap();
+        assert!(page.contains("The page has the best and the worst") && page.contains("without curves, trials"));
+        assert!(!super::page(&sample::results()).unwrap().contains("id=\"series\""), "few arms are all drawn");
     }
 }

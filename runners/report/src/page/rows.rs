@@ -1,184 +1,260 @@
 //! The rows of the page's tables: numbers as text, each with the number that it sorts by.
 
-use crate::answer::{VerdictWords, difference_decimals};
-use crate::csv::number;
+use super::table::{Cell, Row, Table, Title};
 use crate::figures::{self, FIGURES};
-use crate::further::{Cell, Further, Row};
+use crate::further::{self, Further};
 use crate::number::{decimals_for, fixed, grouped, signed, significant};
 use crate::plot::canvas::INK;
-use crate::plot::looks;
+use crate::plot::looks::{self, Look};
+use crate::terms::Terms;
 use crate::text::{one_line, shortened};
+use crate::verdict::{VerdictWords, difference_decimals};
 use crate::{Arm, Difference, Results, Trial, Verdict};
 use minijinja::context;
 use minijinja::value::Value;
+use std::collections::BTreeMap;
 
-/// A cell: what is read, and what the column is sorted by.
-fn cell(text: String, value: f64) -> Value {
-    context! { text => text.replace('-', "−"), sort => number(value) }
+/// A column of a table of arms; it is left out where no arm has it.
+type Column<'a> = (&'static str, Box<dyn Fn(&Arm) -> Option<Cell> + 'a>);
+
+/// A column of a number that only some studies have.
+fn optional<'a>(title: &'static str, of: fn(&Arm) -> Option<f64>, text: impl Fn(f64) -> String + Copy + 'a) -> Column<'a> {
+    (title, Box::new(move |arm| of(arm).map(|value| Cell::number(text(value), value))))
 }
 
-/// A cell of a number that may not be known: a dash, sorted last.
-fn maybe(value: Option<f64>, text: impl Fn(f64) -> String) -> Value {
-    match value {
-        Some(value) => cell(text(value), value),
-        None => context! { text => "–", sort => "" },
-    }
-}
-
-/// A row for each arm of both tables.
-pub fn arms(results: &Results) -> Vec<Value> {
-    let loss_decimals = decimals_for(results.arms.iter().filter_map(|arm| arm.loss.map(|loss| loss.sd)));
+/// Did it help, by how much, at what cost: a row for each arm. A dense table has short verdicts and no terms.
+pub fn arms(results: &Results, dense: bool) -> Table {
+    let loss_decimals = loss_decimals(results);
+    let terms = Terms::of(results);
+    let known = |column: &Column| results.arms.iter().any(|arm| column.1(arm).is_some());
+    let columns = [
+        optional("Excess loss", |arm| arm.excess_loss, move |value| fixed(value, loss_decimals)),
+        optional("Bits per byte", |arm| arm.bits_per_byte, |value| fixed(value, 3)),
+        optional("Mean cosine", |arm| arm.mean_cosine_by_layer.last().copied(), |value| fixed(value, 3)),
+        optional("Effective rank", |arm| arm.effective_rank_by_layer.last().copied(), |value| fixed(value, 1)),
+        optional("ms/step", |arm| arm.step_ms, |value| significant(value, 3)),
+        optional("Cost", |arm| arm.cost_ratio, |value| fixed(value, 2) + "×"),
+    ];
+    let columns: Vec<Column> = columns.into_iter().filter(known).collect();
     let decimals = difference_decimals(results.arms.iter().filter_map(|arm| arm.difference.as_ref()));
-    let row = |(arm, looks::Look { colour, .. }): (&Arm, looks::Look)| {
-        let spread = |sd: f64| if sd.is_finite() { format!(" ± {}", fixed(sd, loss_decimals)) } else { String::new() };
-        let loss = arm.loss.map(|loss| cell(fixed(loss.mean, loss_decimals) + &spread(loss.sd), loss.mean));
-        let interval =
-            arm.difference.and_then(|of| figures::interval(&of.corrected, decimals)).map(|text| text.replace('-', "−"));
-        let iqm = arm.loss.map(|loss| loss.interquartile_mean).filter(|iqm| iqm.is_finite());
-        context! {
-            name => shortened(&arm.name, 80),
-            colour => if colour == INK { "var(--ink)".to_owned() } else { format!("#{:02x}{:02x}{:02x}", colour.0, colour.1, colour.2) },
-            terms => one_line(&arm.terms),
-            loss => loss.unwrap_or_else(|| maybe(None, number)),
-            difference => maybe(arm.difference.map(|of| of.mean), |mean| signed(mean, decimals)),
-            interval => interval,
-            verdict => verdict(arm),
-            figures => arm.difference.map(|of| statistics(&of, decimals)),
-            iqm => maybe(iqm, |value| fixed(value, loss_decimals)),
-            excess => maybe(arm.excess_loss, |value| fixed(value, loss_decimals)),
-            bits => maybe(arm.bits_per_byte, |value| fixed(value, 3)),
-            cosine => maybe(arm.mean_cosine_by_layer.last().copied(), |value| fixed(value, 3)),
-            rank => maybe(arm.effective_rank_by_layer.last().copied(), |value| fixed(value, 1)),
-            step_ms => maybe(arm.step_ms, |value| significant(value, 3)),
-            cost => maybe(arm.cost_ratio, |value| fixed(value, 2) + "×"),
-            perplexity => maybe(arm.perplexity, |value| significant(value, 4)),
-            tokens => maybe(arm.tokens_per_second, grouped),
-            memory => maybe(arm.peak_memory_mib, grouped),
-            done => context! { text => format!("{} of {}", arm.done, arm.planned), sort => arm.done },
-        }
-    };
-    looks::rows(results).into_iter().map(row).collect()
-}
-
-/// A table of sizes or of tuning; one that is long scrolls by itself.
-pub fn further(table: &Further) -> Value {
-    /// Rows that are read without scrolling.
-    const MOST: usize = 24;
-    let cell = |(cell, (_, number)): (&Cell, &(&str, bool))| {
-        let text = if *number { cell.text.replace('-', "−") } else { cell.text.clone() };
-        let (text, spread) = match text.split_once(" ± ") {
-            Some((mean, spread)) if *number => (mean.to_owned(), Some(format!("± {spread}"))),
-            _ => (text, None),
+    let cells = |arm: &Arm, look: Option<Look>| {
+        let name = Cell {
+            colour: look.map(|look| colour(&look)).unwrap_or_default(),
+            code: if dense { String::new() } else { shortened(&terms.of_arm(arm), 400) },
+            ..Cell::words(shortened(&arm.name, 80))
         };
-        context! { text, spread, number => *number, sort => cell.sort.map(self::number) }
+        let optional = columns.iter().map(|column| column.1(arm).unwrap_or_else(|| Cell::maybe(None, fixed_0)));
+        [name, loss(arm, loss_decimals), difference(arm, decimals), verdict(arm, dense)].into_iter().chain(optional).collect()
     };
-    let row = |row: &Row| {
-        let cells: Vec<Value> = row.cells.iter().zip(&table.titles).map(cell).collect();
-        context! { name => cells.first(), cells => cells.get(1..), marked => row.marked }
-    };
-    context! {
-        title => table.title,
-        remark => table.remark.as_str(),
-        titles => table.titles.iter().map(|(text, number)| context! { text => *text, number => *number }).collect::<Vec<_>>(),
-        rows => table.rows.iter().map(row).collect::<Vec<_>>(),
-        long => table.rows.len() > MOST,
+    let titles = [Title::words("Arm"), Title::number("Held-out loss"), Title::number("Difference"), Title::words("Verdict")];
+    Table {
+        class: if dense { "dense" } else { "arms" },
+        titles: titles.into_iter().chain(columns.iter().map(|(title, _)| Title::number(*title))).collect(),
+        rows: of_arms(looks::rows(results).into_iter().map(|(arm, look)| cells(arm, look))),
+        ..Table::default()
     }
 }
 
-/// What the figures of a difference are called.
-pub fn statistics_titles() -> Vec<&'static str> {
-    FIGURES.iter().map(|figure| figure.title).collect()
+fn fixed_0(value: f64) -> String {
+    fixed(value, 0)
 }
 
-/// The figures of a difference, in the order of their titles.
-fn statistics(difference: &Difference, decimals: usize) -> Vec<Value> {
-    let cells = FIGURES.iter().map(|figure| match (figure.text)(difference, decimals) {
+/// The same index for row and arm.
+fn of_arms(rows: impl Iterator<Item = Vec<Cell>>) -> Vec<Row> {
+    rows.enumerate().map(|(index, cells)| Row { cells, marked: false, arm: Some(index) }).collect()
+}
+
+fn loss_decimals(results: &Results) -> usize {
+    decimals_for(results.arms.iter().filter_map(|arm| arm.loss.map(|loss| loss.sd)))
+}
+
+fn colour(look: &Look) -> String {
+    let colour = look.colour;
+    if colour == INK { "var(--ink)".to_owned() } else { format!("#{:02x}{:02x}{:02x}", colour.0, colour.1, colour.2) }
+}
+
+/// The mean, and below it the standard deviation over seeds.
+fn loss(arm: &Arm, decimals: usize) -> Cell {
+    let Some(loss) = arm.loss else { return Cell::maybe(None, fixed_0) };
+    let spread = if loss.sd.is_finite() { format!("± {}", fixed(loss.sd, decimals)) } else { String::new() };
+    Cell { small: spread, ..Cell::number(fixed(loss.mean, decimals), loss.mean) }
+}
+
+/// The mean, and below it the corrected interval.
+fn difference(arm: &Arm, decimals: usize) -> Cell {
+    let interval = arm.difference.and_then(|of| figures::interval(&of.corrected, decimals)).unwrap_or_default();
+    let mean = arm.difference.map(|of| of.mean);
+    Cell { small: interval.replace('-', "−"), ..Cell::maybe(mean, |mean| signed(mean, decimals)) }
+}
+
+/// The verdict; its interval stands beside it, in the column of differences.
+fn verdict(arm: &Arm, dense: bool) -> Cell {
+    let words = arm.verdict.column(arm.difference).replace(" seed", "\u{a0}seed");
+    let class = match arm.verdict {
+        Verdict::Better => "verdict better",
+        Verdict::Worse => "verdict worse",
+        Verdict::Baseline | Verdict::NoDifference | Verdict::Unknown => "verdict",
+    };
+    // best first, when sorted
+    let order = [Verdict::Better, Verdict::Baseline, Verdict::NoDifference, Verdict::Worse, Verdict::Unknown];
+    let rank = order.iter().position(|verdict| *verdict == arm.verdict).unwrap_or(0);
+    let cell = Cell { class, sort: Some(rank.to_string()), ..Cell::default() };
+    let detectable = arm.difference.map(|of| of.detectable).filter(|size| size.is_finite());
+    match (arm.verdict, detectable) {
+        _ if dense => Cell { text: words, ..cell },
+        (Verdict::Better | Verdict::Worse, _) => {
+            let (head, tail) = words.split_once(' ').unwrap_or((&words, ""));
+            Cell { strong: head.to_owned(), text: format!(" {tail}").trim_end().to_owned(), ..cell }
+        }
+        (Verdict::NoDifference, Some(size)) => {
+            let small = format!("{} would be detected", crate::number::brief(size, 2));
+            Cell { text: words, small, ..cell }
+        }
+        (Verdict::Unknown, _) => Cell { text: words, small: "too few paired trials".to_owned(), ..cell },
+        _ => Cell { text: words, ..cell },
+    }
+}
+
+/// The figures of each difference, a row for each arm.
+pub fn statistics(results: &Results) -> Table {
+    let loss_decimals = loss_decimals(results);
+    let decimals = difference_decimals(results.arms.iter().filter_map(|arm| arm.difference.as_ref()));
+    let cells = |arm: &Arm| {
+        let iqm = arm.loss.map(|loss| loss.interquartile_mean).filter(|iqm| iqm.is_finite());
+        let figures = FIGURES.iter().map(|figure| figure_cell(arm.difference.as_ref(), figure, decimals));
+        let first = [Cell::words(shortened(&arm.name, 80)), Cell::maybe(iqm, |value| fixed(value, loss_decimals))];
+        first.into_iter().chain(figures).collect()
+    };
+    let titles = [Title::words("Arm"), Title::number("Interquartile mean")];
+    Table {
+        class: "figures-of-arms",
+        titles: titles.into_iter().chain(FIGURES.iter().map(|figure| Title::number(figure.title))).collect(),
+        rows: of_arms(results.arms.iter().map(cells)),
+        ..Table::default()
+    }
+}
+
+/// Empty for the baseline, which has no difference; a dash where the figure is not known.
+fn figure_cell(difference: Option<&Difference>, figure: &figures::Figure, decimals: usize) -> Cell {
+    let Some(difference) = difference else { return Cell { sort: Some(String::new()), ..Cell::default() } };
+    match (figure.text)(difference, decimals) {
         // where a cell is broken, the second end of an interval keeps its word
         Some(text) => {
-            cell(text.replace("to ", "to\u{a0}").replace("< ", "<\u{a0}"), (figure.sort)(difference).unwrap_or(f64::NAN))
+            let text = text.replace("to ", "to\u{a0}").replace("< ", "<\u{a0}");
+            Cell::number(text, (figure.sort)(difference).unwrap_or(f64::NAN))
         }
-        None => maybe(None, number),
-    });
-    cells.collect()
-}
-
-/// Which of the columns that not every study has are known for some arm.
-pub fn known(results: &Results) -> Value {
-    let any = |known: fn(&Arm) -> bool| results.arms.iter().any(known);
-    context! {
-        excess => any(|arm| arm.excess_loss.is_some()),
-        bits => any(|arm| arm.bits_per_byte.is_some()),
-        cosine => any(|arm| !arm.mean_cosine_by_layer.is_empty()),
-        rank => any(|arm| !arm.effective_rank_by_layer.is_empty()),
+        None => Cell::maybe(None, fixed_0),
     }
 }
 
-/// The verdict in words, its first word apart, so that it can stand out.
-fn verdict(arm: &Arm) -> Value {
-    let words = arm.verdict.words(arm);
-    let (head, tail) = words.split_once(": ").unwrap_or((&words, ""));
-    let short = arm.verdict.column(arm.difference).replace(" seed", "\u{a0}seed");
-    context! { kind => kind(arm.verdict), head => head, tail => tail, short, sort => rank(arm.verdict) }
-}
-
-/// The class in the style sheet.
-fn kind(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Better => "better",
-        Verdict::Worse => "worse",
-        Verdict::Baseline | Verdict::NoDifference | Verdict::Unknown => "plain",
+/// Trials, perplexity, speed and memory of each arm.
+pub fn measures(results: &Results) -> Table {
+    let cells = |arm: &Arm| {
+        vec![
+            Cell::words(shortened(&arm.name, 80)),
+            Cell::number(format!("{} of {}", arm.done, arm.planned), arm.done as f64),
+            Cell::maybe(arm.perplexity, |value| significant(value, 4)),
+            Cell::maybe(arm.tokens_per_second, grouped),
+            Cell::maybe(arm.peak_memory_mib, grouped),
+        ]
+    };
+    let titles = ["Trials finished", "Perplexity", "Tokens per second", "Peak memory, MiB"].map(Title::number);
+    Table {
+        titles: std::iter::once(Title::words("Arm")).chain(titles).collect(),
+        rows: of_arms(results.arms.iter().map(cells)),
+        ..Table::default()
     }
 }
 
-/// Best first, when sorted.
-fn rank(verdict: Verdict) -> usize {
-    [Verdict::Better, Verdict::Baseline, Verdict::NoDifference, Verdict::Worse, Verdict::Unknown]
-        .iter()
-        .position(|of| *of == verdict)
-        .unwrap_or(0)
+/// A table of sizes, of tuning, or of what was measured beside the loss.
+pub fn further(table: &Further, indices: &BTreeMap<&str, usize>) -> Table {
+    let cell = |(cell, (_, number)): (&further::Cell, &(&str, bool))| {
+        if !*number {
+            return Cell { sort: cell.sort.map(crate::csv::number), ..Cell::words(cell.text.clone()) };
+        }
+        let (text, spread) = cell.text.split_once(" ± ").unwrap_or((&cell.text, ""));
+        let small = if spread.is_empty() { String::new() } else { format!("± {spread}") };
+        match cell.sort {
+            Some(sort) => Cell { small, ..Cell::number(text, sort) },
+            None => Cell { small, ..Cell::words(text) },
+        }
+    };
+    let row = |row: &further::Row| Row {
+        cells: row.cells.iter().zip(&table.titles).map(cell).collect(),
+        marked: row.marked,
+        arm: row.cells.iter().find_map(|cell| indices.get(cell.text.as_str()).copied()),
+    };
+    Table {
+        class: if table.titles.len() > 10 { "further wide" } else { "further" },
+        titles: table.titles.iter().map(|(text, number)| Title { text: (*text).to_owned(), number: *number }).collect(),
+        rows: table.rows.iter().map(row).collect(),
+        ..Table::default()
+    }
 }
 
-/// What did not finish: the arm and its reason.
+/// What did not finish, the first of it: the arm and its reason.
 pub fn failures(results: &Results) -> Vec<Value> {
+    /// Failures that are listed; the table of trials has all.
+    const MOST: usize = 40;
     let failures = results.arms.iter().flat_map(|arm| arm.failures.iter().map(move |failure| (arm, failure)));
-    failures.map(|(arm, failure)| context! { arm => shortened(&arm.name, 80), failure => one_line(failure) }).collect()
+    let count = failures.clone().count();
+    let listed = failures
+        .take(MOST)
+        .map(|(arm, failure)| context! { arm => shortened(&arm.name, 80), failure => shortened(failure, 600) });
+    let rest = format!("and {} more: the table of trials has their reasons.", count.saturating_sub(MOST));
+    listed.chain((count > MOST).then(|| context! { arm => "", failure => rest })).collect()
 }
 
 /// Label and value lines.
 pub fn setup(results: &Results) -> Vec<Value> {
-    results.setup.iter().map(|(label, value)| context! { label => one_line(label), value => one_line(value) }).collect()
+    let lines = results.setup.iter().take(100);
+    lines.map(|(label, value)| context! { label => shortened(label, 200), value => shortened(value, 2000) }).collect()
+}
+
+/// A row for each trial.
+pub fn trials(results: &Results, indices: &BTreeMap<&str, usize>) -> Table {
+    let names = measure_names(results);
+    let reasons = results.trials.iter().any(|trial| trial.reason.is_some());
+    let hosts = results.trials.iter().any(|trial| trial.host.is_some());
+    let decimals: Vec<usize> = (0..names.len())
+        .map(|index| column_decimals(results.trials.iter().filter_map(|trial| measure(trial, index, &names))))
+        .collect();
+    let cells = |trial: &Trial| {
+        let mut cells = vec![
+            Cell::words(shortened(&trial.arm, 80)),
+            Cell::words(trial.seed.to_string()),
+            Cell::words(one_line(&trial.state)),
+        ];
+        cells.extend(
+            reasons.then(|| Cell { class: "reason", ..Cell::words(shortened(trial.reason.as_deref().unwrap_or_default(), 300)) }),
+        );
+        cells.extend(hosts.then(|| Cell::words(shortened(trial.host.as_deref().unwrap_or_default(), 60))));
+        let number =
+            |(index, decimals): (usize, &usize)| Cell::maybe(measure(trial, index, &names), |value| fixed(value, *decimals));
+        cells.extend(decimals.iter().enumerate().map(number));
+        cells
+    };
+    let mut titles = vec![Title::words("Arm"), Title::number("Seed"), Title::words("State")];
+    titles.extend(reasons.then(|| Title::words("Reason")));
+    titles.extend(hosts.then(|| Title::words("Host")));
+    titles.extend(names.iter().map(|name| Title::number(one_line(name))));
+    let row = |trial: &Trial| Row { cells: cells(trial), marked: false, arm: indices.get(trial.arm.as_str()).copied() };
+    Table { class: "trials", titles, rows: results.trials.iter().map(row).collect(), ..Table::default() }
 }
 
 /// The measures of all trials, in the order of their first trial.
-pub fn measure_names(results: &Results) -> Vec<String> {
-    let mut names: Vec<&String> = Vec::new();
-    for (name, _) in results.trials.iter().flat_map(|trial| &trial.measures) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names.into_iter().map(|name| one_line(name)).collect()
+fn measure_names(results: &Results) -> Vec<&str> {
+    let mut known = std::collections::BTreeSet::new();
+    let all = results.trials.iter().flat_map(|trial| &trial.measures).map(|(name, _)| name.as_str());
+    all.filter(|name| known.insert(*name)).collect()
 }
 
-/// A row for each trial, its measures in the order of [`measure_names`].
-pub fn trials(results: &Results) -> Vec<Value> {
-    let names = measure_names(results);
-    let value = |trial: &Trial, name: &String| {
-        trial.measures.iter().find(|(own, _)| one_line(own) == *name).and_then(|(_, value)| *value)
-    };
-    let decimals: Vec<usize> =
-        names.iter().map(|name| column_decimals(results.trials.iter().filter_map(|trial| value(trial, name)))).collect();
-    let row = |trial: &Trial| {
-        let measure = |(name, decimals): (&String, &usize)| maybe(value(trial, name), |value| fixed(value, *decimals));
-        context! {
-            arm => shortened(&trial.arm, 80),
-            seed => trial.seed,
-            state => one_line(&trial.state),
-            reason => trial.reason.as_deref().map(one_line),
-            measures => names.iter().zip(&decimals).map(measure).collect::<Vec<_>>(),
-        }
-    };
-    results.trials.iter().map(row).collect()
+/// The measure at `index` of `names`; trials list their measures in one order, so it is usually at that place.
+fn measure(trial: &Trial, index: usize, names: &[&str]) -> Option<f64> {
+    match trial.measures.get(index) {
+        Some((name, value)) if name == names[index] => *value,
+        _ => trial.measures.iter().find(|(name, _)| name == names[index]).and_then(|(_, value)| *value),
+    }
 }
 
 /// Decimals that give a column's largest number five digits, four decimals at most; none for a column of whole numbers.
@@ -197,30 +273,54 @@ mod tests {
     use super::*;
     use crate::sample;
 
-    fn text(row: &Value, cell: &str) -> String {
-        row.get_attr(cell).unwrap().get_attr("text").unwrap().to_string()
+    fn text(table: &Table, row: usize, title: &str) -> (String, String) {
+        let column = table.titles.iter().position(|of| of.text == title).unwrap();
+        let cell = &table.rows[row].cells[column];
+        (format!("{}{}", cell.strong, cell.text), cell.small.clone())
     }
 
     #[test]
     fn cells_read_well_and_sort_by_their_number() {
-        let rows = arms(&sample::results());
-        let dispersion = &rows[1];
-        for (cell, expected) in [
-            ("loss", "3.469 ± 0.012"),
-            ("difference", "−0.031"),
-            ("cosine", "0.620"),
-            ("cost", "1.10×"),
-            ("tokens", "51,234"),
-            ("excess", "–"),
+        let table = arms(&sample::results(), false);
+        for (title, expected, small) in [
+            ("Held-out loss", "3.469", "± 0.012"),
+            ("Difference", "−0.031", "−0.050 to −0.012"),
+            ("Verdict", "better (3\u{a0}seeds)", ""),
+            ("Mean cosine", "0.620", ""),
+            ("Cost", "1.10×", ""),
         ] {
-            assert_eq!(text(dispersion, cell), expected);
+            assert_eq!(text(&table, 1, title), (expected.to_owned(), small.to_owned()));
         }
-        assert_eq!(text(dispersion, "iqm"), "3.469");
-        let figures = dispersion.get_attr("figures").unwrap();
-        assert_eq!(figures.len(), Some(statistics_titles().len()));
-        assert!(rows[0].get_attr("figures").unwrap().is_none(), "the baseline has no difference");
-        assert_eq!(dispersion.get_attr("interval").unwrap().to_string(), "−0.050 to −0.012");
-        assert_eq!(dispersion.get_attr("difference").unwrap().get_attr("sort").unwrap().to_string(), "-0.031");
+        assert_eq!(text(&table, 2, "Verdict").1, "0.04 would be detected");
+        assert!(!table.titles.iter().any(|title| title.text == "Excess loss"), "no arm has one");
+        assert_eq!(table.rows[1].cells[2].sort.as_deref(), Some("-0.031"));
+        assert_eq!(text(&measures(&sample::results()), 1, "Tokens per second").0, "51,234");
+    }
+
+    #[test]
+    fn the_baseline_has_no_figures() {
+        let table = statistics(&sample::results());
+        assert_eq!(text(&table, 1, "Interquartile mean").0, "3.469");
+        assert_eq!((text(&table, 0, "Pairs").0.as_str(), text(&table, 1, "Pairs").0.as_str()), ("", "3"));
+    }
+
+    #[test]
+    fn hosts_have_a_column_where_some_trial_has_one() {
+        let mut results = sample::results();
+        let indices = BTreeMap::new();
+        assert!(!trials(&results, &indices).titles.iter().any(|title| title.text == "Host"));
+        results.trials[0].host = Some("node-7".into());
+        assert_eq!(text(&trials(&results, &indices), 0, "Host").0, "node-7");
+        assert_eq!(text(&trials(&results, &indices), 1, "Host").0, "");
+    }
+
+    #[test]
+    fn failures_have_a_bound() {
+        let mut results = sample::results();
+        results.arms[3].failures = vec!["seed 2 failed".into(); 50];
+        let failures = failures(&results);
+        assert_eq!(failures.len(), 41);
+        assert!(failures[40].get_attr("failure").unwrap().to_string().starts_with("and 10 more"));
     }
 
     #[test]
@@ -233,8 +333,8 @@ mod tests {
     #[test]
     fn one_seed_has_no_interval_and_no_spread() {
         let (_, results) = sample::edges().into_iter().find(|(what, _)| *what == "one seed").unwrap();
-        let rows = arms(&results);
-        assert!(rows[1].get_attr("interval").unwrap().is_none());
-        assert_eq!(text(&rows[1], "loss"), "3.500");
+        let table = arms(&results, false);
+        assert_eq!(text(&table, 1, "Held-out loss"), ("3.500".to_owned(), String::new()));
+        assert_eq!(text(&table, 1, "Difference").1, "");
     }
 }

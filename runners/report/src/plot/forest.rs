@@ -1,8 +1,9 @@
 //! The forest plot: each arm's difference from the baseline with its corrected interval, and the line of no difference.
 
 use super::canvas::*;
-use crate::answer::VerdictWords;
+use crate::drawn;
 use crate::text::shortened;
+use crate::verdict::VerdictWords;
 use crate::{Difference, Results, UNIT, Verdict};
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
@@ -23,14 +24,17 @@ const BOTTOM: i32 = 58;
 /// The differences as SVG; none where no arm has one.
 pub fn forest(title: &str, results: &Results) -> Option<String> {
     let longest = if results.is_sweep() { 52 } else { 26 }; // what varies is in the names
-    let rows: Vec<(String, &Difference, Verdict)> = results
-        .arms
-        .iter()
+    let drawn = drawn::rows(results);
+    let arms = results.arms.iter().zip(drawn).filter(|(_, drawn)| *drawn).map(|(arm, _)| arm);
+    let mut rows: Vec<(String, &Difference, Verdict)> = arms
         .filter_map(|arm| arm.difference.as_ref().map(|difference| (shortened(&arm.name, longest), difference, arm.verdict)))
         .filter(|(_, difference, _)| plottable(difference.mean))
         .collect();
     if rows.is_empty() {
         return None;
+    }
+    if !drawn::all(results) {
+        rows.sort_by(|a, b| a.1.mean.total_cmp(&b.1.mean));
     }
     let reach = reach(rows.iter().map(|(_, difference, _)| *difference));
     let left = 28 + rows.iter().map(|(name, ..)| text_width(name, 12.5)).max().unwrap_or(0);

@@ -24,7 +24,7 @@ pub fn plots(results: &Results) -> Vec<Plot> {
 }
 
 /// The rows that have a geometry.
-fn rows(results: &Results) -> impl Iterator<Item = (&Arm, &Geometry, Look)> {
+fn rows(results: &Results) -> impl Iterator<Item = (&Arm, &Geometry, Option<Look>)> {
     looks::rows(results).into_iter().filter_map(|(arm, look)| Some((arm, arm.geometry.as_ref()?, look)))
 }
 
@@ -46,16 +46,19 @@ fn by_layer(results: &Results) -> Option<Plot> {
     let mut lines = Vec::new();
     let mut starts = Vec::new();
     for (arm, geometry, look) in rows(results) {
-        let mut line = |look: Look, moment: &str, depths: &Depths| {
+        let is_drawn = look.is_some();
+        let mut line = |look: Option<Look>, moment: &str, depths: &Depths| {
             for (layer, of) in depths.layers.iter().enumerate() {
                 let place = [text(&arm.name), moment.to_owned(), depths.step.to_string(), layer.to_string()];
                 data_csv += &row(place.into_iter().chain(cells(&of.cosine)));
             }
-            Line { look, points: depths.layers.iter().enumerate().map(|(x, of)| point(x, &of.cosine)).collect() }
+            let points = depths.layers.iter().enumerate().map(|(x, of)| point(x, &of.cosine)).collect();
+            look.map(|look| Line { look, points })
         };
-        lines.push(line(look, "end", &geometry.end));
+        lines.extend(line(look, "end", &geometry.end));
         if let Some(start) = &geometry.start {
-            starts.push((&arm.baseline, line(Look { name: "first weights".into(), colour: MUTED, round: 2 }, "start", start)));
+            let look = is_drawn.then(|| Look { name: "first weights".into(), colour: MUTED, round: 2 });
+            starts.extend(line(look, "start", start).map(|line| (&arm.baseline, line)));
         }
     }
     starts.dedup_by_key(|(baseline, _)| *baseline); // arms with one baseline start from the same weights
@@ -78,7 +81,7 @@ fn along_training(results: &Results) -> Option<Plot> {
         }
         let points = geometry.last_cosine.iter();
         let points = points.map(|p| Point { x: p.step as f64, mean: p.mean, low: p.low, high: p.high }).collect();
-        lines.push(Line { look, points });
+        lines.extend(look.map(|look| Line { look, points }));
     }
     let title = "Mean cosine of the last hidden state along training";
     let remark = format!("Within sequences. {}", ranges(&lines));
@@ -107,7 +110,7 @@ fn by_frequency(
         }
         let place = |class: &FrequencyClass| geometry.by_frequency.iter().position(|other| other.class == class.class);
         let points = known().filter_map(|(class, measure)| Some(point(place(class)?, &measure))).collect();
-        lines.push(Line { look, points });
+        lines.extend(look.map(|look| Line { look, points }));
     }
     let remark = format!("Rows of the embedding matrix; tokens that never occur in training apart. {}", ranges(&lines));
     let x = "tenth of the tokens, the most frequent first";

@@ -4,6 +4,7 @@
 use super::Plot;
 use super::canvas::*;
 use crate::csv::{number, row, text};
+use crate::drawn;
 use crate::number::{brief, fixed};
 use crate::text::shortened;
 use crate::{Depths, Results};
@@ -11,6 +12,7 @@ use plotters::coord::types::RangedCoordf64;
 use plotters::prelude::*;
 use plotters::style::colors::colormaps::ViridisRGB;
 use plotters::style::text_anchor::HPos;
+use std::collections::BTreeSet;
 
 /// Panels that are drawn at most.
 const MOST_PANELS: usize = 12;
@@ -48,9 +50,9 @@ pub fn condensation(results: &Results) -> Option<Plot> {
         return None;
     }
     let title = "Condensation: cosines within sequences, layer by layer";
-    let drawn = &panels[..panels.len().min(MOST_PANELS)];
-    let svg = svg(title, drawn, greatest);
-    let mean = |panel: &Panel| Some((panel.name.clone(), panel.depths.layers.last()?.cosine.mean));
+    let drawn = chosen(results, &panels);
+    let svg = svg(title, &drawn, greatest);
+    let mean = |panel: &&Panel| Some((panel.name.clone(), panel.depths.layers.last()?.cosine.mean));
     let svg = described(svg, title, "mean cosine of the last layer", drawn.iter().filter_map(mean));
     let mut remark =
         "Share of the pairs of tokens of one sequence by their cosine, from the embedding (0) up; mean over seeds, on the \
@@ -58,9 +60,16 @@ pub fn condensation(results: &Results) -> Option<Plot> {
                       that has condensed."
             .to_owned();
     if panels.len() > drawn.len() {
-        remark += &format!(" The first {} of {} panels are drawn; the plot's CSV has all.", drawn.len(), panels.len());
+        remark += &format!(" {} of {} panels are drawn; the CSV file of the plot has all.", drawn.len(), panels.len());
     }
     Some(Plot { name: "condensation".into(), title: title.into(), remark, svg, data_csv: data(&panels) })
+}
+
+/// The panels that are drawn: of the first weights, and of arms that other plots draw.
+fn chosen<'a>(results: &Results, panels: &'a [Panel<'a>]) -> Vec<&'a Panel<'a>> {
+    let rows = drawn::rows(results);
+    let names: BTreeSet<&str> = results.arms.iter().zip(rows).filter(|of| of.1).map(|(arm, _)| arm.name.as_str()).collect();
+    panels.iter().filter(|panel| panel.start || names.contains(panel.name.as_str())).take(MOST_PANELS).collect()
 }
 
 fn panels(results: &Results) -> Vec<Panel<'_>> {
@@ -118,7 +127,7 @@ fn colour(level: usize) -> RGBColor {
     ViridisRGB::get_color(level as f64 / (LEVELS - 1) as f64)
 }
 
-fn svg(title: &str, panels: &[Panel], greatest: f64) -> String {
+fn svg(title: &str, panels: &[&Panel], greatest: f64) -> String {
     let columns = panels.len().min(COLUMNS);
     let rows = panels.len().div_ceil(COLUMNS) as i32;
     let deepest = panels.iter().map(|panel| panel.depths.layers.len()).max().unwrap_or(1) as i32;

@@ -1,7 +1,8 @@
-//! What rows look like: each its own colour, or, of many rows and of rows that differ in size, its arm's, unless it is the only
-//! arm.
+//! Colours and strokes of the rows that are drawn: each row has its own colour. Many rows, and rows that differ in size, have the
+//! colour of their arm, unless there is only one arm.
 
 use super::canvas::{COLOURS, INK};
+use crate::drawn;
 use crate::text::shortened;
 use crate::{Arm, Results, SizeSeries, Verdict};
 use plotters::style::RGBColor;
@@ -23,20 +24,38 @@ pub struct Look {
 /// Name, arm, and whether it is a baseline.
 type Item<'a> = (&'a str, &'a str, bool);
 
-/// The rows of the results.
-pub fn rows(results: &Results) -> Vec<(&Arm, Look)> {
+/// The rows of the results; a row that the plots do not draw has no look.
+pub fn rows(results: &Results) -> Vec<(&Arm, Option<Look>)> {
     let alone = results.arms.iter().all(|arm| arm.arm == results.arms[0].arm); // a sweep of one arm: its points are compared
     let is_baseline = |arm: &Arm| arm.verdict == Verdict::Baseline && !alone;
-    let items = results.arms.iter().map(|arm| (&*arm.name, &*arm.arm, is_baseline(arm))).collect();
-    let by_arm = !alone && results.is_sweep() && (!results.sizes.is_empty() || results.has_many_rows());
-    results.arms.iter().zip(looks(items, by_arm)).collect()
+    let drawn = drawn::rows(results);
+    let chosen = results.arms.iter().zip(&drawn).filter(|(_, drawn)| **drawn).map(|(arm, _)| arm);
+    let items = chosen.map(|arm| (&*arm.name, &*arm.arm, is_baseline(arm))).collect();
+    let by_arm = !alone && drawn::all(results) && results.is_sweep() && (!results.sizes.is_empty() || results.has_many_rows());
+    spread(&results.arms, &drawn, looks(items, by_arm))
 }
 
-/// Arms over sizes.
-pub fn series(results: &Results) -> Vec<(&SizeSeries, Look)> {
+/// Arms over sizes; a series that the plots do not draw has no look.
+pub fn series(results: &Results) -> Vec<(&SizeSeries, Option<Look>)> {
     let is_baseline = |series: &SizeSeries| series.points.iter().all(|point| point.verdict == Verdict::Baseline);
-    let items = results.sizes.iter().map(|series| (&*series.name, &*series.arm, is_baseline(series))).collect();
-    results.sizes.iter().zip(looks(items, true)).collect()
+    let count = results.sizes.len();
+    let mut drawn = vec![true; count];
+    if count > drawn::MOST {
+        let at_the_largest = |index: usize| results.sizes[index].points.last()?.difference.map(|of| of.mean);
+        drawn = drawn::ends(&drawn::ranked_by(count, at_the_largest), drawn::BEST, drawn::WORST, count);
+        if let Some(first) = results.sizes.iter().position(is_baseline) {
+            drawn[first] = true;
+        }
+    }
+    let chosen = results.sizes.iter().zip(&drawn).filter(|(_, drawn)| **drawn).map(|(series, _)| series);
+    let items = chosen.map(|series| (&*series.name, &*series.arm, is_baseline(series))).collect();
+    spread(&results.sizes, &drawn, looks(items, count <= drawn::MOST))
+}
+
+/// Each item with its look, or with none where it is not drawn.
+fn spread<'a, T>(items: &'a [T], drawn: &[bool], looks: Vec<Look>) -> Vec<(&'a T, Option<Look>)> {
+    let mut looks = looks.into_iter();
+    items.iter().zip(drawn).map(|(item, drawn)| (item, if *drawn { looks.next() } else { None })).collect()
 }
 
 fn looks(items: Vec<Item>, by_arm: bool) -> Vec<Look> {
@@ -88,7 +107,7 @@ mod tests {
         let mut sweep = sample::sweep();
         sweep.arms.retain(|arm| arm.verdict == Verdict::Baseline);
         let names: Vec<&str> = sweep.arms.iter().map(|arm| arm.name.as_str()).collect();
-        let looks: Vec<Look> = rows(&sweep).into_iter().map(|(_, look)| look).collect();
+        let looks: Vec<Look> = rows(&sweep).into_iter().filter_map(|(_, look)| look).collect();
         assert!(looks.len() > 1 && looks.iter().map(|look| look.name.as_str()).eq(names));
         assert!(looks.iter().zip(&COLOURS).all(|(look, colour)| look.colour == *colour));
     }
@@ -99,6 +118,6 @@ mod tests {
         let items: Vec<Item> = names.iter().map(|name| (name.as_str(), "a", false)).collect();
         check(&items, true, &[("a", Some(0), 0); 6]);
         assert_eq!(looks(items[..5].to_vec(), true)[4].round, 4);
-        assert_eq!(rows(&sample::sweep())[3].1.name, "dispersion width=32");
+        assert_eq!(rows(&sample::sweep())[3].1.as_ref().unwrap().name, "dispersion width=32");
     }
 }

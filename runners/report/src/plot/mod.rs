@@ -12,10 +12,11 @@ mod sizes;
 mod spectrum;
 mod thin;
 
-use crate::answer::corrected_for;
 use crate::csv::{number, row, text};
+use crate::drawn;
 use crate::number::fixed;
 use crate::text::shortened;
+use crate::verdict::corrected_for;
 use crate::{Arm, CurvePoint, Difference, Interval, Results, UNIT};
 use lines::{Chart, Line, MOST_BANDS, Point};
 pub use thin::{MOST_POINTS, thinned};
@@ -52,7 +53,17 @@ pub fn plots(results: &Results) -> Vec<Plot> {
         layers(results, "mean_cosine", cosine, "mean cosine", |arm| &arm.mean_cosine_by_layer),
         layers(results, "effective_rank", rank, "effective rank, directions", |arm| &arm.effective_rank_by_layer),
     ];
-    plots.into_iter().flatten().chain(geometry::plots(results)).chain(rounding::plots(results)).collect()
+    let plots = plots.into_iter().flatten().chain(geometry::plots(results)).chain(rounding::plots(results));
+    plots.map(|plot| with_remark(plot, drawn::remark(results))).collect()
+}
+
+/// Points that the curves of one plot have at most, all of them together.
+const MOST_IN_ALL: usize = 12_000;
+
+/// The plot, with a sentence in front of its remark.
+fn with_remark(plot: Plot, first: Option<String>) -> Plot {
+    let remark = first.into_iter().chain([plot.remark]).filter(|remark| !remark.is_empty()).collect::<Vec<_>>().join(" ");
+    Plot { remark, ..plot }
 }
 
 fn differences(results: &Results) -> Option<Plot> {
@@ -82,15 +93,16 @@ fn curves(results: &Results, name: &str, title: &str, curve: impl Fn(&Arm) -> &[
     let mut data_csv = row(["arm", "step", "mean", "low", "high"].map(String::from));
     let mut lines = Vec::new();
     let mut bucket = 1;
+    let most = (MOST_IN_ALL / drawn::rows(results).iter().filter(|drawn| **drawn).count().max(1)).clamp(1, MOST_POINTS);
     for (arm, look) in looks::rows(results) {
-        bucket = bucket.max(thin::bucket(curve(arm).len(), MOST_POINTS));
-        let points = thinned(curve(arm), MOST_POINTS);
+        bucket = bucket.max(thin::bucket(curve(arm).len(), most));
+        let points = thinned(curve(arm), most);
         for point in &points {
             data_csv +=
                 &row([text(&arm.name), point.step.to_string(), number(point.mean), number(point.low), number(point.high)]);
         }
         let points = points.iter().map(|p| Point { x: p.step as f64, mean: p.mean, low: p.low, high: p.high }).collect();
-        lines.push(Line { look, points });
+        lines.extend(look.map(|look| Line { look, points }));
     }
     lines.retain(|line| line.points.iter().any(Point::is_plottable));
     let ceiling = ceiling(&lines);
@@ -142,7 +154,7 @@ fn layers(results: &Results, name: &str, title: &str, y: &str, of: impl Fn(&Arm)
         for point in &points {
             data_csv += &row([text(&arm.name), number(point.x), number(point.mean)]);
         }
-        lines.push(Line { look, points });
+        lines.extend(look.map(|look| Line { look, points }));
     }
     lines.retain(|line| line.points.iter().any(Point::is_plottable));
     let svg = Chart { title, x: "layer (0 is the embedding)", y, marks: true, names: &[], ceiling: None, lines }.svg()?;

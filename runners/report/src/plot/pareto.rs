@@ -3,19 +3,23 @@
 use super::Plot;
 use super::canvas::*;
 use super::looks::{self, Look};
-use crate::answer::corrected_for;
 use crate::csv::{number, row, text};
 use crate::number::fixed;
 use crate::text::shortened;
+use crate::verdict::corrected_for;
 use crate::{Arm, Interval, Results, UNIT};
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 const WIDTH: i32 = 560;
 const HEIGHT: i32 = 380;
 /// Larger values are not plotted.
 const LARGEST: f64 = 1e9;
+/// Shown pixels of a place that one dot marks, and how many dots are drawn at most.
+const DOT: i32 = 4;
+const MOST_DOTS: usize = 1_500;
 
 /// An arm: its cost and its loss, each with its whisker.
 struct Spot {
@@ -31,7 +35,7 @@ struct Spot {
 pub fn plot(results: &Results) -> Option<Plot> {
     let sweep = results.is_sweep();
     let mut data_csv = row(["arm", "cost", "cost_low", "cost_high", "loss", "loss_low", "loss_high"].map(String::from));
-    let mut spots = Vec::new();
+    let (mut spots, mut others) = (Vec::new(), Vec::new());
     for (arm, look) in looks::rows(results) {
         let (Some(cost), Some([loss, low, high])) = (arm.cost_ratio, loss(arm, sweep)) else { continue };
         let costs = arm.cost_range.map_or([f64::NAN; 2], |range| [range.low, range.high]);
@@ -41,6 +45,10 @@ pub fn plot(results: &Results) -> Option<Plot> {
             .chain(cells.map(|value| if value.is_nan() { String::new() } else { number(value) })));
         let range = |[low, high]: [f64; 2]| (plottable(low) && plottable(high)).then_some(Interval { low, high });
         if plottable(cost) && cost > 0.0 && plottable(loss) {
+            let Some(look) = look else {
+                others.push((cost, loss));
+                continue;
+            };
             spots.push(Spot { look, cost, costs: range(costs), loss, losses: range([low, high]) });
         }
     }
@@ -48,15 +56,16 @@ pub fn plot(results: &Results) -> Option<Plot> {
         return None;
     }
     let title = if sweep { "Difference in held-out loss against cost" } else { "Held-out loss against cost" };
-    let svg = svg(title, results, &spots);
+    let svg = svg(title, results, &spots, &others);
     let places = spots.iter().map(|spot| (format!("{} at {}×", spot.look.name, fixed(spot.cost, 2)), spot.loss));
     let svg = described(svg, title, "loss", places);
     let comparisons = results.arms.iter().find_map(|arm| arm.difference).and_then(|of| corrected_for(of.comparisons));
     let corrected = comparisons.map(|words| format!(", {words}")).unwrap_or_default();
+    let dots = if others.is_empty() { "" } else { " Small dots: the other rows, the outermost 1% cut off." };
     let remark = format!(
         "Lower and further left is better. Upright whiskers: the 95% interval of the paired difference from the baseline{corrected}; \
          level ones: least to greatest over seeds. Stepped line: by their means, no arm has both a lower loss and a lower cost \
-         than those on it. Times are of this machine."
+         than those on it.{dots} Times are of this machine."
     );
     Some(Plot { name: "loss_by_cost".into(), title: title.into(), remark, svg, data_csv })
 }
@@ -72,8 +81,9 @@ fn plottable(value: f64) -> bool {
     value.is_finite() && value.abs() < LARGEST
 }
 
-fn svg(title: &str, results: &Results, spots: &[Spot]) -> String {
-    let (x, y) = ranges(spots);
+/// `others` are arms that are drawn as dots alone.
+fn svg(title: &str, results: &Results, spots: &[Spot], others: &[(f64, f64)]) -> String {
+    let (x, y) = ranges(spots, others);
     sheet(title, WIDTH as u32, HEIGHT as u32, |area| {
         let frame = Frame {
             x: x.clone(),
@@ -87,8 +97,10 @@ fn svg(title: &str, results: &Results, spots: &[Spot]) -> String {
             x_tick: &|value| tick(value, &x) + "×",
         };
         let mut chart = frame.draw(area)?;
-        chart.draw_series([PathElement::new(front(spots, &x, &y), stroke(GRID, 2.5))])?;
+        chart.draw_series([PathElement::new(front(spots, others, &x, &y), stroke(GRID, 2.5))])?;
         let within = |at: (f64, f64)| (at.0.clamp(x.start, x.end), at.1.clamp(y.start, y.end));
+        let dots = dots(others, |at| chart.plotting_area().map_coordinate(&at), &x, &y);
+        chart.draw_series(dots.into_iter().map(|at| Circle::new(at, px(1.5), MUTED.mix(0.4).filled())))?;
         for spot in spots {
             let style = stroke(spot.look.colour.mix(0.55), 1.5);
             let whisker = |from, to| PathElement::new(vec![within(from), within(to)], style);
@@ -113,23 +125,47 @@ fn svg(title: &str, results: &Results, spots: &[Spot]) -> String {
     })
 }
 
-/// Both axes: all spots and their whiskers, but no farther than twice the span of the spots themselves.
-fn ranges(spots: &[Spot]) -> (Range<f64>, Range<f64>) {
-    let range = |at: fn(&Spot) -> f64, whisker: fn(&Spot) -> Option<Interval>| {
+/// The dots inside the frame, one for each place of [`DOT`] shown pixels, so that their number has a bound.
+fn dots(others: &[(f64, f64)], place: impl Fn((f64, f64)) -> (i32, i32), x: &Range<f64>, y: &Range<f64>) -> Vec<(f64, f64)> {
+    let mut taken = BTreeSet::new();
+    let inside = others.iter().copied().filter(|(cost, loss)| x.contains(cost) && y.contains(loss));
+    inside
+        .filter(|at| {
+            taken.insert({
+                let (x, y) = place(*at);
+                (x / (DOT * SCALE), y / (DOT * SCALE))
+            })
+        })
+        .take(MOST_DOTS)
+        .collect()
+}
+
+/// The middle 98% of the dots: a few far ones shall not press the others together.
+fn middle(mut values: Vec<f64>) -> Option<[f64; 2]> {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().checked_sub(1)?;
+    Some([values[last / 100], values[last - last / 100]])
+}
+
+/// Both axes: all spots and their whiskers, but no farther than twice the span of the spots and dots themselves.
+fn ranges(spots: &[Spot], others: &[(f64, f64)]) -> (Range<f64>, Range<f64>) {
+    let range = |at: fn(&Spot) -> f64, whisker: fn(&Spot) -> Option<Interval>, dots: Option<[f64; 2]>| {
         let fold = |values: &mut dyn Iterator<Item = f64>| {
             values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
         };
-        let (low, high) = fold(&mut spots.iter().map(at));
+        let (low, high) = fold(&mut spots.iter().map(at).chain(dots.into_iter().flatten()));
         let (least, greatest) = fold(&mut spots.iter().filter_map(whisker).flat_map(|of| [of.low, of.high]));
         let reach = high - low;
         with_air(least.clamp(low - reach, low), greatest.clamp(high, high + reach), 0.08)
     };
-    (range(|spot| spot.cost, |spot| spot.costs), range(|spot| spot.loss, |spot| spot.losses))
+    let (costs, losses) = others.iter().copied().unzip();
+    (range(|spot| spot.cost, |spot| spot.costs, middle(costs)), range(|spot| spot.loss, |spot| spot.losses, middle(losses)))
 }
 
 /// The stairs below which no arm is.
-fn front(spots: &[Spot], x: &Range<f64>, y: &Range<f64>) -> Vec<(f64, f64)> {
-    let mut sorted: Vec<(f64, f64)> = spots.iter().map(|spot| (spot.cost, spot.loss)).collect();
+fn front(spots: &[Spot], others: &[(f64, f64)], x: &Range<f64>, y: &Range<f64>) -> Vec<(f64, f64)> {
+    let inside = others.iter().copied().filter(|(cost, loss)| x.contains(cost) && y.contains(loss));
+    let mut sorted: Vec<(f64, f64)> = spots.iter().map(|spot| (spot.cost, spot.loss)).chain(inside).collect();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
     let mut stairs: Vec<(f64, f64)> = Vec::new();
     for (cost, loss) in sorted {
@@ -186,7 +222,7 @@ mod tests {
     #[test]
     fn the_front_is_what_no_arm_beats() {
         let spots = [spot(1.0, 3.0), spot(1.5, 2.0), spot(1.2, 3.5), spot(2.0, 2.5)];
-        let found = front(&spots, &(0.9..2.1), &(1.9..3.6));
+        let found = front(&spots, &[], &(0.9..2.1), &(1.9..3.6));
         assert_eq!(found, [(1.0, 3.6), (1.0, 3.0), (1.5, 3.0), (1.5, 2.0), (2.1, 2.0)]);
     }
 

@@ -58,7 +58,7 @@ fn plot(results: &Results, granularity: &str) -> Option<Plot> {
             points.push(Point { x: x as f64, mean: increase.mean, low: increase.low, high: increase.high });
         }
         points.sort_by(|a, b| a.x.total_cmp(&b.x));
-        lines.push(Line { look, points });
+        lines.extend(look.map(|look| Line { look, points }));
     }
     lines.retain(|line| line.points.iter().any(Point::is_plottable));
     let title = format!("Loss after rounding: {}", in_words(granularity));

@@ -3,9 +3,9 @@
 use super::canvas::*;
 use super::lines::{Legend, Line, MOST_BANDS, Point, dashes, names};
 use super::{Plot, forest, looks};
-use crate::answer::corrected_for;
 use crate::csv::{number, row, text};
 use crate::number::brief;
+use crate::verdict::corrected_for;
 use crate::{Results, SizePoint, UNIT};
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
@@ -54,7 +54,7 @@ fn plot(
             data_csv += &row([text(&series.name), point.parameters.to_string(), number(mean), number(low), number(high)]);
             points.push(Point { x: point.parameters as f64, mean, low, high });
         }
-        lines.push(Line { look, points });
+        lines.extend(look.map(|look| Line { look, points }));
     }
     lines.retain(|line| line.points.iter().any(Point::is_plottable));
     let mut remarks = vec![whiskers];

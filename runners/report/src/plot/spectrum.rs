@@ -26,7 +26,8 @@ pub fn spectrum(results: &Results) -> Option<Plot> {
             &shares.clone().map(|(rank, share)| row([text(&arm.name), rank.to_string(), number(share)])).collect::<String>();
         let point =
             |(rank, share): (usize, f64)| Point { x: (rank as f64).log10(), mean: share.log10(), low: f64::NAN, high: f64::NAN };
-        lines.push(Line { look, points: shares.filter(|(_, share)| *share >= LEAST).map(point).collect() });
+        let points = shares.filter(|(_, share)| *share >= LEAST).map(point).collect();
+        lines.extend(look.map(|look| Line { look, points }));
     }
     lines.retain(|line: &Line| line.points.iter().any(Point::is_plottable));
     let title = "Singular values of the last hidden state";

@@ -91,6 +91,7 @@ fn task(task: &str, pairs: bool) -> TaskResult {
         normalised_standard_error: 0.05,
         items: 100,
         truncated: 3,
+        judged: None,
     }
 }
 

@@ -1,0 +1,77 @@
+//! What it takes to reach a target loss: steps, tokens, time.
+
+use super::{Cell, Further, Row};
+use crate::number::{fixed, grouped, significant};
+use crate::{Arm, OverSeeds, Results, ToTarget};
+
+/// A row for each target and arm, the arms of a target together; none where the study names no target.
+pub fn targets(results: &Results) -> Option<Further> {
+    let mut targets: Vec<f64> = results.arms.iter().flat_map(|arm| &arm.to_target).map(|of| of.target).collect();
+    targets.sort_by(f64::total_cmp);
+    targets.dedup();
+    let mut rows = Vec::new();
+    for target in targets.into_iter().rev() {
+        for arm in &results.arms {
+            rows.extend(arm.to_target.iter().filter(|of| of.target.total_cmp(&target).is_eq()).map(|of| row(arm, of)));
+        }
+    }
+    if rows.is_empty() {
+        return None;
+    }
+    let remark = "What an arm's training takes until its validation loss is at most the target: mean ± standard deviation over the \
+                  seeds that reach it. Where some seeds do not reach it, the mean flatters the arm: compare arms that all reach it.";
+    let titles = [
+        ("target loss", true),
+        ("arm", false),
+        ("seeds that reach it", true),
+        ("steps", true),
+        ("tokens", true),
+        ("seconds", true),
+    ];
+    Some(Further { title: "Time to a target loss", plots: &[], remark: remark.to_owned(), titles: titles.to_vec(), rows })
+}
+
+fn row(arm: &Arm, of: &ToTarget) -> Row {
+    let measure = |over: Option<OverSeeds>, text: fn(f64) -> String| {
+        let spread = |over: &OverSeeds| if over.sd.is_finite() { format!(" ± {}", text(over.sd)) } else { String::new() };
+        over.map_or(Cell::words(""), |over| Cell::number(text(over.mean) + &spread(&over), over.mean))
+    };
+    Row {
+        cells: vec![
+            Cell::number(fixed(of.target, 3), of.target),
+            Cell::words(&arm.name),
+            Cell::number(format!("{} of {}", of.reached, arm.planned), of.reached as f64),
+            measure(of.steps, grouped),
+            measure(of.tokens, grouped),
+            measure(of.seconds, |seconds| significant(seconds, 3)),
+        ],
+        marked: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::row;
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn each_target_has_a_row_for_each_arm() {
+        let mut results = sample::results();
+        assert!(targets(&results).is_none());
+        let over = |mean, sd| Some(OverSeeds { mean, sd, low: mean, high: mean, count: 2 });
+        let reached = ToTarget {
+            target: 3.6,
+            reached: 2,
+            steps: over(1200.0, 50.0),
+            tokens: over(1.2e6, f64::NAN),
+            seconds: over(14.6, 0.5),
+        };
+        let missed = ToTarget { reached: 0, steps: None, tokens: None, seconds: None, ..reached.clone() };
+        results.arms[0].to_target = vec![missed];
+        results.arms[1].to_target = vec![reached];
+        let table = targets(&results).unwrap();
+        assert_eq!(row(&table, 0), ["3.600", "baseline", "0 of 3", "", "", ""]);
+        assert_eq!(row(&table, 1), ["3.600", "dispersion", "2 of 3", "1,200 ± 50", "1,200,000", "14.6 ± 0.500"]);
+    }
+}
