@@ -20,6 +20,7 @@ mod places;
 mod projection;
 mod rates;
 mod resume;
+mod starters;
 mod statistics;
 mod sweeps;
 mod verbs;

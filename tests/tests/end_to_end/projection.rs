@@ -65,9 +65,9 @@ fn a_study_is_projected_by_arithmetic() {
         "{said}"
     );
     assert!(line("in all").contains("4 trials: 67.9 MFLOP, 0.0377 GPU hours, price 3.77"), "{said}"); // 2 (11,845,632 + 22,118,400)
-    assert!(
-        said.contains("loss        unknown: runs/tiny holds no study. For a power law of loss against size, run a study with `vary:")
-    );
+    assert!(said.contains(
+        "loss        unknown: runs/tiny holds no study. For a power law of loss against size, run a study with `vary:"
+    ));
     assert!(!study.path().join("runs").exists(), "nothing is trained or written");
 
     // the size named, and each arm trained once with each of five seeds
