@@ -1,4 +1,4 @@
-//! How the program ends when it cannot do what was asked.
+//! Exit with a message.
 
 use regatta_config::Refusal;
 use regatta_study::RunError;
@@ -19,12 +19,12 @@ impl Failure {
         Self { message: message.to_string(), code: 2, quiet: false }
     }
 
-    /// Something went wrong on the way: status 1.
+    /// Something went wrong later: status 1.
     pub fn failed(message: impl Display) -> Self {
         Self { message: message.to_string(), code: 1, quiet: false }
     }
 
-    /// Says why, on stderr, and gives the status.
+    /// Prints the message to stderr, and returns the status.
     pub fn exit(self) -> ExitCode {
         if !self.quiet {
             eprintln!("error: {}", self.message);
@@ -53,7 +53,7 @@ impl From<RunError> for Failure {
 }
 
 impl From<std::io::Error> for Failure {
-    /// A reader of our output that went away, as `head` does, is no failure worth a word.
+    /// A closed pipe (`regatta list | head`) ends the program silently.
     fn from(error: std::io::Error) -> Self {
         let quiet = error.kind() == std::io::ErrorKind::BrokenPipe;
         Self { message: error.to_string(), code: u8::from(!quiet), quiet }

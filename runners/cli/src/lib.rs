@@ -32,30 +32,30 @@ use std::sync::OnceLock;
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
-    /// How log lines are written.
+    /// Format of log lines
     #[arg(long, global = true, value_enum, default_value = "text")]
     log: log::Format,
 }
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Train what is not done yet, evaluate, and report
+    /// Train the trials that are not done yet, evaluate, and report
     Run(verbs::run::Arguments),
-    /// Read a study, resolve it, print it and estimate its cost; train nothing
+    /// Read a study, print it with all defaults, and estimate its cost; train nothing
     Check(verbs::check::Arguments),
     /// List the plugins linked into this program: regularizers and interventions
     List(verbs::list::Arguments),
     /// Explain a plugin: formula, paper, fields and defaults
     Explain(verbs::explain::Arguments),
-    /// Make tables, plots and page from what is on disk
+    /// Write the table, plots and page from the results on disk
     Report(verbs::report::Arguments),
-    /// Run trials for a run that asks for them on standard input
+    /// Run trials for a run that sends requests on stdin
     #[command(hide = true)]
     Worker(verbs::worker::Arguments),
-    /// Say what plugins compute, for a run that asks for it on standard input
+    /// Report what plugins compute, for a run that sends requests on stdin
     #[command(hide = true)]
     Probe,
-    /// Say how a study stands: its trials, and who is running it
+    /// Show the state of a study: its trials, and who is running it
     Status(verbs::status::Arguments),
     /// Watch a study while it runs: its trials, their curves, and who is running it
     #[cfg(feature = "tui")]
@@ -64,9 +64,9 @@ enum Verb {
     Results(verbs::results::Arguments),
     /// Write a study's curves as files of another program
     Export(verbs::export::Arguments),
-    /// Score a checkpoint: tasks, held-out loss, and what rounding its weights leaves of it
+    /// Score a checkpoint: tasks, held-out loss, and the loss with rounded weights
     Evaluate(verbs::evaluate::Arguments),
-    /// Measure how the points of a checkpoint lie: cosines, ranks, frequent and rare words, layer by layer
+    /// Measure the geometry of a checkpoint: cosines, ranks, frequent and rare tokens, layer by layer
     Diagnose(verbs::diagnose::Arguments),
     /// Compare two arms of a study: every statistic of their paired difference
     Compare(verbs::compare::Arguments),
@@ -90,7 +90,7 @@ fn command() -> clap::Command {
     Arguments::command().name(name.clone()).bin_name(name)
 }
 
-/// The version, and the instructions that it runs here.
+/// The version, and the instruction set in use.
 fn long_version() -> &'static str {
     let running = match simd::choose() {
         Ok(level) => level.to_string(),
@@ -108,8 +108,8 @@ fn long_version() -> &'static str {
     })
 }
 
-/// The whole program: reads its arguments, does what they say, and returns 0 when all is done, 1 when a trial failed or
-/// diverged, 2 when the input was refused.
+/// The whole program: parses the arguments, runs the verb, and returns 0 on success, 1 when a trial failed or diverged, 2 when
+/// the input was refused.
 pub fn main() -> ExitCode {
     threads::share_one_pool();
     let level = simd::choose(); // before anything computes

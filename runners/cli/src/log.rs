@@ -1,4 +1,4 @@
-//! Log lines on stderr. `RUST_LOG` chooses what is shown; while a live table stands, lines are put above it.
+//! Log lines on stderr. `RUST_LOG` filters them. While a live table is shown, lines are printed above it.
 
 use clap::ValueEnum;
 use indicatif::MultiProgress;
@@ -7,14 +7,14 @@ use std::sync::OnceLock;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How log lines are written.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// Warnings only and nothing but their words, for the process that repeats them.
+    /// Warnings only, and only their text, for the parent process that logs them again.
     #[value(skip)]
     Bare,
 }

@@ -1,11 +1,11 @@
-//! Signals: the first asks the run to keep its state and stop after the step it is at, a second SIGINT ends it at once.
+//! Signals: the first makes the run save its state and stop after the current step; a second SIGINT ends it at once.
 
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// What was asked for so far.
+/// The signals received so far.
 pub(crate) struct Signals {
     /// Whether the run should stop.
     pub stop: Arc<AtomicBool>,

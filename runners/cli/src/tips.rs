@@ -1,15 +1,15 @@
-//! What the program answers to an argument that it does not know.
+//! Tips for unknown arguments.
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, Error};
 use regatta_core::registry::nearest;
 
-/// Parts of the words by which other programs are told to go on where they stopped.
+/// Parts of the options by which other programs resume.
 const GOING_ON: [&str; 6] = ["resum", "continu", "recover", "restor", "skip", "from-checkpoint"];
-/// What throws results away, or consents to it: proposed to nobody who did not all but write it.
+/// Options that discard results, or confirm it: suggested only for a near-identical spelling.
 const DISCARDING: [&str; 2] = ["--fresh", "--yes"];
 
-/// The same error, with a tip that loses nobody's results: what goes on needs no argument.
+/// The same error, with a tip that discards no results: resuming needs no argument.
 pub(crate) fn of(mut error: Error) -> Error {
     for (unknown, suggested) in
         [(ContextKind::InvalidArg, ContextKind::SuggestedArg), (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand)]
@@ -17,8 +17,8 @@ pub(crate) fn of(mut error: Error) -> Error {
         let Some(word) = text(error.get(unknown)) else { continue };
         if is_going_on(&word) {
             forget(&mut error, suggested);
-            let tip = "nothing is needed to go on: the same `regatta run STUDY.yaml` trains what is not done yet, and a trial that \
-                       was cut off goes on from its last checkpoint";
+            let tip = "no option is needed to resume: the same `regatta run STUDY.yaml` trains what is not done yet, and an \
+                       interrupted trial resumes from its last checkpoint";
             error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
         } else if text(error.get(suggested)).is_some_and(|tip| is_too_far(&word, &tip)) {
             forget(&mut error, suggested);

@@ -21,6 +21,7 @@ mod places;
 mod projection;
 mod rates;
 mod resume;
+mod starters;
 mod statistics;
 mod sweeps;
 mod verbs;

@@ -57,17 +57,17 @@ fn a_study_is_projected_by_arithmetic() {
     let line = |arm: &str| said.lines().find(|line| line.trim_start().starts_with(arm)).unwrap_or_else(|| panic!("{said}"));
     assert_eq!(
         line("baseline").split_once("baseline").unwrap().1.trim(),
-        "23.1 kFLOP a token, 512 tokens: 11.8 MFLOP, 0.00658 GPU hours, price 0.658; 2 trials: 0.0132 GPU hours, price 1.32"
+        "23.1 kFLOP per token, 512 tokens: 11.8 MFLOP, 0.00658 GPU hours, price 0.658; 2 trials: 0.0132 GPU hours, price 1.32"
     );
     // with the second view's 20,064: 43,200 a token, 22,118,400 a trial
     assert!(
-        line("views").contains("43.2 kFLOP a token, 512 tokens: 22.1 MFLOP, 0.0123 GPU hours, price 1.23; 2 trials"),
+        line("views").contains("43.2 kFLOP per token, 512 tokens: 22.1 MFLOP, 0.0123 GPU hours, price 1.23; 2 trials"),
         "{said}"
     );
     assert!(line("in all").contains("4 trials: 67.9 MFLOP, 0.0377 GPU hours, price 3.77"), "{said}"); // 2 (11,845,632 + 22,118,400)
-    assert!(
-        said.contains("loss        not known: runs/tiny holds no study. For a law of loss against size run a study with `vary:")
-    );
+    assert!(said.contains(
+        "loss        unknown: runs/tiny holds no study. For a power law of loss against size, run a study with `vary:"
+    ));
     assert!(!study.path().join("runs").exists(), "nothing is trained or written");
 
     // the size named, and each arm trained once with each of five seeds
@@ -78,7 +78,7 @@ fn a_study_is_projected_by_arithmetic() {
     let flops = 6.0 * (24.0 * 12.0 * 2048.0f64.powi(2) + 32.0 * 2048.0) + 6.0 * 24.0 * 2048.0 * 1025.0;
     let hours = flops * 2e10 / (989e12 * 0.4) / 3600.0;
     assert!((106.0..107.0).contains(&hours), "{hours}");
-    assert!(said.contains("7.55 GFLOP a token, 20,000,000,000 tokens: 151 EFLOP, 106 GPU hours; 5 trials: "), "{said}");
+    assert!(said.contains("7.55 GFLOP per token, 20,000,000,000 tokens: 151 EFLOP, 106 GPU hours; 5 trials: "), "{said}");
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn bad_requests_end_with_one_message() {
 fn a_finished_sweep_says_what_loss_to_expect() {
     let study =
         Study::new(&(tiny("  dispersion: [{regularizer: dispersion, weight: 0.1}]\n") + "vary: {model.width: [8, 16, 32]}\n"));
-    assert!(study.project("gpu=a100,mfu=0.3", &[]).contains("law of loss against size run this study: it varies the size"));
+    assert!(study.project("gpu=a100,mfu=0.3", &[]).contains("law of loss against size, run this study: it varies the size"));
     study.run("out", &[], 0);
     let results = study.regatta(&["results", "out", "--format", "json"]);
     let results: serde_json::Value = serde_json::from_slice(&results.stdout).unwrap();
@@ -112,6 +112,6 @@ fn a_finished_sweep_says_what_loss_to_expect() {
     }
     assert!(said.contains("in all      4 trials:"), "the three widths are one: {said}");
     let other = study.project("gpu=a100,mfu=0.3,width=64,tokens=1e9", &["--out", "out"]);
-    assert!(other.contains("It is of 512 tokens a trial, not of those projected."), "{other}");
+    assert!(other.contains("It was fitted to 512 tokens per trial, not to the number projected."), "{other}");
     study.refused("gpu=a100,mfu=0.3", &["--out", "out", "--set", "train.lr=0.5"], "its study has other settings in `train`");
 }

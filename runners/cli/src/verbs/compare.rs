@@ -9,13 +9,13 @@ use std::process::ExitCode;
 pub(crate) struct Arguments {
     /// A study's folder of results, such as runs/quickstart
     dir: PathBuf,
-    /// The arm that is judged
+    /// The arm to judge
     arm: String,
-    /// The arm that it is compared with
+    /// The arm to compare it with
     reference: String,
 }
 
-/// Prints what the differences between two arms say, seed by seed, and writes nothing.
+/// Prints the paired statistics of two arms, and writes nothing.
 pub(crate) fn compare(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let Arguments { dir, arm, reference } = arguments;
     let results = regatta_analysis::compare(dir, arm, reference).map_err(Failure::refused)?;

@@ -7,15 +7,15 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What a plugin adds to a step of a model, as a share of a step without it.
+/// What a plugin adds to a training step, as a fraction of a step without it.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Costs {
-    /// What the numbers are, and how they are measured anew.
+    /// What the numbers are, and how to measure them again.
     pub about: String,
     /// The model's shape, as `regatta bench --shape` names it.
     pub shape: String,
-    /// By plugin, a regularizer in the words of `regatta bench --regularizer`; null where it was not measured.
+    /// Fractions by plugin, a regularizer as `regatta bench --regularizer` takes it; null where it was not measured.
     pub shares: BTreeMap<String, Option<f64>>,
 }
 
@@ -30,13 +30,13 @@ impl Costs {
             if !known.contains(words) {
                 let nearest = regatta_core::registry::nearest(words, known.iter().map(String::as_str));
                 let hint = nearest.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
-                return Err(at(&format!("shares: no plugin of this program, nor a form of one, is `{words}`{hint}")));
+                return Err(at(&format!("shares: expected a plugin of this program or a form of one, found `{words}`{hint}")));
             }
         }
         Ok(costs)
     }
 
-    /// The cost of a card's default, and from what to what that of its forms goes.
+    /// The cost of a card's default, and the range over its forms.
     pub fn cell(&self, card: &Card) -> String {
         let forms = forms(card);
         let share = |words: &String| self.shares.get(words).copied().flatten();
@@ -57,7 +57,7 @@ impl Costs {
     }
 }
 
-/// A difference of whole steps is known no better than a percent, and may come out below 0.
+/// A difference of whole steps is accurate to about a percent, and may come out negative.
 fn percent(share: f64) -> String {
     if share < 0.01 { "below 1%".to_owned() } else { format!("{:.1}%", 100.0 * share) }
 }

@@ -10,26 +10,26 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Windows of the text that go through the model at once.
+/// Windows of the text per batch.
 const ROWS: usize = 16;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// A folder in Hugging Face's layout, such as runs/quickstart/trials/baseline/seed-0/checkpoint
     checkpoint: PathBuf,
-    /// A text to take through the model
+    /// A text to run through the model
     #[arg(long, value_name = "FILE")]
     text: PathBuf,
     /// Tokens of a layer's cloud, in whole windows spread evenly over the text
     #[arg(long, value_name = "COUNT", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(2..=65_536))]
     points: u32,
-    /// Tokens of a window [default: the model's positions]
+    /// Tokens per window [default: the model's context length]
     #[arg(long)]
     context: Option<usize>,
-    /// JSONL of pairs of texts, `first`, `second` and their `score`: how maps after training change their vectors
+    /// JSONL of text pairs, `first`, `second` and their `score`: how post-hoc transforms change their vectors
     #[arg(long, value_name = "FILE")]
     pairs: Option<PathBuf>,
-    /// With --pairs: whiten to so many dims too
+    /// With --pairs: also whiten to this many dims
     #[arg(long, value_name = "COUNT", requires = "pairs")]
     dims: Option<usize>,
     /// Print JSON, with histograms and spectra
@@ -37,7 +37,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// Prints how the points of a checkpoint lie, and writes nothing.
+/// Prints the geometry of a checkpoint's points, and writes nothing.
 pub(crate) fn diagnose(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let folder = &arguments.checkpoint;
     let model = Model::read(folder).map_err(Failure::refused)?;
@@ -80,7 +80,7 @@ pub(crate) fn diagnose(arguments: &Arguments) -> Result<ExitCode, Failure> {
 /// A column of a cloud: its title, and the measure where it is defined.
 type Measure = (&'static str, fn(&Anisotropy) -> Option<f64>);
 
-/// Those that a terminal has room for.
+/// Those that fit a terminal.
 const MEASURES: [Measure; 6] = [
     ("cosine", |of| of.mean_cosine),
     ("effective rank", |of| Some(of.effective_rank)),
@@ -111,7 +111,7 @@ fn clouds(found: &Diagnosis) -> Table {
 
 fn trend(found: &Diagnosis) -> String {
     let [spearman, kendall] = [found.spearman, found.kendall].map(number);
-    format!("Mean cosine within a window against depth: Spearman {spearman}, Kendall {kendall} (1: it rises with each layer).\n")
+    format!("Mean cosine within a window against depth: Spearman {spearman}, Kendall {kendall} (1: it rises with every layer).\n")
 }
 
 fn frequency(found: &Diagnosis) -> Table {

@@ -1,4 +1,4 @@
-//! What `--fresh` says before it throws finished trials away, and asks on a terminal.
+//! The warning before `--fresh` discards finished trials, and the question on a terminal.
 
 use std::io::{IsTerminal, stderr, stdin};
 use std::path::Path;
@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-/// Whether so many finished trials in `out` may be thrown away. Where nobody can be asked, `--fresh` itself is the answer, and what
-/// is thrown away is said: a script that names it means it.
+/// Whether this many finished trials in `out` may be discarded. Without a terminal nobody is asked: `--fresh` in a script is
+/// deliberate, and the log reports what it discards.
 pub(super) fn may(trials: usize, out: &Path, yes: bool, stop: &AtomicBool) -> bool {
     let what = match trials {
         1 => "1 finished trial".to_owned(),
@@ -17,7 +17,7 @@ pub(super) fn may(trials: usize, out: &Path, yes: bool, stop: &AtomicBool) -> bo
         tracing::warn!("--fresh discards {what} in {}", out.display());
         return true;
     }
-    eprint!("--fresh discards {what} in {}, which the same command without it would go on from. Discard? [y/N] ", out.display());
+    eprint!("--fresh discards {what} in {}, which the same command without it would resume. Discard? [y/N] ", out.display());
     let answer = answer(stop).unwrap_or_else(|| {
         eprintln!();
         String::new()
@@ -25,7 +25,7 @@ pub(super) fn may(trials: usize, out: &Path, yes: bool, stop: &AtomicBool) -> bo
     ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
 }
 
-/// A line from the terminal; none where the run was asked to stop instead, of which waiting for a line hears nothing.
+/// A line from the terminal; none where a signal stopped the run meanwhile, which would not interrupt a blocking read.
 fn answer(stop: &AtomicBool) -> Option<String> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {

@@ -12,7 +12,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Windows of the text that go through the model at once.
+/// Windows of the text per batch.
 const ROWS: usize = 16;
 
 #[derive(Debug, clap::Args)]
@@ -26,19 +26,19 @@ pub(crate) struct Arguments {
     /// JSONL files of questions: `question`, `choices`, `answer`
     #[arg(long, value_name = "FILE", num_args = 1..)]
     multiple_choice: Vec<PathBuf>,
-    /// A text of which the loss is measured
+    /// A text to measure the loss on
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
-    /// Measure the text's loss with rounded weights too, as in --quantisation '{bits: [8, 4], granularity: [channel]}'
+    /// Also measure the text's loss with rounded weights, as in --quantisation '{bits: [8, 4], granularity: [channel]}'
     #[arg(long, value_name = "YAML", requires = "text", num_args = 0..=1, default_missing_value = "{}")]
     quantisation: Option<String>,
-    /// Tokens of a window of the text [default: the model's positions]
+    /// Tokens per window of the text [default: the model's context length]
     #[arg(long, requires = "text")]
     context: Option<usize>,
-    /// Windows of the text, spread evenly over it; 0 takes all
+    /// Windows of the text, spread evenly over it; 0 for all
     #[arg(long, value_name = "COUNT", default_value_t = 256, requires = "text")]
     max_windows: usize,
-    /// Write the log-likelihoods of every item, a JSON object a line
+    /// Write the log-likelihoods of every item, one JSON object per line
     #[arg(long, value_name = "FILE")]
     items: Option<PathBuf>,
     /// Print JSON
@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// Prints what a checkpoint is worth, and writes nothing but what `--items` names.
+/// Prints a checkpoint's scores; writes only the file that `--items` names.
 pub(crate) fn evaluate(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let folder = &arguments.checkpoint;
     let model = Model::read(folder).map_err(Failure::refused)?;
@@ -138,9 +138,11 @@ fn as_text(worth: &Worth, measures: Option<&Evaluation>) -> String {
             if index == 0 {
                 line(format_args!("{kind:<48} {:>17} {:>17} {:>7}", "accuracy", "normalised", "items"));
             }
-            let share = |value: f64, error: f64| format!("{value:.4} ± {error:.4}");
-            let (plain, normalised) =
-                (share(score.accuracy, score.standard_error), share(score.accuracy_normalised, score.standard_error_normalised));
+            let fraction = |value: f64, error: f64| format!("{value:.4} ± {error:.4}");
+            let (plain, normalised) = (
+                fraction(score.accuracy, score.standard_error),
+                fraction(score.accuracy_normalised, score.standard_error_normalised),
+            );
             line(format_args!("  {:<46} {plain:>17} {normalised:>17} {:>7}", score.task, score.items));
             if score.truncated > 0 {
                 line(format_args!("    of {} choices only the last tokens fit the model's positions", score.truncated));

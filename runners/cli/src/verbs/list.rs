@@ -9,10 +9,10 @@ use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// How the table is written
+    /// Format of the table
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
-    /// Also show what each costs, from a file that `regatta bench --costs` wrote
+    /// Also show costs, from a file that `regatta bench --costs` wrote
     #[arg(long, value_name = "FILE")]
     costs: Option<PathBuf>,
 }

@@ -1,4 +1,4 @@
-//! `regatta probe`: what `run` starts to learn what the study's plugins compute. Not for people.
+//! `regatta probe`: what `run` starts to measure what the study's plugins compute. Not for people.
 
 use crate::failure::Failure;
 use crate::signals::Signals;

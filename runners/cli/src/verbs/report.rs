@@ -6,7 +6,7 @@ use regatta_report::Results;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Columns of the table where no terminal says how many there are.
+/// Columns of the table without a terminal.
 const WIDTH_IN_A_PIPE: u16 = 120;
 
 #[derive(Debug, clap::Args)]
@@ -39,7 +39,7 @@ pub(crate) fn write(folder: &Path, results: &Results) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Columns of the table, where a terminal says that it has so many: one of 0 columns (a script's, a build server's) knows nothing.
+/// Columns of the table. A terminal that reports 0 columns (a script's, a build server's) does not know its width.
 fn columns(terminal: Option<u16>) -> usize {
     usize::from(terminal.filter(|&columns| columns > 0).unwrap_or(WIDTH_IN_A_PIPE))
 }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 pub(crate) struct Arguments {
     /// A study's folder of results, such as runs/quickstart
     dir: PathBuf,
-    /// How the table is written
+    /// Format of the table
     #[arg(long, value_enum, default_value = "md")]
     format: Format,
 }
@@ -22,7 +22,7 @@ enum Format {
     Csv,
     /// A LaTeX tabular that needs no package
     Latex,
-    /// Everything but the curves; what is not finite is "NaN", "inf" or "-inf", what was not measured null
+    /// Everything but the curves; "NaN", "inf" and "-inf" are strings, and null was not measured
     Json,
     /// The columns of csv as a Parquet file, for a pipe or a file
     #[cfg(feature = "parquet")]

@@ -22,31 +22,31 @@ pub(crate) struct Arguments {
     /// Change a field of the study, as in --set train.steps=50
     #[arg(long = "set", value_name = "PATH=VALUE")]
     set: Vec<String>,
-    /// Throw away the trials in the folder and start over; on a terminal it asks first, where some are finished
+    /// Discard the trials in the folder and start over; on a terminal, ask first if any is finished
     #[arg(long)]
     fresh: bool,
     /// With --fresh: do not ask
     #[arg(long)]
     yes: bool,
-    /// Keep finished trials that other versions or formulas of the program or its plugins trained; the results say so
+    /// Keep finished trials that other versions of the program or its plugins trained; the results report it
     #[arg(long, conflicts_with = "fresh")]
     allow_mismatch: bool,
-    /// Trials side by side, each in a process of its own; the threads are divided between them
+    /// Trials to run in parallel, each in its own process; threads are divided between them
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: u16,
-    /// How often a running trial keeps a checkpoint: 45s, 10m, or 200steps
+    /// How often a running trial saves a checkpoint: 45s, 10m, or 200steps
     #[arg(long, value_name = "TIME|STEPS", default_value = "60s")]
     checkpoint_every: CheckpointEvery,
-    /// End a trial that shows no sign of life for so many seconds
+    /// End a trial that shows no sign of life for this many seconds
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = clap::value_parser!(u32).range(1..))]
     timeout: u32,
-    /// End a trial that holds more memory [default: nine tenths of the machine's, divided by the jobs]
+    /// End a trial that holds more memory than this [default: 90% of the machine's, divided by the jobs]
     #[arg(long, value_name = "MIB")]
     memory_limit: Option<u64>,
-    /// Try a trial that failed so often again
+    /// Retry a failed trial up to this many times
     #[arg(long, value_name = "N", default_value = "0")]
     retry: usize,
-    /// Begin no trial after one that failed
+    /// Start no further trial after a failure
     #[arg(long)]
     fail_fast: bool,
 }
@@ -130,7 +130,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Ended::AllDone => ExitCode::SUCCESS,
         Ended::SomeFailed => ExitCode::from(1),
         Ended::Interrupted => {
-            tracing::warn!("stopped on request; the same command goes on from here");
+            tracing::warn!("stopped on request; the same command resumes from here");
             ExitCode::from(signals.exit_code())
         }
     })

@@ -15,7 +15,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// Says how each trial stands, and who is running the study. Changes nothing.
+/// Prints the state of each trial, and who is running the study. Changes nothing.
 pub(crate) fn status(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let standing = Standing::read(&arguments.dir).map_err(Failure::refused)?;
     if arguments.json {

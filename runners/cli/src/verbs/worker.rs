@@ -1,4 +1,4 @@
-//! `regatta worker`: what `run` starts to have its trials run. Not for people.
+//! `regatta worker`: what `run` starts to run its trials. Not for people.
 
 use super::run::CheckpointEvery;
 use crate::failure::Failure;

@@ -1,7 +1,7 @@
 //! One row per arm with every figure in full, as CSV. The columns are those of Parquet too.
 
-use crate::verdict::VerdictWords;
 use crate::csv::{number, row, text};
+use crate::verdict::VerdictWords;
 use crate::{Arm, Difference, Interval, Results};
 
 /// A column of figures: its name, and the figure where it is known.

@@ -18,7 +18,7 @@ pub(super) struct Measured {
     program: &'static str,
     /// [groups, points, dims]
     cloud: [usize; 3],
-    /// How many, side by side.
+    /// How many, in parallel.
     clouds: usize,
     regularizer: String,
     threads: usize,
@@ -71,8 +71,8 @@ impl Normal {
     }
 }
 
-/// Times the penalty of so many clouds, side by side as a step works on those of its blocks, and the two products alone where they
-/// are asked for.
+/// Times the penalty of `count` clouds, side by side as a step works on those of its blocks, and the two products alone where they
+/// are requested.
 pub(super) fn measure(shape: Shape, count: usize, named: &Named, products: bool) -> Result<Measured, Failure> {
     let mut draw = Draw::new(0, "bench cloud", 0, 0);
     let views = named.plugin.0.needs_view();
@@ -124,7 +124,7 @@ impl fmt::Display for Measured {
         }
         write!(
             f,
-            "; {} MiB resident at most, {} before the first penalty, cloud {} MiB; {} threads, {}",
+            "; {} MiB peak resident, {} before the first penalty, cloud {} MiB; {} threads, {}",
             mib(self.peak_rss_mib),
             mib(self.resident_before_mib),
             self.cloud_mib,

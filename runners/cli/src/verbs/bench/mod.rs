@@ -28,7 +28,7 @@ pub(crate) struct Arguments {
     /// Instead of training, penalise random points: POINTSxDIMS or GROUPSxPOINTSxDIMS, as in 32768x256
     #[arg(long, value_name = "SHAPE", conflicts_with = "Training", requires = "regularizer")]
     cloud: Option<shape::Shape>,
-    /// With --cloud, penalise so many of them side by side, as a step does those of its blocks
+    /// With --cloud, penalise this many in parallel, as a step does with its blocks
     #[arg(long, value_name = "N", requires = "cloud", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=1_000))]
     clouds: u64,
     /// With --cloud, also time the two matrix products that a penalty over all pairs comes down to
@@ -120,7 +120,7 @@ fn round(value: f64, digits: i32) -> f64 {
     (value * scale).round() / scale
 }
 
-/// A number of MiB where the system tells it.
+/// MiB, or `?` where the system does not report it.
 fn mib(size: Option<f64>) -> String {
     size.map_or("?".into(), |size| size.to_string())
 }

@@ -1,4 +1,4 @@
-//! Matrix products by themselves: what this machine could reach if nothing else were to do.
+//! Matrix products by themselves: the upper limit of this machine.
 
 use super::shape::Shape;
 use super::{PROGRAM, Seconds, round};
@@ -12,7 +12,7 @@ use regatta_kernels::{Matrix, MatrixMut, Onto, product};
 use serde::Serialize;
 use std::fmt;
 
-/// Rows that a thread works on at a time, where there are enough for every thread.
+/// Most rows per thread and task.
 const PANEL: usize = 512;
 
 /// Columns of S that it makes at a time: a tile of 1 MiB stays in its cache.
@@ -71,7 +71,7 @@ impl fmt::Display for Rate {
 }
 
 /// Time of the products that a penalty over all pairs comes down to: `S = U·Uᵀ` for the value, `W·U` for the gradient, with S
-/// in place of the weights W; in full, without their symmetry, 4n²d operations a group.
+/// in place of the weights W; in full, without their symmetry, 4n²d operations per group.
 pub(super) fn over_all_pairs(shape: Shape, points: &Tensor) -> Result<Seconds, Failure> {
     let Shape { points: n, dims: d, .. } = shape;
     let mut out = vec![0f32; shape.numbers()];

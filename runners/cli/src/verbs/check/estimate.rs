@@ -64,7 +64,7 @@ fn step_seconds(variant: &Variant, prepared: &Prepared) -> Result<f64, TrainErro
     Ok(best)
 }
 
-/// Seconds as people say them.
+/// Seconds in a fitting unit.
 fn duration(seconds: f64) -> String {
     match seconds {
         s if s < 90.0 => format!("{s:.0} s"),

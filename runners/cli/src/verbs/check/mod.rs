@@ -22,13 +22,13 @@ pub(crate) struct Arguments {
     /// Change a field of the study, as in --set train.steps=50
     #[arg(long = "set", value_name = "PATH=VALUE")]
     set: Vec<String>,
-    /// What the study would take on another machine, and at another size, in place of an estimate for this one: KEY=VALUE,...
+    /// Project the cost to another machine and size instead of estimating it for this one: KEY=VALUE,...
     /// with `gpu` (a100, h100, h200, b200, l40s, 4090) or `peak` in TFLOP/s, `mfu` (the fraction of the peak that training reaches),
-    /// and if wanted `price` of a GPU for an hour, `layers`, `width`, `context`, `tokens` of a trial, `seeds`
+    /// and optionally `price` per GPU hour, `layers`, `width`, `context`, `tokens` per trial, `seeds`
     #[arg(long, value_name = "KEY=VALUE,...", value_hint = ValueHint::Other)]
     project: Option<String>,
-    /// A folder for results: which trials are done there and what `run` would still train; with --project, the folder of finished
-    /// trials whose power law of loss against size is read [default: runs/<name>]
+    /// A folder of results: report which trials are done there and what `run` would still train; with --project, fit the power
+    /// law of loss against size to its finished trials [default: runs/<name>]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     out: Option<PathBuf>,
 }
@@ -64,7 +64,7 @@ impl Trials {
     }
 }
 
-/// What a run into `out` would do, in words and in numbers.
+/// What a run into `out` would do, as a line and as numbers.
 fn outlook(file: &StudyFile, prepared: &[Prepared], out: &Path) -> Result<(String, Outlook), Failure> {
     let folder = out.display();
     if out.exists() && !out.is_dir() {
@@ -78,7 +78,7 @@ fn outlook(file: &StudyFile, prepared: &[Prepared], out: &Path) -> Result<(Strin
     let Outlook { settled, resumed, fresh, after_tuning, .. } = outlook;
     let parts = [
         (settled, "done"),
-        (resumed, "would go on from a checkpoint"),
+        (resumed, "would resume from a checkpoint"),
         (fresh, "would be trained"),
         (after_tuning, "would be trained when tuning has ended"),
     ];

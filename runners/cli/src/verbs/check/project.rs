@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Prints what the study would take where `request` says, and what loss its finished trials lead to expect there.
+/// Prints the study's projected cost on the machine of `request`, and the loss that its finished trials predict there.
 pub(super) fn project(
     file: &StudyFile,
     prepared: &[Prepared],
@@ -24,13 +24,13 @@ pub(super) fn project(
     for line in models(&rows) {
         say(format_args!("model       {line}"))?;
     }
-    say("\nan arm's trial, and all trials:")?;
+    say("\none trial of each arm, and all its trials:")?;
     let name = |row: &Row| if row.point.is_empty() { row.arm.clone() } else { format!("{} {}", row.arm, row.point) };
     let widest = rows.iter().map(|row| name(row).chars().count()).max().unwrap_or(0).min(48);
     for row in &rows {
         let (one, all) = (row.flops(), row.flops() * row.trials as f64);
         say(format_args!(
-            "  {:<widest$}  {} a token, {} tokens: {}, {}; {} trials: {}",
+            "  {:<widest$}  {} per token, {} tokens: {}, {}; {} trials: {}",
             name(row),
             flops(row.flops_per_token),
             count(row.tokens as f64),
@@ -57,8 +57,8 @@ fn machine(request: &Request) -> String {
         Some(of) => format!("{}, {} TFLOP/s of dense bfloat16 ({})", of.name, of.teraflops, of.source),
         None => format!("{} TFLOP/s, as given", request.peak),
     };
-    let price = request.price.map(|price| format!(", {price} an hour")).unwrap_or_default();
-    format!("{name}; of it {} is reached (mfu){price}", request.mfu)
+    let price = request.price.map(|price| format!(", {price} per hour")).unwrap_or_default();
+    format!("{name}; model FLOPs utilisation (mfu) {}{price}", request.mfu)
 }
 
 /// What is trained, a line for each size.
@@ -84,14 +84,14 @@ fn models(rows: &[Row]) -> Vec<String> {
     lines
 }
 
-/// What the trials in `folder` say of the losses; `named` where the user named it.
+/// The losses that the trials in `folder` predict; `named` where the user named it.
 fn losses(file: &StudyFile, rows: &[Row], folder: &Path, named: bool) -> Result<Vec<String>, Failure> {
     let wanted = if varies_size(&file.study) {
         "run this study: it varies the size".to_owned()
     } else {
         "run a study with `vary: {model.width: [64, 128, 256]}`".to_owned()
     };
-    let none = |why: &str| vec![format!("loss        not known: {why}. For a law of loss against size {wanted}")];
+    let none = |why: &str| vec![format!("loss        unknown: {why}. For a power law of loss against size, {wanted}")];
     if !folder.join("study.yaml").exists() {
         let message = format!("{}: expected the folder of a study, found none", folder.display());
         return if named { Err(Failure::refused(message)) } else { Ok(none(&format!("{} holds no study", folder.display()))) };
@@ -109,7 +109,7 @@ fn losses(file: &StudyFile, rows: &[Row], folder: &Path, named: bool) -> Result<
         return Ok(none(&format!("no two sizes are finished in {}", folder.display())));
     }
     let mut lines =
-        vec![format!("loss        by the power law of each arm through its trials in {}, nats a token:", folder.display())];
+        vec![format!("loss        by the power law of each arm through its trials in {}, nats per token:", folder.display())];
     lines.extend(found.iter().map(|forecast| format!("  {}", expected(forecast))));
     lines.push(caution(rows, &found));
     Ok(lines)
@@ -119,7 +119,7 @@ fn expected(of: &SizeForecast) -> String {
     let interval = match (of.interval, of.sizes) {
         (Some(interval), 2) => format!(" (95% interval of the seeds' noise alone {:.4} to {:.4})", interval.low, interval.high),
         (Some(interval), _) => format!(" (95% interval {:.4} to {:.4})", interval.low, interval.high),
-        (None, _) => " (no interval: one seed at two sizes does not say how sure it is)".to_owned(),
+        (None, _) => " (no interval: one seed at two sizes gives no uncertainty)".to_owned(),
     };
     let [least, most] = of.measured;
     let reach = match of.parameters {
@@ -133,18 +133,18 @@ fn expected(of: &SizeForecast) -> String {
     format!("{}: {:.4}{interval} at {size} parameters, {reach}; {sizes} sizes, {seeds} seeds", of.name, of.loss)
 }
 
-/// What the law does not know.
+/// The limits of the power law.
 fn caution(rows: &[Row], found: &[SizeForecast]) -> String {
     let known: BTreeSet<usize> = found.iter().filter_map(|of| of.tokens).collect();
     let same = rows.iter().all(|row| known.iter().all(|tokens| *tokens as u64 == row.tokens)) && !known.is_empty();
     let tokens: Vec<String> = known.iter().map(|tokens| count(*tokens as f64)).collect();
     let tokens = match (same, tokens.is_empty()) {
         (true, _) => String::new(),
-        (false, true) => " The law knows other tokens a trial than those projected.".to_owned(),
-        (false, false) => format!(" It is of {} tokens a trial, not of those projected.", tokens.join(" or ")),
+        (false, true) => " The law was fitted to other numbers of tokens per trial than the one projected.".to_owned(),
+        (false, false) => format!(" It was fitted to {} tokens per trial, not to the number projected.", tokens.join(" or ")),
     };
     format!(
-        "            A law says nothing for certain beyond the sizes it was fitted to, and nothing of another context or text.{tokens}"
+        "            A power law is uncertain beyond the sizes it was fitted to, and does not cover another context length or text.{tokens}"
     )
 }
 

@@ -21,7 +21,7 @@ const BUDGET: usize = 8 << 20;
 struct Borrowed(DefaultTerminal);
 
 impl Borrowed {
-    /// Also lets a panic give the terminal back before it says its message.
+    /// Also makes a panic restore the terminal before it prints its message.
     fn take() -> io::Result<Self> {
         ratatui::try_init().map(Self).inspect_err(|_| drop(ratatui::try_restore()))
     }
@@ -33,7 +33,7 @@ impl Drop for Borrowed {
     }
 }
 
-/// Shows the study until the user, or a signal, says that it is enough.
+/// Shows the study until the user or a signal ends it.
 ///
 /// # Errors
 /// When the terminal cannot be used.
@@ -68,8 +68,8 @@ pub(super) fn live(mut watched: Watched) -> io::Result<()> {
     }
 }
 
-/// Gives the terminal back and ends the program when a signal says so. In a thread of its own: of a terminal that hung up,
-/// waiting for keys never returns.
+/// Restores the terminal and ends the program on a signal. In a thread of its own: on a terminal that hung up, waiting for keys
+/// never returns.
 fn leave_on_signals() -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     std::thread::spawn(move || {

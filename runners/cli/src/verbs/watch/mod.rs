@@ -23,7 +23,7 @@ pub(crate) struct Arguments {
     dir: PathBuf,
 }
 
-/// Shows the study until the user leaves; without a terminal to draw on, says once how it stands.
+/// Shows the study until the user leaves; without a terminal to draw on, prints its state once.
 pub(crate) fn watch(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     if dumb || !std::io::stdout().is_terminal() {

@@ -36,7 +36,7 @@ pub(super) enum Next {
 }
 
 impl Screen {
-    /// Does what a key says.
+    /// Handles a key.
     pub fn press(&mut self, key: &KeyEvent, watched: &Watched) -> Next {
         let rows = self.rows(watched);
         let (row, page) = (self.row(&rows, watched), self.page.max(1));
@@ -80,7 +80,7 @@ impl Screen {
         self.moved_to.unwrap_or_else(followed).min(rows.len().saturating_sub(1))
     }
 
-    /// The first row to show, of so many, where `page` rows have room and `row` must be among them.
+    /// The first row to show, where `page` rows fit and `row` must be among them.
     pub fn scroll(&mut self, row: usize, rows: usize, page: usize) -> usize {
         self.page = page;
         self.offset = self.offset.min(row).max((row + 1).saturating_sub(page)).min(rows.saturating_sub(page));

@@ -24,7 +24,7 @@ enum Column {
     Time,
 }
 
-/// Lines that the table would fill.
+/// Lines that the whole table needs.
 pub(super) fn height(screen: &Screen, watched: &Watched) -> u16 {
     u16::try_from(screen.rows(watched).len() + 2).unwrap_or(u16::MAX)
 }
@@ -136,7 +136,7 @@ pub(super) fn number(value: f64) -> String {
     }
 }
 
-/// What went wrong in which trial, in at most so many lines.
+/// What went wrong in which trial, in at most `most` lines.
 pub(super) fn failures(watched: &Watched, width: u16, most: u16) -> Vec<Line<'static>> {
     let wrong = watched
         .standing()

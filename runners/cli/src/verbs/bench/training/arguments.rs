@@ -24,10 +24,10 @@ pub(in crate::verbs::bench) struct Training {
     /// Width, in place of the shape's; heads stay as wide as they are, so there are more or fewer of them
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65_536))]
     pub(super) width: Option<u64>,
-    /// Tokens a sequence, in place of the shape's
+    /// Tokens per sequence, in place of the shape's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1_048_576))]
     pub(super) context: Option<u64>,
-    /// Sequences a step, in place of the shape's
+    /// Sequences per step, in place of the shape's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=65_536))]
     pub(super) batch: Option<u64>,
     /// Vocabulary size, in place of the shape's
@@ -36,19 +36,19 @@ pub(in crate::verbs::bench) struct Training {
     /// Which points form a cloud [default: those of the regularizer's home, which `explain` shows; tokens where it names none]
     #[arg(long, value_enum)]
     pub(super) points: Option<Group>,
-    /// Points of a group at most, a larger one is subsampled: a study's default is 256 [default: all]
+    /// Most points per group; a larger group is subsampled, in a study to 256 by default [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1_000_000_000))]
     pub(super) max_points: Option<u64>,
-    /// Rate of dropout [default: 0, and 0.1 where the regularizer compares two views]
+    /// Dropout rate [default: 0, and 0.1 where the regularizer compares two views]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(super) dropout: Option<Fraction>,
-    /// To what the factors of products with weights are rounded
+    /// Rounding of the factors of products with weights
     #[arg(long, value_enum, default_value = "f32")]
     pub(super) precision: Factors,
-    /// Steps that are measured
+    /// Measured steps
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(super) steps: u64,
-    /// Steps before them that are not
+    /// Unmeasured steps before them
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(super) warmup: u64,
 }
@@ -66,7 +66,7 @@ pub(super) enum Group {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Factors {
-    /// They are not
+    /// Not rounded
     F32,
     /// To bfloat16, as `train.precision: bf16` does
     Bf16,

@@ -46,7 +46,7 @@ impl fmt::Display for Measured {
         write!(
             f,
             "{}, {layers} blocks, {width} wide, context {context}, batch {batch}, vocabulary {vocab}, regularizer {}: \
-             {:.0} tokens per second, {:.1} ms a step (best {:.1}), {} GFLOP/s, {} MiB resident at most, {} threads, {}",
+             {:.0} tokens per second, {:.1} ms per step (best {:.1}), {} GFLOP/s, {} MiB peak resident, {} threads, {}",
             self.family.title(),
             self.regularizer,
             self.tokens_per_second,

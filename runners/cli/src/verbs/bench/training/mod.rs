@@ -90,31 +90,31 @@ fn timed_step(learner: &mut Learner<'_>, step: usize, Work { decoder, batch }: &
     let record = learner.step(step, *batch, &inputs, &targets).map_err(Failure::failed)?;
     let seconds = started.elapsed().as_secs_f64();
     match record.divergence() {
-        Some(reason) => Err(Failure::failed(format!("{reason}, and a step without its update is no measure"))),
+        Some(reason) => Err(Failure::failed(format!("{reason}, and a step without its update cannot be timed"))),
         None => Ok(seconds),
     }
 }
 
-/// What interventions add to a step of `small`, as a share of a step without them: the median over steps of both by turns, which
-/// goes first by turns too.
+/// What interventions add to a step of `small`, as a fraction of a step without them: the median over pairs of steps, with and
+/// without in alternating order.
 pub(super) fn added_by(interventions: &[Plugin<dyn Intervention>]) -> Result<f64, Failure> {
     const STEPS: usize = 24;
     let work = Shape::Small.work(Family::Gpt2);
     let train = TrainSpec { schedule: Schedule::Constant, batch_size: Count::new(work.batch), ..TrainSpec::default() };
     let learner = |interventions| Learner::new(work.fresh(), &train, &[], interventions, 0).map_err(Failure::failed);
     let (mut with, mut without) = (learner(interventions)?, learner(&[])?);
-    let mut shares = Vec::new();
+    let mut fractions = Vec::new();
     for step in 0..=STEPS {
         let mut seconds = [0.0; 2];
         for turn in [step % 2, 1 - step % 2] {
             seconds[turn] = timed_step(if turn == 0 { &mut with } else { &mut without }, step, &work)?;
         }
         if step > 0 {
-            shares.push(seconds[0] / seconds[1] - 1.0);
+            fractions.push(seconds[0] / seconds[1] - 1.0);
         }
     }
-    shares.sort_by(f64::total_cmp);
-    Ok(shares[STEPS / 2])
+    fractions.sort_by(f64::total_cmp);
+    Ok(fractions[STEPS / 2])
 }
 
 /// Writes the checkpoint of an untrained `small` into a new folder.
