@@ -25,7 +25,7 @@ mod studies;
 use document::{Block, Document};
 use std::path::{Path, PathBuf};
 
-const LANGUAGES: [&str; 6] = ["yaml", "sh", "json", "rust", "toml", "text"];
+const LANGUAGES: [&str; 8] = ["yaml", "sh", "json", "rust", "toml", "text", "python", "r"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
