@@ -46,7 +46,7 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
         return project::project(&file, &prepared, request, arguments.out.as_deref());
     }
     let outlook = arguments.out.as_ref().map(|out| outlook(&file, &prepared, out)).transpose()?;
-    let manifest = prepared[0].manifest(&file);
+    let manifest = prepared[0].manifest(&file).map_err(Failure::refused)?;
     say(file.study.to_yaml().trim_end())?;
 
     let (study, data, variants) = (&file.study, &manifest.data, file.variants());
