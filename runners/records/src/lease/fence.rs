@@ -2,8 +2,12 @@
 //!
 //! The lock is opened each time, and read only where it is not the very file that was read before. That is enough, since a lock is
 //! replaced whole and never changed in place: whoever takes the folder over puts another file under its name. A file is known by
-//! device and inode, and by the time of its last change, so that whatever else touches it has it read again (the holder's heartbeat
-//! does, every two seconds). The file that was read last stays open: its inode is not given to another one.
+//! device and inode. Two things keep an inode from standing for another file:
+//!
+//! - the file that was read last stays open, so its inode is not free;
+//! - on file systems of other hosts, which may free it all the same, times and length must be equal too. A lock is taken over from a
+//!   frozen holder after half a minute at the earliest, so its times differ. The holder's heartbeat changes them as well, and has the
+//!   lock read again every two seconds.
 
 use super::lock::{self, Holder};
 use std::fs::{File, Metadata};
@@ -33,17 +37,20 @@ struct Seen {
 struct Mark {
     device: u64,
     inode: u64,
-    changed: (i64, i64),
+    bytes: u64,
+    /// Seconds and nanoseconds of the last write, and of the last change of any kind.
+    times: [(i64, i64); 2],
 }
 
 impl Mark {
     #[cfg(unix)]
     fn of(file: &Metadata) -> Option<Self> {
         use std::os::unix::fs::MetadataExt;
-        Some(Self { device: file.dev(), inode: file.ino(), changed: (file.ctime(), file.ctime_nsec()) })
+        let times = [(file.mtime(), file.mtime_nsec()), (file.ctime(), file.ctime_nsec())];
+        Some(Self { device: file.dev(), inode: file.ino(), bytes: file.len(), times })
     }
 
-    /// Where files have no inode, the lock is read each time.
+    /// Where a file has no inode, the lock is read each time.
     #[cfg(not(unix))]
     fn of(_: &Metadata) -> Option<Self> {
         None
