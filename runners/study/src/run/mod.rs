@@ -12,10 +12,10 @@ use crate::plan::{PlannedTrial, judged_keys, planned, tuning_keys};
 use crate::pool::Pool;
 use crate::prepare::prepare;
 use crate::tuning;
-use folder::rows;
+use folder::{put, rows};
 use others::refuse_others;
 use regatta_config::StudyFile;
-use regatta_records::{Fence, Lease, LeaseError, RecordError, State, Status, TuningRow, check_out, disk, write_json};
+use regatta_records::{Fence, Lease, LeaseError, RecordError, State, Status, TuningRow, check_out, disk};
 
 /// Trains every trial of the study that is not settled yet, seed by seed so that a run cut short still has whole pairs. A trial
 /// that was cut off goes on from its last checkpoint. Where the study tunes, all tuning trials come first.
@@ -39,29 +39,29 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
     disk::create_folder(out).map_err(|error| RunError::Folder(RecordError::new(out, error)))?;
     let lease = Lease::take(out).map_err(refuse_lease)?;
     let fence = lease.fence();
-    let trials = if options.fresh { settled(&out.join("trials"))? } else { 0 };
+    let trials = if options.fresh { settled(&out.join("trials")).map_err(RunError::Folder)? } else { 0 };
     if trials > 0 && !(options.may_discard)(trials) {
         return Err(RunError::Kept { folder: out.display().to_string(), trials });
     }
-    folder::begin(file, &manifest, options).map_err(RunError::Folder)?;
-    write_json(&out.join("plan.json"), &rows(file, &prepared, &chosen)?).map_err(RunError::Folder)?;
+    folder::begin(file, &manifest, options, fence).map_err(RunError::Folder)?;
+    put(fence, &out.join("plan.json"), &rows(file, &prepared, &chosen)?).map_err(RunError::Folder)?;
     let ended = train(first, options, fence, watcher)?;
     if tuning.is_empty() || ended == Ended::Interrupted {
         return Ok(ended);
     }
 
     let table = tuning::table(file, &tuning)?;
-    write_json(&out.join("tuning.json"), &table)?;
+    put(fence, &out.join("tuning.json"), &table)?;
     chosen = table.iter().map(TuningRow::chosen).collect();
     for row in table.iter().filter(|row| row.winner.is_none()) {
         tracing::warn!("{}: no candidate could be trained with every tuning seed, so there is none to judge", row.name);
     }
-    write_json(&out.join("plan.json"), &rows(file, &prepared, &chosen)?)?;
+    put(fence, &out.join("plan.json"), &rows(file, &prepared, &chosen)?)?;
     judged = planned(judged_keys(file, &chosen))?;
     let mismatches = refuse_others(&mut judged, options)?;
     if !mismatches.is_empty() {
         manifest.mismatches.extend(mismatches);
-        write_json(&out.join("manifest.json"), &manifest)?;
+        put(fence, &out.join("manifest.json"), &manifest)?;
     }
     let judged_ended = train(&judged, options, fence, watcher)?;
     let all_chosen = chosen.iter().all(Option::is_some);
