@@ -7,7 +7,7 @@ use regatta_lm::data::Corpus;
 use regatta_lm::model::{Decoder, Family, Model, Sizes};
 use regatta_lm::spec::{DataSpec, TrainSpec};
 use regatta_lm::training::{Restored, StepRecord};
-use regatta_records::{Checkpoints, Fence, first_lines, read_lines};
+use regatta_records::{Checkpoints, Fence, Holder, first_lines, read_lines};
 use std::fs;
 use std::path::Path;
 use tempfile::TempDir;
@@ -65,7 +65,8 @@ pub fn checkpoint(bytes: &[u8]) {
     fs::create_dir_all(&kept).expect("a folder of a test");
     write(&kept.join("MANIFEST.json"), bytes);
     write(&kept.join("model.safetensors"), bytes);
-    let checkpoints = Checkpoints::of(folder.path().join("resume"), Fence::of(folder.path(), 1), "identity");
+    let nobody = Holder { host: String::new(), pid: 0, attempt: 1, released: false };
+    let checkpoints = Checkpoints::of(folder.path().join("resume"), Fence::of(folder.path(), nobody), "identity");
     let found = checkpoints.newest(|_| Ok(())).expect("a folder that can be read");
     assert!(found.is_none_or(|kept| kept.files.is_empty()), "bytes that vouch for themselves");
 }

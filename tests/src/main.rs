@@ -4,6 +4,7 @@ use regatta_builtin as _;
 use regatta_core::number::Count;
 use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
 use serde::{Deserialize, Serialize};
+use std::io::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 mod disk;
@@ -31,6 +32,8 @@ enum How {
     Interrupt,
     /// Ends its process as a fault in foreign code would.
     Abort,
+    /// Prints bytes that are no text, and lines without an end, from a thread of its own.
+    Print,
 }
 
 regularizer! {
@@ -70,6 +73,16 @@ impl Regularizer for Misbehaving {
                 Ok(fine)
             }
             How::Abort => std::process::abort(),
+            How::Print => {
+                let print = || {
+                    for stream in [&mut std::io::stdout() as &mut dyn Write, &mut std::io::stderr()] {
+                        stream.write_all(&[[0xff; 100].as_slice(), b"\n"].concat().repeat(200)).expect("a stream");
+                        stream.write_all(b"the beginning of a line").expect("a stream");
+                    }
+                };
+                std::thread::spawn(print).join().expect("a thread that prints");
+                Ok(fine)
+            }
             How::Hang => loop {
                 std::thread::sleep(std::time::Duration::from_secs(1));
             },

@@ -51,7 +51,7 @@ enum Verb {
     Report(verbs::report::Arguments),
     /// Run trials for a run that sends requests on stdin
     #[command(hide = true)]
-    Worker(verbs::worker::Arguments),
+    Worker,
     /// Report what plugins compute, for a run that sends requests on stdin
     #[command(hide = true)]
     Probe,
@@ -114,7 +114,7 @@ pub fn main() -> ExitCode {
     threads::share_one_pool();
     let level = simd::choose(); // before anything computes
     let arguments = Arguments::try_parse().unwrap_or_else(|error| tips::of(error).exit());
-    log::start(if matches!(arguments.verb, Verb::Worker(_) | Verb::Probe) { log::Format::Bare } else { arguments.log });
+    log::start(if matches!(arguments.verb, Verb::Worker | Verb::Probe) { log::Format::Bare } else { arguments.log });
     let ready = level.map_err(Failure::refused).and_then(|_| regatta_core::registry::cards().map_err(Failure::refused));
     let done = ready.and_then(|_| match arguments.verb {
         Verb::Run(arguments) => verbs::run::run(&arguments),
@@ -122,7 +122,7 @@ pub fn main() -> ExitCode {
         Verb::List(arguments) => verbs::list::list(&arguments),
         Verb::Explain(arguments) => verbs::explain::explain(&arguments),
         Verb::Report(arguments) => verbs::report::report(&arguments),
-        Verb::Worker(arguments) => verbs::worker::worker(&arguments),
+        Verb::Worker => verbs::worker::worker(),
         Verb::Probe => verbs::probe::probe(),
         Verb::Status(arguments) => verbs::status::status(&arguments),
         #[cfg(feature = "tui")]

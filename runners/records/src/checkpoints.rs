@@ -1,4 +1,4 @@
-//! What a trial that is cut off goes on from.
+//! What a trial that was cut off resumes from.
 //!
 //! ```text
 //! resume/step-000120/model.safetensors  optimizer.safetensors  state.json  MANIFEST.json
@@ -10,6 +10,7 @@
 //! file, comes last; then the folder gets its name. So a name promises a whole checkpoint, and the manifest proves it. Two are
 //! kept: where the newest cannot be used, the one before it is.
 
+use super::below::entries;
 use super::lease::Fence;
 use super::{RecordError, disk};
 use serde::{Deserialize, Serialize};
@@ -58,7 +59,7 @@ impl Checkpoints {
         Self { folder, fence, identity: identity.to_owned() }
     }
 
-    /// Keeps `files` as the state after `steps` updates, and drops all but the newest two.
+    /// Saves `files` as the state after `steps` updates, and removes all but the newest two checkpoints.
     ///
     /// # Errors
     /// When it cannot be written, or another runner has taken the folder over; those kept before are then still there.
@@ -67,8 +68,13 @@ impl Checkpoints {
         let (whole, partial) = (self.folder.join(&name), self.folder.join(format!("{name}.tmp-{}", self.fence.attempt())));
         let bytes: usize = files.iter().map(|(_, content)| content.len()).sum();
         let failed = |error| RecordError::new(&whole, format!("could not write {bytes} bytes: {error}"));
-        self.write(&whole, &partial, steps, files).inspect_err(|_| drop(std::fs::remove_dir_all(&partial))).map_err(failed)?;
-        self.prune().map_err(|error| RecordError::new(&self.folder, error))
+        self.write(&whole, &partial, steps, files).map_err(|error| {
+            if let Err(left) = disk::remove_folder(&partial) {
+                tracing::warn!("{}: left behind: {left}", partial.display());
+            }
+            failed(error)
+        })?;
+        self.prune()
     }
 
     fn write(&self, whole: &Path, partial: &Path, steps: usize, files: &[(&str, Vec<u8>)]) -> std::io::Result<()> {
@@ -93,13 +99,13 @@ impl Checkpoints {
         disk::sync_folder(&self.folder)
     }
 
-    /// The newest checkpoint that is whole and of this trial; `None` where there is none. What is wrong with newer ones is
-    /// said in warnings.
+    /// The newest checkpoint that is whole and of this trial; `None` where there is none. Warnings say what is wrong with newer
+    /// ones.
     ///
     /// # Errors
     /// When the folder cannot be read.
     pub fn newest(&self, mut accept: impl FnMut(&Kept) -> Result<(), String>) -> Result<Option<Kept>, RecordError> {
-        for (steps, path) in self.list()?.into_iter().rev() {
+        for (steps, path) in list(&self.folder)?.into_iter().rev() {
             let read = self.read(steps, &path).and_then(|kept| accept(&kept).map(|()| kept));
             match read {
                 Ok(kept) => return Ok(Some(kept)),
@@ -114,7 +120,7 @@ impl Checkpoints {
     /// # Errors
     /// When the folder cannot be read.
     pub fn latest(&self) -> Result<Option<PathBuf>, RecordError> {
-        Ok(self.list()?.pop().map(|(_, path)| path))
+        Ok(list(&self.folder)?.pop().map(|(_, path)| path))
     }
 
     /// Removes all.
@@ -158,37 +164,23 @@ impl Checkpoints {
         Ok(Kept { steps, files })
     }
 
-    /// Steps and folders of those that have their name, from the oldest on.
-    fn list(&self) -> Result<Vec<(usize, PathBuf)>, RecordError> {
-        let entries = match std::fs::read_dir(&self.folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(RecordError::new(&self.folder, error)),
-        };
-        let mut found: Vec<(usize, PathBuf)> = entries
-            .filter_map(|entry| {
-                let entry = entry.ok()?;
-                let steps = entry.file_name().to_str()?.strip_prefix("step-")?.parse().ok()?;
-                Some((steps, entry.path()))
-            })
-            .collect();
-        found.sort();
-        Ok(found)
-    }
-
-    fn prune(&self) -> std::io::Result<()> {
-        let found = self.list().map_err(std::io::Error::other)?;
-        for (_, path) in found.iter().rev().skip(KEPT) {
-            disk::remove_folder(path)?;
-        }
-        for entry in std::fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            if path.to_string_lossy().contains(".tmp-") {
-                disk::remove_folder(&path)?; // of a process that was killed
-            }
+    /// Removes all but the newest, and what killed processes left.
+    fn prune(&self) -> Result<(), RecordError> {
+        let old = list(&self.folder)?.into_iter().rev().skip(KEPT).map(|(_, path)| path);
+        let is_partial = |path: &PathBuf| path.to_string_lossy().contains(".tmp-");
+        for path in old.chain(entries(&self.folder)?.into_iter().filter(is_partial)) {
+            disk::remove_folder(&path).map_err(|error| RecordError::new(&path, error))?;
         }
         Ok(())
     }
+}
+
+/// Steps and folders of the checkpoints in a folder that have their final name, oldest first.
+pub(super) fn list(folder: &Path) -> Result<Vec<(usize, PathBuf)>, RecordError> {
+    let steps = |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix("step-")?.parse().ok();
+    let mut found: Vec<(usize, PathBuf)> = entries(folder)?.into_iter().filter_map(|path| Some((steps(&path)?, path))).collect();
+    found.sort();
+    Ok(found)
 }
 
 impl Mark {
@@ -227,7 +219,7 @@ mod tests {
     #[test]
     fn two_are_kept_and_the_newest_is_read() {
         let (_folder, _lease, checkpoints) = setup();
-        let steps: Vec<usize> = checkpoints.list().unwrap().into_iter().map(|(steps, _)| steps).collect();
+        let steps: Vec<usize> = list(&checkpoints.folder).unwrap().into_iter().map(|(steps, _)| steps).collect();
         assert_eq!(steps, [10, 15]);
         assert_eq!(newest(&checkpoints), Some(15));
         checkpoints.clear().unwrap();

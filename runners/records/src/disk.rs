@@ -1,23 +1,24 @@
-//! Every change to the disk, in one place: so that a test can make the n-th of them fail, or be the last that a process makes.
+//! Every change to the disk, in one place: a test can make the n-th of them fail, or be the last that a process makes. A test that
+//! scans the sources (`tests/tests/disk_changes.rs`) finds a change that is made anywhere else.
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::SystemTime;
 
-/// Told of each change before it is made; an error stands in for the change.
+/// Called with each change before it is made; an error stands in for the change.
 pub type Hook = fn(&'static str, &Path) -> io::Result<()>;
 
 static HOOK: OnceLock<Hook> = OnceLock::new();
 
-/// Lets `hook` hear of every change that this process makes to a study's folder from now on: what, and to which file. For
-/// tests of what happens when the disk fails. The first hook stays.
+/// Calls `hook` before every change that this process makes to a study's folder from now on: what, and to which file. For tests
+/// of what happens when the disk fails. The first hook stays.
 pub fn before_each_change(hook: Hook) {
-    let _ = HOOK.set(hook);
+    HOOK.get_or_init(|| hook);
 }
 
-/// Says that a change is about to be made.
-pub(super) fn announce(what: &'static str, path: &Path) -> io::Result<()> {
+fn announce(what: &'static str, path: &Path) -> io::Result<()> {
     HOOK.get().map_or(Ok(()), |hook| hook(what, path))
 }
 
@@ -44,7 +45,7 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
 }
 
 /// Makes a folder and those above it.
-pub(super) fn create_folder(path: &Path) -> io::Result<()> {
+pub fn create_folder(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
@@ -59,10 +60,59 @@ pub(super) fn remove_file(path: &Path) -> io::Result<()> {
 }
 
 /// Removes a folder with all that is in it, where there is one.
-pub(super) fn remove_folder(path: &Path) -> io::Result<()> {
+pub fn remove_folder(path: &Path) -> io::Result<()> {
     announce("remove", path)?;
     match std::fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
+    }
+}
+
+/// Removes a folder that holds nothing.
+pub fn remove_empty_folder(path: &Path) -> io::Result<()> {
+    announce("remove", path)?;
+    std::fs::remove_dir(path)
+}
+
+/// Opens a file that processes lock and nobody writes to; makes it where there is none.
+pub(super) fn open_guard(path: &Path) -> io::Result<File> {
+    if !path.exists() {
+        announce("create", path)?;
+    }
+    File::options().create(true).append(true).open(path)
+}
+
+/// A file that is kept open: to be appended to, locked, or touched.
+#[derive(Debug)]
+pub(super) struct Open {
+    path: PathBuf,
+    file: File,
+}
+
+impl Open {
+    /// Opens a file that exists.
+    pub fn existing(path: &Path) -> io::Result<Self> {
+        Ok(Self { path: path.to_owned(), file: File::options().append(true).open(path)? })
+    }
+
+    pub fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        announce("write", &self.path)?;
+        self.file.write_all(bytes)
+    }
+
+    pub fn sync(&self) -> io::Result<()> {
+        announce("sync", &self.path)?;
+        self.file.sync_all()
+    }
+
+    /// Locks it for as long as it is open.
+    pub fn lock(&self) -> io::Result<()> {
+        self.file.lock()
+    }
+
+    /// Sets its time of modification to now.
+    pub fn touch(&self) -> io::Result<()> {
+        announce("touch", &self.path)?;
+        self.file.set_modified(SystemTime::now())
     }
 }

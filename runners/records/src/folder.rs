@@ -1,135 +1,15 @@
 //! The folder of one trial.
 
 use super::{
-    Checkpoints, DIAGNOSES, EVALUATION, Fence, INPUTS, Lines, METRICS_FILE, RecordError, STATUS_FILE, VALIDATIONS_FILE, disk,
+    Checkpoints, DIAGNOSES, EVALUATION, Fence, INPUTS, Lines, METRICS_FILE, RecordError, STATUS_FILE, State, Status,
+    TrialEvaluation, VALIDATIONS_FILE, Validation, checkpoints, disk,
 };
-use super::{first_lines, read_json, read_lines, write_json};
-use regatta_core::simd::Level;
-use regatta_lm::training::{Diagnosis, Evaluation, StepRecord};
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use super::{first_lines, lines::read_or_empty, read_json, read_lines, write_json, write_whole};
+use regatta_lm::training::{Diagnosis, StepRecord};
 use std::path::{Path, PathBuf};
 
-/// How a trial stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// Not begun, or stopped before its end.
-    Pending,
-    /// Being trained; where no process does so, it was cut off.
-    Running,
-    /// Trained and measured, and all of its records are there.
-    Done,
-    /// It was done, or diverged, and records are missing since. Found by who reads, written by nobody; trained again by the next
-    /// run.
-    Incomplete,
-    /// Its loss, penalty or gradient stopped being finite. A result: the same again would diverge again.
-    Diverged,
-    /// It could not be trained to its end: an error or a panic. Tried again by the next run.
-    Failed,
-}
-
-impl State {
-    /// Whether the trial needs no further run.
-    pub fn is_settled(self) -> bool {
-        matches!(self, Self::Done | Self::Diverged)
-    }
-
-    /// The word on disk.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Running => "running",
-            Self::Done => "done",
-            Self::Incomplete => "incomplete",
-            Self::Diverged => "diverged",
-            Self::Failed => "failed",
-        }
-    }
-}
-
-/// `status.json`
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Status {
-    /// How the trial stands.
-    pub state: State,
-    /// Why, where it did not end well.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// Hash of all that the trial's results depend on: see `crate::identity`.
-    pub identity: String,
-    /// When it began, seconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started: Option<u64>,
-    /// When it ended, seconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ended: Option<u64>,
-    /// Which runner of the folder, counted from 1, wrote this.
-    #[serde(default)]
-    pub attempt: u64,
-    /// Updates made when that runner began, where it went on from a checkpoint.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resumed_from: Option<usize>,
-    /// Of a trial that is settled the bytes of each of its records, by name. Folders from before they were counted have none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub records: Option<BTreeMap<String, u64>>,
-}
-
-/// `evaluation.json`: what was measured at the end, on the held-out split, and what it cost.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct TrialEvaluation {
-    /// `test`, or `validation` where the study names no test data.
-    pub split: String,
-    /// The measures.
-    #[serde(flatten)]
-    pub measures: Evaluation,
-    /// Validation loss of the trained model, nats per token: what was watched, not what is reported.
-    pub validation_loss: f64,
-    /// What it cost.
-    #[serde(flatten)]
-    pub cost: Cost,
-}
-
-/// What a trial cost. Times are of training steps alone, without measurements of the validation loss.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-pub struct Cost {
-    /// From the first step to the last measure, seconds.
-    pub wall_seconds: f64,
-    /// Median time of a training step, milliseconds.
-    pub step_ms: f64,
-    /// Tokens of a batch over the median time of a step.
-    pub tokens_per_second: f64,
-    /// Most memory that the trial held at once, MiB, where it is counted.
-    pub peak_memory_mib: Option<f64>,
-    /// Most memory of the process that trained it, its earlier trials included, that was resident at once, MiB, where the system
-    /// tells.
-    #[serde(default)]
-    pub peak_rss_mib: Option<f64>,
-    /// FLOPs of training on one token, mean over the steps; see `regatta_lm::training::flops_per_token`. None in folders that
-    /// are older.
-    #[serde(default)]
-    pub flops_per_token: Option<f64>,
-    /// FLOPs of all training steps. None in folders that are older.
-    #[serde(default)]
-    pub training_flops: Option<f64>,
-    /// What the machine's processors took from the first step to the last measure, joules, where the machine tells; of trials
-    /// side by side, all of them.
-    #[serde(default)]
-    pub energy_joules: Option<f64>,
-    /// The instructions that its kernels ran with at its end: they change no bytes of a trial in float32. None in folders that are
-    /// older.
-    #[serde(default)]
-    pub instructions: Option<Level>,
-}
-
-/// A line of `validation.jsonl`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Validation {
-    /// Updates made before it was measured.
-    pub step: usize,
-    /// Validation loss, nats per token.
-    pub loss: f64,
-}
+/// The folder of the checkpoints that a trial resumes from.
+const RESUME: &str = "resume";
 
 /// The lines that a trial wrote before a checkpoint.
 #[derive(Debug, Default)]
@@ -138,7 +18,7 @@ pub struct Written {
     pub made: Vec<StepRecord>,
     /// The validation losses before them.
     pub measured: Vec<Validation>,
-    /// How the points lay before them.
+    /// The diagnoses before them.
     pub diagnosed: Vec<Diagnosis>,
 }
 
@@ -182,12 +62,20 @@ impl TrialFolder {
         Ok(fence)
     }
 
-    /// What the trial goes on from when it was cut off.
+    /// What the trial resumes from when it was cut off.
     ///
     /// # Errors
     /// When this runner may not write here.
     pub fn checkpoints(&self, identity: &str) -> Result<Checkpoints, RecordError> {
-        Ok(Checkpoints::of(self.path.join("resume"), self.check()?.clone(), identity))
+        Ok(Checkpoints::of(self.path.join(RESUME), self.check()?.clone(), identity))
+    }
+
+    /// Updates before the newest checkpoint that it could resume from, whole or not; `None` where there is none.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn resumable_steps(&self) -> Result<Option<usize>, RecordError> {
+        Ok(checkpoints::list(&self.path.join(RESUME))?.pop().map(|(steps, _)| steps))
     }
 
     /// Empties the folder.
@@ -207,7 +95,7 @@ impl TrialFolder {
         read_json(&self.path.join(INPUTS))
     }
 
-    /// Says all that the trial's results depend on.
+    /// Records all that the trial's results depend on.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -226,21 +114,25 @@ impl TrialFolder {
         self.path.join("checkpoint")
     }
 
-    /// Makes the folder for the trained model.
+    /// Writes the trained model: name and content of each file.
     ///
     /// # Errors
-    /// When it cannot be made.
-    pub fn create_checkpoint(&self) -> Result<PathBuf, RecordError> {
+    /// When a file cannot be written, or this runner may not write here.
+    pub fn write_checkpoint(&self, files: &[(&str, Vec<u8>)]) -> Result<(), RecordError> {
         self.check()?;
         let path = self.checkpoint();
         disk::create_folder(&path).map_err(|error| RecordError::new(&path, error))?;
-        Ok(path)
+        for (name, content) in files {
+            self.check()?;
+            write_whole(&path.join(name), content)?;
+        }
+        Ok(())
     }
 
     /// Makes the folder.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// When it cannot be made, or this runner may not write here.
     pub fn create(&self) -> Result<(), RecordError> {
         self.check()?;
         disk::create_folder(&self.path).map_err(|error| RecordError::new(&self.path, error))
@@ -261,7 +153,7 @@ impl TrialFolder {
         }))
     }
 
-    /// Says how the trial stands.
+    /// Records how the trial stands.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -270,7 +162,7 @@ impl TrialFolder {
         write_json(&self.path.join(STATUS_FILE), status)
     }
 
-    /// `metrics.jsonl` with nothing but these lines, to be added to.
+    /// `metrics.jsonl` with these lines alone, to be appended to.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -278,7 +170,7 @@ impl TrialFolder {
         Lines::after(&self.path.join(METRICS_FILE), made, self.check()?)
     }
 
-    /// `validation.jsonl` with nothing but these lines, to be added to.
+    /// `validation.jsonl` with these lines alone, to be appended to.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -286,7 +178,7 @@ impl TrialFolder {
         Lines::after(&self.path.join(VALIDATIONS_FILE), measured, self.check()?)
     }
 
-    /// `diagnostics.jsonl` with nothing but these lines, to be added to.
+    /// `diagnostics.jsonl` with these lines alone, to be appended to.
     ///
     /// # Errors
     /// When it cannot be made.
@@ -311,7 +203,7 @@ impl TrialFolder {
         })
     }
 
-    /// How the trial's points lay, in the order of its steps; none where the study does not ask.
+    /// The diagnoses of the trial's hidden states, in the order of its steps; none where the study does not ask for them.
     ///
     /// # Errors
     /// When the file holds something else.
@@ -332,12 +224,8 @@ impl TrialFolder {
     /// # Errors
     /// When the file cannot be read.
     pub fn steps_written(&self) -> Result<usize, RecordError> {
-        let path = self.path.join(METRICS_FILE);
-        match std::fs::read(&path) {
-            Ok(bytes) => Ok(bytes.iter().filter(|&&byte| byte == b'\n').count()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
-            Err(error) => Err(RecordError::new(&path, error)),
-        }
+        let bytes = read_or_empty(&self.path.join(METRICS_FILE))?;
+        Ok(bytes.iter().filter(|&&byte| byte == b'\n').count())
     }
 
     /// The validation losses measured so far.
@@ -356,7 +244,7 @@ impl TrialFolder {
         read_json(&self.path.join(EVALUATION))
     }
 
-    /// Says what was measured at the end.
+    /// Records what was measured at the end.
     ///
     /// # Errors
     /// When it cannot be written.

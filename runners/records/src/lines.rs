@@ -1,14 +1,13 @@
-//! Files of one JSON value a line: appended to while a trial runs, read while or after it does.
+//! Files of one JSON value per line: appended to while a trial runs, read while it runs or afterwards.
 
 use super::{Fence, RecordError, disk, write_whole};
 use serde::{Serialize, de::DeserializeOwned};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// A file that is written a line at a time. Each line reaches the system at once, so a killed process loses none.
 pub struct Lines {
     path: PathBuf,
-    file: std::fs::File,
+    file: disk::Open,
     fence: Fence,
     bytes: u64,
 }
@@ -22,7 +21,7 @@ impl Lines {
         let lines = values.iter().map(line).collect::<Result<Vec<_>, _>>().map_err(|error| RecordError::new(path, error))?;
         let lines = lines.concat();
         write_whole(path, &lines)?;
-        let file = std::fs::File::options().append(true).open(path).map_err(|error| RecordError::new(path, error))?;
+        let file = disk::Open::existing(path).map_err(|error| RecordError::new(path, error))?;
         Ok(Self { path: path.to_owned(), file, fence: fence.clone(), bytes: lines.len() as u64 })
     }
 
@@ -32,12 +31,8 @@ impl Lines {
     /// When the disk is full or gone, or another runner has taken the folder over.
     pub fn push<T: Serialize>(&mut self, value: &T) -> std::io::Result<()> {
         let line = line(value)?;
-        let mut write = || {
-            self.fence.check()?;
-            disk::announce("write", &self.path)?;
-            self.file.write_all(&line)
-        };
-        write().map_err(|error| {
+        let written = self.fence.check().and_then(|()| self.file.append(&line));
+        written.map_err(|error| {
             let message = format!("{}: could not write {} bytes: {error}", self.path.display(), line.len());
             std::io::Error::new(error.kind(), message)
         })?;
@@ -66,8 +61,7 @@ impl Lines {
     /// # Errors
     /// When the disk is gone.
     pub fn sync(&self) -> std::io::Result<()> {
-        disk::announce("sync", &self.path)?;
-        self.file.sync_all().map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", self.path.display())))
+        self.file.sync().map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", self.path.display())))
     }
 }
 
@@ -77,16 +71,20 @@ fn line<T: Serialize>(value: &T) -> std::io::Result<Vec<u8>> {
     Ok(line)
 }
 
+/// A file's bytes; none where there is no file.
+pub(super) fn read_or_empty(path: &Path) -> Result<Vec<u8>, RecordError> {
+    match std::fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        read => read.map_err(|error| RecordError::new(path, error)),
+    }
+}
+
 /// The values of a file's first lines, for as long as `wanted` holds; what comes after them is not looked at.
 ///
 /// # Errors
 /// When the file cannot be read.
 pub fn first_lines<T: DeserializeOwned>(path: &Path, wanted: impl Fn(&T) -> bool) -> Result<Vec<T>, RecordError> {
-    let text = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(RecordError::new(path, error)),
-    };
+    let text = read_or_empty(path)?;
     let whole = text.split_inclusive(|&byte| byte == b'\n').filter(|line| line.ends_with(b"\n"));
     let values = whole.map_while(|line| serde_json::from_slice(line).ok());
     Ok(values.take_while(wanted).collect())
@@ -98,11 +96,7 @@ pub fn first_lines<T: DeserializeOwned>(path: &Path, wanted: impl Fn(&T) -> bool
 /// # Errors
 /// When the file cannot be read, or holds something else.
 pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RecordError> {
-    let text = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(RecordError::new(path, error)),
-    };
+    let text = read_or_empty(path)?;
     let whole = text.ends_with(b"\n");
     let lines: Vec<&[u8]> = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).collect();
     let mut values = Vec::with_capacity(lines.len());

@@ -16,9 +16,9 @@ pub struct Manifest {
     pub interventions: BTreeMap<String, String>,
     /// Operating system and processor family.
     pub platform: String,
-    /// The processor's name, where the system tells.
+    /// The processor's name, where the system reports it.
     pub processor: Option<String>,
-    /// The instructions that kernels ran with on the machine that began the last run; each trial's are in its `evaluation.json`.
+    /// The instruction set that kernels used on the machine that began the last run; each trial's is in its `evaluation.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub instructions: Option<Level>,
     /// Threads that shared the arithmetic.
@@ -27,7 +27,7 @@ pub struct Manifest {
     pub model: ModelFacts,
     /// The data.
     pub data: DataFacts,
-    /// Trials that were kept though another version trained them, and what differs: `dispersion, seed 0: program: ...`.
+    /// Trials that were kept although another version trained them, and what differs: `dispersion, seed 0: program: ...`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mismatches: Vec<String>,
 }
@@ -35,7 +35,7 @@ pub struct Manifest {
 /// The model that every arm trained.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelFacts {
-    /// Family, options that are not the family's, and sizes, in words; none in a manifest of before there were families.
+    /// Family, options that are not the family's, and sizes, in words; none in a manifest from before there were families.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<String>,
     /// Blocks.
@@ -48,7 +48,7 @@ pub struct ModelFacts {
     pub context: usize,
     /// Vocabulary size.
     pub vocab_size: usize,
-    /// Numbers that training changes.
+    /// Trainable parameters.
     pub parameters: usize,
 }
 
@@ -78,7 +78,7 @@ impl Manifest {
         format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)
     }
 
-    /// The name of this machine's processor, where `/proc/cpuinfo` tells.
+    /// The name of this machine's processor, where `/proc/cpuinfo` has it.
     pub fn this_processor() -> Option<String> {
         let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
         let line = text.lines().find(|line| line.starts_with("model name"))?;

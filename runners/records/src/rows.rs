@@ -1,4 +1,4 @@
-//! `plan.json` and `tuning.json`: what is compared, for who reads the folder without the regularizers.
+//! `plan.json` and `tuning.json`: what is compared, for programs that read the folder without the regularizers.
 
 use super::State;
 use regatta_config::{Candidate, Winner};
@@ -14,15 +14,15 @@ pub struct PlanRow {
     pub point: String,
     /// Its folder below `trials/`.
     pub place: String,
-    /// The folder of what it is compared with: the baseline at its point. Its own, where it is the baseline.
+    /// The folder of the baseline at its point, with which it is compared; its own where it is the baseline.
     pub baseline: String,
     /// Its terms, with the weight that tuning chose.
     pub terms: Value,
-    /// Numbers that are trained.
+    /// Trainable parameters.
     pub parameters: usize,
-    /// Tokens that a trial sees.
+    /// Tokens per trial.
     pub tokens: usize,
-    /// Steps of a trial; none in folders that are older.
+    /// Steps per trial; none in older folders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<usize>,
     /// What tuning chose.

@@ -1,4 +1,4 @@
-//! Follows a file of lines while another process adds to it, and reads no byte twice.
+//! Follows a file of lines while another process appends to it.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -18,7 +18,7 @@ pub struct Tail {
     stamp: Option<Stamp>,
 }
 
-/// What came since the last look.
+/// What was appended since the last look.
 #[derive(Debug, Default)]
 pub struct News {
     /// The file was cut, replaced or removed: forget what it held before.
@@ -29,7 +29,7 @@ pub struct News {
     pub more: bool,
 }
 
-/// By its size and time a file that was not changed is known.
+/// Size and time of modification, by which an unchanged file is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     bytes: u64,
@@ -93,7 +93,7 @@ impl Tail {
         Ok(bytes)
     }
 
-    /// Begins at the beginning; says whether anything was read before.
+    /// Begins at the beginning; returns whether anything was read before.
     fn restart(&mut self) -> bool {
         let read = self.reached > 0;
         (self.reached, self.stamp) = (0, None);

@@ -1,13 +1,14 @@
-//! Which records a settled trial has, and whether it still has them.
+//! Which records a settled trial has, and whether they are all still there.
 
+use super::below::entries;
 use super::{DIAGNOSES, EVALUATION, INPUTS, METRICS_FILE, RecordError, State, Status, TrialFolder, VALIDATIONS_FILE};
 use std::collections::BTreeMap;
 
-/// Records without which no trial is done, in folders from before they were counted.
+/// Records that every finished trial has, for folders from before records were counted.
 const LEAST: [&str; 3] = [METRICS_FILE, EVALUATION, "checkpoint/model.safetensors"];
 
 impl TrialFolder {
-    /// The first record that a settled trial has no more, in words.
+    /// The first record of a settled trial that is missing or cut, in words.
     pub(super) fn missing(&self, status: &Status) -> Option<String> {
         let bytes =
             |name: &str| std::fs::metadata(self.path().join(name)).ok().filter(|file| file.is_file()).map(|file| file.len());
@@ -26,10 +27,10 @@ impl TrialFolder {
         }
     }
 
-    /// The bytes of each record that a trial leaves: of one that is done all of them, of one that diverged those of its steps.
+    /// The bytes of each record that a trial leaves: all of them where it is done, those of its steps where it diverged.
     ///
     /// # Errors
-    /// When one is missing, or does not hold `steps` steps where it is done.
+    /// When one is missing, or a trial that is done does not have `steps` steps.
     pub fn count_records(&self, state: State, steps: usize, is_diagnosed: bool) -> Result<BTreeMap<String, u64>, RecordError> {
         let mut names: Vec<String> = [INPUTS, METRICS_FILE, VALIDATIONS_FILE].map(str::to_owned).to_vec();
         names.extend(is_diagnosed.then(|| DIAGNOSES.to_owned()));
@@ -40,8 +41,8 @@ impl TrialFolder {
                 return Err(RecordError::new(&self.path().join(METRICS_FILE), message));
             }
             names.extend([EVALUATION.to_owned(), "checkpoint/config.json".into(), "checkpoint/model.safetensors".into()]);
-            let others = std::fs::read_dir(self.checkpoint()).into_iter().flatten().flatten();
-            names.extend(others.filter_map(|file| Some(format!("checkpoint/{}", file.file_name().to_str()?))));
+            let others = entries(&self.checkpoint())?.into_iter();
+            names.extend(others.filter_map(|file| Some(format!("checkpoint/{}", file.file_name()?.to_str()?))));
         }
         let gone = "it was removed while the trial ran";
         let counted = names.into_iter().map(|name| match std::fs::metadata(self.path().join(&name)) {

@@ -1,11 +1,11 @@
-//! Energy that the processors of this machine take, where Linux tells: its powercap interface to RAPL, the running average power
+//! Energy that the processors of this machine take, where Linux reports it: its powercap interface to RAPL, the running average power
 //! limit of Intel's and AMD's processors. Documentation/power/powercap/powercap.rst of the kernel's source.
 //!
 //! Each package (socket) counts microjoules in `intel-rapl:<n>/energy_uj` from 0 to `max_energy_range_uj` and then from 0 again,
-//! within half an hour at full load; so the counts are read often. Zones within a package (`intel-rapl:0:0`, cores or memory) are
-//! part of it or are not told by all machines, and are left out; so is all that is not the processor. The count is of the whole
-//! machine: of trials side by side each is told the energy of all. Where no package can be read (no such interface, or root
-//! alone may read it, as since Linux 5.10), there is no number.
+//! within half an hour at full load, so the counts are read often. Zones within a package (`intel-rapl:0:0`, cores or memory) are
+//! part of it or are not reported by all machines, and are left out; so is all that is not the processor. The count is that of the
+//! whole machine: each of the trials that run side by side records the energy of all. Where no package can be read (no such
+//! interface, or readable by root alone, as since Linux 5.10), there is no number.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -15,7 +15,7 @@ const POWERCAP: &str = "/sys/class/powercap";
 /// How often the counts are read: far below the time in which one goes around, and far above that of reading it.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// What the packages of this machine took since it was started.
+/// Counts the energy of this machine's packages from its start on.
 pub(crate) struct EnergyMeter {
     packages: Vec<Package>,
     microjoules: u64,
@@ -51,7 +51,7 @@ impl EnergyMeter {
         }
     }
 
-    /// Joules since the start; none where the machine does not tell.
+    /// Joules since the start; none where the machine does not report them.
     pub fn joules(&mut self) -> Option<f64> {
         self.advance();
         (!self.packages.is_empty() && !self.broken).then(|| self.microjoules as f64 / 1e6)
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_that_does_not_tell_has_no_number() {
+    fn a_machine_that_reports_nothing_has_no_number() {
         assert_eq!(EnergyMeter::of(Path::new("/nowhere")).joules(), None);
         assert_eq!(EnergyMeter::of(machine(&[]).path()).joules(), None);
         assert_eq!(EnergyMeter::of(machine(&[("intel-rapl:0", "5"), ("intel-rapl:1", "no number")]).path()).joules(), None);

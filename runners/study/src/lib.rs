@@ -1,13 +1,40 @@
-//! A study: how it is read, run and judged.
+//! A study: which trials it is made of, how they are run, and how they stand.
+//!
+//! ```text
+//! run ──> plan ──> pool ══ requests ══> worker ──> trial ──> the trial's folder
+//!                   <══════ events ══════
+//! ```
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`prepare()`] | loads the data and refuses all that can be refused before the first step |
+//! | `fingerprints` | measures what the plugins compute, in a process of its own ([`probe()`]) |
+//! | `identity` | what a trial's results depend on, its hash, and in what two trials differ |
+//! | `plan`, `tuning`, `adopt` | which trials; what tuning chose; trials that are there under another name |
+//! | [`run()`], `options`, `ended` | a run from the study to its records; how to run; how it ends |
+//! | `pool`, `process` | the run's side of its worker processes |
+//! | [`work`], `protocol` | a worker process, and what it is sent |
+//! | `event` | what happens in a trial, for the worker, the pool and whoever watches |
+//! | `trial`, `energy`, `memory` | one trial: begin or resume, train, measure, record; what it costs |
+//! | [`Outlook`] | what a run would do |
+//! | [`Standing`], [`Watched`] | how a study stands, read once, or again and again while it runs |
+//! | [`projection`] | what a study would take on another machine, and at another size |
 
+mod adopt;
+mod ended;
 mod energy;
+mod event;
+mod fingerprints;
 mod identity;
+mod memory;
+mod options;
 mod outlook;
 mod plan;
 mod pool;
 mod prepare;
-mod probe;
+mod process;
 pub mod projection;
+mod protocol;
 mod run;
 mod standing;
 mod trial;
@@ -15,12 +42,15 @@ mod tuning;
 mod watched;
 mod worker;
 
+pub use ended::{Ended, RunError};
+pub use event::{Event, Planned, Watcher};
+pub use fingerprints::probe;
+pub use identity::Code;
+pub use memory::MemoryMeter;
+pub use options::{Every, Limits, Options};
 pub use outlook::Outlook;
-pub use pool::Limits;
 pub use prepare::{Prepared, prepare};
-pub use probe::probe;
-pub use run::{Ended, Options, Planned, RunError, Watcher, run};
+pub use run::run;
 pub use standing::{Standing, TrialStanding};
-pub use trial::{Every, MemoryMeter};
 pub use watched::{Measure, Phase, Progress, TrialTime, Watched};
 pub use worker::{Work, work};

@@ -1,12 +1,13 @@
-//! What a run into a folder would do: which trials are done there, and which it would train.
+//! What a run into a folder would do: which trials are done there, and which ones it would train.
 
-use crate::plan::{Order, PlannedTrial, by_identity, judged_orders, tuning_orders};
-use crate::pool::Limits;
+use crate::adopt::by_identity;
+use crate::fingerprints::Fingerprints;
+use crate::options::Limits;
+use crate::plan::{PlannedTrial, judged_keys, planned, tuning_keys};
 use crate::prepare::Prepared;
-use crate::probe::Fingerprints;
 use crate::tuning;
 use regatta_config::StudyFile;
-use regatta_records::{Checkpoints, Fence, RecordError, State, TrialFolder, TuningRow};
+use regatta_records::{RecordError, State, TrialFolder, TuningRow};
 use std::path::Path;
 use std::process::Command;
 
@@ -36,18 +37,16 @@ impl Outlook {
     pub fn of(file: &StudyFile, prepared: &[Prepared], out: &Path, probe: &dyn Fn() -> Command) -> Result<Self, RecordError> {
         let mut outlook = Self { steps: vec![0; file.variants().len()], ..Self::default() };
         let fingerprints = Fingerprints::measure(file, out, &Limits::default(), probe)?;
-        let planned = |orders: Vec<Order>| -> Result<Vec<PlannedTrial>, RecordError> {
-            let of = |order: &Order| fingerprints.of(file.variants()[order.variant].arm());
-            orders.into_iter().map(|order| PlannedTrial::new(file, prepared, out, order.clone(), of(&order))).collect()
-        };
-        let tuning = planned(tuning_orders(file))?;
+        let planned = |keys| planned(file, prepared, out, &fingerprints, keys);
+        let tuning = planned(tuning_keys(file))?;
         let tuned = outlook.add(&tuning, out)?;
-        let chosen = match tuning.is_empty() || !tuned {
-            true => vec![None; file.variants().len()],
-            false => tuning::table(file, &tuning)?.iter().map(TuningRow::chosen).collect(),
+        let chosen = if tuning.is_empty() || !tuned {
+            vec![None; file.variants().len()]
+        } else {
+            tuning::table(file, &tuning)?.iter().map(TuningRow::chosen).collect()
         };
         if tuned {
-            outlook.add(&planned(judged_orders(file, &chosen))?, out)?;
+            outlook.add(&planned(judged_keys(file, &chosen))?, out)?;
         } else {
             outlook.after_tuning = file.variants().len() * file.study.seeds.len();
             for (steps, prepared) in outlook.steps.iter_mut().zip(prepared) {
@@ -59,7 +58,7 @@ impl Outlook {
 
     /// Counts `trials`; whether all of them are settled.
     fn add(&mut self, trials: &[PlannedTrial], out: &Path) -> Result<bool, RecordError> {
-        let there = by_identity(&out.join("trials"));
+        let there = by_identity(&out.join("trials"))?;
         let before = self.settled;
         for trial in trials {
             let identity = &trial.identity;
@@ -70,8 +69,7 @@ impl Outlook {
             {
                 let inputs = trial.folder.inputs()?.unwrap_or_default();
                 let differences = if inputs.is_null() { String::new() } else { identity.differences(&inputs).join("; ") };
-                let what =
-                    format!("trial {}, seed {}, is there with other settings ({differences})", trial.name, trial.order.seed);
+                let what = format!("trial {}, seed {}, is there with other settings ({differences})", trial.name, trial.key.seed);
                 self.others.get_or_insert(what);
             }
             // A trial of an arm that was renamed lies elsewhere, and would be moved.
@@ -82,19 +80,12 @@ impl Outlook {
                     self.settled += 1;
                     continue;
                 }
-                (Some(_), Some(folder)) => trial.steps().saturating_sub(kept(&folder, out, &identity.hash)?),
+                (Some(_), Some(folder)) => trial.steps().saturating_sub(folder.resumable_steps()?.unwrap_or(0)),
                 _ => trial.steps(),
             };
-            self.steps[trial.order.variant] += left;
+            self.steps[trial.key.variant] += left;
             if left < trial.steps() { self.resumed += 1 } else { self.fresh += 1 }
         }
         Ok(self.settled - before == trials.len())
     }
-}
-
-/// Steps that a trial's newest checkpoint holds.
-fn kept(folder: &TrialFolder, out: &Path, identity: &str) -> Result<usize, RecordError> {
-    let latest = Checkpoints::of(folder.path().join("resume"), Fence::of(out, 0), identity).latest()?;
-    let steps = latest.as_deref().and_then(Path::file_name).and_then(|name| name.to_str()?.strip_prefix("step-")?.parse().ok());
-    Ok(steps.unwrap_or(0))
 }

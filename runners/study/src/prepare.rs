@@ -7,8 +7,9 @@ use regatta_lm::model::{Decoder, Model};
 use regatta_lm::spec::{DataSpec, ModelSpec, Steps};
 use regatta_lm::tasks::{Recall, Tasks};
 use regatta_lm::training::check_companion;
-use regatta_records::{DataFacts, Manifest, ModelFacts};
+use regatta_records::{DataFacts, Manifest, ModelFacts, RecordError};
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 /// A variant whose data is loaded and whose parts fit together.
@@ -125,8 +126,11 @@ impl Prepared {
     }
 
     /// What the results will have been made with.
-    pub fn manifest(&self, file: &StudyFile) -> Manifest {
-        let cards = registry::cards().unwrap_or_default();
+    ///
+    /// # Errors
+    /// When two linked crates register a plugin of the same name.
+    pub fn manifest(&self, file: &StudyFile) -> Result<Manifest, RecordError> {
+        let cards = registry::cards().map_err(|error| RecordError::new(Path::new("manifest.json"), error))?;
         let versions = |names: &mut dyn Iterator<Item = &'static str>| -> BTreeMap<String, String> {
             names.map(|name| (name.to_owned(), cards.get(name).map_or("", |card| card.version).to_owned())).collect()
         };
@@ -134,7 +138,7 @@ impl Prepared {
         let regularizers = versions(&mut arms.iter().flat_map(|arm| &arm.terms).map(|term| term.regularizer.name()));
         let interventions = versions(&mut arms.iter().flat_map(|arm| &arm.interventions).map(Plugin::name));
         let config = &self.model;
-        Manifest {
+        Ok(Manifest {
             program: Manifest::this_program(),
             regularizers,
             interventions,
@@ -159,7 +163,7 @@ impl Prepared {
                 fingerprint: self.corpus.fingerprint.clone(),
             },
             mismatches: Vec::new(),
-        }
+        })
     }
 }
 

@@ -13,10 +13,10 @@ pub(crate) fn table(file: &StudyFile, trials: &[PlannedTrial]) -> Result<Vec<Tun
     let mut rows = Vec::new();
     for (number, variant) in file.variants().iter().enumerate() {
         let mut candidates: Vec<(Candidate, Vec<TuningTrial>)> = Vec::new();
-        for trial in trials.iter().filter(|trial| trial.order.variant == number) {
-            let Some(candidate) = trial.order.candidate else { continue };
+        for trial in trials.iter().filter(|trial| trial.key.variant == number) {
+            let Some(candidate) = trial.key.candidate else { continue };
             let result = TuningTrial {
-                seed: trial.order.seed,
+                seed: trial.key.seed,
                 state: trial.folder.status()?.map_or(State::Pending, |status| status.state),
                 validation_loss: trial.folder.evaluation()?.map(|evaluation| evaluation.validation_loss),
             };

@@ -1,121 +1,211 @@
-//! A process that runs trials for the process that runs the study: what goes wrong in one trial costs that trial.
+//! A process that runs trials for the process that runs the study: what goes wrong in one trial costs that trial alone.
 //!
-//! Orders come in and messages go out, a JSON value a line. Where the orders end, so does the work: the trial at hand keeps a
-//! checkpoint and stops, whether the other process said so or died.
+//! Requests come in on stdin and events go out on stdout, a JSON value per line. Where stdin ends, so does the work: the current
+//! trial saves a checkpoint and stops, whether the run closed it or died.
 
-use crate::plan::{Order, PlannedTrial};
-use crate::prepare::prepare;
-use crate::run::RunError;
-use crate::trial::{Event, Every, MemoryMeter, Surroundings, run_trial};
+use crate::ended::RunError;
+use crate::event::Event;
+use crate::memory::MemoryMeter;
+use crate::plan::PlannedTrial;
+use crate::prepare::{Prepared, prepare};
+use crate::protocol::{Request, Setup, Task};
+use crate::trial::{Surroundings, run_trial};
 use regatta_config::StudyFile;
-use regatta_core::Fingerprint;
 use regatta_records::{Fence, RecordError};
-use serde::{Deserialize, Serialize};
 use std::io::{BufRead, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-/// Steps are told this often at most.
+/// Time between two steps that are reported, at least.
 const STEPS_APART: Duration = Duration::from_millis(40);
-/// Signs of life are given this often at most.
+/// Time between two signs of life, at least.
 const SIGNS_APART: Duration = Duration::from_millis(500);
 
-/// A trial to run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Task {
-    pub order: Order,
-    /// What it is, in case the study's files have changed since the plan was made.
-    pub identity: String,
-    /// What its plugins compute, as it was measured when the plan was made: never here, where a plugin would be called otherwise
-    /// than in a trial by itself.
-    pub fingerprints: Vec<Option<Fingerprint>>,
-}
-
-/// How a worker works.
-pub struct Work<'a> {
-    /// The folder for results.
-    pub out: &'a Path,
-    /// The attempt at that folder which it works for.
-    pub attempt: u64,
-    /// How often a trial keeps a checkpoint.
-    pub every: Every,
+/// What a worker has of its program.
+pub struct Work {
     /// Set when it should stop.
     pub stop: Arc<AtomicBool>,
     /// How memory is counted, where it is.
     pub memory: Option<MemoryMeter>,
 }
 
-/// Runs the trials that are asked for until there are no more orders.
+/// Runs the trials that are requested until stdin ends.
 ///
 /// # Errors
-/// When the study cannot be run, its files have changed, or a status cannot be written.
-pub fn work(
-    file: &StudyFile,
-    work: &Work<'_>,
-    orders: impl BufRead + Send + 'static,
-    mut messages: impl Write,
-) -> Result<(), RunError> {
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let stop = Arc::clone(&work.stop);
+/// When a request cannot be read, the study cannot be run, its files have changed, or a status cannot be written.
+pub fn work(work: &Work, stdin: impl BufRead + Send + 'static, stdout: impl Write) -> Result<(), RunError> {
+    let requests = read_requests(stdin, Arc::clone(&work.stop));
+    let mut events = Events { stdout, last: Instant::now(), held_back: None };
+    let mut ready: Option<Ready> = None;
+    while let Ok(request) = requests.recv() {
+        match (request?, &ready) {
+            (Request::Setup(setup), _) => ready = Some(Ready::of(setup)?),
+            (Request::Trial(_), None) => return Err(unexpected("expected a setup before the first trial").into()),
+            (Request::Trial(_), Some(_)) if work.stop.load(Ordering::Relaxed) => break,
+            (Request::Trial(task), Some(ready)) => ready.run(task, work, &mut events)?,
+        }
+    }
+    Ok(())
+}
+
+fn unexpected(message: impl std::fmt::Display) -> RecordError {
+    RecordError::new(Path::new("stdin of a worker"), message)
+}
+
+/// Reads requests in a thread of its own, which asks for a stop when there are no more.
+fn read_requests(stdin: impl BufRead + Send + 'static, stop: Arc<AtomicBool>) -> Receiver<Result<Request, RecordError>> {
+    let (sender, requests) = channel();
     std::thread::spawn(move || {
-        let read = orders.lines().map_while(Result::ok).filter_map(|line| serde_json::from_str::<Task>(&line).ok());
-        read.for_each(|task| drop(sender.send(task)));
+        for line in stdin.lines() {
+            let request = line.map_err(unexpected).and_then(|line| serde_json::from_str(&line).map_err(unexpected));
+            let is_last = request.is_err();
+            if sender.send(request).is_err() || is_last {
+                break;
+            }
+        }
         stop.store(true, Ordering::Relaxed);
     });
-    let prepared = prepare(file)?;
-    let fence = Fence::of(work.out, work.attempt);
-    while let Ok(Task { order, identity, fingerprints }) = receiver.recv() {
-        if work.stop.load(Ordering::Relaxed) {
-            break;
-        }
-        let changed = || RecordError::new(work.out, "the study or its data changed while it ran");
-        if order.variant >= file.variants().len() {
+    requests
+}
+
+/// A study that is read and prepared.
+struct Ready {
+    setup: Setup,
+    file: StudyFile,
+    prepared: Vec<Prepared>,
+    fence: Fence,
+}
+
+impl Ready {
+    fn of(setup: Setup) -> Result<Self, RunError> {
+        let file = StudyFile::read(Path::new(&setup.study), &setup.overrides)?;
+        let prepared = prepare(&file)?;
+        let fence = Fence::of(Path::new(&setup.out), setup.holder.clone());
+        Ok(Self { setup, file, prepared, fence })
+    }
+
+    fn run(&self, task: Task, work: &Work, events: &mut Events<impl Write>) -> Result<(), RunError> {
+        let Task { key, identity, fingerprints } = task;
+        let out = Path::new(&self.setup.out);
+        let changed = || RecordError::new(out, "the study or its data changed while it ran");
+        if key.variant >= self.file.variants().len() {
             return Err(changed().into());
         }
-        let trial = PlannedTrial::new(file, &prepared, work.out, order, fingerprints)?;
+        let trial = PlannedTrial::new(&self.file, &self.prepared, out, key, fingerprints)?;
         if trial.identity.hash != identity {
             return Err(changed().into());
         }
-        let folder = trial.folder.clone().guarded(&fence);
-        let (mut last, mut held_back) = (Instant::now(), None);
-        let mut tell = |event: Event| {
-            let apart = match event {
-                Event::Step(_) => STEPS_APART,
-                Event::Alive => SIGNS_APART,
-                Event::Begun { .. } | Event::Ended(_) => Duration::ZERO,
-            };
-            if last.elapsed() < apart {
-                held_back = Some(event).filter(|event| matches!(event, Event::Step(_))).or(held_back.take());
-                return;
-            }
-            last = Instant::now();
-            let before = held_back.take().filter(|_| matches!(event, Event::Ended(_))); // the last step is always told
-            if before.into_iter().chain([event]).any(|event| send(&mut messages, &event).is_err()) {
-                work.stop.store(true, Ordering::Relaxed); // nobody listens any more
+        let folder = trial.folder.clone().guarded(&self.fence);
+        let mut emit = |event: Event| {
+            if events.emit(event).is_err() {
+                work.stop.store(true, Ordering::Relaxed); // the run is gone
             }
         };
-        let name = format!("{} seed {}", trial.name, trial.order.seed);
+        let name = format!("{} seed {}", trial.name, trial.key.seed);
         let surroundings = Surroundings {
             name: &name,
             folder: &folder,
             tasks: trial.tasks(),
             identity: &trial.identity,
-            attempt: work.attempt,
-            every: work.every,
+            attempt: self.fence.attempt(),
+            every: self.setup.every,
             stop: &work.stop,
             memory: work.memory,
-            tell: &mut tell,
+            emit: &mut emit,
         };
-        run_trial(&trial.trial(), surroundings)?;
+        Ok(run_trial(&trial.trial(), surroundings)?)
     }
-    Ok(())
 }
 
-fn send(messages: &mut impl Write, event: &Event) -> std::io::Result<()> {
-    let mut line = serde_json::to_vec(event)?;
-    line.push(b'\n');
-    messages.write_all(&line)?;
-    messages.flush()
+/// The worker's stdout. Events that come fast are left out, but never the last step.
+struct Events<W> {
+    stdout: W,
+    last: Instant,
+    held_back: Option<Event>,
+}
+
+impl<W: Write> Events<W> {
+    fn emit(&mut self, event: Event) -> std::io::Result<()> {
+        let apart = match event {
+            Event::Step(_) => STEPS_APART,
+            Event::Alive => SIGNS_APART,
+            Event::Begun { .. } | Event::Ended(_) => Duration::ZERO,
+        };
+        if self.last.elapsed() < apart {
+            if matches!(event, Event::Step(_)) {
+                self.held_back = Some(event);
+            }
+            return Ok(());
+        }
+        self.last = Instant::now();
+        if let Some(step) = self.held_back.take().filter(|_| matches!(event, Event::Ended(_))) {
+            self.write(&step)?;
+        }
+        self.write(&event)
+    }
+
+    /// Writes a line of its own: a plugin may have printed the beginning of one.
+    fn write(&mut self, event: &Event) -> std::io::Result<()> {
+        let mut line = b"\n".to_vec();
+        serde_json::to_writer(&mut line, event)?;
+        line.push(b'\n');
+        self.stdout.write_all(&line)?;
+        self.stdout.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regatta_lm::training::StepRecord;
+    use regatta_records::{Holder, State, Status};
+    use std::io::Cursor;
+
+    fn refused(stdin: String) -> String {
+        let worker = Work { stop: Arc::default(), memory: None };
+        work(&worker, Cursor::new(stdin), Vec::new()).unwrap_err().to_string()
+    }
+
+    /// A request that could not be read was passed over: the run waited for its trial until the timeout.
+    #[test]
+    fn a_request_that_cannot_be_read_is_an_error() {
+        assert!(refused("{\"Trial\": 3}\n".into()).starts_with("stdin of a worker: invalid type"));
+        assert!(refused("hello\n".into()).starts_with("stdin of a worker: expected value"));
+        let holder = Holder { host: String::new(), pid: 1, attempt: 1, released: false };
+        let every = crate::options::Every::Steps(1);
+        let setup = Setup { study: "nowhere.yaml".into(), overrides: Vec::new(), out: "out".into(), holder, every };
+        let line = serde_json::to_string(&Request::Setup(setup)).unwrap();
+        assert!(refused(line + "\n").contains("nowhere.yaml"));
+    }
+
+    fn step(step: usize) -> Event {
+        let line = format!(r#"{{"step":{step},"loss":1,"penalty":0,"terms":{{}},"grad_norm":1,"lr":1,"tokens_per_second":1}}"#);
+        Event::Step(serde_json::from_str::<StepRecord>(&line).unwrap())
+    }
+
+    #[test]
+    fn quick_steps_are_left_out_but_not_the_last_and_each_event_has_a_line_of_its_own() {
+        let status = Status {
+            state: State::Done,
+            reason: None,
+            identity: "x".into(),
+            started: None,
+            ended: None,
+            attempt: 1,
+            resumed_from: None,
+            records: None,
+        };
+        let mut stdout = b"a plugin prints".to_vec();
+        let mut events = Events { stdout: &mut stdout, last: Instant::now(), held_back: None };
+        let sent = [Event::Begun { from: 0 }, step(0), step(1), Event::Alive, Event::Ended(status)];
+        sent.iter().for_each(|event| events.emit(event.clone()).unwrap());
+        let text = String::from_utf8(stdout).unwrap();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+        assert_eq!(lines[0], "a plugin prints");
+        let heard: Vec<Event> = lines[1..].iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(heard, [sent[0].clone(), sent[2].clone(), sent[4].clone()]);
+    }
 }

@@ -35,6 +35,18 @@ fn a_worker_that_eats_memory_is_ended() {
     check("eat", &["--memory-limit", "400"], "more than the 400 MiB that a trial may");
 }
 
+/// What a plugin prints hid the worker's messages: printed from another thread it waited for a lock for ever, and bytes that are
+/// not UTF-8 ended the reading of all that came after them.
+#[test]
+fn a_plugin_that_prints_anything_costs_nothing() {
+    let study = with("print");
+    study.run("out", &["--timeout", "60"], 0);
+    for seed in [0, 1] {
+        let status = study.json("out", "bad", seed, "status.json");
+        assert_eq!((status["state"].as_str(), status["attempt"].as_u64()), (Some("done"), Some(1)), "{status}");
+    }
+}
+
 #[test]
 fn a_trial_that_failed_is_tried_as_often_as_asked_for() {
     let study = with("panic");

@@ -5,7 +5,7 @@ use crate::log;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use regatta_lm::training::StepRecord;
 use regatta_records::{State, Status};
-use regatta_study::{Planned, Watcher};
+use regatta_study::{Event, Planned, Watcher};
 use std::time::Instant;
 
 /// Rows of the table; of a longer study only the trials around the one that runs are shown.
@@ -68,6 +68,17 @@ impl Watcher for Live {
         self.study = Some(study);
     }
 
+    fn event(&mut self, trial: usize, event: &Event) {
+        match event {
+            Event::Begun { from } => self.begun(trial, *from),
+            Event::Step(record) => self.step(trial, record),
+            Event::Alive => {}
+            Event::Ended(status) => self.ended(trial, status),
+        }
+    }
+}
+
+impl Live {
     fn begun(&mut self, trial: usize, from: usize) {
         self.pace.iter_mut().for_each(|pace| pace.skip(from.saturating_sub(self.made[trial])));
         self.made[trial] = self.made[trial].max(from);

@@ -3,7 +3,7 @@
 use super::pace::{Pace, words};
 use regatta_lm::training::StepRecord;
 use regatta_records::{State, Status};
-use regatta_study::{Planned, Watcher};
+use regatta_study::{Event, Planned, Watcher};
 use std::time::{Duration, Instant};
 
 const EVERY: Duration = Duration::from_secs(10);
@@ -44,6 +44,17 @@ impl Watcher for Plain {
         (self.trials, self.made) = (trials.to_vec(), vec![(0, f64::NAN); trials.len()]);
     }
 
+    fn event(&mut self, trial: usize, event: &Event) {
+        match event {
+            Event::Begun { from } => self.begun(trial, *from),
+            Event::Step(record) => self.step(trial, record),
+            Event::Alive => {}
+            Event::Ended(status) => self.ended(trial, status),
+        }
+    }
+}
+
+impl Plain {
     fn begun(&mut self, trial: usize, from: usize) {
         self.last_line = Some(Instant::now());
         self.pace.iter_mut().for_each(|pace| pace.skip(from.saturating_sub(self.made[trial].0)));

@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 
 pub(crate) fn probe() -> Result<ExitCode, Failure> {
     let _deaf = Signals::listen()?; // an interrupt is meant for the run, which ends this when it has its answers
-    regatta_study::probe(BufReader::new(stdin()), stdout().lock())?;
+    regatta_study::probe(BufReader::new(stdin()), stdout())?;
     Ok(ExitCode::SUCCESS)
 }
 

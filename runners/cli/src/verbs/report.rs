@@ -1,7 +1,7 @@
 //! `regatta report DIR`
 
 use crate::failure::{Failure, say};
-use regatta_records::write_whole;
+use regatta_records::{disk, write_whole};
 use regatta_report::Results;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,7 +28,7 @@ pub(crate) fn write(folder: &Path, results: &Results) -> Result<(), Failure> {
     put(Path::new("results.csv"), &regatta_report::csv(results))?;
     put(Path::new("report.html"), &regatta_report::page(results).map_err(Failure::failed)?)?;
     let plots = Path::new("plots");
-    std::fs::create_dir_all(folder.join(plots))?;
+    disk::create_folder(&folder.join(plots))?;
     for plot in regatta_report::plots(results) {
         put(&plots.join(&plot.name).with_extension("svg"), &plot.svg)?;
         put(&plots.join(&plot.name).with_extension("csv"), &plot.data_csv)?;

@@ -2,13 +2,13 @@
 
 use super::check::slow_precision;
 use super::probe::this_program;
-use super::{discard, probe, report};
+use super::{discard, probe, report, worker};
 use crate::failure::Failure;
 use crate::{memory, progress, signals::Signals};
 use regatta_config::StudyFile;
 use regatta_study::{Ended, Every, Limits, Options};
 use std::path::PathBuf;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -72,15 +72,6 @@ impl FromStr for CheckpointEvery {
     }
 }
 
-impl std::fmt::Display for CheckpointEvery {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Every::Time(time) => write!(f, "{}s", time.as_secs()),
-            Every::Steps(count) => write!(f, "{count}steps"),
-        }
-    }
-}
-
 /// Trains what is not done yet, then reports.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let file = StudyFile::read(&arguments.study, &arguments.set)?;
@@ -90,16 +81,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
     let signals = Signals::listen()?;
     let program = this_program()?;
-    let worker = |attempt: u64| {
-        let mut command = Command::new(&program);
-        command.arg("worker").arg(&arguments.study).arg("--out").arg(&out);
-        command.args(["--attempt", &attempt.to_string()]);
-        command.args(["--checkpoint-every", &arguments.checkpoint_every.to_string()]);
-        for set in &arguments.set {
-            command.args(["--set", set]);
-        }
-        command
-    };
+    let worker = || worker::command(&program);
     let probe = || probe::command(&program);
     let jobs = usize::from(arguments.jobs);
     let share = memory::of_the_machine().map(|bytes| bytes / 10 * 9 / u64::from(arguments.jobs));
@@ -113,10 +95,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (fresh, allow_mismatch) = (arguments.fresh, arguments.allow_mismatch);
     let may_discard = |trials| discard::may(trials, &out, arguments.yes, &signals.stop);
     let options = Options {
+        study: &arguments.study,
+        overrides: &arguments.set,
         out: &out,
         fresh,
         may_discard: &may_discard,
         allow_mismatch,
+        every: arguments.checkpoint_every.0,
         stop: &signals.stop,
         worker: &worker,
         probe: &probe,
@@ -141,11 +126,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_and_steps_are_read_and_written() {
-        for text in ["45s", "600s", "200steps"] {
-            assert_eq!(text.parse::<CheckpointEvery>().unwrap().to_string(), text);
+    fn times_and_steps_are_read() {
+        for (text, seconds) in [("45s", 45), ("600s", 600), ("10m", 600)] {
+            assert_eq!(text.parse(), Ok(CheckpointEvery(Every::Time(Duration::from_secs(seconds)))));
         }
-        assert_eq!("10m".parse(), Ok(CheckpointEvery(Every::Time(Duration::from_secs(600)))));
+        assert_eq!("200steps".parse(), Ok(CheckpointEvery(Every::Steps(200))));
         for text in ["", "0s", "s", "3", "-1s", "3 s", "2h", "99999999999steps"] {
             assert!(text.parse::<CheckpointEvery>().unwrap_err().contains(&format!("found `{text}`")));
         }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use tokenizers::Tokenizer as HuggingFace;
 
-const FILE: &str = "tokenizer_config.json";
+pub(super) const FILE: &str = "tokenizer_config.json";
 
 /// The `tokenizer_config.json` beside a `tokenizer.json`, where there is one.
 ///
@@ -43,13 +43,9 @@ pub(super) fn prefix(tokenizer: &HuggingFace, config: Option<&Value>) -> Option<
     named("bos_token").or_else(|| named("eos_token")).or_else(unnamed)
 }
 
-/// Writes `tokenizer_config.json` into a folder: `config`, or else what makes Hugging Face's libraries take the tokenizer as its
-/// file says, with `prefix` in front of texts.
-///
-/// # Errors
-/// When it cannot be written.
-pub(super) fn save(folder: &Path, config: Option<&Value>, prefix: Option<String>) -> Result<(), DataError> {
-    let path = folder.join(FILE);
+/// The text of `tokenizer_config.json`: `config`, or else what makes Hugging Face's libraries take the tokenizer as its file says,
+/// with `prefix` in front of texts.
+pub(super) fn config(config: Option<&Value>, prefix: Option<String>) -> String {
     let own = || {
         let mut own = json!({ "tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": false });
         if let Some(token) = prefix {
@@ -57,8 +53,7 @@ pub(super) fn save(folder: &Path, config: Option<&Value>, prefix: Option<String>
         }
         own
     };
-    let text = format!("{:#}\n", config.cloned().unwrap_or_else(own));
-    std::fs::write(&path, text).map_err(|source| DataError::Write { path, source })
+    format!("{:#}\n", config.cloned().unwrap_or_else(own))
 }
 
 #[cfg(test)]

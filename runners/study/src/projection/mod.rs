@@ -1,10 +1,10 @@
-//! What a study would take elsewhere: FLOPs by formula, hours by an accelerator's peak and the share of it that training
+//! What a study would take elsewhere: FLOPs by formula, hours by an accelerator's peak and the fraction of it that training
 //! reaches, and the price of those hours.
 //!
 //! ```text
-//! FLOPs of a trial   = FLOPs a token · tokens           `regatta_lm::training::flops_per_token`
+//! FLOPs of a trial   = FLOPs per token · tokens           `regatta_lm::training::flops_per_token`
 //! GPU hours          = FLOPs / (peak · mfu) / 3600
-//! price              = GPU hours · price an hour
+//! price              = GPU hours · price per hour
 //! ```
 //! mfu is the model FLOPs utilisation of Chowdhery et al. 2022, arXiv:2204.02311, appendix B. Not in it: what penalties compute
 //! themselves, evaluation, and anything that keeps a GPU waiting beyond what mfu says.
@@ -110,9 +110,10 @@ impl Request {
         let grown = |size: usize| size as u128 * width as u128;
         let times = |size: usize| (grown(size) / own.width as u128).max(1) as usize;
         let whole = [own.heads, own.kv_heads].iter().all(|heads| grown(*heads).is_multiple_of(own.width as u128));
-        let (heads, kv_heads, head_dim) = match whole {
-            true => (times(own.heads), times(own.kv_heads), own.head_dim),
-            false => (own.heads, own.kv_heads, times(own.head_dim)),
+        let (heads, kv_heads, head_dim) = if whole {
+            (times(own.heads), times(own.kv_heads), own.head_dim)
+        } else {
+            (own.heads, own.kv_heads, times(own.head_dim))
         };
         let (mlp_width, context) = (times(own.mlp_width), self.context.unwrap_or(own.context));
         let decoder = Decoder { layers, width, heads, kv_heads, head_dim, mlp_width, context, ..own.clone() };

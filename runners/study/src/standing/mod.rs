@@ -48,7 +48,7 @@ impl Standing {
             let steps = own_steps(trial, status.as_ref())?.unwrap_or(listing.steps);
             Ok(TrialStanding::new(&listed, status.as_ref(), made, steps, holder.is_some()))
         };
-        let trials = listing.trials(folder).into_iter().map(read).collect::<Result<_, _>>()?;
+        let trials = listing.trials(folder)?.into_iter().map(read).collect::<Result<_, _>>()?;
         Ok(Self { holder, trials })
     }
 
@@ -84,8 +84,7 @@ impl TrialStanding {
     }
 }
 
-/// The steps that a trial's `trial.json` says: those of its point of the sweep. Of an incomplete trial that very file may be
-/// broken.
+/// The steps in a trial's `trial.json`: those of its point of the sweep. The file may be what an incomplete trial lacks.
 pub(crate) fn own_steps(trial: &TrialFolder, status: Option<&Status>) -> Result<Option<usize>, RecordError> {
     let inputs = match trial.inputs() {
         Err(_) if status.is_some_and(|status| status.state == State::Incomplete) => None,

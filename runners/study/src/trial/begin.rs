@@ -1,6 +1,5 @@
-//! Where a trial begins, and what a checkpoint says of that.
+//! Where a trial begins: at its first step, or after a checkpoint.
 
-use super::STATE;
 use regatta_lm::model::Decoder;
 use regatta_lm::training::{Restored, Trial};
 use regatta_records::{Checkpoints, Kept, RecordError, TrialFolder, Written};
@@ -15,7 +14,10 @@ pub(super) struct Began {
     pub joules: Option<f64>,
 }
 
-/// What a checkpoint says besides weights and moments.
+/// The file of a checkpoint that holds what is neither weights nor moments.
+pub(super) const STATE: &str = "state.json";
+
+/// What it holds.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Progress {
     pub steps: usize,

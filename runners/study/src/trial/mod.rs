@@ -2,80 +2,27 @@
 
 mod begin;
 mod recorder;
+mod surroundings;
 
-use crate::energy::EnergyMeter;
-use crate::identity::Identity;
+pub(crate) use surroundings::Surroundings;
+
+use crate::event::Event;
+use crate::memory::MemoryMeter;
 use begin::{Began, begin};
 use recorder::ToFolder;
 use regatta_core::simd;
 use regatta_lm::measure::MeasureError;
-use regatta_lm::tasks::Tasks;
 use regatta_lm::training::{
-    Evaluated, Evaluation, Outcome, Recorder, StepRecord, TrainError, Trial, evaluate, flops_per_token, train, worth,
+    Evaluated, Evaluation, Learner, Outcome, Recorder, TrainError, Trial, evaluate, flops_per_token, train, worth,
 };
-use regatta_records::{Checkpoints, Cost, RecordError, State, Status, TrialEvaluation, TrialFolder, Written};
-use serde::{Deserialize, Serialize};
+use regatta_records::{Checkpoints, Cost, RecordError, State, Status, TrialEvaluation, TrialFolder};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-/// The file of a checkpoint that holds what is neither weights nor moments.
-const STATE: &str = "state.json";
-
-/// How the program counts the memory that it holds; the allocator is the program's own.
-#[derive(Debug, Clone, Copy)]
-pub struct MemoryMeter {
-    /// Starts a new count of the most memory held at once.
-    pub restart: fn(),
-    /// The most memory held at once since then, bytes.
-    pub peak: fn() -> u64,
-    /// The most memory of the process that was resident at once since it began, bytes, where the system tells.
-    pub peak_resident: fn() -> Option<u64>,
-}
-
-/// How often a trial keeps a checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub enum Every {
-    /// After so much time, at the next step.
-    Time(Duration),
-    /// After so many steps.
-    Steps(usize),
-}
-
-/// What happens in a trial, as it happens.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum Event {
-    /// It begins, with so many updates made before.
-    Begun {
-        /// Updates made by runs that were cut off.
-        from: usize,
-    },
-    /// A step was made.
-    Step(StepRecord),
-    /// It is measuring: nothing to tell, and alive.
-    Alive,
-    /// It ended.
-    Ended(Status),
-}
-
-/// What a trial needs besides its [`Trial`].
-pub(crate) struct Surroundings<'a> {
-    /// Arm and seed, as people name the trial.
-    pub name: &'a str,
-    pub folder: &'a TrialFolder,
-    pub tasks: &'a Tasks,
-    pub identity: &'a Identity,
-    pub attempt: u64,
-    pub every: Every,
-    pub stop: &'a AtomicBool,
-    pub memory: Option<MemoryMeter>,
-    pub tell: &'a mut dyn FnMut(Event),
-}
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Trains, measures and records one trial. Whatever the trial does (an error, a panic, a loss that is not finite) ends in
 /// its status; only a status that cannot be written is an error.
-pub(crate) fn run_trial(trial: &Trial<'_>, surroundings: Surroundings<'_>) -> Result<(), RecordError> {
-    let Surroundings { name, folder, tasks, identity, attempt, every, stop, memory, tell } = surroundings;
+pub(crate) fn run_trial(trial: &Trial<'_>, mut surroundings: Surroundings<'_>) -> Result<(), RecordError> {
+    let Surroundings { folder, identity, attempt, .. } = surroundings;
     folder.create()?;
     folder.set_inputs(&identity.inputs)?;
     let checkpoints = folder.checkpoints(&identity.hash)?;
@@ -92,25 +39,24 @@ pub(crate) fn run_trial(trial: &Trial<'_>, surroundings: Surroundings<'_>) -> Re
         records: None,
     };
     folder.set_status(&running)?;
-    tell(Event::Begun { from: from.unwrap_or(0) });
-    let mut run = Run { name, trial, folder, tasks, checkpoints: &checkpoints, every, stop, memory, tell };
-    let result = catch_unwind(AssertUnwindSafe(|| run.train_and_measure(began)));
+    (surroundings.emit)(Event::Begun { from: from.unwrap_or(0) });
+    let result = catch_unwind(AssertUnwindSafe(|| train_and_measure(trial, &mut surroundings, &checkpoints, began)));
     let (state, reason) = match result {
         Ok(Ok(ended)) => ended,
         Ok(Err(error)) => (State::Failed, Some(error.to_string())),
         Err(panic) => (State::Failed, Some(format!("panicked: {}", panic_message(&*panic)))),
     };
     let status = whole(trial, folder, Status { state, reason, ended: Some(now()), ..running });
-    folder.create()?; // it may have been removed, and a trial that failed says so
+    folder.create()?; // it may have been removed, and a trial that failed has a record
     folder.set_status(&status)?;
     if status.state == State::Done {
-        checkpoints.clear()?; // of one that diverged they are what a search for the cause begins with
+        checkpoints.clear()?; // those of a trial that diverged are kept for whoever looks for the cause
     }
-    tell(Event::Ended(status));
+    (surroundings.emit)(Event::Ended(status));
     Ok(())
 }
 
-/// A trial is settled with all of its records, which are counted in its status; it failed where one is not there.
+/// The status with the bytes of each record; a trial of which one is missing failed.
 fn whole(trial: &Trial<'_>, folder: &TrialFolder, status: Status) -> Status {
     if !status.state.is_settled() {
         return status;
@@ -127,87 +73,69 @@ fn whole(trial: &Trial<'_>, folder: &TrialFolder, status: Status) -> Status {
     }
 }
 
-struct Run<'a, 'b> {
-    name: &'a str,
-    trial: &'a Trial<'a>,
-    folder: &'a TrialFolder,
-    tasks: &'a Tasks,
-    checkpoints: &'a Checkpoints,
-    every: Every,
-    stop: &'a AtomicBool,
-    memory: Option<MemoryMeter>,
-    tell: &'b mut dyn FnMut(Event),
+fn train_and_measure(
+    trial: &Trial<'_>,
+    surroundings: &mut Surroundings<'_>,
+    checkpoints: &Checkpoints,
+    began: Began,
+) -> Result<(State, Option<String>), TrainError> {
+    let Surroundings { folder, tasks, memory, .. } = *surroundings;
+    if let Some(meter) = memory {
+        (meter.restart)();
+    }
+    let mut recorder = ToFolder::open(trial, surroundings, checkpoints, &began).map_err(record)?;
+    let from = began.restored.map(|restored| (restored, &began.written.made[..]));
+    let learner = match train(trial, from, &mut recorder)? {
+        Outcome::Finished(learner) => learner,
+        Outcome::Diverged { reason } => {
+            recorder.sync()?;
+            let kept = checkpoints.latest().map_err(record)?;
+            let kept = kept.map(|path| format!("; the last checkpoint before it is {}", path.display())).unwrap_or_default();
+            return Ok((State::Diverged, Some(reason + &kept)));
+        }
+        Outcome::Stopped(learner) => return recorder.interrupted(&learner),
+    };
+    let model = learner.model();
+    let (context, rows) = (trial.context(model.decoder()), trial.train.batch_size.get());
+    let split = if trial.corpus.test.is_some() { "test" } else { "validation" };
+    let of = Evaluated { split: trial.corpus.held_out(), context, rows, spec: trial.evaluate };
+    let watch = &|| !Recorder::stop(&recorder);
+    let measured =
+        evaluate(model, of, watch).and_then(|measures| Ok(Evaluation { worth: worth(model, tasks, of, watch)?, ..measures }));
+    let measures = match measured {
+        Err(MeasureError::Interrupted) => return recorder.interrupted(&learner),
+        other => other?,
+    };
+    recorder.sync()?;
+    write_checkpoint(trial, folder, model)?;
+    let cost = cost(trial, memory, &mut recorder, &learner)?;
+    let evaluation = TrialEvaluation { split: split.into(), measures, validation_loss: recorder.last_validation, cost };
+    folder.set_evaluation(&evaluation).map_err(record)?;
+    Ok((State::Done, None))
 }
 
-impl Run<'_, '_> {
-    fn train_and_measure(&mut self, began: Began) -> Result<(State, Option<String>), TrainError> {
-        let (trial, folder) = (self.trial, self.folder);
-        if let Some(meter) = self.memory {
-            (meter.restart)();
-        }
-        let Written { made, measured, diagnosed } = &began.written;
-        let diagnosed = trial.evaluate.diagnostics.as_ref().map(|_| folder.diagnoses_after(diagnosed));
-        let mut recorder = ToFolder {
-            name: self.name,
-            on_spike: trial.train.on_spike,
-            metrics: folder.metrics_after(made).map_err(record)?,
-            validations: folder.validations_after(measured).map_err(record)?,
-            diagnoses: diagnosed.transpose().map_err(record)?,
-            checkpoints: self.checkpoints,
-            every: self.every,
-            stop: self.stop,
-            tell: std::cell::RefCell::new(&mut *self.tell),
-            rates: made.iter().map(|record| record.tokens_per_second).collect(),
-            last_validation: f64::NAN,
-            started: Instant::now(),
-            seconds_before: began.seconds,
-            energy: std::cell::RefCell::new(EnergyMeter::start()),
-            joules_before: if began.restored.is_some() { began.joules } else { Some(0.0) },
-            kept: (Instant::now(), made.len()),
-        };
-        let from = began.restored.map(|restored| (restored, &made[..]));
-        let learner = match train(trial, from, &mut recorder)? {
-            Outcome::Finished(learner) => learner,
-            Outcome::Diverged { reason } => {
-                recorder.sync()?;
-                let kept = self.checkpoints.latest().map_err(record)?;
-                let kept = kept.map(|path| format!("; the last checkpoint before it is {}", path.display())).unwrap_or_default();
-                return Ok((State::Diverged, Some(reason + &kept)));
-            }
-            Outcome::Stopped(learner) => return recorder.interrupted(&learner),
-        };
-        let model = learner.model();
-        let (context, rows) = (trial.context(model.decoder()), trial.train.batch_size.get());
-        let split = if trial.corpus.test.is_some() { "test" } else { "validation" };
-        let of = Evaluated { split: trial.corpus.held_out(), context, rows, spec: trial.evaluate };
-        let watch = &|| !Recorder::stop(&recorder);
-        let measured = evaluate(model, of, watch)
-            .and_then(|measures| Ok(Evaluation { worth: worth(model, self.tasks, of, watch)?, ..measures }));
-        let measures = match measured {
-            Err(MeasureError::Interrupted) => return recorder.interrupted(&learner),
-            other => other?,
-        };
-        recorder.sync()?;
-        write_checkpoint(trial, folder, model)?;
-        let tokens_per_second = median(&mut recorder.rates);
-        let steps = trial.train.steps_of(model.decoder()).map_err(TrainError::Length)?;
-        let flops_per_token = flops_per_token(model.decoder(), context, (trial.train, steps), trial.terms, trial.interventions);
-        let steps = steps.get();
-        let cost = Cost {
-            wall_seconds: recorder.seconds(),
-            step_ms: 1e3 * (rows * context) as f64 / tokens_per_second,
-            tokens_per_second,
-            peak_memory_mib: self.memory.map(|meter| mib((meter.peak)())),
-            peak_rss_mib: self.memory.and_then(|meter| (meter.peak_resident)()).map(mib),
-            flops_per_token: Some(flops_per_token),
-            training_flops: Some(flops_per_token * (steps * rows * context) as f64),
-            energy_joules: recorder.joules(),
-            instructions: Some(simd::level()),
-        };
-        let evaluation = TrialEvaluation { split: split.into(), measures, validation_loss: recorder.last_validation, cost };
-        folder.set_evaluation(&evaluation).map_err(record)?;
-        Ok((State::Done, None))
-    }
+fn cost(
+    trial: &Trial<'_>,
+    memory: Option<MemoryMeter>,
+    recorder: &mut ToFolder<'_>,
+    learner: &Learner<'_>,
+) -> Result<Cost, TrainError> {
+    let decoder = learner.model().decoder();
+    let (context, rows) = (trial.context(decoder), trial.train.batch_size.get());
+    let tokens_per_second = median(&mut recorder.rates);
+    let steps = trial.train.steps_of(decoder).map_err(TrainError::Length)?;
+    let flops_per_token = flops_per_token(decoder, context, (trial.train, steps), trial.terms, trial.interventions);
+    Ok(Cost {
+        wall_seconds: recorder.seconds(),
+        step_ms: 1e3 * (rows * context) as f64 / tokens_per_second,
+        tokens_per_second,
+        peak_memory_mib: memory.map(|meter| mib((meter.peak)())),
+        peak_rss_mib: memory.and_then(|meter| (meter.peak_resident)()).map(mib),
+        flops_per_token: Some(flops_per_token),
+        training_flops: Some(flops_per_token * (steps.get() * rows * context) as f64),
+        energy_joules: recorder.joules(),
+        instructions: Some(simd::level()),
+    })
 }
 
 fn record(error: RecordError) -> TrainError {
@@ -216,12 +144,11 @@ fn record(error: RecordError) -> TrainError {
 
 /// The trained model and its tokenizer, for any program that reads Hugging Face's layout.
 fn write_checkpoint(trial: &Trial<'_>, folder: &TrialFolder, model: &regatta_lm::model::Model) -> Result<(), TrainError> {
-    let checkpoint = folder.create_checkpoint().map_err(record)?;
-    model.write(&checkpoint)?;
+    let mut files = model.files()?.to_vec();
     if let Some(tokenizer) = &trial.corpus.tokenizer {
-        tokenizer.save(&checkpoint)?;
+        files.extend(tokenizer.files()?);
     }
-    Ok(())
+    folder.write_checkpoint(&files).map_err(record)
 }
 
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> String {

@@ -1,17 +1,20 @@
-//! What hears of each step of a trial.
+//! Records each step of a trial.
 
-use super::begin::Progress;
-use super::{Event, Every, STATE};
+use super::begin::{Began, Progress, STATE};
+use super::surroundings::Surroundings;
 use crate::energy::EnergyMeter;
+use crate::event::Event;
+use crate::options::Every;
 use regatta_lm::spec::OnSpike;
-use regatta_lm::training::{Diagnosis, Learner, Recorder, StepRecord, TrainError};
-use regatta_records::{Checkpoints, Lines, State, Validation};
+use regatta_lm::training::{Diagnosis, Learner, Recorder, StepRecord, TrainError, Trial};
+use regatta_records::{Checkpoints, Lines, RecordError, State, Validation, Written};
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Puts what happens into the trial's files, keeps checkpoints, and hears the request to stop.
+/// Writes what happens to the trial's files, saves checkpoints, and passes on the request to stop.
 pub(super) struct ToFolder<'a> {
-    /// Arm and seed, as people name the trial.
+    /// Arm and seed, for messages.
     pub name: &'a str,
     pub on_spike: OnSpike,
     pub metrics: Lines,
@@ -20,19 +23,52 @@ pub(super) struct ToFolder<'a> {
     pub checkpoints: &'a Checkpoints,
     pub every: Every,
     pub stop: &'a AtomicBool,
-    pub tell: std::cell::RefCell<&'a mut dyn FnMut(Event)>,
+    pub emit: RefCell<&'a mut dyn FnMut(Event)>,
     pub rates: Vec<f64>,
     pub last_validation: f64,
     pub started: Instant,
     pub seconds_before: f64,
-    pub energy: std::cell::RefCell<EnergyMeter>,
-    /// Of the runs that this one goes on from; none where one of them was not told.
+    pub energy: RefCell<EnergyMeter>,
+    /// Energy of the runs that this one resumes from; none where that of one is not known.
     pub joules_before: Option<f64>,
     /// When the last checkpoint was tried, and after how many steps.
     pub kept: (Instant, usize),
 }
 
-impl ToFolder<'_> {
+impl<'a> ToFolder<'a> {
+    /// Opens the trial's files after the lines that were written before it begins.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn open(
+        trial: &Trial<'_>,
+        surroundings: &'a mut Surroundings<'_>,
+        checkpoints: &'a Checkpoints,
+        began: &Began,
+    ) -> Result<Self, RecordError> {
+        let Surroundings { name, folder, every, stop, .. } = *surroundings;
+        let Written { made, measured, diagnosed } = &began.written;
+        let diagnosed = trial.evaluate.diagnostics.as_ref().map(|_| folder.diagnoses_after(diagnosed));
+        Ok(Self {
+            name,
+            on_spike: trial.train.on_spike,
+            metrics: folder.metrics_after(made)?,
+            validations: folder.validations_after(measured)?,
+            diagnoses: diagnosed.transpose()?,
+            checkpoints,
+            every,
+            stop,
+            emit: RefCell::new(&mut *surroundings.emit),
+            rates: made.iter().map(|record| record.tokens_per_second).collect(),
+            last_validation: f64::NAN,
+            started: Instant::now(),
+            seconds_before: began.seconds,
+            energy: RefCell::new(EnergyMeter::start()),
+            joules_before: if began.restored.is_some() { began.joules } else { Some(0.0) },
+            kept: (Instant::now(), made.len()),
+        })
+    }
+
     pub fn seconds(&self) -> f64 {
         self.seconds_before + self.started.elapsed().as_secs_f64()
     }
@@ -48,14 +84,14 @@ impl ToFolder<'_> {
         self.check()
     }
 
-    /// Whether the trial's lines are still there for who reads them.
+    /// Whether the trial's lines are still under their names.
     fn check(&self) -> std::io::Result<()> {
         self.metrics.check()?;
         self.validations.check()?;
         self.diagnoses.as_ref().map_or(Ok(()), Lines::check)
     }
 
-    /// One that ends the trial is said as the trial's end.
+    /// A spike that ends the trial is reported as the trial's end.
     fn warn_of_spike(&self, record: &StepRecord) {
         let fate = match self.on_spike {
             OnSpike::Record => "recorded, and its update made all the same (train.on_spike: record)",
@@ -88,7 +124,7 @@ impl Recorder for ToFolder<'_> {
         self.metrics.push(record)?;
         self.warn_of_spike(record);
         self.rates.push(record.tokens_per_second);
-        (self.tell.get_mut())(Event::Step(record.clone()));
+        (self.emit.get_mut())(Event::Step(record.clone()));
         Ok(())
     }
 
@@ -102,13 +138,13 @@ impl Recorder for ToFolder<'_> {
     }
 
     fn stop(&self) -> bool {
-        (self.tell.borrow_mut())(Event::Alive);
+        (self.emit.borrow_mut())(Event::Alive);
         self.energy.borrow_mut().tick(); // here, since it is asked between the batches of a measurement too
         self.stop.load(Ordering::Relaxed)
     }
 
-    /// A checkpoint that cannot be kept is said loudly and tried again when the next is due: training loses nothing by it yet. Of
-    /// lines that are gone nothing can be made good: the trial ends.
+    /// A checkpoint that cannot be saved is logged as an error and tried again when the next is due: training has lost nothing yet.
+    /// Lines that are gone cannot be restored: the trial ends.
     fn between(&mut self, learner: &Learner<'_>) -> std::io::Result<()> {
         let (when, steps) = self.kept;
         let due = match self.every {

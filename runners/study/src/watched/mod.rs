@@ -76,7 +76,7 @@ impl Watched {
     /// When the folder holds no study.
     pub fn open(folder: &Path) -> Result<Self, RecordError> {
         let listing = Listing::read(folder)?;
-        let trials = listing.trials(folder).into_iter().map(followed).collect();
+        let trials = listing.trials(folder)?.into_iter().map(followed).collect();
         Ok(Self {
             folder: folder.to_owned(),
             listing,
@@ -89,8 +89,8 @@ impl Watched {
         })
     }
 
-    /// Looks again. Of lines about `budget` bytes are read; says whether there is more to read at once. What cannot be read is
-    /// said by [`fault`](Self::fault) or the trial's standing, and tried again at the next look.
+    /// Looks again, and reads about `budget` bytes of lines; returns whether there is more to read at once. What cannot be read is
+    /// reported by [`fault`](Self::fault) or the trial's standing, and tried again at the next look.
     pub fn refresh(&mut self, now: SystemTime, mut budget: usize) -> bool {
         self.now = now.duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
         self.fault = self.list().err().map(|error| error.to_string());
@@ -117,12 +117,13 @@ impl Watched {
         } else if !self.listing.is_tuned {
             return Ok(());
         }
+        let listed = self.listing.trials(&self.folder)?;
         let mut known: HashMap<PathBuf, Trail> = HashMap::new();
         for (listed, trail) in self.trials.drain(..) {
             known.insert(listed.folder.path().to_owned(), trail);
         }
-        let listed = self.listing.trials(&self.folder).into_iter();
         self.trials = listed
+            .into_iter()
             .map(|listed| match known.remove(listed.folder.path()) {
                 Some(trail) => (listed, trail),
                 None => followed(listed),

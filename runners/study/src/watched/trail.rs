@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 /// Bytes of a file that are read at once: no line of ours is that long.
 const PART: usize = 1 << 20;
 
-/// Seconds of a run before its pace is told: statuses know their beginning to the second, and a run begins with reading and
+/// Seconds of a run before its pace is reported: statuses know their beginning to the second, and a run begins with reading and
 /// measuring.
 pub(super) const LEAST_TIMED: f64 = 5.0;
 

@@ -39,7 +39,7 @@ pub(super) fn print(file: &StudyFile, prepared: &[Prepared], trials: Trials, out
         "time        {} of training{} on this machine, {} threads, one trial after the other",
         duration(total),
         if outlook.is_some() { " left" } else { "" },
-        prepared[0].manifest(file).threads
+        prepared[0].manifest(file).map_err(Failure::refused)?.threads
     ))?;
     Ok(())
 }

@@ -1,17 +1,17 @@
 //! What a study trains, a line for each fact.
 
 use super::{Trials, slow_precision};
-use crate::failure::say;
+use crate::failure::{Failure, say};
 use regatta_config::{Study, StudyFile};
 use regatta_lm::model::{Role, TensorSpec};
 use regatta_lm::spec::{DataSpec, ModelSpec};
 use regatta_study::Prepared;
 use std::collections::BTreeSet;
-use std::io;
+
 use std::path::PathBuf;
 
 /// Prints trials, folder, model, tokens and data.
-pub(super) fn print(file: &StudyFile, prepared: &[Prepared], trials: Trials, folder: Option<&str>) -> io::Result<()> {
+pub(super) fn print(file: &StudyFile, prepared: &[Prepared], trials: Trials, folder: Option<&str>) -> Result<(), Failure> {
     say(format_args!("\n{}", of_trials(file, trials)))?;
     if let Some(folder) = folder {
         say(format_args!("folder      {folder}"))?;
@@ -40,7 +40,7 @@ fn of_trials(file: &StudyFile, trials: Trials) -> String {
     format!("trials      {} ({variants} {arms} x {tuned}{seeds} seeds)", variants * trials.each())
 }
 
-fn model(prepared: &[Prepared]) -> io::Result<()> {
+fn model(prepared: &[Prepared]) -> Result<(), Failure> {
     let models: BTreeSet<String> = prepared.iter().map(|prepared| prepared.model.words()).collect();
     for words in models {
         say(format_args!("model       {words}"))?;
@@ -56,8 +56,8 @@ fn model(prepared: &[Prepared]) -> io::Result<()> {
     Ok(())
 }
 
-fn data(file: &StudyFile, prepared: &[Prepared]) -> io::Result<()> {
-    let manifest = prepared[0].manifest(file);
+fn data(file: &StudyFile, prepared: &[Prepared]) -> Result<(), Failure> {
+    let manifest = prepared[0].manifest(file).map_err(Failure::refused)?;
     let data = &manifest.data;
     let test = data.test_tokens.map_or("none: validation stands in".to_owned(), |count| count.to_string());
     say(format_args!(

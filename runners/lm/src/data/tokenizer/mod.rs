@@ -119,15 +119,26 @@ impl Tokenizer {
         self.vocab_size
     }
 
-    /// Writes `tokenizer.json` and `tokenizer_config.json` into a folder, in the format of Hugging Face.
+    /// `tokenizer.json` and `tokenizer_config.json` in the format of Hugging Face, name and content.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot be serialized.
+    pub fn files(&self) -> Result<[(&'static str, Vec<u8>); 2], DataError> {
+        let (tokenizer, config) = self.as_hugging_face()?;
+        let config = prefix::config(config, self.prefix.and_then(|token| tokenizer.id_to_token(token)));
+        Ok([("tokenizer.json", self.json()?.into_bytes()), (prefix::FILE, config.into_bytes())])
+    }
+
+    /// Writes [`files`](Self::files) into a folder that is the caller's own.
     ///
     /// # Errors
     /// When a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), DataError> {
-        let (tokenizer, config) = self.as_hugging_face()?;
-        let path = folder.join("tokenizer.json");
-        std::fs::write(&path, self.json()?).map_err(|source| DataError::Write { path, source })?;
-        prefix::save(folder, config, self.prefix.and_then(|token| tokenizer.id_to_token(token)))
+        for (name, content) in self.files()? {
+            let path = folder.join(name);
+            std::fs::write(&path, content).map_err(|source| DataError::Write { path, source })?;
+        }
+        Ok(())
     }
 
     /// Its `tokenizer.json`: tokenizers with the same make the same ids of every text.

@@ -103,18 +103,14 @@ impl Model {
         reading.finish().map_err(|message| CheckpointError::tensors(weights.path(), message))
     }
 
-    /// Writes `config.json` and `model.safetensors` into a folder that exists, tensors in the order of their names, so that
-    /// equal weights give equal bytes.
+    /// `config.json` and `model.safetensors`, name and content: tensors in the order of their names, so that equal weights give
+    /// equal bytes.
     ///
     /// # Errors
-    /// When a file cannot be written.
-    pub fn write(&self, folder: &Path) -> Result<(), CheckpointError> {
+    /// When the weights cannot be serialized.
+    pub fn files(&self) -> Result<[(&'static str, Vec<u8>); 2], CheckpointError> {
+        const WEIGHTS: &str = "model.safetensors";
         let Layout { config, names } = self.decoder().layout();
-        let path = folder.join("config.json");
-        let text = format!("{config:#}\n");
-        std::fs::write(&path, text).map_err(|source| CheckpointError::File { path, source })?;
-
-        let path = folder.join("model.safetensors");
         let numbers = self.parameters().numbers();
         let tensor = |stored: Stored| {
             let bytes = stored.write(&numbers[stored.ours.clone()]).iter().flat_map(|number| number.to_le_bytes()).collect();
@@ -123,8 +119,20 @@ impl Model {
         let tensors: BTreeMap<String, Written> = names.stored(self.decoder()).into_iter().map(tensor).collect();
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         let bytes = safetensors::serialize(tensors, Some(metadata));
-        let bytes = bytes.map_err(|error| CheckpointError::tensors(&path, error.to_string()))?;
-        std::fs::write(&path, bytes).map_err(|source| CheckpointError::File { path, source })
+        let bytes = bytes.map_err(|error| CheckpointError::tensors(Path::new(WEIGHTS), error.to_string()))?;
+        Ok([("config.json", format!("{config:#}\n").into_bytes()), (WEIGHTS, bytes)])
+    }
+
+    /// Writes [`files`](Self::files) into a folder that exists and is the caller's own: a study's folder is written by its records.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn write(&self, folder: &Path) -> Result<(), CheckpointError> {
+        for (name, content) in self.files()? {
+            let path = folder.join(name);
+            std::fs::write(&path, content).map_err(|source| CheckpointError::File { path, source })?;
+        }
+        Ok(())
     }
 }
 

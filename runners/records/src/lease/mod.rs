@@ -7,43 +7,25 @@
 //! - not locked, by a process of this host: takes it over at once, since the lock ended with the process;
 //! - from another host, or locked by a process that stopped touching it: watches it, and takes it over when nothing touches it.
 //!
-//! Whoever takes it over writes a higher attempt. Everything that writes asks its [`Fence`] first, so one that was frozen and
-//! wakes up finds the higher attempt and writes nothing.
+//! Whoever takes it over writes its own name and a higher attempt. Everything that writes asks its [`Fence`] first, so one that was
+//! frozen and wakes up finds another name and writes nothing.
 
-use super::{RecordError, disk};
-use serde::{Deserialize, Serialize};
-use std::fs::{File, TryLockError};
+mod fence;
+mod lock;
+
+pub use fence::Fence;
+pub use lock::Holder;
+
+use crate::{RecordError, disk};
+use lock::{FRESH, age, host, is_alive, is_locked, put, read};
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 /// The holder touches its lock this often.
 const BEAT: Duration = Duration::from_secs(2);
-/// A lock that was touched this lately is held.
-const FRESH: Duration = Duration::from_secs(30);
-/// One that was not is watched so long, in case the clocks of two hosts differ.
-const WATCHED: Duration = Duration::from_secs(5);
-
-/// Who holds a folder.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// The machine's name.
-    pub host: String,
-    /// The process.
-    pub pid: u32,
-    /// Counts the runners of a folder; a higher one fences all lower ones.
-    pub attempt: u64,
-    /// Whether it has given the folder back.
-    pub released: bool,
-}
-
-impl std::fmt::Display for Holder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "process {} on {} (attempt {})", self.pid, self.host, self.attempt)
-    }
-}
 
 /// Why a folder cannot be held.
 #[derive(Debug, thiserror::Error)]
@@ -65,16 +47,8 @@ pub enum LeaseError {
 #[derive(Debug)]
 pub struct Lease {
     fence: Fence,
-    holder: Holder,
     end: Option<Sender<()>>,
     beats: Option<JoinHandle<()>>,
-}
-
-/// What everything that writes asks first.
-#[derive(Debug, Clone)]
-pub struct Fence {
-    lock: PathBuf,
-    attempt: u64,
 }
 
 impl Lease {
@@ -83,42 +57,39 @@ impl Lease {
     /// # Errors
     /// When another runner holds it, or its lock cannot be read or written.
     pub fn take(folder: &Path) -> Result<Self, LeaseError> {
-        let lock = folder.join("run.lock");
+        let lock = lock::path_in(folder);
         let failed = |error: io::Error| RecordError::new(&lock, error);
         // One at a time looks and decides; the file stays empty, and a process that dies lets go of it.
         let guard = folder.join("run.lock.guard");
-        let guard = File::options().create(true).append(true).open(&guard).map_err(|error| RecordError::new(&guard, error))?;
+        let guard = disk::open_guard(&guard).map_err(|error| RecordError::new(&guard, error))?;
         guard.lock().map_err(failed)?;
 
         let before = read(&lock).map_err(failed)?;
-        if let Some(holder) = before.clone().filter(|holder| !holder.released && is_alive(&lock, holder).unwrap_or(true)) {
-            return Err(LeaseError::Held { folder: folder.display().to_string(), holder });
+        if before.is_none() && lock.exists() {
+            tracing::warn!("{}: it names no runner, so nobody holds the folder", lock.display());
         }
-        if let Some(dead) = before.as_ref().filter(|holder| !holder.released) {
-            tracing::warn!("{dead} ended without giving {} back; this run goes on from what it left", folder.display());
+        if let Some(holder) = before.as_ref().filter(|holder| !holder.released) {
+            if is_alive(&lock, holder).map_err(failed)? {
+                return Err(LeaseError::Held { folder: folder.display().to_string(), holder: holder.clone() });
+            }
+            tracing::warn!("{holder} ended without giving {} back; this run goes on from what it left", folder.display());
         }
         let attempt = before.map_or(1, |holder| holder.attempt + 1);
         let holder = Holder { host: host(), pid: std::process::id(), attempt, released: false };
         let file = put(&lock, &holder).map_err(failed)?;
-        let fence = Fence { lock, attempt };
+        let fence = Fence::of(folder, holder);
         let (end, ended) = channel();
         let beating = fence.clone();
-        let beats = std::thread::spawn(move || {
-            while ended.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) && beating.check().is_ok() {
-                if let Err(error) = file.set_modified(SystemTime::now()) {
-                    tracing::warn!("{}: {error}", beating.lock.display());
-                }
-            }
-        });
-        Ok(Self { fence, holder, end: Some(end), beats: Some(beats) })
+        let beats = std::thread::spawn(move || beat(&beating, &file, &ended));
+        Ok(Self { fence, end: Some(end), beats: Some(beats) })
     }
 
-    /// Whether [`take`](Self::take) would be refused now; changes nothing. One that is frozen is not looked at for long.
+    /// Whether [`take`](Self::take) would be refused now; changes nothing. A holder that is frozen is not watched for long.
     ///
     /// # Errors
     /// When another runner holds the folder and showed it lately, or its lock cannot be read.
     pub fn look(folder: &Path) -> Result<(), LeaseError> {
-        let lock = folder.join("run.lock");
+        let lock = lock::path_in(folder);
         let found = holder(folder).map(|holder| holder.filter(|_| age(&lock).is_ok_and(|age| age < FRESH)));
         match found.map_err(|error| RecordError::new(&lock, error))? {
             Some(holder) => Err(LeaseError::Held { folder: folder.display().to_string(), holder }),
@@ -132,41 +103,30 @@ impl Lease {
     }
 }
 
+/// Touches the lock every few seconds until the lease ends or another runner has the folder. A lock that cannot be read or touched
+/// once may be the next time: a holder that stopped for good would be taken for dead.
+fn beat(fence: &Fence, file: &disk::Open, ended: &Receiver<()>) {
+    while ended.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
+        let touched = match fence.lost() {
+            Ok(Some(_)) => return,
+            Ok(None) => file.touch(),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = touched {
+            tracing::warn!("{}: {error}", fence.lock.display());
+        }
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         drop(self.end.take());
         self.beats.take().into_iter().for_each(|beats| drop(beats.join()));
         if self.fence.check().is_ok() {
-            let released = Holder { released: true, ..self.holder.clone() };
+            let released = Holder { released: true, ..self.fence.holder().clone() };
             if let Err(error) = put(&self.fence.lock, &released) {
                 tracing::warn!("{}: {error}", self.fence.lock.display());
             }
-        }
-    }
-}
-
-impl Fence {
-    /// The fence of one attempt at a folder, for a process that works for its holder.
-    pub fn of(folder: &Path, attempt: u64) -> Self {
-        Self { lock: folder.join("run.lock"), attempt }
-    }
-
-    /// Which attempt may write.
-    pub fn attempt(&self) -> u64 {
-        self.attempt
-    }
-
-    /// Whether this attempt still may write.
-    ///
-    /// # Errors
-    /// When another holds the folder now, or nobody can tell.
-    pub fn check(&self) -> io::Result<()> {
-        match read(&self.lock)? {
-            Some(holder) if holder.attempt == self.attempt && !holder.released => Ok(()),
-            Some(holder) => {
-                Err(io::Error::other(format!("{}: taken over by {holder}; this run writes no more", self.lock.display())))
-            }
-            None => Err(io::Error::other(format!("{}: gone; this run writes no more", self.lock.display()))),
         }
     }
 }
@@ -176,80 +136,26 @@ impl Fence {
 /// # Errors
 /// When the lock cannot be read.
 pub fn holder(folder: &Path) -> io::Result<Option<Holder>> {
-    let lock = folder.join("run.lock");
+    let lock = lock::path_in(folder);
     let Some(holder) = read(&lock)?.filter(|holder| !holder.released) else { return Ok(None) };
     let alive = is_locked(&lock)? || (holder.host != host() && age(&lock)? < FRESH);
     Ok(alive.then_some(holder))
 }
 
-/// Time since the holder of a study's folder last gave a sign of life.
+/// Time since the holder of a study's folder last touched its lock.
 ///
 /// # Errors
 /// When there is no lock.
 pub fn heartbeat(folder: &Path) -> io::Result<Duration> {
-    age(&folder.join("run.lock"))
-}
-
-fn read(lock: &Path) -> io::Result<Option<Holder>> {
-    match std::fs::read(lock) {
-        Ok(bytes) => Ok(serde_json::from_slice(&bytes).ok()), // what is no lock holds nothing
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-/// Writes the lock, and keeps it locked while the file is open.
-fn put(lock: &Path, holder: &Holder) -> io::Result<File> {
-    let partial = lock.with_extension("lock.partial");
-    disk::write_synced(&partial, serde_json::to_string(holder)?.as_bytes())?;
-    let file = File::options().append(true).open(&partial)?;
-    file.lock()?;
-    disk::rename(&partial, lock)?;
-    Ok(file)
-}
-
-fn is_alive(lock: &Path, holder: &Holder) -> io::Result<bool> {
-    if !is_locked(lock)? && holder.host == host() {
-        return Ok(false);
-    }
-    if age(lock)? < FRESH {
-        return Ok(true);
-    }
-    let (touched, started) = (std::fs::metadata(lock)?.modified()?, Instant::now());
-    tracing::info!("{holder} seems to be gone; making sure");
-    while started.elapsed() < WATCHED {
-        std::thread::sleep(Duration::from_millis(100));
-        if std::fs::metadata(lock)?.modified()? != touched {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Whether a process holds the lock. Asked with a shared lock: that needs no right to write, and who only looks is never taken
-/// for the holder by another who looks.
-fn is_locked(lock: &Path) -> io::Result<bool> {
-    match File::open(lock)?.try_lock_shared() {
-        Ok(()) => Ok(false),
-        Err(TryLockError::WouldBlock) => Ok(true),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
-}
-
-/// Since the lock was touched; a touch that lies ahead, by a clock that was set back, is as good as an old one.
-fn age(lock: &Path) -> io::Result<Duration> {
-    let touched = std::fs::metadata(lock)?.modified()?;
-    Ok(SystemTime::now().duration_since(touched).unwrap_or_else(|ahead| ahead.duration()))
-}
-
-fn host() -> String {
-    let named = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
-    named.map_or_else(|| "an unnamed host".into(), |name| name.trim().to_owned())
+    age(&lock::path_in(folder))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
+    use std::sync::atomic::Ordering;
+    use std::time::{Instant, SystemTime};
 
     fn old(lock: &Path) {
         let long_ago = SystemTime::now() - Duration::from_secs(3600);
@@ -306,5 +212,64 @@ mod tests {
         let ahead = SystemTime::now() + Duration::from_secs(86_400);
         File::options().append(true).open(&lock).unwrap().set_modified(ahead).unwrap();
         assert_eq!(Lease::take(folder.path()).unwrap().fence().attempt(), 10);
+    }
+
+    /// The fence asks by the lock's identity: it is read once, and again whenever another file, or a change, is there.
+    #[test]
+    fn a_lock_that_is_unchanged_is_read_once_and_any_other_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = folder.path().join("run.lock");
+        let lease = Lease::take(folder.path()).unwrap();
+        let fence = Fence::of(folder.path(), lease.fence().holder().clone());
+        (0..1000).for_each(|_| fence.check().unwrap());
+        let reads = fence.reads.load(Ordering::Relaxed);
+        assert!(reads <= 3, "read {reads} times, and the holder touches it every two seconds");
+
+        // the same bytes in another file, as long as before: another file is read
+        let text = std::fs::read(&lock).unwrap();
+        std::fs::write(folder.path().join("other"), &text).unwrap();
+        std::fs::rename(folder.path().join("other"), &lock).unwrap();
+        fence.check().unwrap();
+        assert!(fence.reads.load(Ordering::Relaxed) > reads);
+
+        // a change in place, and one that keeps the time of modification
+        let touched = std::fs::metadata(&lock).unwrap().modified().unwrap();
+        std::thread::sleep(Duration::from_millis(20)); // longer than a tick of the file system's clock
+        let stranger = Holder { pid: 1, ..lease.fence().holder().clone() };
+        std::fs::write(&lock, serde_json::to_string(&stranger).unwrap()).unwrap();
+        File::options().append(true).open(&lock).unwrap().set_modified(touched).unwrap();
+        assert!(fence.check().unwrap_err().to_string().contains("taken over by process 1 "));
+
+        std::fs::write(&lock, "no lock").unwrap();
+        assert!(fence.check().unwrap_err().to_string().contains("names no runner"));
+        std::fs::remove_file(&lock).unwrap();
+        assert!(fence.check().unwrap_err().to_string().contains("gone"));
+        std::fs::write(&lock, text).unwrap();
+        fence.check().unwrap(); // the holder's own, put back
+    }
+
+    /// A worker whose runner died is frozen through many takeovers, each of which may be given an inode that was free again.
+    #[test]
+    fn a_process_that_is_frozen_through_many_takeovers_stays_fenced() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Lease::take(folder.path()).unwrap();
+        let worker = Fence::of(folder.path(), first.fence().holder().clone());
+        worker.check().unwrap();
+        drop(first);
+        for _ in 0..50 {
+            drop(Lease::take(folder.path()).unwrap());
+            assert!(worker.check().unwrap_err().to_string().contains("taken over by"));
+        }
+    }
+
+    /// Without the lock the attempts count from 1 again: a runner is known by more than its attempt.
+    #[test]
+    fn a_holder_whose_lock_was_removed_is_fenced_by_the_next_first_attempt() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Lease::take(folder.path()).unwrap();
+        let other = Holder { pid: 1, ..first.fence().holder().clone() };
+        std::fs::remove_file(folder.path().join("run.lock")).unwrap();
+        std::fs::write(folder.path().join("run.lock"), serde_json::to_string(&other).unwrap()).unwrap();
+        assert!(first.fence().check().unwrap_err().to_string().contains("taken over by process 1 "));
     }
 }

@@ -1,0 +1,51 @@
+//! The trials that a folder holds, whatever study they are of.
+
+use crate::{INPUTS, RecordError, STATUS_FILE, TrialFolder};
+use std::path::{Path, PathBuf};
+
+/// Every trial below `folder`, in the order of their paths; none where there is no such folder. A trial's folder is one that holds
+/// `status.json` or `trial.json`.
+///
+/// # Errors
+/// When a folder cannot be listed.
+pub fn trials_below(folder: &Path) -> Result<Vec<TrialFolder>, RecordError> {
+    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        if [STATUS_FILE, INPUTS].iter().any(|file| folder.join(file).is_file()) {
+            found.push(TrialFolder::at(folder));
+        } else {
+            folders.extend(entries(&folder)?.into_iter().filter(|path| path.is_dir()));
+        }
+    }
+    found.sort_by(|one, other| one.path().cmp(other.path()));
+    Ok(found)
+}
+
+/// What a folder holds, in no order; nothing where there is no folder.
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, RecordError> {
+    let list = || std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
+    match list() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed.map_err(|error| RecordError::new(folder, error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trials_are_found_by_their_files_at_any_depth() {
+        let folder = tempfile::tempdir().unwrap();
+        for (trial, file) in [("b/seed-0", STATUS_FILE), ("a/lr=1/seed-0", INPUTS), ("a/seed-1", "metrics.jsonl")] {
+            std::fs::create_dir_all(folder.path().join(trial)).unwrap();
+            std::fs::write(folder.path().join(trial).join(file), "not read").unwrap();
+        }
+        let found = trials_below(folder.path()).unwrap();
+        let names: Vec<&Path> = found.iter().map(|trial| trial.path().strip_prefix(folder.path()).unwrap()).collect();
+        assert_eq!(names, [Path::new("a/lr=1/seed-0"), Path::new("b/seed-0")]);
+        assert!(trials_below(&folder.path().join("none")).unwrap().is_empty());
+        let file = folder.path().join("a/seed-1/metrics.jsonl");
+        assert!(trials_below(&file).unwrap_err().to_string().contains("metrics.jsonl"), "a file is no folder");
+    }
+}

@@ -1,0 +1,35 @@
+//! Files that are read and written whole.
+
+use crate::{RecordError, disk};
+use std::path::Path;
+
+/// Writes a file whole or not at all: under another name first, flushed to disk, then renamed.
+///
+/// # Errors
+/// When the folder cannot be written or the disk is full.
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), RecordError> {
+    let partial = path.with_extension("partial");
+    let write = || disk::write_synced(&partial, content).and_then(|()| disk::rename(&partial, path));
+    write().map_err(|error| RecordError::new(path, format!("could not write {} bytes: {error}", content.len())))
+}
+
+/// Reads a JSON file; `None` where there is none.
+///
+/// # Errors
+/// When it cannot be read or does not hold a `T`.
+pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T>, RecordError> {
+    match std::fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| RecordError::new(path, error)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(RecordError::new(path, error)),
+    }
+}
+
+/// Writes a JSON file, whole or not at all.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), RecordError> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| RecordError::new(path, error))?;
+    write_whole(path, (text + "\n").as_bytes())
+}

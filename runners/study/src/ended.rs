@@ -1,0 +1,59 @@
+//! How a run ends.
+
+use crate::identity::Code;
+use regatta_config::Refusal;
+use regatta_records::{LeaseError, RecordError};
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Every trial is done.
+    AllDone,
+    /// Some trial failed or diverged.
+    SomeFailed,
+    /// It was asked to stop.
+    Interrupted,
+}
+
+/// Why a run could not begin or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The study cannot be run as it is; nothing was trained.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// A record cannot be read or written.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The folder for results cannot be used; nothing was trained.
+    #[error(transparent)]
+    Folder(RecordError),
+    /// Finished trials were not to be discarded; nothing was trained.
+    #[error("{folder}: kept as it was, with its finished trials ({trials}): without --fresh the same command goes on from them")]
+    Kept {
+        /// The folder for results.
+        folder: String,
+        /// How many are finished.
+        trials: usize,
+    },
+    /// Another runner holds the folder; nothing was trained.
+    #[error(transparent)]
+    Held(LeaseError),
+    /// The folder holds results of another study.
+    #[error(
+        "{folder}: trial {name}, seed {seed}, is there with other {} ({differences}): name another --out, say --fresh to start over{}",
+        .code.map_or("settings", Code::word),
+        if .code.is_some() { ", or --allow-mismatch to keep what is finished" } else { "" }
+    )]
+    OtherStudy {
+        /// The folder for results.
+        folder: String,
+        /// The trial's arm and point.
+        name: String,
+        /// The trial's seed.
+        seed: u64,
+        /// The code that differs; `None` where settings do.
+        code: Option<Code>,
+        /// What differs, where that is known.
+        differences: String,
+    },
+}

@@ -1,0 +1,183 @@
+//! What the plugins of a study compute, measured in a process of its own: a plugin that crashes, hangs or takes all memory costs its
+//! fingerprint, and neither the run nor, by what it leaves behind in its process, a bit of a trial.
+
+mod probe;
+
+pub use probe::probe;
+
+use crate::identity::FINGERPRINTS;
+use crate::options::Limits;
+use crate::process::{Output, Process};
+use probe::{Answer, Probe};
+use regatta_config::{Arm, StudyFile};
+use regatta_core::Fingerprint;
+use regatta_records::{RecordError, trials_below};
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// A fingerprint takes milliseconds: a plugin that gives none for so long hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
+const TICK: Duration = Duration::from_millis(50);
+
+/// The fingerprints of a study's plugins, by the plugin and its fields as JSON; none where one could not be measured.
+pub(crate) struct Fingerprints(BTreeMap<String, Option<Fingerprint>>);
+
+impl Fingerprints {
+    /// Measures every plugin that an arm of `file` lists, once. Where a trial below `out` was trained with the same formula, its
+    /// numbers stand for those found here, which may differ in their last digits: a trial's identity is that of its first machine.
+    ///
+    /// # Errors
+    /// When no process can be started to measure them, or a folder of trials cannot be listed.
+    pub fn measure(file: &StudyFile, out: &Path, limits: &Limits, command: &dyn Fn() -> Command) -> Result<Self, RecordError> {
+        let mut plugins: BTreeMap<String, (Probe<'_>, &'static str)> = BTreeMap::new();
+        for variant in file.variants() {
+            for listed in listed(variant.arm()) {
+                let (key, probe, name) = listed?;
+                plugins.entry(key).or_insert((probe, name));
+            }
+        }
+        let known = if plugins.is_empty() { Vec::new() } else { known_fingerprints(&out.join("trials"))? };
+        let (mut found, mut prober) = (BTreeMap::new(), None);
+        for (key, (plugin, name)) in plugins {
+            let answer = ask(&mut prober, command, &plugin, limits).map_err(|error| {
+                RecordError::new(out, format!("could not start a process that measures what plugins compute: {error}"))
+            })?;
+            let fingerprint = answer.map_err(|reason| {
+                tracing::warn!("what `{name}` computes could not be measured, so a change of its formula goes unseen: {reason}");
+            });
+            let first = |mine: Fingerprint| {
+                let same = known.iter().find(|(other, theirs)| other == name && theirs.agrees(&mine));
+                same.map_or(mine, |(_, theirs)| theirs.clone())
+            };
+            found.insert(key, fingerprint.ok().map(first));
+        }
+        Ok(Self(found))
+    }
+
+    /// Those of the plugins that an arm lists, in order.
+    ///
+    /// # Errors
+    /// When a plugin cannot be written as JSON.
+    pub fn of(&self, arm: &Arm) -> Result<Vec<Option<Fingerprint>>, RecordError> {
+        listed(arm).into_iter().map(|listed| Ok(self.0.get(&listed?.0).cloned().flatten())).collect()
+    }
+}
+
+/// A plugin as JSON, the plugin, and its name.
+type Listed<'a> = (String, Probe<'a>, &'static str);
+
+/// The plugins that an arm lists, in order.
+fn listed(arm: &Arm) -> Vec<Result<Listed<'_>, RecordError>> {
+    let terms = arm.listed_terms().map(|(place, term)| {
+        let plugin = &term.regularizer;
+        (place, Probe::Regularizer(plugin), plugin.name())
+    });
+    let interventions = arm.listed_interventions().map(|(place, plugin)| (place, Probe::Intervention(plugin), plugin.name()));
+    let mut plugins: Vec<(usize, Probe<'_>, &'static str)> = terms.chain(interventions).collect();
+    plugins.sort_by_key(|(place, ..)| *place);
+    plugins
+        .into_iter()
+        .map(|(_, probe, name)| match serde_json::to_string(&probe) {
+            Ok(key) => Ok((key, probe, name)),
+            Err(error) => Err(RecordError::new(Path::new(name), error)),
+        })
+        .collect()
+}
+
+/// Names and fingerprints of the plugins that the trials below `folder` were trained with, in the order of their folders.
+fn known_fingerprints(folder: &Path) -> Result<Vec<(String, Fingerprint)>, RecordError> {
+    let mut known: Vec<(String, Fingerprint)> = Vec::new();
+    for trial in trials_below(folder)? {
+        let inputs = match trial.inputs() {
+            Ok(inputs) => inputs.unwrap_or_default(),
+            Err(error) => {
+                tracing::warn!("{error}: what its plugins computed is not known"); // an incomplete trial is trained again
+                continue;
+            }
+        };
+        let lists = inputs["terms"].as_array().into_iter().flatten().zip(inputs[FINGERPRINTS].as_array().into_iter().flatten());
+        for (listed, fingerprint) in lists {
+            let plugin = listed.get("regularizer").or_else(|| listed.get("intervention")).and_then(Value::as_object);
+            let name = plugin.and_then(|plugin| plugin.keys().next().cloned());
+            if let (Some(name), Ok(fingerprint)) = (name, Fingerprint::deserialize(fingerprint)) {
+                let found = (name, fingerprint);
+                if !known.contains(&found) {
+                    known.push(found);
+                }
+            }
+        }
+    }
+    Ok(known)
+}
+
+/// A process that measures plugins.
+struct Prober {
+    process: Process,
+    answers: Receiver<Output<Answer>>,
+}
+
+/// The answer to one plugin, by a process that is started where none is left.
+fn ask(
+    prober: &mut Option<Prober>,
+    command: &dyn Fn() -> Command,
+    plugin: &Probe<'_>,
+    limits: &Limits,
+) -> std::io::Result<Answer> {
+    let mut asked = match prober.take() {
+        Some(living) => living,
+        None => Prober::start(command())?,
+    };
+    Ok(match asked.ask(plugin, limits) {
+        Ok(answer) => {
+            *prober = Some(asked);
+            answer
+        }
+        Err(reason) => Err(reason),
+    })
+}
+
+impl Prober {
+    fn start(command: Command) -> std::io::Result<Self> {
+        let (sender, answers) = channel();
+        let process = Process::start(command, move |output| drop(sender.send(output)))?;
+        Ok(Self { process, answers })
+    }
+
+    /// The answer; an error where it gives none, and is of no more use.
+    fn ask(&mut self, plugin: &Probe<'_>, limits: &Limits) -> Result<Answer, String> {
+        let patience = PATIENCE.min(limits.timeout);
+        let asked = Instant::now();
+        self.process.send(plugin).map_err(|error| error.to_string())?;
+        loop {
+            match self.answers.recv_timeout(TICK) {
+                Ok(Output::Message(answer)) => return Ok(answer),
+                Ok(Output::Text(_)) => {} // a plugin that prints
+                Ok(Output::Ended) | Err(RecvTimeoutError::Disconnected) => {
+                    let ended = self.process.wait().map_or_else(|error| error.to_string(), |exit| exit.to_string());
+                    return Err(format!("its process ended ({ended})"));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if asked.elapsed() > patience {
+                return Err(format!("it hung for {} s", patience.as_secs()));
+            }
+            if let Some(excess) = self.process.excess(limits.memory) {
+                return Err(excess);
+            }
+        }
+    }
+}
+
+impl Drop for Prober {
+    fn drop(&mut self) {
+        self.process.kill();
+        if let Err(error) = self.process.wait() {
+            tracing::debug!("a process that measured plugins: {error}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! In what two trials differ, by the inputs that their identities are hashes of.
+
+use serde_json::Value;
+
+/// Which inputs differ from those of another trial: `train.lr: 0.001, was 0.01`.
+pub(super) fn differences(now: &Value, was: &Value) -> Vec<String> {
+    let (mut found, formulas) = (Vec::new(), [FINGERPRINTS]);
+    differ(&mut found, String::new(), &without(now, &formulas), &without(was, &formulas));
+    found.extend(other_formulas(now, was));
+    found
+}
+
+/// The code that differs, where two trials have the same settings and other code.
+pub(super) fn differing_code(now: &Value, was: &Value) -> Option<Code> {
+    let same = |keys: &[&str]| without(now, keys) == without(was, keys);
+    if !was.is_object() || now == was {
+        None
+    } else if same(&[FINGERPRINTS]) {
+        Some(Code::Formulas)
+    } else {
+        same(&[FINGERPRINTS, "program", "versions"]).then_some(Code::Versions)
+    }
+}
+
+/// Code that differs between two trials of the same settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    /// Versions of the program or of plugins.
+    Versions,
+    /// What plugins compute.
+    Formulas,
+}
+
+impl Code {
+    /// The word in messages.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Versions => "versions",
+            Self::Formulas => "formulas",
+        }
+    }
+}
+
+/// The input that holds what each listed plugin computes.
+pub(crate) const FINGERPRINTS: &str = "fingerprints";
+
+fn without(inputs: &Value, keys: &[&str]) -> Value {
+    let mut inputs = inputs.clone();
+    if let Some(inputs) = inputs.as_object_mut() {
+        inputs.retain(|key, _| !keys.contains(&key.as_str()));
+    }
+    inputs
+}
+
+/// In words, of plugins that are listed alike in both and compute something else.
+fn other_formulas(now: &Value, was: &Value) -> Vec<String> {
+    let mut words = Vec::new();
+    for (place, listed) in now["terms"].as_array().into_iter().flatten().enumerate() {
+        let of = |inputs: &Value, key: &str| inputs[key][place].clone();
+        let Some((kind, plugin)) = ["regularizer", "intervention"].iter().find_map(|&kind| Some((kind, listed.get(kind)?)))
+        else {
+            continue;
+        };
+        let name = plugin.as_object().and_then(|plugin| plugin.keys().next()).map_or("", String::as_str);
+        let (mine, theirs) = (of(now, FINGERPRINTS), of(was, FINGERPRINTS));
+        if mine == theirs || was["terms"][place].get(kind) != Some(plugin) {
+            continue;
+        }
+        let version = of(now, "versions");
+        let under = if version == of(was, "versions") { format!(" under the same version, {version}") } else { String::new() };
+        words.push(match (mine.is_null(), theirs.is_null()) {
+            (false, false) => format!("{kind} `{name}` computes something else than it did{under}"),
+            (true, _) => format!("whether {kind} `{name}` computes what it did cannot be told: it could not be measured now"),
+            (_, true) => format!("whether {kind} `{name}` computes what it did cannot be told: it was not measured then"),
+        });
+    }
+    words.dedup();
+    words
+}
+
+fn differ(found: &mut Vec<String>, path: String, now: &Value, was: &Value) {
+    match (now, was) {
+        (Value::Object(now), Value::Object(was)) => {
+            let keys: std::collections::BTreeSet<&String> = now.keys().chain(was.keys()).collect();
+            let dot = if path.is_empty() { "" } else { "." };
+            for key in keys {
+                let value = |map: &serde_json::Map<String, Value>| map.get(key).cloned().unwrap_or(Value::Null);
+                differ(found, format!("{path}{dot}{key}"), &value(now), &value(was));
+            }
+        }
+        _ if now == was => {}
+        _ => found.push(format!("{path}: {now}, was {was}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn differences_are_named_by_their_paths() {
+        let now = json!({"train": {"lr": 0.1, "steps": 3}, "terms": [1]});
+        let other = json!({"train": {"lr": 0.2, "steps": 3}, "terms": [1], "seed": 1});
+        assert_eq!(differences(&now, &other), ["seed: null, was 1", "train.lr: 0.1, was 0.2"]);
+        assert!(differences(&now, &now).is_empty());
+    }
+
+    #[test]
+    fn other_versions_are_told_from_other_settings() {
+        let now = json!({"program": "2", "versions": ["1"], "seed": 0});
+        let code = |other: Value| differing_code(&now, &other);
+        assert_eq!(code(json!({"program": "1", "versions": ["1"], "seed": 0})), Some(Code::Versions));
+        assert_eq!(code(json!({"program": "2", "versions": ["1"], "seed": 0, "fingerprints": []})), Some(Code::Formulas));
+        assert_eq!(code(json!({"program": "1", "versions": ["1"], "seed": 1})), None);
+        assert_eq!((code(now.clone()), code(json!(null))), (None, None));
+    }
+
+    #[test]
+    fn another_formula_is_said_of_the_plugin_that_has_it() {
+        let inputs = |temperature: f64, versions: Value, fingerprints: Value| {
+            let terms = json!([{"regularizer": {"a": {"t": 1}}}, {"regularizer": {"b": {"t": temperature}}}]);
+            json!({"terms": terms, "versions": versions, "fingerprints": fingerprints})
+        };
+        let now = inputs(0.5, json!(["1", "2"]), json!(["x", "y"]));
+        let words = |temperature, versions, fingerprints| differences(&now, &inputs(temperature, versions, fingerprints));
+        let other = "regularizer `b` computes something else than it did";
+        assert_eq!(words(0.5, json!(["1", "2"]), json!(["x", "z"])), [format!("{other} under the same version, \"2\"")]);
+        assert_eq!(words(0.5, json!(["1", "1"]), json!(["x", "z"]))[1], other);
+        let unknown = "whether regularizer `b` computes what it did cannot be told: it was not measured then";
+        assert_eq!(words(0.5, json!(["1", "2"]), json!(["x", null])), [unknown]);
+        assert_eq!(words(0.7, json!(["1", "2"]), json!(["x", "z"])).len(), 1, "another field is why it computes something else");
+        let missing = words(0.5, json!(["1", "2"]), json!(null));
+        assert!(missing[0].contains("`a`") && missing[1] == unknown && missing.len() == 2, "{missing:?}");
+    }
+}

@@ -1,0 +1,169 @@
+//! The identity of a trial: a hash of all that its results depend on.
+
+mod differences;
+
+pub use differences::Code;
+pub(crate) use differences::FINGERPRINTS;
+
+use regatta_config::{Arm, Study, folders};
+use regatta_core::{Fingerprint, registry};
+use regatta_lm::data::Corpus;
+use regatta_lm::model::weight_files;
+use regatta_lm::spec::{ModelSpec, TrainSpec};
+use regatta_lm::tasks::{Kind, Tasks};
+use regatta_records::RecordError;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// What a trial's results depend on, and its hash.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Identity {
+    /// BLAKE3 of the inputs, keys in order.
+    pub hash: String,
+    /// By name.
+    pub inputs: Value,
+}
+
+impl Identity {
+    /// Which inputs differ from those of another trial: `train.lr: 0.001, was 0.01`.
+    pub fn differences(&self, other: &Value) -> Vec<String> {
+        differences::differences(&self.inputs, other)
+    }
+
+    /// Whether that other trial is this one, trained by other code; and by which: another version of the program or of a plugin, or
+    /// a plugin of the same version that computes something else.
+    pub fn differing_code(&self, other: &Value) -> Option<Code> {
+        differences::differing_code(&self.inputs, other)
+    }
+}
+
+/// The identity of one arm, trained so, with one seed: model, training, evaluation, terms and interventions with their plugins'
+/// versions and `fingerprints`, in their order, the tokens themselves, the tasks' items, the seed and the program's version.
+/// Neither the arm's name, nor paths, nor the order of keys matter.
+///
+/// # Errors
+/// When a checkpoint, to start from or of an intervention, cannot be read, or a plugin cannot be written as JSON.
+pub fn identity(
+    study: &Study,
+    arm: &Arm,
+    train: &TrainSpec,
+    fingerprints: &[Option<Fingerprint>],
+    seed: u64,
+    corpus: &Corpus,
+    tasks: &Tasks,
+) -> Result<Identity, RecordError> {
+    let model = match &study.model {
+        ModelSpec::Fresh(_) => to_value(&study.model)?,
+        ModelSpec::Init(folder) => checkpoint(folder)?,
+    };
+    let cards = registry::cards().map_err(unwritable)?;
+    let versions: Vec<&str> = arm.plugins().map(|name| cards.get(name).map_or("", |card| card.version)).collect();
+    let mut inputs = json!({
+        "program": env!("CARGO_PKG_VERSION"),
+        "model": model,
+        "train": to_value(train)?,
+        "evaluate": evaluation(study, tasks)?,
+        "order": to_value(&corpus.order)?,
+        "tokens": corpus.fingerprint,
+        "vocab_size": corpus.vocab_size,
+        "terms": listed(arm)?,
+        "versions": versions,
+        "seed": seed,
+    });
+    if !fingerprints.is_empty() {
+        inputs[FINGERPRINTS] = to_value(&fingerprints)?; // a baseline of before there were any is the same
+    }
+    let inputs = sorted(inputs);
+    Ok(Identity { hash: blake3::hash(inputs.to_string().as_bytes()).to_hex().to_string(), inputs })
+}
+
+/// What is listed: of an intervention's checkpoint its files in the place of its path. An arm's own learning rate is that of its
+/// training, whoever said it.
+fn listed(arm: &Arm) -> Result<Value, RecordError> {
+    let mut list = to_value(&arm.list())?;
+    for (place, plugin) in arm.listed_interventions() {
+        let fields = &mut list[place]["intervention"][plugin.name()];
+        for (field, folder) in folders(plugin) {
+            fields[field] = checkpoint(&folder)?;
+        }
+    }
+    list.as_array_mut().into_iter().for_each(|list| list.retain(|entry| entry.get("lr").is_none()));
+    Ok(list)
+}
+
+/// The files of a checkpoint that the model is read from. One file of weights is named by its hash alone, as it was before there were
+/// others.
+fn checkpoint(folder: &Path) -> Result<Value, RecordError> {
+    let files = weight_files(folder).map_err(|error| RecordError::new(folder, error))?;
+    let hashes = files.iter().map(|file| file_hash(file)).collect::<Result<Vec<String>, _>>()?;
+    let weights = match &hashes[..] {
+        [one] => one.clone().into(),
+        all => json!(all),
+    };
+    Ok(json!({ "config": file_hash(&folder.join("config.json"))?, "weights": weights }))
+}
+
+/// What is measured: of a task its name and its items in the place of its path.
+fn evaluation(study: &Study, tasks: &Tasks) -> Result<Value, RecordError> {
+    let mut value = to_value(&study.evaluate)?;
+    for kind in [Kind::MinimalPairs, Kind::MultipleChoice] {
+        let items: Vec<Value> = tasks.of(kind).map(|task| json!({ "task": task.name, "items": task.fingerprint })).collect();
+        if !items.is_empty() {
+            value[kind.field()] = items.into();
+        }
+    }
+    for text in &tasks.texts {
+        value["texts"][&text.name] = text.fingerprint.clone().into();
+    }
+    Ok(value)
+}
+
+/// What cannot be written as JSON is an error: as null, two trials that differ in it would be one.
+fn to_value(value: &impl serde::Serialize) -> Result<Value, RecordError> {
+    serde_json::to_value(value).map_err(unwritable)
+}
+
+fn unwritable(error: impl std::fmt::Display) -> RecordError {
+    RecordError::new(Path::new("trial.json"), error)
+}
+
+fn file_hash(path: &Path) -> Result<String, RecordError> {
+    let bytes = std::fs::read(path).map_err(|error| RecordError::new(path, error))?;
+    Ok(blake3::hash(&bytes).to_hex().to_string())
+}
+
+/// The same value with the keys of every map in sorted order.
+fn sorted(value: Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let mut entries: Vec<(String, Value)> = map.into_iter().map(|(key, value)| (key, sorted(value))).collect();
+            entries.sort_by(|a, b| a.0.cmp(&b.0));
+            Value::Object(entries.into_iter().collect())
+        }
+        Value::Array(list) => Value::Array(list.into_iter().map(sorted).collect()),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_of_keys_does_not_matter() {
+        let (one, other) = (json!({"a": {"x": 1, "y": [2, 3]}, "b": 4}), json!({"b": 4, "a": {"y": [2, 3], "x": 1}}));
+        assert_ne!(one.to_string(), other.to_string());
+        assert_eq!(sorted(one).to_string(), sorted(other).to_string());
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_an_error_and_not_null() {
+        struct Unwritable;
+        impl serde::Serialize for Unwritable {
+            fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+                Err(serde::ser::Error::custom("a field that has no JSON"))
+            }
+        }
+        assert_eq!(to_value(&Unwritable).unwrap_err().to_string(), "trial.json: a field that has no JSON");
+    }
+}

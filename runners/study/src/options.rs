@@ -1,0 +1,64 @@
+//! How a study is run.
+
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+/// How to run a study.
+pub struct Options<'a> {
+    /// The study's file, and the values that replace some of its own: each worker reads them again.
+    pub study: &'a Path,
+    /// `train.steps=50`
+    pub overrides: &'a [String],
+    /// The folder for results.
+    pub out: &'a Path,
+    /// Discard the trials that are there and start over.
+    pub fresh: bool,
+    /// Asked, where `fresh` would discard this many finished trials, whether it may.
+    pub may_discard: &'a dyn Fn(usize) -> bool,
+    /// Keep finished trials that differ from the plan in the code alone: versions of program and plugins, and what those compute.
+    pub allow_mismatch: bool,
+    /// How often a trial saves a checkpoint.
+    pub every: Every,
+    /// Set from outside when the run should stop after the current step.
+    pub stop: &'a AtomicBool,
+    /// The program that runs [`work`](crate::work).
+    pub worker: &'a dyn Fn() -> Command,
+    /// The program that runs [`probe`](crate::probe()).
+    pub probe: &'a dyn Fn() -> Command,
+    /// What workers may take.
+    pub limits: Limits,
+}
+
+/// What the workers may take, and what becomes of trials that fail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Worker processes side by side; the threads are divided between them.
+    pub jobs: usize,
+    /// A worker that writes nothing for so long is killed.
+    pub timeout: Duration,
+    /// A worker that holds more bytes is killed.
+    pub memory: Option<u64>,
+    /// How often a trial that failed is tried again.
+    pub retry: usize,
+    /// Whether no trial begins after one that failed.
+    pub fail_fast: bool,
+}
+
+impl Default for Limits {
+    /// One worker, killed after ten minutes without output; nothing is tried again.
+    fn default() -> Self {
+        Self { jobs: 1, timeout: Duration::from_secs(600), memory: None, retry: 0, fail_fast: false }
+    }
+}
+
+/// How often a trial saves a checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub enum Every {
+    /// After so much time, at the next step.
+    Time(Duration),
+    /// After so many steps.
+    Steps(usize),
+}

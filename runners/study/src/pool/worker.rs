@@ -1,0 +1,110 @@
+//! A worker process, as the run sees it.
+
+use crate::event::Event;
+use crate::options::Limits;
+use crate::process::{Output, Process};
+use crate::protocol::{Request, Setup};
+use std::collections::VecDeque;
+use std::io;
+use std::process::{Command, ExitStatus};
+use std::time::Instant;
+
+/// Lines of stderr that go into the reason of a trial whose worker died.
+const TAIL: usize = 4;
+
+pub(super) struct Worker {
+    process: Process,
+    /// The trial that it runs.
+    pub trial: Option<usize>,
+    /// When it last wrote something.
+    heard: Instant,
+    /// Why it was killed, where it was.
+    killed_for: Option<String>,
+    stderr_tail: VecDeque<String>,
+}
+
+impl Worker {
+    /// Starts one and sends it its setup; `hear` is called with all that it writes.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(command: Command, setup: &Setup, hear: impl Fn(Output<Event>) + Clone + Send + 'static) -> io::Result<Self> {
+        let mut process = Process::start(command, hear)?;
+        process.send(&Request::Setup(setup.clone()))?;
+        Ok(Self { process, trial: None, heard: Instant::now(), killed_for: None, stderr_tail: VecDeque::new() })
+    }
+
+    /// Has it run a trial.
+    ///
+    /// # Errors
+    /// When the request cannot be written as JSON.
+    pub fn begin(&mut self, trial: usize, request: &Request) -> io::Result<()> {
+        (self.trial, self.heard) = (Some(trial), Instant::now());
+        self.process.send(request)
+    }
+
+    pub fn is_idle(&self) -> bool {
+        self.trial.is_none() && self.process.is_open() && self.killed_for.is_none()
+    }
+
+    /// Ends its stdin: it saves a checkpoint and stops.
+    pub fn stop(&mut self) {
+        self.process.close();
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Errors
+    /// When the system does not know it.
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.process.wait()
+    }
+
+    /// Notes that it wrote something.
+    pub fn is_heard(&mut self) {
+        self.heard = Instant::now();
+    }
+
+    /// Logs a line that is not a message, and keeps the last ones.
+    pub fn log(&mut self, line: String) {
+        tracing::warn!("{line}");
+        self.stderr_tail.push_back(line);
+        if self.stderr_tail.len() > TAIL {
+            self.stderr_tail.pop_front();
+        }
+    }
+
+    /// Kills it where it hangs or holds too much memory.
+    pub fn enforce(&mut self, limits: &Limits) {
+        if self.trial.is_none() || self.killed_for.is_some() {
+            return;
+        }
+        let silent = self.heard.elapsed();
+        let reason = if silent > limits.timeout {
+            format!("it hung: no sign of life for {} s", silent.as_secs())
+        } else if let Some(excess) = self.process.excess(limits.memory) {
+            excess
+        } else {
+            return;
+        };
+        self.killed_for = Some(format!("{reason}, so its process was ended"));
+        self.process.kill();
+    }
+
+    pub fn was_killed(&self) -> bool {
+        self.killed_for.is_some()
+    }
+
+    /// Why its trial failed, when it ended like this.
+    pub fn reason(&self, exit: ExitStatus) -> String {
+        if let Some(reason) = &self.killed_for {
+            return reason.clone();
+        }
+        let tail = self.stderr_tail.iter().map(String::as_str).collect::<Vec<_>>().join("; ");
+        if tail.is_empty() {
+            format!("its process ended ({exit})")
+        } else {
+            format!("its process ended ({exit}); stderr ends with: {tail}")
+        }
+    }
+}

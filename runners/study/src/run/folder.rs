@@ -1,0 +1,93 @@
+//! What a run writes for the study as a whole.
+
+use crate::options::Options;
+use crate::plan::place;
+use crate::prepare::Prepared;
+use regatta_config::{Candidate, StudyFile, Variant};
+use regatta_records::{Fence, Manifest, PlanRow, RecordError, disk, write_json, write_whole};
+use serde::Serialize;
+use std::path::Path;
+
+/// Discards the trials that are there, where that is asked for, and records what the results are made with.
+///
+/// # Errors
+/// When a file cannot be written, or another runner took the folder over.
+pub(super) fn begin(file: &StudyFile, manifest: &Manifest, options: &Options<'_>, fence: &Fence) -> Result<(), RecordError> {
+    if options.fresh {
+        discard(&options.out.join("trials"), fence)?;
+    }
+    let path = options.out.join("study.yaml");
+    check(fence, &path)?;
+    write_whole(&path, file.study.to_yaml().as_bytes())?;
+    put(fence, &options.out.join("manifest.json"), manifest)
+}
+
+/// Removes the folder of all trials. While a person was asked, another runner may have taken the folder over.
+fn discard(trials: &Path, fence: &Fence) -> Result<(), RecordError> {
+    check(fence, trials)?;
+    disk::remove_folder(trials).map_err(|error| RecordError::new(trials, error))
+}
+
+/// Writes a JSON file of the study.
+///
+/// # Errors
+/// When it cannot be written, or another runner took the folder over.
+pub(super) fn put<T: Serialize>(fence: &Fence, path: &Path, value: &T) -> Result<(), RecordError> {
+    check(fence, path)?;
+    write_json(path, value)
+}
+
+fn check(fence: &Fence, path: &Path) -> Result<(), RecordError> {
+    fence.check().map_err(|error| RecordError::new(path, error))
+}
+
+/// A row for each variant: what is compared with what.
+pub(super) fn rows(file: &StudyFile, prepared: &[Prepared], chosen: &[Option<Candidate>]) -> Result<Vec<PlanRow>, RecordError> {
+    let row = |((variant, prepared), chosen): ((&Variant, &Prepared), &Option<Candidate>)| {
+        let study = match chosen {
+            Some(candidate) => variant.study.with(variant.index, candidate),
+            None => variant.study.with(variant.index, &Candidate::default()),
+        };
+        let terms = serde_json::to_value(study.arms[variant.index].list());
+        Ok(PlanRow {
+            arm: variant.arm.clone(),
+            point: variant.label().to_owned(),
+            place: place(variant),
+            baseline: place(file.baseline_of(variant)),
+            terms: terms.map_err(|error| RecordError::new(Path::new("plan.json"), error))?,
+            parameters: prepared.model.parameters(),
+            tokens: prepared.tokens(),
+            steps: Some(prepared.steps.get()),
+            chosen: *chosen,
+        })
+    };
+    file.variants().iter().zip(prepared).zip(chosen).map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use regatta_records::{Holder, Lease};
+
+    /// A run that is suspended while it asks whether it may discard trials loses the folder after half a minute; the answer came
+    /// later and the trials of the next runner were removed.
+    #[test]
+    fn a_runner_that_lost_the_folder_discards_and_writes_nothing() {
+        let out = tempfile::tempdir().unwrap();
+        let (trials, plan) = (out.path().join("trials"), out.path().join("plan.json"));
+        std::fs::create_dir_all(trials.join("baseline")).unwrap();
+        let lease = Lease::take(out.path()).unwrap();
+        put(lease.fence(), &plan, &1).unwrap();
+        let next = Holder { attempt: 2, ..lease.fence().holder().clone() };
+        std::fs::write(out.path().join("next"), serde_json::to_string(&next).unwrap()).unwrap();
+        std::fs::rename(out.path().join("next"), out.path().join("run.lock")).unwrap();
+        for refused in [discard(&trials, lease.fence()), put(lease.fence(), &plan, &2)] {
+            assert!(refused.unwrap_err().to_string().contains("taken over by"));
+        }
+        assert!(trials.join("baseline").is_dir());
+        assert_eq!(std::fs::read_to_string(&plan).unwrap(), "1\n");
+        let mine = Fence::of(out.path(), next);
+        discard(&trials, &mine).unwrap();
+        assert!(!trials.exists());
+    }
+}

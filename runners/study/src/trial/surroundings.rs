@@ -1,0 +1,23 @@
+//! What a trial gets from the worker that runs it.
+
+use crate::event::Event;
+use crate::identity::Identity;
+use crate::memory::MemoryMeter;
+use crate::options::Every;
+use regatta_lm::tasks::Tasks;
+use regatta_records::TrialFolder;
+use std::sync::atomic::AtomicBool;
+
+/// What a trial needs besides its [`Trial`](regatta_lm::training::Trial).
+pub(crate) struct Surroundings<'a> {
+    /// Arm and seed, for messages.
+    pub name: &'a str,
+    pub folder: &'a TrialFolder,
+    pub tasks: &'a Tasks,
+    pub identity: &'a Identity,
+    pub attempt: u64,
+    pub every: Every,
+    pub stop: &'a AtomicBool,
+    pub memory: Option<MemoryMeter>,
+    pub emit: &'a mut dyn FnMut(Event),
+}
