@@ -1,11 +1,9 @@
 //! What one arm left on disk, at one point of the sweep.
 
-use super::curves::Run;
-use super::geometry::Diagnosed;
-use regatta_lm::spec::Weight;
+use super::diagnosed::Diagnosed;
+use super::run::Run;
+use super::terms::Terms;
 use regatta_records::{RecordError, State, Status, TrialEvaluation, TrialFolder};
-use serde::Deserialize;
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -20,10 +18,10 @@ pub(super) struct ArmRecords {
     pub place: String,
     /// Where the row is that it is compared with; its own place, where it is a baseline.
     pub baseline: usize,
-    pub terms: Value,
-    /// Numbers that are trained, where a plan tells.
+    pub terms: Terms,
+    /// Trainable parameters, where a plan names them.
     pub parameters: Option<usize>,
-    /// Tokens that a trial sees, where a plan tells.
+    /// Training tokens of a trial, where a plan names them.
     pub tokens: Option<usize>,
     /// The learning rate that tuning chose.
     pub lr: Option<f64>,
@@ -72,7 +70,7 @@ impl ArmRecords {
             point: String::new(),
             place: name.to_owned(),
             baseline: 0,
-            terms: Value::Null,
+            terms: Terms::default(),
             parameters: None,
             tokens: None,
             lr: None,
@@ -88,27 +86,10 @@ impl ArmRecords {
         self.evaluations.values().map(|evaluation| evaluation.measures.loss).collect()
     }
 
-    /// Whether anything is listed: terms of whatever weight, interventions, a learning rate.
-    pub fn has_terms(&self) -> bool {
-        self.terms.as_array().is_some_and(|terms| !terms.is_empty())
-    }
-
-    /// The weight of each entry of its list; `None` of one that is not a term. Reads no plugin, which the program may not have linked.
-    pub fn weights(&self) -> impl Iterator<Item = Option<Weight>> {
-        self.terms.as_array().into_iter().flatten().map(|entry| Weight::deserialize(&entry["weight"]).ok())
-    }
-
-    /// The learning rate that it has in place of the study's.
-    pub fn own_lr(&self) -> Option<f64> {
-        self.terms.as_array()?.iter().find_map(|entry| entry["lr"].as_f64())
-    }
-
     /// The terms as a reader would write them in one line of YAML, and the learning rate where it was tuned.
-    pub fn terms_in_a_line(&self) -> String {
-        let line = |value: &Value| {
-            serde_json::to_string(value).unwrap_or_default().replace('"', "").replace(',', ", ").replace(':', ": ")
-        };
-        let lr = self.lr.map(|lr| format!("lr: {lr}, tuned"));
-        self.terms.as_array().into_iter().flatten().map(line).chain(lr).collect::<Vec<_>>().join("; ")
+    pub fn terms_in_one_line(&self) -> String {
+        let tuned = self.lr.map(|lr| format!("lr: {lr}, tuned"));
+        let terms = Some(self.terms.in_one_line()).filter(|_| !self.terms.is_empty());
+        terms.into_iter().chain(tuned).collect::<Vec<_>>().join("; ")
     }
 }

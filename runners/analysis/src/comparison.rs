@@ -2,7 +2,8 @@
 
 use super::arm::ArmRecords;
 use super::equal_time::at_equal_time;
-use regatta_results::{Difference, EqualTime, Interval, Verdict};
+use super::over::ends;
+use regatta_results::{Difference, EqualTime, Verdict};
 use regatta_statistics::{Paired, bootstrap_interval, holm, probability_of_improvement, wilcoxon_p};
 
 /// Comparisons that are judged together: a verdict on one must hold for all.
@@ -68,7 +69,7 @@ impl<'a> Family<'a> {
             improvement: probability_of_improvement(&arm.losses(), &reference.losses()),
             equal_time,
         };
-        (Some(difference), word(regatta_statistics::verdict(Some(corrected))))
+        (Some(difference), verdict_of(regatta_statistics::verdict(Some(corrected))))
     }
 }
 
@@ -82,11 +83,9 @@ fn paired(arm: &ArmRecords, reference: &ArmRecords) -> Option<Paired> {
     Paired::of(&differences(arm, reference))
 }
 
-fn ends(interval: regatta_statistics::Interval) -> Interval {
-    Interval { low: interval.low, high: interval.high }
-}
-
-fn word(verdict: regatta_statistics::Verdict) -> Verdict {
+/// The same verdict as a row of the results has it. The types differ: a row may also be the baseline, which no interval says, and
+/// neither rows nor statistics need the other.
+fn verdict_of(verdict: regatta_statistics::Verdict) -> Verdict {
     match verdict {
         regatta_statistics::Verdict::Better => Verdict::Better,
         regatta_statistics::Verdict::Worse => Verdict::Worse,
@@ -96,34 +95,9 @@ fn word(verdict: regatta_statistics::Verdict) -> Verdict {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-    use regatta_lm::training::Evaluation;
-    use regatta_records::{Cost, TrialEvaluation};
-
-    /// Held-out losses by seed; none where the trial did not finish.
-    pub(crate) fn arm(name: &str, losses: &[Option<f64>]) -> ArmRecords {
-        let mut arm = ArmRecords::empty(name);
-        for (seed, loss) in losses.iter().enumerate() {
-            let Some(loss) = *loss else { continue };
-            let measures = Evaluation {
-                loss,
-                loss_standard_error: 0.01,
-                perplexity: loss.exp(),
-                bits_per_byte: None,
-                excess_loss: None,
-                unigram_entropy: 5.0,
-                windows: 1,
-                tokens: 16,
-                mean_cosine: vec![],
-                effective_rank: vec![],
-                worth: Default::default(),
-            };
-            let cost = Cost { wall_seconds: 1.0, step_ms: 1.0, tokens_per_second: 1.0, ..Cost::default() };
-            arm.evaluations.insert(seed as u64, TrialEvaluation { split: "test".into(), measures, validation_loss: loss, cost });
-        }
-        arm
-    }
+    use crate::testing::arm;
 
     fn all(losses: [f64; 3]) -> Vec<Option<f64>> {
         losses.map(Some).to_vec()

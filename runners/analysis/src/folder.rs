@@ -1,19 +1,16 @@
 //! A study's folder, read: what is compared with what, and what each trial left.
 
-use super::CompareError;
 use super::arm::ArmRecords;
+use super::study::StudyRecord;
+use super::terms::Terms;
 use regatta_config::baseline;
-use regatta_config::yaml;
-use regatta_core::registry;
-use regatta_records::{Manifest, PlanRow, RecordError, TuningRow, read_json, study_of_a_run};
-use serde_json::Value;
+use regatta_records::{Manifest, PlanRow, RecordError, TuningRow, read_json};
 use std::path::Path;
 
 /// A study's folder.
 pub(super) struct Records {
-    pub study: Value,
+    pub study: StudyRecord,
     pub manifest: Option<Manifest>,
-    pub seeds: Vec<u64>,
     /// The rows of the results: each arm at each point of the sweep.
     pub arms: Vec<ArmRecords>,
     /// What was tuned; empty where nothing was, or where tuning has not ended.
@@ -21,45 +18,22 @@ pub(super) struct Records {
 }
 
 impl Records {
-    /// Reads the plan of the study, or, of a folder that is older than plans, its arms; then status and evaluation of every
-    /// trial.
+    /// Reads the study and its plan (in folders older than plans, the study's arms), then status and evaluation of every trial.
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
-        let path = folder.join("study.yaml");
-        let study = yaml::parse(&study_of_a_run(folder)?).map_err(|fault| RecordError::new(&path, fault.message))?;
-        let seeds: Vec<u64> = study["seeds"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
+        let study = StudyRecord::read(folder)?;
         let path = folder.join("plan.json");
         let mut arms = match read_json::<Vec<PlanRow>>(&path)? {
             Some(rows) => planned(&rows).map_err(|reason| RecordError::new(&path, reason))?,
-            None => unplanned(&study),
+            None => unplanned(&study).map_err(|reason| RecordError::new(&folder.join("study.yaml"), reason))?,
         };
         for arm in &mut arms {
-            arm.read(folder, &seeds)?;
+            arm.read(folder, &study.seeds)?;
         }
-        let tuned = study["tune"].is_object();
-        let tuning = if tuned { read_json(&folder.join("tuning.json"))?.unwrap_or_default() } else { Vec::new() };
-        Ok(Self { study, manifest: read_json(&folder.join("manifest.json"))?, seeds, arms, tuning })
-    }
-
-    /// Where the row of that name is.
-    pub fn index(&self, name: &str) -> Result<usize, CompareError> {
-        /// Names are listed when they are at most this many.
-        const MOST_LISTED: usize = 12;
-        self.arms.iter().position(|arm| arm.name == name).ok_or_else(|| {
-            let name: String = name.chars().take(300).flat_map(char::escape_debug).collect();
-            let nearest = registry::nearest(&name, self.arms.iter().map(|arm| arm.name.as_str()));
-            let quoted: Vec<String> = self.arms.iter().map(|arm| format!("`{}`", arm.name)).collect();
-            let known = match &quoted[..] {
-                [] => "no name: the study has no arms".to_owned(),
-                [one] => one.clone(),
-                some if some.len() <= MOST_LISTED => format!("one of {}", some.join(", ")),
-                many => format!("one of the study's {} arms, as `regatta results` names them", many.len()),
-            };
-            CompareError::UnknownArm {
-                known,
-                hint: nearest.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default(),
-                name,
-            }
-        })
+        let tuning = match study.tune {
+            Some(_) => read_json(&folder.join("tuning.json"))?.unwrap_or_default(), // written once all tuning trials ended
+            None => Vec::new(),
+        };
+        Ok(Self { study, manifest: read_json(&folder.join("manifest.json"))?, arms, tuning })
     }
 
     /// What the row at `index` is compared with.
@@ -67,7 +41,7 @@ impl Records {
         &self.arms[self.arms[index].baseline]
     }
 
-    /// The arm that others are compared with, at whatever point; empty where there are none.
+    /// The arm that others are compared with, at its first point; `None` of a study without arms.
     pub fn baseline_arm(&self) -> Option<&ArmRecords> {
         self.arms.first().map(|first| &self.arms[first.baseline])
     }
@@ -84,7 +58,7 @@ fn planned(rows: &[PlanRow]) -> Result<Vec<ArmRecords>, String> {
             arm: row.arm.clone(),
             point: row.point.clone(),
             place: row.place.clone(),
-            terms: row.terms.clone(),
+            terms: Terms::read(&row.terms).map_err(|reason| format!("`{}`: {reason}", row.place))?,
             parameters: Some(row.parameters),
             tokens: Some(row.tokens),
             lr: row.chosen.and_then(|chosen| chosen.lr),
@@ -96,12 +70,15 @@ fn planned(rows: &[PlanRow]) -> Result<Vec<ArmRecords>, String> {
 }
 
 /// The arms of a study.
-fn unplanned(study: &Value) -> Vec<ArmRecords> {
-    let arm = |(name, terms): (&String, &Value)| ArmRecords { terms: terms.clone(), ..ArmRecords::empty(name) };
-    let mut arms: Vec<ArmRecords> = study["arms"].as_object().into_iter().flatten().map(arm).collect();
-    let baseline = baseline(&arms.iter().map(|arm| arm.weights().collect()).collect::<Vec<_>>());
+fn unplanned(study: &StudyRecord) -> Result<Vec<ArmRecords>, String> {
+    if study.train.steps.is_none() {
+        return Err("expected `train.steps` in a folder without plan.json, found none".into());
+    }
+    let arm = |(name, terms): (&str, Terms)| ArmRecords { terms, ..ArmRecords::empty(name) };
+    let mut arms: Vec<ArmRecords> = study.arms()?.into_iter().map(arm).collect();
+    let baseline = baseline(&arms.iter().map(|arm| arm.terms.weights()).collect::<Vec<_>>());
     arms.iter_mut().for_each(|arm| arm.baseline = baseline);
-    arms
+    Ok(arms)
 }
 
 #[cfg(test)]
@@ -141,13 +118,21 @@ mod tests {
 
     #[test]
     fn without_a_plan_the_arms_of_the_study_are_the_rows() {
-        let baseline = |arms: Value| unplanned(&json!({ "arms": arms })).iter().map(|arm| arm.baseline).collect::<Vec<_>>();
-        assert_eq!(baseline(json!({ "a": [{"weight": 1.0}], "b": [{"weight": 0.0}], "c": [] })), [2, 2, 2]);
-        assert_eq!(baseline(json!({ "a": [{"weight": 1.0}], "b": [{"weight": 0.0}] })), [1, 1]);
-        assert_eq!(baseline(json!({ "a": [{"weight": 1.0}], "b": [{"weight": 2.0}] })), [0, 0]);
-        let ramp = |to: f64| json!([{"weight": {"from": 0.0, "to": to, "steps": 4}}]);
-        assert_eq!(baseline(json!({ "a": [{"weight": 1.0}], "b": ramp(0.0) })), [1, 1], "a ramp from 0 to 0 has no effect");
-        assert_eq!(baseline(json!({ "a": [{"weight": 1.0}], "b": ramp(0.1) })), [0, 0]);
-        assert!(baseline(json!({})).is_empty());
+        let unplanned = |arms: &str, steps: &str| {
+            let train = format!("{{batch_size: 4, lr: 0.1, grad_clip: 1.0, dropout: 0.0{steps}}}");
+            unplanned(&StudyRecord::parse(&format!("{{name: s, seeds: [0], arms: {arms}, train: {train}}}")).unwrap())
+        };
+        let check = |arms: &str, expected: &[usize]| {
+            let found: Vec<usize> = unplanned(arms, ", steps: 5").unwrap().iter().map(|arm| arm.baseline).collect();
+            assert_eq!(found, expected, "{arms}");
+        };
+        check("{a: [{weight: 1.0}], b: [{weight: 0.0}], c: []}", &[2, 2, 2]);
+        check("{a: [{weight: 1.0}], b: [{weight: 0.0}]}", &[1, 1]);
+        check("{a: [{weight: 1.0}], b: [{weight: {from: 0, to: 0, steps: 3}}]}", &[1, 1]);
+        check("{a: [{weight: 1.0}], b: [{weight: 2.0}]}", &[0, 0]);
+        check("{}", &[]);
+        let error = unplanned("{a: []}", "").err().unwrap();
+        assert_eq!(error, "expected `train.steps` in a folder without plan.json, found none");
+        assert_eq!(unplanned("{a: 3}", ", steps: 5").err().unwrap(), "arms.a: expected a list of terms, found 3");
     }
 }

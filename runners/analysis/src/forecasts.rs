@@ -1,20 +1,19 @@
-//! What the power laws of a finished sweep over sizes say of sizes that were not tried.
+//! Losses of models of other sizes, by the power laws of a finished sweep over sizes.
 
 use super::folder::Records;
 use super::sizes::{SIZES, groups, models};
+use super::study::assignments;
 use regatta_config::Study;
-use regatta_config::yaml;
 use regatta_records::RecordError;
 use regatta_statistics::{Interval, forecast, power_law};
-use serde_json::Value;
 use std::path::Path;
 
-/// What the law of one arm, at one point of what else varies, says of a size.
+/// The loss of a model of another size, by the law of one arm at one point of what else varies.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SizeForecast {
     /// The series: the arm, and the rest of its point.
     pub name: String,
-    /// The size: numbers that are trained.
+    /// The size: trainable parameters.
     pub parameters: usize,
     /// Held-out loss by the law, nats per token.
     pub loss: f64,
@@ -33,16 +32,15 @@ pub struct SizeForecast {
 /// Sections that a law depends on, besides the model's size.
 const SECTIONS: [&str; 4] = ["data", "tokenizer", "train", "arms"];
 
-/// What the trials in `folder` say of the held-out loss of each arm at the sizes that `of_arm` gives it; empty where they are of
-/// no sweep over sizes, or too few finished.
+/// The held-out loss of each arm at the sizes that `of_arm` gives it, by the law through the trials in `folder`; empty where they
+/// are not of a sweep over sizes, or too few finished.
 ///
 /// # Errors
 /// When the folder holds no study or a record that cannot be read, or a study that differs from `study` in its data, tokenizer,
 /// training or arms.
 pub fn forecasts(folder: &Path, study: &Study, of_arm: &dyn Fn(&str) -> Vec<usize>) -> Result<Vec<SizeForecast>, RecordError> {
     let records = Records::read(folder)?;
-    let own = yaml::parse(&study.to_yaml()).map_err(|fault| RecordError::new(folder, fault.message))?;
-    let other = SECTIONS.iter().find(|section| own[**section] != records.study[**section]);
+    let other = records.study.differs_from(study, &SECTIONS).map_err(|message| RecordError::new(folder, message))?;
     if let Some(section) = other {
         return Err(RecordError::new(folder, format!("its study has other settings in `{section}`")));
     }
@@ -51,7 +49,7 @@ pub fn forecasts(folder: &Path, study: &Study, of_arm: &dyn Fn(&str) -> Vec<usiz
         let members: Vec<_> = group.members.iter().map(|&row| &records.arms[row]).collect();
         let models = models(&members);
         let Some(law) = power_law(&models) else { continue };
-        let ends = |of: fn(f64, f64) -> f64| models.iter().map(|(size, _)| *size).reduce(of).unwrap_or_default() as usize;
+        let [(smallest, _), .., (largest, _)] = models[..] else { continue }; // in the order of their sizes
         let tokens = members.first().and_then(|row| row.tokens).filter(|own| members.iter().all(|row| row.tokens == Some(*own)));
         for parameters in of_arm(&group.arm) {
             let Some(found) = forecast(&models, parameters as f64) else { continue };
@@ -62,7 +60,7 @@ pub fn forecasts(folder: &Path, study: &Study, of_arm: &dyn Fn(&str) -> Vec<usiz
                 interval: found.interval,
                 sizes: law.sizes,
                 seeds: law.seeds,
-                measured: [ends(f64::min), ends(f64::max)],
+                measured: [smallest as usize, largest as usize],
                 tokens,
             });
         }
@@ -72,6 +70,5 @@ pub fn forecasts(folder: &Path, study: &Study, of_arm: &dyn Fn(&str) -> Vec<usiz
 
 /// Whether a study varies what makes a model's size.
 pub fn varies_size(study: &Study) -> bool {
-    let vary: Value = serde_json::to_value(&study.vary).unwrap_or_default();
-    super::sizes::paths(&vary).iter().any(|path| SIZES.contains(path))
+    assignments(study.vary.as_ref()).iter().any(|(path, _)| SIZES.contains(path))
 }

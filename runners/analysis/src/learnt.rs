@@ -33,7 +33,7 @@ pub(super) fn nothing(arms: &[&ArmRecords]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::comparison::tests::arm;
+    use crate::testing::arm;
 
     #[test]
     fn only_arms_above_the_unigram_entropy_are_named() {

@@ -1,54 +1,68 @@
-//! The optimizer of a study in words, for who reads the report.
+//! The optimizer of a study in words.
 
+use regatta_lm::spec::{AdamWSpec, Coupled, CoupledAdamSpec, GroupSpec, MuonScale, MuonSpec, OptimizerSpec};
 use serde_json::Value;
 
-/// What `train` says of its optimizer: `AdamW, betas [0.9, 0.95], weight decay 0.1`. Studies of older programs have AdamW's numbers
-/// in `train` itself.
-pub(super) fn in_words(train: &Value) -> String {
-    let Some((name, fields)) = train["optimizer"].as_object().and_then(|optimizer| optimizer.iter().next()) else {
-        return format!("AdamW, {}", adamw(train));
-    };
-    match name.as_str() {
-        "muon" => {
-            let lr = fields.get("lr").filter(|lr| lr.is_number()).map_or(String::new(), |lr| format!("lr {lr}, "));
-            let kind = if fields["nesterov"] == Value::Bool(true) { "momentum" } else { "plain momentum" };
-            format!(
-                "Muon on the blocks' matrices ({lr}{kind} {}, {} Newton-Schulz steps, scale {}, weight decay {}); on all else AdamW, {}",
-                fields["momentum"],
-                fields["steps"],
-                word(&fields["scale"]),
-                fields["weight_decay"],
-                adamw(&fields["adamw"])
-            )
-        }
-        "coupled_adam" => {
-            let matrices = match word(&fields["coupled"]) {
-                "unembedding" => "the output matrix",
-                "both" => "the embedding and the output matrix",
-                _ => "the embedding",
+/// `AdamW, betas [0.9, 0.95], weight decay 0.1`
+pub(super) fn in_words(optimizer: &OptimizerSpec) -> String {
+    match optimizer {
+        OptimizerSpec::AdamW(spec) => format!("AdamW, {}", adamw(spec)),
+        OptimizerSpec::Muon(spec) => muon(spec),
+        OptimizerSpec::CoupledAdam(CoupledAdamSpec { coupled, adamw: spec }) => {
+            let matrices = match coupled {
+                Coupled::Embedding => "the embedding",
+                Coupled::Unembedding => "the output matrix",
+                Coupled::Both => "the embedding and the output matrix",
             };
-            format!("Coupled Adam (one second moment for all tokens of {matrices}), {}", adamw(&fields["adamw"]))
+            format!("Coupled Adam (one second moment for all tokens of {matrices}), {}", adamw(spec))
         }
-        _ => format!("AdamW, {}", adamw(fields)),
     }
 }
 
-fn adamw(fields: &Value) -> String {
-    let mut words = format!("betas {}, weight decay {}", fields["betas"].to_string().replace(',', ", "), fields["weight_decay"]);
-    if let Some(epsilon) = fields["epsilon"].as_f64().filter(|&epsilon| epsilon != 1e-8) {
-        words += &format!(", epsilon {epsilon}");
+fn muon(spec: &MuonSpec) -> String {
+    let lr = spec.lr.map_or(String::new(), |lr| format!("lr {}, ", number(lr.get())));
+    let kind = if spec.nesterov { "momentum" } else { "plain momentum" };
+    let scale = match spec.scale {
+        MuonScale::MatchRmsAdamw => "match_rms_adamw",
+        MuonScale::Original => "original",
+    };
+    format!(
+        "Muon on the blocks' matrices ({lr}{kind} {}, {} Newton-Schulz steps, scale {scale}, weight decay {}); on all else AdamW, {}",
+        number(spec.momentum.get()),
+        spec.steps.get(),
+        number(spec.weight_decay.get()),
+        adamw(&spec.adamw)
+    )
+}
+
+fn adamw(spec: &AdamWSpec) -> String {
+    let [first, second] = spec.betas.map(|beta| number(beta.get()));
+    let mut words = format!("betas [{first}, {second}], weight decay {}", number(spec.weight_decay.get()));
+    if spec.epsilon != AdamWSpec::default().epsilon {
+        words += &format!(", epsilon {}", spec.epsilon.get());
     }
-    let is_group = |(_, group): &(&String, &Value)| group.get("lr").or(group.get("weight_decay")).is_some();
-    for (name, group) in fields.as_object().into_iter().flatten().filter(is_group) {
-        let of = |field: &str, label: &str| Some(format!("{label} {}", group.get(field).filter(|value| value.is_number())?));
-        let own: Vec<String> = of("lr", "lr").into_iter().chain(of("weight_decay", "weight decay")).collect();
-        words += &format!("; {name}: {}", own.join(", "));
+    let AdamWSpec { embedding, unembedding, positions, matrices, biases, norms, betas: _, epsilon: _, weight_decay: _ } = spec;
+    let groups = [
+        ("embedding", embedding),
+        ("unembedding", unembedding),
+        ("positions", positions),
+        ("matrices", matrices),
+        ("biases", biases),
+        ("norms", norms),
+    ];
+    for (name, group) in groups {
+        if let Some(GroupSpec { lr, weight_decay }) = group {
+            let lr = lr.map(|lr| format!("lr {}", number(lr.get())));
+            let decay = weight_decay.map(|decay| format!("weight decay {}", number(decay.get())));
+            words += &format!("; {name}: {}", lr.into_iter().chain(decay).collect::<Vec<_>>().join(", "));
+        }
     }
     words
 }
 
-fn word(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
+/// As a study is written: `1.0`, `1e-8`.
+fn number(value: f64) -> Value {
+    value.into()
 }
 
 #[cfg(test)]
@@ -59,11 +73,11 @@ mod tests {
 
     fn check(optimizer: Value, expected: &str) {
         let train: TrainSpec = serde_json::from_value(json!({ "optimizer": optimizer })).unwrap();
-        assert_eq!(in_words(&serde_json::to_value(train).unwrap()), expected);
+        assert_eq!(in_words(&train.optimizer), expected);
     }
 
     #[test]
-    fn each_says_its_numbers() {
+    fn each_is_named_with_its_numbers() {
         check(json!("adamw"), "AdamW, betas [0.9, 0.95], weight decay 0.1");
         check(
             json!({"adamw": {"epsilon": 1e-6, "embedding": {"lr": 0.01}, "norms": {"lr": 1, "weight_decay": 0}}}),
@@ -78,11 +92,5 @@ mod tests {
             json!({"coupled_adam": {"coupled": "both"}}),
             "Coupled Adam (one second moment for all tokens of the embedding and the output matrix), betas [0.9, 0.95], weight decay 0.1",
         );
-    }
-
-    #[test]
-    fn older_studies_are_read_too() {
-        let train = json!({"lr": 0.001, "betas": [0.9, 0.99], "weight_decay": 0.01});
-        assert_eq!(in_words(&train), "AdamW, betas [0.9, 0.99], weight decay 0.01");
     }
 }

@@ -1,9 +1,7 @@
-//! A measure over seeds.
+//! Numbers over seeds.
 
-use super::arm::ArmRecords;
-use regatta_records::TrialEvaluation;
-use regatta_results::{Interval, OverSeeds, PairedDifference};
-use regatta_statistics::{Paired, mean, standard_deviation};
+use regatta_results::{Interval, OverSeeds};
+use regatta_statistics::{mean, standard_deviation};
 
 /// Mean, spread and range; `None` of nothing.
 pub(super) fn over(values: &[f64]) -> Option<OverSeeds> {
@@ -16,18 +14,9 @@ pub(super) fn over(values: &[f64]) -> Option<OverSeeds> {
     })
 }
 
-/// The measure of `arm` less that of `reference`, paired by seed; none of an arm less itself, and below two pairs.
-pub(super) fn paired(
-    arm: &ArmRecords,
-    reference: &ArmRecords,
-    measure: impl Fn(&TrialEvaluation) -> Option<f64>,
-) -> Option<PairedDifference> {
-    let of_seed = |arm: &ArmRecords, seed: &u64| arm.evaluations.get(seed).and_then(&measure);
-    let gaps = arm.evaluations.keys().filter_map(|seed| Some(of_seed(arm, seed)? - of_seed(reference, seed)?));
-    let paired = Paired::of(&gaps.collect::<Vec<_>>()).filter(|_| arm.name != reference.name)?;
-    let interval = paired.interval(1);
-    let interval = Interval { low: interval.low, high: interval.high };
-    Some(PairedDifference { mean: paired.mean, interval, pairs: paired.pairs })
+/// An interval as a row of the results has it.
+pub(super) fn ends(interval: regatta_statistics::Interval) -> Interval {
+    Interval { low: interval.low, high: interval.high }
 }
 
 /// Means over rows, as long as the shortest of them.

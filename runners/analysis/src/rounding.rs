@@ -1,7 +1,8 @@
 //! What rounding the weights costs, over seeds and against the baseline.
 
 use super::arm::ArmRecords;
-use super::over::{over, paired};
+use super::over::over;
+use super::paired::paired;
 use regatta_records::TrialEvaluation;
 use regatta_results::Rounding;
 

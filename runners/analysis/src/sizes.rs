@@ -2,9 +2,10 @@
 
 use super::arm::ArmRecords;
 use super::folder::Records;
-use regatta_results::{Arm, Interval, PowerLaw, SizePoint, SizeSeries};
+use super::over::ends;
+use super::study::assignments;
+use regatta_results::{Arm, PowerLaw, SizePoint, SizeSeries};
 use regatta_statistics::power_law;
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What makes a model larger of its kind. Another family, another norm or an untied output matrix changes its parameters too, but makes
@@ -33,16 +34,13 @@ impl Group {
 /// The series of each arm, one for each point of what else varies; `arms` are the records' rows, judged. None where all models
 /// have one size.
 pub(super) fn series(records: &Records, arms: &[Arm]) -> Vec<SizeSeries> {
-    let point = |&row: &usize| SizePoint {
-        arm: arms[row].name.clone(),
-        parameters: arms[row].parameters.unwrap_or(0),
-        loss: arms[row].loss,
-        difference: arms[row].difference,
-        verdict: arms[row].verdict,
+    let point = |&row: &usize| {
+        let Arm { name, parameters, loss, difference, verdict, .. } = &arms[row];
+        Some(SizePoint { arm: name.clone(), parameters: (*parameters)?, loss: *loss, difference: *difference, verdict: *verdict })
     };
     let series = |group: Group| SizeSeries {
         name: group.name(),
-        points: group.members.iter().map(point).collect(),
+        points: group.members.iter().filter_map(point).collect(),
         fit: fit(&group.members.iter().map(|&row| &records.arms[row]).collect::<Vec<_>>()),
         arm: group.arm,
     };
@@ -51,7 +49,7 @@ pub(super) fn series(records: &Records, arms: &[Arm]) -> Vec<SizeSeries> {
 
 /// The rows that make a series, of those that differ in size.
 pub(super) fn groups(records: &Records) -> Vec<Group> {
-    let paths = paths(&records.study["vary"]);
+    let paths: Vec<&str> = assignments(records.study.vary.as_ref()).into_iter().map(|(path, _)| path).collect();
     let mut names: Vec<&str> = Vec::new();
     records.arms.iter().for_each(|arm| {
         if !names.contains(&arm.arm.as_str()) {
@@ -62,12 +60,14 @@ pub(super) fn groups(records: &Records) -> Vec<Group> {
     for name in names {
         let rows: Vec<usize> = (0..records.arms.len()).filter(|&row| records.arms[row].arm == name).collect();
         let labels: Vec<&str> = rows.iter().map(|&row| records.arms[row].point.as_str()).collect();
-        let sizes: Vec<usize> = rows.iter().map(|&row| records.arms[row].parameters.unwrap_or(0)).collect();
+        let Some(sizes) = rows.iter().map(|&row| records.arms[row].parameters).collect::<Option<Vec<usize>>>() else {
+            continue; // no plan, and so no sweep
+        };
         for (rest, members) in by_the_rest(&parts(&labels), &sizes, &paths) {
             let mut members: Vec<usize> = members.into_iter().map(|member| rows[member]).collect();
             members.sort_by_key(|&row| records.arms[row].parameters); // stable: equal sizes stay in the study's order
             let known: BTreeSet<Option<usize>> = members.iter().map(|&row| records.arms[row].parameters).collect();
-            if known.len() > 1 && !known.contains(&None) {
+            if known.len() > 1 {
                 all.push(Group { arm: name.to_owned(), rest, members });
             }
         }
@@ -78,8 +78,7 @@ pub(super) fn groups(records: &Records) -> Vec<Group> {
 /// The power law through the losses of [`models`].
 fn fit(rows: &[&ArmRecords]) -> Option<PowerLaw> {
     let law = power_law(&models(rows))?;
-    let interval = law.interval.map(|interval| Interval { low: interval.low, high: interval.high });
-    Some(PowerLaw { a: law.a, b: law.b, interval, sizes: law.sizes, seeds: law.seeds })
+    Some(PowerLaw { a: law.a, b: law.b, interval: law.interval.map(ends), sizes: law.sizes, seeds: law.seeds })
 }
 
 /// Size and losses of each model, of the seeds that every model finished; models of which no trial finished are left out.
@@ -88,13 +87,7 @@ pub(super) fn models(rows: &[&ArmRecords]) -> Vec<(f64, Vec<f64>)> {
     let finished = |seed: &&u64| rows.iter().all(|row| row.evaluations.contains_key(seed));
     let seeds: Vec<&u64> = rows.first().into_iter().flat_map(|row| row.evaluations.keys()).filter(finished).collect();
     let losses = |row: &ArmRecords| seeds.iter().map(|seed| row.evaluations[seed].measures.loss).collect::<Vec<_>>();
-    rows.iter().map(|row| (row.parameters.unwrap_or(0) as f64, losses(row))).collect()
-}
-
-/// The fields that `vary` names.
-pub(super) fn paths(vary: &Value) -> Vec<&str> {
-    let points = vary.as_array().into_iter().flatten().filter_map(Value::as_object).flat_map(|point| point.keys());
-    vary.as_object().into_iter().flat_map(|axes| axes.keys()).chain(points).map(String::as_str).collect()
+    rows.iter().filter_map(|row| Some((row.parameters? as f64, losses(row)))).collect()
 }
 
 /// The parts of each label of an arm. A hash that ends a label is left out where the labels differ without it: it is of the

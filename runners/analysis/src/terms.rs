@@ -1,48 +1,68 @@
-//! The terms of an arm by plugin and setting, each with whether it is the default.
+//! The list of an arm, in a folder whose plugins need not be there.
 
-use regatta_core::registry::cards;
-use regatta_lm::spec::At;
-use regatta_results::{Setting, Term};
-use serde_json::{Map, Value};
+use super::study::in_one_line;
+use regatta_lm::spec::Weight;
+use serde::Deserialize;
+use serde_json::Value;
 
-/// The terms as a plan records them, and the learning rate where it was tuned. Defaults are those of the plugins linked into
-/// this program; of a plugin that is not linked, no setting counts as a default.
-pub(super) fn listed(terms: &Value, lr: Option<f64>) -> Vec<Term> {
-    let tuned = lr.map(|lr| Setting { key: "lr".into(), value: format!("{lr} (tuned)"), is_default: false });
-    let tuned = tuned.map(|setting| Term { plugin: String::new(), settings: vec![setting] });
-    terms.as_array().into_iter().flatten().filter_map(Value::as_object).map(term).chain(tuned).collect()
+/// Terms, interventions and a learning rate, in the order written.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Terms {
+    entries: Vec<Entry>,
 }
 
-/// `{"regularizer": {"vicreg": {..}}, "weight": 0.1, "at": {..}}`: a plugin with its fields, then what the trainer adds.
-fn term(entry: &Map<String, Value>) -> Term {
-    let mut term = Term { plugin: String::new(), settings: Vec::new() };
-    for (key, value) in entry {
-        match (key.as_str(), value.as_object()) {
-            ("regularizer" | "intervention", Some(plugin)) => {
-                for (name, fields) in plugin {
-                    let defaults = cards().ok().and_then(|cards| cards.get(name.as_str()).map(|card| card.defaults()));
-                    term.plugin.clone_from(name);
-                    add(&mut term.settings, "", fields, &Value::Object(defaults.unwrap_or_default()));
-                }
-            }
-            ("at", Some(_)) => add(&mut term.settings, "at.", value, &serde_json::to_value(At::default()).unwrap_or_default()),
-            _ => term.settings.push(setting(key.clone(), value, value.is_null())),
-        }
+#[derive(Debug, Clone)]
+struct Entry {
+    known: Known,
+    /// All of it, the plugin's settings included.
+    written: Value,
+}
+
+/// What every version writes in the same way, whichever plugin an entry is of.
+#[derive(Debug, Clone, Deserialize)]
+struct Known {
+    /// Of a term; interventions and learning rates have none.
+    #[serde(default)]
+    weight: Option<Weight>,
+    #[serde(default)]
+    lr: Option<f64>,
+}
+
+impl Terms {
+    /// Reads the list.
+    pub fn read(list: &Value) -> Result<Self, String> {
+        let list = list.as_array().ok_or_else(|| format!("expected a list of terms, found {}", in_one_line(list)))?;
+        let entry = |written: &Value| match Known::deserialize(written) {
+            Ok(known) => Ok(Entry { known, written: written.clone() }),
+            Err(error) => Err(format!("expected a term with a `weight`, found {}: {error}", in_one_line(written))),
+        };
+        Ok(Self { entries: list.iter().map(entry).collect::<Result<_, _>>()? })
     }
-    term
-}
 
-/// Each field of an object, compared with the field of `defaults`.
-fn add(settings: &mut Vec<Setting>, prefix: &str, fields: &Value, defaults: &Value) {
-    for (key, value) in fields.as_object().into_iter().flatten() {
-        settings.push(setting(format!("{prefix}{key}"), value, defaults.get(key) == Some(value)));
+    /// Whether nothing is listed.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
     }
-}
 
-/// The value without the quotation marks of JSON.
-fn setting(key: String, value: &Value, is_default: bool) -> Setting {
-    let value = value.to_string().replace('"', "").replace(',', ", ").replace(':', ": ");
-    Setting { key, value, is_default }
+    /// The weight of each entry; `None` of one that is not a term. Reads no plugin, which the program may not have linked.
+    pub fn weights(&self) -> Vec<Option<Weight>> {
+        self.entries.iter().map(|entry| entry.known.weight).collect()
+    }
+
+    /// Each entry as it was written, the plugin's settings included.
+    pub fn written(&self) -> impl Iterator<Item = &Value> {
+        self.entries.iter().map(|entry| &entry.written)
+    }
+
+    /// The learning rate that takes the place of the study's.
+    pub fn lr(&self) -> Option<f64> {
+        self.entries.iter().find_map(|entry| entry.known.lr)
+    }
+
+    /// The list as a reader would write it in one line of YAML.
+    pub fn in_one_line(&self) -> String {
+        self.entries.iter().map(|entry| in_one_line(&entry.written)).collect::<Vec<_>>().join("; ")
+    }
 }
 
 #[cfg(test)]
@@ -51,15 +71,16 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn places_are_compared_with_their_defaults() {
-        let place = serde_json::to_value(At::default()).unwrap();
-        let mut entry = json!({"regularizer": {"not_linked": {"gamma": 1.0}}, "weight": 0.1, "at": place});
-        entry["at"]["points"] = json!("batch");
-        let found = listed(&json!([entry]), Some(0.01));
-        assert_eq!(found[0].plugin, "not_linked");
-        let changed: Vec<&str> = found[0].settings.iter().filter(|of| !of.is_default).map(|of| of.key.as_str()).collect();
-        assert_eq!(changed, ["gamma", "weight", "at.points"]); // the plugin is not linked here: its defaults are not known
-        assert_eq!((found[1].settings[0].key.as_str(), found[1].settings[0].value.as_str()), ("lr", "0.01 (tuned)"));
-        assert!(listed(&json!([]), None).is_empty());
+    fn settings_of_plugins_stay_as_written() {
+        let terms = Terms::read(&json!([{"regularizer": {"gone": {"x": [1, 2.0]}}, "weight": 0.5}, {"lr": 0.001}])).unwrap();
+        assert_eq!(terms.in_one_line(), "{regularizer: {gone: {x: [1, 2.0]}}, weight: 0.5}; {lr: 0.001}");
+        assert_eq!(terms.lr(), Some(0.001));
+    }
+
+    #[test]
+    fn what_is_not_a_list_of_terms_is_refused() {
+        assert_eq!(Terms::read(&Value::Null).unwrap_err(), "expected a list of terms, found null");
+        let error = Terms::read(&json!([{"regularizer": "vicreg", "weight": "much"}])).unwrap_err();
+        assert!(error.starts_with("expected a term with a `weight`, found {regularizer: vicreg, weight: much}: "), "{error}");
     }
 }

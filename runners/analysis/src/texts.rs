@@ -1,7 +1,8 @@
 //! What arms lose on further texts, over seeds and against the baseline.
 
 use super::arm::ArmRecords;
-use super::over::{over, paired};
+use super::over::over;
+use super::paired::paired;
 use regatta_lm::tasks::TextLoss;
 use regatta_records::TrialEvaluation;
 use regatta_results::TextResult;
@@ -27,7 +28,7 @@ pub(super) fn texts(arm: &ArmRecords, reference: &ArmRecords) -> Vec<TextResult>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::comparison::tests::arm;
+    use crate::testing::arm;
 
     #[test]
     fn losses_are_averaged_and_paired_text_by_text() {

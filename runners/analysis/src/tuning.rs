@@ -1,12 +1,12 @@
-//! What tuning tried and chose, for who reads the results.
+//! What tuning tried and chose.
 
 use regatta_config::Candidate;
 use regatta_records::{State, TuningRow, TuningTrial};
 use regatta_results::{Edge, Tuning, TuningCandidate};
 
 /// A row for each candidate of each arm.
-pub(super) fn table(rows: &[TuningRow]) -> Vec<Tuning> {
-    rows.iter().map(tuning).collect()
+pub(super) fn table<'a>(rows: impl IntoIterator<Item = &'a TuningRow>) -> Vec<Tuning> {
+    rows.into_iter().map(tuning).collect()
 }
 
 fn tuning(row: &TuningRow) -> Tuning {

@@ -1,0 +1,19 @@
+//! A measure that is compared beside the loss, and from which no verdict is read.
+
+use super::arm::ArmRecords;
+use super::over::ends;
+use regatta_records::TrialEvaluation;
+use regatta_results::PairedDifference;
+use regatta_statistics::Paired;
+
+/// The measure of `arm` less that of `reference`, paired by seed; none of an arm less itself, and below two pairs.
+pub(super) fn paired(
+    arm: &ArmRecords,
+    reference: &ArmRecords,
+    measure: impl Fn(&TrialEvaluation) -> Option<f64>,
+) -> Option<PairedDifference> {
+    let of_seed = |arm: &ArmRecords, seed: &u64| arm.evaluations.get(seed).and_then(&measure);
+    let gaps = arm.evaluations.keys().filter_map(|seed| Some(of_seed(arm, seed)? - of_seed(reference, seed)?));
+    let paired = Paired::of(&gaps.collect::<Vec<_>>()).filter(|_| arm.name != reference.name)?;
+    Some(PairedDifference { mean: paired.mean, interval: ends(paired.interval(1)), pairs: paired.pairs })
+}

@@ -1,0 +1,29 @@
+//! Arms for tests.
+
+use super::arm::ArmRecords;
+use regatta_lm::training::Evaluation;
+use regatta_records::{Cost, TrialEvaluation};
+
+/// Held-out losses by seed; none where the trial did not finish.
+pub(crate) fn arm(name: &str, losses: &[Option<f64>]) -> ArmRecords {
+    let mut arm = ArmRecords::empty(name);
+    for (seed, loss) in losses.iter().enumerate() {
+        let Some(loss) = *loss else { continue };
+        let measures = Evaluation {
+            loss,
+            loss_standard_error: 0.01,
+            perplexity: loss.exp(),
+            bits_per_byte: None,
+            excess_loss: None,
+            unigram_entropy: 5.0,
+            windows: 1,
+            tokens: 16,
+            mean_cosine: vec![],
+            effective_rank: vec![],
+            worth: Default::default(),
+        };
+        let cost = Cost { wall_seconds: 1.0, step_ms: 1.0, tokens_per_second: 1.0, ..Cost::default() };
+        arm.evaluations.insert(seed as u64, TrialEvaluation { split: "test".into(), measures, validation_loss: loss, cost });
+    }
+    arm
+}
