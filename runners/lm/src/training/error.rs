@@ -1,8 +1,8 @@
 //! What can stop a trial.
 
+use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
 use crate::engine::BatchError;
-use crate::model::CheckpointError;
 
 /// Why a trial failed. Divergence is not an error but an outcome.
 #[derive(Debug, thiserror::Error)]
