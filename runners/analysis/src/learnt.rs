@@ -1,4 +1,4 @@
-//! Arms that learnt nothing worth comparing.
+//! Arms that learnt no more than token frequencies.
 
 use super::arm::ArmRecords;
 use regatta_records::TrialEvaluation;

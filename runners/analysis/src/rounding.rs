@@ -1,4 +1,4 @@
-//! What rounding the weights costs, over seeds and against the baseline.
+//! The loss that rounding the weights adds, over seeds and against the baseline.
 
 use super::arm::ArmRecords;
 use super::over::over;

@@ -1,4 +1,4 @@
-//! What arms lose on further texts, over seeds and against the baseline.
+//! Losses on further texts, over seeds and against the baseline.
 
 use super::arm::ArmRecords;
 use super::over::over;

@@ -1,4 +1,4 @@
-//! Columns of `results.csv` for what a study asks for beside the loss; they are there where it was measured.
+//! Columns of `results.csv` for measures beside the loss; a trial has those that were measured.
 
 use regatta_lm::tasks::Capacity;
 use regatta_lm::training::Worth;

@@ -1,4 +1,4 @@
-//! All measures of how one cloud lies.
+//! All measures of the anisotropy of one cloud.
 
 use crate::pairs::PairCosines;
 use crate::points::Points;

@@ -9,7 +9,7 @@ pub enum Error {
     /// A tensor operation or a factorisation failed.
     #[error(transparent)]
     Core(#[from] regatta_core::Error),
-    /// The numbers are no points.
+    /// The numbers are not points.
     #[error("expected points [points, dims], at least one of each, found {found:?}")]
     NotPoints {
         /// The shape that came.

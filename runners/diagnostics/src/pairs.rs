@@ -53,7 +53,7 @@ pub struct PairCosines {
     /// `ln mean exp(-2 ‖u_i - u_j‖²)`, u of norm 1: 0 for points that share a direction, lower the more evenly they are spread,
     /// -8 at least. Wang, Isola 2020, arXiv:2005.10242, section 4.1, with t = 2.
     pub uniformity: f64,
-    /// The share of the pairs in each of equal bins from -1 to 1: bin b of B starts at `-1 + 2b/B`; the last holds 1 too.
+    /// The fraction of the pairs in each of equal bins from -1 to 1: bin b of B starts at `-1 + 2b/B`; the last holds 1 too.
     pub histogram: Vec<f64>,
 }
 

@@ -8,7 +8,7 @@ use regatta_core::maths::{is_float32_on_cpu, with_floats};
 
 /// Points `[n, d]` in float64, row after row: at least one point and one dim, every number finite.
 ///
-/// Whatever is measured is made of sums over parts of the rows whose size is fixed, taken in their order: no result depends on
+/// Every measure is made of sums over parts of the rows whose size is fixed, taken in their order: no result depends on
 /// the number of threads.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Points {

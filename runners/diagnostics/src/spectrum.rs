@@ -76,7 +76,7 @@ impl Spectrum {
         if self.squares[0] > 0.0 { self.total() / self.squares[0] } else { 0.0 }
     }
 
-    /// `(Σ λ)² / Σ λ²`: how many principal components share the variance, from 1 to d. Of centred points; `None` where all are
+    /// `(Σ λ)² / Σ λ²`: over how many principal components the variance is spread, from 1 to d. Of centred points; `None` where all are
     /// equal.
     ///
     /// Gao et al., "A theory of multineuronal dimensionality, dynamics and measurement", 2017, bioRxiv 214262.
@@ -86,7 +86,7 @@ impl Spectrum {
         Some(shares.iter().sum::<f64>().powi(2) / dot(&shares, &shares))
     }
 
-    /// `λ_1 / Σ λ`: the share of the variance along the first principal component. Of centred points; `None` where all are equal.
+    /// `λ_1 / Σ λ`: the fraction of the variance along the first principal component. Of centred points; `None` where all are equal.
     pub fn top_share(&self) -> Option<f64> {
         (self.squares[0] > 0.0).then(|| self.squares[0] / self.total())
     }

@@ -1,5 +1,6 @@
 //! One small language model, and the training of one trial.
 
+pub mod checkpoint;
 pub mod data;
 pub mod engine;
 pub mod measure;

@@ -1,4 +1,4 @@
-//! An interval that assumes no shape of the distribution, and pays for it where seeds are few.
+//! An interval that assumes no shape of the distribution; with few seeds it is too short.
 
 use super::paired::Interval;
 use super::{ALPHA, mean};
@@ -10,8 +10,8 @@ const RESAMPLES: usize = 10_000;
 /// The 95% percentile interval of the mean difference: from the 0.025 to the 0.975 quantile of the means of 10,000 resamples,
 /// each of n differences drawn with replacement. `None` of fewer than two, or where one is not finite.
 ///
-/// The draw is fixed, so the same differences always give the same interval. Quantiles lie between neighbouring means in
-/// proportion. With few differences it is too short: n of them leave out what none of them showed, and below four the interval
+/// The draw is fixed, so the same differences always give the same interval. Quantiles are interpolated
+/// linearly. With few differences it is too short: n of them leave out what none of them showed, and below four the interval
 /// runs from the least to the greatest. No verdict is read from it.
 pub fn bootstrap_interval(differences: &[f64]) -> Option<Interval> {
     let count = differences.len();
@@ -27,9 +27,9 @@ pub fn bootstrap_interval(differences: &[f64]) -> Option<Interval> {
     Some(Interval { low: centre + quantile(&shifts, ALPHA / 2.0), high: centre + quantile(&shifts, 1.0 - ALPHA / 2.0) })
 }
 
-/// The value a `share` of the way from the first of `sorted` to the last, between neighbours in proportion.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * (sorted.len() - 1) as f64;
+/// The `p` quantile of `sorted`, by linear interpolation between neighbours.
+fn quantile(sorted: &[f64], p: f64) -> f64 {
+    let place = p * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);
     below + (above - below) * place.fract()
 }
@@ -56,12 +56,13 @@ mod tests {
             .map(|code| (0..5).map(|place| differences[code / 5usize.pow(place) % 5]).sum::<f64>() / 5.0)
             .collect();
         means.sort_by(f64::total_cmp);
-        let share = |below: &dyn Fn(f64) -> bool| means.iter().filter(|mean| below(**mean)).count() as f64 / means.len() as f64;
+        let fraction =
+            |below: &dyn Fn(f64) -> bool| means.iter().filter(|mean| below(**mean)).count() as f64 / means.len() as f64;
         let interval = bootstrap_interval(&differences).unwrap();
-        let slack = 4.0 * (0.025f64 * 0.975 / 10_000.0).sqrt(); // four standard deviations of a share of 10,000 resamples
+        let slack = 4.0 * (0.025f64 * 0.975 / 10_000.0).sqrt(); // four standard deviations of a fraction of 10,000 resamples
         for (end, aim) in [(interval.low, 0.025), (interval.high, 0.975)] {
-            assert!(share(&|mean| mean < end - 1e-9) <= aim + slack, "{end} leaves too much below");
-            assert!(share(&|mean| mean <= end + 1e-9) >= aim - slack, "{end} leaves too little below");
+            assert!(fraction(&|mean| mean < end - 1e-9) <= aim + slack, "{end} leaves too much below");
+            assert!(fraction(&|mean| mean <= end + 1e-9) >= aim - slack, "{end} leaves too little below");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What a power law says of a model that was not trained.
+//! The loss of a model that was not trained, by a power law.
 
 use super::{ALPHA, Interval, Paired, mean, power_law};
 use statrs::distribution::{ContinuousCDF, StudentsT};

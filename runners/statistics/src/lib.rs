@@ -1,4 +1,4 @@
-//! What a handful of seeds can say: paired differences, their intervals, and what they could have detected.
+//! Statistics of a few seeds: paired differences, their intervals, and the differences that they could have detected.
 //!
 //! All arms of a seed share their first weights and their batches, so the seed's own luck cancels in the difference of two of
 //! its losses. With `x_1 .. x_n` those differences (arm - baseline, lower is better), `x̄` their mean, `s` their standard

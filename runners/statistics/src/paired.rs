@@ -1,4 +1,4 @@
-//! The differences between two arms, one a seed, and what they say together.
+//! The differences between two arms, one per seed, and their summary.
 
 use super::power::detectable_shift;
 use super::{ALPHA, mean, standard_deviation};
@@ -13,7 +13,7 @@ pub struct Interval {
     pub high: f64,
 }
 
-/// What the differences between an arm and the baseline, one a seed, say together.
+/// A summary of the differences between an arm and the baseline, one per seed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Paired {
     /// How many pairs: n.
@@ -78,7 +78,7 @@ fn ratio(mean: f64, spread: f64) -> f64 {
     if mean == 0.0 { 0.0 } else { mean / spread }
 }
 
-/// In words, what an interval says; a loss is better when it is lower.
+/// The verdict that an interval gives; a loss is better when it is lower.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// The whole interval lies below 0.

@@ -1,4 +1,4 @@
-//! What order alone says: it assumes no shape of the distribution.
+//! Statistics of order, which assume no shape of the distribution.
 
 /// Beyond so many differences the exact distribution is no longer built: its time grows with their third power.
 const MOST_RANKS: usize = 500;
@@ -37,7 +37,7 @@ pub fn wilcoxon_p(differences: &[f64]) -> Option<f64> {
     Some((2.0 * below.min(above)).min(1.0))
 }
 
-/// How likely a run of the arm beats a run of the baseline: the share of all pairs of their losses in which the arm's is lower,
+/// How likely a run of the arm beats a run of the baseline: the fraction of all pairs of their losses in which the arm's is lower,
 /// ties counting half. 0.5 says that neither tends to win. `None` where either has no loss, or one that is not finite.
 ///
 /// ```text

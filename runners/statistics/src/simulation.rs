@@ -3,7 +3,7 @@
 //! A loss is the seed's own luck, which all arms share, plus the trial's noise: both normal. The bands hold the count of
 //! 1,000 studies with a chance of 95%, `N p ± 1.96 √(N p (1 - p))`: 50 ± 13.5 at 5% and 800 ± 24.8 at 80%. Where many counts are
 //! taken, one in twenty would lie outside by luck: there it is 20,000 studies each and four standard deviations, which is still
-//! less than half of that width as a share.
+//! less than half of that width as a fraction.
 
 use super::power::detectable_shift;
 use super::{ALPHA, Interval, Paired, Verdict, bootstrap_interval, power_law, verdict};
@@ -38,10 +38,10 @@ fn called(studies: usize, seeds: usize, arms: usize, effect: f64, interval: impl
 /// The few studies that a reader can picture, then many of fewer, as many and more seeds.
 const RUNS: [(usize, usize); 4] = [(1_000, 5), (20_000, 3), (20_000, 5), (20_000, 8)];
 
-/// Counts of so many studies that agree with a share of `share`.
-fn band(studies: usize, share: f64) -> RangeInclusive<usize> {
+/// The counts, of so many studies, that agree with a chance of `chance`.
+fn band(studies: usize, chance: f64) -> RangeInclusive<usize> {
     let deviations = if studies == 1_000 { 1.96 } else { 4.0 };
-    let (expected, half) = (studies as f64 * share, deviations * (studies as f64 * share * (1.0 - share)).sqrt());
+    let (expected, half) = (studies as f64 * chance, deviations * (studies as f64 * chance * (1.0 - chance)).sqrt());
     (expected - half).ceil() as usize..=(expected + half).floor() as usize
 }
 
@@ -94,7 +94,7 @@ fn an_effect_of_the_detectable_size_is_found_four_times_in_five() {
     }
 }
 
-/// Why no verdict is read from the bootstrap: with few seeds it is wrong far more often than it says.
+/// Why no verdict is read from the bootstrap: with few seeds it is wrong far more often than its level allows.
 #[test]
 fn bootstrap_intervals_of_few_seeds_are_too_short() {
     let count = called(1_000, 5, 1, 0.0, bootstrap_interval);

@@ -56,7 +56,7 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
     let of_checkpoint = match &study.model {
         ModelSpec::Fresh(_) => None,
         ModelSpec::Init(folder) => {
-            let refuse = |error: regatta_lm::model::CheckpointError| file.refuse_variant(variant, "model.init", error);
+            let refuse = |error: regatta_lm::checkpoint::CheckpointError| file.refuse_variant(variant, "model.init", error);
             Some(Model::read(folder).map_err(refuse)?.decoder().clone())
         }
     };

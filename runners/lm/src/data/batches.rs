@@ -1,4 +1,4 @@
-//! Which windows make up the batch of a step.
+//! Which windows are the batch of each step.
 
 use crate::spec::Order;
 use regatta_core::Draw;

@@ -4,7 +4,7 @@ use super::Differs;
 use std::io;
 use std::path::PathBuf;
 
-/// What is wrong with the data: the file first, then what was expected and what came.
+/// What is wrong with the data: first the file, then what was expected and what was found.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     /// Nothing has this name.

@@ -43,7 +43,7 @@ pub(super) fn token_ids(path: &Path) -> Result<Vec<u32>, DataError> {
 
 /// Cuts a text in three, in order, by shares of its bytes; a cut that falls into a character moves to its front.
 pub(super) fn cut(text: &str, shares: [f64; 3]) -> [&str; 3] {
-    let end = |share: f64| text.floor_char_boundary((share * text.len() as f64).round() as usize);
+    let end = |fraction: f64| text.floor_char_boundary((fraction * text.len() as f64).round() as usize);
     let first = end(shares[0]);
     let second = end(shares[0] + shares[1]).max(first);
     [&text[..first], &text[first..second], &text[second..]]

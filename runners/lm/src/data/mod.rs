@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`Corpus`], [`Split`] | the tokens of train, validation and test |
 //! | [`Origin`] | the vocabulary of a checkpoint, which weights that start from it keep |
-//! | [`Batches`] | which windows of the train split make up the batch of a step |
+//! | [`Batches`] | which windows of the train split are the batch of each step |
 //! | [`biographies`] | text about people whose facts are known |
 //! | [`synthetic`] | text drawn from a known process, and its best possible loss |
 //! | [`Tokenizer`] | from text to token ids, and its `tokenizer.json` |

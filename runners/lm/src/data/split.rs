@@ -22,7 +22,7 @@ impl Split {
     /// A text file by itself, as a split.
     ///
     /// # Errors
-    /// When it cannot be read, is no text or empty, or cannot be tokenized.
+    /// When it cannot be read, is not text, is empty, or cannot be tokenized.
     pub fn read(path: &Path, tokenizer: &Tokenizer) -> Result<Self, DataError> {
         let text = text(path)?;
         let name = path.display().to_string();
@@ -65,14 +65,14 @@ pub fn token_counts(split: &Split, vocab_size: usize) -> Vec<u64> {
     counts
 }
 
-/// Entropy of a split's token counts, in nats: `-Σ_v f_v ln f_v`, f the share of token v.
+/// Entropy of a split's token counts, in nats: `-Σ_v f_v ln f_v`, f_v the fraction of token v.
 ///
 /// It is the least loss on this split of a model that knows how frequent each token is and looks at nothing else.
 pub fn unigram_entropy(split: &Split) -> f64 {
     let counts = token_counts(split, split.tokens.iter().max().map_or(0, |&largest| largest as usize + 1));
     let total = split.tokens.len() as f64;
-    let shares = counts.iter().filter(|&&count| count > 0).map(|&count| count as f64 / total);
-    shares.map(|share| -share * libm::log(share)).sum()
+    let fractions = counts.iter().filter(|&&count| count > 0).map(|&count| count as f64 / total);
+    fractions.map(|fraction| -fraction * libm::log(fraction)).sum()
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Attention as a part of a block: norm, queries, keys and values, their norms and turns, the heads, and the way back to the
-//! residual stream.
+//! Attention as a part of a block: norm, queries, keys and values, their norms and rotation, the heads, and the projection
+//! back to the residual stream.
 
 use super::dropout::Dropout;
 use super::linear::{MapGradients, PackedMaps, Pairs, input_grad};
@@ -16,7 +16,7 @@ use regatta_kernels::model::{
 pub(super) struct AttentionKept {
     /// Queries, keys and values, as the heads see them. (r, (h + 2k)·c)
     qkv: Vec<f32>,
-    /// The same before norms and turns, where queries and keys are normed.
+    /// The same before norms and rotation, where queries and keys are normed.
     raw: Vec<f32>,
     /// Logarithms of the softmaxes' denominators. (r, h), sequence by sequence (h, t)
     log_sums: Vec<f32>,
@@ -53,19 +53,28 @@ impl AttentionKept {
     /// What attention adds to the residual stream x, both (r, d). normed (r, d) is written over.
     pub fn forward(
         &mut self,
-        Setting { decoder, angles, dropout, time, first, layer }: Setting<'_>,
+        setting: Setting<'_>,
         tensors: &AttentionTensors<&[f32]>,
         packed: &PackedMaps,
         x: &[f32],
         (normed, scratch, mask): (&mut [f32], &mut AttentionScratch, &mut Vec<f32>),
         out: &mut [f32],
     ) {
+        let Setting { decoder, dropout, time, first, layer, .. } = setting;
         let norm = Placed::new(decoder, &tensors.norm);
         linear(norm.read(x, normed), &packed.qkv, tensors.qkv.bias, &mut self.qkv);
         let kept = self.raw.len();
         self.raw.copy_from_slice(&self.qkv[..kept]); // all or none
         self.norm_queries_and_keys(decoder, tensors);
 
+        self.heads_forward(setting, scratch);
+        norm.write(&mut self.unnormed, out, |out| linear(&self.mixed, &packed.attention_output, tensors.output.bias, out));
+        drop_out(dropout, place::attention(layer), out, time * decoder.width, first, mask);
+    }
+
+    /// Rotates queries and keys in place, and mixes the values.
+    fn heads_forward(&mut self, setting: Setting<'_>, scratch: &mut AttentionScratch) {
+        let Setting { decoder, angles, dropout, time, first, layer } = setting;
         let of_weights = dropout.map(|dropout| dropout.at(place::attention_weights(layer)));
         let heads = heads(decoder, time, of_weights.as_ref());
         let sequences = self.qkv.chunks_exact_mut(time * decoder.qkv_width());
@@ -75,8 +84,6 @@ impl AttentionKept {
             angles.turn(decoder, qkv, Turn::Forward);
             heads.forward(first + index, qkv, mixed, log_sums, scratch);
         }
-        norm.write(&mut self.unnormed, out, |out| linear(&self.mixed, &packed.attention_output, tensors.output.bias, out));
-        drop_out(dropout, place::attention(layer), out, time * decoder.width, first, mask);
     }
 
     fn norm_queries_and_keys(&mut self, decoder: &Decoder, tensors: &AttentionTensors<&[f32]>) {
@@ -93,7 +100,7 @@ impl AttentionKept {
     #[allow(clippy::too_many_arguments)] // the state of one step of the way back
     pub fn backward(
         &self,
-        Setting { decoder, angles, dropout, time, first, layer }: Setting<'_>,
+        setting: Setting<'_>,
         tensors: &AttentionTensors<&[f32]>,
         packed: &PackedMaps,
         x: &[f32],
@@ -101,37 +108,53 @@ impl AttentionKept {
         (grads, stream): (&mut AttentionGradients, &mut [f32]),
         precision: Precision,
     ) {
+        let Setting { decoder, dropout, time, first, layer, .. } = setting;
         let (d, rows) = (decoder.width, x.len() / decoder.width);
         let norm = Placed::new(decoder, &tensors.norm);
         let AttentionGradients { input, qkv, output, norm: of_norm, q_norm, k_norm } = grads;
         drop_out(dropout, place::attention(layer), &mut output.outputs, time * d, first, mask);
         norm.write_backward(of_norm, &self.unnormed, &mut output.outputs, [input, &mut passing[..rows * d]]);
-        let of_mixed = &mut passing[..self.mixed.len()];
-        input_grad(&output.outputs, &packed.attention_output, of_mixed);
+        let grad_mixed = &mut passing[..self.mixed.len()];
+        input_grad(&output.outputs, &packed.attention_output, grad_mixed);
+        self.heads_backward(setting, grad_mixed, &mut qkv.outputs, scratch);
+        self.norm_queries_and_keys_backward(decoder, tensors, &mut qkv.outputs, [q_norm, k_norm]);
+        let grad_normed = &mut passing[..rows * d];
+        input_grad(&qkv.outputs, &packed.qkv, grad_normed);
+        norm.read_backward(of_norm, x, grad_normed, [input, stream]);
+        qkv.finish(rows, precision);
+        output.finish(rows, precision);
+    }
 
+    /// From the gradient of `mixed` (r, h·c) to that of queries, keys and values before rotation. -> (r, (h + 2k)·c)
+    fn heads_backward(&self, setting: Setting<'_>, grad_mixed: &[f32], grad_qkv: &mut [f32], scratch: &mut AttentionScratch) {
+        let Setting { decoder, angles, dropout, time, first, layer } = setting;
         let of_weights = dropout.map(|dropout| dropout.at(place::attention_weights(layer)));
         let heads = heads(decoder, time, of_weights.as_ref());
         let (row, mixed_row) = (time * decoder.qkv_width(), time * decoder.query_width());
         let forward = self.qkv.chunks_exact(row).zip(self.mixed.chunks_exact(mixed_row));
-        let backward = of_mixed.chunks_exact(mixed_row).zip(qkv.outputs.chunks_exact_mut(row));
+        let backward = grad_mixed.chunks_exact(mixed_row).zip(grad_qkv.chunks_exact_mut(row));
         let log_sums = self.log_sums.chunks_exact(decoder.heads * time);
-        for (index, (((qkv, out), (g, dqkv)), log_sums)) in forward.zip(backward).zip(log_sums).enumerate() {
-            heads.backward(first + index, qkv, (out, log_sums), g, dqkv, scratch);
-            angles.turn(decoder, dqkv, Turn::Back);
+        for (index, (((qkv, out), (grad_out, grad_qkv)), log_sums)) in forward.zip(backward).zip(log_sums).enumerate() {
+            heads.backward(first + index, qkv, (out, log_sums), grad_out, grad_qkv, scratch);
+            angles.turn(decoder, grad_qkv, Turn::Back);
         }
+    }
+
+    /// From the gradients of normed queries and keys to those of what was normed, in place; and to those of the norms' weights.
+    fn norm_queries_and_keys_backward(
+        &self,
+        decoder: &Decoder,
+        tensors: &AttentionTensors<&[f32]>,
+        grad_qkv: &mut [f32],
+        [q_norm, k_norm]: [&mut Vec<f32>; 2],
+    ) {
         let epsilon = decoder.norm_epsilon as f32;
         for (weight, heads, sums) in [(tensors.q_norm, queries(decoder), q_norm), (tensors.k_norm, keys(decoder), k_norm)] {
             if let Some(weight) = weight {
                 sums.fill(0.0);
-                let heads = normed_together(decoder, heads);
-                rms_norm_heads_backward(&self.raw, heads, (weight, epsilon), &mut qkv.outputs, sums);
+                rms_norm_heads_backward(&self.raw, normed_together(decoder, heads), (weight, epsilon), grad_qkv, sums);
             }
         }
-        let of_input = &mut passing[..rows * d];
-        input_grad(&qkv.outputs, &packed.qkv, of_input);
-        norm.read_backward(of_norm, x, of_input, [input, stream]);
-        qkv.finish(rows, precision);
-        output.finish(rows, precision);
     }
 }
 
@@ -181,7 +204,7 @@ pub(super) mod plain {
     use crate::engine::dropout::Dropout;
     use crate::engine::norm::plain::rms;
     use crate::engine::plain::Named;
-    use crate::engine::rotary::plain::turned;
+    use crate::engine::rotary::plain::rotated;
     use crate::model::{Decoder, QkNorm};
     use candle_core::{D, Device, Result, Tensor};
     use candle_nn::ops::softmax;
@@ -208,8 +231,8 @@ pub(super) mod plain {
             let each = heads / kv_heads;
             x.unsqueeze(2)?.broadcast_as((b, kv_heads, each, t, c))?.contiguous()?.reshape((b, heads, t, c))
         };
-        let q = turned(decoder, &split(0, heads, "q_norm")?)?;
-        let k = repeated(turned(decoder, &split(heads, kv_heads, "k_norm")?)?)?;
+        let q = rotated(decoder, &split(0, heads, "q_norm")?)?;
+        let k = repeated(rotated(decoder, &split(heads, kv_heads, "k_norm")?)?)?;
         let v = repeated(split(heads + kv_heads, kv_heads, "")?)?;
         let scores = (q.contiguous()?.matmul(&k.transpose(2, 3)?.contiguous()?)? / (c as f64).sqrt())?;
         let ahead: Vec<f32> = (0..t * t).map(|i| if i % t > i / t { f32::NEG_INFINITY } else { 0.0 }).collect();

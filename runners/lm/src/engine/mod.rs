@@ -115,12 +115,6 @@ impl Pass {
 
     /// As [`Self::forward`], where `perturb` changes the embeddings of each sequence before dropout, by amounts that do not depend
     /// on them: the way back is the same.
-    ///
-    /// # Errors
-    /// As there.
-    ///
-    /// # Panics
-    /// As there.
     pub(crate) fn perturbed_forward(
         &mut self,
         model: &Model,
@@ -129,7 +123,7 @@ impl Pass {
         perturb: Option<Perturb<'_>>,
     ) -> Result<(), BatchError> {
         let decoder = model.decoder();
-        assert_eq!(ids.len(), self.sequences * self.time, "one id a token");
+        assert_eq!(ids.len(), self.sequences * self.time, "one id per token");
         if self.time > decoder.context {
             return Err(BatchError::TooLong { found: self.time, positions: decoder.context });
         }
@@ -170,9 +164,6 @@ impl Pass {
     }
 
     /// As [`Self::backward`], of the mean over a batch of `tokens` tokens, some of which go through this pass.
-    ///
-    /// # Panics
-    /// As there.
     pub(crate) fn share_backward(
         &mut self,
         model: &Model,
@@ -189,9 +180,6 @@ impl Pass {
     }
 
     /// As [`Self::backward`] where there is no loss: the gradients of `upstream` alone, in every parameter.
-    ///
-    /// # Panics
-    /// As there.
     pub fn upstream_backward(
         &mut self,
         model: &Model,

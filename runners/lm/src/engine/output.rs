@@ -43,7 +43,7 @@ impl Pass {
         upstream: Option<&[f32]>,
         mut gradients: Option<&mut Parameters>,
     ) -> Vec<f32> {
-        assert_eq!(targets.len(), self.sequences * self.time, "one target a token");
+        assert_eq!(targets.len(), self.sequences * self.time, "one target per token");
         self.output.forward.pack(matrix(model).transposed(), self.output.precision);
         if gradients.is_some() {
             self.output.back.pack(matrix(model), self.output.precision);

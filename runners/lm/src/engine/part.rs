@@ -22,7 +22,7 @@ pub(super) struct Part {
     pub time: usize,
     /// Token ids (r).
     pub ids: Vec<u32>,
-    /// The residual stream before each block and after the last (r, d) each; two buffers by turns where it is not kept.
+    /// The residual stream before each block and after the last (r, d) each; two buffers in alternation where it is not kept.
     pub stream: Vec<Vec<f32>>,
     /// One of each block, or one for all.
     pub blocks: Vec<BlockKept>,
@@ -122,7 +122,7 @@ impl Part {
         norm(decoder, &tensors.norm).forward(&self.stream[last], &mut self.normed);
     }
 
-    /// Turns the loss's gradient of the final norm's output, with what comes from `upstream`, into that of its input.
+    /// From the loss's gradient of the final norm's output, plus that of `upstream`, to the gradient of its input.
     pub fn final_norm_backward(
         &mut self,
         shared: Shared<'_>,

@@ -1,17 +1,13 @@
-//! The same model of candle's differentiable operations, as a textbook has it: what [`Pass`] is compared with. Each part's
-//! operations are beside the part.
+//! The model in candle's differentiable operations, as a textbook has it. [`Pass`] is compared with it; the operations of each part
+//! are beside the part.
 
 use super::dropout::Dropout;
 use super::setting::place;
 use super::{Keep, Pass, Upstream, attention, embedding, mlp, norm, output};
-use crate::model::testing::{model, random};
-use crate::model::{
-    Biases, Decoder, Family, Map, Mlp, Model, NormKind, NormPlacement, Parameters, Positions, QkNorm, Rotary, Sizes,
-};
+use crate::model::{Map, Model, NormPlacement, Parameters};
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::ops::log_softmax;
 use regatta_core::Draw;
-use regatta_kernels::Precision;
 use std::collections::BTreeMap;
 
 /// The tensors of a model by name.
@@ -31,7 +27,7 @@ fn variables(model: &Model) -> Named {
     each.map(|(spec, numbers)| (spec.name.clone(), Var::from_slice(numbers, &*spec.shape, &Device::Cpu).unwrap())).collect()
 }
 
-/// One mask a sequence, of `length` numbers.
+/// With one mask per sequence.
 fn masked(x: &Tensor, dropout: Option<&Dropout>, place: u64) -> Result<Tensor> {
     let Some(dropout) = dropout else { return Ok(x.clone()) };
     let mut mask = vec![1f32; x.elem_count()];
@@ -50,9 +46,8 @@ fn linear(tensors: &Named, name: &str, x: &Tensor) -> Result<Tensor> {
 fn forward(model: &Model, vars: &Named, ids: &[u32], targets: &[u32], time: usize, drop: Option<&Dropout>) -> Result<Plain> {
     let decoder = model.decoder();
     let (b, d) = (ids.len() / time, decoder.width);
-    let normed = |x: &Tensor, name: &str, placement: NormPlacement| match decoder.norm_placement == placement {
-        true => norm::plain::norm(decoder, vars, name, x),
-        false => Ok(x.clone()),
+    let normed = |x: &Tensor, name: &str, placement: NormPlacement| {
+        if decoder.norm_placement == placement { norm::plain::norm(decoder, vars, name, x) } else { Ok(x.clone()) }
     };
     let (before, after) = (NormPlacement::Before, NormPlacement::After);
     let mut x = masked(&embedding::plain::embedded(vars, ids, time)?, drop, place::EMBEDDING)?;
@@ -165,161 +160,4 @@ fn check(model: &Model, sequences: usize, time: usize, drop: Option<&Dropout>) {
     }
 }
 
-#[test]
-fn a_pass_is_the_textbooks_model() {
-    for layers in [0, 1, 3] {
-        check(&model(layers), 5, 7, None); // four parts of one sequence and one left over; positions beyond the seventh unused
-    }
-}
-
-fn small(family: Family) -> Decoder {
-    Decoder::new(family, Sizes { layers: 2, width: 16, heads: 4, context: 8, mlp_width: 24 }, 11)
-}
-
-#[test]
-fn every_family_is_the_textbooks_model() {
-    let drop = Dropout::new(0.2, Draw::new(0, "dropout", 0, 0));
-    for family in Family::ALL {
-        // heads of 8 dims, so that a quarter of one, GPT-NeoX's, is a pair to turn
-        let model = random(Decoder { head_dim: 8, ..small(family) });
-        check(&model, 5, 7, None);
-        check(&model, 4, 8, Some(&drop));
-    }
-}
-
-/// One option at a time is changed, from a GPT-2 and from a Llama with fewer heads of keys and values.
-#[test]
-fn every_option_is_the_textbooks() {
-    let rotary = |fraction| Positions::Rotary(Rotary { fraction, ..Rotary::default() });
-    let changes: [fn(&mut Decoder); 16] = [
-        |it| it.norm = NormKind::LayerNorm,
-        |it| it.norm = NormKind::RmsNorm,
-        |it| it.norm_placement = NormPlacement::After,
-        |it| it.mlp = Mlp::Gelu,
-        |it| it.mlp = Mlp::GeluTanh,
-        |it| it.mlp = Mlp::Swiglu,
-        |it| it.qk_norm = QkNorm::PerHead,
-        |it| it.qk_norm = QkNorm::AllHeads,
-        |it| it.biases = Biases::ALL,
-        |it| it.biases = Biases::NONE,
-        |it| it.tied = !it.tied,
-        |it| it.parallel = true,
-        |it| it.logit_cap = Some(2.0),
-        |it| (it.kv_heads, it.head_dim) = (1, 6), // heads are wider together than the stream
-        |it| it.head_dim = 2,
-        |it| it.positions = Positions::Learned,
-    ];
-    for base in [small(Family::Gpt2), Decoder { kv_heads: 2, ..small(Family::Llama) }] {
-        for change in changes {
-            let mut decoder = base.clone();
-            change(&mut decoder);
-            println!("{decoder:?}");
-            check(&random(decoder), 3, 7, None);
-        }
-        check(&random(Decoder { positions: rotary(0.5), ..base.clone() }), 3, 7, None);
-    }
-    let all_at_once = Decoder {
-        norm: NormKind::RmsNorm,
-        norm_placement: NormPlacement::After,
-        positions: rotary(1.0),
-        mlp: Mlp::Swiglu,
-        qk_norm: QkNorm::AllHeads,
-        kv_heads: 2,
-        head_dim: 6,
-        logit_cap: Some(3.0),
-        parallel: true,
-        tied: false,
-        ..small(Family::Gpt2)
-    };
-    check(&random(all_at_once), 5, 8, Some(&Dropout::new(0.2, Draw::new(0, "dropout", 0, 0))));
-}
-
-#[test]
-fn dropout_masks_both_ways() {
-    let drop = Dropout::new(0.2, Draw::new(0, "dropout", 0, 0));
-    for layers in [0, 2] {
-        check(&model(layers), 4, 8, Some(&drop));
-    }
-}
-
-/// Several blocks of attention, parts of several sequences, more parts than are unembedded at once.
-#[test]
-fn long_sequences_and_large_batches() {
-    let spec = Sizes { layers: 1, width: 24, heads: 3, context: 150, mlp_width: 130 };
-    let model = Model::fresh(Decoder::new(Family::Gpt2, spec, 150), 0);
-    check(&model, 17, 150, None);
-    check(&model, 2, 150, Some(&Dropout::new(0.2, Draw::new(0, "dropout", 0, 0))));
-}
-
-/// Attention's rows, blocks and registers are filled just so, or by one more or less.
-#[test]
-fn sequences_and_heads_of_any_size() {
-    for (time, width, heads) in [(1, 40, 2), (15, 20, 1), (16, 80, 1), (17, 96, 3), (64, 34, 2), (65, 16, 1)] {
-        let spec = Sizes { layers: 1, width, heads, context: time, mlp_width: 20 };
-        check(&Model::fresh(Decoder::new(Family::Gpt2, spec, 30), 0), 2, time, None);
-    }
-}
-
-/// Rounding to bfloat16 is off by at most 2⁻⁹ of a number, and the errors of many average out.
-#[test]
-fn rounded_factors_give_nearly_the_same_losses_and_gradients() {
-    let model = model(3);
-    let (ids, targets): (Vec<u32>, Vec<u32>) = ((0..40).map(|i| i * 7 % 11).collect(), (0..40).map(|i| i * 5 % 11).collect());
-    let passed = |precision| {
-        let mut pass = Pass::in_precision(model.decoder(), 5, 8, Keep::ForBackward { contributions: false }, precision);
-        let mut gradients = Parameters::zeros(model.decoder());
-        pass.forward(&model, &ids, None).unwrap();
-        let losses = pass.backward(&model, &targets, &Upstream::default(), None, &mut gradients);
-        (losses, gradients)
-    };
-    let ((exact, exact_gradients), (rounded, rounded_gradients)) = (passed(Precision::Float32), passed(Precision::BFloat16));
-    assert!(exact.iter().zip(&rounded).all(|(x, y)| (x - y).abs() < 0.02 * x), "{exact:?} {rounded:?}");
-    assert_ne!(exact, rounded);
-    for ((spec, exact), (_, rounded)) in exact_gradients.each().zip(rounded_gradients.each()) {
-        let norm = |of: &dyn Fn(f32, f32) -> f32| exact.iter().zip(rounded).map(|(&x, &y)| of(x, y).powi(2)).sum::<f32>().sqrt();
-        let off = norm(&|x, y| x - y) / norm(&|x, _| x);
-        assert!(off > 0.0 && off < 0.02, "{}: {off} of the gradient's norm", spec.name);
-    }
-}
-
-#[test]
-fn a_later_token_changes_nothing_before_it() {
-    let (time, width) = (70, 16);
-    let spec = Sizes { layers: 2, width, heads: 2, context: time, mlp_width: 32 };
-    let model = Model::fresh(Decoder::new(Family::Gpt2, spec, 11), 0);
-    let states = |changed: usize| {
-        let mut pass = Pass::new(model.decoder(), 1, time, Keep::HiddenStates);
-        let ids: Vec<u32> = (0..time).map(|at| (at * 7 % 10) as u32 + u32::from(at == changed)).collect();
-        pass.forward(&model, &ids, None).unwrap();
-        pass.hidden_state(2)
-    };
-    let before = states(time);
-    for changed in [0, 3, 20, 69] {
-        let after = states(changed);
-        let (earlier, later) = after.split_at(changed * width);
-        assert_eq!(earlier, &before[..changed * width], "{changed}");
-        for (at, (found, before)) in later.chunks(width).zip(before[changed * width..].chunks(width)).enumerate() {
-            assert_ne!(found, before, "{at} after {changed}");
-        }
-    }
-}
-
-#[test]
-fn forgetful_passes_see_the_same() {
-    let (model, ids, targets) = (model(3), [1, 2, 3, 4, 5, 6], [2, 3, 4, 5, 6, 7]);
-    let seen = |keep| {
-        let mut pass = Pass::new(model.decoder(), 2, 3, keep);
-        pass.forward(&model, &ids, None).unwrap();
-        (pass.losses(&model, &targets), pass.hidden_state(3))
-    };
-    assert_eq!(seen(Keep::Last), seen(Keep::HiddenStates));
-    assert_eq!(seen(Keep::Last), seen(Keep::ForBackward { contributions: false }));
-}
-
-#[test]
-fn a_batch_that_does_not_fit_is_refused() {
-    let model = model(1);
-    let refused = |time, ids: &[u32]| Pass::new(model.decoder(), 1, time, Keep::Last).forward(&model, ids, None).unwrap_err();
-    assert_eq!(refused(9, &[0; 9]).to_string(), "a sequence of 9 tokens in a model of 8 positions");
-    assert_eq!(refused(2, &[0, 11]).to_string(), "token 11 in a vocabulary of 11");
-}
+mod tests;

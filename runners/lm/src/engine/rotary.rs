@@ -1,4 +1,4 @@
-//! The angles of rotary positions, and which heads they turn.
+//! The angles of rotary positions, and which heads they rotate.
 
 use crate::model::{Decoder, Positions, Rotary};
 use regatta_core::libm;
@@ -48,8 +48,8 @@ pub(super) fn frequencies(rotary: Rotary, dims: usize) -> Vec<f64> {
     let Some(scaling) = rotary.scaling else { return plain.collect() };
     let scaled = |frequency: f64| {
         let waves = scaling.original_context as f64 * frequency / TAU; // in the original context
-        let share = (waves - scaling.low_frequency) / (scaling.high_frequency - scaling.low_frequency);
-        let kept = share.clamp(0.0, 1.0);
+        let fraction = (waves - scaling.low_frequency) / (scaling.high_frequency - scaling.low_frequency);
+        let kept = fraction.clamp(0.0, 1.0);
         kept * frequency + (1.0 - kept) * frequency / scaling.factor
     };
     plain.map(scaled).collect()
@@ -63,7 +63,7 @@ pub(super) mod plain {
     use candle_core::{D, Device, Result, Tensor};
 
     /// x (b, heads, t, c)
-    pub fn turned(decoder: &Decoder, x: &Tensor) -> Result<Tensor> {
+    pub fn rotated(decoder: &Decoder, x: &Tensor) -> Result<Tensor> {
         let Positions::Rotary(rotary) = decoder.positions else { return Ok(x.clone()) };
         let (dims, (.., time, width)) = (decoder.rotary_dims(), x.dims4()?);
         let frequencies = frequencies(rotary, dims);
@@ -71,10 +71,10 @@ pub(super) mod plain {
         let angles = Tensor::from_vec(angles.collect::<Vec<f32>>(), (time, dims / 2), &Device::Cpu)?;
         let (cosines, sines) = (angles.cos()?, angles.sin()?);
         let (low, high) = (x.narrow(D::Minus1, 0, dims / 2)?, x.narrow(D::Minus1, dims / 2, dims / 2)?);
-        let turned_low = (low.broadcast_mul(&cosines)? - high.broadcast_mul(&sines)?)?;
-        let turned_high = (high.broadcast_mul(&cosines)? + low.broadcast_mul(&sines)?)?;
+        let rotated_low = (low.broadcast_mul(&cosines)? - high.broadcast_mul(&sines)?)?;
+        let rotated_high = (high.broadcast_mul(&cosines)? + low.broadcast_mul(&sines)?)?;
         let rest = x.narrow(D::Minus1, dims, width - dims)?;
-        Tensor::cat(&[turned_low, turned_high, rest], D::Minus1)
+        Tensor::cat(&[rotated_low, rotated_high, rest], D::Minus1)
     }
 }
 

@@ -14,7 +14,7 @@
 //! | Kaplan et al. 2020, arXiv:2001.08361, section 2.1 and table 1 | `2 N` forward, training 3 times forward | leaves out the output matrix; attention `2 L d t` |
 //! | Hoffmann et al. 2022, arXiv:2203.15556, appendix F | training 3 times forward, the output matrix | embedding `2 v d` as if it were a product; every token sees all t keys, and softmax is counted |
 //!
-//! Not counted, since they are no products: looking up embeddings, positions, biases, norms, softmax, the MLP's nonlinearity, the
+//! Not counted, since they are not products: looking up embeddings, positions, biases, norms, softmax, the MLP's nonlinearity, the
 //! loss, the optimizer; and
 //! what an attention kernel does twice to save memory (see the tests), as the field leaves recomputation out of a model's FLOPs
 //! (Chowdhery et al. 2022, arXiv:2204.02311, appendix B).

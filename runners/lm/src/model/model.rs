@@ -29,7 +29,7 @@ impl Model {
     }
 
     /// A model of given numbers, which are in the order of [`Decoder::tensors`].
-    pub(super) fn from_parameters(decoder: Decoder, parameters: Parameters) -> Self {
+    pub(crate) fn from_parameters(decoder: Decoder, parameters: Parameters) -> Self {
         Self { decoder, parameters }
     }
 

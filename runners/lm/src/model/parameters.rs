@@ -62,7 +62,7 @@ impl Parameters {
         columns.flat_map(|column| of_row.1.iter().skip(column).step_by(outputs)).copied().collect()
     }
 
-    /// Adds to a linear map of a block what is laid out as [`Self::rows`] gives it.
+    /// Adds to a linear map of a block numbers in the layout of [`Self::rows`].
     pub(crate) fn add_rows(&mut self, decoder: &Decoder, map: Map, block: usize, rows: &[f32]) {
         let is_it = |(spec, _): &(&TensorSpec, &mut [f32])| spec.role == Role::Matrix(map.matrix());
         let (spec, numbers) = self.each_mut().filter(is_it).nth(block).expect("a block of the model");

@@ -6,7 +6,7 @@
 //! v <- β2·v + (1 - β2)·mean over rows of g²         one number a dimension
 //! ```
 //! and all else as AdamW. The paper averages the second moments themselves, which is the same, since each is a sum of squares with
-//! the same weights. Its code has no weight decay on the embedding; here the study says.
+//! the same weights. Its code has no weight decay on the embedding; here the study chooses.
 
 use super::adamw::Rates;
 use rayon::prelude::*;
@@ -16,7 +16,7 @@ use regatta_kernels::vectorize;
 /// Rows that one thread takes at a time, and whose squares are summed in float32; the sums over such blocks are in float64.
 const ROWS: usize = 64;
 
-/// Updates a matrix of one row a token.
+/// Updates a matrix of one row per token.
 ///
 /// # Shapes
 /// weights, gradient, first (v, d), second (d)

@@ -102,11 +102,11 @@ impl OptimizerSpec {
 /// The columns of a block's matrix that are one matrix to Muon: those of each linear map, but for queries, keys and values where
 /// the family's checkpoints have them as one.
 pub(super) fn columns(decoder: &Decoder, matrix: Matrix) -> Vec<Range<usize>> {
-    let all = 0..decoder.qkv_width();
-    match decoder.family.joins_qkv() && matrix == Matrix::Qkv {
-        true => vec![all],
-        false => decoder.maps(matrix).into_iter().map(|(_, columns)| columns).collect(),
+    if matrix == Matrix::Qkv && decoder.family.joins_qkv() {
+        let all = 0..decoder.qkv_width();
+        return vec![all];
     }
+    decoder.maps(matrix).into_iter().map(|(_, columns)| columns).collect()
 }
 
 type Group = fn(&AdamWSpec) -> Option<GroupSpec>;

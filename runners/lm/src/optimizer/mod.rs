@@ -53,7 +53,7 @@ struct Rule {
 }
 
 impl Optimizer {
-    /// As the study says, for a model of this shape.
+    /// The study's, for a model of this shape.
     pub fn new(decoder: &Decoder, train: &TrainSpec) -> Self {
         Self::of(&decoder.tensors().list(), train, |role| match role {
             Role::Matrix(matrix) => columns(decoder, matrix),

@@ -69,10 +69,10 @@ mod tests {
         }
     }
 
-    /// Of rows turned by an angle the factor is turned by it: `R·x` becomes `R·orthogonal(x)`.
+    /// Rotating the rows rotates the factor: that of `R·x` is `R·orthogonal(x)`.
     #[test]
     fn a_turn_passes_through() {
-        let turned = |x: &[f32]| -> Vec<f32> {
+        let rotated = |x: &[f32]| -> Vec<f32> {
             let (cos, sin) = (0.6, 0.8);
             let row = |i: usize, j: usize| x[i * 2 + j];
             vec![
@@ -83,10 +83,10 @@ mod tests {
             ]
         };
         let mut x = vec![2.0, 1.0, -1.0, 0.5];
-        let mut other = turned(&x);
+        let mut other = rotated(&x);
         orthogonalise(&mut x, 2, 5);
         orthogonalise(&mut other, 2, 5);
-        assert!(turned(&x).iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-5), "{x:?}, {other:?}");
+        assert!(rotated(&x).iter().zip(&other).all(|(a, b)| (a - b).abs() < 1e-5), "{x:?}, {other:?}");
         let dots = [x[0] * x[0] + x[2] * x[2], x[0] * x[1] + x[2] * x[3], x[1] * x[1] + x[3] * x[3]];
         assert!((0.6..1.5).contains(&dots[0]) && (0.6..1.5).contains(&dots[2]) && dots[1].abs() < 0.3, "{dots:?}");
     }

@@ -1,9 +1,9 @@
 //! What can end a trial before its last step.
 
+use crate::checkpoint::CheckpointError;
 use crate::data::DataError;
 use crate::engine::BatchError;
 use crate::measure::MeasureError;
-use crate::model::CheckpointError;
 
 /// Why a trial failed. Divergence is an outcome, not an error.
 #[derive(Debug, thiserror::Error)]

@@ -7,8 +7,8 @@ pub(crate) use differences::FINGERPRINTS;
 
 use regatta_config::{Arm, Study, folders};
 use regatta_core::{Fingerprint, registry};
+use regatta_lm::checkpoint::weight_files;
 use regatta_lm::data::Corpus;
-use regatta_lm::model::weight_files;
 use regatta_lm::spec::{ModelSpec, TrainSpec};
 use regatta_lm::tasks::{Kind, Tasks};
 use regatta_records::RecordError;

@@ -1,4 +1,4 @@
-//! What a biography says of a person, and in which words.
+//! The attributes of a person, and the phrases that state them.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -4,7 +4,7 @@
 //! section 2. All is drawn from the data's own seed:
 //! - N people get different names, uniformly from all `N₀ = first · middle · last` names, without replacement.
 //! - Each gets a birth date (28 · 12 · years), birth city, university, major and employer, uniformly and independently.
-//! - Each employer has one city, drawn uniformly; it is the work city of all who work there, and no knowledge of its own.
+//! - Each employer has one city, drawn uniformly; it is the work city of everyone who works there, so it adds no knowledge.
 //!
 //! A biography is a line of six sentences, one an attribute: the name, one of five phrases at random, the value, a full stop. Order
 //! and phrases are drawn afresh for each biography. The train split is `exposures` passes over all people, each pass in another
@@ -18,7 +18,7 @@
 //! city an employer sits, is not counted.
 //!
 //! Deviations: the full name stands in every sentence (their variant `fullname`), so that none depends on the window that it is cut
-//! into; there is no gender, for there are no pronouns; five phrases an attribute where they have about fifty; words from lists of
+//! into; there is no gender, for there are no pronouns; five phrases per attribute where they have about fifty; words from lists of
 //! our own.
 
 mod attribute;
@@ -31,7 +31,7 @@ use crate::spec::BiographiesSpec;
 use attribute::PHRASES;
 use regatta_core::Draw;
 
-/// More text than this is no text for a small model: about 600 MB.
+/// The most text that is of use to a small model: about 600 MB.
 const MOST_BIOGRAPHIES: usize = 2_000_000;
 
 const MONTHS: [&str; 12] =

@@ -1,15 +1,15 @@
 //! Text drawn from a known process: words by Zipf's law, with topics, a grammar and repetition.
 //!
 //! A language of V words, C classes and K topics is drawn once from its seed:
-//! - The word of rank r (from 1) has the weight `ζ = r^-s`. Ranks are dealt to the classes in turns of C, in random order, so that
-//!   each class holds frequent and rare words and none is empty. `M(c)` is the share of class c in the sum of all weights.
+//! - The word of rank r (from 1) has the weight `ζ = r^-s`. Ranks are dealt to the classes in rounds of C, in random order, so that
+//!   each class holds frequent and rare words and none is empty. `M(c)` is the fraction of all weight that class c has.
 //! - Each word has one favourite topic, at random.
 //! - Each class, and each pair of classes, has two favourites among the classes, drawn with chance M (they may coincide).
 //!
 //! The text then grows word by word. Let z be the topic, c₁ and c₂ the classes of the last word but one and of the last word:
 //! ```text
 //! topic      z stays with chance 1 - 1/topic_length, and is else drawn anew, uniformly from all K
-//! grammar    G(c | c₁, c₂) = 0.2·M(c) + 0.4·(share of c in the favourites of c₂) + 0.4·(share of c in the favourites of (c₁, c₂))
+//! grammar    G(c | c₁, c₂) = 0.2·M(c) + 0.4·(fraction of c among the favourites of c₂) + 0.4·(the same of (c₁, c₂))
 //! words      p(w | c, z) = ζ(w)·b(w, z) / Σ_{w' in c} ζ(w')·b(w', z),    b = 8 where z is w's favourite topic, 1 elsewhere
 //! repetition where the last word has been seen before, with chance `copy` the word that followed it then, the last time, comes again
 //! ```

@@ -28,7 +28,7 @@ enum Kind {
     Bytes,
     /// Byte-pair encoding that we trained.
     Bpe(Box<HuggingFace>),
-    /// Whatever a file says, and the `tokenizer_config.json` beside it.
+    /// As a file and the `tokenizer_config.json` beside it define it.
     File(Box<HuggingFace>, Option<serde_json::Value>),
 }
 
@@ -60,7 +60,7 @@ impl Tokenizer {
     /// single sentences and would lose text or make it random.
     ///
     /// # Errors
-    /// When the file cannot be read or is no tokenizer.
+    /// When the file cannot be read or is not a tokenizer.
     pub fn file(path: &Path) -> Result<Self, DataError> {
         let not_one = |message: String| DataError::NotATokenizer { path: path.into(), message };
         let bytes = files::bytes(path)?;

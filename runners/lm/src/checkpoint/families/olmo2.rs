@@ -3,9 +3,8 @@
 
 use super::config::Fields;
 use super::llama::{self, Absent, LINEAR};
-use super::stored::Linear;
-use super::{Family, Names};
-use crate::model::Decoder;
+use super::stored::{Linear, Names};
+use crate::model::{Decoder, Family};
 use serde_json::Value;
 
 pub(super) const NAMES: Names = Names {

@@ -3,13 +3,13 @@
 //! Weights are read into memory, not mapped, so that a file cut short meanwhile is an error and not a crash; nothing of a file is
 //! believed before it was checked against what the file holds; nothing in it is executed.
 
+mod families;
 mod pickle;
 mod torch;
 mod weights;
 
-use super::families::{Layout, Names, Stored, counted};
-use super::tensors::Role;
-use super::{Decoder, Model, Parameters};
+use crate::model::{Decoder, Model, Parameters, Role};
+use families::{Layout, Names, Stored, counted};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -51,10 +51,10 @@ impl CheckpointError {
 }
 
 impl Decoder {
-    /// The model that the `config.json` of a checkpoint folder says, checked.
+    /// The model that the `config.json` of a checkpoint folder describes, checked.
     ///
     /// # Errors
-    /// When `config.json` is missing, is not JSON, or is of no model that this program can compute.
+    /// When `config.json` is missing, is not JSON, or describes a model that this program cannot compute.
     pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
         read_config(folder).map(|(decoder, _)| decoder)
     }

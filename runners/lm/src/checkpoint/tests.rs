@@ -1,6 +1,5 @@
-use super::super::testing;
-use super::super::{Family, Sizes};
 use super::*;
+use crate::model::{Family, Sizes, testing};
 use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
 use std::fs;

@@ -1,5 +1,5 @@
-use super::super::{RotaryScaling, Sizes};
 use super::*;
+use crate::model::{Biases, Mlp, NormKind, NormPlacement, Positions, QkNorm, Rotary, RotaryScaling, Sizes};
 use serde_json::json;
 
 /// A small model of each family, whose sizes are all different.
@@ -152,7 +152,7 @@ fn gpt_neox_and_olmo2_name_the_field_at_fault() {
     let neox = |change: Value, expected: &str| refused(Family::GptNeox, change, expected);
     neox(
         json!({"rotary_pct": 0.2}),
-        "expected `rotary_pct` to be a share that turns an even number of a head's dims, found 0.2 of 16",
+        "expected `rotary_pct` to be a fraction that rotates an even number of a head's dims, found 0.2 of 16",
     );
     neox(json!({"rotary_pct": 1.5}), "expected `rotary_pct` to be at most 1, found 1.5");
     neox(json!({"hidden_act": "silu"}), "`hidden_act`");

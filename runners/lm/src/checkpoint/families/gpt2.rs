@@ -1,8 +1,8 @@
 //! GPT-2 in Hugging Face's layout. Our tensors have its names, and lie as its `Conv1D` has them.
 
 use super::config::{Fields, HEADS, LAYERS, SIZE, divisor, expected};
-use super::{Family, Names};
-use crate::model::{Decoder, Mlp};
+use super::stored::Names;
+use crate::model::{Decoder, Family, Mlp};
 use serde_json::{Value, json};
 
 pub(super) const NAMES: Names = Names { prefix: "transformer.", unembedding: "lm_head", linear: None };

@@ -1,9 +1,9 @@
 //! Llama in Hugging Face's layout, and what Qwen and OLMo 2 have from it.
 
 use super::config::{Fields, HEADS, LAYERS, SIZE, divisor};
-use super::stored::Linear;
-use super::{Family, Names, rope};
-use crate::model::{Biases, Decoder, Map, Positions, Rotary};
+use super::rope;
+use super::stored::{Linear, Names};
+use crate::model::{Biases, Decoder, Family, Map, Positions, Rotary};
 use serde_json::{Value, json};
 
 pub(super) const NAMES: Names = Names { prefix: "model.", unembedding: "lm_head", linear: Some(LINEAR) };

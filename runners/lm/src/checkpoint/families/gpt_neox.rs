@@ -2,9 +2,8 @@
 
 use super::config::{Fields, HEADS, LAYERS, SIZE, divisor};
 use super::rope::{self, Outside};
-use super::stored::Linear;
-use super::{Family, Names};
-use crate::model::{Biases, Decoder, Map, Mlp, Positions};
+use super::stored::{Linear, Names};
+use crate::model::{Biases, Decoder, Family, Map, Mlp, Positions};
 use serde_json::{Value, json};
 
 pub(super) const NAMES: Names = Names {
@@ -34,10 +33,10 @@ pub(super) fn read(fields: &Fields) -> Result<Decoder, String> {
     divisor(("num_attention_heads", heads), ("hidden_size", width))?;
     let (head_dim, context) = (width / heads, fields.size("max_position_embeddings", SIZE)?);
     let rotary = rope::read(fields, &ROPE, context)?;
-    let turned = rotary.dims(head_dim);
-    if turned == 0 || !turned.is_multiple_of(2) {
+    let rotated = rotary.dims(head_dim);
+    if rotated == 0 || !rotated.is_multiple_of(2) {
         let of = format!("{} of {head_dim}", rotary.fraction);
-        return Err(format!("expected `rotary_pct` to be a share that turns an even number of a head's dims, found {of}"));
+        return Err(format!("expected `rotary_pct` to be a fraction that rotates an even number of a head's dims, found {of}"));
     }
     let attention = fields.truth("attention_bias", true)?;
     Ok(Decoder {

@@ -1,8 +1,8 @@
-//! Regatta's own layout, of models that no family's `config.json` can say: the fields of a study's `model:`, all spelled out, and
+//! Regatta's own layout, for models that no family's `config.json` can describe: the fields of a study's `model:`, all spelled out, and
 //! our names of tensors. transformers refuses it by its `model_type`.
 
-use super::Names;
 use super::config::{Fields, SIZE, expected};
+use super::stored::Names;
 use crate::model::Decoder;
 use crate::spec::{Fresh, ModelSpec};
 use serde_json::{Map, Value, json};

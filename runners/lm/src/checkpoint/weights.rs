@@ -29,10 +29,8 @@ impl Weights {
         let found = PLACES.iter().map(|name| folder.join(name)).find(|path| path.exists());
         let none = || CheckpointError::tensors(folder, format!("expected one of {}, found none", PLACES.join(", ")));
         let path = found.ok_or_else(none)?;
-        let shards = match path.extension().is_some_and(|extension| extension == "json") {
-            true => shards(folder, &path)?,
-            false => BTreeMap::from([(path.clone(), BTreeSet::new())]),
-        };
+        let is_index = path.extension().is_some_and(|extension| extension == "json");
+        let shards = if is_index { shards(folder, &path)? } else { BTreeMap::from([(path.clone(), BTreeSet::new())]) };
         let size = |path: &PathBuf| fs::metadata(path).map(|found| found.len()).map_err(|source| file_error(path, source));
         let bytes = shards.keys().map(size).sum::<Result<u64, _>>()?;
         Ok(Self { path, shards, bytes })

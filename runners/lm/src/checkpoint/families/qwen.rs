@@ -1,9 +1,8 @@
 //! Qwen2 and Qwen3 in Hugging Face's layout: Llama's, with biases on queries, keys and values, or with norms of queries and keys.
 
-use super::Family;
 use super::config::Fields;
 use super::llama::{self, Absent};
-use crate::model::{Biases, Decoder};
+use crate::model::{Biases, Decoder, Family};
 use serde_json::{Value, json};
 
 /// What transformers takes for key and value heads that are not named.

@@ -13,7 +13,7 @@ pub(super) struct Outside {
     pub whole: f64,
 }
 
-/// Of Llama and its kin, which turn whole heads.
+/// Of Llama and its kin, which rotate whole heads.
 pub(super) const LLAMA: Outside = Outside { theta: "rope_theta", fraction: "partial_rotary_factor", whole: 1.0 };
 
 pub(super) fn read(fields: &Fields, outside: &Outside, context: usize) -> Result<Rotary, String> {
@@ -60,7 +60,7 @@ fn scaling(map: &Fields, fields: &Fields, context: usize) -> Result<Option<Rotar
     Ok(Some(RotaryScaling { factor, low_frequency, high_frequency, original_context }))
 }
 
-/// The fields that a decoder's rotary positions are; a family whose fraction is always 1 says none.
+/// The fields of a decoder's rotary positions; a family whose fraction is always 1 has no field for it.
 pub(super) fn write(decoder: &Decoder, outside: &Outside, config: &mut Map<String, Value>) {
     let Positions::Rotary(Rotary { theta, fraction, scaling }) = decoder.positions else { return };
     config.insert(outside.theta.into(), theta.into());

@@ -26,10 +26,10 @@ pub(super) struct TorchTensor {
 /// A dict of tensors, in the order written.
 pub(super) type Tensors = Vec<(Rc<str>, Rc<TorchTensor>)>;
 
-/// The tensors that a pickle says there are.
+/// The tensors of a pickle.
 ///
 /// # Errors
-/// When it says anything else.
+/// When it holds anything else.
 pub(super) fn tensors(pickle: &[u8]) -> Result<Tensors, String> {
     Machine { rest: pickle, stack: Vec::new(), memo: HashMap::new() }.run()
 }
@@ -70,79 +70,83 @@ impl Machine<'_> {
         }
     }
 
-    /// One operation; false where it is the last.
+    /// One operation; false where it is the last. Names are those of Python's `pickletools`.
     fn step(&mut self) -> Result<bool, String> {
         let [code] = self.take()?;
-        let value = match code {
-            0x80 => {
-                let [_version] = self.take()?;
-                return Ok(true);
-            }
-            b'.' => return Ok(false),
-            b'(' => Value::Mark,
-            b'c' => {
-                let (module, name) = (self.line()?, self.line()?);
-                Value::Class(format!("{module} {name}").into())
-            }
-            b'X' => {
-                let length = u32::from_le_bytes(self.take()?) as usize;
-                let text = self.rest.split_off(..length).ok_or("expected more of the pickle, found its end")?;
-                Value::Text(std::str::from_utf8(text).map_err(|_| "expected UTF-8 in the pickle")?.into())
-            }
-            b'K' => Value::Int(u8::from_le_bytes(self.take()?).into()),
-            b'M' => Value::Int(u16::from_le_bytes(self.take()?).into()),
-            b'J' => Value::Int(i32::from_le_bytes(self.take()?).into()),
-            0x8a => self.long()?,
-            b'G' => {
-                let [_, _, _, _, _, _, _, _] = self.take()?;
-                Value::Other
-            }
-            0x88 | 0x89 | b'N' | b']' => Value::Other,
-            b')' => tuple(Vec::new())?,
-            b't' => tuple(self.pop_to_mark()?)?,
-            0x85..=0x87 => {
-                let first = self.stack.len().checked_sub(usize::from(code - 0x84)).ok_or(EMPTY)?;
-                tuple(self.stack.split_off(first))?
-            }
-            b'}' => Value::Dict(Vec::new()),
+        match code {
+            b'.' => return Ok(false),                     // STOP
+            0x80 => self.take::<1>().map(|_version| ())?, // PROTO
             b's' => {
-                let (value, key) = (self.pop()?, self.pop()?);
-                return self.put(vec![key, value]);
+                let (value, key) = (self.pop()?, self.pop()?); // SETITEM
+                self.put(&[key, value])?;
             }
             b'u' => {
-                let pairs = self.pop_to_mark()?;
-                return self.put(pairs);
+                let pairs = self.pop_to_mark()?; // SETITEMS
+                self.put(&pairs)?;
             }
-            b'a' | b'b' => {
-                self.pop()?; // an item of a list, or attributes of an object: the object stays
-                return Ok(true);
+            b'a' | b'b' => self.pop().map(|_| ())?, // APPEND, BUILD: an item of a list, or an object's attributes; it stays
+            b'e' => self.pop_to_mark().map(|_| ())?, // APPENDS
+            b'q' | b'r' => self.remember(code == b'q')?, // BINPUT, LONG_BINPUT
+            _ => {
+                let value = self.value(code)?;
+                self.stack.push(value);
             }
-            b'e' => {
-                self.pop_to_mark()?;
-                return Ok(true);
+        }
+        Ok(true)
+    }
+
+    /// The object that an operation puts on the stack.
+    fn value(&mut self, code: u8) -> Result<Value, String> {
+        Ok(match code {
+            b'(' => Value::Mark,
+            b'c' => {
+                let (module, name) = (self.line()?, self.line()?); // GLOBAL
+                Value::Class(format!("{module} {name}").into())
             }
-            b'q' | b'r' => {
-                let index = self.index(code == b'q')?;
-                let kept = match self.stack.last().ok_or(EMPTY)? {
-                    Value::Dict(_) => Value::Other, // nothing that is a tensor's names a dict twice
-                    other => other.clone(),
-                };
-                self.memo.insert(index, kept);
-                return Ok(true);
+            b'X' => self.text()?,                                        // BINUNICODE
+            b'K' => Value::Int(u8::from_le_bytes(self.take()?).into()),  // BININT1
+            b'M' => Value::Int(u16::from_le_bytes(self.take()?).into()), // BININT2
+            b'J' => Value::Int(i32::from_le_bytes(self.take()?).into()), // BININT
+            0x8a => self.long()?,                                        // LONG1
+            b'G' => self.take::<8>().map(|_float| Value::Other)?,        // BINFLOAT
+            0x88 | 0x89 | b'N' | b']' => Value::Other,                   // NEWTRUE, NEWFALSE, NONE, EMPTY_LIST
+            b')' => tuple(Vec::new())?,                                  // EMPTY_TUPLE
+            b't' => tuple(self.pop_to_mark()?)?,                         // TUPLE
+            0x85..=0x87 => {
+                let first = self.stack.len().checked_sub(usize::from(code - 0x84)).ok_or(EMPTY)?; // TUPLE1 to TUPLE3
+                tuple(self.stack.split_off(first))?
             }
-            b'h' | b'j' => {
-                let index = self.index(code == b'h')?;
-                self.memo.get(&index).cloned().ok_or_else(|| format!("expected object {index} of the pickle, found none"))?
-            }
-            b'Q' => storage(&self.pop()?)?,
+            b'}' => Value::Dict(Vec::new()),           // EMPTY_DICT
+            b'h' | b'j' => self.recall(code == b'h')?, // BINGET, LONG_BINGET
+            b'Q' => storage(&self.pop()?)?,            // BINPERSID
             b'R' => {
-                let (arguments, callable) = (self.pop()?, self.pop()?);
+                let (arguments, callable) = (self.pop()?, self.pop()?); // REDUCE
                 call(&callable, &arguments)?
             }
             other => return Err(format!("expected a pickle of tensors, found operation {other:#04x}")),
+        })
+    }
+
+    /// Keeps the object on top of the stack under a number.
+    fn remember(&mut self, short: bool) -> Result<(), String> {
+        let index = self.index(short)?;
+        let kept = match self.stack.last().ok_or(EMPTY)? {
+            Value::Dict(_) => Value::Other, // nothing that is a tensor's names a dict twice
+            other => other.clone(),
         };
-        self.stack.push(value);
-        Ok(true)
+        self.memo.insert(index, kept);
+        Ok(())
+    }
+
+    fn recall(&mut self, short: bool) -> Result<Value, String> {
+        let index = self.index(short)?;
+        self.memo.get(&index).cloned().ok_or_else(|| format!("expected object {index} of the pickle, found none"))
+    }
+
+    fn text(&mut self) -> Result<Value, String> {
+        let length = u32::from_le_bytes(self.take()?) as usize;
+        let text = self.rest.split_off(..length).ok_or("expected more of the pickle, found its end")?;
+        Ok(Value::Text(std::str::from_utf8(text).map_err(|_| "expected UTF-8 in the pickle")?.into()))
     }
 
     fn take<const N: usize>(&mut self) -> Result<[u8; N], String> {
@@ -185,7 +189,8 @@ impl Machine<'_> {
         Ok(values)
     }
 
-    fn put(&mut self, pairs: Vec<Value>) -> Result<bool, String> {
+    /// Puts keys and values, in turn, into the dict on top of the stack.
+    fn put(&mut self, pairs: &[Value]) -> Result<(), String> {
         match self.stack.last_mut() {
             Some(Value::Dict(dict)) => {
                 for pair in pairs.chunks(2) {
@@ -193,11 +198,11 @@ impl Machine<'_> {
                         dict.push((name.clone(), tensor.clone()));
                     }
                 }
+                Ok(())
             }
-            Some(Value::Other) => {}
-            _ => return Err("expected a dict in the pickle, found another object".into()),
+            Some(Value::Other) => Ok(()),
+            _ => Err("expected a dict in the pickle, found another object".into()),
         }
-        Ok(true)
     }
 }
 
@@ -280,44 +285,4 @@ fn dtype(class: &str) -> Option<DType> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-
-    fn refused(pickle: &[u8], expected: &str) {
-        let message = tensors(pickle).unwrap_err();
-        assert!(message.contains(expected), "{message}");
-    }
-
-    /// `{"w": tensor}` of shape (2, 3), as `torch.save` writes it; the parts after the storage are given.
-    pub(in super::super) fn tensor(rest: &[u8]) -> Vec<u8> {
-        let start = b"\x80\x02}q\x00X\x01\x00\x00\x00wctorch._utils\n_rebuild_tensor_v2\n((X\x07\x00\x00\x00storage\
-                      ctorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x06tQ";
-        [&start[..], rest].concat()
-    }
-
-    pub(in super::super) const PLAIN: &[u8] = b"K\x00K\x02K\x03\x86K\x03K\x01\x86\x89ccollections\nOrderedDict\n)RtRs.";
-
-    #[test]
-    fn nothing_is_called_and_nothing_takes_more_than_its_bytes() {
-        refused(b"cos\nsystem\nX\x02\x00\x00\x00ls\x85R.", "found a call of `os system`, which is not made");
-        refused(b"cbuiltins\neval\n)\x81.", "operation 0x81");
-        refused(&tensor(b"tR."), "found a call of `torch._utils _rebuild_tensor_v2`"); // arguments missing
-        refused(&tensor(b"K\x00K\x02K\x03\x86K\x01K\x02\x86\x89NtRs."), "one after the other, found strides [1, 2] of [2, 3]");
-        refused(&tensor(b"J\xff\xff\xff\xffK\x02K\x03\x86K\x03K\x01\x86\x89NtRs."), "found -1");
-        refused(&tensor(b"K\x00J\xff\xff\xff\xff\x85K\x01\x85\x89NtRs."), "a tensor's shape and strides");
-        refused(b"X\xff\xff\xff\xffa.", "found its end");
-        refused(b"\x8a\x09123456789.", "at most eight bytes");
-        refused(b"h\x05.", "expected object 5");
-        refused(b"(t.", "found another object");
-        refused(b"t.", "found none");
-        refused(b"K\x01Q.", "expected a storage");
-        refused(b"K\x01K\x02s.", "expected a dict");
-        refused(b"", "found its end");
-        // A tuple of two of itself, again and again, would be 2^200 objects if it were copied; it is too deep.
-        let bomb: Vec<u8> = [&b")q\x00"[..], &b"h\x00h\x00\x86q\x00".repeat(200), b"."].concat();
-        refused(&bomb, "tuples at most 8 deep");
-        let deep: Vec<u8> = [&b")"[..], &b"\x85".repeat(1_000_000), b"."].concat();
-        refused(&deep, "tuples at most 8 deep");
-        assert_eq!(tensors(b"}X\x01\x00\x00\x00aK\x01s.").unwrap(), []);
-    }
-}
+pub(super) mod tests;

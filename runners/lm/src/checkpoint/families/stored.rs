@@ -1,12 +1,11 @@
 //! How a checkpoint's tensors lie in a model's.
 
-use crate::model::decoder::{Decoder, Map};
-use crate::model::tensors::{Affine, Matrix, TensorSpec};
+use crate::model::{Affine, Decoder, Map, Matrix, TensorSpec};
 use std::ops::Range;
 
 /// A tensor of a checkpoint.
 #[derive(Debug, Clone, PartialEq)]
-pub(in crate::model) struct Stored {
+pub(in crate::checkpoint) struct Stored {
     /// Its name there.
     pub name: String,
     /// Its shape there.
@@ -74,7 +73,7 @@ impl Stored {
 
 /// What a family calls its tensors.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::model) struct Names {
+pub(in crate::checkpoint) struct Names {
     /// In front of all but the output matrix, in a file that holds a language model and not its blocks alone.
     pub prefix: &'static str,
     /// The output matrix.
@@ -85,7 +84,7 @@ pub(in crate::model) struct Names {
 
 /// Names in a family whose linear maps are (outputs, inputs).
 #[derive(Debug, Clone, Copy)]
-pub(in crate::model) struct Linear {
+pub(in crate::checkpoint) struct Linear {
     pub embedding: &'static str,
     pub attention_norm: &'static str,
     pub mlp_norm: &'static str,

@@ -1,4 +1,4 @@
-//! What `torch.save` writes: a zip archive of a pickle, which says what there is, and of storages, a file of numbers each.
+//! What `torch.save` writes: a zip archive of a pickle, which lists the tensors, and of storages, a file of numbers each.
 
 use super::pickle::{self, TorchTensor};
 use candle_core::DType;
