@@ -54,11 +54,24 @@ impl Level {
         self >= Self::Avx512Bf16
     }
 
+    /// Whether this machine, and its operating system, have its instructions.
+    #[cfg(target_arch = "x86_64")]
     fn is_available(self) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        return super::x86::has(self);
-        #[cfg(not(target_arch = "x86_64"))]
-        return self == Self::Portable;
+        macro_rules! all {
+            ($($feature:tt),+) => { $(is_x86_feature_detected!($feature))&&+ };
+        }
+        match self {
+            Self::Portable => true,
+            Self::Avx2 => all!("avx2", "fma"),
+            Self::Avx512 => Self::Avx2.is_available() && all!("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
+            Self::Avx512Bf16 => Self::Avx512.is_available() && all!("avx512bf16"),
+            Self::Amx => Self::Avx512Bf16.is_available() && super::amx::is_available(),
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn is_available(self) -> bool {
+        self == Self::Portable
     }
 }
 

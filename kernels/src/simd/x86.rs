@@ -7,23 +7,9 @@
 //! by value.
 
 use super::sealed::Operations;
-use super::{Bits, DotBf16, Kernel, Lanes, Level, Simd};
+use super::{Bits, DotBf16, Kernel, Lanes, Simd};
 use std::arch::x86_64::*;
 use std::mem::transmute;
-
-/// Whether this machine, and its operating system, have the instructions of a level.
-pub(super) fn has(level: Level) -> bool {
-    macro_rules! all {
-        ($($feature:tt),+) => { $(is_x86_feature_detected!($feature))&&+ };
-    }
-    match level {
-        Level::Portable => true,
-        Level::Avx2 => all!("avx2", "fma"),
-        Level::Avx512 => has(Level::Avx2) && all!("avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"),
-        Level::Avx512Bf16 => has(Level::Avx512) && all!("avx512bf16"),
-        Level::Amx => has(Level::Avx512Bf16) && super::amx::is_available(),
-    }
-}
 
 /// AVX2 and FMA: two registers of eight.
 #[derive(Debug, Clone, Copy, Default)]

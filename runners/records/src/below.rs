@@ -1,7 +1,8 @@
 //! The trials that a folder holds, whatever study they are of.
 
+use crate::files::entries;
 use crate::{INPUTS, RecordError, STATUS_FILE, TrialFolder};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Every trial below `folder`, in the order of their paths; none where there is no such folder. A trial's folder is one that holds
 /// `status.json` or `trial.json`.
@@ -19,15 +20,6 @@ pub fn trials_below(folder: &Path) -> Result<Vec<TrialFolder>, RecordError> {
     }
     found.sort_by(|one, other| one.path().cmp(other.path()));
     Ok(found)
-}
-
-/// What a folder holds, in no order; nothing where there is no folder.
-pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, RecordError> {
-    let list = || std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
-    match list() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        listed => listed.map_err(|error| RecordError::new(folder, error)),
-    }
 }
 
 #[cfg(test)]

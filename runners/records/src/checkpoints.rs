@@ -10,7 +10,7 @@
 //! file, comes last; then the folder gets its name. So a name promises a whole checkpoint, and the manifest proves it. Two are
 //! kept: where the newest cannot be used, the one before it is.
 
-use super::below::entries;
+use super::files::entries;
 use super::lease::Fence;
 use super::{RecordError, disk};
 use serde::{Deserialize, Serialize};

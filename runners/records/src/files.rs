@@ -1,7 +1,7 @@
 //! Files that are read and written whole.
 
 use crate::{RecordError, disk};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes a file whole or not at all: under another name first, flushed to disk, then renamed.
 ///
@@ -32,4 +32,13 @@ pub fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Option<T
 pub fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), RecordError> {
     let text = serde_json::to_string_pretty(value).map_err(|error| RecordError::new(path, error))?;
     write_whole(path, (text + "\n").as_bytes())
+}
+
+/// What a folder holds, in no order; nothing where there is no folder.
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, RecordError> {
+    let list = || std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
+    match list() {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+        listed => listed.map_err(|error| RecordError::new(folder, error)),
+    }
 }

@@ -1,6 +1,6 @@
 //! Which records a settled trial has, and whether they are all still there.
 
-use super::below::entries;
+use super::files::entries;
 use super::{DIAGNOSES, EVALUATION, INPUTS, METRICS_FILE, RecordError, State, Status, TrialFolder, VALIDATIONS_FILE};
 use std::collections::BTreeMap;
 

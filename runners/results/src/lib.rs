@@ -5,12 +5,12 @@ mod measured;
 mod results;
 mod sweep;
 mod text;
+mod values;
 
 pub use measured::{
     Depths, FrequencyClass, Geometry, Layer, OverSeeds, PairedDifference, Rounding, TaskResult, TaskVerdict, TextResult, ToTarget,
 };
-pub use results::{
-    Arm, CurvePoint, Difference, EqualTime, Interval, Results, Setting, Spent, Spread, Term, Trial, UNIT, Verdict,
-};
+pub use results::{Arm, Results, Setting, Spent, Term, Trial, UNIT};
 pub use sweep::{Edge, PowerLaw, SizePoint, SizeSeries, Tuning, TuningCandidate};
 pub use text::one_line;
+pub use values::{CurvePoint, Difference, EqualTime, Interval, Spread, Verdict};

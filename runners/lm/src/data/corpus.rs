@@ -2,7 +2,7 @@
 
 use super::biographies::Biographies;
 use super::files::token_ids;
-use super::origin::{Origin, choose};
+use super::origin::{Origin, beside, choose};
 use super::synthetic::Process;
 use super::texts::Texts;
 use super::{DataError, Split, Tokenizer};
@@ -142,6 +142,29 @@ fn fit(name: &str, found: usize, checkpoint: Option<usize>) -> Result<usize, Dat
         Some(model) if found > model => Err(DataError::BeyondCheckpoint { name: name(), found, model }),
         Some(model) => Ok(model),
         None => Ok(found),
+    }
+}
+
+impl Corpus {
+    /// Whether a second model, the checkpoint in `folder`, knows the ids of this corpus, which was loaded from `data`, by the same
+    /// meaning. Where one of the two has no tokenizer nobody can tell, but for synthetic words: no tokenizer made those.
+    ///
+    /// # Errors
+    /// When its tokenizer cannot be used, or makes other ids.
+    pub fn check_second(&self, data: &DataSpec, folder: &Path) -> Result<(), DataError> {
+        let Some((path, other)) = beside(folder)? else { return Ok(()) };
+        match (&self.tokenizer, data) {
+            (None, DataSpec::Synthetic(_)) => Err(DataError::WordsAreNoTokens { path }),
+            (None, _) => Ok(()),
+            (Some(own), _) if own.json()? == other.json()? => Ok(()),
+            (Some(_), _) => {
+                let differs = Texts::of(data)?.map(|texts| texts.first_difference(&other, self.splits())).transpose()?;
+                match differs.flatten() {
+                    Some(differs) => Err(DataError::OtherTokens { path, differs }),
+                    None => Ok(()),
+                }
+            }
+        }
     }
 }
 

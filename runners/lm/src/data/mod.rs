@@ -15,6 +15,7 @@
 mod batches;
 pub mod biographies;
 mod corpus;
+mod differs;
 mod error;
 mod files;
 mod origin;
@@ -26,9 +27,9 @@ mod tokenizer;
 
 pub use batches::Batches;
 pub use corpus::Corpus;
+pub use differs::Differs;
 pub use error::DataError;
 pub(crate) use files::text;
 pub use origin::Origin;
 pub use split::{Split, token_counts, unigram_entropy};
-pub use texts::Differs;
 pub use tokenizer::Tokenizer;

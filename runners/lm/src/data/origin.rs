@@ -1,8 +1,8 @@
 //! The vocabulary of a checkpoint: what its weights know a token id to mean.
 
 use super::texts::Texts;
-use super::{Corpus, DataError, Tokenizer};
-use crate::spec::{DataSpec, TokenizerSpec};
+use super::{DataError, Tokenizer};
+use crate::spec::TokenizerSpec;
 use std::path::{Path, PathBuf};
 
 const FILE: &str = "tokenizer.json";
@@ -31,7 +31,7 @@ impl Origin {
     }
 }
 
-fn beside(folder: &Path) -> Result<Option<(PathBuf, Tokenizer)>, DataError> {
+pub(super) fn beside(folder: &Path) -> Result<Option<(PathBuf, Tokenizer)>, DataError> {
     let path = folder.join(FILE);
     if !path.exists() {
         return Ok(None);
@@ -74,29 +74,6 @@ pub(super) fn choose(
                 }
             }
             Ok((path.display().to_string(), own))
-        }
-    }
-}
-
-impl Corpus {
-    /// Whether a second model, the checkpoint in `folder`, knows the ids of this corpus, which was loaded from `data`, by the same
-    /// meaning. Where one of the two has no tokenizer nobody can tell, but for synthetic words: no tokenizer made those.
-    ///
-    /// # Errors
-    /// When its tokenizer cannot be used, or makes other ids.
-    pub fn check_second(&self, data: &DataSpec, folder: &Path) -> Result<(), DataError> {
-        let Some((path, other)) = beside(folder)? else { return Ok(()) };
-        match (&self.tokenizer, data) {
-            (None, DataSpec::Synthetic(_)) => Err(DataError::WordsAreNoTokens { path }),
-            (None, _) => Ok(()),
-            (Some(own), _) if own.json()? == other.json()? => Ok(()),
-            (Some(_), _) => {
-                let differs = Texts::of(data)?.map(|texts| texts.first_difference(&other, self.splits())).transpose()?;
-                match differs.flatten() {
-                    Some(differs) => Err(DataError::OtherTokens { path, differs }),
-                    None => Ok(()),
-                }
-            }
         }
     }
 }

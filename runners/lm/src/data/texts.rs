@@ -1,6 +1,7 @@
 //! The text of a study's data, before it becomes tokens.
 
 use super::biographies::Biographies;
+use super::differs::Differs;
 use super::files::{cut, text};
 use super::synthetic::Process;
 use super::{DataError, Split, Tokenizer};
@@ -92,22 +93,5 @@ impl Texts {
             }
         }
         Ok(None)
-    }
-}
-
-/// A place at which two tokenizers disagree.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Differs {
-    text: String,
-    position: usize,
-    expected: Option<u32>,
-    found: Option<u32>,
-}
-
-impl std::fmt::Display for Differs {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let id = |id: Option<u32>| id.map_or("no token".into(), |id| id.to_string());
-        let Self { text, position, expected, found } = self;
-        write!(f, "token {position} of {text} is {}, where it has {}", id(*found), id(*expected))
     }
 }
