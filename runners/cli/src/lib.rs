@@ -1,4 +1,4 @@
-//! The verbs of Regatta. It links no regularizer: a program names its own and calls [`main`].
+//! The verbs of Regatta. It links no plugin and sets no allocator: a program names its own plugins and calls [`main`].
 //!
 //! ```ignore
 //! use my_plugin as _;          // the linker drops a crate that nothing names
