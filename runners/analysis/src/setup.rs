@@ -3,7 +3,8 @@
 use super::arm::ArmRecords;
 use super::folder::Records;
 use super::optimizer;
-use super::study::{StudyRecord, TrainSection, TuneSection, assignments, in_one_line};
+use super::study::{StudyRecord, TrainSection, TuneSection, assignments};
+use super::terms::in_one_line;
 use regatta_records::{DataFacts, Manifest, ModelFacts};
 use serde_json::Number;
 

@@ -138,11 +138,6 @@ pub(super) fn assignments(vary: Option<&Vary>) -> Vec<(&str, &Value)> {
     }
 }
 
-/// A value as a reader would write it in one line of YAML.
-pub(super) fn in_one_line(value: &Value) -> String {
-    value.to_string().replace('"', "").replace(',', ", ").replace(':', ": ")
-}
-
 fn refused(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     let (path, message) = (error.path().to_string(), error.inner().to_string());
     match message.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {

@@ -1,6 +1,5 @@
 //! The list of an arm, in a folder whose plugins need not be there.
 
-use super::study::in_one_line;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -68,6 +67,11 @@ impl Terms {
     pub fn in_one_line(&self) -> String {
         self.entries.iter().map(|entry| in_one_line(&entry.written)).collect::<Vec<_>>().join("; ")
     }
+}
+
+/// A value as a reader would write it in one line of YAML.
+pub(super) fn in_one_line(value: &Value) -> String {
+    value.to_string().replace('"', "").replace(',', ", ").replace(':', ": ")
 }
 
 #[cfg(test)]
