@@ -11,6 +11,7 @@
 //! | [`Intervention`] | the trait of what is no penalty |
 //! | [`Kernel`], [`ObjectiveKernel`] | optional: value and gradient together on float32 slices, for speed |
 //! | [`differentiate`] | value and gradient as training sees them: by the kernel where there is one, else by autograd |
+//! | [`forms`] | values that are written in one of several forms, such as a number or a word |
 //! | [`number`] | numbers that cannot be illegal: [`number::Positive`], [`number::NonNegative`], ... |
 //! | [`Fingerprint`] | what a plugin computes, in a few numbers: by them a changed formula is told |
 //! | [`registry`] | the plugins linked into this program: cards, lookup by name |
@@ -29,6 +30,7 @@ pub mod differentiate;
 mod draw;
 mod error;
 mod fingerprint;
+pub mod forms;
 mod intervention;
 mod kernel;
 pub mod maths;
@@ -52,5 +54,6 @@ pub use candle_core as candle;
 pub use candle_core::Tensor;
 pub use inventory;
 pub use libm;
+pub use schemars;
 pub use serde;
 pub use typetag;

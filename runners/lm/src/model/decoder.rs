@@ -3,6 +3,7 @@
 use super::families::Family;
 use super::tensors::{Affine, AttentionTensors, BlockTensors, Matrix, MlpTensors, Role, TensorSpec, Tensors};
 use regatta_core::number::{Count, Positive};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// A decoder-only transformer. What the options do is in the file of the part that they belong to, in `engine/`.
@@ -49,7 +50,7 @@ pub struct Decoder {
 }
 
 /// A norm over the dims of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NormKind {
     /// Mean 0 and variance 1, then a weight and a bias; Ba et al. 2016, arXiv:1607.06450.
@@ -59,7 +60,7 @@ pub enum NormKind {
 }
 
 /// Where the norms of a block stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NormPlacement {
     /// Before attention and MLP: on what they read of the residual stream.
@@ -105,20 +106,24 @@ impl Default for Rotary {
 
 /// Llama 3's: waves longer than the original context by `low_frequency` are stretched by `factor`, those shorter than it by
 /// `high_frequency` stay, and between them the two are mixed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotaryScaling {
     /// By which long waves are stretched.
     #[serde(deserialize_with = "positive")]
+    #[schemars(with = "Positive")]
     pub factor: f64,
     /// Waves of at least the original context over this are long.
     #[serde(deserialize_with = "positive")]
+    #[schemars(with = "Positive")]
     pub low_frequency: f64,
     /// Waves of at most the original context over this are short.
     #[serde(deserialize_with = "positive")]
+    #[schemars(with = "Positive")]
     pub high_frequency: f64,
     /// The context that the frequencies were chosen for.
     #[serde(deserialize_with = "context")]
+    #[schemars(with = "Count<1, 16_777_216>")]
     pub original_context: usize,
 }
 
@@ -131,7 +136,7 @@ fn context<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error
 }
 
 /// The MLP's hidden layer, of x the output of its first linear map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mlp {
     /// GELU by its tanh form; Hendrycks & Gimpel 2016, arXiv:1606.08415.
@@ -322,7 +327,7 @@ impl Decoder {
 }
 
 /// One linear map of a block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Map {
     /// To the queries.

@@ -18,12 +18,13 @@ mod stored;
 use super::decoder::{Biases, Decoder, Mlp, NormKind, NormPlacement, Positions, QkNorm, Rotary};
 use crate::spec::ModelSpec;
 use config::Fields;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 pub(super) use stored::{Names, Stored};
 
 /// A family of models.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Family {
     /// Radford et al. 2019.
