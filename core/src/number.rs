@@ -1,9 +1,11 @@
 //! Numbers that cannot be illegal: a config that parses needs no further checks.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 macro_rules! refined {
-    ($(#[$doc:meta])* $name:ident, $value:ident => $legal:expr, $expected:literal) => {
+    ($(#[$doc:meta])* $name:ident, $value:ident => $legal:expr, $expected:literal, {$($bound:literal: $limit:expr),*}) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize, Deserialize)]
         #[serde(try_from = "f64")]
@@ -25,6 +27,20 @@ macro_rules! refined {
             }
         }
 
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({"type": "number" $(, $bound: $limit)*})
+            }
+        }
+
         impl TryFrom<f64> for $name {
             type Error = String;
 
@@ -37,28 +53,32 @@ macro_rules! refined {
 
 refined! {
     /// Any number but NaN and the infinities.
-    Finite, value => value.is_finite(), "a finite number"
+    Finite, value => value.is_finite(), "a finite number", {}
 }
 refined! {
     /// Above 0, finite.
-    Positive, value => value > 0.0 && value.is_finite(), "a finite number above 0"
+    Positive, value => value > 0.0 && value.is_finite(), "a finite number above 0",
+    {"exclusiveMinimum": 0}
 }
 refined! {
     /// Above 0 and finite in float32 too.
     PositiveFloat, value => value >= f32::MIN_POSITIVE as f64 && value <= f32::MAX as f64,
-    "a number above 0 that float32 has, from 1.2e-38 to 3.4e38"
+    "a number above 0 that float32 has, from 1.2e-38 to 3.4e38",
+    {"minimum": f32::MIN_POSITIVE as f64, "maximum": f32::MAX as f64}
 }
 refined! {
     /// 0 or above, finite.
-    NonNegative, value => value >= 0.0 && value.is_finite(), "a finite number, 0 or above"
+    NonNegative, value => value >= 0.0 && value.is_finite(), "a finite number, 0 or above", {"minimum": 0}
 }
 refined! {
     /// At least 0 and below 1: a rate of dropout, a decay.
-    Fraction, value => matches!(value, 0.0..1.0), "a number from 0 to below 1"
+    Fraction, value => matches!(value, 0.0..1.0), "a number from 0 to below 1",
+    {"minimum": 0, "exclusiveMaximum": 1}
 }
 refined! {
     /// Strictly between 0 and 1.
-    Inner, value => value > 0.0 && value < 1.0, "a number strictly between 0 and 1"
+    Inner, value => value > 0.0 && value < 1.0, "a number strictly between 0 and 1",
+    {"exclusiveMinimum": 0, "exclusiveMaximum": 1}
 }
 
 /// A whole number from `LEAST` to `MOST`.
@@ -82,6 +102,20 @@ impl<const LEAST: usize, const MOST: usize> Count<LEAST, MOST> {
     }
 }
 
+impl<const LEAST: usize, const MOST: usize> JsonSchema for Count<LEAST, MOST> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("CountFrom{LEAST}To{MOST}").into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "integer", "minimum": LEAST, "maximum": MOST})
+    }
+}
+
 impl<const LEAST: usize, const MOST: usize> TryFrom<u64> for Count<LEAST, MOST> {
     type Error = String;
 
@@ -96,6 +130,7 @@ impl<const LEAST: usize, const MOST: usize> TryFrom<u64> for Count<LEAST, MOST> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
     fn check<T: serde::de::DeserializeOwned>(json: &str, expected: Result<(), &str>) {
         let found = serde_json::from_str::<T>(json).map(|_| ()).map_err(|e| e.to_string());
@@ -103,6 +138,14 @@ mod tests {
             Ok(()) => assert_eq!(found, Ok(()), "{json}"),
             Err(part) => assert!(found.clone().unwrap_err().contains(part), "{json}: {found:?}"),
         }
+    }
+
+    #[test]
+    fn schemas_have_the_same_bounds() {
+        let schema = |schema: Schema| Value::from(schema);
+        let mut generator = SchemaGenerator::default();
+        assert_eq!(schema(Fraction::json_schema(&mut generator)), json!({"type": "number", "minimum": 0, "exclusiveMaximum": 1}));
+        assert_eq!(schema(Count::<2, 64>::json_schema(&mut generator)), json!({"type": "integer", "minimum": 2, "maximum": 64}));
     }
 
     #[test]

@@ -130,7 +130,15 @@ macro_rules! declare_plugin {
                 formula: $formula,
                 expects: $expects,
                 home: $home,
-                fields: &[$($crate::registry::Field { name: stringify!($field), doc: &[$($doc),+] },)*],
+                fields: &[$($crate::registry::Field {
+                    name: stringify!($field),
+                    doc: &[$($doc),+],
+                    schema: |generator| {
+                        #[allow(unused_imports)] // whichever the type of the field calls for
+                        use $crate::registry::{Anything as _, Described as _};
+                        (&$crate::registry::Probe::<$field_type>::NEW).describe(generator)
+                    },
+                },)*],
                 kind: $crate::registry::Kind::$kind(|| vec![Box::new(<$type>::default()) $(, Box::new($variant))*]),
                 version: env!("CARGO_PKG_VERSION"),
             }

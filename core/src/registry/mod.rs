@@ -5,11 +5,15 @@
 
 mod declare;
 mod plugin;
+mod schema;
 
 pub use plugin::{Pluggable, Plugin};
 pub use regatta_kernels::nearest;
+#[doc(hidden)]
+pub use schema::{Anything, Described, Probe};
 
 use crate::{Intervention, Regularizer};
+use schemars::{Schema, SchemaGenerator};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -65,6 +69,8 @@ pub struct Field {
     pub name: &'static str,
     /// Its documentation, a line or more.
     pub doc: &'static [&'static str],
+    /// Which values its type has, for editors; any, where the type does not say.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
 inventory::collect!(Card);

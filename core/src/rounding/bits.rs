@@ -1,7 +1,7 @@
 //! How many values a weight may have, and which weights share a scale.
 
-use serde::de::{self, Deserializer, Visitor};
-use serde::{Deserialize, Serialize, Serializer};
+use crate::forms::Forms;
+use serde::{Serialize, Serializer};
 use std::fmt;
 
 /// How many values a weight may have.
@@ -64,47 +64,18 @@ impl Serialize for Granularity {
     }
 }
 
-impl<'de> Deserialize<'de> for Bits {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NumberOrWord {
-            expected: "2 to 8 bits, `ternary` or `binary`",
-            number: |bits| u8::try_from(bits).ok().filter(|bits| (2..=8).contains(bits)).map(Self::Whole),
-            words: &[("ternary", Self::Ternary), ("binary", Self::Binary)],
-        })
-    }
+crate::forms! {
+    Bits => Forms::expecting("2 to 8 bits, `ternary` or `binary`")
+        .whole(2..=8, |bits| Self::Whole(bits as u8))
+        .constant("ternary", "-1, 0 and 1 times a scale.", Self::Ternary)
+        .constant("binary", "-1 and 1 times a scale.", Self::Binary)
 }
 
-impl<'de> Deserialize<'de> for Granularity {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(NumberOrWord {
-            expected: "`tensor`, `channel` or the size of a group of at least 2",
-            number: |size| u32::try_from(size).ok().filter(|size| *size >= 2).map(Self::Group),
-            words: &[("tensor", Self::Tensor), ("channel", Self::Channel)],
-        })
-    }
-}
-
-struct NumberOrWord<T: 'static> {
-    expected: &'static str,
-    number: fn(u64) -> Option<T>,
-    words: &'static [(&'static str, T)],
-}
-
-impl<T: Copy> Visitor<'_> for NumberOrWord<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.expected)
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
-        (self.number)(number).ok_or_else(|| E::invalid_value(de::Unexpected::Unsigned(number), &self))
-    }
-
-    fn visit_str<E: de::Error>(self, word: &str) -> Result<T, E> {
-        let known = self.words.iter().find(|(known, _)| *known == word);
-        known.map(|(_, value)| *value).ok_or_else(|| E::invalid_value(de::Unexpected::Str(word), &self))
-    }
+crate::forms! {
+    Granularity => Forms::expecting("`tensor`, `channel` or the size of a group of at least 2")
+        .constant("tensor", "All weights of a matrix share a scale.", Self::Tensor)
+        .constant("channel", "The weights that make one output share a scale.", Self::Channel)
+        .whole(2..=u32::MAX.into(), |size| Self::Group(size as u32))
 }
 
 #[cfg(test)]

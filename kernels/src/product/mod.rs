@@ -17,13 +17,14 @@ pub use counted::counted_flops;
 pub use panels::{Panels, PanelsPart, affine, product_of_panels};
 
 use crate::simd::{Level, Register, level, sets};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::ops::Range;
 use tiles::WideRegister;
 
 /// To what the factors of a product with [`Panels`] are rounded before they are multiplied; the sums are float32.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Precision {
     /// They are not.
     #[default]

@@ -24,12 +24,14 @@ mod neighbours;
 
 use regatta_core::maths::{bounded_angles, cosines, log_mean_exp, off_diagonal, squared_distances};
 use regatta_core::number::{Inner, NonNegative, Positive};
+use regatta_core::schemars::JsonSchema;
 use regatta_core::serde::{Deserialize, Serialize};
 use regatta_core::{Cloud, Draw, Error, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 
 /// What is penalised about a pair of points.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "regatta_core::serde", rename_all = "snake_case")]
+#[schemars(crate = "regatta_core::schemars")]
 pub enum Variant {
     /// Small angles, softly: the nearest pairs weigh most.
     AngularSpread,

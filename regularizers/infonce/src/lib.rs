@@ -27,13 +27,15 @@ mod temperature;
 
 use regatta_core::maths::{cosines, diagonal, log_mean_exp, matmul, off_diagonal, squared_distances, unit};
 use regatta_core::number::{NonNegative, Positive};
+use regatta_core::schemars::JsonSchema;
 use regatta_core::serde::{Deserialize, Serialize};
 use regatta_core::{Cloud, Draw, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 pub use temperature::Temperature;
 
 /// How closeness on the sphere is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "regatta_core::serde", rename_all = "snake_case")]
+#[schemars(crate = "regatta_core::schemars")]
 pub enum Form {
     /// A Gaussian of the distance, over all pairs at once.
     WangIsola,

@@ -1,9 +1,9 @@
 //! A temperature that is the form's own where the user gives none.
 
+use regatta_core::forms;
+use regatta_core::forms::Forms;
 use regatta_core::number::Positive;
-use regatta_core::serde::de::{Deserializer, Error, Visitor};
-use regatta_core::serde::{Deserialize, Serialize, Serializer};
-use std::fmt;
+use regatta_core::serde::{Serialize, Serializer};
 
 /// `usual`, or a number above 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,36 +33,10 @@ impl Serialize for Temperature {
     }
 }
 
-impl<'de> Deserialize<'de> for Temperature {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct UsualOrNumber;
-
-        impl Visitor<'_> for UsualOrNumber {
-            type Value = Temperature;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a finite number above 0 or `usual`")
-            }
-
-            fn visit_str<E: Error>(self, word: &str) -> Result<Temperature, E> {
-                if word == "usual" { Ok(Temperature::Usual) } else { Err(E::unknown_variant(word, &["usual"])) }
-            }
-
-            fn visit_f64<E: Error>(self, number: f64) -> Result<Temperature, E> {
-                Positive::try_from(number).map(Temperature::Given).map_err(E::custom)
-            }
-
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Temperature, E> {
-                self.visit_f64(number as f64)
-            }
-
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Temperature, E> {
-                self.visit_f64(number as f64)
-            }
-        }
-
-        deserializer.deserialize_any(UsualOrNumber)
-    }
+forms! {
+    Temperature => Forms::expecting("a finite number above 0 or `usual`")
+        .constant("usual", "That of the form.", Self::Usual)
+        .number(|temperature| Ok(Self::Given(temperature)))
 }
 
 #[cfg(test)]

@@ -28,12 +28,14 @@ mod w_mse;
 use regatta_core::candle::DType;
 use regatta_core::maths::{centred, covariance, diagonal, inverse_sqrt, log_det, matmul};
 use regatta_core::number::Positive;
+use regatta_core::schemars::JsonSchema;
 use regatta_core::serde::{Deserialize, Serialize};
 use regatta_core::{Cloud, Draw, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 
 /// How far from white is measured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "regatta_core::serde", rename_all = "snake_case")]
+#[schemars(crate = "regatta_core::schemars")]
 pub enum Form {
     /// Squared distance of the covariance from the identity.
     Frobenius,

@@ -6,8 +6,9 @@
 
 use super::terms::Terms;
 use regatta_config::{Study, Vary, yaml};
+use regatta_core::forms::bare_or_map;
 use regatta_core::number::{Fraction, NonNegative};
-use regatta_lm::spec::{AdamWSpec, OptimizerSpec, bare_or_map};
+use regatta_lm::spec::{AdamWSpec, OptimizerSpec};
 use regatta_records::{RecordError, study_of_a_run};
 use serde::Deserialize;
 use serde_json::{Map, Number, Value};

@@ -1,11 +1,14 @@
 //! `arms:` in a study: a map that keeps its order.
 
+use indexmap::IndexMap;
+use regatta_core::forms::Forms;
 use regatta_core::number::Positive;
-use regatta_core::{Intervention, Plugin};
+use regatta_core::{Intervention, Plugin, forms};
 use regatta_lm::spec::{At, Step, Term, Weight};
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
-use std::fmt;
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// A named list of terms and interventions, with a learning rate of its own if wanted; an empty one is the baseline. It is written
@@ -88,6 +91,12 @@ impl Arm {
         AsListed(self)
     }
 
+    fn of(name: String, entries: Vec<Entry>) -> Self {
+        let mut arm = Self { name, terms: Vec::new(), interventions: Vec::new(), rates: Vec::new(), listed: Vec::new() };
+        entries.into_iter().for_each(|entry| arm.push(entry));
+        arm
+    }
+
     fn push(&mut self, entry: Entry) {
         match entry {
             Entry::Term(term) => {
@@ -110,26 +119,11 @@ struct AsListed<'a>(&'a Arm);
 
 impl Serialize for AsListed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        struct Written<'a>(&'a Plugin<dyn Intervention>);
-
-        impl Serialize for Written<'_> {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let mut map = serializer.serialize_map(Some(1))?;
-                map.serialize_entry("intervention", self.0)?;
-                map.end()
-            }
-        }
-
-        #[derive(serde::Serialize)]
-        struct Rate {
-            lr: Positive,
-        }
-
         let mut list = serializer.serialize_seq(Some(self.0.listed.len()))?;
         for listed in &self.0.listed {
             match *listed {
                 Listed::Term(index) => list.serialize_element(&self.0.terms[index])?,
-                Listed::Intervention(index) => list.serialize_element(&Written(&self.0.interventions[index]))?,
+                Listed::Intervention(index) => list.serialize_element(&Acts { intervention: &self.0.interventions[index] })?,
                 Listed::Rate(index) => list.serialize_element(&Rate { lr: self.0.rates[index] })?,
             }
         }
@@ -154,53 +148,57 @@ pub(super) fn write<S: Serializer>(arms: &[Arm], serializer: S) -> Result<S::Ok,
     map.end()
 }
 
-pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Arm>, D::Error> {
-    struct Arms;
+/// Arms by name, as they are written.
+pub(super) struct Arms(Vec<Arm>);
 
-    impl<'de> Visitor<'de> for Arms {
-        type Value = Vec<Arm>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a map of arms, each a name and its list of terms and interventions")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vec<Arm>, A::Error> {
-            let mut arms = Vec::new();
-            while let Some((name, Entries(entries))) = map.next_entry()? {
-                let mut arm = Arm { name, terms: Vec::new(), interventions: Vec::new(), rates: Vec::new(), listed: Vec::new() };
-                entries.into_iter().for_each(|entry| arm.push(entry));
-                arms.push(arm);
-            }
-            match arms.is_empty() {
-                true => Err(de::Error::custom("expected at least one arm, found none")),
-                false => Ok(arms),
-            }
-        }
-    }
-
-    deserializer.deserialize_map(Arms)
+forms! {
+    Arms => Forms::expecting("a map of arms, each a name and its list of terms and interventions")
+        .map(|arms: IndexMap<String, Entries>| match arms.is_empty() {
+            true => Err("expected at least one arm, found none".into()),
+            false => Ok(Self(arms.into_iter().map(|(name, Entries(entries))| Arm::of(name, entries)).collect())),
+        })
 }
 
+pub(super) fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Arm>, D::Error> {
+    Arms::deserialize(deserializer).map(|Arms(arms)| arms)
+}
+
+/// The entries of an arm.
 struct Entries(Vec<Entry>);
 
 impl<'de> Deserialize<'de> for Entries {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List;
-
-        impl<'de> Visitor<'de> for List {
-            type Value = Entries;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of terms and interventions, `[]` for a baseline")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Entries, A::Error> {
-                Vec::deserialize(de::value::SeqAccessDeserializer::new(list)).map(Entries)
-            }
-        }
-
-        deserializer.deserialize_seq(List)
+        let forms = Forms::expecting("a list of terms and interventions, `[]` for a baseline");
+        forms.list(|entries| Ok(Self(entries))).read(deserializer)
     }
+}
+
+/// In a file, where nothing takes the arm of an extended study away.
+impl JsonSchema for Entries {
+    fn schema_name() -> Cow<'static, str> {
+        "arm".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let entry = generator.subschema_for::<Entry>();
+        json_schema!({"type": ["array", "null"], "items": entry})
+    }
+}
+
+/// An entry that is an intervention.
+#[derive(serde::Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Acts<'a> {
+    /// What changes training: a name, or a name with its settings.
+    intervention: &'a Plugin<dyn Intervention>,
+}
+
+/// An entry that is a learning rate.
+#[derive(serde::Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Rate {
+    /// The arm's peak learning rate, in place of the study's.
+    lr: Positive,
 }
 
 /// What a list may hold.
@@ -212,7 +210,18 @@ enum Entry {
     Rate(Positive),
 }
 
-/// The fields of all kinds of entry.
+impl JsonSchema for Entry {
+    fn schema_name() -> Cow<'static, str> {
+        "entry".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let kinds = [generator.subschema_for::<Term>(), generator.subschema_for::<Acts<'_>>(), generator.subschema_for::<Rate>()];
+        json_schema!({"anyOf": kinds})
+    }
+}
+
+/// The fields of all kinds of entry, so that a message can say which belong together.
 #[derive(serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Fields {
@@ -231,7 +240,7 @@ struct Fields {
 }
 
 /// A field that is there has a value: nothing is none.
-fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+pub(super) fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 

@@ -1,6 +1,7 @@
 //! The name of a point: that of a folder on any file system, and of a row in a table.
 
-use super::vary::{Assignment, canonical};
+use super::vary::Assignment;
+use regatta_core::forms::canonical;
 use serde_json::Value;
 
 /// Bytes that a label may have.

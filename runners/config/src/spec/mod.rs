@@ -33,41 +33,53 @@ pub use sweep::Variant;
 pub use tune::{Candidate, Metric, Tune, Winner};
 pub use vary::{Assignment, Axis, Vary};
 
-use regatta_lm::spec::{DataSpec, EvaluateSpec, ModelSpec, TokenizerSpec, TrainSpec, bare_or_map};
+use crate::yaml;
+use regatta_core::forms::{Choice, bare_or_map};
+use regatta_lm::spec::{DataSpec, EvaluateSpec, ModelSpec, TokenizerSpec, TrainSpec};
+use schemars::JsonSchema;
+use seeds::Seeds;
 use serde::de::{self, Deserializer};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// One question, and everything needed to answer it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Study {
     /// What it is called; the file's stem where it is not named.
+    #[schemars(with = "Option<String>")]
     pub name: String,
     /// What it asks, for the reader of its report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
     /// One trial of each arm a seed. Written as a list, or as a count: 3 means [0, 1, 2].
-    #[serde(default = "three_seeds", deserialize_with = "read_seeds")]
+    #[serde(default = "three_seeds", deserialize_with = "Seeds::<0>::read")]
+    #[schemars(with = "Option<Seeds<0>>")]
     pub seeds: Vec<u64>,
     /// The model that every arm trains.
     #[serde(default)]
+    #[schemars(with = "Option<ModelSpec>")]
     pub model: ModelSpec,
     /// How text becomes tokens.
+    #[schemars(with = "Option<Choice<TokenizerSpec>>")]
     #[serde(default, deserialize_with = "TokenizerSpec::optional", skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<TokenizerSpec>,
     /// Where tokens come from; paths are absolute.
     #[serde(default, deserialize_with = "bare_or_map")]
+    #[schemars(with = "Option<Choice<DataSpec>>")]
     pub data: DataSpec,
     /// How every arm is trained.
     #[serde(default)]
+    #[schemars(with = "Option<TrainSpec>")]
     pub train: TrainSpec,
     /// What is measured, and how often.
     #[serde(default)]
+    #[schemars(with = "Option<EvaluateSpec>")]
     pub evaluate: EvaluateSpec,
     /// What is compared, in the order written.
     #[serde(serialize_with = "arms::write", deserialize_with = "arms::read")]
+    #[schemars(with = "arms::Arms")]
     pub arms: Vec<Arm>,
     /// What is varied, where the arms are compared at more than one point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -77,6 +89,7 @@ pub struct Study {
     pub tune: Option<Tune>,
     /// What the study's file starts from. It is resolved as files are read, so a study never holds it.
     #[serde(default, rename = "extends", skip_serializing, deserialize_with = "only_in_a_file")]
+    #[schemars(with = "Option<PathBuf>")]
     _extends: (),
     /// Sections that are written as the user wrote them; see [`understand::open`].
     #[serde(skip)]
@@ -100,7 +113,7 @@ impl Study {
     pub fn to_yaml(&self) -> String {
         let mut written = self.plain();
         self.open.iter().for_each(|section| section.put(&mut written));
-        serde_yaml::to_string(&written).expect("plain values can be written")
+        yaml::write(&written)
     }
 
     /// The arm that others are compared with, by its index: the first whose list is empty, else the first without interventions
@@ -131,10 +144,6 @@ impl PartialEq for Study {
 
 fn three_seeds() -> Vec<u64> {
     vec![0, 1, 2]
-}
-
-fn read_seeds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
-    seeds::count_or_list(deserializer, 0)
 }
 
 fn only_in_a_file<'de, D: Deserializer<'de>>(_: D) -> Result<(), D::Error> {

@@ -1,10 +1,12 @@
 //! `tune:` in a study: the same budget of tuning trials for every arm, before fresh seeds judge.
 
-use super::seeds::{self, MAX_SEEDS};
-use super::{Arm, Study, vary};
+use super::arms::there;
+use super::seeds::{MAX_SEEDS, Seeds};
+use super::{Arm, Study};
+use regatta_core::forms::Distinct;
 use regatta_core::number::{Finite, Positive};
 use regatta_lm::spec::Weight;
-use serde::de::{self, Deserializer};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -14,7 +16,7 @@ const FIRST_SEED: u64 = 1_000_000;
 
 /// What is tuned, for every arm by itself: each arm is tried with each candidate and seed, and its best candidate is trained
 /// and judged with the study's own seeds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Fields")]
 pub struct Tune {
     /// Weights to choose from.
@@ -31,7 +33,7 @@ pub struct Tune {
 }
 
 /// What candidates are compared by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Metric {
     /// The loss on the validation split after the last step.
@@ -39,16 +41,24 @@ pub enum Metric {
     ValidationLoss,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("anyOf" = [{"required": ["weight"]}, {"required": ["lr"]}]))]
 struct Fields {
-    #[serde(default, deserialize_with = "grid")]
-    weight: Option<Vec<Finite>>,
-    #[serde(default, deserialize_with = "grid")]
-    lr: Option<Vec<Positive>>,
+    /// Weights to choose from: each is tried for every term of an arm whose weight is not 0.
+    #[serde(default, deserialize_with = "there")]
+    #[schemars(with = "Distinct<Finite>")]
+    weight: Option<Distinct<Finite>>,
+    /// Learning rates to choose from.
+    #[serde(default, deserialize_with = "there")]
+    #[schemars(with = "Distinct<Positive>")]
+    lr: Option<Distinct<Positive>>,
+    /// What is compared; lower is better.
     #[serde(default)]
     metric: Metric,
-    #[serde(default = "one_seed", deserialize_with = "read_seeds")]
+    /// Seeds of tuning trials, of which the study has none: a list, or a count from 1,000,000 on.
+    #[serde(default = "one_seed", deserialize_with = "Seeds::<FIRST_SEED>::read")]
+    #[schemars(with = "Seeds<FIRST_SEED>")]
     seeds: Vec<u64>,
 }
 
@@ -56,6 +66,7 @@ impl TryFrom<Fields> for Tune {
     type Error = String;
 
     fn try_from(Fields { weight, lr, metric, seeds }: Fields) -> Result<Self, String> {
+        let (weight, lr) = (weight.map(|Distinct(weights)| weights), lr.map(|Distinct(rates)| rates));
         let tune = Self { weight, lr, metric, seeds };
         match tune.trials() {
             _ if tune.weight.is_none() && tune.lr.is_none() => Err("expected `weight`, `lr` or both, found neither".into()),
@@ -76,22 +87,6 @@ impl Tune {
 
 fn one_seed() -> Vec<u64> {
     vec![FIRST_SEED]
-}
-
-fn read_seeds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u64>, D::Error> {
-    seeds::count_or_list(deserializer, FIRST_SEED)
-}
-
-fn grid<'de, D: Deserializer<'de>, T: Deserialize<'de> + Serialize>(deserializer: D) -> Result<Option<Vec<T>>, D::Error> {
-    let values = Vec::<T>::deserialize(deserializer)?;
-    if values.is_empty() {
-        return Err(de::Error::custom("expected at least one value, found none"));
-    }
-    let written = values.iter().map(|value| serde_json::to_value(value).map(|value| vary::canonical(&value)));
-    match vary::twice(written.collect::<Result<Vec<_>, _>>().map_err(de::Error::custom)?.into_iter()) {
-        Some(value) => Err(de::Error::custom(format!("expected each value once, found {value} twice"))),
-        None => Ok(Some(values)),
-    }
 }
 
 /// Settings that an arm is tried with; what is `None` stays as the study says.

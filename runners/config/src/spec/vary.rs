@@ -1,7 +1,9 @@
 //! `vary:` in a study: which fields take which values.
 
 use super::refusal::in_one_line;
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use indexmap::IndexMap;
+use regatta_core::forms;
+use regatta_core::forms::{Distinct, Forms, canonical};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 use std::collections::HashSet;
@@ -75,30 +77,6 @@ impl Vary {
     }
 }
 
-/// One text for equal values, whatever the order of keys and however a number is written.
-pub(super) fn canonical(value: &Value) -> String {
-    match value {
-        Value::Number(number) => match number.as_f64() {
-            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 9e15 => (float as i64).to_string(),
-            _ => number.to_string(),
-        },
-        Value::Array(list) => format!("[{}]", list.iter().map(canonical).collect::<Vec<_>>().join(",")),
-        Value::Object(map) => {
-            let mut entries: Vec<String> =
-                map.iter().map(|(key, value)| format!("{}:{}", Value::from(key.as_str()), canonical(value))).collect();
-            entries.sort();
-            format!("{{{}}}", entries.join(","))
-        }
-        other => other.to_string(),
-    }
-}
-
-/// The first of `texts` that was there before.
-pub(super) fn twice(texts: impl Iterator<Item = String>) -> Option<String> {
-    let mut seen = HashSet::new();
-    texts.into_iter().find(|text| !seen.insert(text.clone()))
-}
-
 impl Serialize for Vary {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -117,47 +95,33 @@ impl Serialize for Vary {
     }
 }
 
-impl<'de> Deserialize<'de> for Vary {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ProductOrPoints;
+forms! {
+    Vary => Forms::expecting("a map of paths to lists of values, or a list of points, each a map of paths to values")
+        .map(Self::product)
+        .list(Self::points)
+}
 
-        impl<'de> Visitor<'de> for ProductOrPoints {
-            type Value = Vary;
+impl Vary {
+    fn product(axes: IndexMap<String, Values>) -> Result<Self, String> {
+        if axes.is_empty() {
+            return Err("expected at least one path, as in `train.lr: [1.0e-3, 3.0e-3]`, found none".into());
+        }
+        Ok(Self::Product(axes.into_iter().map(|(path, Values(values))| Axis { path, values }).collect()))
+    }
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map of paths to lists of values, or a list of points, each a map of paths to values")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Vary, A::Error> {
-                let mut axes = Vec::new();
-                while let Some((path, Values(values))) = map.next_entry()? {
-                    axes.push(Axis { path, values });
-                }
-                match axes.is_empty() {
-                    true => Err(de::Error::custom("expected at least one path, as in `train.lr: [1.0e-3, 3.0e-3]`, found none")),
-                    false => Ok(Vary::Product(axes)),
-                }
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vary, A::Error> {
-                let (mut points, mut seen) = (Vec::new(), HashSet::new());
-                while let Some(Point(point)) = list.next_element()? {
-                    let mut sorted: Vec<String> =
-                        point.iter().map(|set| format!("{}={}", set.path, canonical(&set.value))).collect();
-                    sorted.sort();
-                    if !seen.insert(sorted) {
-                        return Err(de::Error::custom(format!("expected each point once, found {} twice", shown(&point))));
-                    }
-                    points.push(point);
-                }
-                match points.is_empty() {
-                    true => Err(de::Error::custom("expected at least one point, as in `- {train.lr: 1.0e-3}`, found none")),
-                    false => Ok(Vary::Points(points)),
-                }
+    fn points(points: Vec<Point>) -> Result<Self, String> {
+        let mut seen = HashSet::new();
+        for Point(point) in &points {
+            let mut sorted: Vec<String> = point.iter().map(|set| format!("{}={}", set.path, canonical(&set.value))).collect();
+            sorted.sort();
+            if !seen.insert(sorted) {
+                return Err(format!("expected each point once, found {} twice", shown(point)));
             }
         }
-
-        deserializer.deserialize_any(ProductOrPoints)
+        if points.is_empty() {
+            return Err("expected at least one point, as in `- {train.lr: 1.0e-3}`, found none".into());
+        }
+        Ok(Self::Points(points.into_iter().map(|Point(point)| point).collect()))
     }
 }
 
@@ -169,61 +133,16 @@ pub(super) fn shown(point: &[Assignment]) -> String {
 /// The values of an axis.
 struct Values(Vec<Value>);
 
-impl<'de> Deserialize<'de> for Values {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct List;
-
-        impl<'de> Visitor<'de> for List {
-            type Value = Values;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of values")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Values, A::Error> {
-                let values = Vec::<Value>::deserialize(de::value::SeqAccessDeserializer::new(list))?;
-                if values.is_empty() {
-                    return Err(de::Error::custom("expected at least one value, found none"));
-                }
-                match twice(values.iter().map(canonical)) {
-                    Some(value) => {
-                        Err(de::Error::custom(format!("expected each value once, found {} twice", in_one_line(&value))))
-                    }
-                    None => Ok(Values(values)),
-                }
-            }
-        }
-
-        deserializer.deserialize_any(List)
-    }
+forms! {
+    Values => Forms::expecting("a list of values").list(|Distinct(values)| Ok(Self(values)))
 }
 
 /// The assignments of a point.
 struct Point(Vec<Assignment>);
 
-impl<'de> Deserialize<'de> for Point {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Assignments;
-
-        impl<'de> Visitor<'de> for Assignments {
-            type Value = Point;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a point, a map of paths to values")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Point, A::Error> {
-                let mut point = Vec::new();
-                while let Some((path, value)) = map.next_entry()? {
-                    point.push(Assignment { path, value });
-                }
-                match point.is_empty() {
-                    true => Err(de::Error::custom("expected a point with at least one path, found none")),
-                    false => Ok(Point(point)),
-                }
-            }
-        }
-
-        deserializer.deserialize_any(Assignments)
-    }
+forms! {
+    Point => Forms::expecting("a point, a map of paths to values").map(|point: IndexMap<String, Value>| match point.is_empty() {
+        true => Err("expected a point with at least one path, found none".into()),
+        false => Ok(Self(point.into_iter().map(|(path, value)| Assignment { path, value }).collect())),
+    })
 }

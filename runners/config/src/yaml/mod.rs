@@ -3,13 +3,11 @@
 //! The parser takes seconds on a file of brackets and minutes on one of aliases, so everything that it is given has passed
 //! [`decode`] and [`nesting`] first. The tree is JSON's: no tags, no NaN, no infinities, names as keys, no key twice.
 
-mod locate;
 mod nesting;
 mod tree;
 mod words;
 
-pub use locate::{Target, locate};
-pub use tree::parse;
+pub use tree::{Target, locate, parse};
 pub use words::{escaped, in_one_line};
 
 /// Bytes that a study may have.
@@ -54,6 +52,14 @@ impl Fault {
     fn new(place: Place, message: impl Into<String>) -> Self {
         Self { place, path: Vec::new(), message: message.into() }
     }
+}
+
+/// `value` as YAML.
+///
+/// # Panics
+/// Never: every plain value can be written.
+pub fn write(value: &serde_json::Value) -> String {
+    serde_yaml::to_string(value).expect("plain values can be written")
 }
 
 /// The text of a file: at most 1 MiB of UTF-8 without NUL; a byte order mark is dropped.

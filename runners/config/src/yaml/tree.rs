@@ -1,4 +1,7 @@
-//! A tree of plain values from YAML text.
+//! A tree of plain values from YAML text, and where in the text each of them stands.
+//!
+//! The parser tells a place only with an error. So [`locate`] reads a text again, and reading fails on purpose at the place that
+//! it looks for.
 
 use super::{Fault, MAX_BYTES, MAX_DEPTH, Place, in_one_line, nesting};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -25,9 +28,27 @@ pub fn parse(text: &str) -> Result<Value, Fault> {
     }
 }
 
+/// What is looked for at the end of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The name before the `:`.
+    Key,
+    /// What it names.
+    Value,
+}
+
+/// The place of what `path` leads to in `text`, which [`parse`] has read, or of the last thing on the way that exists.
+pub fn locate(text: &str, path: &[String], target: Target) -> Place {
+    let mut reading = Reading { wanted: Some((path, target)), ..Reading::default() };
+    let failed = Node { reading: &mut reading }.deserialize(serde_yaml::Deserializer::from_str(text)).err();
+    failed.and_then(|error| error.location()).map_or(Place::START, |at| Place { line: at.line(), column: at.column() })
+}
+
 /// What is known in the middle of a tree.
 #[derive(Default)]
-struct Reading {
+struct Reading<'w> {
+    /// What [`locate`] looks for.
+    wanted: Option<(&'w [String], Target)>,
     /// Down to where reading stands; after an error, down to what caused it.
     path: Vec<String>,
     values: usize,
@@ -35,10 +56,34 @@ struct Reading {
     refused: Option<String>,
 }
 
-impl Reading {
+impl Reading<'_> {
     fn refuse<E: Error>(&mut self, message: impl Into<String>) -> E {
         self.refused = Some(message.into());
         E::custom("refused")
+    }
+
+    /// Fails where a list or a map begins that is wanted.
+    fn begin<E: Error>(&mut self) -> Result<(), E> {
+        self.count(0)?;
+        match self.wanted {
+            Some((path, Target::Value)) if self.path == path => Err(E::custom("here")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Fails where a value has been read whole on the way to what is wanted: it is that, or the way ends here.
+    fn end<E: Error>(&self) -> Result<(), E> {
+        match self.wanted {
+            Some((path, _)) if path.starts_with(&self.path) => Err(E::custom("here")),
+            _ => Ok(()),
+        }
+    }
+
+    /// A number, a word or nothing.
+    fn scalar<E: Error>(&mut self, characters: usize, value: impl Into<Value>) -> Result<Value, E> {
+        self.count(characters)?;
+        self.end()?;
+        Ok(value.into())
     }
 
     /// Aliases can make a small text a huge tree.
@@ -55,11 +100,11 @@ impl Reading {
     }
 }
 
-struct Node<'a> {
-    reading: &'a mut Reading,
+struct Node<'a, 'w> {
+    reading: &'a mut Reading<'w>,
 }
 
-impl<'de> DeserializeSeed<'de> for Node<'_> {
+impl<'de> DeserializeSeed<'de> for Node<'_, '_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -67,7 +112,7 @@ impl<'de> DeserializeSeed<'de> for Node<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Node<'_> {
+impl<'de> Visitor<'de> for Node<'_, '_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,8 +120,7 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        self.reading.count(0)?;
-        Ok(Value::Null)
+        self.reading.scalar(0, Value::Null)
     }
 
     fn visit_none<E: Error>(self) -> Result<Value, E> {
@@ -84,18 +128,15 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_bool<E: Error>(self, value: bool) -> Result<Value, E> {
-        self.reading.count(0)?;
-        Ok(Value::Bool(value))
+        self.reading.scalar(0, value)
     }
 
     fn visit_u64<E: Error>(self, value: u64) -> Result<Value, E> {
-        self.reading.count(0)?;
-        Ok(value.into())
+        self.reading.scalar(0, value)
     }
 
     fn visit_i64<E: Error>(self, value: i64) -> Result<Value, E> {
-        self.reading.count(0)?;
-        Ok(value.into())
+        self.reading.scalar(0, value)
     }
 
     fn visit_u128<E: Error>(self, value: u128) -> Result<Value, E> {
@@ -107,20 +148,18 @@ impl<'de> Visitor<'de> for Node<'_> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
-        self.reading.count(0)?;
         match Number::from_f64(value) {
-            Some(number) => Ok(Value::Number(number)),
+            Some(number) => self.reading.scalar(0, number),
             None => Err(self.reading.refuse(format!("expected a finite number, found {value}"))),
         }
     }
 
     fn visit_str<E: Error>(self, word: &str) -> Result<Value, E> {
-        self.reading.count(word.len())?;
-        Ok(word.into())
+        self.reading.scalar(word.len(), word)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        self.reading.count(0)?;
+        self.reading.begin()?;
         let mut values = Vec::new();
         loop {
             self.reading.path.push(values.len().to_string());
@@ -128,13 +167,13 @@ impl<'de> Visitor<'de> for Node<'_> {
             self.reading.path.pop();
             match value {
                 Some(value) => values.push(value),
-                None => return Ok(Value::Array(values)),
+                None => return self.reading.end().map(|()| Value::Array(values)),
             }
         }
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        self.reading.count(0)?;
+        self.reading.begin()?;
         let mut entries = Map::new();
         while let Some(key) = map.next_key_seed(Key { reading: &mut *self.reading, before: &entries })? {
             self.reading.path.push(key.clone());
@@ -142,23 +181,23 @@ impl<'de> Visitor<'de> for Node<'_> {
             self.reading.path.pop();
             entries.insert(key, value);
         }
-        Ok(Value::Object(entries))
+        self.reading.end().map(|()| Value::Object(entries))
     }
 }
 
 /// The next key of a map with the entries `before` it. A key at fault fails here, where the parser knows its place.
-struct Key<'a> {
-    reading: &'a mut Reading,
+struct Key<'a, 'w> {
+    reading: &'a mut Reading<'w>,
     before: &'a Map<String, Value>,
 }
 
-impl Key<'_> {
+impl Key<'_, '_> {
     fn not_a_name<E: Error>(self, found: impl fmt::Display) -> E {
         self.reading.refuse(format!("expected a name before the `:`, found {found}; a name that looks like it needs quotes"))
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Key<'_> {
+impl<'de> DeserializeSeed<'de> for Key<'_, '_> {
     type Value = String;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<String, D::Error> {
@@ -166,7 +205,7 @@ impl<'de> DeserializeSeed<'de> for Key<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Key<'_> {
+impl<'de> Visitor<'de> for Key<'_, '_> {
     type Value = String;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -178,6 +217,11 @@ impl<'de> Visitor<'de> for Key<'_> {
         if self.before.contains_key(name) {
             self.reading.path.push(name.to_owned());
             return Err(self.reading.refuse(format!("expected each name once, found `{}` twice", in_one_line(name))));
+        }
+        if let Some((path, Target::Key)) = self.reading.wanted
+            && path.split_last().is_some_and(|(last, before)| last == name && before == self.reading.path)
+        {
+            return Err(E::custom("here"));
         }
         Ok(name.to_owned())
     }
@@ -257,5 +301,30 @@ mod tests {
         let bomb = format!("a: &a [lol,lol,lol,lol,lol,lol,lol,lol,lol]\n{}", laughs.collect::<String>());
         let fault = parse(&bomb).unwrap_err();
         assert!(fault.message.contains("repetition limit") || fault.message.contains("100000 values"), "{}", fault.message);
+    }
+
+    const TEXT: &str = "a: 1\nb:\n  - c: [x, 'y']\n    d: &d {e: 2}\n  - *d\n";
+
+    fn found(path: &str, target: Target, line: usize, column: usize) {
+        let path: Vec<String> = path.split('.').filter(|part| !part.is_empty()).map(str::to_owned).collect();
+        assert_eq!(locate(TEXT, &path, target), Place { line, column }, "{path:?}");
+    }
+
+    #[test]
+    fn values_and_keys_are_found() {
+        found("", Target::Value, 1, 1);
+        found("a", Target::Value, 1, 4);
+        found("a", Target::Key, 1, 1);
+        found("b.0.c.1", Target::Value, 3, 12);
+        found("b.0.d", Target::Key, 4, 5);
+        found("b.1.e", Target::Key, 4, 12); // where the alias leads
+    }
+
+    #[test]
+    fn a_path_that_ends_early_leads_to_the_last_thing_that_exists() {
+        found("b.0.x.y", Target::Value, 3, 5);
+        found("b.7", Target::Value, 3, 3);
+        found("a.x", Target::Value, 1, 4);
+        found("z", Target::Key, 1, 1);
     }
 }

@@ -1,10 +1,11 @@
 //! The families of models that people train.
 
 use super::options::Mlp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A family of models.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Family {
     /// Radford et al. 2019.

@@ -1,10 +1,11 @@
 //! Options of a decoder. What each does is in the file of the part that it belongs to, in `engine/`.
 
 use regatta_core::number::{Count, Positive};
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// A norm over the dims of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NormKind {
     /// Mean 0 and variance 1, then a weight and a bias; Ba et al. 2016, arXiv:1607.06450.
@@ -14,7 +15,7 @@ pub enum NormKind {
 }
 
 /// Where a block has its norms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NormPlacement {
     /// Before attention and MLP: on what they read of the residual stream.
@@ -60,20 +61,24 @@ impl Default for Rotary {
 
 /// Llama 3's: waves longer than the original context by `low_frequency` are stretched by `factor`, those shorter than it by
 /// `high_frequency` stay, and between them the two are mixed.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotaryScaling {
     /// By which long waves are stretched.
     #[serde(deserialize_with = "positive")]
+    #[schemars(with = "Positive")]
     pub factor: f64,
     /// Waves of at least the original context over this are long.
     #[serde(deserialize_with = "positive")]
+    #[schemars(with = "Positive")]
     pub low_frequency: f64,
     /// Waves of at most the original context over this are short.
     #[serde(deserialize_with = "positive")]
+    #[schemars(with = "Positive")]
     pub high_frequency: f64,
     /// The context that the frequencies were chosen for.
     #[serde(deserialize_with = "context")]
+    #[schemars(with = "Count<1, 16_777_216>")]
     pub original_context: usize,
 }
 
@@ -86,7 +91,7 @@ fn context<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error
 }
 
 /// The MLP's hidden layer, of x the output of its first linear map.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mlp {
     /// GELU by its tanh form; Hendrycks & Gimpel 2016, arXiv:1606.08415.

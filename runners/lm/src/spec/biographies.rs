@@ -2,11 +2,12 @@
 
 use super::Order;
 use regatta_core::number::Count;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Biographies of invented people, whose facts are known; see `regatta_lm::data::biographies`. The defaults are the pools of the
 /// paper that they follow.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BiographiesSpec {
     /// People N.
@@ -55,7 +56,7 @@ impl Default for BiographiesSpec {
 }
 
 /// How many bits of the biographies the trained model knows; see [`crate::tasks::Capacity`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CapacitySpec {
     /// People who are asked about, spread evenly over all; all where there are no more.

@@ -1,12 +1,14 @@
 //! Where tokens come from.
 
-use super::{BiographiesSpec, bare_or_map};
+use super::BiographiesSpec;
+use regatta_core::forms::bare_or_map;
 use regatta_core::number::{Count, Fraction, NonNegative, Positive};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// `data:` in a study.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum DataSpec {
     /// Tokens drawn from a known process, whose best possible loss is known too.
@@ -26,7 +28,7 @@ impl Default for DataSpec {
 }
 
 /// A corpus drawn from a process with topics, grammar and repetition; see `regatta_lm::data::synthetic`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SyntheticSpec {
     /// Words of the language; without a tokenizer each is a token.
@@ -72,8 +74,9 @@ impl Default for SyntheticSpec {
 }
 
 /// Text files: three splits, or one file cut in three.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "TextFields")]
+#[schemars(with = "TextFields")]
 pub struct TextSpec {
     /// Which files.
     #[serde(flatten)]
@@ -105,14 +108,21 @@ pub enum TextFiles {
     },
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1))]
 struct TextFields {
+    /// Text that the model learns from, and the tokenizer.
     train: Option<PathBuf>,
+    /// Text whose loss is watched.
     validation: Option<PathBuf>,
+    /// Text whose loss is reported; the validation text where it is not named.
     test: Option<PathBuf>,
+    /// One file, cut in order into train, validation and test.
     file: Option<PathBuf>,
+    /// Shares of train, validation and test of `file`, in that order; they sum to 1.
     split: Option<[f64; 3]>,
+    /// Order in which windows of the train split are seen.
     #[serde(default)]
     order: Order,
 }
@@ -139,7 +149,7 @@ impl TryFrom<TextFields> for TextSpec {
 }
 
 /// Files of token ids: u16, little-endian, nothing else in the file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokensSpec {
     /// What the model learns from.
@@ -158,7 +168,7 @@ pub struct TokensSpec {
 }
 
 /// Order of the windows of the train split.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
     /// Each epoch a fresh permutation, drawn from the trial's seed.
@@ -169,7 +179,7 @@ pub enum Order {
 }
 
 /// `tokenizer:` in a study.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum TokenizerSpec {
     /// Each byte is a token.
@@ -181,7 +191,7 @@ pub enum TokenizerSpec {
 }
 
 /// Fields of `bpe`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BpeSpec {
     /// Tokens to learn: the 256 bytes and merges on top.

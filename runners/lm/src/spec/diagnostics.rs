@@ -2,10 +2,11 @@
 
 use super::OrNone;
 use regatta_core::number::Count;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// When and on how many tokens it is measured how a model's points lie; see [`crate::training::Diagnosis`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DiagnosticsSpec {
     /// Steps between diagnoses. The first weights and the last are diagnosed always, and nothing else with `none`.

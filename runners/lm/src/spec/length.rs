@@ -1,9 +1,9 @@
 //! How long a trial trains: `steps`, `tokens` or `tokens_per_parameter` of `train:`.
 
+use regatta_core::forms;
+use regatta_core::forms::Forms;
 use regatta_core::number::{Count, Positive};
-use serde::de::{self, Deserializer, Visitor};
-use serde::{Deserialize, Serialize};
-use std::fmt;
+use serde::Serialize;
 
 /// Steps of a trial that is to end.
 pub type Steps = Count<1, 100_000_000>;
@@ -69,7 +69,7 @@ impl Tokens {
         self.0
     }
 
-    fn written(text: &str) -> Option<u64> {
+    fn written(text: &str) -> Option<Self> {
         let units = [('K', 1e3), ('M', 1e6), ('B', 1e9)];
         let last = text.chars().last()?.to_ascii_uppercase();
         let (_, unit) = units.into_iter().find(|&(letter, _)| letter == last)?;
@@ -78,51 +78,16 @@ impl Tokens {
         let tokens = number.parse::<f64>().ok().filter(|_| plain)? * unit;
         // 1.1 M is 1100000 up to float64's last digit, and 1.0000001 M is no whole number
         let whole = tokens.round();
-        ((tokens - whole).abs() < 1e-6 * unit.sqrt() && whole <= Self::MOST as f64).then_some(whole as u64)
+        let legal = (1.0..=Self::MOST as f64).contains(&whole);
+        ((tokens - whole).abs() < 1e-6 * unit.sqrt() && legal).then_some(Self(whole as u64))
     }
 }
 
-impl TryFrom<u64> for Tokens {
-    type Error = String;
-
-    fn try_from(tokens: u64) -> Result<Self, String> {
-        match tokens {
-            1..=Self::MOST => Ok(Self(tokens)),
-            _ => Err(format!("expected a number of tokens from 1 to {}, found {tokens}", Self::MOST)),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for Tokens {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Written;
-
-        impl Visitor<'_> for Written {
-            type Value = Tokens;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of tokens, such as 20000000 or 20M")
-            }
-
-            fn visit_u64<E: de::Error>(self, tokens: u64) -> Result<Tokens, E> {
-                Tokens::try_from(tokens).map_err(E::custom)
-            }
-
-            fn visit_f64<E: de::Error>(self, tokens: f64) -> Result<Tokens, E> {
-                match tokens.fract() == 0.0 && (1.0..=Tokens::MOST as f64).contains(&tokens) {
-                    true => Ok(Tokens(tokens as u64)), // 2e7
-                    false => Err(E::invalid_value(de::Unexpected::Float(tokens), &self)),
-                }
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Tokens, E> {
-                let tokens = Tokens::written(text.trim()).ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))?;
-                Tokens::try_from(tokens).map_err(E::custom)
-            }
-        }
-
-        deserializer.deserialize_any(Written)
-    }
+forms! {
+    Tokens => Forms::expecting(format!("a number of tokens from 1 to {}, such as 20000000 or 20M", Self::MOST))
+        .whole(1..=Self::MOST, Self)
+        .or_as_float() // 2e7
+        .text(r"^\s*[0-9]*\.?[0-9]*[KMBkmb]\s*$", |text| Self::written(text.trim()))
 }
 
 #[cfg(test)]

@@ -4,13 +4,13 @@
 //! data to judge (heads that do not divide width, a layer that the model does not have) is checked where the two meet.
 
 mod biographies;
-mod choice;
 mod data;
 mod diagnostics;
 mod either;
 mod length;
 mod model;
 mod optimizer;
+mod or_none;
 mod place;
 mod quantisation;
 mod schedule;
@@ -18,12 +18,12 @@ mod term;
 mod train;
 
 pub use biographies::{BiographiesSpec, CapacitySpec};
-pub use choice::{OrNone, bare_or_map};
 pub use data::{BpeSpec, DataSpec, Order, SyntheticSpec, TextFiles, TextSpec, TokenizerSpec, TokensSpec};
 pub use diagnostics::DiagnosticsSpec;
 pub use length::{Length, Steps, Tokens};
 pub use model::{Fresh, ModelSpec};
 pub use optimizer::{AdamWSpec, Coupled, CoupledAdamSpec, GroupSpec, MuonScale, MuonSpec, OptimizerSpec};
+pub use or_none::OrNone;
 pub use place::{At, Layers, Points, Scale, Site};
 pub use quantisation::QuantisationSpec;
 pub use schedule::{Schedule, Span};

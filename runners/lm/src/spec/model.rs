@@ -1,14 +1,18 @@
 //! `model:` in a study.
 
-use super::choice::{OrNone, bare_or_map};
+use super::OrNone;
 use crate::model::{Biases, Decoder, Family, Mlp, NormKind, NormPlacement, Positions, QkNorm, Rotary, RotaryScaling};
+use regatta_core::forms::Choice;
 use regatta_core::number::{Count, NonNegative, Positive, PositiveFloat};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize, Serializer};
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// The one model that every arm trains.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(try_from = "Fields")]
+#[schemars(with = "Fields")]
 pub enum ModelSpec {
     /// A model with fresh weights.
     Fresh(Fresh),
@@ -79,58 +83,70 @@ impl ModelSpec {
 }
 
 /// What a user may name; the family says the rest.
-#[derive(Default, PartialEq, Deserialize)]
+#[derive(Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("dependentSchemas" = {"init": {"maxProperties": 1}}))]
 struct Fields {
+    /// Whose options the model has where the study does not name them.
     family: Option<Family>,
+    /// Blocks.
     layers: Option<Count<0, 1_000>>,
+    /// Dims of the hidden states.
     width: Option<Count<1, 65_536>>,
+    /// Heads of attention; they divide `width` unless `head_dim` is named.
     heads: Option<Count<1, 4_096>>,
+    /// Heads of keys and values, a divisor of `heads`.
     kv_heads: Option<Count<1, 4_096>>,
+    /// Dims of a head; `width / heads` where it is not named.
     head_dim: Option<Count<1, 4_096>>,
+    /// Positions of the model.
     context: Option<Count<2, 1_048_576>>,
+    /// Dims of the MLP's hidden layer.
     mlp_width: Option<Count<1, 1_048_576>>,
+    /// What normalises hidden states.
     norm: Option<NormKind>,
+    /// Added to the variance or the mean square in norms.
     norm_epsilon: Option<PositiveFloat>,
+    /// Where the norms of a block are.
     norm_placement: Option<NormPlacement>,
-    positions: Option<PositionsFields>,
+    /// How the model knows positions.
+    positions: Option<Choice<PositionsFields>>,
+    /// The MLP of a block.
     mlp: Option<Mlp>,
+    /// Whether queries and keys are normalised.
     qk_norm: Option<QkNorm>,
+    /// Which linear maps have biases.
     biases: Option<Biases>,
+    /// Whether the output matrix is the token embedding.
     tied: Option<bool>,
+    /// Whether attention and MLP of a block read the same hidden state.
     parallel: Option<bool>,
+    /// Bound c of the logits, c tanh(logits / c).
     logit_cap: Option<OrNone<PositiveFloat>>,
+    /// Standard deviation of the linear maps' biases at the start.
     bias_std: Option<NonNegative>,
+    /// A Hugging Face checkpoint folder to start from, in place of all other fields.
     init: Option<PathBuf>,
 }
 
 /// `positions:`; what `rotary` leaves out is the family's.
-#[derive(PartialEq)]
+#[derive(PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 enum PositionsFields {
+    /// A vector for each position, added to the embeddings.
     Learned,
+    /// Queries and keys are rotated by an angle that grows with the position.
     Rotary(RotaryFields),
 }
 
-impl<'de> Deserialize<'de> for PositionsFields {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(rename_all = "snake_case")]
-        enum Choice {
-            Learned,
-            Rotary(RotaryFields),
-        }
-        bare_or_map(deserializer).map(|choice| match choice {
-            Choice::Learned => Self::Learned,
-            Choice::Rotary(fields) => Self::Rotary(fields),
-        })
-    }
-}
-
-#[derive(PartialEq, Deserialize)]
+#[derive(PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RotaryFields {
+    /// Base of the angles.
     theta: Option<Positive>,
+    /// Fraction of a head's dims that are rotated.
     fraction: Option<Share>,
+    /// Slower rotation for long contexts, as in Llama 3.
     scaling: Option<RotaryScaling>,
 }
 
@@ -138,6 +154,20 @@ struct RotaryFields {
 #[derive(Clone, Copy, PartialEq, Deserialize)]
 #[serde(try_from = "f64")]
 struct Share(f64);
+
+impl JsonSchema for Share {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Share".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "number", "exclusiveMinimum": 0, "maximum": 1})
+    }
+}
 
 impl TryFrom<f64> for Share {
     type Error = String;
@@ -191,7 +221,7 @@ impl TryFrom<Fields> for ModelSpec {
             norm: fields.norm.unwrap_or(default.norm),
             norm_epsilon: fields.norm_epsilon.map_or(default.norm_epsilon, PositiveFloat::get),
             norm_placement: fields.norm_placement.unwrap_or(default.norm_placement),
-            positions: fields.positions.map_or(default.positions, |positions| positions.of(default.positions)),
+            positions: fields.positions.map_or(default.positions, |Choice(positions)| positions.of(default.positions)),
             mlp,
             qk_norm: fields.qk_norm.unwrap_or(default.qk_norm),
             biases: fields.biases.unwrap_or(default.biases),

@@ -1,10 +1,11 @@
 //! `optimizer:` of `train:`, and the numbers that each optimizer has of its own.
 
 use regatta_core::number::{Count, Fraction, NonNegative, Positive, PositiveFloat};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// How weights follow their gradients.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OptimizerSpec {
     /// Loshchilov & Hutter 2019, arXiv:1711.05101.
@@ -23,7 +24,7 @@ impl Default for OptimizerSpec {
 }
 
 /// AdamW's numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdamWSpec {
     /// Decays of the first and second moment.
@@ -69,7 +70,7 @@ impl Default for AdamWSpec {
 }
 
 /// What the tensors of a role have of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "GroupFields")]
 pub struct GroupSpec {
     /// Peak learning rate, in place of the study's; it follows the same schedule.
@@ -80,11 +81,14 @@ pub struct GroupSpec {
     pub weight_decay: Option<NonNegative>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("minProperties" = 1))]
 struct GroupFields {
+    /// Peak learning rate, in place of the study's; it follows the same schedule.
     #[serde(default)]
     lr: Option<Positive>,
+    /// Decay of weights, whatever the number of dimensions.
     #[serde(default)]
     weight_decay: Option<NonNegative>,
 }
@@ -101,7 +105,7 @@ impl TryFrom<GroupFields> for GroupSpec {
 }
 
 /// Muon's numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MuonSpec {
     /// Peak learning rate of the matrices, in place of the study's; it follows the same schedule.
@@ -136,7 +140,7 @@ impl Default for MuonSpec {
 }
 
 /// By what the orthogonal factor of an update is multiplied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MuonScale {
     /// `0.2·sqrt(max(inputs, outputs))`: as large as updates of AdamW are, so that its learning rates fit (Liu et al. 2025,
@@ -147,7 +151,7 @@ pub enum MuonScale {
 }
 
 /// Coupled Adam's numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CoupledAdamSpec {
     /// Which matrices have one second moment for all their tokens.
@@ -157,7 +161,7 @@ pub struct CoupledAdamSpec {
 }
 
 /// Matrices with a row for each token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Coupled {
     /// The token embedding; where it is tied, that is the output matrix too.

@@ -2,14 +2,14 @@
 
 use super::OrNone;
 use crate::model::{Decoder, Map};
+use regatta_core::forms;
+use regatta_core::forms::{Distinct, Forms};
 use regatta_core::number::Count;
-use serde::de::value::SeqAccessDeserializer;
-use serde::de::{self, Deserializer, SeqAccess, Visitor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
-use std::fmt;
 
 /// Where a term is applied.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct At {
     /// Which tensors.
@@ -113,7 +113,7 @@ impl At {
 }
 
 /// Tensors that a penalty can see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Site {
     /// As Hugging Face counts them: entry 0 the embedding, then each block's output, the last after the final norm.
@@ -154,8 +154,6 @@ pub enum Layers {
     These(Vec<usize>),
 }
 
-const LAYER_WORDS: [&str; 4] = ["all", "last", "early_half", "late_half"];
-
 impl Serialize for Layers {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -168,45 +166,17 @@ impl Serialize for Layers {
     }
 }
 
-impl<'de> Deserialize<'de> for Layers {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WordOrList;
-
-        impl<'de> Visitor<'de> for WordOrList {
-            type Value = Layers;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("`all`, `last`, `early_half`, `late_half` or a list of layers")
-            }
-
-            fn visit_str<E: de::Error>(self, word: &str) -> Result<Layers, E> {
-                match word {
-                    "all" => Ok(Layers::All),
-                    "last" => Ok(Layers::Last),
-                    "early_half" => Ok(Layers::EarlyHalf),
-                    "late_half" => Ok(Layers::LateHalf),
-                    _ => Err(E::unknown_variant(word, &LAYER_WORDS)),
-                }
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Layers, A::Error> {
-                let layers = Vec::<usize>::deserialize(SeqAccessDeserializer::new(list))?;
-                let mut seen = layers.clone();
-                seen.sort_unstable();
-                seen.dedup();
-                match layers.is_empty() || seen.len() < layers.len() {
-                    true => Err(de::Error::custom(format!("expected at least one layer and none twice, found {layers:?}"))),
-                    false => Ok(Layers::These(layers)),
-                }
-            }
-        }
-
-        deserializer.deserialize_any(WordOrList)
-    }
+forms! {
+    Layers => Forms::expecting("`all`, `last`, `early_half`, `late_half` or a list of layers")
+        .constant("all", "Layers 1 and up.", Self::All)
+        .constant("last", "The last layer.", Self::Last)
+        .constant("early_half", "Of n layers the first floor(n/2), at least one.", Self::EarlyHalf)
+        .constant("late_half", "The layers that are not in the early half.", Self::LateHalf)
+        .list(|Distinct(layers)| Ok(Self::These(layers)))
 }
 
 /// Which points form a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Points {
     /// Each sequence is a group: [batch, context, width].
@@ -219,7 +189,7 @@ pub enum Points {
 }
 
 /// What is done to each point first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scale {
     /// Nothing.

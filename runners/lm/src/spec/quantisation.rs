@@ -1,19 +1,21 @@
 //! `evaluate.quantisation:` in a study.
 
+use regatta_core::forms::{Distinct, distinct};
 use regatta_core::rounding::{Bits, Granularity};
-use serde::de::{self, Deserializer};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
 /// To what the trained weights are rounded before the held-out loss is measured again; see [`crate::quantise`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct QuantisationSpec {
     /// Bits a weight, each once.
-    #[serde(deserialize_with = "each_once")]
+    #[serde(deserialize_with = "distinct")]
+    #[schemars(with = "Distinct<Bits>")]
     pub bits: Vec<Bits>,
     /// Weights that share a scale, each once; every number of bits is tried with each.
-    #[serde(deserialize_with = "each_once")]
+    #[serde(deserialize_with = "distinct")]
+    #[schemars(with = "Distinct<Granularity>")]
     pub granularity: Vec<Granularity>,
     /// Whether the token embedding is rounded too, which is the output matrix; the literature leaves both as they are.
     pub embeddings: bool,
@@ -24,20 +26,6 @@ impl Default for QuantisationSpec {
         let mut bits: Vec<Bits> = [8, 6, 4, 3, 2].map(Bits::Whole).to_vec();
         bits.extend([Bits::Ternary, Bits::Binary]);
         Self { bits, granularity: vec![Granularity::Channel], embeddings: false }
-    }
-}
-
-/// A list that is not empty and has nothing twice: its items become names of columns.
-fn each_once<'de, D: Deserializer<'de>, T: Deserialize<'de> + PartialEq + fmt::Display>(
-    deserializer: D,
-) -> Result<Vec<T>, D::Error> {
-    let list = Vec::<T>::deserialize(deserializer)?;
-    if list.is_empty() {
-        return Err(de::Error::custom("expected at least one, found none"));
-    }
-    match list.iter().enumerate().find(|(index, item)| list[..*index].contains(item)) {
-        Some((_, item)) => Err(de::Error::custom(format!("expected each once, found {item} twice"))),
-        None => Ok(list),
     }
 }
 
@@ -64,8 +52,8 @@ mod tests {
         check(r#"{"bits": [1]}"#, "integer `1`, expected 2 to 8 bits, `ternary` or `binary`");
         check(r#"{"bits": [16]}"#, "expected 2 to 8 bits");
         check(r#"{"bits": ["tertiary"]}"#, "expected 2 to 8 bits");
-        check(r#"{"bits": []}"#, "expected at least one, found none");
-        check(r#"{"bits": [8, 4, 8]}"#, "expected each once, found 8 twice");
+        check(r#"{"bits": []}"#, "expected at least one value, found none");
+        check(r#"{"bits": [8, 4, 8]}"#, "expected each value once, found 8 twice");
         check(r#"{"granularity": [0]}"#, "the size of a group");
         check(r#"{"group": 32}"#, "unknown field `group`");
     }

@@ -1,13 +1,13 @@
 //! `schedule:` of `train:`, how the learning rate moves over the steps.
 
-use regatta_core::libm;
+use regatta_core::forms::Forms;
 use regatta_core::number::NonNegative;
-use serde::de::{self, Deserializer, Visitor};
+use regatta_core::{forms, libm};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
-use std::fmt;
 
 /// How the learning rate moves over the steps, from 0 to the last. All but `constant` rise first, and are 1 at step `warmup`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Schedule {
     /// The same at every step.
@@ -140,31 +140,10 @@ impl Serialize for Span {
     }
 }
 
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct StepsOrShare;
-
-        impl Visitor<'_> for StepsOrShare {
-            type Value = Span;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number of steps, 0 or above, or a share of them, a fraction below 1")
-            }
-
-            fn visit_u64<E: de::Error>(self, steps: u64) -> Result<Span, E> {
-                Ok(Span::Steps(steps))
-            }
-
-            fn visit_f64<E: de::Error>(self, share: f64) -> Result<Span, E> {
-                match share {
-                    0.0..1.0 => Ok(Span::Share(share)),
-                    _ => Err(E::invalid_value(de::Unexpected::Float(share), &self)),
-                }
-            }
-        }
-
-        deserializer.deserialize_any(StepsOrShare)
-    }
+forms! {
+    Span => Forms::expecting("a whole number of steps, 0 or above, or a share of them, a fraction below 1")
+        .whole(0..=u64::MAX, Self::Steps)
+        .fraction(Self::Share)
 }
 
 #[cfg(test)]

@@ -1,20 +1,18 @@
 //! A term of an arm: a regularizer, its weight along the steps, and where it is applied.
 
 use super::At;
-use regatta_core::Plugin;
-use regatta_core::libm;
+use regatta_core::forms::Forms;
 use regatta_core::number::{Count, Finite};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, Deserializer, MapAccess, Visitor};
+use regatta_core::{Plugin, forms, libm};
+use schemars::JsonSchema;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
-use std::fmt;
 
 /// A step of training, counted from 0, that is not the first.
 pub type Step = Count<1, 100_000_000>;
 
 /// One regularizer in an arm. Its part of the loss is weight x mean over layers of the penalty.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(from = "Fields")]
 pub struct Term {
     /// What is penalised.
@@ -25,14 +23,20 @@ pub struct Term {
     pub at: At,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Fields {
+    /// What is penalised: a name, or a name with its settings.
     regularizer: Plugin,
+    /// Factor of the penalty in the loss: a number, which may be negative, or a ramp.
     weight: Weight,
+    /// Where it is applied.
     #[serde(default)]
+    #[schemars(with = "Option<At>")]
     at: At,
+    /// The first step without the term; it stays to the end where this is not named.
     #[serde(default)]
+    #[schemars(with = "Step")]
     until: Option<Step>,
 }
 
@@ -69,18 +73,22 @@ pub enum Weight {
 }
 
 /// Fields of a ramp.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Ramp {
+    /// Weight at step 0.
     from: Finite,
+    /// Weight at step `steps`, and from there on.
     to: Finite,
+    /// Steps of the ramp.
     steps: Step,
+    /// How it gets from one to the other.
     #[serde(default, skip_serializing_if = "Shape::is_linear")]
     shape: Shape,
 }
 
 /// How a ramp gets from one weight to the other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
     /// By as much every step.
@@ -183,36 +191,10 @@ impl Serialize for Weight {
     }
 }
 
-impl<'de> Deserialize<'de> for Weight {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NumberOrRamp;
-
-        impl<'de> Visitor<'de> for NumberOrRamp {
-            type Value = Weight;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number or a ramp {from, to, steps}")
-            }
-
-            fn visit_f64<E: de::Error>(self, weight: f64) -> Result<Weight, E> {
-                Finite::try_from(weight).map(Weight::Constant).map_err(E::custom)
-            }
-
-            fn visit_u64<E: de::Error>(self, weight: u64) -> Result<Weight, E> {
-                self.visit_f64(weight as f64)
-            }
-
-            fn visit_i64<E: de::Error>(self, weight: i64) -> Result<Weight, E> {
-                self.visit_f64(weight as f64)
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Weight, A::Error> {
-                Ramp::deserialize(MapAccessDeserializer::new(map)).map(Weight::Ramp)
-            }
-        }
-
-        deserializer.deserialize_any(NumberOrRamp)
-    }
+forms! {
+    Weight => Forms::expecting("a number or a ramp {from, to, steps}")
+        .number(|weight| Ok(Self::Constant(weight)))
+        .map(|ramp| Ok(Self::Ramp(ramp)))
 }
 
 #[cfg(test)]

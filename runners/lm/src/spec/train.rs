@@ -1,17 +1,17 @@
 //! `train:` and `evaluate:` in a study.
 
-use super::{
-    CapacitySpec, DiagnosticsSpec, Length, OptimizerSpec, OrNone, QuantisationSpec, Schedule, Steps, Tokens, bare_or_map,
-};
+use super::{CapacitySpec, DiagnosticsSpec, Length, OptimizerSpec, OrNone, QuantisationSpec, Schedule, Steps, Tokens};
 use crate::model::Decoder;
+use regatta_core::forms::{Choice, bare_or_map};
 use regatta_core::number::{Count, Fraction, Positive};
 use regatta_kernels::Precision;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// How every arm is trained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "TrainFields", into = "TrainFields")]
 pub struct TrainSpec {
     /// Tokens a sequence; the model's context where it is not named.
@@ -40,27 +40,47 @@ pub struct TrainSpec {
 }
 
 /// As users write it: three ways to say how long.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("not" = {"anyOf": [
+    {"required": ["steps", "tokens"]},
+    {"required": ["steps", "tokens_per_parameter"]},
+    {"required": ["tokens", "tokens_per_parameter"]},
+]}))]
 struct TrainFields {
+    /// Tokens per sequence; the model's context where it is not named.
     #[serde(skip_serializing_if = "Option::is_none")]
     context: Option<Count<2, 1_048_576>>,
+    /// Optimizer steps of a trial. One of `steps`, `tokens` and `tokens_per_parameter` says how long it trains.
     #[serde(skip_serializing_if = "Option::is_none")]
     steps: Option<Steps>,
+    /// Tokens that a trial sees, with K, M or B for thousands, millions or billions: `20M`.
     #[serde(skip_serializing_if = "Option::is_none")]
     tokens: Option<Tokens>,
+    /// Tokens that a trial sees for each trainable parameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     tokens_per_parameter: Option<Positive>,
+    /// Sequences per step.
     batch_size: Count<1, 65_536>,
+    /// Passes that a step takes its batch in, a divisor of `batch_size`: the same result in less memory.
     accumulate: Count<1, 65_536>,
+    /// Peak learning rate.
     lr: Positive,
+    /// How the learning rate moves over the steps.
     #[serde(deserialize_with = "bare_or_map")]
+    #[schemars(with = "Choice<Schedule>")]
     schedule: Schedule,
+    /// How weights follow their gradients.
     #[serde(deserialize_with = "bare_or_map")]
+    #[schemars(with = "Choice<OptimizerSpec>")]
     optimizer: OptimizerSpec,
+    /// Largest global norm of the gradient.
     grad_clip: OrNone<Positive>,
+    /// Rate of dropout on embeddings, attention and residuals.
     dropout: Fraction,
+    /// To what the factors of products with weight matrices are rounded in a step.
     precision: Precision,
+    /// What is done about a loss far above those of the steps before.
     on_spike: OnSpike,
 }
 
@@ -145,7 +165,7 @@ impl TrainSpec {
 }
 
 /// What is done about a step whose loss is a spike; every spike is recorded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnSpike {
     /// Nothing more: all arms are trained alike.
@@ -176,7 +196,7 @@ impl Default for TrainSpec {
 }
 
 /// What is measured, and how often.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluateSpec {
     /// Steps between measurements of the validation loss.
