@@ -33,9 +33,9 @@ const CHANGES: [&str; 21] = [
 const DISK: &str = "runners/records/src/disk.rs";
 
 /// (file, calls in it, why they are not in a study's folder).
-const ELSEWHERE: [(&str, usize, &str); 5] = [
+const ELSEWHERE: [(&str, usize, &str); 6] = [
     (
-        "runners/lm/src/model/checkpoint/mod.rs",
+        "runners/lm/src/checkpoint/mod.rs",
         1,
         "`Model::write`: a folder of the caller's own; a trial's checkpoint is `Model::files`, written by its records",
     ),
@@ -45,7 +45,8 @@ const ELSEWHERE: [(&str, usize, &str); 5] = [
         1,
         "`--items FILE`: a file that the user names, perhaps a pipe, which must not be replaced by another file of that name",
     ),
-    ("runners/cli/src/verbs/bench/training.rs", 1, "`bench --costs`: a teacher in a temporary folder"),
+    ("runners/cli/src/verbs/bench/training/mod.rs", 1, "`bench --costs`: a teacher in a temporary folder"),
+    ("runners/cli/src/memory.rs", 1, "`/proc/self/clear_refs`, which is not on a disk"),
     ("runners/cli/src/verbs/bench/costs.rs", 1, "`bench --costs`: removes that folder"),
 ];
 
@@ -70,7 +71,10 @@ fn sources(folder: &Path, found: &mut BTreeSet<PathBuf>) {
 
 /// The changes to a disk in a file's code, each with its line; comments and the tests at the file's foot are left out.
 fn changes(text: &str) -> Vec<(usize, &'static str)> {
-    let above_tests = ["#[cfg(test)]\nmod ", "#[cfg(all(test"].iter().filter_map(|tests| text.find(tests)).min();
+    let above_tests = ["#[cfg(test)]\nmod ", "#[cfg(test)]\npub(super) mod ", "#[cfg(test)]\npub(crate) mod ", "#[cfg(all(test"]
+        .iter()
+        .filter_map(|tests| text.find(tests))
+        .min();
     let code = &text[..above_tests.unwrap_or(text.len())];
     let mut found = Vec::new();
     for (index, line) in code.lines().enumerate() {

@@ -47,6 +47,8 @@ enum Verb {
     List(verbs::list::Arguments),
     /// Explain a plugin: formula, paper, fields and defaults
     Explain(verbs::explain::Arguments),
+    /// Print the JSON Schema of studies, by which editors complete and check them, with the plugins linked into this program
+    Schema(verbs::schema::Arguments),
     /// Write the table, plots and page from the results on disk
     Report(verbs::report::Arguments),
     /// Run trials for a run that sends requests on stdin
@@ -121,6 +123,7 @@ pub fn main() -> ExitCode {
         Verb::Check(arguments) => verbs::check::check(&arguments),
         Verb::List(arguments) => verbs::list::list(&arguments),
         Verb::Explain(arguments) => verbs::explain::explain(&arguments),
+        Verb::Schema(arguments) => verbs::schema::schema(&arguments),
         Verb::Report(arguments) => verbs::report::report(&arguments),
         Verb::Worker => verbs::worker::worker(),
         Verb::Probe => verbs::probe::probe(),

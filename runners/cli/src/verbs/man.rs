@@ -22,7 +22,7 @@ pub(crate) fn man(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let command = crate::command();
     if let Some(folder) = &arguments.out {
         let failed = |error: std::io::Error| Failure::failed(format!("{}: {error}", folder.display()));
-        std::fs::create_dir_all(folder).map_err(failed)?;
+        regatta_records::disk::create_folder(folder).map_err(failed)?;
         clap_mangen::generate_to(command, folder).map_err(failed)?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -17,6 +17,7 @@ pub(crate) mod probe;
 pub(crate) mod report;
 pub(crate) mod results;
 pub(crate) mod run;
+pub(crate) mod schema;
 pub(crate) mod status;
 #[cfg(feature = "tui")]
 pub(crate) mod watch;

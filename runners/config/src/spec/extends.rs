@@ -1,7 +1,7 @@
 //! `extends: base.yaml`: a study that starts from another.
 
+use super::layer::Layer;
 use super::refusal::{Refusal, in_one_line};
-use super::source::Layer;
 use super::wording::found;
 use crate::yaml::Target;
 use serde_json::{Map, Value};

@@ -7,6 +7,7 @@ mod extends;
 mod file;
 mod hints;
 mod label;
+mod layer;
 mod limits;
 mod overrides;
 mod paths;

@@ -1,14 +1,13 @@
 //! What was written, and where: the study's file, the files that it extends, and overrides.
 
 use super::extends;
+use super::layer::Layer;
 use super::overrides::{self, Override};
 use super::refusal::{Origin, Refusal, in_one_line};
 use super::understand::{name_after, nothing_means_defaults};
-use super::wording::{self, Explained};
-use crate::yaml::{self, Place, Target};
+use super::wording::Explained;
+use crate::yaml::{Place, Target};
 use serde_json::Value;
-use std::fs::File;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug)]
@@ -18,56 +17,6 @@ pub(super) struct Source {
     /// The values of all files, with overrides.
     pub document: Value,
     overrides: Vec<Override>,
-}
-
-/// One file.
-#[derive(Debug)]
-pub(super) struct Layer {
-    /// As it was named.
-    pub file: PathBuf,
-    pub text: String,
-    pub document: Value,
-}
-
-impl Layer {
-    /// The bytes of the file at `path`, of a huge one only its beginning.
-    pub fn open(path: &Path) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        let most = yaml::MAX_BYTES as u64 + 1; // one more than is legal
-        File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))?;
-        Ok(bytes)
-    }
-
-    /// Reads a file's values from its bytes.
-    pub fn parse(file: &Path, bytes: Vec<u8>) -> Result<Self, Refusal> {
-        let at = |place, path, message| Refusal { origin: Origin::file(file, place), path, message };
-        let text = yaml::decode(bytes).map_err(|fault| at(fault.place, String::new(), fault.message))?;
-        let document = yaml::parse(&text).map_err(|fault| at(fault.place, fault.path.join("."), fault.message))?;
-        if !document.is_object() {
-            let message = format!("expected a study, a map with at least `arms`, found {}", wording::found(&document));
-            return Err(at(yaml::locate(&text, &[], Target::Value), String::new(), message));
-        }
-        Ok(Self { file: file.to_owned(), text, document })
-    }
-
-    pub fn refuse(&self, path: &[String], target: Target, message: String) -> Refusal {
-        let origin = Origin::file(&self.file, yaml::locate(&self.text, path, target));
-        Refusal { origin, path: path.join("."), message }
-    }
-
-    /// How many steps of `path` this file wrote, and whether what comes after them is settled here: written, or overwritten by
-    /// a value that is no map.
-    fn wrote(&self, path: &[String]) -> (usize, bool) {
-        let mut here = &self.document;
-        for (depth, step) in path.iter().enumerate() {
-            match here.as_object().map(|map| map.get(step)) {
-                Some(Some(value)) => here = value,
-                Some(None) => return (depth, false),
-                None => return (depth, true),
-            }
-        }
-        (path.len(), true)
-    }
 }
 
 impl Source {

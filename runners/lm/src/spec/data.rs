@@ -1,6 +1,7 @@
 //! Where tokens come from.
 
 use super::BiographiesSpec;
+use super::order::Order;
 use regatta_core::forms::bare_or_map;
 use regatta_core::number::{Count, Fraction, NonNegative, Positive};
 use schemars::JsonSchema;
@@ -165,17 +166,6 @@ pub struct TokensSpec {
     /// Order in which windows of the train split are seen.
     #[serde(default)]
     pub order: Order,
-}
-
-/// Order of the windows of the train split.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Order {
-    /// Each epoch a fresh permutation, drawn from the trial's seed.
-    #[default]
-    Shuffled,
-    /// Row b of step s starts at token (s·batch_size + b)·context, from the front again at the end.
-    Sequential,
 }
 
 /// `tokenizer:` in a study.

@@ -40,7 +40,8 @@ pub(crate) fn new(arguments: &Arguments) -> Result<ExitCode, Failure> {
     for (name, text) in files.into_iter().chain(lock) {
         let path = folder.join(name);
         let parent = path.parent().unwrap_or(&folder);
-        std::fs::create_dir_all(parent).map_err(|error| Failure::failed(format!("{}: {error}", parent.display())))?;
+        regatta_records::disk::create_folder(parent)
+            .map_err(|error| Failure::failed(format!("{}: {error}", parent.display())))?;
         write_whole(&path, text.as_bytes()).map_err(Failure::failed)?;
     }
     say(next(kind, &names, &folder, &source).trim_end())?;

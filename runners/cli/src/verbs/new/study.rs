@@ -76,6 +76,7 @@ pub(crate) fn new(arguments: &Arguments) -> Result<ExitCode, Failure> {
     say(format_args!("wrote {shown}: a baseline against {}\n", names.join(", ")))?;
     say(format_args!("  regatta check {shown}     # all defaults, and the time that it takes"))?;
     say(format_args!("  regatta run {shown}       # train, evaluate, report: runs/{}/report.html", arguments.name))?;
+    say("\nFor an editor that completes and checks it, beside the study: regatta schema --out study.schema.json")?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,6 +6,7 @@ mod interventions;
 mod model;
 mod noise;
 mod schedules;
+mod schema;
 mod tune;
 mod vary;
 
@@ -43,6 +44,7 @@ macro_rules! small_regularizer {
 small_regularizer!(Dispersion, "dispersion", temperature);
 small_regularizer!(InfoNce, "infonce", t);
 small_regularizer!(VicReg, "vicreg", target_std);
+small_regularizer!(Resultant, "resultant", allowed); // of examples/byo-plugin
 
 /// A study that spells out every key there is.
 const WHOLE: &str = "\
@@ -89,7 +91,11 @@ impl Desk {
     }
 
     fn read(&self, overrides: &[&str]) -> Result<Study, Refusal> {
-        Study::read(&self.study, &overrides.iter().map(|&set| set.to_owned()).collect::<Vec<_>>())
+        let study = Study::read(&self.study, &overrides.iter().map(|&set| set.to_owned()).collect::<Vec<_>>());
+        if study.is_ok() && overrides.is_empty() {
+            schema::admits(&fs::read_to_string(&self.study).unwrap());
+        }
+        study
     }
 
     /// The message, from the file's name on.
