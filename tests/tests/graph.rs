@@ -278,7 +278,10 @@ fn the_trainer_and_the_judge_name_no_plugin() {
     let starter = root().join("runners/cli/src/verbs/new/study.rs"); // it names the arms of an example, and treats none by its name
     for folder in judges.map(|name| format!("runners/{name}/src")) {
         for path in sources(&root().join(folder)) {
-            if path == starter || path.ends_with("tests.rs") || path.components().any(|part| part.as_os_str() == "tests") {
+            if path == starter
+                || ["tests.rs", "sample.rs"].iter().any(|name| path.ends_with(name))
+                || path.components().any(|part| part.as_os_str() == "tests")
+            {
                 continue;
             }
             let text = std::fs::read_to_string(&path).expect("a source file");

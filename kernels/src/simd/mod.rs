@@ -5,7 +5,7 @@
 //! speed:
 //!
 //! ```
-//! use crate::simd::{LANES, Lanes, Simd, load, total};
+//! use regatta_kernels::simd::{LANES, Lanes, Simd, load, total};
 //!
 //! #[inline(always)]
 //! fn sum_of_squares_with<S: Simd>(x: &[f32]) -> f32 {
@@ -17,7 +17,7 @@
 //!     total(sums)
 //! }
 //!
-//! crate::vectorize! {
+//! regatta_kernels::vectorize! {
 //!     /// Σ x².
 //!     pub fn sum_of_squares(x: &[f32]) -> f32 = sum_of_squares_with;
 //! }

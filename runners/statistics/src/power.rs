@@ -1,6 +1,13 @@
 //! How large a difference a t test finds four times in five.
 
 use statrs::function::gamma::gamma_lr;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+thread_local! {
+    /// Shifts that were found, by freedom and the bits of the quantile: a study asks for the same one for every arm.
+    static FOUND: RefCell<BTreeMap<(usize, u64), f64>> = const { RefCell::new(BTreeMap::new()) };
+}
 
 /// Chance of seeing a difference as large as the one that is called detectable.
 const POWER: f64 = 0.8;
@@ -13,6 +20,16 @@ const TOLERANCE: f64 = 1e-9;
 ///
 /// The chance grows with λ: the root lies between 0 and a doubled bound, and is halved in until it stops moving.
 pub(super) fn detectable_shift(freedom: usize, quantile: f64) -> f64 {
+    let key = (freedom, quantile.to_bits());
+    if let Some(shift) = FOUND.with_borrow(|found| found.get(&key).copied()) {
+        return shift;
+    }
+    let shift = search(freedom, quantile);
+    FOUND.with_borrow_mut(|found| found.insert(key, shift));
+    shift
+}
+
+fn search(freedom: usize, quantile: f64) -> f64 {
     let (mut low, mut high) = (0.0, 1.0);
     while power(freedom, quantile, high) < POWER {
         (low, high) = (high, 2.0 * high);

@@ -9,10 +9,10 @@
 //! The method is an example, to be replaced by one of your own: formula, source and deviations from the source belong up here.
 //!
 //! # Shapes
-//! embeddings (t·d), one sequence
+//! noise (t·d), one sequence
 
 use regatta_core::number::NonNegative;
-use regatta_core::{Draw, Intervention, intervention, typetag};
+use regatta_core::{Action, Draw, EmbeddingNoise, Intervention, intervention, typetag};
 
 intervention! {
     name: "{{tag}}",
@@ -28,14 +28,14 @@ intervention! {
 
 #[typetag::serde(name = "{{tag}}")]
 impl Intervention for {{Type}} {
-    fn perturbs(&self) -> bool {
-        self.size.get() > 0.0
+    fn action(&self) -> Option<Action<'_>> {
+        (self.size.get() > 0.0).then_some(Action::EmbeddingNoise(self))
     }
+}
 
-    fn perturb(&self, embeddings: &mut [f32], _dims: usize, draw: &mut Draw) {
-        for x in embeddings {
-            *x += (self.size.get() * draw.normal()) as f32;
-        }
+impl EmbeddingNoise for {{Type}} {
+    fn noise(&self, noise: &mut [f32], _dims: usize, draw: &mut Draw) {
+        noise.fill_with(|| (self.size.get() * draw.normal()) as f32);
     }
 }
 
@@ -43,29 +43,22 @@ impl Intervention for {{Type}} {
 mod tests {
     use super::*;
 
-    fn perturbed(size: f64, embeddings: [f32; 4]) -> [f32; 4] {
-        let mut found = embeddings;
-        let plugin = {{Type}} {
+    fn plugin(size: f64) -> {{Type}} {
+        {{Type}} {
             size: NonNegative::new(size),
-        };
-        plugin.perturb(&mut found, 2, &mut Draw::new(7, "test", 0, 0));
-        found
+        }
     }
 
     #[test]
-    fn noise_is_size_times_the_draw_added_to_what_is_there() {
-        let mut draw = Draw::new(7, "test", 0, 0);
-        let by_hand = [1.0, 2.0, 3.0, 4.0].map(|x: f32| x + (0.5 * draw.normal()) as f32);
-        assert_eq!(perturbed(0.5, [1.0, 2.0, 3.0, 4.0]), by_hand);
+    fn noise_is_size_times_the_draw() {
+        let (mut noise, mut draw) = ([0f32; 4], Draw::new(7, "test", 0, 0));
+        plugin(0.5).noise(&mut noise, 2, &mut Draw::new(7, "test", 0, 0));
+        assert_eq!(noise, [(); 4].map(|()| (0.5 * draw.normal()) as f32));
     }
 
     #[test]
-    fn no_size_is_no_noise() {
-        let plugin = {{Type}} {
-            size: NonNegative::new(0.0),
-        };
-        assert!(!plugin.perturbs());
-        assert_eq!(perturbed(0.0, [1.0; 4]), [1.0; 4]);
+    fn no_size_is_no_action() {
+        assert!(plugin(0.0).action().is_none() && plugin(0.1).action().is_some());
     }
 
     #[test]
