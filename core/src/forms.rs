@@ -34,7 +34,7 @@ pub use distinct::{Distinct, canonical, distinct};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Error, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -108,20 +108,19 @@ impl<T: 'static> Forms<T> {
     #[must_use]
     pub fn constant(mut self, written: impl Into<Value>, meaning: &'static str, value: T) -> Self {
         let written = written.into();
-        let schema = json_schema!({"const": written, "description": meaning});
-        self.constants.push((written, value));
-        self.described(move |_| schema)
+        self.constants.push((written.clone(), value));
+        self.described(move |_| json_schema!({"const": written, "description": meaning}))
     }
 
     /// A whole number in `range`.
     #[must_use]
     pub fn whole(mut self, range: RangeInclusive<u64>, make: fn(u64) -> T) -> Self {
-        let mut schema = json_schema!({"type": "integer", "minimum": *range.start()});
-        if *range.end() < u64::MAX {
-            schema.insert("maximum".into(), json!(range.end()));
-        }
+        let (least, most) = (*range.start(), *range.end());
         self.whole = Some((range, make));
-        self.described(move |_| schema)
+        self.described(move |_| match most {
+            u64::MAX => json_schema!({"type": "integer", "minimum": least}),
+            _ => json_schema!({"type": "integer", "minimum": least, "maximum": most}),
+        })
     }
 
     /// The whole number may be written as a float, `2e7`.
@@ -269,6 +268,7 @@ mod tests {
     use super::*;
     use crate::number::Positive;
     use serde::Deserialize;
+    use serde_json::json;
 
     #[derive(Debug, PartialEq)]
     enum Any {

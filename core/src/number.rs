@@ -76,6 +76,11 @@ refined! {
     {"minimum": 0, "exclusiveMaximum": 1}
 }
 refined! {
+    /// Above 0, up to 1.
+    Proportion, value => value > 0.0 && value <= 1.0, "a number above 0 and up to 1",
+    {"exclusiveMinimum": 0, "maximum": 1}
+}
+refined! {
     /// Strictly between 0 and 1.
     Inner, value => value > 0.0 && value < 1.0, "a number strictly between 0 and 1",
     {"exclusiveMinimum": 0, "exclusiveMaximum": 1}

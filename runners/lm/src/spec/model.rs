@@ -3,10 +3,9 @@
 use super::OrNone;
 use crate::model::{Biases, Decoder, Family, Mlp, NormKind, NormPlacement, Positions, QkNorm, Rotary, RotaryScaling};
 use regatta_core::forms::Choice;
-use regatta_core::number::{Count, NonNegative, Positive, PositiveFloat};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use regatta_core::number::{Count, NonNegative, Positive, PositiveFloat, Proportion};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
-use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// The one model that every arm trains.
@@ -145,40 +144,9 @@ struct RotaryFields {
     /// Base of the angles.
     theta: Option<Positive>,
     /// Fraction of a head's dims that are rotated.
-    fraction: Option<Share>,
+    fraction: Option<Proportion>,
     /// Slower rotation for long contexts, as in Llama 3.
     scaling: Option<RotaryScaling>,
-}
-
-/// Above 0, up to 1.
-#[derive(Clone, Copy, PartialEq, Deserialize)]
-#[serde(try_from = "f64")]
-struct Share(f64);
-
-impl JsonSchema for Share {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Share".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"type": "number", "exclusiveMinimum": 0, "maximum": 1})
-    }
-}
-
-impl TryFrom<f64> for Share {
-    type Error = String;
-
-    fn try_from(share: f64) -> Result<Self, String> {
-        if share > 0.0 && share <= 1.0 {
-            Ok(Self(share))
-        } else {
-            Err(format!("expected a number above 0 and up to 1, found {share}"))
-        }
-    }
 }
 
 impl PositionsFields {
@@ -187,7 +155,7 @@ impl PositionsFields {
         let family = if let Positions::Rotary(rotary) = family { rotary } else { Rotary::default() };
         Positions::Rotary(Rotary {
             theta: theta.map_or(family.theta, Positive::get),
-            fraction: fraction.map_or(family.fraction, |share| share.0),
+            fraction: fraction.map_or(family.fraction, Proportion::get),
             scaling: scaling.or(family.scaling),
         })
     }

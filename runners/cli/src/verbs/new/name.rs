@@ -95,7 +95,8 @@ const RESERVED: [&str; 70] = [
 ];
 
 /// Types that the templates use; a plugin's own must not hide them.
-const TYPES: [&str; 28] = [
+const TYPES: [&str; 30] = [
+    "Action",
     "AsMut",
     "AsRef",
     "Box",
@@ -106,6 +107,7 @@ const TYPES: [&str; 28] = [
     "Default",
     "Device",
     "Draw",
+    "EmbeddingNoise",
     "Drop",
     "Err",
     "Eq",
