@@ -73,15 +73,21 @@ impl<U: DeserializeOwned + JsonSchema + 'static> Form for U {}
 
 type Describe = Box<dyn FnOnce(&mut SchemaGenerator) -> Schema>;
 
+/// Whole numbers in a range, and what they make.
+type Whole<T> = (RangeInclusive<u64>, fn(u64) -> T);
+
+/// What a text makes; `None` where it is none of its words.
+type Words<T> = Box<dyn FnOnce(&str) -> Result<Option<T>, erased_serde::Error>>;
+
 /// The forms of a `T`, in the order in which they are described. There is at most one for each kind of value.
 pub struct Forms<T> {
     expected: String,
     constants: Vec<(Value, T)>,
-    whole: Option<(RangeInclusive<u64>, fn(u64) -> T)>,
+    whole: Option<Whole<T>>,
     whole_as_float: bool,
     fraction: Option<fn(f64) -> T>,
     number: Option<Read<T>>,
-    text: Option<Box<dyn FnOnce(&str) -> Result<Option<T>, erased_serde::Error>>>,
+    text: Option<Words<T>>,
     list: Option<Read<T>>,
     map: Option<Read<T>>,
     described: Vec<Describe>,

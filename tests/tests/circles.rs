@@ -157,7 +157,7 @@ fn home(files: &Files, path: &Name) -> Option<Name> {
         let file = &files[module];
         let target = file.exports.get(name).cloned().or_else(|| {
             let mut of_globs = file.globs.iter().filter(|glob| files.contains_key(*glob));
-            of_globs.next().map(|glob| [glob.as_slice(), &[name.clone()]].concat())
+            of_globs.next().map(|glob| [glob.as_slice(), std::slice::from_ref(name)].concat())
         });
         match target {
             Some(target) if target != path => path = [target.as_slice(), &rest[1..]].concat(),
