@@ -11,7 +11,7 @@
 //! | [`Intervention`], [`Action`] | the trait of what is not a penalty, and the places of a step at which it may act |
 //! | [`Kernel`], [`ObjectiveKernel`] | optional: value and gradient together on float32 slices, for speed |
 //! | [`differentiate`] | value and gradient as training sees them: by the kernel where there is one, else by autograd |
-//! | [`forms`] | values that are written in one of several forms, such as a number or a word |
+//! | [`mod@forms`] | values that are written in one of several forms, such as a number or a word |
 //! | [`number`] | numbers that cannot be illegal: [`number::Positive`], [`number::NonNegative`], ... |
 //! | [`Fingerprint`] | what a plugin computes, in a few numbers: by them a changed formula is told |
 //! | [`registry`] | the plugins linked into this program: cards, lookup by name |

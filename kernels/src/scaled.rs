@@ -5,7 +5,7 @@ use super::vector::dot_with;
 use crate::simd::Simd;
 use rayon::prelude::*;
 
-/// The points of a group divided by `norm + epsilon`: as [`unit`](super::unit) where epsilon is 0.
+/// The points of a group divided by `norm + epsilon`: as unit norm where epsilon is 0.
 #[derive(Debug)]
 pub struct Scaled {
     points: Vec<f32>,

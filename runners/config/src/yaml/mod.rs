@@ -1,7 +1,7 @@
 //! YAML in, a tree of plain values out: the only module that touches a YAML parser.
 //!
 //! The parser takes seconds on a file of brackets and minutes on one of aliases, so everything that it is given has passed
-//! [`decode`] and [`nesting`] first. The tree is JSON's: no tags, no NaN, no infinities, names as keys, no key twice.
+//! [`decode`] and `nesting` first. The tree is JSON's: no tags, no NaN, no infinities, names as keys, no key twice.
 
 mod nesting;
 mod tree;
