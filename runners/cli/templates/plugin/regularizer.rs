@@ -47,9 +47,8 @@ mod tests {
     fn check(points: [[f64; 2]; 2], allowed: f64, expected: f64) {
         let points = Tensor::new(&[points], &Device::Cpu).unwrap();
         let cloud = Cloud::new(points).unwrap();
-        let plugin = {{Type}} {
-            allowed: Fraction::new(allowed),
-        };
+        let allowed = Fraction::new(allowed);
+        let plugin = {{Type}} { allowed };
         let penalty = plugin.penalty(&cloud, &mut Draw::new(0, "test", 0, 0));
         let found = penalty.unwrap().to_scalar::<f64>().unwrap();
         assert!((found - expected).abs() < 1e-12, "{found} != {expected}");
