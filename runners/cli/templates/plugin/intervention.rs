@@ -44,9 +44,8 @@ mod tests {
     use super::*;
 
     fn plugin(size: f64) -> {{Type}} {
-        {{Type}} {
-            size: NonNegative::new(size),
-        }
+        let size = NonNegative::new(size);
+        {{Type}} { size }
     }
 
     #[test]
