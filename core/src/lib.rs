@@ -8,6 +8,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`Regularizer`], [`Cloud`], [`Draw`] | the trait, what it sees, and its only source of randomness |
+//! | [`Home`] | the place at which a regularizer's paper applies it |
 //! | [`Intervention`], [`Action`] | the trait of what is not a penalty, and the places of a step at which it may act |
 //! | [`Kernel`], [`ObjectiveKernel`] | optional: value and gradient together on float32 slices, for speed |
 //! | [`differentiate`] | value and gradient as training sees them: by the kernel where there is one, else by autograd |
@@ -31,6 +32,7 @@ mod draw;
 mod error;
 mod fingerprint;
 pub mod forms;
+mod home;
 mod intervention;
 mod kernel;
 pub mod maths;
@@ -43,6 +45,7 @@ pub use cloud::Cloud;
 pub use draw::Draw;
 pub use error::{Error, Result};
 pub use fingerprint::Fingerprint;
+pub use home::{Home, MaxPoints, Points, Scale, Site};
 pub use intervention::{Action, Companion, CompanionObjective, Compared, EmbeddingNoise, Intervention, Outputs, WeightRounding};
 pub use kernel::{FloatCloud, FloatOutputs, Floats, Kernel, ObjectiveKernel};
 pub use registry::{Card, Plugin};
@@ -57,4 +60,5 @@ pub use regatta_kernels as kernels;
 pub use regatta_kernels::{simd, vectorize};
 pub use schemars;
 pub use serde;
+pub use serde_json;
 pub use typetag;

@@ -1,6 +1,6 @@
 //! The trait that every regularizer implements.
 
-use crate::{Cloud, Draw, Kernel, Result};
+use crate::{Cloud, Draw, Home, Kernel, Result};
 use candle_core::Tensor;
 use std::fmt::Debug;
 
@@ -26,6 +26,11 @@ pub trait Regularizer: Debug + Send + Sync {
     /// that regularizer alone. It may depend on the fields.
     fn needs_view(&self) -> bool {
         false
+    }
+
+    /// The place at which the paper applies it: where a term without `at` runs. It may depend on the fields.
+    fn home(&self) -> Home {
+        Home::DEFAULT
     }
 
     /// A faster way to value and gradient, which the runner takes where the cloud is float32 on the CPU. It computes the same

@@ -58,8 +58,9 @@ class Programs:
             sys.exit(f"error: {self.python} has no PyTorch: {install}, or name another interpreter with --python")
 
     def regatta(self, *arguments):
-        """What `regatta bench` measured."""
-        return self._measured([self.binary, "bench", "--json", *map(str, arguments)])
+        """What `regatta bench` measured: of a step, with a penalty of all points as they are, since that is what the peer's sees."""
+        at = ["--at", "max_points: none, scale: none"] * ("--regularizer" in arguments and "--cloud" not in arguments)
+        return self._measured([self.binary, "bench", "--json", *map(str, arguments), *at])
 
     def peer(self, *arguments):
         """What peer.py measured."""

@@ -21,7 +21,7 @@ use regatta_core::kernels::{Float, Matrix, cross_gram, times};
 use regatta_core::maths::{centred, diagonal, matmul, off_diagonal_sum_of_squares};
 use regatta_core::number::NonNegative;
 use regatta_core::simd::Simd;
-use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag, vectorize};
+use regatta_core::{Cloud, Draw, FloatCloud, Home, Kernel, Regularizer, Result, Tensor, regularizer, typetag, vectorize};
 
 /// Under the root of the variance: keeps the slope finite where a dim has collapsed.
 const EPSILON: f64 = 1e-5;
@@ -32,7 +32,6 @@ regularizer! {
     paper: "Zbontar et al., \"Barlow Twins\", ICML 2021, arXiv:2103.03230",
     formula: "Σ_k (1 - C_kk)² + off_diagonal · Σ_{k≠l} C_kl², C the correlation of the dims of both views (needs train.dropout)",
     expects: "two views of all tokens of a batch, at any scale (points: batch; train.dropout)",
-    home: "points: batch",
     /// Cross-correlation of two views held to the identity.
     pub struct BarlowTwins {
         /// Weight λ of the correlations between different dims (paper: 0.005; the authors' code: 0.0051).
@@ -49,6 +48,10 @@ impl Regularizer for BarlowTwins {
         let on = diagonal(&c)?.affine(-1.0, 1.0)?.sqr()?.sum(1)?; // (g)
         let off = (off_diagonal_sum_of_squares(&c)? * self.off_diagonal.get())?; // (g)
         Ok((on + off)?.mean_all()?)
+    }
+
+    fn home(&self) -> Home {
+        Home::BATCH
     }
 
     fn needs_view(&self) -> bool {

@@ -17,7 +17,7 @@ use regatta_core::candle::DType;
 use regatta_core::kernels::of_smaller_gram;
 use regatta_core::maths::{log_det, log_det_of, smaller_gram, unit};
 use regatta_core::number::Positive;
-use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::{Cloud, Draw, FloatCloud, Home, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 
 regularizer! {
     name: "coding_rate",
@@ -25,7 +25,6 @@ regularizer! {
     paper: "Yu et al., \"Maximal Coding Rate Reduction\", NeurIPS 2020, arXiv:2006.08558",
     formula: "-1/2 log det(I + d/(n epsilon_squared) UᵀU), the rows of U the unit vectors",
     expects: "all tokens of a batch, at any scale (points: batch)",
-    home: "points: batch",
     /// The volume that the directions of points fill.
     pub struct CodingRate {
         /// ε², the squared error allowed to a point: the smaller, the more the dims that hardly spread count (paper: 0.5).
@@ -43,6 +42,10 @@ impl Regularizer for CodingRate {
         let eye = Tensor::eye(gram.dim(2)?, DType::F64, z.device())?;
         let rate = (log_det(&(gram * scale)?.broadcast_add(&eye)?)?.mean_all()? * 0.5)?;
         Ok(rate.neg()?.to_dtype(z.dtype())?)
+    }
+
+    fn home(&self) -> Home {
+        Home::BATCH
     }
 
     fn kernel(&self) -> Option<&dyn Kernel> {

@@ -15,7 +15,7 @@
 use regatta_core::kernels::{Scaled, vector};
 use regatta_core::maths::unit;
 use regatta_core::simd::Simd;
-use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag, vectorize};
+use regatta_core::{Cloud, Draw, FloatCloud, Home, Kernel, Regularizer, Result, Site, Tensor, regularizer, typetag, vectorize};
 
 regularizer! {
     name: "cosreg",
@@ -23,7 +23,6 @@ regularizer! {
     paper: "Gao et al., \"Representation Degeneration Problem\", ICLR 2019, arXiv:1907.12009 (at: {site: embedding})",
     formula: "Σ_{i≠j} u_i·u_j / n², u the unit vectors",
     expects: "weight rows, at any scale (site: embedding)",
-    home: "site: embedding",
     /// The mean cosine between points.
     pub struct CosReg {}
 }
@@ -35,6 +34,10 @@ impl Regularizer for CosReg {
         let all = u.sum(1)?.sqr()?.sum(1)?; // (g), with each point's cosine with itself
         let own = u.sqr()?.sum((1, 2))?; // (g)
         Ok(((all - own)?.mean_all()? / (n * n))?)
+    }
+
+    fn home(&self) -> Home {
+        Home { site: Site::Embedding, max_points: None, ..Home::DEFAULT }
     }
 
     fn kernel(&self) -> Option<&dyn Kernel> {

@@ -68,13 +68,15 @@ perplexity_entropy: mean_i Σ_j p_ij log₂(p_ij + ε), p_i = softmax over j≠i
         /// What is penalised: angular_spread, l2_repel, decorrelation, orthogonalization or perplexity_entropy.
         pub variant: Variant = Variant::AngularSpread,
         /// Temperature τ of angular_spread, l2_repel and perplexity_entropy: the smaller, the more the nearest pairs count.
-        pub temperature: Positive = Positive::new(1.0),
+        pub temperature: Positive = Positive::new(1.0)
+            => [variant: Variant::AngularSpread | Variant::L2Repel | Variant::PerplexityEntropy],
         /// Angle, in half turns, that orthogonalization asks of every pair; 0.5 is a right angle.
-        pub margin: NonNegative = NonNegative::new(0.5),
+        pub margin: NonNegative = NonNegative::new(0.5) => [variant: Variant::Orthogonalization],
         /// ε beside norms, in exponents and in logarithms.
-        pub epsilon: NonNegative = NonNegative::new(0.01),
+        pub epsilon: NonNegative = NonNegative::new(0.01)
+            => [if |it: &Dispersion| it.variant != Variant::Decorrelation],
         /// Cosines are bounded to ±(1 - clamp), where the slope of the arccosine is still finite.
-        pub clamp: Inner = Inner::new(0.25),
+        pub clamp: Inner = Inner::new(0.25) => [variant: Variant::AngularSpread | Variant::Orthogonalization],
     }
 }
 

@@ -29,7 +29,7 @@ use regatta_core::maths::{cosines, diagonal, log_mean_exp, matmul, off_diagonal,
 use regatta_core::number::{NonNegative, Positive};
 use regatta_core::schemars::JsonSchema;
 use regatta_core::serde::{Deserialize, Serialize};
-use regatta_core::{Cloud, Draw, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::{Cloud, Draw, Home, Kernel, Points, Regularizer, Result, Tensor, regularizer, typetag};
 pub use temperature::Temperature;
 
 /// How closeness on the sphere is measured.
@@ -68,12 +68,12 @@ align_uniform: alignment · mean_i ‖u_i - v_i‖² + mean of wang_isola of bot
         /// How closeness is measured: wang_isola or negatives; contrastive or align_uniform, which need train.dropout.
         pub form: Form = Form::WangIsola,
         /// Width of the Gaussian of wang_isola and align_uniform: the larger t, the more the nearest pairs count.
-        pub t: Positive = Positive::new(2.0),
+        pub t: Positive = Positive::new(2.0) => [form: Form::WangIsola | Form::AlignUniform],
         /// Temperature τ of negatives and contrastive: the smaller, the more the nearest pairs count. `usual` is 0.5 for
         /// negatives and 0.05, as in SimCSE, for contrastive.
-        pub temperature: Temperature = Temperature::Usual,
+        pub temperature: Temperature = Temperature::Usual => [form: Form::Negatives | Form::Contrastive],
         /// Weight of align_uniform's distance between the views of a point (paper: 1).
-        pub alignment: NonNegative = NonNegative::new(1.0),
+        pub alignment: NonNegative = NonNegative::new(1.0) => [form: Form::AlignUniform],
     }
 }
 
@@ -89,6 +89,14 @@ impl Regularizer for InfoNce {
         }
         let exponents = (cosines(z, 0.0)? / self.temperature())?; // (g, n, n)
         Ok(log_mean_exp(&off_diagonal(&exponents, f64::NEG_INFINITY)?, 1, n - 1)?.mean_all()?) // (g, n) -> scalar
+    }
+
+    fn home(&self) -> Home {
+        match self.form {
+            Form::WangIsola | Form::Negatives => Home::DEFAULT,
+            // The negatives of a point are all others of the batch.
+            Form::Contrastive | Form::AlignUniform => Home { points: Points::Batch, ..Home::DEFAULT },
+        }
     }
 
     fn needs_view(&self) -> bool {

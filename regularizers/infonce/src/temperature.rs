@@ -42,13 +42,11 @@ forms! {
 #[cfg(test)]
 mod tests {
     use crate::InfoNce;
-    use regatta_core::serde::Deserialize;
-    use regatta_core::serde::de::IntoDeserializer;
-    use regatta_core::serde::de::value::{Error, MapDeserializer};
+    use regatta_core::serde_json::{self, Value, json};
 
-    fn temperature<'a>(value: impl IntoDeserializer<'a, Error>) -> Result<f64, String> {
-        let fields = MapDeserializer::new(std::iter::once(("temperature", value)));
-        InfoNce::deserialize(fields).map(|read| read.temperature()).map_err(|error| error.to_string())
+    fn temperature(value: impl Into<Value>) -> Result<f64, String> {
+        let fields = json!({"form": "negatives", "temperature": value.into()});
+        serde_json::from_value(fields).map(|read: InfoNce| read.temperature()).map_err(|error| error.to_string())
     }
 
     #[test]

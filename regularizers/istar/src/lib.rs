@@ -23,7 +23,7 @@
 use regatta_core::kernels::{Matrix, centred_rows, gram, times, vector};
 use regatta_core::maths::{covariance, diagonal};
 use regatta_core::number::Fraction;
-use regatta_core::{Cloud, Draw, Error, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::{Cloud, Draw, Error, FloatCloud, Home, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 
 /// Beside both squares of r, so that 0/0 is 1: far below those of any points that are not equal.
 const TINY_SQUARE: f64 = 1e-30;
@@ -35,7 +35,6 @@ regularizer! {
     formula: "1 - IsoScore* = (d - r) / (d - 1), r = (tr S)² / ‖S‖²_F, S = (1 - shrinkage) C + shrinkage (tr C / d) I,
 C the covariance (n - 1)",
     expects: "all tokens of a batch, at any scale (points: batch)",
-    home: "points: batch",
     /// How far variance is from even over directions.
     pub struct IStar {
         /// ζ, how far the covariance is shrunk towards an isotropic one: few points make it look less isotropic than it is.
@@ -59,6 +58,10 @@ impl Regularizer for IStar {
         let norm = ((c.sqr()?.sum((1, 2))? * square)? + (&trace * spread)?)?; // ‖S‖²: (g)
         let dims = (trace + &tiny_square)?.div(&(norm + tiny_square)?)?; // r: (g)
         Ok((dims.mean_all()?.affine(-1.0, d as f64)? / (d as f64 - 1.0))?)
+    }
+
+    fn home(&self) -> Home {
+        Home::BATCH
     }
 
     fn kernel(&self) -> Option<&dyn Kernel> {

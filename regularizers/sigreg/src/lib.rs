@@ -25,7 +25,7 @@ use knots::{Knot, knots};
 use regatta_core::candle::{DType, Device};
 use regatta_core::maths::{matmul, unit, with_floats};
 use regatta_core::number::{Count, Positive};
-use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::{Cloud, Draw, FloatCloud, Home, Kernel, Regularizer, Result, Scale, Tensor, regularizer, typetag};
 
 regularizer! {
     name: "sigreg",
@@ -34,7 +34,6 @@ regularizer! {
     formula: "x = a·z for random unit directions a; mean over a of n Σ_t w_t [(mean cos(t x) - exp(-t²/2))² + (mean sin(t x))²]
 w_t = exp(-t²/2) dt at both ends of [0, t_max], 2 exp(-t²/2) dt inside",
     expects: "all tokens of a batch, rows with unit variance (points: batch, scale: layer_norm or unit_sqrt_dim)",
-    home: "points: batch, scale: layer_norm",
     /// Random slices held to a standard normal.
     pub struct SigReg {
         /// How many random directions k.
@@ -52,6 +51,10 @@ impl Regularizer for SigReg {
         let z = cloud.points();
         let directions = self.directions(cloud.dims(), draw)?;
         self.penalty_along(z, &directions.t()?.to_dtype(z.dtype())?.to_device(z.device())?)
+    }
+
+    fn home(&self) -> Home {
+        Home { scale: Scale::LayerNorm, ..Home::BATCH }
     }
 
     fn kernel(&self) -> Option<&dyn Kernel> {

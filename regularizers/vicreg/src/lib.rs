@@ -23,7 +23,7 @@ use regatta_core::kernels::{Matrix, centred_rows, gram, times, vector};
 use regatta_core::maths::{covariance, diagonal, off_diagonal_sum_of_squares};
 use regatta_core::number::{NonNegative, Positive};
 use regatta_core::simd::Simd;
-use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag, vectorize};
+use regatta_core::{Cloud, Draw, FloatCloud, Home, Kernel, Regularizer, Result, Scale, Tensor, regularizer, typetag, vectorize};
 
 regularizer! {
     name: "vicreg",
@@ -33,7 +33,6 @@ regularizer! {
 with invariance above 0: + invariance · mean((z - view)²), the hinge the mean of both views, the rest the sum (needs train.dropout)",
     expects: "all tokens of a batch, rows with unit variance (points: batch, scale: layer_norm or unit_sqrt_dim); with \
               invariance: two views (train.dropout)",
-    home: "points: batch, scale: layer_norm",
     variants: [VicReg { invariance: NonNegative::new(25.0), ..Default::default() }],
     /// Hinge on the spread of each dim, plus squared off-diagonal covariance.
     pub struct VicReg {
@@ -44,9 +43,9 @@ with invariance above 0: + invariance · mean((z - view)²), the hinge the mean 
         /// Weight of the distance between two views of each point (paper: 25); above 0 it needs train.dropout.
         pub invariance: NonNegative = NonNegative::new(0.0),
         /// Target standard deviation γ: a dim that spreads more costs nothing.
-        pub target_std: Positive = Positive::new(1.0),
+        pub target_std: Positive = Positive::new(1.0) => [if |it: &VicReg| it.variance.get() > 0.0],
         /// ε under the root: keeps the slope finite where a dim has collapsed.
-        pub epsilon: Positive = Positive::new(1e-4),
+        pub epsilon: Positive = Positive::new(1e-4) => [if |it: &VicReg| it.variance.get() > 0.0],
     }
 }
 
@@ -60,6 +59,10 @@ impl Regularizer for VicReg {
         let [a, b] = cloud.both_views()?;
         let apart = ((a - b)?.sqr()?.mean_all()? * self.invariance.get())?;
         Ok(((apart + self.of_one_view(a, variance / 2.0)?)? + self.of_one_view(b, variance / 2.0)?)?)
+    }
+
+    fn home(&self) -> Home {
+        Home { scale: Scale::LayerNorm, ..Home::BATCH }
     }
 
     fn needs_view(&self) -> bool {

@@ -19,7 +19,7 @@ use regatta_core::candle::DType;
 use regatta_core::kernels::{Resolvents, of_smaller_gram};
 use regatta_core::libm;
 use regatta_core::maths::{eigenvalue_sum, smaller_gram, unit};
-use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::{Cloud, Draw, FloatCloud, Home, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 
 /// ε beside an eigenvalue: well above what float64 rounds, far below what matters in the sum.
 const EPSILON: f64 = 1e-12;
@@ -30,7 +30,6 @@ regularizer! {
     paper: "Kim et al., \"VNE\", CVPR 2023, arXiv:2304.01434",
     formula: "Σ_k λ_k log(λ_k + 1e-12), λ the eigenvalues of UᵀU / n, the rows of U the unit vectors",
     expects: "all tokens of a batch, at any scale (points: batch)",
-    home: "points: batch",
     /// The spectrum of the directions of points.
     pub struct VonNeumannEntropy {}
 }
@@ -42,6 +41,10 @@ impl Regularizer for VonNeumannEntropy {
         let (z, n) = (cloud.points(), cloud.count() as f64); // (g, n, d)
         let moments = (smaller_gram(&unit(&z.to_dtype(DType::F64)?)?)? / n)?; // (g, m, m)
         Ok(eigenvalue_sum(&moments, term)?.mean_all()?.to_dtype(z.dtype())?)
+    }
+
+    fn home(&self) -> Home {
+        Home::BATCH
     }
 
     fn kernel(&self) -> Option<&dyn Kernel> {

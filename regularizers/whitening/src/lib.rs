@@ -30,7 +30,7 @@ use regatta_core::maths::{centred, covariance, diagonal, inverse_sqrt, log_det, 
 use regatta_core::number::Positive;
 use regatta_core::schemars::JsonSchema;
 use regatta_core::serde::{Deserialize, Serialize};
-use regatta_core::{Cloud, Draw, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::{Cloud, Draw, Home, Kernel, Regularizer, Result, Scale, Tensor, regularizer, typetag};
 
 /// How far from white is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -58,7 +58,6 @@ zca_distance: mean over points and dims of (z - stop_gradient((z - m)(C + εI)^(
 w_mse: mean of 2 - 2 cos(w, w'), w = L⁻¹(z - m), w' that of a second view (needs train.dropout), L Lᵀ = (1 - ε)C + εI",
     expects: "all tokens of a batch, rows with unit variance (points: batch, scale: layer_norm or unit_sqrt_dim); \
               w_mse: two views (train.dropout)",
-    home: "points: batch, scale: layer_norm",
     variants: [
         Whitening { form: Form::GaussianKl, ..Default::default() },
         Whitening { form: Form::ZcaDistance, ..Default::default() },
@@ -70,7 +69,7 @@ w_mse: mean of 2 - 2 cos(w, w'), w = L⁻¹(z - m), w' that of a second view (ne
         pub form: Form = Form::Frobenius,
         /// ε on the diagonal of the covariance, for all but frobenius: fewer points than dims leave it singular. For w_mse it
         /// is the identity's share, and 1 or more leaves no covariance.
-        pub epsilon: Positive = Positive::new(1e-3),
+        pub epsilon: Positive = Positive::new(1e-3) => [form: Form::GaussianKl | Form::ZcaDistance | Form::WMse],
     }
 }
 
@@ -83,6 +82,14 @@ impl Regularizer for Whitening {
             Form::GaussianKl => self.gaussian_kl(z),
             Form::ZcaDistance => self.zca_distance(z),
             Form::WMse => self.w_mse(cloud.both_views()?),
+        }
+    }
+
+    fn home(&self) -> Home {
+        match self.form {
+            // It whitens each view itself, at any scale.
+            Form::WMse => Home::BATCH,
+            _ => Home { scale: Scale::LayerNorm, ..Home::BATCH },
         }
     }
 

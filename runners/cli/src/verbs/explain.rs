@@ -43,13 +43,20 @@ fn text(card: &Card) -> String {
     if !card.expects.is_empty() {
         line(format_args!("expects   {}", card.expects));
     }
+    for home in card.homes_in_words() {
+        line(format_args!("home      {home}"));
+    }
     line(format_args!("version   {}", card.version));
     line(format_args!("\nfields (default){}", if card.fields.is_empty() { ": none" } else { "" }));
     let defaults = card.defaults();
     for field in card.fields {
         let default = defaults.get(field.name).map(ToString::to_string).unwrap_or_default().replace('"', "");
         let doc: Vec<&str> = field.doc.iter().map(|line| line.trim()).collect();
-        line(format_args!("  {} ({default})\n      {}", field.name, doc.join("\n      ")));
+        let with = match card.variants_with(field.name) {
+            with if with.is_empty() => String::new(),
+            with => format!("; {}", with.join(" or ")),
+        };
+        line(format_args!("  {} ({default}{with})\n      {}", field.name, doc.join("\n      ")));
     }
     let Kind::Regularizer(variants) = card.kind else {
         let missing = card.fields.iter().filter(|field| defaults.get(field.name).is_some_and(|default| default == ""));
@@ -70,8 +77,5 @@ fn text(card: &Card) -> String {
         }
     }
     line(format_args!("\nin a study\n  - regularizer: {}\n    weight: 0.1", card.name));
-    if !card.home.is_empty() {
-        line(format_args!("    at: {{{}}}", card.home));
-    }
     text
 }

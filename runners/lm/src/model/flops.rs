@@ -43,7 +43,7 @@ impl Decoder {
 mod tests {
     use super::*;
     use crate::model::{Family, Model, Sizes};
-    use crate::spec::{At, Length, Points, Term, TrainSpec, Weight};
+    use crate::spec::{At, Home, Length, Points, Term, TrainSpec, Weight};
     use crate::training::{Learner, flops_per_token};
     use regatta_core::number::{Count, Finite, Fraction};
     use regatta_core::{Cloud, Draw, Plugin, Regularizer, Tensor, regularizer, typetag};
@@ -99,7 +99,7 @@ mod tests {
     }
 
     fn views(weight: Weight) -> [Term; 1] {
-        let at = At { points: Points::Batch, ..At::default() };
+        let at = At { points: Points::Batch, ..At::from(Home::DEFAULT) };
         [Term { regularizer: Plugin(Box::new(TwoViews {})), weight, at }]
     }
 

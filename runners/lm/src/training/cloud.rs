@@ -104,11 +104,11 @@ fn scaled(points: &Tensor, scale: Scale) -> regatta_core::Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::OrNone;
+    use crate::spec::{Home, OrNone};
     use regatta_core::number::Count;
 
     fn at(points: Points, max_points: usize, scale: Scale) -> At {
-        At { points, max_points: OrNone::Some(Count::new(max_points)), scale, ..At::default() }
+        At { points, max_points: OrNone::Some(Count::new(max_points)), scale, ..At::from(Home::DEFAULT) }
     }
 
     fn numbers(at: &At, tensor: &Tensor) -> Vec<Vec<Vec<f32>>> {
@@ -162,7 +162,7 @@ mod tests {
                 assert_eq!(points.to_vec3::<f32>().unwrap(), view.neg().unwrap().to_vec3::<f32>().unwrap());
             }
         }
-        let mixed = cloud(&At::default(), &x, Some(&x.narrow(1, 0, 9).unwrap()), (&mut Draw::new(0, "test", 0, 0), 0));
+        let mixed = cloud(&At::from(Home::DEFAULT), &x, Some(&x.narrow(1, 0, 9).unwrap()), (&mut Draw::new(0, "test", 0, 0), 0));
         assert!(mixed.unwrap_err().to_string().contains("second view"));
     }
 

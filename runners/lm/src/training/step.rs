@@ -81,7 +81,7 @@ impl Learner<'_> {
 mod tests {
     use super::*;
     use crate::model::{Decoder, Family, Model, Sizes};
-    use crate::spec::{At, Points, Term, TrainSpec, Weight};
+    use crate::spec::{At, Home, Points, Term, TrainSpec, Weight};
     use crate::training::Restored;
     use crate::training::spikes::Spikes;
     use regatta_core::number::{Finite, Fraction};
@@ -111,7 +111,7 @@ mod tests {
     /// A step of a small model, one of whose parameters is moved; its gradients and what it minimises, loss and penalty.
     fn with_views(moved: usize, by: f32) -> (Vec<f32>, f64) {
         let train = TrainSpec { dropout: Fraction::new(0.2), ..TrainSpec::default() };
-        let at = At { points: Points::Batch, ..At::default() };
+        let at = At { points: Points::Batch, ..At::from(Home::DEFAULT) };
         let terms = [Term { regularizer: Plugin(Box::new(Apart {})), weight: Weight::Constant(Finite::new(2.0)), at }];
         let config = Decoder::new(Family::Gpt2, Sizes { layers: 2, width: 8, heads: 2, context: 4, mlp_width: 16 }, 5);
         let mut model = Model::fresh(config, 0);

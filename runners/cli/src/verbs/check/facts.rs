@@ -22,6 +22,9 @@ pub(super) fn print(file: &StudyFile, prepared: &[Prepared], trials: Trials, fol
     let all: usize = prepared.iter().map(Prepared::tokens).sum();
     say(format_args!("tokens      {} per trial, {} in all", each.join(" or "), all * trials.each()))?;
     data(file, prepared)?;
+    for away in away_from_home(file) {
+        say(format_args!("not at home {away}"))?;
+    }
     if let Some(note) = slow_precision(file.variants()) {
         say(format_args!("precision   {note}"))?;
     }
@@ -72,6 +75,21 @@ fn data(file: &StudyFile, prepared: &[Prepared]) -> Result<(), Failure> {
         say(format_args!("            each train token is seen {:.1} times", most as f64 / data.train_tokens as f64))?;
     }
     Ok(())
+}
+
+/// The terms that are applied elsewhere than where their papers apply them, each once however many arms share it.
+fn away_from_home(file: &StudyFile) -> Vec<String> {
+    let mut found = Vec::new();
+    for variant in file.variants() {
+        for term in variant.terms() {
+            let away = term.at.away_from(term.regularizer.0.home());
+            let line = format!("{}: {} at {}", variant.arm, term.regularizer.name(), away.join(", "));
+            if !away.is_empty() && !found.contains(&line) {
+                found.push(line);
+            }
+        }
+    }
+    found
 }
 
 /// Of biographies: how many of the exposures the steps of each variant cover.

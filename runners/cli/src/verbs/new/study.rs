@@ -4,6 +4,7 @@ use super::fill;
 use crate::failure::{Failure, say};
 use crate::verbs::explain;
 use clap::{ValueEnum, ValueHint};
+use regatta_core::Points;
 use regatta_core::registry::{self, Card, Kind};
 use regatta_records::write_whole;
 use std::collections::BTreeMap;
@@ -167,17 +168,16 @@ fn weights(arms: &[&Card]) -> &'static str {
 
 /// `  vicreg:` and its one term.
 fn arm(card: &Card) -> String {
-    let Card { name, home, summary, .. } = card;
+    let Card { name, summary, .. } = card;
     if !is_regularizer(card) {
         return format!("  {name}: # {summary}\n    - intervention: {name}");
     }
-    let place = if home.is_empty() { String::new() } else { format!("\n      at: {{{home}}}") };
-    format!("  {name}: # {summary}\n    - regularizer: {name}\n      weight: {}{place}", weight(card))
+    format!("  {name}: # {summary}\n    - regularizer: {name}\n      weight: {}", weight(card))
 }
 
 /// A guess: penalties of covariances and of normality are larger numbers than those of pairs.
 fn weight(card: &Card) -> f64 {
-    if card.home.contains("points: batch") { 0.01 } else { 0.1 }
+    if card.home().is_some_and(|home| home.points == Points::Batch) { 0.01 } else { 0.1 }
 }
 
 fn is_regularizer(card: &Card) -> bool {
