@@ -23,7 +23,7 @@ pub(super) fn measures(worth: &Worth) -> Vec<(String, Option<f64>)> {
         let mut add = |name: &str, value: f64| measures.push((format!("text_{}_{name}", text.text), Some(value)));
         add("loss", text.loss);
         add("loss_se", text.loss_standard_error);
-        add("bits_per_byte", text.bits_per_byte);
+        measures.push((format!("text_{}_bits_per_byte", text.text), text.bits_per_byte));
     }
     let losses = worth.quantised.iter();
     measures.extend(losses.map(|found| (format!("quantised_{}_{}_loss", found.bits, found.granularity), Some(found.loss))));

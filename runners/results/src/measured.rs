@@ -160,8 +160,8 @@ pub struct TextResult {
     pub text: String,
     /// Loss, nats per token.
     pub loss: OverSeeds,
-    /// The same in bits per byte of the text.
-    pub bits_per_byte: OverSeeds,
+    /// The same in bits per byte of the text; none where the tokens do not give the text back.
+    pub bits_per_byte: Option<OverSeeds>,
     /// That loss less the baseline's, paired by seed; none for the baseline and below two pairs.
     pub difference: Option<PairedDifference>,
 }

@@ -19,7 +19,7 @@ pub fn losses(results: &Results) -> Option<Further> {
                 Cell::words(&text.text),
                 Cell::words(&arm.name),
                 Cell::number(fixed(text.loss.mean, decimals) + &spread, text.loss.mean),
-                Cell::number(fixed(text.bits_per_byte.mean, 3), text.bits_per_byte.mean),
+                text.bits_per_byte.as_ref().map_or(Cell::words(""), |of| Cell::number(fixed(of.mean, 3), of.mean)),
                 difference.map_or(Cell::words(""), |of| Cell::number(signed(of.mean, finer), of.mean)),
                 Cell::interval(difference.map(|of| of.interval), finer),
                 difference.map_or(Cell::words(""), |of| Cell::number(of.pairs.to_string(), of.pairs as f64)),

@@ -70,6 +70,14 @@ fn data(file: &StudyFile, prepared: &[Prepared]) -> Result<(), Failure> {
     if let Some(path) = kept_tokenizer(&file.study) {
         say(format_args!("tokenizer   that of the checkpoint, {}", path.display()))?;
     }
+    if let Some(split) = prepared.iter().flat_map(|of| of.corpus.splits()).find(|split| split.lost.is_some()) {
+        let lost = 100.0 * split.lost.unwrap_or_default();
+        say(format_args!(
+            "            the tokenizer loses text: decoding the tokens of {} does not give it back ({lost:.2}% of its characters are \
+             lost), so there will be no bits per byte",
+            split.name
+        ))?;
+    }
     let most = prepared.iter().map(Prepared::tokens).max().unwrap_or(0);
     if most > data.train_tokens {
         say(format_args!("            each train token is seen {:.1} times", most as f64 / data.train_tokens as f64))?;
