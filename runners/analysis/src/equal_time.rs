@@ -29,7 +29,12 @@ mod tests {
     fn the_dearer_arm_is_judged_by_what_it_had_reached() {
         // two steps: the baseline's take 2 s, the arm's 4 s. After 2 s the arm is half way from 6 down to its last loss
         let arm = |name: &str, rate: f64, last: [f64; 2]| {
-            let run = |loss| Run { training: vec![], validation: vec![], timeline: timeline(&[rate; 2], &[(0, 6.0), (2, loss)]) };
+            let run = |loss| Run {
+                training: vec![],
+                batch_tokens: 100.0,
+                validation: vec![],
+                timeline: timeline(&[rate; 2], &[(0, 6.0), (2, loss)]),
+            };
             let runs = last.into_iter().enumerate().map(|(seed, loss)| (seed as u64, run(loss))).collect();
             ArmRecords { runs, ..ArmRecords::empty(name) }
         };

@@ -38,6 +38,7 @@ mod terms;
 mod testing;
 mod texts;
 mod timeline;
+mod to_target;
 mod trials;
 mod tuning;
 mod worth;

@@ -13,6 +13,8 @@ pub(super) struct Run {
     pub training: Vec<(usize, f64)>,
     /// Updates made and validation loss.
     pub validation: Vec<(usize, f64)>,
+    /// Tokens of a batch.
+    pub batch_tokens: f64,
     /// Validation loss by training time; none where the times are not known.
     pub timeline: Option<Timeline>,
 }
@@ -29,6 +31,7 @@ impl Run {
         Ok(Self {
             training: steps.chunks(stretch).map(mean).collect(),
             validation: validations.iter().map(|validation| (validation.step, validation.loss)).collect(),
+            batch_tokens: (cost.step_ms / 1e3 * cost.tokens_per_second).round(),
             timeline: Timeline::new(&steps, &validations, cost),
         })
     }

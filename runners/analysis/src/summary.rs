@@ -6,6 +6,7 @@ use super::curves::over_seeds;
 use super::folder::Records;
 use super::listed::listed;
 use super::over::over;
+use super::to_target::to_target;
 use super::{geometry, rounding, tasks, texts};
 use regatta_records::{State, Status, TrialEvaluation};
 use regatta_results::{Arm, Interval, Spent, Spread, Verdict};
@@ -53,7 +54,7 @@ pub(super) fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<
         roundings: rounding::roundings(arm, reference),
         tasks: tasks::tasks(arm),
         texts: texts::texts(arm, reference),
-        to_target: Vec::new(),
+        to_target: to_target(arm, reference, records.study.evaluate.target, family.comparisons()).into_iter().collect(),
     }
 }
 

@@ -32,6 +32,11 @@ impl Timeline {
         (whole && in_order).then_some(Self { points })
     }
 
+    /// Seconds of training before each measurement, and what it found.
+    pub fn points(&self) -> &[(f64, f64)] {
+        &self.points
+    }
+
     /// Seconds of training in all.
     pub fn seconds(&self) -> f64 {
         self.points.last().map_or(0.0, |&(seconds, _)| seconds)

@@ -137,12 +137,16 @@ pub struct TaskVerdict {
     pub verdict: Verdict,
 }
 
-/// What an arm's training takes until its validation loss is at most a target. Means are over the seeds that reach it.
+/// What an arm's training takes until its validation loss is first at most a target. Means are over the seeds that reach it.
 #[derive(Debug, Clone, Serialize)]
 pub struct ToTarget {
-    /// The target, nats per token.
+    /// The target, nats per token; the mean over seeds, where it is the baseline's final loss.
     #[serde(serialize_with = "json::number")]
     pub target: f64,
+    /// Whether it is the baseline's final validation loss of the same seed, since the study names none.
+    pub of_baseline: bool,
+    /// Seeds that are done.
+    pub tried: usize,
     /// Seeds that reach it.
     pub reached: usize,
     /// Optimizer steps.
@@ -151,6 +155,23 @@ pub struct ToTarget {
     pub tokens: Option<OverSeeds>,
     /// Seconds of training.
     pub seconds: Option<OverSeeds>,
+    /// Steps over those of the baseline, paired by seed; none where a seed of either does not reach the target.
+    pub steps_ratio: Option<PairedRatio>,
+    /// Likewise of seconds.
+    pub seconds_ratio: Option<PairedRatio>,
+}
+
+/// A measure over the baseline's, paired by seed.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct PairedRatio {
+    /// Geometric mean of the ratios.
+    pub mean: f64,
+    /// Its 95% interval, corrected for the comparisons.
+    pub corrected: Interval,
+    /// Comparisons that are judged together.
+    pub comparisons: usize,
+    /// Seeds.
+    pub pairs: usize,
 }
 
 /// What an arm loses on a text beside the study's data.

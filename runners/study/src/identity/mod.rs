@@ -9,7 +9,7 @@ use regatta_config::{Arm, Study, folders};
 use regatta_core::{Fingerprint, registry};
 use regatta_lm::checkpoint::weight_files;
 use regatta_lm::data::Corpus;
-use regatta_lm::spec::{ModelSpec, TrainSpec};
+use regatta_lm::spec::{EvaluateSpec, ModelSpec, TrainSpec};
 use regatta_lm::tasks::{Kind, Tasks};
 use regatta_records::RecordError;
 use serde_json::{Value, json};
@@ -105,7 +105,8 @@ fn checkpoint(folder: &Path) -> Result<Value, RecordError> {
 
 /// What is measured: of a task its name and its items in the place of its path.
 fn evaluation(study: &Study, tasks: &Tasks) -> Result<Value, RecordError> {
-    let mut value = to_value(&study.evaluate)?;
+    // A target is what arms are compared at; it changes no trial.
+    let mut value = to_value(&EvaluateSpec { target: None, ..study.evaluate.clone() })?;
     for kind in [Kind::MinimalPairs, Kind::MultipleChoice] {
         let items: Vec<Value> = tasks.of(kind).map(|task| json!({ "task": task.name, "items": task.fingerprint })).collect();
         if !items.is_empty() {
