@@ -108,7 +108,7 @@ impl Regularizer for Dispersion {
     fn surrogate_gradient(&self) -> Option<&'static str> {
         match self.variant {
             Variant::AngularSpread | Variant::Orthogonalization => Some(
-                "the clamp is straight-through: beyond the bound the angle is constant, but its derivative is that at the bound",
+                "the clamp is straight-through, so the derivative beyond the bound is that at the bound, while the angle is constant",
             ),
             Variant::L2Repel | Variant::Decorrelation | Variant::PerplexityEntropy => None,
         }
