@@ -1,5 +1,5 @@
-//! Links the regularizers and interventions that Regatta ships. It holds no code: a program says `use regatta_builtin as _;`, and
-//! they are in its registry. Each crate is also here by a short name, for programs that call one directly.
+//! Links the built-in regularizers and interventions and contains no other code. A program with `use regatta_builtin as _;` has
+//! them in its registry. Each crate is re-exported under a short name for programs that call it directly.
 
 pub use regatta_active_forgetting as active_forgetting;
 pub use regatta_barlow_twins as barlow_twins;
@@ -39,15 +39,15 @@ mod tests {
         "whitening",
     ];
 
-    /// A crate that the linker dropped would be missing here.
+    /// The linker drops a crate that nothing references; it would then be missing from the registry.
     #[test]
-    fn these_are_linked_and_no_others() {
+    fn exactly_these_plugins_are_linked() {
         let cards = regatta_core::registry::cards().unwrap();
         assert_eq!(cards.into_keys().collect::<Vec<_>>(), NAMES);
     }
 
     #[test]
-    fn all_of_them_conform() {
+    fn all_plugins_conform() {
         assert_eq!(regatta_core::conformance::all_conform(), NAMES);
     }
 }

@@ -1,4 +1,4 @@
-//! A temperature that is the form's own where the user gives none.
+//! A temperature whose default depends on the form.
 
 use regatta_core::forms;
 use regatta_core::forms::Forms;
@@ -8,14 +8,14 @@ use regatta_core::serde::{Serialize, Serializer};
 /// `usual`, or a number above 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Temperature {
-    /// That of the form.
+    /// The default of the form.
     Usual,
-    /// The user's.
+    /// A number.
     Given(Positive),
 }
 
 impl Temperature {
-    /// The number given, or the `usual` one.
+    /// The given number, or else `usual`.
     pub(crate) fn or_usual(self, usual: f64) -> f64 {
         match self {
             Self::Usual => usual,
@@ -35,7 +35,7 @@ impl Serialize for Temperature {
 
 forms! {
     Temperature => Forms::expecting("a finite number above 0 or `usual`")
-        .constant("usual", "That of the form.", Self::Usual)
+        .constant("usual", "The default of the form.", Self::Usual)
         .number(|temperature| Ok(Self::Given(temperature)))
 }
 
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_or_the_forms_own() {
+    fn a_temperature_is_a_number_or_usual() {
         assert_eq!(temperature("usual"), Ok(0.5));
         assert_eq!(temperature(0.25), Ok(0.25));
         assert_eq!(temperature(2u64), Ok(2.0));
