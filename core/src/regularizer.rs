@@ -39,7 +39,7 @@ pub trait Regularizer: Debug + Send + Sync {
         None
     }
 
-    /// Why the gradient is, on purpose, not that of the value: a target that is held fixed, a straight-through slope.
+    /// Why the gradient is, on purpose, not that of the value: a target that is held fixed, a straight-through gradient.
     /// `None`, the default, promises that they agree, and the conformance kit holds it to finite differences.
     fn surrogate_gradient(&self) -> Option<&'static str> {
         None

@@ -38,7 +38,7 @@ regularizer! {
     summary: "makes two views agree in each dim and decorrelates the dims",
     paper: "Zbontar et al., \"Barlow Twins\", ICML 2021, arXiv:2103.03230",
     formula: "Σ_k (1 - C_kk)² + off_diagonal · Σ_{k≠l} C_kl², C the cross-correlation of two views' dims (needs train.dropout)",
-    expects: "two views of all tokens of a batch, at any scale (points: batch; train.dropout)",
+    expects: "two views of all tokens of a batch, at any scale (train.dropout)",
     /// Distance of the cross-correlation of two views from the identity.
     pub struct BarlowTwins {
         /// Weight λ of the off-diagonal correlations (paper: 0.005; authors' code: 0.0051).

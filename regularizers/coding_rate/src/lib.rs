@@ -32,7 +32,7 @@ regularizer! {
     summary: "maximises the coding rate of the points' directions, the volume that they span",
     paper: "Yu et al., \"Maximal Coding Rate Reduction\", NeurIPS 2020, arXiv:2006.08558",
     formula: "-1/2 log det(I + d/(n epsilon_squared) UᵀU), U with the unit vectors z_i / ‖z_i‖ as rows",
-    expects: "all tokens of a batch, at any scale (points: batch)",
+    expects: "all tokens of a batch, at any scale",
     /// Negative coding rate of the points' directions.
     pub struct CodingRate {
         /// ε², the squared error allowed per point (paper: 0.5). A smaller value gives more weight to dims of low variance.

@@ -25,7 +25,7 @@ regularizer! {
     summary: "lowers the mean cosine similarity between points",
     paper: "Gao et al., \"Representation Degeneration Problem\", ICLR 2019, arXiv:1907.12009 (at: {site: embedding})",
     formula: "Σ_{i≠j} u_i·u_j / n², u_i = z_i / ‖z_i‖",
-    expects: "weight rows, at any scale (site: embedding)",
+    expects: "weight rows, at any scale",
     /// Mean cosine similarity between points.
     pub struct CosReg {}
 }

@@ -41,7 +41,7 @@ regularizer! {
     paper: "Rudman, Eickhoff, \"Stable Anisotropic Regularization\", ICLR 2024, arXiv:2305.19358 (with a negative weight)",
     formula: "1 - IsoScore* = (d - r) / (d - 1), r = (tr S)² / ‖S‖²_F, S = (1 - shrinkage) C + shrinkage (tr C / d) I,
 C the covariance (normalised by n - 1)",
-    expects: "all tokens of a batch, at any scale (points: batch)",
+    expects: "all tokens of a batch, at any scale",
     /// Anisotropy of the covariance.
     pub struct IStar {
         /// Shrinkage ζ of the covariance towards a multiple of the identity. It compensates for the anisotropy of small samples.

@@ -39,7 +39,7 @@ regularizer! {
     paper: "Balestriero, LeCun, \"LeJEPA\", 2025, arXiv:2511.08544",
     formula: "x = a·z for random unit directions a; mean over a of n Σ_t w_t [(mean cos(t x) - exp(-t²/2))² + (mean sin(t x))²]
 w_t = exp(-t²/2) dt at both ends of [0, t_max], 2 exp(-t²/2) dt inside",
-    expects: "all tokens of a batch, rows with unit variance (points: batch, scale: layer_norm or unit_sqrt_dim)",
+    expects: "all tokens of a batch, rows with unit variance",
     /// Distance of random one-dimensional projections from a standard normal.
     pub struct SigReg {
         /// Number k of random directions.

@@ -39,7 +39,7 @@ regularizer! {
     formula: "variance · mean_k max(0, target_std - sqrt(C_kk + ε)) + covariance · Σ_{k≠l} C_kl² / d
 C the covariance (normalised by n - 1)
 with invariance above 0 (needs train.dropout): + invariance · mean((z - view)²); hinges averaged, covariances summed over views",
-    expects: "all tokens of a batch, rows with unit variance (points: batch, scale: layer_norm or unit_sqrt_dim); with \
+    expects: "all tokens of a batch, rows with unit variance; with \
               invariance: two views (train.dropout)",
     variants: [VicReg { invariance: NonNegative::new(25.0), ..Default::default() }],
     /// Hinge on the standard deviation of each dim, plus squared off-diagonal covariances.

@@ -38,7 +38,7 @@ regularizer! {
     summary: "evens out the eigenvalue spectrum of the points' directions",
     paper: "Kim et al., \"VNE\", CVPR 2023, arXiv:2304.01434",
     formula: "Σ_k λ_k log(λ_k + 1e-12), λ the eigenvalues of UᵀU / n, U with the unit vectors z_i / ‖z_i‖ as rows",
-    expects: "all tokens of a batch, at any scale (points: batch)",
+    expects: "all tokens of a batch, at any scale",
     /// Negative von Neumann entropy of the points' directions.
     pub struct VonNeumannEntropy {}
 }

@@ -65,7 +65,7 @@ frobenius: ‖C - I‖²_F / d
 gaussian_kl: (tr(C + εI) + ‖m‖² - d - log det(C + εI)) / (2d)
 zca_distance: mean over points and dims of (z - stop_gradient((z - m)(C + εI)^(-1/2)))²
 w_mse: mean of 2 - 2 cos(w, w'), w = L⁻¹(z - m), w' likewise of a second view (needs train.dropout), L Lᵀ = (1 - ε)C + εI",
-    expects: "all tokens of a batch, rows with unit variance (points: batch, scale: layer_norm or unit_sqrt_dim); \
+    expects: "all tokens of a batch, rows with unit variance; \
               w_mse: two views (train.dropout)",
     variants: [
         Whitening { form: Form::GaussianKl, ..Default::default() },
