@@ -1,4 +1,4 @@
-//! The promises of an intervention.
+//! Checks of an intervention.
 
 use super::kernel::objective_agrees;
 use super::{round_trips, written_form};
@@ -6,18 +6,18 @@ use crate::{Action, Companion, CompanionObjective, Compared, Draw, EmbeddingNois
 use candle_core::{Device, Tensor, Var};
 use std::path::Path;
 
-/// Numbers of an embedding in the kit.
+/// Width of the embeddings in the kit.
 const DIMS: usize = 6;
 
 /// Checks one configured intervention, whether or not its card lists it.
 ///
 /// # Panics
-/// With what was expected and what came, when a promise is broken.
+/// When a check fails, with what was expected and what was found.
 pub fn keeps_its_promises(intervention: &dyn Intervention) {
     let written = written_form(intervention);
     round_trips::<dyn Intervention>(&written);
     match intervention.action().unwrap_or_else(|| panic!("{intervention:?} is turned off by its settings: no place to check")) {
-        Action::EmbeddingReset { .. } => {} // its type says all
+        Action::EmbeddingReset { .. } => {} // its type leaves nothing to check
         Action::EmbeddingNoise(noise) => noise_depends_on_the_draw_alone(noise),
         Action::WeightRounding(rounding) => rounding_depends_on_the_weights_alone(rounding),
         Action::Objective(objective) => {
@@ -28,7 +28,7 @@ pub fn keeps_its_promises(intervention: &dyn Intervention) {
     a_checkpoint_is_one_of_its_folders(&written);
 }
 
-/// A checkpoint that is not among them would be looked for in the wrong place, and missing from a trial's identity.
+/// The runner would look for any other checkpoint in the wrong place, and leave it out of a trial's identity.
 fn a_checkpoint_is_one_of_its_folders(written: &str) {
     let mut copy: Box<dyn Intervention> = serde_json::from_str(written).expect("it was read back before");
     copy.folders().into_iter().for_each(|(field, folder)| *folder = Path::new("conformance").join(field));
@@ -42,7 +42,7 @@ fn numbers(count: usize, scale: f64) -> Vec<f32> {
     (0..count).map(|_| (scale * draw.normal()) as f32).collect()
 }
 
-/// The same draw makes the same noise, finite and not all 0.
+/// The same draw gives the same noise, which is finite and not all 0.
 fn noise_depends_on_the_draw_alone(it: &dyn EmbeddingNoise) {
     for tokens in [1, 5] {
         let noise = || {
@@ -57,7 +57,7 @@ fn noise_depends_on_the_draw_alone(it: &dyn EmbeddingNoise) {
     }
 }
 
-/// The same weights are rounded to the same numbers, others than they were, and finite ones stay finite.
+/// The same weights are rounded to the same numbers, which differ from the weights. Finite weights stay finite.
 fn rounding_depends_on_the_weights_alone(it: &dyn WeightRounding) {
     let rounded = |weights: &[f32], inputs: usize| {
         let mut rounded = weights.to_vec();
@@ -77,7 +77,7 @@ fn rounding_depends_on_the_weights_alone(it: &dyn WeightRounding) {
     }
 }
 
-/// Where the outputs are finite, so are objective and gradients; and the companion's output is a constant.
+/// Finite outputs give a finite objective and finite gradients, and the companion's output gets no gradient.
 fn finite_outputs_have_finite_gradients(it: &dyn CompanionObjective) {
     let parameters = |seed| it.parameters(DIMS, &mut Draw::new(seed, "conformance parameters", 0, 0)).expect("parameters");
     let shown = |tensors: &[Tensor]| tensors.iter().flat_map(floats).map(f32::to_bits).collect::<Vec<u32>>();

@@ -1,4 +1,4 @@
-//! What every plugin promises, checked. In a plugin's tests, one line:
+//! The conformance kit: checks that every plugin must pass. A plugin calls it from one test:
 //!
 //! ```ignore
 //! #[test]
@@ -7,9 +7,10 @@
 //! }
 //! ```
 //!
-//! Of regularizers the kit works in float64, where finite differences are worth comparing with, and in float32, where training
-//! happens. A regularizer that needs a second view of the points is given one near them, and its promises hold for both. A plugin
-//! with a kernel is checked with and without it, and the kernel in float32 is compared with the tensor operations in float64.
+//! - Regularizers are checked in float64, where finite differences are accurate, and in float32, as in training.
+//! - A regularizer that needs a second view gets one near the points, and the checks cover both.
+//! - A plugin with a kernel is checked with and without it. The kernel in float32 is compared with the tensor operations in
+//!   float64.
 
 mod intervention;
 mod kernel;
@@ -28,15 +29,15 @@ use serde_json::Value;
 /// Checks the card of `R` and every variant that it lists.
 ///
 /// # Panics
-/// With what was expected and what came, when a promise is broken.
+/// When a check fails, with what was expected and what was found.
 pub fn conforms<R: Regularizer + Default>() {
     card_conforms(known(R::default().typetag_name(), "regularizer!"));
 }
 
-/// As [`conforms`], of an intervention.
+/// [`conforms`] for an intervention: checks the card of `I` and every variant that it lists.
 ///
 /// # Panics
-/// As there.
+/// When a check fails, with what was expected and what was found.
 pub fn intervention_conforms<I: Intervention + Default>() {
     card_conforms(known(I::default().typetag_name(), "intervention!"));
 }
@@ -44,7 +45,7 @@ pub fn intervention_conforms<I: Intervention + Default>() {
 /// Checks every plugin linked into this program, and returns their names.
 ///
 /// # Panics
-/// As [`conforms`].
+/// When a check fails, with what was expected and what was found.
 pub fn all_conform() -> Vec<&'static str> {
     let cards = cards().unwrap_or_else(|error| panic!("{error}"));
     cards.values().for_each(|card| card_conforms(card));

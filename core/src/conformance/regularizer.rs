@@ -1,4 +1,4 @@
-//! The promises of a regularizer.
+//! Checks of a regularizer.
 
 use super::kernel::{TOLERANCE, by_kernel, kernel_agrees};
 use super::{round_trips, written_form};
@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor, Var};
 /// Checks one configured regularizer, whether or not its card lists it.
 ///
 /// # Panics
-/// As [`super::conforms`].
+/// When a check fails, with what was expected and what was found.
 pub fn keeps_its_promises(regularizer: &dyn Regularizer) {
     round_trips::<dyn Regularizer>(&written_form(regularizer));
     is_a_finite_scalar(regularizer);
@@ -57,7 +57,7 @@ fn depends_on_its_draw_alone(regularizer: &dyn Regularizer) {
     assert_eq!(once.to_bits(), again.to_bits(), "{regularizer:?}: the same draw gives another value");
 }
 
-/// A view that nobody asked for changes nothing; one that is missing is an error, and no panic.
+/// A view that the regularizer does not need changes nothing. A missing view is an error, not a panic.
 fn sees_a_view_where_it_asks_for_one(regularizer: &dyn Regularizer) {
     let points = gaussian(0, 1, 12);
     if regularizer.needs_view() {
@@ -121,7 +121,7 @@ fn is_sane(regularizer: &dyn Regularizer, what: &str, views: &[Tensor]) {
     }
 }
 
-/// Central differences along each coordinate of each view, in float64.
+/// Compares with central differences along each coordinate of each view, in float64.
 fn has_the_gradient_of_its_value(regularizer: &dyn Regularizer) {
     let views = views(regularizer, 1, 8);
     let (_, gradients) = value_and_gradients(regularizer, &views);
@@ -159,7 +159,7 @@ fn near(points: &Tensor) -> Tensor {
     (noise * 0.3).and_then(|noise| points + noise).expect("a view")
 }
 
-/// Of points, or of points and a view of them.
+/// A cloud of points, or of points and their view.
 fn cloud(views: &[Tensor]) -> Cloud {
     let points = views[0].clone();
     let cloud = match views.get(1) {

@@ -4,17 +4,17 @@ use crate::simd::Simd;
 use crate::vector::{exponentials_with, max_with, scale_with, sum_of_exponentials_with};
 use crate::vectorize;
 
-/// Whether the gradient is wanted beside the loss.
+/// Whether the gradient is computed with the loss.
 #[derive(Debug, Clone, Copy)]
 pub enum Gradient {
-    /// The logits stay as they are.
+    /// No: the logits are left unchanged.
     Unwanted,
-    /// The logits are overwritten by their gradient, of the losses times this.
+    /// Yes: the logits are overwritten with the gradient of this factor times the sum of the losses.
     Times(f32),
 }
 
 vectorize! {
-    /// `log sum_v exp(x_v) - x_target` of each row, in nats; its gradient is `softmax - onehot`. logits (r, v), targets (r),
+    /// `ln Σ_v exp(x_v) - x_target` of each row, in nats; its gradient is `softmax - onehot`. logits (r, v), targets (r),
     /// losses (r)
     pub fn cross_entropy(logits: &mut [f32], targets: &[u32], losses: &mut [f32], gradient: Gradient) = cross_entropy_with;
 }
@@ -31,8 +31,7 @@ fn cross_entropy_with<S: Simd>(logits: &mut [f32], targets: &[u32], losses: &mut
         };
         let sum = exponentials_with::<S>(row, most);
         *loss = libm::logf(sum) + (most - at_target);
-        let share = scale / sum;
-        scale_with::<S>(row, share);
+        scale_with::<S>(row, scale / sum);
         row[target] -= scale;
     }
 }
@@ -42,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_logits_cost_the_log_of_the_vocabulary() {
+    fn the_loss_of_equal_logits_is_the_log_of_the_vocabulary_size() {
         let (mut logits, mut losses) = ([1000f32; 8], [0.0]);
         cross_entropy(&mut logits, &[5], &mut losses, Gradient::Unwanted);
         assert!((losses[0] - 8f32.ln()).abs() < 1e-6);
