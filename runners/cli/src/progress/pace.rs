@@ -30,7 +30,7 @@ impl Pace {
         self.left = self.left.saturating_sub(count);
     }
 
-    /// There are steps that no longer have to be made: of a trial that ended, or that goes on from a checkpoint.
+    /// Removes steps that need not be made: those of a trial that ended, or that resumes from a checkpoint.
     pub fn skip(&mut self, steps: usize) {
         self.left = self.left.saturating_sub(steps);
     }

@@ -61,7 +61,7 @@ impl Plain {
         self.made[trial].0 = self.made[trial].0.max(from);
         match from {
             0 => tracing::info!("{} begins{}", self.name(trial), self.remaining()),
-            from => tracing::info!("{} goes on after step {from}{}", self.name(trial), self.remaining()),
+            from => tracing::info!("{} resumes after step {from}{}", self.name(trial), self.remaining()),
         }
     }
 

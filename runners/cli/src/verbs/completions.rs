@@ -147,8 +147,7 @@ fn names(folder: &Path) -> Result<Vec<String>, String> {
     let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let text = std::fs::read_to_string(&path).map_err(|error| failed(&error))?;
     let rows: Vec<PlanRow> = serde_json::from_str(&text).map_err(|error| failed(&error))?;
-    let name = |row: PlanRow| if row.point.is_empty() { row.arm } else { format!("{} {}", row.arm, row.point) };
-    Ok(rows.into_iter().map(name).collect())
+    Ok(rows.iter().map(PlanRow::name).collect())
 }
 
 #[cfg(test)]

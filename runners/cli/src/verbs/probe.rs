@@ -19,7 +19,7 @@ pub(crate) fn command(program: &Path) -> Command {
     command
 }
 
-/// This very program, for workers that begin later: under the name of a program that is built anew lies another one, whose plugins
+/// This very program, for workers that start later: after a rebuild, another program lies under its name, whose plugins
 /// may compute something else.
 pub(crate) fn this_program() -> std::io::Result<PathBuf> {
     let itself = PathBuf::from("/proc/self/exe"); // of the process that asks, which a worker still is when it is begun

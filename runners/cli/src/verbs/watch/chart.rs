@@ -11,9 +11,9 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Axis, Block, Borders, Chart, Dataset, GraphType, Paragraph};
 use regatta_study::{Measure, Watched};
 
-/// Below this width and height there is no chart.
+/// The smallest width and height of a chart.
 pub(super) const LEAST: (u16, u16) = (44, 8);
-/// Below this width there is no room for the names of the arms: their marks in the table must do.
+/// The smallest width with a legend. Below it, the markers in the table have to identify the arms.
 const WITH_NAMES: u16 = 64;
 
 /// An arm, its name and its points.
@@ -38,7 +38,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, watched: &Watched, screen:
     frame.render_widget(block, area);
     if curves.iter().all(|(_, _, points)| points.is_empty()) {
         let nothing = match measure {
-            Measure::MeanCosine => "measured when a trial is done: none is yet",
+            Measure::MeanCosine => "measured at the end of a trial: none is done yet",
             _ => "nothing measured yet",
         };
         frame.render_widget(Paragraph::new(Line::styled(nothing, quiet())).centered(), inner);

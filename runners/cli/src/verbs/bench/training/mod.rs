@@ -28,6 +28,10 @@ use std::time::Instant;
 /// Trains on random tokens.
 pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Result<Measured, Failure> {
     let work = arguments.work().map_err(Failure::refused)?;
+    let of_a_regularizer = [("--points", arguments.points.is_some()), ("--max-points", arguments.max_points.is_some())];
+    if let Some((flag, _)) = of_a_regularizer.into_iter().find(|(_, given)| *given && regularizer.is_none()) {
+        return Err(Failure::refused(format!("{flag}: expected a --regularizer that takes them, found none")));
+    }
     let Work { decoder, batch } = &work;
     let points = regularizer.as_ref().map(|named| arguments.points(named.plugin.name()));
     let words = regularizer.as_ref().map_or("none".to_owned(), |named| named.words.clone());
@@ -95,8 +99,8 @@ fn timed_step(learner: &mut Learner<'_>, step: usize, Work { decoder, batch }: &
     }
 }
 
-/// What interventions add to a step of `small`, as a fraction of a step without them: the median over pairs of steps, with and
-/// without in alternating order.
+/// What interventions add to a step of `small`, as a fraction of a step without them: the median over pairs of steps, one with
+/// and one without them, in alternating order.
 pub(super) fn added_by(interventions: &[Plugin<dyn Intervention>]) -> Result<f64, Failure> {
     const STEPS: usize = 24;
     let work = Shape::Small.work(Family::Gpt2);
@@ -127,4 +131,19 @@ pub(super) fn write_teacher(folder: &std::path::Path) -> Result<(), Failure> {
 fn term(named: Named, points: Points, max_points: MaxPoints) -> Term {
     let at = At { points, max_points, ..At::default() };
     Term { regularizer: named.plugin, weight: Weight::Constant(Finite::new(0.1)), at }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::arguments::Group;
+    use super::*;
+
+    #[test]
+    fn points_need_a_regularizer() {
+        let refused = |arguments: Training| format!("{:?}", measure(&arguments, None).unwrap_err());
+        let points = refused(Training { points: Some(Group::Batch), ..Training::small() });
+        assert!(points.contains("--points: expected a --regularizer that takes them, found none"), "{points}");
+        let most = refused(Training { max_points: Some(256), ..Training::small() });
+        assert!(most.contains("--max-points: expected a --regularizer that takes them, found none"), "{most}");
+    }
 }
