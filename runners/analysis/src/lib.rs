@@ -1,5 +1,5 @@
-//! From records to results, which every table, plot and page is made from. Results are a pure function of a study's folder. They need
-//! neither the data nor the plugins, so a folder can be read anywhere.
+//! From records to results, which every table, plot and page is made from. Results are a pure function of a study's folder. They
+//! need neither the data nor the plugins, so a folder can be read anywhere.
 //!
 //! | file | what |
 //! |---|---|

@@ -9,8 +9,8 @@ use regatta_records::{Manifest, RecordError};
 use regatta_results::Results;
 use std::path::Path;
 
-/// The results of the finished trials of the study in `folder`: each arm at each point of the sweep against the baseline at the same
-/// point.
+/// The results of the finished trials of the study in `folder`: each arm at each point of the sweep against the baseline at the
+/// same point.
 ///
 /// # Errors
 /// When the folder holds no study, or a record that cannot be read.

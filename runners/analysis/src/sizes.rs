@@ -8,8 +8,8 @@ use regatta_results::{Arm, PowerLaw, SizePoint, SizeSeries};
 use regatta_statistics::power_law;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What makes a model larger of its kind. Another family, another norm or an untied output matrix changes its parameters too, but makes
-/// another kind of model: no law goes through both.
+/// What makes a model larger of its kind. Another family, another norm or an untied output matrix changes its parameters too, but
+/// makes another kind of model: no law goes through both.
 pub(super) const SIZES: [&str; 6] =
     ["model.width", "model.layers", "model.heads", "model.kv_heads", "model.head_dim", "model.mlp_width"];
 

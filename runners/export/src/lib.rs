@@ -10,8 +10,8 @@
 //! # assert!(!bytes.is_empty());
 //! ```
 //!
-//! An event file is a sequence of TFRecords, each of which holds one protobuf message `Event`. Both formats are small, so this crate
-//! writes them itself. It takes plain values and returns bytes: no tensors, no records of a study, no files.
+//! An event file is a sequence of TFRecords, each of which holds one protobuf message `Event`. Both formats are small, so this
+//! crate writes them itself. It takes plain values and returns bytes: no tensors, no records of a study, no files.
 
 mod event;
 mod hparams;

@@ -51,8 +51,8 @@ impl Run {
 
     /// The run's file: its version, the start of a session at step 0, the points, and how it ended.
     ///
-    /// The start makes a reader drop all steps that it has from an earlier file of the same run, so that no step is shown twice, even
-    /// where a resumed run repeated it.
+    /// The start makes a reader drop all steps that it has from an earlier file of the same run, so that no step is shown twice,
+    /// even where a resumed run repeated it.
     pub fn events(&self) -> Vec<u8> {
         let wall_time = self.points.first().map_or(self.started as f64, |first| first.wall_time);
         let begin = When { wall_time, step: 0 };

@@ -74,7 +74,8 @@ impl ExportFolder {
     /// Retires the files of earlier exports that this one has replaced. `is_exported` knows them by their names; all others stay.
     ///
     /// A file whose folder has a newer one is emptied now and removed by the next export: a reader that has it open continues with
-    /// the newer file when it reaches the end, and would wait forever if the file were gone. In other folders it is removed at once.
+    /// the newer file when it reaches the end, and would wait forever if the file were gone. In other folders it is removed at
+    /// once.
     ///
     /// # Errors
     /// When one cannot be emptied or removed.

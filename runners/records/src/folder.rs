@@ -138,8 +138,8 @@ impl TrialFolder {
         disk::create_folder(&self.path).map_err(|error| RecordError::new(&self.path, error))
     }
 
-    /// The trial's status; `None` before anything is written. A settled trial is [`State::Incomplete`] where a record was removed, cut
-    /// or changed since; the reason names the record.
+    /// The trial's status; `None` before anything is written. A settled trial is [`State::Incomplete`] where a record was removed,
+    /// cut or changed since; the reason names the record.
     ///
     /// # Errors
     /// When the file is there and cannot be read.

@@ -90,8 +90,8 @@ pub fn first_lines<T: DeserializeOwned>(path: &Path, wanted: impl Fn(&T) -> bool
     Ok(values.take_while(wanted).collect())
 }
 
-/// The values of a file of lines; none without a file. A last line that a crash cut short is left out; any other line that cannot be
-/// read is an error that names it.
+/// The values of a file of lines; none without a file. A last line that a crash cut short is left out; any other line that cannot
+/// be read is an error that names it.
 ///
 /// # Errors
 /// When the file cannot be read, or holds something else.

@@ -13,8 +13,8 @@ pub enum State {
     Running,
     /// Trained and measured, and all of its records are there.
     Done,
-    /// It was done, or diverged, and now records are missing. Readers report this state, and nobody writes it; the next run trains the
-    /// trial again.
+    /// It was done, or diverged, and now records are missing. Readers report this state, and nobody writes it; the next run trains
+    /// the trial again.
     Incomplete,
     /// Its loss, penalty or gradient stopped being finite. A result: the same again would diverge again.
     Diverged,

@@ -1,5 +1,5 @@
-//! Energy that the processors of this machine take, where Linux reports it: its powercap interface to RAPL, the running average power
-//! limit of Intel's and AMD's processors. Documentation/power/powercap/powercap.rst of the kernel's source.
+//! Energy that the processors of this machine take, where Linux reports it: its powercap interface to RAPL, the running average
+//! power limit of Intel's and AMD's processors. Documentation/power/powercap/powercap.rst of the kernel's source.
 //!
 //! Each package (socket) counts microjoules in `intel-rapl:<n>/energy_uj` from 0 to `max_energy_range_uj` and then from 0 again,
 //! within half an hour at full load, so the counts are read often. Zones within a package (`intel-rapl:0:0`, cores or memory) are

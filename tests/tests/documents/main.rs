@@ -13,8 +13,8 @@
 //! | `rust ignore REASON` | nothing |
 //! | `toml`, `text` | nothing; no line of a `text` block is a command |
 //!
-//! Inline code that begins with `regatta` or `cargo` is checked as `no_run` is. Inline code that ends in `.rs` or `.py` is the end of a
-//! path in the repository.
+//! Inline code that begins with `regatta` or `cargo` is checked as `no_run` is. Inline code that ends in `.rs` or `.py` is the end
+//! of a path in the repository.
 
 mod commands;
 mod document;

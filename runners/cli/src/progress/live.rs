@@ -11,7 +11,7 @@ use std::time::Instant;
 /// Most rows of the table; of a longer study it shows only the trials around the running one.
 const MOST_ROWS: usize = 24;
 
-/// The table.
+/// The live table.
 #[derive(Default)]
 pub(super) struct Live {
     trials: Vec<Planned>,

@@ -1,4 +1,4 @@
-//! Plain log lines: one as a trial begins and ends, and one every ten seconds between.
+//! Plain log lines: one when a trial begins, one when it ends, and one every ten seconds in between.
 
 use super::pace::{Pace, words};
 use regatta_lm::training::StepRecord;

@@ -111,7 +111,7 @@ fn context(arguments: &Arguments, model: &Decoder) -> Result<usize, Failure> {
     }
 }
 
-/// A line for each item: the log-likelihoods of its choices in order, and the right one.
+/// A line for each item: the log-likelihoods of its choices in order, and the index of the right one.
 fn write_items(text: &mut String, task: &Task, log_likelihoods: &[f64]) {
     let mut rest = log_likelihoods.iter();
     for item in &task.items {

@@ -6,8 +6,8 @@
 //!
 //! - the file that was read last stays open, so its inode is not free;
 //! - on network file systems, which may free it anyway, times and length must be equal too. A lock is taken over from a
-//!   frozen holder after half a minute at the earliest, so its times differ. The holder's heartbeat changes them as well, and has the
-//!   lock read again every two seconds.
+//!   frozen holder after half a minute at the earliest, so its times differ. The holder's heartbeat changes them as well, and has
+//!   the lock read again every two seconds.
 
 use super::lock::{self, Holder};
 use std::fs::{File, Metadata};

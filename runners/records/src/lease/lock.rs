@@ -87,8 +87,8 @@ pub(super) fn is_alive(lock: &Path, holder: &Holder) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Whether a process keeps the lock locked. This tries a shared lock, which needs no write permission, and two readers never mistake
-/// each other for the holder.
+/// Whether a process keeps the lock locked. This tries a shared lock, which needs no write permission, and two readers never
+/// mistake each other for the holder.
 pub(super) fn is_locked(lock: &Path) -> io::Result<bool> {
     match File::open(lock)?.try_lock_shared() {
         Ok(()) => Ok(false),

@@ -1,5 +1,5 @@
-//! A table of the page. The rows of a short table are HTML. A long table has its first rows as HTML and all rows as data, from which
-//! the script builds one page of rows at a time.
+//! A table of the page. The rows of a short table are HTML. A long table has its first rows as HTML and all rows as data, from
+//! which the script builds one page of rows at a time.
 
 use crate::csv::number;
 use crate::text::counted;

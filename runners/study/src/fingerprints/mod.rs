@@ -1,5 +1,5 @@
-//! What the plugins of a study compute, measured in a separate process: a plugin that crashes, hangs or takes all memory costs only its
-//! fingerprint, and nothing that it leaves in its process can affect a trial.
+//! What the plugins of a study compute, measured in a separate process: a plugin that crashes, hangs or takes all memory costs only
+//! its fingerprint, and nothing that it leaves in its process can affect a trial.
 
 mod probe;
 

@@ -89,8 +89,8 @@ impl Watched {
         })
     }
 
-    /// Reads what changed, at most about `budget` bytes of lines; returns whether there is more to read at once. What cannot be read
-    /// is reported by [`fault`](Self::fault) or the trial's standing, and tried again at the next refresh.
+    /// Reads what changed, at most about `budget` bytes of lines; returns whether there is more to read at once. What cannot be
+    /// read is reported by [`fault`](Self::fault) or the trial's standing, and tried again at the next refresh.
     pub fn refresh(&mut self, now: SystemTime, mut budget: usize) -> bool {
         self.now = now.duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
         self.fault = self.list().err().map(|error| error.to_string());

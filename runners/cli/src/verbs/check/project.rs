@@ -61,7 +61,7 @@ fn machine(request: &Request) -> String {
     format!("{name}; model FLOPs utilisation (mfu) {}{price}", request.mfu)
 }
 
-/// What is trained, a line for each size.
+/// The models, a line for each size.
 fn models(rows: &[Row]) -> Vec<String> {
     let line = |row: &Row| {
         let config = &row.config;
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn hours_and_price_by_hand() {
-        // 989e12 · 0.5 FLOPs a second: 1.7802e18 an hour
+        // 989e12 · 0.5 FLOPs per second: 1.7802e18 per hour
         let request: Request = "gpu=h100,mfu=0.5,price=3".parse().unwrap();
         assert_eq!(hours(&request, 1.7802e18), "1.00 GPU hours, price 3.00");
         let request: Request = "gpu=h100,mfu=0.5".parse().unwrap();

@@ -11,7 +11,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph};
 use regatta_study::{Phase, TrialState, Watched};
 
-/// No line is wider than the smallest terminal that is drawn on has room for.
+/// Each line fits the smallest terminal that is supported.
 const HELP: [(&str, &str); 8] = [
     ("q Esc Ctrl-C", "leave; the run continues"),
     ("up down", "mark another trial"),
@@ -120,7 +120,7 @@ fn progress(watched: &Watched, width: u16) -> Line<'static> {
     Line::from(vec![Span::raw(bar), Span::raw(text)])
 }
 
-/// The keys that matter most, or what could not be read.
+/// The most important keys, or what could not be read.
 fn keys(watched: &Watched, width: u16) -> Line<'static> {
     match watched.fault() {
         Some(fault) => Line::styled(fault.replace(char::is_control, " "), alarm()),

@@ -1,4 +1,4 @@
-//! What is shown of a study: chosen with keys, and nothing else that outlasts a picture.
+//! The state of the screen: what the user chose with keys. Nothing else outlasts a frame.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use regatta_study::{Measure, TrialState, Watched};
@@ -19,7 +19,7 @@ pub(super) struct Screen {
     /// Only trials in this state are shown.
     pub filter: Option<TrialState>,
     pub help: bool,
-    /// Row of the table that is marked; the first that runs, until the user moves it.
+    /// The marked row of the table, once the user moved it.
     moved_to: Option<usize>,
     /// First row of the table on the screen.
     offset: usize,
@@ -27,7 +27,7 @@ pub(super) struct Screen {
     page: usize,
 }
 
-/// What a key leads to.
+/// The effect of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Stay,
@@ -72,7 +72,7 @@ impl Screen {
         trials.filter(|(_, trial)| self.filter.is_none_or(|state| trial.state == state)).map(|(index, _)| index).collect()
     }
 
-    /// The row that is marked: where the user moved it, or of the trial that runs, or comes next.
+    /// The marked row: where the user moved it, else that of the running trial, else of the next one.
     pub fn row(&self, rows: &[usize], watched: &Watched) -> usize {
         let trials = &watched.standing().trials;
         let first = |states: &[TrialState]| rows.iter().position(|&trial| states.contains(&trials[trial].state));

@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph, Row, Table, Wrap};
 use regatta_study::{TrialStanding, TrialTime, Watched};
 
-/// The name of an arm has at least this much room before another column gets any.
+/// The width that the name of an arm gets before optional columns.
 const NAME: u16 = 12;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -143,7 +143,7 @@ pub(super) fn failures(watched: &Watched, width: u16, most: u16) -> Vec<Line<'st
     for (index, trial) in wrong.iter().enumerate() {
         let reason = trial.reason.as_deref().unwrap_or("no reason given").replace(char::is_control, " ");
         let head = format!("{} seed {} {}: ", trial.name, trial.seed, trial.state);
-        // A line that is broken between words may take one more than its letters need.
+        // a line that is broken between words may take one more row than its characters need
         let letters = head.chars().count() + reason.chars().count();
         let needed = letters.div_ceil(usize::from(width.max(1))) + usize::from(letters > usize::from(width));
         let is_last = index + 1 == wrong.len();

@@ -1,4 +1,4 @@
-//! Pictures of small folders, and what keys change of them.
+//! Frames of small folders, and the effects of keys on them.
 
 use super::draw::draw;
 use super::screen::{Next, Screen};

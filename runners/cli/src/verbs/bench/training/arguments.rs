@@ -1,4 +1,4 @@
-//! What the command line asks to train.
+//! The training that the command line requests.
 
 use super::size::{Shape, Work};
 use crate::verbs::bench::shape;
@@ -33,10 +33,10 @@ pub(in crate::verbs::bench) struct Training {
     /// Vocabulary size, in place of the shape's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=16_777_216))]
     pub(super) vocab: Option<u64>,
-    /// Which points form a cloud [default: those of the regularizer's home, which `explain` shows; tokens where it names none]
+    /// With --regularizer, which points form a cloud [default: those of its home, which `explain` shows; else tokens]
     #[arg(long, value_enum)]
     pub(super) points: Option<Group>,
-    /// Most points per group; a larger group is subsampled, in a study to 256 by default [default: all]
+    /// With --regularizer, most points per group; a larger group is subsampled, in a study to 256 by default [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1_000_000_000))]
     pub(super) max_points: Option<u64>,
     /// Dropout rate [default: 0, and 0.1 where the regularizer compares two views]
@@ -92,7 +92,7 @@ impl Training {
         Self { family, shape, layers, width, context, batch, vocab, points, max_points, dropout, precision, steps: 5, warmup: 1 }
     }
 
-    /// That of the shape, but for what is named.
+    /// The work of the shape, with the options that are given.
     pub(super) fn work(&self) -> Result<Work, String> {
         let Work { decoder: own, batch } = self.shape.work(self.family);
         let or = |named: Option<u64>, own: usize| named.map_or(own, |named| named as usize);
@@ -124,7 +124,7 @@ impl Training {
     }
 }
 
-/// The points of a regularizer's home, as its card says.
+/// The points of a regularizer's home, from its card.
 fn usual_points(regularizer: &str) -> Points {
     let cards = registry::cards().unwrap_or_default();
     points_of_home(cards.get(regularizer).map_or("", |card| card.home))
@@ -135,7 +135,7 @@ fn points_of_home(home: &str) -> Points {
     regatta_config::section::<At>(&format!("{{{home}}}")).unwrap_or_default().points
 }
 
-/// The usual cloud of `small`, and from how many blocks a step takes one.
+/// The usual cloud of `small`, and the number of blocks that have one.
 pub(in crate::verbs::bench) fn usual_cloud(regularizer: &str) -> (shape::Shape, usize) {
     cloud_of_small(usual_points(regularizer))
 }
