@@ -59,7 +59,8 @@ class Programs:
 
     def regatta(self, *arguments):
         """What `regatta bench` measured: of a step, with a penalty of all points as they are, since that is what the peer's sees."""
-        at = ["--at", "max_points: none, scale: none"] * ("--regularizer" in arguments and "--cloud" not in arguments)
+        is_of_a_step = "--regularizer" in arguments and "none" not in arguments and "--cloud" not in arguments
+        at = ["--at", "max_points: none, scale: none"] * is_of_a_step
         return self._measured([self.binary, "bench", "--json", *map(str, arguments), *at])
 
     def peer(self, *arguments):

@@ -1,9 +1,9 @@
-//! Arms at equal training time: what the slower arm had reached when the faster one was done.
+//! Arms at equal training time: the loss of the slower arm when the faster one was done.
 
 use super::arm::ArmRecords;
 use regatta_statistics::{Paired, mean};
 
-/// Validation losses of `arm` less those of `reference`, over the seeds that both finished, each at the time in which the
+/// Validation losses of `arm` minus those of `reference`, over the seeds that both finished, each at the time in which the
 /// quicker of the two trials was done; and the mean of those times, seconds.
 pub(super) fn at_equal_time(arm: &ArmRecords, reference: &ArmRecords) -> Option<(Paired, f64)> {
     let (mut differences, mut times) = (Vec::new(), Vec::new());

@@ -1,9 +1,9 @@
-//! From records to results: what every table, plot and page is made from. A pure function of a study's folder; it needs
-//! neither the data nor the regularizers, so a folder can be read anywhere.
+//! From records to results, which every table, plot and page is made from. Results are a pure function of a study's folder. They
+//! need neither the data nor the plugins, so a folder can be read anywhere.
 //!
 //! | file | what |
 //! |---|---|
-//! | `study`, `terms`, `listed`, `folder` | what is on disk: the study's settings, its rows, and their trials |
+//! | `study`, `terms`, `listed`, `folder` | the files on disk: the study's settings, its rows, and their trials |
 //! | `run`, `timeline`, `diagnosed` | what one finished trial recorded along training |
 //! | `summary` and what it uses | one row over its seeds |
 //! | `comparison`, `equal_time`, `paired` | two rows, paired by seed |

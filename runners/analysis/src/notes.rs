@@ -7,7 +7,7 @@ use regatta_records::Manifest;
 
 pub(super) fn notes(arms: &[&ArmRecords], study: &StudyRecord, manifest: Option<&Manifest>) -> Vec<String> {
     let mismatches = manifest.map(|manifest| manifest.mismatches.join("; ")).filter(|all| !all.is_empty());
-    let kept = mismatches.map(|all| format!("Kept though other versions or formulas trained them: {all}."));
+    let kept = mismatches.map(|all| format!("Kept although other versions or formulas trained them: {all}."));
     [learnt::nothing(arms), own_rates(arms, study), lost_text(arms), kept].into_iter().flatten().collect()
 }
 

@@ -1,10 +1,10 @@
-//! What a finished trial did along training.
+//! The curves of a finished trial.
 
 use super::timeline::Timeline;
 use regatta_lm::training::StepRecord;
 use regatta_records::{Cost, RecordError, TrialFolder};
 
-/// Points of a curve: more cannot be told apart on a page.
+/// Most points of a curve: a page cannot show more.
 const POINTS: usize = 300;
 
 /// A finished trial along training.

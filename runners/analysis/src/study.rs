@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 use std::path::Path;
 
-/// What the results need of a study.
+/// The parts of a study that results need.
 #[derive(Debug, Deserialize)]
 pub(super) struct StudyRecord {
     pub name: String,

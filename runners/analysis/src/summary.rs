@@ -68,7 +68,7 @@ fn most_of(arm: &ArmRecords, measure: impl Fn(&TrialEvaluation) -> Option<f64>) 
     arm.evaluations.values().filter_map(measure).reduce(f64::max)
 }
 
-/// `None` where no trial finished. What one seed cannot say, and what a loss that is not finite leaves undefined, is NaN.
+/// `None` where no trial finished. Figures that one seed cannot give, or that are undefined for a loss that is not finite, are NaN.
 fn spread(losses: &[f64]) -> Option<Spread> {
     Some(Spread {
         mean: mean(losses)?,
@@ -78,7 +78,7 @@ fn spread(losses: &[f64]) -> Option<Spread> {
     })
 }
 
-/// The least and the greatest ratio of a trial's time per step to that of the reference's with its seed.
+/// The smallest and largest ratio of a trial's time per step to that of the reference's trial with the same seed.
 fn cost_range(arm: &ArmRecords, reference: &ArmRecords) -> Option<Interval> {
     let ratio = |(seed, own): (&u64, &TrialEvaluation)| Some(own.cost.step_ms / reference.evaluations.get(seed)?.cost.step_ms);
     let range = over(&arm.evaluations.iter().filter_map(ratio).collect::<Vec<_>>())?;

@@ -7,8 +7,8 @@ use regatta_lm::tasks::TextLoss;
 use regatta_records::TrialEvaluation;
 use regatta_results::TextResult;
 
-/// Each further text that a trial of `arm` was measured on, by name. `reference` is what it is compared with: itself, where it is
-/// the baseline.
+/// Each further text that a trial of `arm` was measured on, by name. `reference` is the arm that it is compared with, the baseline
+/// itself for the baseline.
 pub(super) fn texts(arm: &ArmRecords, reference: &ArmRecords) -> Vec<TextResult> {
     let Some(first) = arm.evaluations.values().next() else { return Vec::new() };
     let result = |named: &TextLoss| {

@@ -3,9 +3,8 @@
 use regatta_lm::tasks::Capacity;
 use regatta_lm::training::Worth;
 
-/// Names and values: of each task `<kind>_<task>_accuracy` and its kin, of each further text
-/// `text_<name>_loss` and its kin, of each rounding `quantised_<bits>_<granularity>_loss`, of
-/// biographies `capacity_bits` and its kin.
+/// Names and values: for each task `<kind>_<task>_accuracy` and related columns, for each further text `text_<name>_loss` and
+/// related columns, for each rounding `quantised_<bits>_<granularity>_loss`, for biographies `capacity_bits` and related columns.
 pub(super) fn measures(worth: &Worth) -> Vec<(String, Option<f64>)> {
     let mut measures = Vec::new();
     for (kind, scores) in [("minimal_pairs", &worth.minimal_pairs), ("multiple_choice", &worth.multiple_choice)] {

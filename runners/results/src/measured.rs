@@ -79,7 +79,7 @@ pub struct Rounding {
     pub granularity: String,
     /// Held-out loss with rounded weights less that without, nats per token.
     pub increase: OverSeeds,
-    /// That increase less the baseline's, paired by seed; none for the baseline and below two pairs.
+    /// That increase minus the baseline's, paired by seed; `None` for the baseline and below two pairs.
     pub difference: Option<PairedDifference>,
 }
 
@@ -102,12 +102,12 @@ pub struct TaskResult {
     pub task: String,
     /// Whether each item is a pair of sentences, of which chance gets half.
     pub pairs: bool,
-    /// Share of items whose right choice is the likeliest.
+    /// Fraction of items whose right choice is the likeliest.
     pub accuracy: OverSeeds,
     /// Its standard error as an estimate for more such items, mean over seeds.
     #[serde(serialize_with = "json::number")]
     pub standard_error: f64,
-    /// Share of items whose right choice is the likeliest for its length.
+    /// Fraction of items whose right choice is the likeliest for its length.
     pub normalised: OverSeeds,
     /// Its standard error, mean over seeds.
     #[serde(serialize_with = "json::number")]
@@ -183,6 +183,6 @@ pub struct TextResult {
     pub loss: OverSeeds,
     /// The same in bits per byte of the text; none where the tokens do not give the text back.
     pub bits_per_byte: Option<OverSeeds>,
-    /// That loss less the baseline's, paired by seed; none for the baseline and below two pairs.
+    /// That loss minus the baseline's, paired by seed; `None` for the baseline and below two pairs.
     pub difference: Option<PairedDifference>,
 }

@@ -22,7 +22,7 @@ pub(crate) fn explain(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is wrong with the name of a plugin that is not linked.
+/// The message for a plugin that is not linked.
 pub(super) fn unknown(name: &str, cards: &BTreeMap<&'static str, &'static Card>) -> String {
     let known = cards.keys().copied().collect::<Vec<_>>().join("`, `");
     let hint = registry::nearest(name, cards.keys().copied());

@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 enum Format {
     /// As wide as the terminal
     Text,
-    /// A Markdown table, as in Regatta's README
+    /// A Markdown table, as in Regatta's reference
     Md,
 }
 

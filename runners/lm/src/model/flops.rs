@@ -4,7 +4,7 @@
 //! query heads have a dims taken together, t tokens a sequence:
 //! ```text
 //! matrices  N                                        numbers of the blocks' matrices and of the output matrix
-//! attention A = L · 2 · 2a · (t + 1)/2 = 2 L a (t+1)   scores and their mix: a token sees (t + 1)/2 keys on average, itself too
+//! attention A = L · 2 · 2a · (t + 1)/2 = 2 L a (t+1)   scores and their weighted sum: a token sees (t + 1)/2 keys on average, itself included
 //! forward   F = 2 N + A
 //! training  3 F = 6 N + 6 L a (t + 1)                the way back has two products for each one of the way forward
 //! ```

@@ -61,7 +61,7 @@ impl Model {
         &mut self.parameters
     }
 
-    /// Draws the token embedding anew, as a fresh model has it.
+    /// Re-initialises the token embedding, as in a fresh model.
     pub(crate) fn forget_embedding(&mut self, draw: &mut Draw) {
         let embeddings = self.parameters.each_mut().filter(|(spec, _)| spec.role == Role::Embedding);
         embeddings.for_each(|(_, numbers)| initial::embedding(numbers, draw));

@@ -158,7 +158,7 @@ impl TrainSpec {
         Ok(self.steps(context, Some(parameters))?.expect("the parameters are known"))
     }
 
-    /// The same training, of so many steps, however it says how long: what trials of it are told apart by.
+    /// The same training with its length as a number of steps: the form that identifies its trials.
     pub fn in_steps(self, steps: Steps) -> Self {
         Self { length: Length::Steps(steps), ..self }
     }

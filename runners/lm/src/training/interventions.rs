@@ -10,7 +10,7 @@ use regatta_core::{Action, CompanionObjective, Draw, EmbeddingNoise, Interventio
 /// An arm's interventions, in the order written.
 pub type Interventions = [Plugin<dyn Intervention>];
 
-/// The cycles of a token embedding that is reset again and again: it starts anew at steps `every`, 2·`every`, ...
+/// The cycles of a token embedding that is re-initialised at steps `every`, 2·`every`, ...
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cycles {
     /// The index of the arm's intervention that resets.

@@ -105,7 +105,7 @@ impl<'a> Learner<'a> {
         self.companions.update(&self.latent, factor, clip);
     }
 
-    /// Draws the token embedding anew, and clears its optimizer's moments and the losses that spikes are judged by.
+    /// Re-initialises the token embedding, and clears its optimizer's moments and the losses by which spikes are detected.
     pub(super) fn reset_embedding(&mut self, draw: &mut Draw) {
         self.latent.forget_embedding(draw);
         self.sync_rounded();

@@ -1,10 +1,10 @@
-//! What it takes to reach a target loss: steps, tokens, time.
+//! Steps, tokens and time until a target loss is reached.
 
 use super::{Cell, Further, Row};
 use crate::number::{fixed, grouped, significant};
 use crate::{Arm, Interval, OverSeeds, PairedRatio, Results, ToTarget};
 
-/// A row for each target and arm, the arms of a target together; none where the study names no target.
+/// A row for each target and arm, sorted by target; `None` where the study names no target.
 pub fn targets(results: &Results) -> Option<Further> {
     let mut targets: Vec<f64> = results.arms.iter().flat_map(|arm| &arm.to_target).map(|of| of.target).collect();
     targets.sort_by(f64::total_cmp);

@@ -1,5 +1,5 @@
 //! One penalty on clouds of standard normal points: the time of value and gradient, and the memory that they take. A regularizer
-//! that compares two views gets a second such cloud of each.
+//! that compares two views gets a second view of each.
 
 use super::shape::Shape;
 use super::{Named, PROGRAM, Seconds, mib, products, round};
@@ -18,7 +18,7 @@ pub(super) struct Measured {
     program: &'static str,
     /// [groups, points, dims]
     cloud: [usize; 3],
-    /// How many, in parallel.
+    /// Number of clouds in parallel.
     clouds: usize,
     regularizer: String,
     threads: usize,
@@ -29,13 +29,13 @@ pub(super) struct Measured {
     products_ms: Option<f64>,
     /// Of one cloud and view.
     cloud_mib: f64,
-    /// With the cloud made, before the first penalty.
+    /// After the cloud is made, before the first penalty.
     resident_before_mib: Option<f64>,
-    /// Of the penalty: the products alone come after it.
+    /// Peak of the penalty, before the products.
     peak_rss_mib: Option<f64>,
 }
 
-/// A cloud, and what its gradients are with respect to.
+/// A cloud, and the leaves of its gradients.
 struct Normal {
     points: Var,
     view: Option<Var>,
@@ -44,7 +44,7 @@ struct Normal {
 
 impl Normal {
     fn new(Shape { groups, points, dims }: Shape, views: bool, draw: &mut Draw) -> Result<Self, Failure> {
-        // Written as float32 at once: a wider copy that is freed again would be memory that the penalty takes unseen.
+        // float32 from the start: a wider copy that is freed again would hide memory that the penalty takes
         let mut normal = || {
             let numbers: Vec<f32> = (0..groups * points * dims).map(|_| draw.normal() as f32).collect();
             Var::from_vec(numbers, (groups, points, dims), &Device::Cpu).map_err(Failure::failed)
@@ -71,8 +71,7 @@ impl Normal {
     }
 }
 
-/// Times the penalty of `count` clouds, side by side as a step works on those of its blocks, and the two products alone where they
-/// are requested.
+/// Times the penalty of `count` clouds, in parallel as for the blocks of a step, and on request the two products alone.
 pub(super) fn measure(shape: Shape, count: usize, named: &Named, products: bool) -> Result<Measured, Failure> {
     let mut draw = Draw::new(0, "bench cloud", 0, 0);
     let views = named.plugin.0.needs_view();

@@ -8,7 +8,7 @@ use regatta_core::{Intervention, Plugin, registry};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-const ABOUT: &str = "as a share of a step without it. A regularizer: value and gradient of the clouds of a step at its home, side by side, \
+const ABOUT: &str = "as a fraction of a step without it. A regularizer: value and gradient of the clouds of a step at its home, side by side, \
                      as in a step, median of three, each beside steps measured just before. An intervention: what steps with it take \
                      more than steps without, by turns, median of 24; a teacher has the model's own shape. By `regatta bench \
                      --costs > docs/costs.json`";

@@ -1,4 +1,4 @@
-//! What a study trains, a line for each fact.
+//! The facts of a study, one per line: trials, model, tokens, data.
 
 use super::{Trials, slow_precision};
 use crate::failure::{Failure, say};
@@ -7,7 +7,6 @@ use regatta_lm::model::{Role, TensorSpec};
 use regatta_lm::spec::{DataSpec, ModelSpec};
 use regatta_study::Prepared;
 use std::collections::BTreeSet;
-
 use std::path::PathBuf;
 
 /// Prints trials, folder, model, tokens and data.
@@ -62,7 +61,7 @@ fn model(prepared: &[Prepared]) -> Result<(), Failure> {
 fn data(file: &StudyFile, prepared: &[Prepared]) -> Result<(), Failure> {
     let manifest = prepared[0].manifest(file).map_err(Failure::refused)?;
     let data = &manifest.data;
-    let test = data.test_tokens.map_or("none: validation stands in".to_owned(), |count| count.to_string());
+    let test = data.test_tokens.map_or("none: validation is used".to_owned(), |count| count.to_string());
     say(format_args!(
         "data        {}: {} train, {} validation, test {test}, vocabulary {}",
         data.source, data.train_tokens, data.validation_tokens, manifest.model.vocab_size
@@ -100,7 +99,7 @@ fn away_from_home(file: &StudyFile) -> Vec<String> {
     found
 }
 
-/// Of biographies: how many of the exposures the steps of each variant cover.
+/// For biographies, how many of the exposures the steps of each variant cover.
 fn exposures(file: &StudyFile, prepared: &[Prepared]) -> Vec<String> {
     let passes = file.variants().iter().zip(prepared).filter_map(|(variant, prepared)| {
         let DataSpec::Biographies(spec) = &variant.study.data else { return None };
@@ -117,19 +116,19 @@ fn embeddings(prepared: &Prepared) -> usize {
     tensors.iter().filter(|spec| embeds(spec.role)).map(TensorSpec::len).sum()
 }
 
-/// The tokenizer of the checkpoint that the model starts from, where text goes through it.
+/// The tokenizer of the checkpoint that the model starts from, where the data is text.
 fn kept_tokenizer(study: &Study) -> Option<PathBuf> {
     let ModelSpec::Init(folder) = &study.model else { return None };
     Some(folder.join("tokenizer.json")).filter(|path| path.exists() && !matches!(study.data, DataSpec::Tokens(_)))
 }
 
-/// Who can read the checkpoints, where that is not the family that the study names.
+/// The layout of the checkpoints, where it is not that of the family that the study names.
 fn checkpoints(prepared: &[Prepared]) -> Option<String> {
     let models = || prepared.iter().map(|prepared| &prepared.model);
     if let Some(own) = models().find(|model| model.stored_as().is_none()) {
         let some = if models().all(|model| model.stored_as().is_none()) { "" } else { "some are " };
-        return Some(format!("{some}for Regatta alone: no family of transformers is a {}", own.kind()));
+        return Some(format!("{some}for Regatta only: no family of transformers is a {}", own.kind()));
     }
     let other = models().find_map(|model| model.stored_as().filter(|family| *family != model.family))?;
-    Some(format!("written as those of a {}, which this model is", other.title()))
+    Some(format!("in the layout of {}, which this model is", other.title()))
 }

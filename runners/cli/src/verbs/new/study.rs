@@ -81,7 +81,7 @@ pub(crate) fn new(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A name that is a file's, a folder's and plain text in YAML.
+/// Accepts names that are legal for a file, for a folder and as plain text in YAML.
 fn check_name(name: &str) -> Result<(), String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic());
@@ -131,7 +131,7 @@ fn chosen(named: &[String], cards: &Cards) -> Result<Vec<&'static Card>, String>
     Ok(found)
 }
 
-/// A field that has no default, as a teacher's folder has none.
+/// A field without a default, such as a teacher's folder.
 fn lacks(card: &Card) -> Option<String> {
     card.defaults().into_iter().find(|(_, default)| default == "").map(|(field, _)| field)
 }
@@ -156,7 +156,7 @@ fn text(name: &str, file: &str, from: From, arms: &[&Card]) -> String {
     fill(include_str!("../../../templates/study/quickstart.yaml"), &values) + &section
 }
 
-/// Around the guesses for all arms: every arm tries the same ones.
+/// Candidates around the guesses for all arms, since every arm tries the same ones.
 fn weights(arms: &[&Card]) -> &'static str {
     let guesses = arms.iter().filter(|card| is_regularizer(card)).map(|card| weight(card));
     match (guesses.clone().any(|guess| guess < 0.1), guesses.clone().any(|guess| guess >= 0.1)) {

@@ -1,4 +1,4 @@
-//! Pictures of small folders, and what keys change of them.
+//! Frames of small folders, and the effects of keys on them.
 
 use super::draw::draw;
 use super::screen::{Next, Screen};
@@ -168,9 +168,9 @@ fn long_tables_scroll_and_follow_what_runs() {
 fn keys_leave_help_first_and_then_the_program() {
     let mut folder = Folder::with_trials();
     assert_eq!(folder.press(&[KeyCode::Char('?')]), Next::Stay);
-    folder.expect(80, 24, &["leave; the run goes on"]);
+    folder.expect(80, 24, &["leave; the run continues"]);
     assert_eq!(folder.press(&[KeyCode::Esc]), Next::Stay);
-    folder.expect_none(80, 24, &["leave; the run goes on"]);
+    folder.expect_none(80, 24, &["leave; the run continues"]);
     assert_eq!(folder.press(&[KeyCode::Esc]), Next::Leave);
     assert_eq!(folder.press(&[KeyCode::Char('q')]), Next::Leave);
     let watched = folder.watched();

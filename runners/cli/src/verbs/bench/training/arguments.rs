@@ -1,4 +1,4 @@
-//! What the command line asks to train.
+//! The training that the command line requests.
 
 use super::size::{Shape, Work};
 use crate::verbs::bench::shape;
@@ -77,7 +77,7 @@ impl Training {
         Self { family, shape, layers, width, context, batch, vocab, at, dropout, precision, steps: 5, warmup: 1 }
     }
 
-    /// That of the shape, but for what is named.
+    /// The work of the shape, with the options that are given.
     pub(super) fn work(&self) -> Result<Work, String> {
         let Work { decoder: own, batch } = self.shape.work(self.family);
         let or = |named: Option<u64>, own: usize| named.map_or(own, |named| named as usize);

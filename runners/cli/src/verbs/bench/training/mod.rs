@@ -27,6 +27,9 @@ use std::time::Instant;
 /// Trains on random tokens.
 pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Result<Measured, Failure> {
     let work = arguments.work().map_err(Failure::refused)?;
+    if arguments.at.is_some() && regularizer.is_none() {
+        return Err(Failure::refused("--at: expected a --regularizer that is applied there, found none"));
+    }
     let Work { decoder, batch } = &work;
     let words = regularizer.as_ref().map_or("none".to_owned(), |named| named.words.clone());
     let terms = regularizer.into_iter().map(|named| {
@@ -96,8 +99,8 @@ fn timed_step(learner: &mut Learner<'_>, step: usize, Work { decoder, batch }: &
     }
 }
 
-/// What interventions add to a step of `small`, as a fraction of a step without them: the median over pairs of steps, with and
-/// without in alternating order.
+/// What interventions add to a step of `small`, as a fraction of a step without them: the median over pairs of steps, one with
+/// and one without them, in alternating order.
 pub(super) fn added_by(interventions: &[Plugin<dyn Intervention>]) -> Result<f64, Failure> {
     const STEPS: usize = 24;
     let work = Shape::Small.work(Family::Gpt2);
@@ -122,4 +125,16 @@ pub(super) fn added_by(interventions: &[Plugin<dyn Intervention>]) -> Result<f64
 pub(super) fn write_teacher(folder: &std::path::Path) -> Result<(), Failure> {
     std::fs::create_dir(folder).map_err(Failure::failed)?;
     Shape::Small.work(Family::Gpt2).fresh().write(folder).map_err(Failure::failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_needs_a_regularizer() {
+        let at = Training { at: Some("points: batch".into()), ..Training::small() };
+        let refused = format!("{:?}", measure(&at, None).unwrap_err());
+        assert!(refused.contains("--at: expected a --regularizer that is applied there, found none"), "{refused}");
+    }
 }
