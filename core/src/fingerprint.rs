@@ -81,6 +81,12 @@ impl Fingerprint {
                 put("companion", Ok((decay, Vec::new())));
                 put("objective", objective_of_fixed_outputs(objective));
             }
+            Some(Action::LogNormalizer { weight }) => put("normalizer", Ok((weight, Vec::new()))),
+            Some(Action::OutputUpdate(update)) => {
+                let mut matrix = normals(4, 7 * DIMS, 1.0)?;
+                update.apply(&mut matrix, DIMS);
+                put("output update", Ok((0.0, wide(&matrix))));
+            }
         }
         Ok(Self { float64: BTreeMap::new(), float32 })
     }

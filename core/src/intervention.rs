@@ -39,6 +39,24 @@ pub enum Action<'a> {
     WeightRounding(&'a dyn WeightRounding),
     /// After the penalties: adds an objective to the loss that compares the model's output with a second model's.
     Objective(&'a dyn CompanionObjective),
+    /// With the cross-entropy: adds `weight` times the mean over tokens of the squared log-normaliser of the logits,
+    /// `(ln Σ_v exp(logit_v))²`, to the loss. It sees the logits that the cross-entropy sees, after their cap.
+    LogNormalizer {
+        /// Its factor in the loss, above 0.
+        weight: f64,
+    },
+    /// After the optimizer's update: changes the output matrix in place.
+    OutputUpdate(&'a dyn OutputUpdate),
+}
+
+/// A change of the output matrix after each update of the optimizer, such as a projection.
+pub trait OutputUpdate: Debug + Send + Sync {
+    /// Changes the matrix, which is the token embedding where the two are tied. Moments of the optimizer are left alone. A step without
+    /// an update leaves the matrix alone.
+    ///
+    /// # Shapes
+    /// matrix (vocabulary, dims), a row per token
+    fn apply(&self, matrix: &mut [f32], dims: usize);
 }
 
 /// Noise on embeddings, during training only.

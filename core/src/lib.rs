@@ -47,7 +47,9 @@ pub use draw::Draw;
 pub use error::{Error, Result};
 pub use fingerprint::Fingerprint;
 pub use home::{Home, MaxPoints, Points, Scale, Site};
-pub use intervention::{Action, Companion, CompanionObjective, Compared, EmbeddingNoise, Intervention, Outputs, WeightRounding};
+pub use intervention::{
+    Action, Companion, CompanionObjective, Compared, EmbeddingNoise, Intervention, OutputUpdate, Outputs, WeightRounding,
+};
 pub use kernel::{FloatCloud, FloatOutputs, Floats, Kernel, ObjectiveKernel};
 pub use registry::{Card, Plugin};
 pub use regularizer::Regularizer;

@@ -2,7 +2,9 @@
 
 use super::kernel::objective_agrees;
 use super::{round_trips, written_form};
-use crate::{Action, Companion, CompanionObjective, Compared, Draw, EmbeddingNoise, Intervention, Outputs, WeightRounding};
+use crate::{
+    Action, Companion, CompanionObjective, Compared, Draw, EmbeddingNoise, Intervention, OutputUpdate, Outputs, WeightRounding,
+};
 use candle_core::{Device, Tensor, Var};
 use std::path::Path;
 
@@ -24,6 +26,10 @@ pub fn keeps_its_promises(intervention: &dyn Intervention) {
             assert!(objective.weight().is_finite(), "{objective:?}: a weight that is not finite");
             finite_outputs_have_finite_gradients(objective);
         }
+        Action::LogNormalizer { weight } => {
+            assert!(weight.is_finite() && weight > 0.0, "{intervention:?}: expected a finite weight above 0, found {weight}");
+        }
+        Action::OutputUpdate(update) => updates_depend_on_the_matrix_alone(update),
     }
     a_checkpoint_is_one_of_its_folders(&written);
 }
@@ -40,6 +46,22 @@ fn a_checkpoint_is_one_of_its_folders(written: &str) {
 fn numbers(count: usize, scale: f64) -> Vec<f32> {
     let mut draw = Draw::new(0, "conformance", 0, 0);
     (0..count).map(|_| (scale * draw.normal()) as f32).collect()
+}
+
+/// The same matrix becomes the same matrix, which is finite and another one, also where it has one row.
+fn updates_depend_on_the_matrix_alone(update: &dyn OutputUpdate) {
+    for rows in [1, 7] {
+        let before = numbers(rows * DIMS, 1.0);
+        let updated = || {
+            let mut matrix = before.clone();
+            update.apply(&mut matrix, DIMS);
+            matrix
+        };
+        let once = updated();
+        assert_eq!(bits(&once), bits(&updated()), "{update:?}: the same matrix becomes another one");
+        assert!(once.iter().all(|x| x.is_finite()), "{update:?}: a matrix that is not finite");
+        assert!(once != before, "{update:?}: a matrix of {rows} rows is left as it was");
+    }
 }
 
 /// The same draw gives the same noise, which is finite and not all 0.

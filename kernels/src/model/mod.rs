@@ -19,7 +19,7 @@ mod rows;
 
 pub use activation::{cap, cap_backward, gelu_exact, gelu_exact_backward, swiglu, swiglu_backward};
 pub use attention::{Attention, AttentionScratch, DropoutMasks};
-pub use cross_entropy::{Gradient, cross_entropy};
+pub use cross_entropy::{Gradient, cross_entropy, cross_entropy_and_normalizers};
 pub use gelu::{CUBE, gelu, gelu_backward};
 pub use norm::{Heads, Norm, rms_norm_heads, rms_norm_heads_backward};
 pub use rotary::{Rotation, rotate};

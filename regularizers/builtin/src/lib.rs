@@ -4,6 +4,7 @@
 pub use regatta_active_forgetting as active_forgetting;
 pub use regatta_barlow_twins as barlow_twins;
 pub use regatta_byol as byol;
+pub use regatta_centred_output as centred_output;
 pub use regatta_coding_rate as coding_rate;
 pub use regatta_cosreg as cosreg;
 pub use regatta_dispersion as dispersion;
@@ -17,13 +18,15 @@ pub use regatta_sigreg as sigreg;
 pub use regatta_vicreg as vicreg;
 pub use regatta_von_neumann_entropy as von_neumann_entropy;
 pub use regatta_whitening as whitening;
+pub use regatta_z_loss as z_loss;
 
 #[cfg(test)]
 mod tests {
-    const NAMES: [&str; 16] = [
+    const NAMES: &[&str] = &[
         "active_forgetting",
         "barlow_twins",
         "byol",
+        "centred_output",
         "coding_rate",
         "cosreg",
         "dispersion",
@@ -37,6 +40,7 @@ mod tests {
         "vicreg",
         "von_neumann_entropy",
         "whitening",
+        "z_loss",
     ];
 
     /// The linker drops a crate that nothing references; it would then be missing from the registry.

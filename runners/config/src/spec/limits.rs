@@ -170,7 +170,10 @@ fn interventions(study: &Study) -> Result<(), Misfit> {
             let (before, what) = match plugin.0.action() {
                 Some(Action::EmbeddingReset { .. }) => (&mut forgets, "forgets the embedding"),
                 Some(Action::WeightRounding(_)) => (&mut rounds, "rounds weights"),
-                Some(Action::EmbeddingNoise(_) | Action::Objective(_)) | None => continue,
+                Some(
+                    Action::EmbeddingNoise(_) | Action::Objective(_) | Action::LogNormalizer { .. } | Action::OutputUpdate(_),
+                )
+                | None => continue,
             };
             if let Some(before) = before.replace(name) {
                 let message = format!("expected one intervention of an arm that {what}, found `{name}` after `{before}`");

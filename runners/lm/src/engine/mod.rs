@@ -174,7 +174,7 @@ impl Pass {
         gradients: &mut Parameters,
     ) -> Vec<f32> {
         assert!(matches!(self.keep, Keep::ForBackward { .. }), "the way back needs what {:?} forgets", self.keep);
-        let losses = self.cross_entropy(model, targets, tokens, upstream.logits.as_deref(), Some(gradients));
+        let losses = self.cross_entropy(model, targets, tokens, Some(upstream), Some(gradients));
         self.blocks_backward(model, upstream, dropout, gradients);
         losses
     }

@@ -72,6 +72,11 @@ impl Model {
         self.parameters.of_role(Role::Embedding).expect("every model has one")
     }
 
+    /// As [`Self::unembedding`].
+    pub(crate) fn unembedding_mut(&mut self) -> &mut [f32] {
+        self.parameters.tensors_mut(&self.decoder).output_matrix()
+    }
+
     /// The output matrix (v, d).
     pub fn unembedding(&self) -> &[f32] {
         self.parameters.of_role(Role::Unembedding).unwrap_or_else(|| self.embedding())
