@@ -139,7 +139,7 @@ mod tests {
         results.held_out = "validation (the study names no test data)".into();
         results.tuning = vec![results.tuning[0].clone(); 9];
         let cautions = cautions(&results);
-        assert!(cautions[0].starts_with("The split that is reported chose") && cautions.len() == 8, "{cautions:?}");
+        assert!(cautions[0].starts_with("The reported split was also used") && cautions.len() == 8, "{cautions:?}");
         assert_eq!(cautions[7], "The same holds for 3 other values, which the tuning table marks.");
     }
 

@@ -134,7 +134,7 @@ fn tab_chooses_the_chart_and_f_the_state() {
     folder.press(&[KeyCode::Tab]);
     folder.expect(80, 24, &["nothing measured yet"]);
     folder.press(&[KeyCode::Tab, KeyCode::Tab]);
-    folder.expect(80, 24, &["measured when a trial is done"]);
+    folder.expect(80, 24, &["measured at the end of a trial"]);
     folder.press(&[KeyCode::Tab, KeyCode::BackTab, KeyCode::Tab]);
     folder.expect(80, 24, &["● good"]);
 
