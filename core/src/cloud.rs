@@ -1,12 +1,15 @@
 //! The cloud of points that a regularizer sees.
 
-use crate::{Error, Result};
-use candle_core::Tensor;
+use crate::{Error, Regularizer, Result};
+use candle_core::{DType, Tensor};
 
 /// Floating-point points `[groups, points, dims]`, with at least two points per group.
 ///
 /// A penalty is computed for each group separately and averaged over the groups. Training uses f32; tests and the conformance kit
 /// also use f64, so a penalty must work in the dtype of its cloud.
+///
+/// If the regularizer [asks for them](crate::Regularizer::needs_labels), the cloud holds the label of each point: the token that the
+/// model is to predict there.
 ///
 /// If the regularizer [needs one](crate::Regularizer::needs_view), the cloud holds a second view of the same points: point i of the
 /// view is the model's output for the same tokens under another dropout mask.
@@ -14,6 +17,7 @@ use candle_core::Tensor;
 pub struct Cloud {
     points: Tensor,
     view: Option<Tensor>,
+    labels: Option<Tensor>,
 }
 
 impl Cloud {
@@ -23,7 +27,7 @@ impl Cloud {
     /// When the tensor does not have rank 3, or has no groups, fewer than two points per group, or no dims.
     pub fn new(points: Tensor) -> Result<Self> {
         match points.dims() {
-            [g, n, d] if *g >= 1 && *n >= 2 && *d >= 1 => Ok(Self { points, view: None }),
+            [g, n, d] if *g >= 1 && *n >= 2 && *d >= 1 => Ok(Self { points, view: None, labels: None }),
             found => Err(Error::NotACloud { found: found.to_vec() }),
         }
     }
@@ -39,6 +43,28 @@ impl Cloud {
         } else {
             Err(Error::NotAView { points: cloud.points.dims().to_vec(), view: view.dims().to_vec() })
         }
+    }
+
+    /// The same cloud with the next token of each point, as u32 `[g, n]`.
+    ///
+    /// # Errors
+    /// When there is not one label per point.
+    pub fn with_labels(self, labels: Tensor) -> Result<Self> {
+        let (expected, found) = ([self.groups(), self.count()], labels.dims());
+        if found == expected && labels.dtype() == DType::U32 {
+            Ok(Self { labels: Some(labels), ..self })
+        } else {
+            Err(Error::NotLabels { expected: expected.to_vec(), found: found.to_vec() })
+        }
+    }
+
+    /// The next token of each point, u32 `[g, n]`, for a regularizer that [asks for labels](crate::Regularizer::needs_labels). The clouds
+    /// of all others have none.
+    ///
+    /// # Errors
+    /// When the cloud has none.
+    pub fn labels(&self) -> Result<&Tensor> {
+        self.labels.as_ref().ok_or(Error::NoLabels)
     }
 
     /// The points `[g, n, d]`; gradients flow back through them.
@@ -75,10 +101,22 @@ impl Cloud {
     }
 }
 
+impl Cloud {
+    /// For checks of a regularizer that asks for labels: 1 where a point's first coordinate is above 0, else 0, so that labels move
+    /// with their points. Of any other regularizer, the cloud as it is.
+    pub(crate) fn with_labels_for(self, regularizer: &dyn Regularizer) -> Result<Self> {
+        if !regularizer.needs_labels() {
+            return Ok(self);
+        }
+        let labels = self.points.detach().narrow(2, 0, 1)?.squeeze(2)?.gt(0f64)?.to_dtype(DType::U32)?;
+        self.with_labels(labels)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{DType, Device};
+    use candle_core::Device;
 
     #[test]
     fn a_single_point_is_not_a_cloud() {
@@ -86,6 +124,15 @@ mod tests {
         assert!(refused(&[4, 1, 8]));
         assert!(refused(&[4, 8]));
         assert!(!refused(&[1, 2, 1]));
+    }
+
+    #[test]
+    fn a_label_belongs_to_each_point() {
+        let cloud = || Cloud::new(Tensor::zeros((2, 3, 4), DType::F32, &Device::Cpu).unwrap()).unwrap();
+        let labels = |shape: &[usize], dtype| cloud().with_labels(Tensor::zeros(shape, dtype, &Device::Cpu).unwrap());
+        assert!(labels(&[2, 3], DType::U32).unwrap().labels().is_ok());
+        assert!(labels(&[3, 2], DType::U32).is_err() && labels(&[2, 3], DType::F32).is_err());
+        assert!(matches!(cloud().labels(), Err(Error::NoLabels)));
     }
 
     #[test]

@@ -23,7 +23,9 @@ pub fn penalty(
     draw: &mut Draw,
 ) -> Result<(f32, Gradients)> {
     match regularizer.kernel() {
-        Some(kernel) if is_float32_on_cpu(cloud.points()) && cloud.view().is_none_or(is_float32_on_cpu) => {
+        Some(kernel)
+            if !regularizer.needs_labels() && is_float32_on_cpu(cloud.points()) && cloud.view().is_none_or(is_float32_on_cpu) =>
+        {
             penalty_by_kernel(kernel, cloud, leaves, weight, draw)
         }
         _ => by_autograd(&regularizer.penalty(cloud, draw)?, leaves, weight),

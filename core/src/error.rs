@@ -26,6 +26,17 @@ pub enum Error {
     /// The penalty compares two views, and the cloud has no second one.
     #[error("expected a cloud with a second view of its points, found one without")]
     NoView,
+    /// There is not one label per point.
+    #[error("expected a label per point, u32 {expected:?}, found a tensor of shape {found:?}")]
+    NotLabels {
+        /// Groups, and points of each.
+        expected: Vec<usize>,
+        /// The shape of the labels.
+        found: Vec<usize>,
+    },
+    /// The penalty asks for labels, and the cloud has none.
+    #[error("expected a cloud with the label of each point, found one without")]
+    NoLabels,
     /// The cloud has too few dims for this penalty.
     #[error("expected points of at least {least} dims, found {found}")]
     TooFewDims {

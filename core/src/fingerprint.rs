@@ -152,6 +152,7 @@ fn clouds() -> Result<Vec<(&'static str, Tensor)>> {
 /// Value and gradient of a penalty of points, or of points and their view.
 fn penalised(regularizer: &dyn Regularizer, views: &[Tensor], dtype: DType) -> Result<(f64, Vec<f64>)> {
     let (leaves, cloud) = differentiate::leaves(views.iter().map(|view| Ok(view.to_dtype(dtype)?)))?;
+    let cloud = cloud.with_labels_for(regularizer)?;
     let mut draw = Draw::new(0, "fingerprint penalty", 0, 0);
     if dtype == DType::F32 {
         let leaves: Vec<&Var> = leaves.iter().collect();

@@ -7,7 +7,8 @@ use std::fmt::Debug;
 /// A penalty on a cloud of points. Declare the struct with [`regularizer!`](crate::regularizer), and implement this trait under
 /// `#[typetag::serde(name = "...")]` with the name that users write in a study.
 ///
-/// A regularizer sees only points: no model, labels, optimizer or other regularizer. The runner applies weight, place, subsampling
+/// A regularizer sees only points: no model, optimizer or other regularizer, and no labels unless it [asks for
+/// them](Self::needs_labels), which its card and every table of results then say. The runner applies weight, place, subsampling
 /// and scale, so that they mean the same for every method.
 ///
 /// [`penalty`](Self::penalty) alone is enough; all other methods are optional.
@@ -27,6 +28,14 @@ pub trait Regularizer: Debug + Send + Sync {
     /// The runner makes the view by a second forward pass of the same batch under another dropout mask. It does so only if a
     /// regularizer of the arm needs it, and passes it only to those regularizers.
     fn needs_view(&self) -> bool {
+        false
+    }
+
+    /// Whether [`penalty`](Self::penalty) depends on the next token of each point, [`Cloud::labels`]. The result may depend on the fields.
+    ///
+    /// Such a regularizer is label-aware: it is told what the model is to predict, so it is not compared with the others without a
+    /// word. It is computed by `penalty`, not by a kernel.
+    fn needs_labels(&self) -> bool {
         false
     }
 

@@ -17,6 +17,7 @@ pub fn keeps_its_promises(regularizer: &dyn Regularizer) {
     depends_on_its_draw_alone(regularizer);
     is_sane_on_degenerate_clouds(regularizer);
     sees_a_view_where_it_asks_for_one(regularizer);
+    sees_labels_where_it_asks_for_them(regularizer);
     if regularizer.surrogate_gradient().is_none() {
         has_the_gradient_of_its_value(regularizer);
     }
@@ -72,6 +73,16 @@ fn sees_a_view_where_it_asks_for_one(regularizer: &dyn Regularizer) {
     }
 }
 
+/// Missing labels are an error, and no panic.
+fn sees_labels_where_it_asks_for_them(regularizer: &dyn Regularizer) {
+    if regularizer.needs_labels() {
+        assert!(regularizer.kernel().is_none(), "{regularizer:?}: a kernel sees no labels, and this regularizer needs them");
+        let alone = Cloud::new(gaussian(0, 1, 12)).expect("the kit's own cloud");
+        let refused = regularizer.penalty(&alone, &mut Draw::new(0, "conformance penalty", 0, 0)).is_err();
+        assert!(refused, "{regularizer:?} needs labels, and does without them");
+    }
+}
+
 fn is_sane_on_degenerate_clouds(regularizer: &dyn Regularizer) {
     let spread = gaussian(0, 1, 12);
     let one = spread.narrow(1, 0, 1).expect("a point");
@@ -114,7 +125,7 @@ fn is_sane(regularizer: &dyn Regularizer, what: &str, views: &[Tensor]) {
     let finite = gradients.iter().flatten().all(|x| x.is_finite());
     assert!(finite, "{regularizer:?}: a gradient that is not finite on a cloud {what}");
     if let Some(kernel) = regularizer.kernel() {
-        let found = by_kernel(kernel, &cloud(&views));
+        let found = by_kernel(kernel, &cloud(regularizer, &views));
         let (value, gradient) = found.unwrap_or_else(|e| panic!("the kernel of {regularizer:?} on a cloud {what}: {e}"));
         let finite = value.is_finite() && gradient.iter().all(|x| x.is_finite());
         assert!(finite, "{regularizer:?}: a kernel's value or gradient that is not finite on a cloud {what}");
@@ -160,18 +171,19 @@ fn near(points: &Tensor) -> Tensor {
 }
 
 /// A cloud of points, or of points and their view.
-fn cloud(views: &[Tensor]) -> Cloud {
+fn cloud(regularizer: &dyn Regularizer, views: &[Tensor]) -> Cloud {
     let points = views[0].clone();
     let cloud = match views.get(1) {
         Some(view) => Cloud::with_view(points, view.clone()),
         None => Cloud::new(points),
     };
+    let cloud = cloud.and_then(|cloud| cloud.with_labels_for(regularizer));
     cloud.unwrap_or_else(|e| panic!("the kit's own cloud: {e}"))
 }
 
 fn penalty(regularizer: &dyn Regularizer, views: &[Tensor]) -> Tensor {
     let points = &views[0];
-    let penalty = regularizer.penalty(&cloud(views), &mut Draw::new(0, "conformance penalty", 0, 0));
+    let penalty = regularizer.penalty(&cloud(regularizer, views), &mut Draw::new(0, "conformance penalty", 0, 0));
     let penalty = penalty.unwrap_or_else(|e| panic!("{regularizer:?} on {:?}: {e}", points.dims()));
     assert_eq!(penalty.dims(), [0usize; 0], "{regularizer:?}: a penalty is a scalar");
     assert_eq!(penalty.dtype(), points.dtype(), "{regularizer:?}: a penalty has the dtype of its cloud");

@@ -149,6 +149,11 @@ impl Card {
         }
     }
 
+    /// Whether a variant depends on the token that the model is to predict at each point, which all others do not see.
+    pub fn is_label_aware(&self) -> bool {
+        matches!(self.kind, Kind::Regularizer(variants) if variants().iter().any(|variant| variant.needs_labels()))
+    }
+
     /// Where each variant is at home, the default first; empty of an intervention.
     pub fn homes(&self) -> Vec<Home> {
         match self.kind {

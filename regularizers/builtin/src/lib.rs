@@ -15,6 +15,7 @@ pub use regatta_koleo as koleo;
 pub use regatta_noisy_embedding as noisy_embedding;
 pub use regatta_quantised_weights as quantised_weights;
 pub use regatta_sigreg as sigreg;
+pub use regatta_supervised_contrastive as supervised_contrastive;
 pub use regatta_vicreg as vicreg;
 pub use regatta_von_neumann_entropy as von_neumann_entropy;
 pub use regatta_whitening as whitening;
@@ -37,6 +38,7 @@ mod tests {
         "noisy_embedding",
         "quantised_weights",
         "sigreg",
+        "supervised_contrastive",
         "vicreg",
         "von_neumann_entropy",
         "whitening",

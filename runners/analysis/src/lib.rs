@@ -19,6 +19,7 @@ mod equal_time;
 mod folder;
 mod forecasts;
 mod geometry;
+mod label_aware;
 mod learnt;
 mod listed;
 mod notes;

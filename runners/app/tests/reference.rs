@@ -88,6 +88,10 @@ fn remarks(card: &Card) -> String {
         let differs: Vec<String> =
             differs.map(|(field, value)| format!("`{field}: {}`", value.to_string().replace('"', ""))).collect();
         let which = if differs.is_empty() { "By default it".to_owned() } else { format!("With {}, it", differs.join(", ")) };
+        if variant.needs_labels() {
+            remarks +=
+                &format!("- {which} is label-aware: it depends on the token that the model is to predict at each point.\n");
+        }
         if variant.needs_view() {
             remarks += &format!("- {which} compares two views of each point, which needs `train.dropout` above 0.\n");
         }

@@ -66,6 +66,10 @@ fn text(card: &Card) -> String {
         line(format_args!("\nin a study\n  - intervention: {named}"));
         return text;
     };
+    for variant in variants().iter().filter(|variant| variant.needs_labels()) {
+        let written = serde_json::to_string(variant).unwrap_or_default();
+        line(format_args!("\n{written} is label-aware: it depends on the token that the model is to predict at each point."));
+    }
     for variant in variants().iter().filter(|variant| variant.needs_view()) {
         let written = serde_json::to_string(variant).unwrap_or_default();
         line(format_args!("\n{written} compares two views of each point: train.dropout must be above 0."));

@@ -67,7 +67,7 @@ impl Parts {
 pub(super) fn whole_batch_penalties(
     parts: Parts,
     passes: &mut Passes,
-    (model, inputs): (&Model, &[u32]),
+    (model, inputs, targets): (&Model, &[u32], &[u32]),
     randomness: &Randomness<'_>,
     terms: &[Term],
     (seed, step): (u64, usize),
@@ -86,7 +86,7 @@ pub(super) fn whole_batch_penalties(
     }
     let [pass, view] = &gathered;
     let view = compares_views(terms, step).then_some(view as &dyn Activations);
-    let seen = Seen { model, pass, view, scope: Scope::WholeBatch };
+    let seen = Seen { model, pass, view, targets, scope: Scope::WholeBatch };
     penalties(terms, seen, (seed, step), computed).map(Some)
 }
 

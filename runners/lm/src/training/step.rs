@@ -38,7 +38,7 @@ impl Learner<'_> {
 
         let mut computed = zero_penalties(terms, step);
         let of_terms = computed.len();
-        let whole = whole_batch_penalties(parts, passes, (model, inputs), &randomness, terms, of_step, &mut computed)?;
+        let whole = whole_batch_penalties(parts, passes, (model, inputs, targets), &randomness, terms, of_step, &mut computed)?;
         self.companions.begin(&mut computed);
         let of_objectives = computed.len();
         let normalizers = begin_normalizers(self.interventions, &mut computed);
@@ -46,7 +46,8 @@ impl Learner<'_> {
         for part in parts.iter() {
             let ids = &inputs[part.tokens.clone()];
             passes.forward(model, part.first, ids, &randomness)?;
-            let mut upstream = penalties(terms, passes.seen(model, parts.scope(&part)), of_step, &mut computed)?;
+            let mut upstream =
+                penalties(terms, passes.seen(model, &targets[part.tokens.clone()], parts.scope(&part)), of_step, &mut computed)?;
             for (upstream, whole) in upstream.iter_mut().zip(whole.iter().flatten()) {
                 add_rows(upstream, whole, (part.tokens.clone(), inputs.len()));
             }
@@ -186,7 +187,7 @@ mod tests {
         let (gradients, _) = with_normalizers(0, 0.0, 1);
         let largest = gradients.iter().fold(0f32, |most, x| most.max(x.abs()));
         for index in (0..gradients.len()).step_by(23) {
-            let expected = ((with_normalizers(index, 5e-3, 1).1 - with_normalizers(index, -5e-3, 1).1) / 1e-2) as f32;
+            let expected = ((with_normalizers(index, 1e-3, 1).1 - with_normalizers(index, -1e-3, 1).1) / 2e-3) as f32;
             let found = gradients[index];
             assert!(
                 (found - expected).abs() < 3e-3 * largest,
