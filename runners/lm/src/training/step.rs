@@ -187,7 +187,7 @@ mod tests {
         let (gradients, _) = with_normalizers(0, 0.0, 1);
         let largest = gradients.iter().fold(0f32, |most, x| most.max(x.abs()));
         for index in (0..gradients.len()).step_by(23) {
-            let expected = ((with_normalizers(index, 1e-3, 1).1 - with_normalizers(index, -1e-3, 1).1) / 2e-3) as f32;
+            let expected = ((with_normalizers(index, 4e-4, 1).1 - with_normalizers(index, -4e-4, 1).1) / 8e-4) as f32;
             let found = gradients[index];
             assert!(
                 (found - expected).abs() < 3e-3 * largest,
