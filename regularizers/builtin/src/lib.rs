@@ -1,5 +1,16 @@
-//! Links the regularizers and interventions that Regatta ships. It holds no code: a program says `use regatta_builtin as _;`, and
-//! they are in its registry. Each crate is also here by a short name, for programs that call one directly.
+//! Links the regularizers and interventions that come with Regatta. It holds no code: a program names it once, and they are in its
+//! registry.
+//!
+//! ```
+//! use regatta_builtin as _; // the linker drops a crate that nothing names
+//!
+//! let cards = regatta_core::registry::cards().unwrap();
+//! assert!(cards["vicreg"].paper.contains("arXiv:2105.04906"));
+//! ```
+//!
+//! Each crate is also here by a short name, for programs that call one directly. Its front page has the formula, the paper, every
+//! deviation from the paper, and shapes. A program that wants a few plugins names their crates instead of this one; a plugin of your
+//! own is written with `regatta-core`.
 
 pub use regatta_active_forgetting as active_forgetting;
 pub use regatta_barlow_twins as barlow_twins;

@@ -14,6 +14,8 @@
 //! | frequent and rare words | [`by_frequency`] |
 //! | what can be done to a cloud after training | [`Transform`], [`similarity_correlation`], [`after_training()`] |
 //! | rank correlations | [`spearman`], [`kendall`] |
+//!
+//! This crate is a part of the `regatta` program and promises no stable interface.
 
 mod anisotropy;
 mod condensation;

@@ -14,6 +14,10 @@
 //!
 //! Text from users (names, reasons, notes) is escaped for the place where it lands: HTML, SVG, CSV, Markdown, LaTeX and the
 //! terminal.
+//!
+//! This crate is a part of the `regatta` program and promises no stable interface.
+
+#![cfg_attr(docsrs, feature(doc_cfg))] // the documentation names the feature that an item needs
 
 mod answer;
 mod comparison;

@@ -19,6 +19,8 @@
 //! | [`Outlook`] | what a run would do |
 //! | [`Standing`], [`Watched`] | how a study stands, read once, or again and again while it runs |
 //! | [`projection`] | what a study would take on another machine, and at another size |
+//!
+//! This crate is a part of the `regatta` program and promises no stable interface.
 
 mod adopt;
 mod ended;
