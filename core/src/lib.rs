@@ -58,8 +58,8 @@
 //!
 //! # The crates around it
 //!
-//! `regatta new plugin NAME` writes a crate with such a plugin, its tests, a program and a study. The program names plugins and calls
-//! the `main` of `regatta-cli`; the linker drops a crate that nothing names:
+//! `regatta new plugin NAME` writes a crate with such a plugin, its tests, a program and a study. The program names plugins and
+//! calls the `main` of `regatta-cli`; the linker drops a crate that nothing names:
 //!
 //! ```ignore
 //! use my_plugin as _;

@@ -21,7 +21,7 @@
 //! assert_eq!(out, [17.0, 39.0]); // 1·5 + 2·6, 3·5 + 4·6
 //! ```
 //!
-//! It is the lowest crate of Regatta. `regatta-core` re-exports it as `regatta_core::kernels`, so a plugin depends on that crate alone.
+//! `regatta-core` re-exports this crate as `regatta_core::kernels`, so a plugin depends on that crate alone.
 //!
 //! This crate knows no tensor, no plugin and no model: it is the lowest of the workspace. Letters in shape comments are fixed:
 //! n points, d dims; m, k, n of a product; t time, h heads, v vocabulary, r rows.

@@ -10,9 +10,9 @@
 //! }
 //! ```
 //!
-//! A plugin is written with `regatta-core`; `regatta-builtin` links those that come with Regatta. `regatta new plugin NAME` writes a
-//! plugin with such a program. What a program can rely on is [`main`] and [`Counted`]; what the verbs read and write is described in
-//! Regatta's book.
+//! A plugin is written with `regatta-core`; `regatta-builtin` links those that come with Regatta. `regatta new plugin NAME` writes
+//! a plugin with such a program. What a program can rely on is [`main`] and [`Counted`]; what the verbs read and write is described
+//! in Regatta's book.
 //!
 //! | feature | what it adds |
 //! |---|---|

@@ -1,5 +1,5 @@
-//! Regatta's small language model on the CPU, and the training of one trial. It knows regularizers and interventions by the traits of
-//! `regatta-core` alone, so that each is trained with the same model, data and budget.
+//! Regatta's small language model on the CPU, and the training of one trial. It knows regularizers and interventions by the traits
+//! of `regatta-core` alone, so that each is trained with the same model, data and budget.
 //!
 //! | module | what |
 //! |---|---|
