@@ -25,7 +25,7 @@
 //!
 //! # A plugin
 //!
-//! ```
+//! ```standalone_crate
 //! use regatta_core::number::Positive;
 //! use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
 //!
