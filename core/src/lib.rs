@@ -1,4 +1,5 @@
-//! The plugin API of Regatta: everything that the author of a plugin needs.
+//! The plugin API of Regatta: everything that the author of a plugin needs. Regatta trains the same small language model with each
+//! regularizer and seed, and compares the results seed by seed.
 //!
 //! - A regularizer is a function `penalty(cloud, draw) -> scalar` of a [`Cloud`] of points, written in tensor operations. A
 //!   [`Kernel`] is an optional, faster implementation of the same function.
@@ -23,6 +24,56 @@
 //! | [`conformance`] | the checks that every plugin must pass; call [`conformance::conforms`] from a test |
 //!
 //! Letters in shape comments are fixed: g groups, n points, d dims, k slices.
+//!
+//! # A plugin
+//!
+//! ```standalone_crate
+//! use regatta_core::number::Positive;
+//! use regatta_core::{Cloud, Draw, Regularizer, Result, Tensor, regularizer, typetag};
+//!
+//! regularizer! {
+//!     name: "spread", // the word in a study's YAML
+//!     summary: "keeps the variance of each dim above a target",
+//!     paper: "none: an example",
+//!     formula: "mean_j max(0, target - var_j)^2",
+//!     expects: "points of a sequence; it sees their scale",
+//!     /// Dims without variance pay.
+//!     pub struct Spread {
+//!         /// Variance above which a dim pays nothing.
+//!         pub target: Positive = Positive::new(1.0),
+//!     }
+//! }
+//!
+//! #[typetag::serde(name = "spread")]
+//! impl Regularizer for Spread {
+//!     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
+//!         let points = cloud.points(); // (g, n, d)
+//!         let centred = points.broadcast_sub(&points.mean_keepdim(1)?)?; // (g, n, d)
+//!         let variance = centred.sqr()?.mean(1)?; // (g, d)
+//!         let missing = variance.affine(-1.0, self.target.get())?.relu()?; // (g, d)
+//!         Ok(missing.sqr()?.mean_all()?) // a scalar
+//!     }
+//! }
+//!
+//! regatta_core::conformance::conforms::<Spread>(); // in a test: gradient, order of points, degenerate clouds
+//! ```
+//!
+//! # The crates around it
+//!
+//! `regatta new plugin NAME` writes a crate with such a plugin, its tests, a program and a study. The program names plugins and
+//! calls the `main` of `regatta-cli`; the linker drops a crate that nothing names:
+//!
+//! ```ignore
+//! use my_plugin as _;
+//! use regatta_builtin as _; // the plugins that come with Regatta, to race against
+//!
+//! fn main() -> std::process::ExitCode {
+//!     regatta_cli::main()
+//! }
+//! ```
+//!
+//! Breaking changes of this crate, and of `regatta-kernels` below it, come with a new version, as Cargo understands versions. So a
+//! plugin that asks for `regatta-core = "0.1"` builds with every 0.1.x.
 
 extern crate self as regatta_core; // the macros refer to this crate by name, also inside it
 
@@ -65,3 +116,8 @@ pub use schemars;
 pub use serde;
 pub use serde_json;
 pub use typetag;
+
+/// The examples of README.md compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -13,6 +13,17 @@
 //! | [`model`] | the parts of a transformer: attention, norms, activations, rotary positions, cross-entropy |
 //! | `scratch` | reusable buffers |
 //!
+//! ```
+//! use regatta_kernels::{Matrix, MatrixMut, Onto, product};
+//!
+//! let (left, right) = ([1.0_f32, 2.0, 3.0, 4.0], [5.0, 6.0]);
+//! let mut out = [0.0; 2];
+//! product(MatrixMut::new(&mut out, 2, 1), Onto::Replace, 1.0, Matrix::new(&left, 2, 2), Matrix::new(&right, 2, 1));
+//! assert_eq!(out, [17.0, 39.0]); // 1·5 + 2·6, 3·5 + 4·6
+//! ```
+//!
+//! `regatta-core` re-exports this crate as `regatta_core::kernels`, so a plugin depends on that crate alone.
+//!
 //! This crate is the lowest of the workspace: it has no tensors, plugins or models.
 //!
 //! Letters in shape comments are fixed: n points, d dims; m, k, n of a product; t time, h heads, v vocabulary, r rows.
@@ -48,3 +59,8 @@ pub use symmetric::{FactorisationError, Resolvents};
 /// Added to a sum of squares under a square root, so that the gradient at zero is zero and not NaN. It is far below any square that
 /// matters.
 pub const TINY_SQUARE: f64 = 1e-30;
+
+/// The examples of README.md compile and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

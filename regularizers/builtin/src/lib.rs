@@ -1,5 +1,15 @@
-//! Links the built-in regularizers and interventions and contains no other code. A program with `use regatta_builtin as _;` has
-//! them in its registry. Each crate is re-exported under a short name for programs that call it directly.
+//! Links the built-in regularizers and interventions and contains no other code.
+//!
+//! ```
+//! use regatta_builtin as _; // the linker drops a crate that nothing names
+//!
+//! let cards = regatta_core::registry::cards().unwrap();
+//! assert!(cards["vicreg"].paper.contains("arXiv:2105.04906"));
+//! ```
+//!
+//! Each crate is re-exported under a short name, for programs that call one directly. Its front page has the formula, the paper, every
+//! deviation from the paper, and shapes. A program that wants a few plugins names their crates instead of this one; a plugin of your
+//! own is written with `regatta-core`.
 
 pub use regatta_active_forgetting as active_forgetting;
 pub use regatta_barlow_twins as barlow_twins;

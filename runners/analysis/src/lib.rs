@@ -9,6 +9,8 @@
 //! | `comparison`, `equal_time`, `paired` | two rows, paired by seed |
 //! | `sizes`, `forecasts` | rows that differ in the size of their model |
 //! | `setup`, `optimizer`, `notes`, `learnt` | what a reader should know, in words |
+//!
+//! This crate is a part of the `regatta` program and promises no stable interface.
 
 mod arm;
 mod compare;

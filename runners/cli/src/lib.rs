@@ -1,4 +1,5 @@
-//! The verbs of Regatta. It links no plugin and sets no allocator: a program names its own plugins and calls [`main`].
+//! The verbs of Regatta, which trains the same small language model with each regularizer and seed and compares the results seed by
+//! seed. This crate links no plugin and sets no allocator: a program names its own plugins and calls [`main`].
 //!
 //! ```ignore
 //! use my_plugin as _;          // the linker drops a crate that nothing names
@@ -8,6 +9,15 @@
 //!     regatta_cli::main()
 //! }
 //! ```
+//!
+//! A plugin is written with `regatta-core`; `regatta-builtin` links those that come with Regatta. `regatta new plugin NAME` writes
+//! a plugin with such a program. What a program can rely on is [`main`] and [`Counted`]; what the verbs read and write is described
+//! in Regatta's book.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `tui` (default) | the verb `watch`: a study live in the terminal |
+//! | `parquet` | `results --format parquet` |
 
 mod failure;
 mod log;

@@ -12,6 +12,8 @@
 //!
 //! An event file is a sequence of TFRecords, each of which holds one protobuf message `Event`. Both formats are small, so this
 //! crate writes them itself. It takes plain values and returns bytes: no tensors, no records of a study, no files.
+//!
+//! This crate is a part of the `regatta` program and promises no stable interface.
 
 mod event;
 mod hparams;

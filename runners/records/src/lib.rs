@@ -25,6 +25,8 @@
 //! | `folder`, `checkpoints` | a trial's folder and what it resumes from |
 //! | `status`, `evaluation`, `manifest`, `rows` | the records as types |
 //! | `place`, `below`, `whole` | which folders are a run's, which trials they hold, and whether those have all their records |
+//!
+//! This crate is a part of the `regatta` program and promises no stable interface.
 
 mod below;
 mod checkpoints;

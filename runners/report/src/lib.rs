@@ -13,6 +13,10 @@
 //! | [`answer()`] | the study's answer in one sentence |
 //!
 //! Text from users (names, reasons, notes) is escaped for its output: HTML, SVG, CSV, Markdown, LaTeX or the terminal.
+//!
+//! This crate is a part of the `regatta` program and promises no stable interface.
+
+#![cfg_attr(docsrs, feature(doc_cfg))] // the documentation names the feature that an item needs
 
 mod answer;
 mod comparison;

@@ -1,4 +1,6 @@
 //! The rows that analysis makes of a study's records, and that every report is made from: one plain value, [`Results`].
+//!
+//! This crate is a part of the `regatta` program and promises no stable interface.
 
 mod json;
 mod measured;

@@ -19,6 +19,8 @@
 //! | [`Outlook`] | what a run would do |
 //! | [`Standing`], [`Watched`] | the state of a study, read once, or repeatedly while it runs |
 //! | [`projection`] | the cost of a study on another machine, and at another size |
+//!
+//! This crate is a part of the `regatta` program and promises no stable interface.
 
 mod adopt;
 mod ended;
