@@ -85,7 +85,7 @@ fn paired(arm: &ArmRecords, reference: &ArmRecords) -> Option<Paired> {
 
 /// The same verdict as a row of the results has it. The types differ: a row may also be the baseline, which no interval says, and
 /// neither rows nor statistics need the other.
-fn verdict_of(verdict: regatta_statistics::Verdict) -> Verdict {
+pub(super) fn verdict_of(verdict: regatta_statistics::Verdict) -> Verdict {
     match verdict {
         regatta_statistics::Verdict::Better => Verdict::Better,
         regatta_statistics::Verdict::Worse => Verdict::Worse,

@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `study`, `terms`, `listed`, `folder` | what is on disk: the study's settings, its rows, and their trials |
-//! | `run`, `timeline`, `diagnosed` | what one finished trial recorded along training |
+//! | `run`, `timeline`, `diagnosed`, `outcomes` | what one finished trial recorded along training, and of each item at its end |
 //! | `summary` and what it uses | one row over its seeds |
 //! | `comparison`, `equal_time`, `paired` | two rows, paired by seed |
 //! | `sizes`, `forecasts` | rows that differ in the size of their model |
@@ -23,6 +23,7 @@ mod learnt;
 mod listed;
 mod notes;
 mod optimizer;
+mod outcomes;
 mod over;
 mod paired;
 mod results;

@@ -51,7 +51,8 @@ pub(super) fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<
         validation_curve: over_seeds(arm.runs.values().map(|run| &run.validation)),
         geometry: geometry::geometry(arm),
         roundings: rounding::roundings(arm, reference),
-        tasks: tasks::tasks(arm),
+        tasks: tasks::tasks(arm, reference, family),
+        task_average: tasks::average(arm, reference, family),
         texts: texts::texts(arm, reference),
         to_target: Vec::new(),
     }

@@ -40,7 +40,7 @@ impl McNemar {
     /// Two-sided p, of this comparison alone.
     pub fn p(&self) -> f64 {
         let (most, least) = (self.wins.max(self.losses), self.wins.min(self.losses));
-        if most == least { 1.0 } else { (2.0 * beta_reg(most as f64, least as f64 + 1.0, 0.5)).min(1.0) }
+        if most <= least + 1 { 1.0 } else { (2.0 * beta_reg(most as f64, least as f64 + 1.0, 0.5)).min(1.0) }
     }
 
     /// The interval of the difference at level `1 - 0.05 / comparisons` or above; one point where no item tells the models apart.

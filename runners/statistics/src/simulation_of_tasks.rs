@@ -170,7 +170,7 @@ fn an_arm_that_is_better_by_six_points_is_found() {
 fn the_detectable_difference_is_found_four_times_in_five() {
     let shape = Shape { seeds: 5, items: 400, luck: 0.4, ..PLAIN };
     let crossed = |index| match TaskDifference::of(&study(shape, index)[0]) {
-        Some(TaskDifference::OfSeeds(found)) => found,
+        Some(TaskDifference::OfSeedsAndItems(found)) => found,
         other => panic!("{other:?}"),
     };
     let studies: Vec<Crossed> = (0..STUDIES).map(crossed).collect();

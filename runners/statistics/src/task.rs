@@ -5,8 +5,10 @@ use super::{Crossed, Interval, McNemar, Paired, mean};
 /// A difference in accuracy, arm - baseline: above 0 the arm is better.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum TaskDifference {
-    /// Of several seeds: seeds and items, or seeds and tasks, are samples.
-    OfSeeds(Crossed),
+    /// Of several seeds on one task: seeds and items are samples.
+    OfSeedsAndItems(Crossed),
+    /// Of several seeds, averaged over tasks: seeds and tasks are samples.
+    OfSeedsAndTasks(Crossed),
     /// Of one seed on one task: a statement on two models.
     OfItems(McNemar),
     /// Of one seed, averaged over tasks, which are a sample: a statement on two models.
@@ -21,7 +23,7 @@ impl TaskDifference {
         match outcomes {
             [] => None,
             [one] => (!one.is_empty()).then(|| Self::OfItems(McNemar::of(one))),
-            several => Crossed::of(several, 1.0 / several[0].len() as f64).map(Self::OfSeeds),
+            several => Crossed::of(several, 1.0 / several[0].len() as f64).map(Self::OfSeedsAndItems),
         }
     }
 
@@ -41,13 +43,13 @@ impl TaskDifference {
             return Paired::of(one).map(Self::OfTasks);
         }
         let steps: f64 = tasks.iter().map(|task| (task[0].len() as f64).powi(-2)).sum();
-        Crossed::of(&table, steps.sqrt() / tasks.len() as f64).map(Self::OfSeeds)
+        Crossed::of(&table, steps.sqrt() / tasks.len() as f64).map(Self::OfSeedsAndTasks)
     }
 
     /// Mean over seeds of the difference in accuracy.
     pub fn mean(&self) -> f64 {
         match self {
-            Self::OfSeeds(crossed) => crossed.mean,
+            Self::OfSeedsAndItems(crossed) | Self::OfSeedsAndTasks(crossed) => crossed.mean,
             Self::OfItems(mcnemar) => mcnemar.mean(),
             Self::OfTasks(paired) => paired.mean,
         }
@@ -56,7 +58,7 @@ impl TaskDifference {
     /// Two-sided p, of this comparison alone.
     pub fn p(&self) -> f64 {
         match self {
-            Self::OfSeeds(crossed) => crossed.p,
+            Self::OfSeedsAndItems(crossed) | Self::OfSeedsAndTasks(crossed) => crossed.p,
             Self::OfItems(mcnemar) => mcnemar.p(),
             Self::OfTasks(paired) => paired.p,
         }
@@ -65,7 +67,7 @@ impl TaskDifference {
     /// The interval at level `1 - 0.05 / comparisons`: what a verdict is read from.
     pub fn interval(&self, comparisons: usize) -> Interval {
         match self {
-            Self::OfSeeds(crossed) => crossed.interval(comparisons),
+            Self::OfSeedsAndItems(crossed) | Self::OfSeedsAndTasks(crossed) => crossed.interval(comparisons),
             Self::OfItems(mcnemar) => mcnemar.interval(comparisons),
             Self::OfTasks(paired) => paired.interval(comparisons),
         }
@@ -74,7 +76,7 @@ impl TaskDifference {
     /// The size of difference that the interval would have told from 0 four times in five; none of McNemar's test.
     pub fn detectable(&self, comparisons: usize) -> Option<f64> {
         match self {
-            Self::OfSeeds(crossed) => Some(crossed.detectable(comparisons)),
+            Self::OfSeedsAndItems(crossed) | Self::OfSeedsAndTasks(crossed) => Some(crossed.detectable(comparisons)),
             Self::OfItems(_) => None,
             Self::OfTasks(paired) => Some(paired.detectable(comparisons)),
         }
@@ -95,7 +97,7 @@ mod tests {
         check(found.p(), 1.0); // 2 P(W ≥ 2) = 2·(3 + 1)/8
         assert_eq!(found.detectable(1), None);
         let several = TaskDifference::of(&[one.clone(), vec![0.0, 0.0, 1.0, 0.0]]).unwrap();
-        assert!(matches!(several, TaskDifference::OfSeeds(of) if of.seeds == 2 && of.mean == 0.25));
+        assert!(matches!(several, TaskDifference::OfSeedsAndItems(of) if of.seeds == 2 && of.mean == 0.25));
         assert!(several.detectable(1).unwrap() > 0.0);
         assert!(TaskDifference::of(&[]).is_none() && TaskDifference::of(&[vec![]]).is_none());
         assert!(TaskDifference::of(&[one, vec![0.0]]).is_none());
@@ -109,7 +111,7 @@ mod tests {
         check(found.mean(), 0.25);
         check(found.p(), 0.5); // one degree: 1 - 2·arctan(1)/π
         let two = [vec![vec![1.0, 0.0], vec![0.0, 0.0]], vec![vec![1.0, 0.0, -1.0, 0.0], vec![1.0, 1.0, 0.0, 0.0]]];
-        let TaskDifference::OfSeeds(found) = TaskDifference::average(&two).unwrap() else { panic!("{two:?}") };
+        let TaskDifference::OfSeedsAndTasks(found) = TaskDifference::average(&two).unwrap() else { panic!("{two:?}") };
         // rows 1/2 0 and 0 1/2: both seeds have 1/4, so the variance of their means is a step's, (1/4 + 1/16)/4 / 12, over two
         check(found.mean, 0.25);
         check(found.of_seeds, 5.0 / 64.0 / 24.0);
