@@ -23,7 +23,8 @@ struct Shape {
     items: usize,
     /// Mean level of the items: 0 gives an accuracy of 0.5, 3.4 one of about 0.95.
     level: f64,
-    /// Standard deviation of an arm's luck with a seed: 0.1 moves an accuracy near 0.5 by 2 points.
+    /// Standard deviation of an arm's luck with a seed, over all tasks and once more on each: 0.1 moves an accuracy near 0.5 by 2
+    /// points each, 3 together.
     luck: f64,
     /// Standard deviation of what an arm makes of an item whatever the seed.
     taste: f64,
@@ -98,7 +99,7 @@ fn with_one_seed_two_models_that_are_as_good_are_called_different_one_time_in_tw
     }
 }
 
-/// Why one seed judges two models and not two arms: with luck of 2 points of accuracy, the same test calls arms different that are
+/// Why one seed judges two models and not two arms: with luck of 3 points of accuracy, the same test calls arms different that are
 /// not.
 #[test]
 fn one_seed_cannot_judge_an_arm() {
