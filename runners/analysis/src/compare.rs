@@ -2,8 +2,8 @@
 
 use super::comparison::Family;
 use super::folder::Records;
-use super::outcomes;
 use super::results::results_of;
+use super::same_items;
 use regatta_core::registry;
 use regatta_records::RecordError;
 use regatta_results::Results;
@@ -48,7 +48,7 @@ pub fn compare(folder: &Path, arm: &str, reference: &str) -> Result<Results, Com
     for index in [first, second] {
         records.arms[index].read_runs(folder)?;
     }
-    outcomes::check(&records.arms, folder)?;
+    same_items::check(&records.arms, folder)?;
     let (arm, reference) = (&records.arms[first], &records.arms[second]);
     let planned = arm.baseline == second || reference.baseline == first;
     let family = if planned { Family::with_baselines(&records.arms) } else { Family::all_pairs(&records.arms) };

@@ -6,7 +6,7 @@
 //! | `study`, `terms`, `listed`, `folder` | what is on disk: the study's settings, its rows, and their trials |
 //! | `run`, `timeline`, `diagnosed`, `outcomes` | what one finished trial recorded along training, and of each item at its end |
 //! | `summary` and what it uses | one row over its seeds |
-//! | `comparison`, `equal_time`, `paired` | two rows, paired by seed |
+//! | `comparison`, `equal_time`, `paired`, `same_items` | two rows, paired by seed, and item by item |
 //! | `sizes`, `forecasts` | rows that differ in the size of their model |
 //! | `setup`, `optimizer`, `notes`, `learnt` | what a reader should know, in words |
 
@@ -29,6 +29,7 @@ mod paired;
 mod results;
 mod rounding;
 mod run;
+mod same_items;
 mod setup;
 mod sizes;
 mod study;

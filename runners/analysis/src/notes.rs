@@ -2,14 +2,14 @@
 
 use super::arm::ArmRecords;
 use super::learnt;
-use super::outcomes;
+use super::same_items;
 use super::study::StudyRecord;
 use regatta_records::Manifest;
 
 pub(super) fn notes(arms: &[&ArmRecords], study: &StudyRecord, manifest: Option<&Manifest>) -> Vec<String> {
     let mismatches = manifest.map(|manifest| manifest.mismatches.join("; ")).filter(|all| !all.is_empty());
     let kept = mismatches.map(|all| format!("Kept though other versions or formulas trained them: {all}."));
-    [learnt::nothing(arms), own_rates(arms, study), outcomes::not_recorded(arms), kept].into_iter().flatten().collect()
+    [learnt::nothing(arms), own_rates(arms, study), same_items::not_recorded(arms), kept].into_iter().flatten().collect()
 }
 
 /// Which arms are trained with a learning rate of their own.

@@ -2,8 +2,8 @@
 
 use super::arm::ArmRecords;
 use super::comparison::{Family, verdict_of};
-use super::outcomes::is_same_task;
 use super::over::{ends, over};
+use super::same_items::is_same_task;
 use regatta_lm::tasks::{Kind, Outcomes, TaskScore};
 use regatta_lm::training::Worth;
 use regatta_results::{TaskAverage, TaskResult, TaskTest, TaskVerdict};

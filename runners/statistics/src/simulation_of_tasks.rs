@@ -91,6 +91,17 @@ fn with_several_seeds_identical_arms_are_called_different_one_time_in_twenty_at_
     }
 }
 
+/// With few items or few tasks the intervals are too wide rather than too narrow.
+#[test]
+fn few_items_and_few_tasks_do_not_make_verdicts() {
+    for seeds in [3, 10] {
+        for (tasks, items) in [(1, 5), (1, 20), (3, 100)] {
+            check(Shape { seeds, tasks, items, ..PLAIN }, 0);
+            check(Shape { seeds, tasks, items, taste: 2.0, ..PLAIN }, 0);
+        }
+    }
+}
+
 /// McNemar's test keeps its level for what it claims: two models without luck of their own, on a sample of items.
 #[test]
 fn with_one_seed_two_models_that_are_as_good_are_called_different_one_time_in_twenty_at_most() {

@@ -124,7 +124,8 @@ mod tests {
         results.arms[1] = arm;
         let csv = table(&results);
         let rows: Vec<&str> = csv.lines().collect();
-        let names = ",tasks,tasks_accuracy,tasks_difference,tasks_corrected_low,tasks_corrected_high,tasks_pairs,tasks_p,tasks_detectable";
+        let names = ",tasks,tasks_accuracy,tasks_difference,tasks_corrected_low,tasks_corrected_high,tasks_pairs,tasks_p,\
+                     tasks_detectable";
         assert!(rows[0].ends_with(names) && rows[1].ends_with(",,,,,,,,") && rows[2].ends_with(",2,0.75,,,,,,"), "{csv}");
     }
 

@@ -84,14 +84,19 @@ fn verdicts(results: &Results, any: TaskVerdict) -> String {
         .filter_map(|(of, words)| Some(format!(", {of}{}", words?)))
         .collect();
     let sampled = if any.test.is_of_two_models() {
-        "One seed says nothing of the arms: these are verdicts on two trained models, by McNemar's exact test on the items that only one of \
-         them has right"
+        "One seed says nothing of the arms: these are verdicts on two trained models, by McNemar's exact test on the items that only \
+         one of them has right"
     } else {
         "Seeds and items count as samples"
     };
-    let clustered = if average.is_some() { "; in the average the tasks do in place of the items" } else { "" };
+    let clustered = match average {
+        None => "",
+        Some(of) if of.test.is_of_two_models() => ", and of the average by Student's t over the tasks",
+        Some(_) => "; in the average the tasks do in place of the items",
+    };
     format!(
-        "Verdicts are read from the 95% interval of the difference in accuracy from the baseline's, item by item{}. {sampled}{clustered}.",
+        "Verdicts are read from the 95% interval of the difference in accuracy from the baseline's, item by item{}. \
+         {sampled}{clustered}.",
         corrections.concat()
     )
 }

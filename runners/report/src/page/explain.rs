@@ -127,7 +127,7 @@ fn tasks(results: &Results) -> Explanation {
     let clustered = "Items of a task share what is special about it, so the average over tasks counts each task once, and tasks take the \
                      place of items. ";
     let corrected = if several {
-        "Intervals are corrected for all tasks of all arms, that of the average for the arms; the average has more power than a task."
+        "Intervals are corrected for all tasks of all arms, that of the average for the arms; of many tasks, the average has more power than any of them."
     } else {
         "The interval is corrected for the number of arms, as that of the loss."
     };
