@@ -1,8 +1,10 @@
 //! The records of one arm at one point of the sweep.
 
 use super::diagnosed::Diagnosed;
+use super::outcomes;
 use super::run::Run;
 use super::terms::Terms;
+use regatta_lm::tasks::Outcomes;
 use regatta_records::{RecordError, State, Status, TrialEvaluation, TrialFolder};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,6 +35,8 @@ pub(super) struct ArmRecords {
     pub runs: BTreeMap<u64, Run>,
     /// By seed; trials that are done and were diagnosed, once [`Self::read_runs`] has read them.
     pub diagnosed: BTreeMap<u64, Diagnosed>,
+    /// By seed; of trials that are done and have tasks, which items they have right, once [`Self::read_runs`] has read them.
+    pub outcomes: BTreeMap<u64, Vec<Outcomes>>,
 }
 
 impl ArmRecords {
@@ -58,6 +62,9 @@ impl ArmRecords {
             if let Some(diagnosed) = Diagnosed::read(&trial)? {
                 self.diagnosed.insert(seed, diagnosed);
             }
+            if let Some(outcomes) = outcomes::read(&trial, &evaluation.measures.worth)? {
+                self.outcomes.insert(seed, outcomes);
+            }
         }
         Ok(())
     }
@@ -78,6 +85,7 @@ impl ArmRecords {
             evaluations: BTreeMap::new(),
             runs: BTreeMap::new(),
             diagnosed: BTreeMap::new(),
+            outcomes: BTreeMap::new(),
         }
     }
 

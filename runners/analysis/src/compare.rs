@@ -4,6 +4,7 @@ use super::comparison::Family;
 use super::folder::Records;
 use super::label_aware;
 use super::results::results_of;
+use super::same_items;
 use regatta_core::registry;
 use regatta_records::RecordError;
 use regatta_results::Results;
@@ -49,6 +50,7 @@ pub fn compare(folder: &Path, arm: &str, reference: &str) -> Result<Results, Com
         records.arms[index].read_runs(folder)?;
     }
     label_aware::mark(&mut records.arms); // once the names that the user wrote are found
+    same_items::check(&records.arms, folder)?;
     let (arm, reference) = (&records.arms[first], &records.arms[second]);
     let planned = arm.baseline == second || reference.baseline == first;
     let family = if planned { Family::with_baselines(&records.arms) } else { Family::all_pairs(&records.arms) };

@@ -85,7 +85,7 @@ fn paired(arm: &ArmRecords, reference: &ArmRecords) -> Option<Paired> {
 
 /// The same verdict as a value of the results. The types differ, since a row may also be the baseline, and since results and
 /// statistics do not depend on each other.
-fn verdict_of(verdict: regatta_statistics::Verdict) -> Verdict {
+pub(super) fn verdict_of(verdict: regatta_statistics::Verdict) -> Verdict {
     match verdict {
         regatta_statistics::Verdict::Better => Verdict::Better,
         regatta_statistics::Verdict::Worse => Verdict::Worse,

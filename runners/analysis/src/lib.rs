@@ -4,9 +4,9 @@
 //! | file | what |
 //! |---|---|
 //! | `study`, `terms`, `listed`, `folder` | the files on disk: the study's settings, its rows, and their trials |
-//! | `run`, `timeline`, `diagnosed` | what one finished trial recorded along training |
+//! | `run`, `timeline`, `diagnosed`, `outcomes` | what one finished trial recorded along training, and of each item at its end |
 //! | `summary` and what it uses | one row over its seeds |
-//! | `comparison`, `equal_time`, `paired` | two rows, paired by seed |
+//! | `comparison`, `equal_time`, `paired`, `same_items` | two rows, paired by seed, and item by item |
 //! | `sizes`, `forecasts` | rows that differ in the size of their model |
 //! | `setup`, `optimizer`, `notes`, `learnt` | what a reader should know, in words |
 //!
@@ -26,11 +26,13 @@ mod learnt;
 mod listed;
 mod notes;
 mod optimizer;
+mod outcomes;
 mod over;
 mod paired;
 mod results;
 mod rounding;
 mod run;
+mod same_items;
 mod setup;
 mod sizes;
 mod study;

@@ -4,7 +4,7 @@ use super::arm::ArmRecords;
 use super::comparison::Family;
 use super::folder::Records;
 use super::summary::summary;
-use super::{label_aware, notes, setup, sizes, trials, tuning};
+use super::{label_aware, notes, same_items, setup, sizes, trials, tuning};
 use regatta_records::{Manifest, RecordError};
 use regatta_results::Results;
 use std::path::Path;
@@ -19,6 +19,7 @@ pub fn results(folder: &Path) -> Result<Results, RecordError> {
     for arm in &mut records.arms {
         arm.read_runs(folder)?;
     }
+    same_items::check(&records.arms, folder)?;
     label_aware::mark(&mut records.arms);
     let family = Family::with_baselines(&records.arms);
     let rows: Vec<_> = records.arms.iter().enumerate().map(|(index, arm)| (arm, records.reference(index))).collect();

@@ -52,7 +52,8 @@ pub(super) fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<
         validation_curve: over_seeds(arm.runs.values().map(|run| &run.validation)),
         geometry: geometry::geometry(arm),
         roundings: rounding::roundings(arm, reference),
-        tasks: tasks::tasks(arm),
+        tasks: tasks::tasks(arm, reference, family),
+        task_average: tasks::average(arm, reference, family),
         texts: texts::texts(arm, reference),
         to_target: to_target(arm, reference, records.study.evaluate.target, family.comparisons()).into_iter().collect(),
     }

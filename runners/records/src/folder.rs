@@ -1,10 +1,11 @@
 //! The folder of one trial.
 
 use super::{
-    Checkpoints, DIAGNOSES, EVALUATION, Fence, INPUTS, Lines, METRICS_FILE, RecordError, STATUS_FILE, State, Status,
+    Checkpoints, DIAGNOSES, EVALUATION, Fence, INPUTS, ITEMS, Lines, METRICS_FILE, RecordError, STATUS_FILE, State, Status,
     TrialEvaluation, VALIDATIONS_FILE, Validation, checkpoints, disk,
 };
 use super::{first_lines, lines::read_or_empty, read_json, read_lines, write_json, write_whole};
+use regatta_lm::tasks::Outcomes;
 use regatta_lm::training::{Diagnosis, StepRecord};
 use std::path::{Path, PathBuf};
 
@@ -251,5 +252,26 @@ impl TrialFolder {
     pub fn set_evaluation(&self, evaluation: &TrialEvaluation) -> Result<(), RecordError> {
         self.check()?;
         write_json(&self.path.join(EVALUATION), evaluation)
+    }
+
+    /// Where the outcomes of tasks are.
+    pub fn outcomes_file(&self) -> PathBuf {
+        self.path.join(ITEMS)
+    }
+
+    /// The outcomes of each task, item by item; none where the study names no tasks, and in older folders.
+    ///
+    /// # Errors
+    /// When the file holds something else.
+    pub fn outcomes(&self) -> Result<Vec<Outcomes>, RecordError> {
+        read_lines(&self.outcomes_file())
+    }
+
+    /// Records the outcomes of each task, item by item.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub fn set_outcomes(&self, outcomes: &[Outcomes]) -> Result<(), RecordError> {
+        Lines::after(&self.outcomes_file(), outcomes, self.check()?).map(|_| ())
     }
 }

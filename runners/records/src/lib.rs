@@ -12,6 +12,7 @@
 //!                                  /validation.jsonl  a line per measurement of the validation loss
 //!                                  /diagnostics.jsonl a line per diagnosis of the hidden states
 //!                                  /evaluation.json   the final measures
+//!                                  /items.jsonl       a line per task: which of its items the model has right
 //!                                  /trial.json        all that its results depend on
 //!                                  /resume/           while it is not done: the checkpoints that it resumes from
 //!                                  /checkpoint/       the trained model, in Hugging Face's layout
@@ -63,6 +64,8 @@ pub use tail::{News, Stamp, Tail};
 
 const DIAGNOSES: &str = "diagnostics.jsonl";
 const EVALUATION: &str = "evaluation.json";
+/// Of each task, which items the trained model has right.
+const ITEMS: &str = "items.jsonl";
 const INPUTS: &str = "trial.json";
 /// A trial's state.
 pub const STATUS_FILE: &str = "status.json";

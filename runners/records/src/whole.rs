@@ -1,7 +1,7 @@
 //! Which records a settled trial has, and whether they are all still there.
 
 use super::files::entries;
-use super::{DIAGNOSES, EVALUATION, INPUTS, METRICS_FILE, RecordError, State, Status, TrialFolder, VALIDATIONS_FILE};
+use super::{DIAGNOSES, EVALUATION, INPUTS, ITEMS, METRICS_FILE, RecordError, State, Status, TrialFolder, VALIDATIONS_FILE};
 use std::collections::BTreeMap;
 
 /// Records that every finished trial has, for folders from before records were counted.
@@ -31,7 +31,13 @@ impl TrialFolder {
     ///
     /// # Errors
     /// When one is missing, or a trial that is done does not have `steps` steps.
-    pub fn count_records(&self, state: State, steps: usize, is_diagnosed: bool) -> Result<BTreeMap<String, u64>, RecordError> {
+    pub fn count_records(
+        &self,
+        state: State,
+        steps: usize,
+        is_diagnosed: bool,
+        has_items: bool,
+    ) -> Result<BTreeMap<String, u64>, RecordError> {
         let mut names: Vec<String> = [INPUTS, METRICS_FILE, VALIDATIONS_FILE].map(str::to_owned).to_vec();
         names.extend(is_diagnosed.then(|| DIAGNOSES.to_owned()));
         if state == State::Done {
@@ -40,6 +46,7 @@ impl TrialFolder {
                 let message = format!("expected {steps} steps, found {made}: it was removed or changed while the trial ran");
                 return Err(RecordError::new(&self.path().join(METRICS_FILE), message));
             }
+            names.extend(has_items.then(|| ITEMS.to_owned()));
             names.extend([EVALUATION.to_owned(), "checkpoint/config.json".into(), "checkpoint/model.safetensors".into()]);
             let others = entries(&self.checkpoint())?.into_iter();
             names.extend(others.filter_map(|file| Some(format!("checkpoint/{}", file.file_name()?.to_str()?))));

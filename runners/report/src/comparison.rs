@@ -2,6 +2,7 @@
 
 use crate::answer::cautions;
 use crate::figures::FIGURES;
+use crate::further::task_words;
 use crate::number::{brief, decimals_for, fixed, signed};
 use crate::text::{one_line, shortened};
 use crate::verdict::{VerdictWords, difference_decimals, split};
@@ -55,6 +56,9 @@ fn lines(arm: &Arm, reference: Option<&Arm>) -> Vec<(String, String)> {
         if let Some(time) = difference.equal_time {
             lines.push(("Equal time, seconds".to_owned(), brief(time.seconds, 3)));
         }
+    }
+    if let Some(judged) = arm.task_average.as_ref().and_then(|of| of.judged) {
+        lines.push(("Accuracy on tasks".to_owned(), task_words(&judged)));
     }
     if let Some(cost) = arm.cost_ratio {
         let over = reference.map(|arm| format!(" over {}", shortened(&arm.name, 32))).unwrap_or_default();

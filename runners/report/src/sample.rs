@@ -113,6 +113,7 @@ pub fn arm(name: &str, verdict: Verdict, difference: Option<[f64; 3]>) -> Arm {
         geometry: None,
         roundings: vec![],
         tasks: vec![],
+        task_average: None,
         texts: vec![],
         to_target: vec![],
     }

@@ -121,9 +121,44 @@ pub struct TaskResult {
     pub judged: Option<TaskVerdict>,
 }
 
-/// An arm's accuracy on a task minus the baseline's, paired by seed: above 0 the arm is better.
+/// An arm on all tasks of the study, each with the same weight.
+#[derive(Debug, Clone, Serialize)]
+pub struct TaskAverage {
+    /// How many tasks; the average of one is that task.
+    pub tasks: usize,
+    /// Mean over tasks of the share of items whose right choice is the likeliest.
+    pub accuracy: OverSeeds,
+    /// The average against the baseline's; none for the baseline, and where tasks are not judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judged: Option<TaskVerdict>,
+}
+
+/// What is a sample in a [`TaskVerdict`], and so what it is a statement on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskTest {
+    /// Seeds and items: on the arms.
+    SeedsAndItems,
+    /// Seeds and tasks: on the arms.
+    SeedsAndTasks,
+    /// Items, by McNemar's exact test of one seed: on two trained models.
+    Items,
+    /// Tasks, by Student's t of one seed: on two trained models.
+    Tasks,
+}
+
+impl TaskTest {
+    /// Whether it is a statement on two trained models and not on the arms.
+    pub fn is_of_two_models(self) -> bool {
+        matches!(self, Self::Items | Self::Tasks)
+    }
+}
+
+/// An arm's accuracy on a task minus the baseline's, item by item and paired by seed: above 0 the arm is better.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct TaskVerdict {
+    /// What is a sample.
+    pub test: TaskTest,
     /// Mean over pairs.
     #[serde(serialize_with = "json::number")]
     pub mean: f64,
@@ -133,6 +168,12 @@ pub struct TaskVerdict {
     pub comparisons: usize,
     /// Seeds that both arms finished.
     pub pairs: usize,
+    /// Two-sided p, of this comparison alone.
+    #[serde(serialize_with = "json::number")]
+    pub p: f64,
+    /// The size of difference that the verdict would have found four times in five; none of McNemar's test.
+    #[serde(serialize_with = "json::maybe")]
+    pub detectable: Option<f64>,
     /// What the corrected interval says: better above 0, worse below.
     pub verdict: Verdict,
 }

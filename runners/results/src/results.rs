@@ -2,7 +2,7 @@
 
 use crate::text::one_line;
 use crate::values::{CurvePoint, Difference, Interval, Spread, Verdict};
-use crate::{Geometry, Rounding, SizeSeries, TaskResult, TextResult, ToTarget, Tuning, json};
+use crate::{Geometry, Rounding, SizeSeries, TaskAverage, TaskResult, TextResult, ToTarget, Tuning, json};
 use serde::Serialize;
 
 /// The unit of every loss, difference and excess loss in [`Results`].
@@ -128,6 +128,9 @@ pub struct Arm {
     pub roundings: Vec<Rounding>,
     /// How it does on tasks, in the study's order; empty where it names none.
     pub tasks: Vec<TaskResult>,
+    /// The average over its tasks; none where the study names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_average: Option<TaskAverage>,
     /// Losses on further texts, in one order for all arms; empty where the study names none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub texts: Vec<TextResult>,

@@ -21,6 +21,7 @@
 //! | bootstrap | Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, section 13.3 |
 //! | signed ranks | Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1, 1945 |
 //! | power law | Kaplan et al. 2020, arXiv:2001.08361; its fit and interval at [`power_law()`], beyond its sizes at [`forecast()`] |
+//! | tasks | seeds and items as samples at [`Crossed`], one seed at [`McNemar`], and which of them at [`TaskDifference`] |
 //! | Holm | Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of Statistics 6, 1979 |
 //! | improvement, interquartile mean | Agarwal et al., "Deep reinforcement learning at the edge of the statistical precipice", NeurIPS 2021, arXiv:2108.13264, section 4 |
 //!
@@ -30,23 +31,31 @@
 //! This crate is a part of the `regatta` program and promises no stable interface.
 
 mod bootstrap;
+mod crossed;
 mod forecast;
 mod holm;
+mod mcnemar;
 mod paired;
 mod power;
 mod power_law;
 mod ranks;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod simulation_of_tasks;
 mod summary;
+mod task;
 
 pub use bootstrap::bootstrap_interval;
+pub use crossed::Crossed;
 pub use forecast::{Forecast, forecast};
 pub use holm::holm;
+pub use mcnemar::McNemar;
 pub use paired::{Interval, Paired, Verdict, verdict};
 pub use power_law::{PowerLaw, power_law};
 pub use ranks::{probability_of_improvement, wilcoxon_p};
 pub use summary::{interquartile_mean, mean, standard_deviation, standard_error};
+pub use task::TaskDifference;
 
 /// Chance of calling any of the arms that are judged together different, where none is.
 const ALPHA: f64 = 0.05;

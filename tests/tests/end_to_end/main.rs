@@ -24,6 +24,7 @@ mod resume;
 mod starters;
 mod statistics;
 mod sweeps;
+mod tasks;
 mod verbs;
 mod warm_start;
 mod watch;

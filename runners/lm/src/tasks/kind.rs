@@ -1,7 +1,10 @@
 //! Kinds of tasks.
 
+use serde::{Deserialize, Serialize};
+
 /// What is asked in a task.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Which of two sentences.
     MinimalPairs,

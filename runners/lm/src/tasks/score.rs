@@ -1,7 +1,7 @@
 //! Likelihoods of choices, and how often the likeliest is the right one.
 
 use super::batched::by_length;
-use super::{Item, Request, Task};
+use super::{Item, Outcomes, Request, Task};
 use crate::measure::{MeasureError, Watch};
 use crate::model::Model;
 use serde::{Deserialize, Serialize};
@@ -34,14 +34,9 @@ impl TaskScore {
     /// # Panics
     /// When there is not one number a choice.
     pub fn of(task: &Task, log_likelihoods: &[f64], positions: usize) -> Self {
-        let mut rest = log_likelihoods;
-        let (mut right, mut right_normalised) = (0, 0);
-        for item in &task.items {
-            let here = rest.split_off(..item.choices.len()).expect("a number for each choice");
-            let by_length: Vec<f64> = here.iter().zip(&item.choices).map(|(l, choice)| l / choice.characters as f64).collect();
-            right += usize::from(greatest(here) == item.answer);
-            right_normalised += usize::from(greatest(&by_length) == item.answer);
-        }
+        let Outcomes { right, right_normalised, .. } = Outcomes::of(task, log_likelihoods);
+        let count = |outcomes: &[bool]| outcomes.iter().filter(|right| **right).count();
+        let (right, right_normalised) = (count(&right), count(&right_normalised));
         let items = task.items.len();
         let fraction = |count: usize| count as f64 / items as f64;
         let error = |fraction: f64| (fraction * (1.0 - fraction) / (items - 1) as f64).sqrt();
@@ -60,11 +55,6 @@ impl TaskScore {
 
 fn requests(items: &[Item]) -> impl Iterator<Item = &Request> {
     items.iter().flat_map(|item| &item.choices)
-}
-
-/// The index of the greatest number, the first among equals.
-fn greatest(numbers: &[f64]) -> usize {
-    (1..numbers.len()).fold(0, |best, index| if numbers[index] > numbers[best] { index } else { best })
 }
 
 /// The log-likelihood of each choice, nats, item after item.

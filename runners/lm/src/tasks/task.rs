@@ -57,6 +57,11 @@ impl Tasks {
         Ok(Self { files: tasks, texts, recall: None })
     }
 
+    /// Whether there are tasks with items.
+    pub fn have_items(&self) -> bool {
+        !self.files.is_empty()
+    }
+
     /// The tasks of one kind, in the order named.
     pub fn of(&self, kind: Kind) -> impl Iterator<Item = &Task> {
         self.files.iter().filter(move |task| task.kind == kind)

@@ -124,6 +124,7 @@ fn arm(name: &str, difference: Option<[f64; 3]>, cosine: f64, rank: f64, cost: f
         geometry: None,
         roundings: vec![],
         tasks: vec![],
+        task_average: None,
         texts: vec![],
         to_target: vec![],
     }

@@ -1,6 +1,6 @@
 //! The table of [`super::spreadsheet`] as a Parquet file: words as UTF-8, figures as doubles that are null where nothing is known.
 
-use super::spreadsheet::{COLUMNS, LABELS, labels};
+use super::spreadsheet::{LABELS, columns, labels};
 use crate::{Result, Results};
 use parquet::basic::{LogicalType, Repetition, Type as Physical};
 use parquet::data_type::{ByteArray, ByteArrayType, DoubleType};
@@ -19,7 +19,7 @@ pub fn arms_parquet(results: &Results) -> Result<Vec<u8>> {
 }
 
 fn table(results: &Results) -> std::result::Result<Vec<u8>, ParquetError> {
-    let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema()?), Arc::new(WriterProperties::default()))?;
+    let mut writer = SerializedFileWriter::new(Vec::new(), Arc::new(schema(results)?), Arc::new(WriterProperties::default()))?;
     let mut rows = writer.next_row_group()?;
     let words: Vec<[String; 4]> = results.arms.iter().map(|arm| labels(results, arm)).collect();
     for label in 0..LABELS.len() {
@@ -28,7 +28,7 @@ fn table(results: &Results) -> std::result::Result<Vec<u8>, ParquetError> {
         column.typed::<ByteArrayType>().write_batch(&values, None, None)?;
         column.close()?;
     }
-    for (_, figure) in COLUMNS {
+    for (_, figure) in columns(results) {
         let figures: Vec<Option<f64>> = results.arms.iter().map(figure).collect();
         let values: Vec<f64> = figures.iter().copied().flatten().collect();
         let known: Vec<i16> = figures.iter().map(|figure| i16::from(figure.is_some())).collect(); // a null has no value
@@ -40,13 +40,13 @@ fn table(results: &Results) -> std::result::Result<Vec<u8>, ParquetError> {
     writer.into_inner()
 }
 
-fn schema() -> std::result::Result<Type, ParquetError> {
+fn schema(results: &Results) -> std::result::Result<Type, ParquetError> {
     let word = |name: &str| {
         let column = Type::primitive_type_builder(name, Physical::BYTE_ARRAY);
         column.with_repetition(Repetition::REQUIRED).with_logical_type(Some(LogicalType::String)).build()
     };
     let figure = |name: &str| Type::primitive_type_builder(name, Physical::DOUBLE).with_repetition(Repetition::OPTIONAL).build();
-    let columns = LABELS.into_iter().map(word).chain(COLUMNS.into_iter().map(|(name, _)| figure(name)));
+    let columns = LABELS.into_iter().map(word).chain(columns(results).into_iter().map(|(name, _)| figure(name)));
     let columns: std::result::Result<Vec<Arc<Type>>, _> = columns.map(|column| column.map(Arc::new)).collect();
     Type::group_type_builder("arms").with_fields(columns?).build()
 }
@@ -68,7 +68,7 @@ mod tests {
         let reader = SerializedFileReader::new(bytes::Bytes::from(arms_parquet(&results).unwrap())).unwrap();
         let rows: Vec<_> = reader.get_row_iter(None).unwrap().map(|row| row.unwrap()).collect();
         assert_eq!(rows.len(), results.arms.len());
-        let place = |name: &str| LABELS.len() + COLUMNS.iter().position(|(column, _)| *column == name).unwrap();
+        let place = |name: &str| LABELS.len() + columns(&results).iter().position(|(column, _)| *column == name).unwrap();
         assert_eq!(rows[1].get_string(1).unwrap(), "dispersion");
         assert_eq!(rows[1].get_double(place("difference")).unwrap(), -0.031);
         assert!(rows[0].get_double(place("difference")).is_err(), "the baseline differs from nothing: null");

@@ -2,7 +2,7 @@
 
 use crate::csv::{number, row, text};
 use crate::verdict::VerdictWords;
-use crate::{Arm, Difference, Interval, Results};
+use crate::{Arm, Difference, Interval, Results, TaskVerdict};
 
 /// A column of figures: its name, and the figure where it is known.
 pub type Column = (&'static str, fn(&Arm) -> Option<f64>);
@@ -55,6 +55,29 @@ pub const COLUMNS: [Column; 37] = [
     ("parameters", |arm| arm.parameters.map(|count| count as f64)),
 ];
 
+/// Columns of the average over tasks, of studies that name any.
+const TASKS: [Column; 8] = [
+    ("tasks", |arm| Some(arm.task_average.as_ref()?.tasks as f64)),
+    ("tasks_accuracy", |arm| Some(arm.task_average.as_ref()?.accuracy.mean)),
+    ("tasks_difference", |arm| of_tasks(arm, |of| Some(of.mean))),
+    ("tasks_corrected_low", |arm| of_tasks(arm, |of| Some(of.corrected.low))),
+    ("tasks_corrected_high", |arm| of_tasks(arm, |of| Some(of.corrected.high))),
+    ("tasks_pairs", |arm| of_tasks(arm, |of| Some(of.pairs as f64))),
+    ("tasks_p", |arm| of_tasks(arm, |of| Some(of.p))),
+    ("tasks_detectable", |arm| of_tasks(arm, |of| of.detectable)),
+];
+
+/// The figure of the arm's average over tasks.
+fn of_tasks(arm: &Arm, figure: impl Fn(&TaskVerdict) -> Option<f64>) -> Option<f64> {
+    arm.task_average.as_ref()?.judged.as_ref().and_then(figure)
+}
+
+/// All columns of figures that the results have.
+pub fn columns(results: &Results) -> Vec<Column> {
+    let tasks = results.arms.iter().any(|arm| arm.task_average.is_some()).then_some(TASKS);
+    COLUMNS.into_iter().chain(tasks.into_iter().flatten()).collect()
+}
+
 /// What the columns of words hold.
 pub fn labels(results: &Results, arm: &Arm) -> [String; 4] {
     [results.study.clone(), arm.name.clone(), arm.baseline.clone(), arm.verdict.words(arm)]
@@ -62,10 +85,11 @@ pub fn labels(results: &Results, arm: &Arm) -> [String; 4] {
 
 /// A header, then study, arm, what it is compared with and verdict in words, and a column for each figure.
 pub fn table(results: &Results) -> String {
-    let names = LABELS.into_iter().chain(COLUMNS.map(|(name, _)| name));
+    let columns = columns(results);
+    let names = LABELS.into_iter().chain(columns.iter().map(|(name, _)| *name));
     let mut lines = row(names.map(text));
     for arm in &results.arms {
-        let figures = COLUMNS.iter().map(|(_, figure)| figure(arm).map(number).unwrap_or_default());
+        let figures = columns.iter().map(|(_, figure)| figure(arm).map(number).unwrap_or_default());
         lines += &row(labels(results, arm).map(|label| text(&label)).into_iter().chain(figures));
     }
     lines
@@ -74,7 +98,7 @@ pub fn table(results: &Results) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample;
+    use crate::{TaskAverage, sample};
 
     #[test]
     fn every_figure_has_a_column() {
@@ -89,6 +113,20 @@ mod tests {
         assert_eq!(labels, "quickstart,dispersion,baseline,");
         assert!(figures.starts_with(",3,3,3.469,0.012,3.469,-0.031,-0.05,-0.012,3,"), "{figures}");
         assert!(figures.contains(",3,0.04,0.011,0.033,0.25,-5.11,0.89,-0.02"), "{figures}");
+    }
+
+    #[test]
+    fn tasks_have_columns_where_there_are_tasks() {
+        let mut results = sample::measured();
+        let mut arm = results.arms[1].clone();
+        assert!(!table(&results).contains("tasks"));
+        arm.task_average = Some(TaskAverage { tasks: 2, accuracy: arm.tasks[0].accuracy, judged: None });
+        results.arms[1] = arm;
+        let csv = table(&results);
+        let rows: Vec<&str> = csv.lines().collect();
+        let names = ",tasks,tasks_accuracy,tasks_difference,tasks_corrected_low,tasks_corrected_high,tasks_pairs,tasks_p,\
+                     tasks_detectable";
+        assert!(rows[0].ends_with(names) && rows[1].ends_with(",,,,,,,,") && rows[2].ends_with(",2,0.75,,,,,,"), "{csv}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod tuning;
 use crate::figures::interval;
 use crate::text::one_line;
 use crate::{Interval, Results};
+pub use tasks::words as task_words;
 pub use tuning::cautions;
 
 /// A table and its remark.
@@ -77,11 +78,12 @@ pub fn measured(results: &Results) -> Vec<Further> {
     tables.into_iter().flatten().collect()
 }
 
-/// Sizes and tuning in the terminal: for each a heading, and a line per arm, at most `most` of them. With each line, whether it is
+/// Sizes, tuning and tasks in the terminal: for each a heading, and a line per arm, at most `most` of them. With each line, whether it is
 /// indented.
 pub fn lines(results: &Results, most: usize) -> Vec<(bool, String)> {
     let mut lines = Vec::new();
-    for (heading, items) in [sizes::lines(results), tuning::lines(results)].into_iter().filter(|(_, items)| !items.is_empty()) {
+    let all = [sizes::lines(results), tuning::lines(results), tasks::lines(results)];
+    for (heading, items) in all.into_iter().filter(|(_, items)| !items.is_empty()) {
         lines.push((false, heading.to_owned()));
         let rest = items.len().saturating_sub(most);
         lines.extend(items.into_iter().take(most).map(|item| (true, item)));

@@ -104,8 +104,34 @@ fn measures(results: &Results) -> Vec<Explanation> {
         when(any(|arm| arm.bits_per_byte.is_some()), "Bits per byte", bits),
         when(any(|arm| !arm.mean_cosine_by_layer.is_empty()), "Condensation", condensation),
         when(any(|arm| arm.geometry.is_some()), "Heatmaps", heatmaps),
+        tasks(results),
         Some(("Cost", cost)),
     ]
+}
+
+/// How the verdicts on tasks come about.
+fn tasks(results: &Results) -> Explanation {
+    let average = || results.arms.iter().filter_map(|arm| arm.task_average.as_ref());
+    let judged =
+        average().find_map(|of| of.judged).or_else(|| results.arms.iter().flat_map(|arm| &arm.tasks).find_map(|of| of.judged))?;
+    let by_item = "Each item of a task counts 1 where the arm alone has it right, −1 where the baseline alone has, and 0 otherwise; their \
+                   mean is the difference in accuracy. ";
+    let sample = if judged.test.is_of_two_models() {
+        "There is one seed, so the verdict is on two trained models and not on the arms. On one task it is McNemar's exact test on the \
+         items that only one of them has right; the luck of the seed can be larger than what it finds. "
+    } else {
+        "Seeds and items are both samples: the standard error has the spread of the seeds' means, and what the spread of the items' \
+         means adds to it; the interval is Student's t with one degree of freedom less than there are seeds. "
+    };
+    let several = average().any(|of| of.tasks > 1);
+    let clustered = "Items of a task share what is special about it, so the average over tasks counts each task once, and tasks take the \
+                     place of items. ";
+    let corrected = if several {
+        "Intervals are corrected for all tasks of all arms, that of the average for the arms; of many tasks, the average has more power than any of them."
+    } else {
+        "The interval is corrected for the number of arms, as that of the loss."
+    };
+    Some(("Tasks", [by_item, sample, if several { clustered } else { "" }, corrected].concat()))
 }
 
 fn what_varies(results: &Results) -> String {

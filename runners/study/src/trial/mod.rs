@@ -12,6 +12,7 @@ use begin::{Began, begin};
 use recorder::ToFolder;
 use regatta_core::simd;
 use regatta_lm::measure::MeasureError;
+use regatta_lm::tasks::Tasks;
 use regatta_lm::training::{
     Evaluated, Evaluation, Learner, Outcome, Recorder, TrainError, Trial, evaluate, flops_per_token, train, worth,
 };
@@ -22,7 +23,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Trains, measures and records one trial. Whatever the trial does (an error, a panic, a loss that is not finite) ends in
 /// its status; only a status that cannot be written is an error.
 pub(crate) fn run_trial(trial: &Trial<'_>, mut surroundings: Surroundings<'_>) -> Result<(), RecordError> {
-    let Surroundings { folder, identity, attempt, .. } = surroundings;
+    let Surroundings { folder, tasks, identity, attempt, .. } = surroundings;
     folder.create()?;
     folder.set_inputs(&identity.inputs)?;
     let checkpoints = folder.checkpoints(&identity.hash)?;
@@ -46,7 +47,7 @@ pub(crate) fn run_trial(trial: &Trial<'_>, mut surroundings: Surroundings<'_>) -
         Ok(Err(error)) => (State::Failed, Some(error.to_string())),
         Err(panic) => (State::Failed, Some(format!("panicked: {}", panic_message(&*panic)))),
     };
-    let status = whole(trial, folder, Status { state, reason, ended: Some(now()), ..running });
+    let status = whole(trial, (folder, tasks), Status { state, reason, ended: Some(now()), ..running });
     folder.create()?; // it may have been removed, and a trial that failed has a record
     folder.set_status(&status)?;
     if status.state == State::Done {
@@ -57,7 +58,7 @@ pub(crate) fn run_trial(trial: &Trial<'_>, mut surroundings: Surroundings<'_>) -
 }
 
 /// The status with the bytes of each record; a trial of which one is missing failed.
-fn whole(trial: &Trial<'_>, folder: &TrialFolder, status: Status) -> Status {
+fn whole(trial: &Trial<'_>, (folder, tasks): (&TrialFolder, &Tasks), status: Status) -> Status {
     if !status.state.is_settled() {
         return status;
     }
@@ -65,7 +66,7 @@ fn whole(trial: &Trial<'_>, folder: &TrialFolder, status: Status) -> Status {
     let count = || -> Result<_, String> {
         let config = trial.decoder().map_err(|error| error.to_string())?;
         let steps = trial.train.steps_of(&config)?.get();
-        folder.count_records(status.state, steps, is_diagnosed).map_err(|error| error.to_string())
+        folder.count_records(status.state, steps, is_diagnosed, tasks.have_items()).map_err(|error| error.to_string())
     };
     match count() {
         Ok(records) => Status { records: Some(records), ..status },
@@ -108,6 +109,9 @@ fn train_and_measure(
     };
     recorder.sync()?;
     write_checkpoint(trial, folder, model)?;
+    if tasks.have_items() {
+        folder.set_outcomes(&measures.worth.outcomes).map_err(record)?;
+    }
     let cost = cost(trial, memory, &mut recorder, &learner)?;
     let evaluation = TrialEvaluation { split: split.into(), measures, validation_loss: recorder.last_validation, cost };
     folder.set_evaluation(&evaluation).map_err(record)?;

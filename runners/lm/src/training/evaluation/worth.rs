@@ -5,7 +5,7 @@ use super::losses::{Evaluated, mean_loss, text_loss};
 use crate::measure::{MeasureError, Watch};
 use crate::model::Model;
 use crate::quantise::{QuantisedLoss, quantised, settings};
-use crate::tasks::{Capacity, Kind, Task, TaskScore, Tasks, TextLoss, log_likelihoods};
+use crate::tasks::{Capacity, Kind, Outcomes, Task, TaskScore, Tasks, TextLoss, log_likelihoods};
 use serde::{Deserialize, Serialize};
 
 /// What a study asks for beside the loss; each is empty where it does not.
@@ -27,6 +27,9 @@ pub struct Worth {
     /// Bits of the biographies that the model knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Capacity>,
+    /// Each task's outcomes item by item, minimal pairs first. They have a file of their own.
+    #[serde(skip)]
+    pub outcomes: Vec<Outcomes>,
 }
 
 /// Scores `model` on `tasks`, and measures its loss with its weights rounded as the spec says; the model itself stays as it is.
@@ -34,8 +37,9 @@ pub struct Worth {
 /// # Errors
 /// When a task has tokens outside the model's vocabulary, or `watch` ends it.
 pub fn worth(model: &Model, tasks: &Tasks, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Worth, MeasureError> {
-    let scores = |kind| {
-        let score = |task: &_| score(model, task, watch);
+    let mut outcomes = Vec::new();
+    let mut scores = |kind| {
+        let score = |task: &_| score(model, task, &mut outcomes, watch);
         tasks.of(kind).map(score).collect::<Result<Vec<TaskScore>, MeasureError>>()
     };
     let mut losses = Vec::new();
@@ -49,11 +53,12 @@ pub fn worth(model: &Model, tasks: &Tasks, of: Evaluated<'_>, watch: Watch<'_>) 
     let capacity = tasks.recall.as_ref().map(|recall| Capacity::measure(model, recall, watch)).transpose()?;
     let (minimal_pairs, multiple_choice) = (scores(Kind::MinimalPairs)?, scores(Kind::MultipleChoice)?);
     let texts = tasks.texts.iter().map(|text| text_loss(model, text, of, watch)).collect::<Result<_, _>>()?;
-    Ok(Worth { minimal_pairs, multiple_choice, texts, quantised: losses, capacity })
+    Ok(Worth { minimal_pairs, multiple_choice, texts, quantised: losses, capacity, outcomes })
 }
 
-fn score(model: &Model, task: &Task, watch: Watch<'_>) -> Result<TaskScore, MeasureError> {
+fn score(model: &Model, task: &Task, outcomes: &mut Vec<Outcomes>, watch: Watch<'_>) -> Result<TaskScore, MeasureError> {
     let found = log_likelihoods(model, &task.items, watch)?;
+    outcomes.push(Outcomes::of(task, &found));
     Ok(TaskScore::of(task, &found, model.decoder().context))
 }
 
