@@ -37,6 +37,23 @@ impl Home {
 
     /// All tokens of a batch in one group: a covariance of few points is a poor estimate.
     pub const BATCH: Self = Self { points: Points::Batch, max_points: None, ..Self::DEFAULT };
+
+    /// The fields of `at` that tell where it is: those of a matrix have no points but its rows.
+    pub fn short(&self) -> String {
+        let Self { site, points, max_points, scale } = self;
+        let mut fields = Vec::new();
+        if *site != Site::HiddenStates {
+            fields.push(format!("site: {}", word(site)));
+        }
+        if !site.is_matrix() {
+            fields.push(format!("points: {}", word(points)));
+        }
+        fields.extend(max_points.map(|most| format!("max_points: {}", most.get())));
+        if *scale != Scale::None {
+            fields.push(format!("scale: {}", word(scale)));
+        }
+        fields.join(", ")
+    }
 }
 
 impl Default for Home {
@@ -114,4 +131,18 @@ pub enum Scale {
     UnitSqrtDim,
     /// Standardised over its dims, with epsilon 1e-5 and no weights.
     LayerNorm,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tells_where_it_is() {
+        let check = |home: Home, expected: &str| assert_eq!(home.short(), expected);
+        check(Home::DEFAULT, "points: tokens, max_points: 256");
+        check(Home { scale: Scale::LayerNorm, ..Home::BATCH }, "points: batch, scale: layer_norm");
+        check(Home { site: Site::Embedding, max_points: None, ..Home::DEFAULT }, "site: embedding");
+        check(Home { site: Site::Mlp, ..Home::BATCH }, "site: mlp, points: batch");
+    }
 }

@@ -20,7 +20,7 @@ regularizer! {
     summary: "holds the mean of the output matrix's rows at zero",
     paper: "Stollenwerk et al., \"Output Embedding Centering\", 2026, arXiv:2601.02031 (μ-loss)",
     formula: "‖mean_i z_i‖²",
-    expects: "all rows of the output matrix, as they are (site: unembedding)",
+    expects: "all rows of the output matrix, as they are",
     /// The squared norm of the mean point.
     pub struct Centering {}
 }

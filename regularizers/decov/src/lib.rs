@@ -24,7 +24,7 @@ regularizer! {
     summary: "lowers squared covariances between dims",
     paper: "Cogswell et al., \"Reducing Overfitting by Decorrelating Representations\", ICLR 2016, arXiv:1511.06068",
     formula: "1/2 Σ_{k≠l} C_kl², C the covariance (n)",
-    expects: "all tokens of a batch, as they are (points: batch)",
+    expects: "all tokens of a batch, as they are",
     /// Squared covariances between dims.
     pub struct DeCov {}
 }

@@ -32,7 +32,7 @@ regularizer! {
     paper: "Liu et al., \"Learning towards Minimum Hyperspherical Energy\", NeurIPS 2018, arXiv:1805.09298, eq. 1",
     formula: "q_ij = ‖u_i - u_j‖² + epsilon, u the unit vectors
 s 1 or 2: mean_{i≠j} q_ij^(-s/2); s 0: mean_{i≠j} -log(q_ij) / 2",
-    expects: "weight rows, at any scale, and not too many, since all pairs count (site: unembedding, embedding or weights; max_points)",
+    expects: "weight rows, at any scale, and not too many, since all pairs count",
     variants: [
         HypersphericalEnergy { s: Power::One, ..Default::default() },
         HypersphericalEnergy { s: Power::Zero, ..Default::default() },

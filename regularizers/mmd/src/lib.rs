@@ -34,8 +34,7 @@ regularizer! {
     paper: "Baringhaus, Henze, Metrika 35, 1988 (the BHEP test); as in Balestriero, LeCun, \"LeJEPA\", 2025, arXiv:2511.08544",
     formula: "mean_ij k(z_i, z_j) - 2 (h²/(h²+1))^(d/2) mean_i exp(-‖z_i‖² / (2(1+h²))) + (h²/(h²+2))^(d/2)
 k(x, y) = exp(-‖x - y‖² / (2h²)), h the bandwidth",
-    expects: "tokens of a batch, rows with unit variance, and not too many, since all pairs count (points: batch, scale: layer_norm \
-              or unit_sqrt_dim, max_points)",
+    expects: "tokens of a batch, rows with unit variance, and not too many, since all pairs count",
     /// The maximum mean discrepancy between points and a standard normal.
     pub struct Mmd {
         /// Bandwidth h: differences of the distributions at a much smaller scale than this are not seen.

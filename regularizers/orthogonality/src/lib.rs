@@ -21,7 +21,7 @@ regularizer! {
     summary: "holds the columns of a matrix to an orthonormal set",
     paper: "Bansal, Chen, Wang, \"Can We Gain More from Orthogonality Regularizations\", NeurIPS 2018, arXiv:1810.09102",
     formula: "‖WᵀW - I‖²_F / d, the points the rows of W",
-    expects: "all rows of a matrix, as they are (site: embedding, unembedding or weights)",
+    expects: "all rows of a matrix, as they are",
     /// Columns of a matrix held to an orthonormal set.
     pub struct Orthogonality {}
 }

@@ -29,7 +29,7 @@ regularizer! {
     summary: "holds the covariance of a random sketch of the points to the identity",
     paper: "Akbar, \"Weak-SIGReg\", 2026, arXiv:2603.05924",
     formula: "‖C - I‖_F, C the covariance (n - 1) of z S; S random normal of variance 1/d where d > sketch_dims, else none",
-    expects: "all tokens of a batch, as they are: their scale is held to 1 too (points: batch)",
+    expects: "all tokens of a batch, as they are: their scale is held to 1 too",
     /// The covariance of a random sketch of the points held to the identity.
     pub struct SketchedIsotropy {
         /// How many dims a sketch has; points of no more dims are taken as they are.

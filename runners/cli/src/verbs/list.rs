@@ -32,10 +32,11 @@ pub(crate) fn list(arguments: &Arguments) -> Result<ExitCode, Failure> {
         Some(path) => Some(Costs::read(path, &cards).map_err(Failure::refused)?),
         None => None,
     };
-    let mut header = ["name", "kind", "what it does", "paper", "cloud it expects"].map(str::to_owned).to_vec();
+    let mut header = ["name", "kind", "what it does", "paper", "cloud it expects", "home"].map(str::to_owned).to_vec();
     header.extend(costs.iter().map(|costs| format!("cost on `{}`", costs.shape)));
     let row = |card: &Card| {
         let mut cells = [card.name, card.kind.word(), card.summary, card.paper, card.expects].map(str::to_owned).to_vec();
+        cells.push(card.home().map_or_else(String::new, |home| home.short()));
         if card.is_label_aware() {
             cells[2] += " (label-aware)";
         }
