@@ -13,6 +13,7 @@ pub(super) fn notes(arms: &[&ArmRecords], study: &StudyRecord, manifest: Option<
         learnt::nothing(arms),
         own_rates(arms, study),
         lost_text(arms),
+        indistinct(arms),
         label_aware::note(arms),
         same_items::not_recorded(arms),
         kept,
@@ -50,6 +51,25 @@ fn lost_text(arms: &[&ArmRecords]) -> Option<String> {
         format!(
             "No bits per byte: decoding the tokens does not give the text back, for {}. Losses per token leave out what is lost.",
             lost.join(", ")
+        )
+    })
+}
+
+/// Tasks some of whose items no model could answer.
+fn indistinct(arms: &[&ArmRecords]) -> Option<String> {
+    let worths = arms.iter().flat_map(|arm| arm.evaluations.values()).map(|evaluation| &evaluation.measures.worth);
+    let scores = worths.flat_map(|worth| worth.minimal_pairs.iter().chain(&worth.multiple_choice)).filter(|of| of.indistinct > 0);
+    let mut named: Vec<String> = Vec::new();
+    for score in scores {
+        let words = format!("{} of {} items of `{}`", score.indistinct, score.items, score.task);
+        if !named.contains(&words) {
+            named.push(words);
+        }
+    }
+    (!named.is_empty()).then(|| {
+        format!(
+            "The right choice has the same tokens as another in {}: their order decides there, so the accuracy says nothing of the model.",
+            named.join(", ")
         )
     })
 }

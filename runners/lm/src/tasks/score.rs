@@ -26,6 +26,13 @@ pub struct TaskScore {
     pub items: usize,
     /// Choices of which only the last tokens fit the model's positions.
     pub truncated: usize,
+    /// Items whose right choice has the tokens of another, where the model sees them: which counts is their order.
+    #[serde(default, skip_serializing_if = "is_0")]
+    pub indistinct: usize,
+}
+
+fn is_0(count: &usize) -> bool {
+    *count == 0
 }
 
 impl TaskScore {
@@ -49,8 +56,17 @@ impl TaskScore {
             standard_error_normalised: error(fraction(right_normalised)),
             items,
             truncated,
+            indistinct: task.items.iter().filter(|item| is_indistinct(item, positions)).count(),
         }
     }
+}
+
+/// Whether the model sees the same tokens for the right choice and for another.
+fn is_indistinct(item: &Item, positions: usize) -> bool {
+    let seen = |request: &Request| (last(&request.tokens, positions + 1).to_vec(), request.tokens.len() - request.context);
+    let others = item.choices.iter().enumerate().filter(|(index, _)| *index != item.answer);
+    let right = seen(&item.choices[item.answer]);
+    others.into_iter().any(|(_, other)| seen(other) == right)
 }
 
 fn requests(items: &[Item]) -> impl Iterator<Item = &Request> {
@@ -88,6 +104,18 @@ mod tests {
     use super::*;
     use crate::engine::{Keep, Pass};
     use crate::model::{Decoder, Family, Sizes};
+
+    #[test]
+    fn choices_of_the_same_tokens_are_counted() {
+        let item = |rows: [&[u32]; 2]| {
+            let choice = |tokens: &[u32]| Request { tokens: tokens.to_vec(), context: 1, characters: 1 };
+            Item { choices: rows.map(choice).to_vec(), answer: 0 }
+        };
+        assert!(is_indistinct(&item([&[0, 1, 2], &[0, 1, 2]]), 8), "an unknown token for both");
+        assert!(!is_indistinct(&item([&[0, 1, 2], &[0, 1, 3]]), 8));
+        assert!(!is_indistinct(&item([&[0, 1, 2], &[0, 1, 2, 2]]), 8));
+        assert!(is_indistinct(&item([&[0, 9, 1, 2], &[0, 8, 1, 2]]), 1), "the difference lies before what the model sees");
+    }
 
     fn item(lengths: &[usize], answer: usize) -> Item {
         let choice = |&characters: &usize| Request { tokens: vec![0, 1], context: 1, characters };
