@@ -6,7 +6,7 @@ use regatta_core::simd::{LANES, Lanes, Simd, load, load_or, store, total};
 use regatta_core::vectorize;
 
 /// `1 / sqrt(2π)`
-const DENSITY: f32 = 0.398_942_28;
+const DENSITY: f32 = 0.398_942_3;
 
 /// Numbers whose float32 sums are made at once; sums of those are in float64.
 const TOGETHER: usize = 32 * LANES;
@@ -28,15 +28,15 @@ impl<S: Simd> Tail<S> {
         const SERIES: [f32; 11] = [
             -8.877_314e-6,
             -2.889_905_5e-5,
-            8.725_423_5e-5,
-            2.653_205_8e-4,
+            8.725_424e-5,
+            2.653_206e-4,
             -5.740_814_5e-4,
             -2.416_392_6e-3,
             1.816_763_1e-3,
             2.775_907_7e-2,
             8.654_967e-2,
             1.645_795_5e-1,
-            2.219_706_1e-1,
+            2.219_706e-1,
         ];
         let all = Lanes::splat;
         let t = all(1.0) / x.abs().mul_add(all(0.3), all(1.0));
