@@ -133,9 +133,9 @@ fn nuclear_norm(centroids: &[f32], d: usize, gradient: &mut [f32]) -> Result<f64
     Ok(gram.iter().zip(&inverse).map(|(x, y)| x * y).sum::<f64>() + EPSILON * trace)
 }
 
-/// The Frobenius norm of the inverse root up to which resolvents and float32 products keep enough digits, so for singular values
-/// above 1/128. Others take eigenvectors and float64, and about twice the time.
-const LARGEST_INVERSE: f64 = 128.0;
+/// The Frobenius norm of the inverse root up to which resolvents and float32 products keep enough digits: no singular value is then
+/// below 1/512. Beyond it the kernel takes eigenvectors and float64, which cost more.
+const LARGEST_INVERSE: f64 = 512.0;
 
 /// The sum of `sqrt(λ + ε)` over the eigenvalues of a Gram, and `(G + εI)^(-1/2)`. (m, m) -> scalar, (m, m)
 fn by_eigenvectors(gram: &[f64], m: usize) -> Result<(f64, Vec<f64>)> {

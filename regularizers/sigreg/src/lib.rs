@@ -27,7 +27,7 @@
 //! - jarque_bera holds the variance that it divides by at 1e-16 or above, where the code divides the squared mean by 0.
 //!
 //! The tests on sorted projections are not differentiable where two are equal: equal ones are then ranked in the order of their
-//! points. Sorting is over all points of a group, so its cost grows slightly faster than n.
+//! points.
 //!
 //! # Shapes
 //! points (g, n, d), slices (d, k), projections (g, n, k) -> scalar, by way of (g, n, k) for each knot, or a few for the other
