@@ -225,6 +225,18 @@ mod tests {
         }
     }
 
+    /// Centroids in a plane of ten dims: eight singular values are 0, and the kernel takes eigenvectors.
+    #[test]
+    fn kernel_agrees_where_dims_are_empty() {
+        let normal = |step| Draw::new(0, "test", step, 0).normals(&[2, 30, 2], DType::F64, &Device::Cpu).unwrap();
+        let points = normal(0);
+        let near = (&points + (normal(1) * 0.3).unwrap()).unwrap();
+        let [points, view] = [points, near].map(|plane| plane.pad_with_zeros(2, 3, 5).unwrap());
+        let cloud = Cloud::with_view(points, view).unwrap();
+        let regularizer = Mmcr { local: NonNegative::new(0.1) };
+        regatta_core::conformance::kernel_agrees_on(&regularizer, "points in a plane", &cloud, 1e-5);
+    }
+
     #[test]
     fn conforms() {
         regatta_core::conformance::conforms::<Mmcr>();
