@@ -17,6 +17,7 @@ pub use regatta_byol as byol;
 pub use regatta_centering as centering;
 pub use regatta_centred_output as centred_output;
 pub use regatta_coding_rate as coding_rate;
+pub use regatta_contrastive_margin as contrastive_margin;
 pub use regatta_cosreg as cosreg;
 pub use regatta_decov as decov;
 pub use regatta_dispersion as dispersion;
@@ -25,12 +26,14 @@ pub use regatta_hyperspherical_energy as hyperspherical_energy;
 pub use regatta_infonce as infonce;
 pub use regatta_istar as istar;
 pub use regatta_koleo as koleo;
+pub use regatta_mmcr as mmcr;
 pub use regatta_mmd as mmd;
 pub use regatta_noisy_embedding as noisy_embedding;
 pub use regatta_orthogonality as orthogonality;
 pub use regatta_quantised_weights as quantised_weights;
 pub use regatta_sigreg as sigreg;
 pub use regatta_sketched_isotropy as sketched_isotropy;
+pub use regatta_spectral_contrastive as spectral_contrastive;
 pub use regatta_supervised_contrastive as supervised_contrastive;
 pub use regatta_vicreg as vicreg;
 pub use regatta_von_neumann_entropy as von_neumann_entropy;
@@ -46,6 +49,7 @@ mod tests {
         "centering",
         "centred_output",
         "coding_rate",
+        "contrastive_margin",
         "cosreg",
         "decov",
         "dispersion",
@@ -54,12 +58,14 @@ mod tests {
         "infonce",
         "istar",
         "koleo",
+        "mmcr",
         "mmd",
         "noisy_embedding",
         "orthogonality",
         "quantised_weights",
         "sigreg",
         "sketched_isotropy",
+        "spectral_contrastive",
         "supervised_contrastive",
         "vicreg",
         "von_neumann_entropy",

@@ -45,8 +45,9 @@ impl Dispersion {
         let n = pairs.count() as f64;
         let rate = (2.0 / self.temperature.get()) as f32; // q is minus half the squared distance
         let log_sum = pair_log_sum_exp(&pairs, n, gradient, &Linear { rate });
-        vector::add_multiple(gradient, (0.2 / points.len() as f64) as f32, points);
-        log_sum - 2.0 * libm::log(n) + self.epsilon.get() + 0.1 * mean_square(points)
+        let norm_weight = self.norm_weight.get();
+        vector::add_multiple(gradient, (2.0 * norm_weight / points.len() as f64) as f32, points);
+        log_sum - 2.0 * libm::log(n) + self.epsilon.get() + norm_weight * mean_square(points)
     }
 
     fn fused_orthogonalization(&self, points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {

@@ -4,7 +4,7 @@
 //! to ±(1 - clamp), and `a_ij = arccos(c_ij) / π` their angle:
 //! ```text
 //! angular_spread      log mean_{i≠j} exp(-a_ij / τ + ε)
-//! l2_repel            log mean_{i,j} exp(-‖z_i - z_j‖² / τ + ε) + 0.1 mean(z²)
+//! l2_repel            log mean_{i,j} exp(-‖z_i - z_j‖² / τ + ε) + norm_weight · mean(z²)
 //! decorrelation       mean_{i≠j} (s_i·s_j / (d - 1))²,  s_i = z_i standardised over its dims
 //! orthogonalization   mean_{i≠j} max(0, margin - a_ij)²
 //! perplexity_entropy  mean_i Σ_{j≠i} p_ij log₂(p_ij + ε),  p_i = softmax over j≠i of -‖z_i - z_j‖² / τ
@@ -15,8 +15,12 @@
 //! The following details come from the published code and are not in the paper's formulas:
 //!
 //! - ε is also added to the exponents.
-//! - `l2_repel` includes the pairs i = j and penalises norms by 0.1 mean(z²).
+//! - `l2_repel` includes the pairs i = j and penalises norms by norm_weight · mean(z²).
 //! - The clamp is straight-through: for a cosine beyond the bound, the gradient is that at the bound.
+//!
+//! `l2_repel` with `norm_weight: 0` and `epsilon: 0` is the Dispersive Loss of Wang, He, "Diffuse and Disperse: Image Generation
+//! with Representation Regularization", 2025, arXiv:2506.09027: its InfoNCE form with squared l2 distances. Their code divides the
+//! squared distances by the dims, which is τ = d here.
 //!
 //! # Shapes
 //! points (g, n, d) -> scalar, through intermediates (g, n, n). The kernel computes pairs in blocks; its memory is linear in n.
@@ -58,10 +62,11 @@ regularizer! {
     name: "dispersion",
     summary: "pushes points apart by angle or distance",
     paper: "Liu et al., \"Dispersion Loss Counteracts Embedding Condensation and Improves Generalization in \
-            Small Language Models\", 2026, arXiv:2602.00217",
+            Small Language Models\", 2026, arXiv:2602.00217; \
+            l2_repel with norm_weight 0 and epsilon 0: the Dispersive Loss of Wang, He, 2025, arXiv:2506.09027",
     formula: "a_ij = arccos(c_ij) / π, c_ij the cosine of z_i / (‖z_i‖ + ε), clamped to ±(1 - clamp)
 angular_spread: log mean_{i≠j} exp(-a_ij / τ + ε)
-l2_repel: log mean_{i,j} exp(-‖z_i - z_j‖² / τ + ε) + 0.1 mean(z²)
+l2_repel: log mean_{i,j} exp(-‖z_i - z_j‖² / τ + ε) + norm_weight · mean(z²); where norm_weight = ε = 0, the Dispersive Loss
 decorrelation: mean_{i≠j} (s_i·s_j / (d - 1))², s_i standardised over its dims
 orthogonalization: mean_{i≠j} max(0, margin - a_ij)²
 perplexity_entropy: mean_i Σ_j p_ij log₂(p_ij + ε), p_i = softmax over j≠i of -‖z_i - z_j‖² / τ",
@@ -82,6 +87,8 @@ perplexity_entropy: mean_i Σ_j p_ij log₂(p_ij + ε), p_i = softmax over j≠i
         pub margin: NonNegative = NonNegative::new(0.5) => [variant: Variant::Orthogonalization],
         /// ε, added to norms, exponents and arguments of logarithms.
         pub epsilon: NonNegative = NonNegative::new(0.01) => [if |it: &Dispersion| it.variant != Variant::Decorrelation],
+        /// Weight of mean(z²) in l2_repel, which penalises norms; the Dispersive Loss has none.
+        pub norm_weight: NonNegative = NonNegative::new(0.1) => [variant: Variant::L2Repel],
         /// Cosines are clamped to ±(1 - clamp), which keeps the derivative of the arccosine finite.
         pub clamp: Inner = Inner::new(0.25) => [variant: Variant::AngularSpread | Variant::Orthogonalization],
     }
@@ -135,7 +142,7 @@ impl Dispersion {
         let distances = off_diagonal(&squared_distances(z)?, 0.0)?; // (g, n, n), exactly 0 on the diagonal
         let exponents = distances.affine(-1.0 / self.temperature.get(), self.epsilon.get())?;
         let repel = log_mean_exp(&exponents, 2, n * n)?.mean_all()?;
-        Ok((repel + (z.sqr()?.mean_all()? * 0.1)?)?)
+        Ok((repel + (z.sqr()?.mean_all()? * self.norm_weight.get())?)?)
     }
 
     fn orthogonalization(&self, z: &Tensor) -> Result<Tensor> {

@@ -35,6 +35,24 @@ fn l2_repel_includes_self_pairs_and_norms() {
     let temperature = Positive::new(4.0);
     let expected = ((2.0 + 2.0 * (-1f64).exp()) / 4.0).ln() + 0.01 + 0.1 * 0.5;
     check(Dispersion { temperature, ..of(Variant::L2Repel) }, [[1.0, 0.0], [-1.0, 0.0]], expected);
+    let expected = expected - 0.1 * 0.5 + 3.0 * 0.5;
+    let norm_weight = NonNegative::new(3.0);
+    check(Dispersion { temperature, norm_weight, ..of(Variant::L2Repel) }, [[1.0, 0.0], [-1.0, 0.0]], expected);
+}
+
+/// Squared distances over d = 2: 0, 2, 2, 0, wherever the points lie.
+#[test]
+fn without_the_norms_it_is_the_dispersive_loss() {
+    let dispersive = || Dispersion {
+        temperature: Positive::new(2.0),
+        norm_weight: NonNegative::new(0.0),
+        epsilon: NonNegative::new(0.0),
+        ..of(Variant::L2Repel)
+    };
+    let expected = ((2.0 + 2.0 * (-2f64).exp()) / 4.0).ln();
+    check(dispersive(), [[1.0, 0.0], [-1.0, 0.0]], expected);
+    check(dispersive(), [[6.0, 3.0], [4.0, 3.0]], expected);
+    regatta_core::conformance::kernel_agrees(&dispersive(), 1e-5);
 }
 
 #[test]
