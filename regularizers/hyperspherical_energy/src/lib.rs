@@ -9,9 +9,9 @@
 //! its number of pairs, so that a weight means the same for any number of points. The paper applies it to the weights of neurons;
 //! of a language model, the neurons of the classifier are the rows of the output matrix. It prefers s = 2.
 //!
-//! Deviations: ε stands beside the squared distance, so that equal points are finite; the authors' code keeps distances from 0 only by
-//! norms `sqrt(‖w‖² + 1e-4)`, and norms here are exact. For s = 0 their code has -log q, twice the paper's. There is no half-space
-//! variant, in which u and -u repel the others alike. A zero vector stays zero.
+//! Deviations: ε stands beside the squared distance, so that equal points are finite; the authors' code keeps distances from 0 only
+//! by norms `sqrt(‖w‖² + 1e-4)`, and norms here are exact. For s = 0 their code has -log q, twice the paper's. There is no
+//! half-space variant, in which u and -u repel the others alike. A zero vector stays zero.
 //!
 //! At home it sees at most 2,048 rows, drawn afresh each step: its cost grows with the square of the points.
 //!
@@ -32,7 +32,8 @@ regularizer! {
     paper: "Liu et al., \"Learning towards Minimum Hyperspherical Energy\", NeurIPS 2018, arXiv:1805.09298, eq. 1",
     formula: "q_ij = ‖u_i - u_j‖² + epsilon, u the unit vectors
 s 1 or 2: mean_{i≠j} q_ij^(-s/2); s 0: mean_{i≠j} -log(q_ij) / 2",
-    expects: "weight rows, at any scale, and not too many, since all pairs count (site: unembedding, embedding or weights; max_points)",
+    expects: "weight rows, at any scale, and not too many, since all pairs count (site: unembedding, embedding or weights; \
+              max_points)",
     variants: [
         HypersphericalEnergy { s: Power::One, ..Default::default() },
         HypersphericalEnergy { s: Power::Zero, ..Default::default() },

@@ -12,8 +12,8 @@
 //! standardised by their own covariance.
 //!
 //! At a bandwidth far above `sqrt(d)` every exponential is near 1, and their differences are small. So each is taken less 1, which
-//! float32 keeps to all digits, and the three ones cancel by themselves. What is left cancels too, to about `d/h²` of its size: up to
-//! a bandwidth of 10 `sqrt(d)`, float32 has four digits of the value.
+//! float32 keeps to all digits, and the three ones cancel by themselves. What is left cancels too, to about `d/h²` of its size: up
+//! to a bandwidth of 10 `sqrt(d)`, float32 has four digits of the value.
 //!
 //! At home it sees at most 1,024 tokens of a batch: its cost grows with the square of the points, and those are what stays within a
 //! tenth of a training step.
@@ -34,8 +34,8 @@ regularizer! {
     paper: "Baringhaus, Henze, Metrika 35, 1988 (the BHEP test); as in Balestriero, LeCun, \"LeJEPA\", 2025, arXiv:2511.08544",
     formula: "mean_ij k(z_i, z_j) - 2 (h²/(h²+1))^(d/2) mean_i exp(-‖z_i‖² / (2(1+h²))) + (h²/(h²+2))^(d/2)
 k(x, y) = exp(-‖x - y‖² / (2h²)), h the bandwidth",
-    expects: "tokens of a batch, rows with unit variance, and not too many, since all pairs count (points: batch, scale: layer_norm \
-              or unit_sqrt_dim, max_points)",
+    expects: "tokens of a batch, rows with unit variance, and not too many, since all pairs count (points: batch, \
+              scale: layer_norm or unit_sqrt_dim, max_points)",
     /// The maximum mean discrepancy between points and a standard normal.
     pub struct Mmd {
         /// Bandwidth h: differences of the distributions at a much smaller scale than this are not seen.

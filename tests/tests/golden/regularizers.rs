@@ -1,8 +1,8 @@
 //! Value and gradient of every regularizer, through the registry, against numbers that the published methods give in float64: of
 //! its tensor operations, and of its kernel.
 //!
-//! A case may have a `tolerance` of its own in place of the manifest's, and directions or a sketch in place of those that would be drawn.
-//! Where the published code approximates its own statistic, `exact_loss` and `exact_grad` stand in place of `loss` and `grad`.
+//! A case may have a `tolerance` of its own in place of the manifest's, and directions or a sketch in place of those that would be
+//! drawn. Where the published code approximates its own statistic, `exact_loss` and `exact_grad` stand in place of `loss` and `grad`.
 
 use crate::fixture;
 use regatta_builtin as _;
@@ -58,8 +58,8 @@ struct Found {
     gradients: Vec<Vec<f64>>,
 }
 
-/// The case's penalty in float32, by tensor operations and by the kernel: along its own slices or through its own sketch where it gives
-/// some, else as a study would have it. Views are the points, and a second view where the regularizer asks for one.
+/// The case's penalty in float32, by tensor operations and by the kernel: along its own slices or through its own sketch where it
+/// gives some, else as a study would have it. Views are the points, and a second view where the regularizer asks for one.
 fn found(case: &Value, tensors: &HashMap<String, Tensor>, views: &[&Var]) -> [Found; 2] {
     let yaml = serde_yaml::to_string(&case["regularizer"]).expect("YAML");
     let plugin: Plugin = serde_yaml::from_str(&yaml).unwrap_or_else(|error| panic!("{yaml}: {error}"));
@@ -152,7 +152,8 @@ fn is_linked(case: &Value) -> bool {
     fields.into_iter().flatten().all(|(named, _)| card.fields.iter().any(|field| field.name == named))
 }
 
-/// Runs the `count` cases of a fixture, but for those whose regularizer is not linked; another folder may hold another number of them.
+/// Runs the `count` cases of a fixture, but for those whose regularizer is not linked; another folder may hold another number of
+/// them.
 fn check(fixture_name: &str, count: usize) {
     let (Some(folder), Some(manifest)) = (fixture(fixture_name), manifest(fixture_name)) else { return };
     let tensors = safetensors::load(folder.join("tensors.safetensors"), &Device::Cpu).expect("the tensors");
