@@ -1,8 +1,8 @@
 //! Value and gradient together, on the float32 points of one group.
 //!
-//! Pairs are seen a block at a time, by `-‖u_i - u_j‖² / 2` from products. Of two directions that lie much nearer to each other than to
-//! the mean, a product keeps few digits of the distance, and such a pair has a large weight. It is set aside, and computed in float64
-//! from the difference of its directions: there are few, but where directions have gathered in clusters.
+//! Pairs are seen a block at a time, by `-‖u_i - u_j‖² / 2` from products. Of two directions that lie much nearer to each other than
+//! to the mean, a product keeps few digits of the distance, and such a pair has a large weight. It is set aside, and computed in
+//! float64 from the difference of its directions: there are few, but where directions have gathered in clusters.
 
 use regatta_core::kernels::elementary::ln;
 use regatta_core::kernels::vector::{add_multiple, dot};
@@ -10,7 +10,8 @@ use regatta_core::kernels::{Block, PairTerm, Pairs, Pull, Scaled, TINY_SQUARE, c
 use regatta_core::simd::{LANES, Lanes, Simd, load_or, store, total};
 use regatta_core::vectorize;
 
-/// Pairs are near whose q is below this part of the squared distance from the mean.
+/// A pair is near where its squared distance and ε are together below this part of a point's squared distance from the mean: closer
+/// ones would lose digits that matter, and beside an ε above it a distance matters little.
 const NEAR: f32 = 1.0 / 32.0;
 
 /// What of the sums belongs to a panel of points.
@@ -96,8 +97,8 @@ vectorize! {
     /// none. q (rows, columns), limits (rows): q of a near pair is above
     fn weigh(q: &mut [f32], limits: &[f32], term: &impl PairTerm, near: &mut Vec<[usize; 2]>) -> f64 = weigh_with;
 
-    /// The sum of the terms of near pairs, by row and column after `first`. The pull on both points of each is added, or on that of its
-    /// row alone where the columns have no room. pulls (rows, d) and (columns, d)
+    /// The sum of the terms of near pairs, by row and column after `first`. The pull on both points of each is added, or on that of
+    /// its row alone where the columns have no room. pulls (rows, d) and (columns, d)
     fn repel_near(
         near: &[[usize; 2]],
         first: [usize; 2],

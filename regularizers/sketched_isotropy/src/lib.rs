@@ -1,7 +1,7 @@
 //! Weak-SIGReg: the covariance of a randomly sketched group held to the identity.
 //!
-//! For a group of n points `z` of d dims and a sketch S of k = `sketch_dims` columns, whose numbers are normal with variance 1/d and
-//! drawn afresh for each call:
+//! For a group of n points `z` of d dims and a sketch S of k = `sketch_dims` columns, whose numbers are normal with variance 1/d
+//! and drawn afresh for each call:
 //! ```text
 //! ‖C - I‖_F,  C = yᵀy / (n - 1) of centred y,  y = z S where d > k, else y = z
 //! ```

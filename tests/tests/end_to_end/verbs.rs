@@ -114,7 +114,8 @@ fn list_and_explain_know_the_built_in_plugins() {
     let study = Study::new("");
     let listed = text(&study.regatta(&["list"]).stdout);
     let moments = ["barlow_twins", "coding_rate", "istar", "sigreg", "vicreg", "von_neumann_entropy", "whitening"];
-    for name in moments.into_iter().chain(["cosreg", "dispersion", "infonce", "koleo"]) {
+    let further = ["centering", "decov", "hyperspherical_energy", "mmd", "orthogonality", "sketched_isotropy"];
+    for name in moments.into_iter().chain(further).chain(["cosreg", "dispersion", "infonce", "koleo"]) {
         assert!(listed.contains(name), "{listed}");
         let explained = text(&study.regatta(&["explain", name]).stdout);
         for part in ["formula", "paper", "arXiv", "expects", "fields (default)"] {
