@@ -1,14 +1,16 @@
-//! From records to results: what every table, plot and page is made from. A pure function of a study's folder; it needs
-//! neither the data nor the regularizers, so a folder can be read anywhere.
+//! From records to results, which every table, plot and page is made from. Results are a pure function of a study's folder. They
+//! need neither the data nor the plugins, so a folder can be read anywhere.
 //!
 //! | file | what |
 //! |---|---|
-//! | `study`, `terms`, `listed`, `folder` | what is on disk: the study's settings, its rows, and their trials |
+//! | `study`, `terms`, `listed`, `folder` | the files on disk: the study's settings, its rows, and their trials |
 //! | `run`, `timeline`, `diagnosed`, `outcomes` | what one finished trial recorded along training, and of each item at its end |
 //! | `summary` and what it uses | one row over its seeds |
 //! | `comparison`, `equal_time`, `paired`, `same_items` | two rows, paired by seed, and item by item |
 //! | `sizes`, `forecasts` | rows that differ in the size of their model |
 //! | `setup`, `optimizer`, `notes`, `learnt` | what a reader should know, in words |
+//!
+//! This crate is a part of the `regatta` program and promises no stable interface.
 
 mod arm;
 mod compare;
@@ -19,6 +21,7 @@ mod equal_time;
 mod folder;
 mod forecasts;
 mod geometry;
+mod label_aware;
 mod learnt;
 mod listed;
 mod notes;
@@ -40,6 +43,7 @@ mod terms;
 mod testing;
 mod texts;
 mod timeline;
+mod to_target;
 mod trials;
 mod tuning;
 mod worth;

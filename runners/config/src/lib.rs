@@ -1,5 +1,7 @@
 //! A study as users write it: YAML behind guards, sections with their places, sweeps and tuning; read whole and judged whole before
-//! anything is trained or written.
+//! anything is trained or written. [`Study::read`] is the way in; [`schema()`] is the same as a JSON Schema, for editors.
+//!
+//! This crate is a part of the `regatta` program and promises no stable interface.
 
 mod schema;
 mod spec;

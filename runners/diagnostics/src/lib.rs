@@ -2,7 +2,7 @@
 //!
 //! Everything here is a function of clouds `[n, d]`, of their spectra, or of counts of tokens, computed in float64 and without
 //! gradients. No result depends on the number of threads, and none is NaN: what a cloud does not define is `None`.
-//! docs/measures.md lists every measure with its formula, its direction and its source.
+//! `docs/measures.md` in the repository lists every measure with its formula, its direction and its source.
 //!
 //! | what | where |
 //! |---|---|
@@ -14,6 +14,8 @@
 //! | frequent and rare words | [`by_frequency`] |
 //! | what can be done to a cloud after training | [`Transform`], [`similarity_correlation`], [`after_training()`] |
 //! | rank correlations | [`spearman`], [`kendall`] |
+//!
+//! This crate is a part of the `regatta` program and promises no stable interface.
 
 mod anisotropy;
 mod condensation;

@@ -1,4 +1,6 @@
 //! The rows that analysis makes of a study's records, and that every report is made from: one plain value, [`Results`].
+//!
+//! This crate is a part of the `regatta` program and promises no stable interface.
 
 mod json;
 mod measured;
@@ -8,8 +10,8 @@ mod text;
 mod values;
 
 pub use measured::{
-    Depths, FrequencyClass, Geometry, Layer, OverSeeds, PairedDifference, Rounding, TaskAverage, TaskResult, TaskTest,
-    TaskVerdict, TextResult, ToTarget,
+    Depths, FrequencyClass, Geometry, Layer, OverSeeds, PairedDifference, PairedRatio, Rounding, TaskAverage, TaskResult,
+    TaskTest, TaskVerdict, TextResult, ToTarget,
 };
 pub use results::{Arm, Results, Setting, Spent, Term, Trial, UNIT};
 pub use sweep::{Edge, PowerLaw, SizePoint, SizeSeries, Tuning, TuningCandidate};

@@ -27,6 +27,8 @@
 //!
 //! A verdict is read from the interval of all `m` comparisons and from nothing else. Where no arm differs, the chance that any
 //! of the `m` intervals leaves out 0 is at most 5%, however the arms depend on each other.
+//!
+//! This crate is a part of the `regatta` program and promises no stable interface.
 
 mod bootstrap;
 mod crossed;

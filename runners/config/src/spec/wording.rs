@@ -3,6 +3,7 @@
 use super::hints;
 use super::refusal::in_one_line;
 use crate::yaml::Target;
+use regatta_core::registry::IDLE;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
@@ -32,6 +33,10 @@ pub(super) fn explain(document: &Value, mut path: Vec<String>, error: &str) -> E
     if let Some(field) = error.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
         path.push(field.to_owned());
         return Explained { path, target: Target::Value, message: "expected a value, found none".into() };
+    }
+    if let Some((field, _)) = error.strip_prefix(IDLE).and_then(|rest| rest.split_once('`')) {
+        let target = end_at_key(document, &mut path, field);
+        return Explained { path, target, message: error.to_owned() };
     }
     if let Some((word, known)) = unknown(error) {
         let target = end_at_key(document, &mut path, &word);
