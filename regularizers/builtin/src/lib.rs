@@ -14,17 +14,23 @@
 pub use regatta_active_forgetting as active_forgetting;
 pub use regatta_barlow_twins as barlow_twins;
 pub use regatta_byol as byol;
+pub use regatta_centering as centering;
 pub use regatta_centred_output as centred_output;
 pub use regatta_coding_rate as coding_rate;
 pub use regatta_cosreg as cosreg;
+pub use regatta_decov as decov;
 pub use regatta_dispersion as dispersion;
 pub use regatta_distillation as distillation;
+pub use regatta_hyperspherical_energy as hyperspherical_energy;
 pub use regatta_infonce as infonce;
 pub use regatta_istar as istar;
 pub use regatta_koleo as koleo;
+pub use regatta_mmd as mmd;
 pub use regatta_noisy_embedding as noisy_embedding;
+pub use regatta_orthogonality as orthogonality;
 pub use regatta_quantised_weights as quantised_weights;
 pub use regatta_sigreg as sigreg;
+pub use regatta_sketched_isotropy as sketched_isotropy;
 pub use regatta_supervised_contrastive as supervised_contrastive;
 pub use regatta_vicreg as vicreg;
 pub use regatta_von_neumann_entropy as von_neumann_entropy;
@@ -37,17 +43,23 @@ mod tests {
         "active_forgetting",
         "barlow_twins",
         "byol",
+        "centering",
         "centred_output",
         "coding_rate",
         "cosreg",
+        "decov",
         "dispersion",
         "distillation",
+        "hyperspherical_energy",
         "infonce",
         "istar",
         "koleo",
+        "mmd",
         "noisy_embedding",
+        "orthogonality",
         "quantised_weights",
         "sigreg",
+        "sketched_isotropy",
         "supervised_contrastive",
         "vicreg",
         "von_neumann_entropy",

@@ -3,7 +3,7 @@
 use super::terms::Terms;
 use regatta_core::Plugin;
 use regatta_core::registry::cards;
-use regatta_lm::spec::{At, Home};
+use regatta_lm::spec::{At, Home, Place};
 use regatta_results::{Setting, Term};
 use serde_json::{Map, Value};
 
@@ -11,13 +11,13 @@ use serde_json::{Map, Value};
 /// this program; of a plugin that is not linked, no setting counts as a default.
 pub(super) fn listed(terms: &Terms, lr: Option<f64>) -> Vec<Term> {
     let tuned = lr.map(|lr| Setting { key: "lr".into(), value: format!("{lr} (tuned)"), is_default: false });
-    let tuned = tuned.map(|setting| Term { plugin: String::new(), settings: vec![setting] });
+    let tuned = tuned.map(|setting| Term { plugin: String::new(), settings: vec![setting], away_from_home: false });
     terms.written().filter_map(Value::as_object).map(term).chain(tuned).collect()
 }
 
 /// `{"regularizer": {"vicreg": {..}}, "weight": 0.1, "at": {..}}`: a plugin with its fields, then what the trainer adds.
 fn term(entry: &Map<String, Value>) -> Term {
-    let mut term = Term { plugin: String::new(), settings: Vec::new() };
+    let mut term = Term { plugin: String::new(), settings: Vec::new(), away_from_home: false };
     for (key, value) in entry {
         match (key.as_str(), value.as_object()) {
             ("regularizer" | "intervention", Some(plugin)) => {
@@ -27,17 +27,26 @@ fn term(entry: &Map<String, Value>) -> Term {
                     add(&mut term.settings, "", fields, &Value::Object(defaults.unwrap_or_default()));
                 }
             }
-            ("at", Some(_)) => add(&mut term.settings, "at.", value, &home(entry).unwrap_or_default()),
+            ("at", Some(_)) => {
+                let linked = linked(entry);
+                let home = serde_json::to_value(At::from(linked.as_ref().map_or(Home::DEFAULT, |plugin| plugin.0.home())));
+                add(&mut term.settings, "at.", value, &home.unwrap_or_default());
+                let place = serde_json::from_value::<Place>(value.clone());
+                let away = linked.zip(place.ok()).is_some_and(|(plugin, place)| {
+                    let home = plugin.0.home();
+                    !place.from_home(home).away_from(home).is_empty()
+                });
+                term.away_from_home = away;
+            }
             _ => term.settings.push(setting(key.clone(), value, value.is_null())),
         }
     }
     term
 }
 
-/// The place where a term's regularizer is at home, as it is written; where it is not linked, the usual one.
-fn home(entry: &Map<String, Value>) -> serde_json::Result<Value> {
-    let regularizer = entry.get("regularizer").and_then(|plugin| serde_json::from_value::<Plugin>(plugin.clone()).ok());
-    serde_json::to_value(At::from(regularizer.map_or(Home::DEFAULT, |plugin| plugin.0.home())))
+/// The regularizer of a term, where it is linked into this program.
+fn linked(entry: &Map<String, Value>) -> Option<Plugin> {
+    entry.get("regularizer").and_then(|plugin| serde_json::from_value(plugin.clone()).ok())
 }
 
 /// Each field of an object, compared with the field of `defaults`.

@@ -1,15 +1,25 @@
 //! What else a reader of the results should know, a sentence each.
 
 use super::arm::ArmRecords;
+use super::same_items;
 use super::study::StudyRecord;
-use super::{label_aware, learnt, same_items};
+use super::{label_aware, learnt};
 use regatta_records::Manifest;
 
 pub(super) fn notes(arms: &[&ArmRecords], study: &StudyRecord, manifest: Option<&Manifest>) -> Vec<String> {
     let mismatches = manifest.map(|manifest| manifest.mismatches.join("; ")).filter(|all| !all.is_empty());
     let kept = mismatches.map(|all| format!("Kept although other versions or formulas trained them: {all}."));
-    let of_arms = [learnt::nothing(arms), own_rates(arms, study), lost_text(arms), label_aware::note(arms)];
-    of_arms.into_iter().chain([same_items::not_recorded(arms), kept]).flatten().collect()
+    [
+        learnt::nothing(arms),
+        own_rates(arms, study),
+        lost_text(arms),
+        label_aware::note(arms),
+        same_items::not_recorded(arms),
+        kept,
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Which arms are trained with a learning rate of their own.

@@ -67,5 +67,5 @@ fn settings_of_plugins_are_there_with_their_ranges() {
     assert_eq!(of("intervention", "distillation", "teacher")["type"], "string");
     let (form, schema) = (of("regularizer", "whitening", "form"), schema.to_string());
     assert_eq!(form["default"], "frobenius", "{form}");
-    assert!(schema.contains("Squared distance of the covariance from the identity."), "variants are described");
+    assert!(schema.contains("Squared Frobenius distance of the covariance from the identity."), "variants are described");
 }

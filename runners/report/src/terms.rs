@@ -45,7 +45,8 @@ impl<'a> Terms<'a> {
         let term = |term: &crate::Term| {
             let shown = term.settings.iter().filter(|setting| differs(&term.plugin, setting));
             let settings: Vec<String> = shown.map(|setting| format!("{}: {}", setting.key, setting.value)).collect();
-            one_line(format!("{} {}", term.plugin, settings.join(", ")).trim())
+            let away = if term.away_from_home { " (away from home)" } else { "" };
+            one_line((format!("{} {}", term.plugin, settings.join(", ")).trim().to_owned() + away).trim())
         };
         arm.listed.iter().map(term).collect::<Vec<_>>().join("; ")
     }
@@ -67,7 +68,8 @@ mod tests {
         for (arm, settings) in results.arms.iter_mut().skip(1).zip(arms) {
             let setting =
                 |&(key, value, is_default): &(&str, &str, bool)| Setting { key: key.into(), value: value.into(), is_default };
-            arm.listed = vec![Term { plugin: "vicreg".into(), settings: settings.iter().map(setting).collect() }];
+            arm.listed =
+                vec![Term { plugin: "vicreg".into(), settings: settings.iter().map(setting).collect(), away_from_home: false }];
         }
         results
     }
@@ -97,6 +99,14 @@ mod tests {
         let arms: [&[_]; 2] =
             [&[("weight", "0.1", false), ("at.layers", "last", false)], &[("weight", "1", false), ("at.layers", "last", false)]];
         check(&arms, &["vicreg weight: 0.1", "vicreg weight: 1"], Some("All terms have at.layers: last."));
+    }
+
+    #[test]
+    fn a_term_away_from_its_home_says_so() {
+        let mut results = results(&[&[("weight", "0.1", false), ("at.points", "tokens", false)]]);
+        results.arms[1].listed[0].away_from_home = true;
+        let text = Terms::of(&results).of_arm(&results.arms[1]);
+        assert_eq!(text, "vicreg weight: 0.1, at.points: tokens (away from home)");
     }
 
     #[test]

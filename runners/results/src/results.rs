@@ -146,6 +146,8 @@ pub struct Term {
     pub plugin: String,
     /// Its settings in the order of their declaration.
     pub settings: Vec<Setting>,
+    /// Whether it is applied elsewhere than at its regularizer's home; false where the regularizer is not known.
+    pub away_from_home: bool,
 }
 
 /// A setting of a term.

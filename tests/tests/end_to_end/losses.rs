@@ -45,7 +45,9 @@ pub(crate) const INTERVENTIONS: [(&str, &str); 5] = [
 /// 100 steps of a baseline and an arm of each kind, trained with `more` settings.
 fn trained(kinds: &[(&str, &str)], more: &str) -> Study {
     let arm = |(name, kind): &(&str, &str)| {
-        format!("  {name}: [{{regularizer: {kind}, weight: 0.05, at: {{scale: layer_norm, points: batch}}}}]\n")
+        format!(
+            "  {name}: [{{regularizer: {kind}, weight: 0.05, at: {{site: hidden_states, scale: layer_norm, points: batch, max_points: 256}}}}]\n"
+        )
     };
     hundred_steps(&kinds.iter().map(arm).collect::<String>(), more)
 }

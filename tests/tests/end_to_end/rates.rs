@@ -47,6 +47,6 @@ fn a_spike_is_said_with_arm_seed_and_what_became_of_it() {
         |fate: &str| words(&study.run(fate, &["--set", "seeds=[3]", "--set", &format!("train.on_spike={fate}")], 0).stderr);
     let record = said("record");
     assert!(record.contains("WARN baseline seed 3: the loss of "), "{record}");
-    assert!(record.contains("its update made all the same (train.on_spike: record)"), "{record}");
+    assert!(record.contains("recorded, and its update is made (train.on_spike: record)"), "{record}");
     assert!(said("skip").contains("its update is skipped (train.on_spike: skip)"));
 }

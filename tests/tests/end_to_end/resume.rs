@@ -191,7 +191,7 @@ fn a_change_to_the_disk_that_fails_is_never_swallowed() {
             // a checkpoint that could not be kept is tried again, and costs nothing else; all other failures cost the trial
             let kept_on = output.status.success();
             assert!(
-                !kept_on || words.contains("is tried again when the next is due") || words.contains("run.lock"),
+                !kept_on || words.contains("the next attempt is when the next one is due") || words.contains("run.lock"),
                 "{out}: {words}"
             );
         });

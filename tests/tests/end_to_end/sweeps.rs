@@ -129,7 +129,7 @@ fn the_whole_tuning_table_is_told_with_the_choice_and_its_edge() {
         let best = if loss(more) < loss(less) { more } else { less };
         assert!(best["chosen"] == true && (less["chosen"] == true) != (more["chosen"] == true), "{row}");
         // of two values the better one is always at the end of the list
-        let (value, side) = (&best["weight"], if best["weight"] == 0.1 { "largest" } else { "least" });
+        let (value, side) = (&best["weight"], if best["weight"] == 0.1 { "largest" } else { "smallest" });
         let caution = format!("{arm}: best weight {value} is the {side} tried: a better one may lie beyond.");
         assert!(markdown.contains(&caution) && page.contains(&caution), "{caution} {markdown}");
         let line = markdown.lines().find(|line| line.starts_with(&format!("| {arm} | {value} | as written | 1000000 |")));

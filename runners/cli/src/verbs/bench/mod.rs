@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn a_cloud_and_a_training_exclude_each_other() {
         check("", Ok(()));
-        check("--shape tiny --layers 2 --regularizer vicreg --points batch --json", Ok(()));
+        check("--shape tiny --layers 2 --regularizer vicreg --at {} --json", Ok(()));
         check("--cloud 64x8 --regularizer vicreg --products", Ok(()));
         check("--cloud 64x8 --clouds 6 --regularizer vicreg", Ok(()));
         check("--product --json", Ok(()));
@@ -157,7 +157,7 @@ mod tests {
         check("--cloud 64x8", Err("--regularizer"));
         check("--products", Err("--cloud"));
         check("--clouds 6", Err("--cloud"));
-        for more in ["--shape tiny", "--layers 2", "--points batch", "--steps 1", "--product"] {
+        for more in ["--shape tiny", "--layers 2", "--at {}", "--steps 1", "--product"] {
             check(&format!("--cloud 64x8 --regularizer vicreg {more}"), Err("cannot be used with"));
         }
         for more in ["--shape tiny", "--warmup 1", "--regularizer vicreg"] {
