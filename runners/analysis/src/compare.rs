@@ -49,8 +49,8 @@ pub fn compare(folder: &Path, arm: &str, reference: &str) -> Result<Results, Com
     for index in [first, second] {
         records.arms[index].read_runs(folder)?;
     }
-    label_aware::mark(&mut records.arms); // once the names that the user wrote are found
     same_items::check(&records.arms, folder)?;
+    label_aware::mark(&mut records.arms); // once the names that the user wrote are found
     let (arm, reference) = (&records.arms[first], &records.arms[second]);
     let planned = arm.baseline == second || reference.baseline == first;
     let family = if planned { Family::with_baselines(&records.arms) } else { Family::all_pairs(&records.arms) };

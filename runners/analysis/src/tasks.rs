@@ -1,4 +1,4 @@
-//! How arms do on tasks, over seeds and against the baseline.
+//! Scores on tasks, over seeds and against the baseline.
 
 use super::arm::ArmRecords;
 use super::comparison::{Family, verdict_of};

@@ -17,11 +17,11 @@ fn results(study: &Study) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// A study of two arms with three seeds and two tasks, run.
+/// A study of two arms, which differ in their learning rate, and two tasks; run.
 fn ran(seeds: &str) -> Study {
     let study = study("evaluate: {every: 4, minimal_pairs: [pairs.jsonl], multiple_choice: [questions.jsonl]}");
     let yaml = std::fs::read_to_string(study.path().join("study.yaml")).unwrap();
-    let arms = "  baseline: []\n  odd: [{regularizer: dispersion, weight: 0.5}]\n";
+    let arms = "  baseline: []\n  odd: [{lr: 0.01}]\n";
     study.write("study.yaml", &yaml.replace("  baseline: []\n", arms).replace("seeds: [0, 1]", &format!("seeds: {seeds}")));
     study.run("out", &[], 0);
     study
@@ -192,7 +192,7 @@ fn folders_without_items_report_scores_and_say_why_there_is_no_verdict() {
 
 #[test]
 fn without_tasks_nothing_is_recorded_or_said() {
-    let study = Study::new(&tiny("  odd: [{regularizer: dispersion, weight: 0.5}]\n"));
+    let study = Study::new(&tiny("  odd: [{lr: 0.01}]\n"));
     study.run("out", &[], 0);
     assert!(!study.trial("out", "odd", 0).join("items.jsonl").exists());
     let page = std::fs::read_to_string(study.path().join("out/report.html")).unwrap();

@@ -78,8 +78,8 @@ pub fn measured(results: &Results) -> Vec<Further> {
     tables.into_iter().flatten().collect()
 }
 
-/// Sizes, tuning and tasks in the terminal: for each a heading, and a line per arm, at most `most` of them. With each line, whether it is
-/// indented.
+/// Sizes, tuning and tasks in the terminal: for each a heading, and a line per arm, at most `most` of them. With each line, whether
+/// it is indented.
 pub fn lines(results: &Results, most: usize) -> Vec<(bool, String)> {
     let mut lines = Vec::new();
     let all = [sizes::lines(results), tuning::lines(results), tasks::lines(results)];
