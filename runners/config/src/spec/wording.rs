@@ -8,7 +8,7 @@ use serde_json::Value;
 use serde_path_to_error::Segment;
 
 /// Known names are listed when they are at most this many.
-const MAX_LISTED: usize = 16;
+const MAX_LISTED: usize = 32;
 
 /// Where a study does not fit its types, and why.
 #[derive(Debug, PartialEq, Eq)]
