@@ -1,6 +1,6 @@
 //! Everything that can be refused before the first step is refused here: data, checkpoint, layers, contexts.
 
-use regatta_config::{Refusal, StudyFile, Variant, folders};
+use regatta_config::{Refusal, StudyFile, Variant};
 use regatta_core::{Action, Companion, Plugin, registry};
 use regatta_lm::data::{Corpus, DataError, Origin};
 use regatta_lm::model::{Decoder, Model};
@@ -106,7 +106,8 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
         return Err(file.refuse_variant(variant, "evaluate.capacity", message));
     }
     for (place, plugin) in variant.arm().listed_interventions() {
-        let field = folders(plugin).first().map(|(field, _)| format!(".{field}")).unwrap_or_default();
+        let mut folders = variant.arm().folders().filter(|(other, ..)| *other == place);
+        let field = folders.next().map(|(_, _, field, _)| format!(".{field}")).unwrap_or_default();
         let path = format!("arms.{}.{place}.intervention.{}{field}", variant.arm, plugin.name());
         let used = check_companion(&*plugin.0, &model, context).map_err(|error| file.refuse_variant(variant, &path, error))?;
         if let (Some(_), Some(Action::Objective(objective))) = (used, plugin.0.action())

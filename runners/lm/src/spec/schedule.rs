@@ -14,32 +14,32 @@ pub enum Schedule {
     Constant,
     /// Linear up to lr, then half a cosine down to `final` times lr at the last step.
     Cosine {
-        /// Steps of linear rise.
+        /// Linear rise: steps, or a fraction of all steps where written as a number below 1.
         #[serde(default = "warmup")]
         warmup: Span,
-        /// Share of lr left at the last step.
+        /// Fraction of lr left at the last step.
         #[serde(default = "last", rename = "final")]
         last: NonNegative,
     },
     /// Linear up to lr, then linear down to `final` times lr at the last step.
     Linear {
-        /// Steps of linear rise.
+        /// Linear rise: steps, or a fraction of all steps where written as a number below 1.
         #[serde(default = "warmup")]
         warmup: Span,
-        /// Share of lr left at the last step.
+        /// Fraction of lr left at the last step.
         #[serde(default = "last", rename = "final")]
         last: NonNegative,
     },
     /// Warmup, stable, decay: linear up to lr, lr itself, and over the last `decay` steps linear down to `final` times lr at the
     /// last (Hu et al. 2024, MiniCPM, arXiv:2404.06395; Hägele et al. 2024, arXiv:2405.18392).
     Wsd {
-        /// Steps of linear rise.
+        /// Linear rise: steps, or a fraction of all steps where written as a number below 1.
         #[serde(default = "warmup")]
         warmup: Span,
-        /// Steps of linear fall.
+        /// Linear fall: steps, or a fraction of all steps where written as a number below 1.
         #[serde(default = "decay")]
         decay: Span,
-        /// Share of lr left at the last step.
+        /// Fraction of lr left at the last step.
         #[serde(default = "last", rename = "final")]
         last: NonNegative,
     },
