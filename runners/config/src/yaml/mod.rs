@@ -243,11 +243,11 @@ mod tests {
 
     #[test]
     fn bombs_are_refused_at_once() {
-        refused(&"[".repeat(80_000), (1, 65), &["0"; 64].join("."), "at most 64 deep");
-        refused(&"{a: ".repeat(20_000), (1, 257), &["a"; 64].join("."), "at most 64 deep");
-        refused(&"- ".repeat(40_000), (1, 129), &["0"; 64].join("."), "at most 64 deep");
+        refused(&"[".repeat(80_000), (1, 65), "", "at most 64 deep");
+        refused(&"{a: ".repeat(20_000), (1, 257), "", "at most 64 deep");
+        refused(&"- ".repeat(40_000), (1, 129), "", "at most 64 deep");
         let stairs: String = (0..300).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
-        refused(&stairs, (65, 65), &["a"; 64].join("."), "at most 64 deep");
+        refused(&stairs, (65, 65), "", "at most 64 deep");
         let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
         let laughs = names.windows(2).map(|w| format!("{}: &{} [{}]\n", w[1], w[1], vec![format!("*{}", w[0]); 10].join(",")));
         let bomb = format!("a: &a [lol,lol,lol,lol,lol,lol,lol,lol,lol]\n{}", laughs.collect::<String>());

@@ -150,7 +150,7 @@ impl Reading {
 
     fn begin(&mut self, place: Place, held: Held, anchor: Option<String>) -> Result<(), Fault> {
         if self.open.len() == MAX_DEPTH {
-            return Err(self.fault(place, format!("expected lists and maps at most {MAX_DEPTH} deep, found more")));
+            return Err(Fault::new(place, format!("expected lists and maps at most {MAX_DEPTH} deep, found more")));
         }
         let anchor = self.anchor(anchor);
         self.open.push(Open { places: Places::new(place, held), anchor, key: None });
