@@ -1,29 +1,33 @@
-//! What a regularizer sees.
+//! The cloud of points that a regularizer sees.
 
-use crate::{Error, Result};
-use candle_core::Tensor;
+use crate::{Error, Regularizer, Result};
+use candle_core::{DType, Tensor};
 
-/// Points `[groups, points, dims]`, floats, at least two points a group.
+/// Floating-point points `[groups, points, dims]`, with at least two points per group.
 ///
-/// A penalty is computed for each group by itself and averaged over the groups. The dtype is the trainer's (f32); tests and
-/// the conformance kit also pass f64, so a penalty works in the dtype of its cloud.
+/// A penalty is computed for each group separately and averaged over the groups. Training uses f32; tests and the conformance kit
+/// also use f64, so a penalty must work in the dtype of its cloud.
 ///
-/// Where a regularizer [asks for it](crate::Regularizer::needs_view), a cloud holds a second view of the same points: point i of
-/// the view is what the model makes of the same tokens under another dropout mask.
+/// If the regularizer [asks for them](crate::Regularizer::needs_labels), the cloud holds the label of each point: the token that the
+/// model is to predict there.
+///
+/// If the regularizer [needs one](crate::Regularizer::needs_view), the cloud holds a second view of the same points: point i of the
+/// view is the model's output for the same tokens under another dropout mask.
 #[derive(Debug, Clone)]
 pub struct Cloud {
     points: Tensor,
     view: Option<Tensor>,
+    labels: Option<Tensor>,
 }
 
 impl Cloud {
     /// A cloud of `points` `[g, n, d]`.
     ///
     /// # Errors
-    /// When the tensor has another rank, fewer than two points, or no dims.
+    /// When the tensor does not have rank 3, or has no groups, fewer than two points per group, or no dims.
     pub fn new(points: Tensor) -> Result<Self> {
         match points.dims() {
-            [g, n, d] if *g >= 1 && *n >= 2 && *d >= 1 => Ok(Self { points, view: None }),
+            [g, n, d] if *g >= 1 && *n >= 2 && *d >= 1 => Ok(Self { points, view: None, labels: None }),
             found => Err(Error::NotACloud { found: found.to_vec() }),
         }
     }
@@ -31,13 +35,36 @@ impl Cloud {
     /// A cloud of `points` `[g, n, d]` with a second `view` of them, of the same shape.
     ///
     /// # Errors
-    /// As [`Self::new`], and when the shapes differ.
+    /// When `points` are not a cloud, as for [`Self::new`], or the shapes differ.
     pub fn with_view(points: Tensor, view: Tensor) -> Result<Self> {
         let cloud = Self::new(points)?;
-        match view.dims() == cloud.points.dims() {
-            true => Ok(Self { view: Some(view), ..cloud }),
-            false => Err(Error::NotAView { points: cloud.points.dims().to_vec(), view: view.dims().to_vec() }),
+        if view.dims() == cloud.points.dims() {
+            Ok(Self { view: Some(view), ..cloud })
+        } else {
+            Err(Error::NotAView { points: cloud.points.dims().to_vec(), view: view.dims().to_vec() })
         }
+    }
+
+    /// The same cloud with the next token of each point, as u32 `[g, n]`.
+    ///
+    /// # Errors
+    /// When there is not one label per point.
+    pub fn with_labels(self, labels: Tensor) -> Result<Self> {
+        let (expected, found) = ([self.groups(), self.count()], labels.dims());
+        if found == expected && labels.dtype() == DType::U32 {
+            Ok(Self { labels: Some(labels), ..self })
+        } else {
+            Err(Error::NotLabels { expected: expected.to_vec(), found: found.to_vec() })
+        }
+    }
+
+    /// The next token of each point, u32 `[g, n]`, for a regularizer that [asks for labels](crate::Regularizer::needs_labels). The clouds
+    /// of all others have none.
+    ///
+    /// # Errors
+    /// When the cloud has none.
+    pub fn labels(&self) -> Result<&Tensor> {
+        self.labels.as_ref().ok_or(Error::NoLabels)
     }
 
     /// The points `[g, n, d]`; gradients flow back through them.
@@ -45,7 +72,7 @@ impl Cloud {
         &self.points
     }
 
-    /// The second view of the points `[g, n, d]`, where there is one; gradients flow back through it too.
+    /// The second view of the points `[g, n, d]`, if there is one; gradients flow back through it too.
     pub fn view(&self) -> Option<&Tensor> {
         self.view.as_ref()
     }
@@ -53,38 +80,59 @@ impl Cloud {
     /// The points and their second view, each `[g, n, d]`, for a penalty that needs both.
     ///
     /// # Errors
-    /// When the cloud has one view.
+    /// When the cloud has no second view.
     pub fn both_views(&self) -> Result<[&Tensor; 2]> {
         self.view.as_ref().map(|view| [&self.points, view]).ok_or(Error::NoView)
     }
 
-    /// How many groups: g.
+    /// Number of groups, g.
     pub fn groups(&self) -> usize {
         self.points.dims()[0]
     }
 
-    /// How many points a group has: n, at least 2.
+    /// Points per group, n; at least 2.
     pub fn count(&self) -> usize {
         self.points.dims()[1]
     }
 
-    /// How many dims a point has: d.
+    /// Dims per point, d.
     pub fn dims(&self) -> usize {
         self.points.dims()[2]
+    }
+}
+
+impl Cloud {
+    /// For checks of a regularizer that asks for labels: 1 where a point's first coordinate is above 0, else 0, so that labels move
+    /// with their points. Of any other regularizer, the cloud as it is.
+    pub(crate) fn with_labels_for(self, regularizer: &dyn Regularizer) -> Result<Self> {
+        if !regularizer.needs_labels() {
+            return Ok(self);
+        }
+        let labels = self.points.detach().narrow(2, 0, 1)?.squeeze(2)?.gt(0f64)?.to_dtype(DType::U32)?;
+        self.with_labels(labels)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::{DType, Device};
+    use candle_core::Device;
 
     #[test]
-    fn a_lone_point_is_no_cloud() {
+    fn a_single_point_is_not_a_cloud() {
         let refused = |shape: &[usize]| Cloud::new(Tensor::zeros(shape, DType::F32, &Device::Cpu).unwrap()).is_err();
         assert!(refused(&[4, 1, 8]));
         assert!(refused(&[4, 8]));
         assert!(!refused(&[1, 2, 1]));
+    }
+
+    #[test]
+    fn a_label_belongs_to_each_point() {
+        let cloud = || Cloud::new(Tensor::zeros((2, 3, 4), DType::F32, &Device::Cpu).unwrap()).unwrap();
+        let labels = |shape: &[usize], dtype| cloud().with_labels(Tensor::zeros(shape, dtype, &Device::Cpu).unwrap());
+        assert!(labels(&[2, 3], DType::U32).unwrap().labels().is_ok());
+        assert!(labels(&[3, 2], DType::U32).is_err() && labels(&[2, 3], DType::F32).is_err());
+        assert!(matches!(cloud().labels(), Err(Error::NoLabels)));
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Value and gradient of a plugin in float32: by its kernel where it has one and the numbers are on the CPU, else by candle's
-//! autograd. The trainer, `regatta bench` and fingerprints all come through here, so they measure what training sees.
+//! Value and gradient of a plugin in float32: by its kernel if it has one and the numbers are on the CPU, otherwise by candle's
+//! autograd. The trainer, `regatta bench` and fingerprints all use these functions, so that all measure what training computes.
 
 use crate::kernel::{FloatCloud, FloatOutputs, Floats, Kernel, ObjectiveKernel};
 use crate::maths::{is_float32_on_cpu, with_floats};
@@ -7,10 +7,11 @@ use crate::{Cloud, CompanionObjective, Draw, Error, Outputs, Regularizer, Result
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor, Var};
 use regatta_kernels::vector;
 
-/// A gradient for each leaf, number after number; none for a leaf that the value does not depend on.
+/// The flattened gradient of each leaf; `None` for a leaf that the value does not depend on.
 pub type Gradients = Vec<Option<Vec<f32>>>;
 
-/// The penalty of `cloud`, and the gradient of `weight` times it in the leaves that the points and their view were made from.
+/// The penalty of `cloud`, and the gradient of `weight` times the penalty with respect to the leaves that the points and their view
+/// were computed from.
 ///
 /// # Errors
 /// When the regularizer fails or does not return a scalar.
@@ -22,14 +23,16 @@ pub fn penalty(
     draw: &mut Draw,
 ) -> Result<(f32, Gradients)> {
     match regularizer.kernel() {
-        Some(kernel) if is_float32_on_cpu(cloud.points()) && cloud.view().is_none_or(is_float32_on_cpu) => {
+        Some(kernel)
+            if !regularizer.needs_labels() && is_float32_on_cpu(cloud.points()) && cloud.view().is_none_or(is_float32_on_cpu) =>
+        {
             penalty_by_kernel(kernel, cloud, leaves, weight, draw)
         }
         _ => by_autograd(&regularizer.penalty(cloud, draw)?, leaves, weight),
     }
 }
 
-/// Leaves of the points and, where there is one, of their second view; and a cloud of them.
+/// Makes leaves of the points and of their second view, if there is one, and a cloud of these leaves.
 pub(crate) fn leaves(views: impl IntoIterator<Item = Result<Tensor>>) -> Result<(Vec<Var>, Cloud)> {
     let leaves = views.into_iter().map(|view| Ok(Var::from_tensor(&view?)?)).collect::<Result<Vec<Var>>>()?;
     let points = leaves[0].as_tensor().clone();
@@ -40,7 +43,7 @@ pub(crate) fn leaves(views: impl IntoIterator<Item = Result<Tensor>>) -> Result<
     Ok((leaves, cloud))
 }
 
-/// The penalty of a float64 cloud of these leaves by tensor operations, and its gradient in them, one after the other.
+/// The penalty of a float64 cloud of these leaves by tensor operations, and the concatenated gradients of the leaves.
 pub(crate) fn penalty_in_float64(
     regularizer: &dyn Regularizer,
     (leaves, cloud): (&[Var], &Cloud),
@@ -56,7 +59,7 @@ pub(crate) fn penalty_in_float64(
     Ok((penalty.to_scalar()?, gradient))
 }
 
-/// As [`penalty`], by this kernel.
+/// [`penalty`] by this kernel.
 ///
 /// # Errors
 /// When the cloud is not float32 on the CPU, or the kernel fails.
@@ -83,15 +86,15 @@ pub fn penalty_by_kernel(
     }??;
     let value = mean(values, shape[0], weight, [&mut gradient, &mut view_gradient])?;
     let mut of_cloud = [(points, gradient)].into_iter().chain(cloud.view().map(|view| (view, view_gradient)));
-    let of_leaf = |leaf: &&Var| of_cloud.next().map_or(Ok(None), |(of, gradient)| back(leaf, of, gradient));
+    let of_leaf = |leaf: &&Var| of_cloud.next().map_or(Ok(None), |(of, gradient)| propagate(leaf, of, gradient));
     Ok((value, leaves.iter().map(of_leaf).collect::<Result<_>>()?))
 }
 
-/// The objective of the model's and the companion's output, and the gradient of `weight` times it in the model's output and then in
-/// each of the parameters.
+/// The objective of the model's and the companion's output, and the gradient of `weight` times the objective with respect to the
+/// model's output, then to each of the parameters.
 ///
 /// # Errors
-/// When the objective fails, does not return a scalar, or its kernel gets outputs of different shapes.
+/// When the objective fails or does not return a scalar, or its kernel gets outputs of different shapes.
 pub fn objective(
     objective: &dyn CompanionObjective,
     (own, companion): (&Var, &Tensor),
@@ -111,7 +114,7 @@ pub fn objective(
     }
 }
 
-/// As [`objective`], by this kernel: the gradient is that in the model's output.
+/// [`objective`] by this kernel, with the gradient with respect to the model's output.
 ///
 /// # Errors
 /// When the outputs are not float32 on the CPU or differ in shape, or the kernel fails.
@@ -132,9 +135,9 @@ pub fn objective_by_kernel(
     Ok((mean(values, b * t, weight, [&mut gradient, &mut []])?, gradient))
 }
 
-/// The mean of values of which there should be `count`. Their gradients become those of `weight` times the mean.
+/// The mean of `values`, which must be `count` numbers. Scales their gradients to those of `weight` times the mean.
 ///
-/// Sum, division and factor are candle's `mean_all` and its way back, so that a kernel gives the bits that autograd would give.
+/// Sum, division and factor are those of candle's `mean_all` and its backward pass, so that a kernel gives the bits of autograd.
 fn mean(values: Vec<f64>, count: usize, weight: f64, gradients: [&mut [f32]; 2]) -> Result<f32> {
     if values.len() != count {
         return Err(Error::KernelValues { expected: count, found: values.len() });
@@ -146,24 +149,24 @@ fn mean(values: Vec<f64>, count: usize, weight: f64, gradients: [&mut [f32]; 2])
     Ok(mean)
 }
 
-/// Takes a gradient with respect to `tensor` back to the leaf that it was made from; where it is the leaf itself, the numbers are
-/// moved, not copied.
-fn back(leaf: &Var, tensor: &Tensor, gradient: Vec<f32>) -> Result<Option<Vec<f32>>> {
+/// Propagates a gradient with respect to `tensor` back to the leaf that it was computed from. If `tensor` is the leaf itself, the
+/// gradient is moved, not copied.
+fn propagate(leaf: &Var, tensor: &Tensor, gradient: Vec<f32>) -> Result<Option<Vec<f32>>> {
     if leaf.id() == tensor.id() {
         return Ok(Some(gradient));
     }
     let gradient = Tensor::from_vec(gradient, tensor.shape(), &Device::Cpu)?;
-    numbers_of(leaf, &tensor.apply_op1(StartingFrom { gradient })?)
+    numbers_of(leaf, &tensor.apply_op1(GivenGradient { gradient })?)
 }
 
-/// A scalar whose gradient with respect to its input is the given one: where candle's way back starts.
-struct StartingFrom {
+/// A scalar function with the given gradient, from which candle's backward pass starts.
+struct GivenGradient {
     gradient: Tensor,
 }
 
-impl CustomOp1 for StartingFrom {
+impl CustomOp1 for GivenGradient {
     fn name(&self) -> &'static str {
-        "starting_from"
+        "given_gradient"
     }
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
@@ -179,7 +182,7 @@ fn numbers_of(leaf: &Var, scalar: &Tensor) -> Result<Option<Vec<f32>>> {
     Ok(scalar.backward()?.get(leaf).map(|gradient| gradient.flatten_all()?.to_vec1()).transpose()?)
 }
 
-/// A float32 scalar, and the gradient of `weight` times it in the leaves.
+/// The value of a float32 scalar, and the gradient of `weight` times the scalar with respect to the leaves.
 fn by_autograd(scalar: &Tensor, leaves: &[&Var], weight: f64) -> Result<(f32, Gradients)> {
     if scalar.rank() != 0 {
         return Err(Error::NotAScalar { found: scalar.dims().to_vec() });
@@ -193,7 +196,7 @@ fn by_autograd(scalar: &Tensor, leaves: &[&Var], weight: f64) -> Result<(f32, Gr
 mod tests {
     use super::*;
 
-    /// `Σ x² / 2` of a group; its gradient is x.
+    /// `Σ x² / 2` of each group, with gradient x.
     struct HalvedSquare;
 
     impl Kernel for HalvedSquare {
@@ -222,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kernels_gradient_reaches_the_leaf_itself_and_what_a_cloud_was_made_from() {
+    fn a_kernels_gradient_reaches_the_leaves_of_direct_and_of_derived_clouds() {
         let leaf = leaf();
         let direct = by_kernel(&HalvedSquare, leaf.as_tensor().clone(), &leaf, 3.0).unwrap();
         assert_eq!(direct, (7.5, vec![Some(vec![1.5, 3.0, 4.5, 6.0])])); // (2.5 + 12.5) / 2; 3/2·x
@@ -234,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn too_few_values_and_no_scalar_are_errors() {
+    fn too_few_values_and_tensors_that_are_not_scalars_are_errors() {
         let leaf = leaf();
         let error = by_kernel(&OneValue, leaf.as_tensor().clone(), &leaf, 1.0).unwrap_err();
         assert_eq!(error.to_string(), "expected one value for each of 2 groups or tokens from a kernel, found 1");
@@ -245,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn autograd_gives_the_same() {
+    fn autograd_agrees_with_the_kernel() {
         let leaf = leaf();
         let square = (leaf.sqr().unwrap().sum((1, 2)).unwrap().mean_all().unwrap() * 0.5).unwrap();
         let found = by_autograd(&square, &[&leaf, &Var::new(&[1f32], &Device::Cpu).unwrap()], 3.0).unwrap();

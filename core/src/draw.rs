@@ -1,4 +1,4 @@
-//! Randomness as a value: everything random derives from (seed, purpose, step, layer).
+//! Random numbers as pure functions of (seed, purpose, step, layer).
 
 use crate::Result;
 use crate::simd::Simd;
@@ -7,13 +7,13 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use std::f64::consts::{FRAC_PI_2, LN_2, TAU};
 
-/// Pairs of normals made together.
+/// Pairs of normals per batch.
 const PAIRS: usize = 64;
 
 /// The only source of randomness: a stream of numbers that is a pure function of (seed, purpose, step, layer).
 ///
-/// Two purposes never share a stream, so one arm's draws cannot move another's data order; and a resumed trial draws at step
-/// s what an uninterrupted one would have drawn. candle's own generator on the CPU cannot be seeded and is never used.
+/// Two purposes never share a stream, so an arm's draws cannot change another arm's data order. A resumed trial draws the same
+/// numbers at a step as an uninterrupted one. candle's own CPU generator cannot be seeded and is never used.
 #[derive(Debug, Clone)]
 pub struct Draw {
     stream: ChaCha8Rng,
@@ -30,7 +30,7 @@ impl Draw {
         Self { stream: ChaCha8Rng::from_seed(*hash.finalize().as_bytes()) }
     }
 
-    /// A fresh stream numbered `index` under this one's key, wherever this one stands: for work that is split over threads.
+    /// Stream number `index` of this one's key, whatever this one has drawn so far: for work that is split over threads.
     pub fn split(&self, index: u64) -> Self {
         let mut stream = ChaCha8Rng::from_seed(self.stream.get_seed());
         stream.set_stream(index + 1);
@@ -52,7 +52,7 @@ impl Draw {
     /// # Panics
     /// When `bound` is 0.
     pub fn below(&mut self, bound: usize) -> usize {
-        assert!(bound > 0, "nothing lies below 0");
+        assert!(bound > 0, "no number is below 0");
         let bound = bound as u64;
         let reject = bound.wrapping_neg() % bound;
         loop {
@@ -63,13 +63,13 @@ impl Draw {
         }
     }
 
-    /// Standard normal (Box and Muller; the second number of each pair is dropped to keep the stream simple).
+    /// Standard normal (Box-Muller; the second number of each pair is discarded, to keep the stream simple).
     pub fn normal(&mut self) -> f64 {
         let radius = (-2.0 * libm::log(1.0 - self.uniform())).sqrt();
         radius * libm::cos(TAU * self.uniform())
     }
 
-    /// A tensor of standard normals; here both numbers of each pair count, so it costs half of as many calls of
+    /// A tensor of standard normals. It uses both numbers of each Box-Muller pair, so it takes half the time of as many calls of
     /// [`Self::normal`].
     ///
     /// # Errors
@@ -77,7 +77,7 @@ impl Draw {
     pub fn normals(&mut self, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
         let mut numbers = vec![0f64; shape.iter().product()];
         for chunk in numbers.chunks_mut(2 * PAIRS) {
-            let mut bytes = [[0u8; 8]; 2 * PAIRS]; // those of as many calls of `uniform`, at once
+            let mut bytes = [[0u8; 8]; 2 * PAIRS]; // the bytes of as many calls of `uniform`
             self.stream.fill_bytes(bytes[..2 * chunk.len().div_ceil(2)].as_flattened_mut());
             let mut pairs = bytes.map(|bytes| unit_interval(u64::from_le_bytes(bytes)));
             to_normals(&mut pairs);
@@ -102,7 +102,7 @@ impl Draw {
         chosen.into_iter().collect()
     }
 
-    /// The numbers 0..total in random order (Fisher and Yates).
+    /// The numbers 0..total in random order (Fisher-Yates).
     pub fn permutation(&mut self, total: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..total).collect();
         for last in (1..total).rev() {
@@ -113,7 +113,7 @@ impl Draw {
 }
 
 crate::vectorize! {
-    /// Pairs of uniform numbers in [0, 1) become pairs of standard normals (Box and Muller).
+    /// Replaces pairs of uniform numbers in [0, 1) by pairs of standard normals (Box-Muller).
     fn to_normals(pairs: &mut [f64; 2 * PAIRS]) = to_normals_with;
 }
 
@@ -129,21 +129,21 @@ fn to_normals_with<S: Simd>(pairs: &mut [f64; 2 * PAIRS]) {
     pairs.as_chunks_mut::<2>().0.iter_mut().enumerate().for_each(|(pair, out)| *out = [normals[0][pair], normals[1][pair]]);
 }
 
-/// Adding it rounds a float64 to a whole number, which the lowest bits then hold: 1.5·2⁵².
+/// Adding 1.5·2⁵² rounds a float64 to an integer, which is then in the lowest bits.
 const ROUND: f64 = 6_755_399_441_055_744.0;
 
-/// `ln(x)` of a normal x in (0, 1], within 3e-16 relative or, near 1, absolute; without a branch, so that a loop over it becomes
-/// vector instructions.
+/// `ln(x)` of a normal x in (0, 1], within 3e-16 relative or, near 1, absolute. It has no branch, so that a loop over it is
+/// vectorized.
 ///
-/// Splits x into 2ⁿ·m with m from sqrt(1/2) to sqrt(2); with s = (m - 1)/(m + 1), ln m = 2 (s + s³/3 + s⁵/5 + ...), whose terms
-/// fall by at least 34.
+/// Splits x into 2ⁿ·m with m in [sqrt(1/2), sqrt(2)]. With s = (m - 1)/(m + 1), ln m = 2 (s + s³/3 + s⁵/5 + ...), whose terms fall
+/// by a factor of at least 34.
 #[inline(always)]
 fn ln(x: f64) -> f64 {
     const SQRT_HALF: u64 = 0x3fe6_a09e_667f_3bcd;
     let above = x.to_bits().wrapping_sub(SQRT_HALF); // exponent and mantissa, as if sqrt(1/2) were 1
     let exponent = above & 0xfff0_0000_0000_0000;
     let m = f64::from_bits(x.to_bits().wrapping_sub(exponent));
-    // The exponent as a number: its bits below those of 1.5·2⁵², less that.
+    // The exponent as a float: added to the bits of 1.5·2⁵², which is then subtracted.
     let n = f64::from_bits(((exponent.cast_signed() >> 52).cast_unsigned()).wrapping_add(ROUND.to_bits())) - ROUND;
     let s = (m - 1.0) / (m + 1.0);
     let square = s * s;
@@ -156,9 +156,9 @@ fn ln(x: f64) -> f64 {
     n.mul_add(LN_2, (2.0 * s).mul_add(tail * square, 2.0 * s))
 }
 
-/// Sine and cosine of `2π·turns`, for turns in [0, 1], within 3e-16; without a branch, as [`ln`].
+/// Sine and cosine of `2π·turns`, for turns in [0, 1], within 3e-16. Like [`ln`], it has no branch.
 ///
-/// Taylor series on the quarter turn around the nearest quarter.
+/// Taylor series after reduction to the nearest quarter turn.
 #[inline(always)]
 fn sine_cosine_of_turns(turns: f64) -> (f64, f64) {
     let shifted = turns.mul_add(4.0, ROUND);
@@ -194,7 +194,7 @@ fn sine_cosine_of_turns(turns: f64) -> (f64, f64) {
         c = c.mul_add(square, *coefficient);
     }
     let (sine, cosine) = ((-s * square).mul_add(angle, angle), (-c).mul_add(square, 1.0));
-    // After an odd number of quarters they change places; the second bit of the number and of the next are their signs.
+    // Sine and cosine are exchanged after an odd number of quarters; bit 1 of the number, and of the number plus 1, is their sign.
     let odd = quarters & 1 == 1;
     let (sine, cosine) = if odd { (cosine, sine) } else { (sine, cosine) };
     let sign = |quarters: u64| (quarters & 2) << 62;
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_keys_draw_equal_numbers_and_others_do_not() {
+    fn streams_are_equal_if_and_only_if_their_keys_are() {
         let first = |seed, purpose, step, layer| Draw::new(seed, purpose, step, layer).bits();
         let one = first(0, "data", 3, 1);
         assert_eq!(one, first(0, "data", 3, 1));
@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn splits_do_not_depend_on_how_far_the_parent_is() {
+    fn splits_do_not_depend_on_the_parents_position() {
         let parent = Draw::new(7, "dropout", 0, 0);
         let mut moved = parent.clone();
         moved.bits();
@@ -240,9 +240,9 @@ mod tests {
     }
 
     #[test]
-    fn normals_of_a_tensor_are_those_of_as_many_uniform_numbers() {
+    fn normals_of_a_tensor_are_box_muller_pairs_of_the_stream() {
         let mut draw = Draw::new(3, "test", 0, 0);
-        draw.bits(); // not at the start of 64 bits
+        draw.bits(); // so that the stream is not at a multiple of 64 bits
         let mut plain = draw.clone();
         let found = draw.normals(&[21], DType::F64, &Device::Cpu).unwrap().to_vec1::<f64>().unwrap();
         for pair in found.chunks(2) {
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_has_no_repeats_and_every_number_is_as_likely() {
+    fn a_sample_has_no_repeats_and_is_uniform() {
         let mut hits = [0; 5];
         for seed in 0..10_000 {
             let sample = Draw::new(seed, "test", 0, 0).sample(5, 2);

@@ -1,19 +1,19 @@
-//! What a plugin computes, in a few numbers: they show a changed formula under an unchanged version.
+//! Fingerprints: a plugin's results on fixed inputs, which reveal a changed formula under an unchanged version.
 //!
-//! A plugin is given small fixed inputs that [`Draw`] makes: a regularizer clouds, an intervention what its place in a step gives
-//! it. Of each result a line is kept: its value, the norm of its gradient, and the gradient along two fixed directions. A
-//! regularizer is measured in float64, where machines agree to many digits, and in float32 as training sees it: by its kernel,
-//! where it has one.
+//! The inputs are small and made by [`Draw`]: clouds for a regularizer, the inputs of its place in a step for an intervention. Each
+//! result is stored as a line: the value, the norm of the gradient, and the components of the gradient along two fixed random
+//! directions. A regularizer is measured in float64, where machines agree to many digits, and in float32 as in training: by its
+//! kernel, if it has one.
 //!
-//! Lines are compared within a tolerance, never hashed: on another machine, or another number of threads, the last digits may
-//! differ, and no rounding has an edge that two such numbers cannot lie on either side of.
+//! Lines are compared within a tolerance and never hashed. The last digits may depend on the machine or the number of threads, and
+//! such a difference can cross the edge of any rounding.
 
 use crate::{Action, Companion, CompanionObjective, Draw, Intervention, Regularizer, Result, Tensor, differentiate};
 use candle_core::{DType, Device, Var};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// What a plugin made of each input, by its name.
+/// A plugin's results, by the name of the input.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Fingerprint {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -21,20 +21,20 @@ pub struct Fingerprint {
     float32: BTreeMap<String, String>,
 }
 
-/// How far two numbers may lie apart, relative to the greatest of the gradient's or to the value: ten times what two ways to sum
-/// them differ by and more, and less than any change of a formula that could be seen in a result.
+/// The tolerance of two numbers, relative to the largest of the gradient's or to the value. It is more than ten times the
+/// difference between two orders of summation, and less than any change of a formula that could show in a result.
 const OF_FLOAT64: f64 = 1e-6;
 const OF_FLOAT32: f64 = 1e-3;
-/// The result of a plugin that gave an error in place of a number.
+/// The line of a plugin that returned an error.
 const FAILED: &str = "failed";
-/// Dims of an embedding and a hidden state, and tokens of the vocabulary, that an intervention is given.
+/// Width of the embeddings and hidden states, and size of the vocabulary, in an intervention's inputs.
 const DIMS: usize = 6;
 
 impl Fingerprint {
-    /// What `regularizer` makes of a few clouds; with a second view where it needs one.
+    /// The results of `regularizer` on a few clouds, with a second view if it needs one.
     ///
     /// # Errors
-    /// When a cloud cannot be made; an error of the regularizer's is a part of its fingerprint.
+    /// When a cloud cannot be made. An error of the regularizer becomes part of its fingerprint.
     pub fn of_regularizer(regularizer: &dyn Regularizer) -> Result<Self> {
         let mut found = Self::default();
         for (index, (name, points)) in clouds()?.into_iter().enumerate() {
@@ -52,10 +52,10 @@ impl Fingerprint {
         Ok(found)
     }
 
-    /// What `intervention` does at the place of a step at which it acts.
+    /// The results of `intervention` at its place in a step.
     ///
     /// # Errors
-    /// When an input cannot be made; an error of the intervention's is a part of its fingerprint.
+    /// When an input cannot be made. An error of the intervention becomes part of its fingerprint.
     pub fn of_intervention(intervention: &dyn Intervention) -> Result<Self> {
         let mut float32 = BTreeMap::new();
         let mut put = |place: &str, numbers| drop(float32.insert(place.to_owned(), line(numbers)));
@@ -81,11 +81,17 @@ impl Fingerprint {
                 put("companion", Ok((decay, Vec::new())));
                 put("objective", objective_of_fixed_outputs(objective));
             }
+            Some(Action::LogNormalizer { weight }) => put("normalizer", Ok((weight, Vec::new()))),
+            Some(Action::OutputUpdate(update)) => {
+                let mut matrix = normals(4, 7 * DIMS, 1.0)?;
+                update.apply(&mut matrix, DIMS);
+                put("output update", Ok((0.0, wide(&matrix))));
+            }
         }
         Ok(Self { float64: BTreeMap::new(), float32 })
     }
 
-    /// Whether both are of the same formula, as far as a machine can tell.
+    /// Whether two fingerprints agree within the tolerance, as those of the same formula do.
     pub fn agrees(&self, other: &Self) -> bool {
         all_agree(&self.float64, &other.float64, OF_FLOAT64) && all_agree(&self.float32, &other.float32, OF_FLOAT32)
     }
@@ -98,8 +104,8 @@ fn all_agree(one: &BTreeMap<String, String>, other: &BTreeMap<String, String>, t
             .all(|(name, line)| other.get(name).is_some_and(|other| line == other || lines_agree(line, other, tolerance)))
 }
 
-/// Whether two lines `value norm along along` lie near each other. A gradient is measured by the tolerance itself where it is
-/// smaller: ones that cancel leave about 1e-16 of float64 and 1e-7 of float32, and those differ from machine to machine.
+/// Whether two lines `value norm component component` agree. Gradients smaller than the tolerance are compared relative to the
+/// tolerance: gradients that cancel leave about 1e-16 in float64 and 1e-7 in float32, and these depend on the machine.
 fn lines_agree(one: &str, other: &str, tolerance: f64) -> bool {
     let numbers = |line: &str| line.split(' ').map(|number| number.parse().unwrap_or(f64::NAN)).collect::<Vec<f64>>();
     let ([value, gradient @ ..], [other_value, other_gradient @ ..]) = (&numbers(one)[..], &numbers(other)[..]) else {
@@ -117,7 +123,7 @@ fn lines_agree(one: &str, other: &str, tolerance: f64) -> bool {
         && gradient.iter().zip(other_gradient).all(|(one, other)| near(*one, *other, norm))
 }
 
-/// Of a value and a gradient. More digits than are compared, and fewer than differ for no reason.
+/// The line of a value and a gradient, with a few more digits than the comparison needs.
 fn line(found: Result<(f64, Vec<f64>)>) -> String {
     let Ok((value, gradient)) = found else { return FAILED.into() };
     let norm = gradient.iter().map(|x| x * x).sum::<f64>().sqrt();
@@ -129,8 +135,8 @@ fn line(found: Result<(f64, Vec<f64>)>) -> String {
     numbers[..if gradient.is_empty() { 1 } else { 4 }].join(" ")
 }
 
-/// Clouds on which most that a formula says can be seen: hinges on either side, a common direction, points that are small beside
-/// what keeps a division from 0, and fewer of them than dims.
+/// Clouds that exercise most parts of a formula: both sides of hinges, a common direction, points that are small compared with an
+/// epsilon, and fewer points than dims.
 fn clouds() -> Result<Vec<(&'static str, Tensor)>> {
     let gaussian =
         |index: u64, shape: [usize; 3]| Draw::new(0, "fingerprint", index, 0).normals(&shape, DType::F64, &Device::Cpu);
@@ -143,9 +149,10 @@ fn clouds() -> Result<Vec<(&'static str, Tensor)>> {
     ])
 }
 
-/// Value and gradient of a penalty of points, or of points and a view.
+/// Value and gradient of a penalty of points, or of points and their view.
 fn penalised(regularizer: &dyn Regularizer, views: &[Tensor], dtype: DType) -> Result<(f64, Vec<f64>)> {
     let (leaves, cloud) = differentiate::leaves(views.iter().map(|view| Ok(view.to_dtype(dtype)?)))?;
+    let cloud = cloud.with_labels_for(regularizer)?;
     let mut draw = Draw::new(0, "fingerprint penalty", 0, 0);
     if dtype == DType::F32 {
         let leaves: Vec<&Var> = leaves.iter().collect();
@@ -154,7 +161,7 @@ fn penalised(regularizer: &dyn Regularizer, views: &[Tensor], dtype: DType) -> R
     differentiate::penalty_in_float64(regularizer, (&leaves, &cloud), &mut draw)
 }
 
-/// Value and gradient of an objective, in its parameters and in the model's own output.
+/// Value and gradient of an objective with respect to its parameters, then to the model's output.
 fn objective_of_fixed_outputs(objective: &dyn CompanionObjective) -> Result<(f64, Vec<f64>)> {
     let output = |index| -> Result<Var> { Ok(Var::from_vec(normals(index, 2 * 3 * DIMS, 1.0)?, (2, 3, DIMS), &Device::Cpu)?) };
     let (own, companion) = (output(2)?, output(3)?);
@@ -167,7 +174,7 @@ fn objective_of_fixed_outputs(objective: &dyn CompanionObjective) -> Result<(f64
     Ok(all_of((value * weight as f32, gradients), &leaves))
 }
 
-/// Value and gradient in all leaves; 0 in one that the value does not depend on.
+/// Value and concatenated gradients of all leaves, with zeros for leaves that the value does not depend on.
 fn all_of((value, gradients): (f32, differentiate::Gradients), leaves: &[&Var]) -> (f64, Vec<f64>) {
     let gradients = gradients.into_iter().zip(leaves);
     let gradient = gradients.flat_map(|(gradient, leaf)| gradient.unwrap_or_else(|| vec![0.0; leaf.elem_count()]));
@@ -188,12 +195,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_agree_up_to_their_last_digits() {
+    fn lines_agree_within_the_tolerance() {
         let agree = |one, other, tolerance| lines_agree(one, other, tolerance);
         assert!(agree("1 2 -1 0.5", "1.0000001 2 -1 0.5000001", 1e-6));
         assert!(!agree("1 2 -1 0.5", "1.0000001 2 -1 0.50001", 1e-6));
-        assert!(agree("1e-14 2 0 0", "-3e-15 2 0 0", 1e-6), "a value that cancels to nothing beside its gradient");
-        assert!(agree("0 1e-15 1e-15 0", "0 2e-15 0 0", 1e-6), "a gradient of ones that cancel, in float64");
+        assert!(agree("1e-14 2 0 0", "-3e-15 2 0 0", 1e-6), "a value that cancels, relative to its gradient");
+        assert!(agree("0 1e-15 1e-15 0", "0 2e-15 0 0", 1e-6), "a gradient that cancels, in float64");
         assert!(agree("0 1e-7 1e-7 0", "0 2e-7 0 0", 1e-3), "and in float32");
         assert!(!agree("0 1e-9 1e-9 0", "0 2e-9 0 0", 1e-6) && !agree("0 1e-5 1e-5 0", "0 2e-5 0 0", 1e-3));
         assert!(!agree("0 1e-3 1e-3 0", "0 2e-3 1e-3 0", 1e-6));

@@ -1,4 +1,4 @@
-//! The trait of what changes training without being a penalty on a cloud.
+//! Interventions: changes to training that are not penalties on a cloud.
 
 use crate::{Draw, ObjectiveKernel, Result};
 use candle_core::Tensor;
@@ -6,103 +6,122 @@ use std::fmt::Debug;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-/// A change of training. Declare the struct with [`intervention!`](crate::intervention) and implement this under
-/// `#[typetag::serde(name = "...")]`: the name is the word that users type.
+/// A change to training. Declare the struct with [`intervention!`](crate::intervention) and implement this trait under
+/// `#[typetag::serde(name = "...")]`, where the name is what users write in YAML.
 ///
-/// A training step is one function of the runner's, and [`Action`] lists the places at which it lets an intervention act. An
-/// intervention acts at one of them; an arm lists as many interventions as it needs. Like a regularizer, an intervention sees no
-/// label, no optimizer and no other plugin. State, where there is any, belongs to the runner, which keeps and restores it.
+/// The training step is a single function in the runner, and [`Action`] lists the points in it at which an intervention may act.
+/// Each intervention acts at one point; an arm may list several interventions. Like a regularizer, an intervention never sees
+/// labels, the optimizer or other plugins. The runner owns all state, checkpoints it and restores it.
 #[typetag::serde]
 pub trait Intervention: Debug + Send + Sync {
-    /// Where it acts, with what it does there; `None` where these settings turn it off. The place depends on the settings alone.
+    /// Where it acts and what it does there, or `None` if its settings turn it off. The result depends only on the settings.
     fn action(&self) -> Option<Action<'_>>;
 
-    /// Its fields that hold the path of a checkpoint folder, by name. The runner makes them absolute (a relative path starts from
-    /// the study's file), and the checkpoint's files, not its path, are part of a trial's identity.
+    /// The fields that hold paths of checkpoint folders, with their names. The runner resolves relative paths against the folder
+    /// of the study's file. A trial's identity includes the checkpoint's files, not its path.
     fn folders(&mut self) -> Vec<(&'static str, &mut PathBuf)> {
         Vec::new()
     }
 }
 
-/// A place at which a training step lets an intervention act, in the order in which the step comes to them.
+/// A point in the training step at which an intervention may act. Variants are in the order of execution.
 #[derive(Debug, Clone, Copy)]
 pub enum Action<'a> {
-    /// Before the step: every `every` steps the token embedding is drawn anew, its optimizer's moments are set to 0, and its
-    /// learning rate goes through the study's schedule from the start.
+    /// Before the step: every `every` steps the token embedding is re-initialised, its optimizer moments are set to 0, and its
+    /// learning-rate schedule restarts.
     EmbeddingReset {
-        /// Steps from one reset to the next; the first is before step `every`, counted from 0.
+        /// Steps between resets. With steps counted from 0, the first reset is before step `every`.
         every: NonZeroUsize,
     },
-    /// In the forward pass: noise is added to the embeddings of each training sequence.
+    /// In the forward pass: adds noise to the embeddings of each training sequence.
     EmbeddingNoise(&'a dyn EmbeddingNoise),
-    /// In the forward and backward pass: linear layers compute with rounded weights.
+    /// In the forward and backward passes: linear layers use rounded weights.
     WeightRounding(&'a dyn WeightRounding),
-    /// After the penalties: an objective that compares the model's output with a companion's is added to the loss.
+    /// After the penalties: adds an objective to the loss that compares the model's output with a second model's.
     Objective(&'a dyn CompanionObjective),
+    /// With the cross-entropy: adds `weight` times the mean over tokens of the squared log-normaliser of the logits,
+    /// `(ln Σ_v exp(logit_v))²`, to the loss. It sees the logits that the cross-entropy sees, after their cap.
+    LogNormalizer {
+        /// Its factor in the loss, above 0.
+        weight: f64,
+    },
+    /// After the optimizer's update: changes the output matrix in place.
+    OutputUpdate(&'a dyn OutputUpdate),
 }
 
-/// Noise on embeddings, in training alone.
-pub trait EmbeddingNoise: Debug + Send + Sync {
-    /// Writes the noise of one sequence. The runner adds it to the sum of token and position embeddings, before dropout, so
-    /// gradients go back as if it were not there. Each sequence, step and view has a draw of its own.
+/// A change of the output matrix after each update of the optimizer, such as a projection.
+pub trait OutputUpdate: Debug + Send + Sync {
+    /// Changes the matrix, which is the token embedding where the two are tied. Moments of the optimizer are left alone. A step without
+    /// an update leaves the matrix alone.
     ///
     /// # Shapes
-    /// noise (t·dims), zeros at first
+    /// matrix (vocabulary, dims), a row per token
+    fn apply(&self, matrix: &mut [f32], dims: usize);
+}
+
+/// Noise on embeddings, during training only.
+pub trait EmbeddingNoise: Debug + Send + Sync {
+    /// Writes the noise of one sequence. The runner adds it to the sum of token and position embeddings, before dropout, and treats
+    /// it as a constant in the backward pass. Each sequence, step and view gets its own draw.
+    ///
+    /// # Shapes
+    /// noise (t·dims), initially zeros
     fn noise(&self, noise: &mut [f32], dims: usize, draw: &mut Draw);
 }
 
-/// Weights that the model computes with in place of the trained ones.
+/// Rounding of linear weights, as in quantisation-aware training.
 pub trait WeightRounding: Debug + Send + Sync {
-    /// Rounds the weights of one linear layer in place. Gradients go straight through: those of the rounded weights update the
-    /// trained ones. What is measured and exported is the rounded model.
+    /// Rounds the weights of one linear layer in place. Gradients are straight-through: the gradient with respect to the rounded
+    /// weights updates the full-precision ones. Evaluation and export use the rounded weights.
     ///
     /// # Shapes
     /// weights (inputs, outputs)
     fn round(&self, weights: &mut [f32], inputs: usize, outputs: usize);
 }
 
-/// An objective that compares the model with a second one.
+/// An objective that compares the model's outputs with those of a second model, its companion.
 pub trait CompanionObjective: Debug + Send + Sync {
-    /// Its factor in the loss. At 0 the objective is not computed, and neither companion nor parameters are made.
+    /// The weight of the objective in the loss. At 0 the objective is not computed, and no companion or parameters are created.
     fn weight(&self) -> f64;
 
-    /// The second model, which the batch goes through too, without dropout.
+    /// The second model. It sees the same batches as the model, without dropout.
     fn companion(&self) -> Companion;
 
-    /// Which output of both models is compared.
+    /// The output that is compared between the two models.
     fn compared(&self) -> Compared;
 
-    /// A scalar (shape `[]`). The runner adds [`Self::weight`] times it to the loss, and takes its gradient in the `own` output
-    /// and in `parameters`. `companion` is a constant.
+    /// The objective, a scalar (shape `[]`). The runner adds [`Self::weight`] times its value to the loss and differentiates it
+    /// with respect to `outputs.own` and `parameters`. `outputs.companion` is a constant.
     ///
     /// # Errors
-    /// When a tensor operation fails.
+    /// Returns an error if the shapes do not fit or a tensor operation fails.
     fn objective(&self, outputs: &Outputs<'_>, parameters: &[Tensor]) -> Result<Tensor>;
 
-    /// Initial values of parameters of its own, for a model of `dims` dims. The runner's optimizer trains them beside the model's,
-    /// without weight decay on vectors, and checkpoints keep them.
+    /// Initial values of the objective's own trainable parameters, for hidden states of size `dims`. The runner's optimizer trains
+    /// them together with the model, without weight decay on vectors, and saves them in checkpoints.
     ///
     /// # Errors
-    /// When a tensor operation fails.
+    /// Returns an error if a tensor operation fails.
     fn parameters(&self, _dims: usize, _draw: &mut Draw) -> Result<Vec<Tensor>> {
         Ok(Vec::new())
     }
 
-    /// A faster way to value and gradient of [`Self::objective`], for an objective without parameters. The runner takes it where
-    /// the outputs are float32 on the CPU, and the conformance kit compares the two.
+    /// An optional kernel that computes [`Self::objective`] and its gradient faster, for an objective without parameters. The
+    /// runner uses it when the outputs are float32 on the CPU. The conformance kit compares it with [`Self::objective`].
     fn kernel(&self) -> Option<&dyn ObjectiveKernel> {
         None
     }
 }
 
-/// A second model.
+/// The second model of a [`CompanionObjective`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Companion {
-    /// A checkpoint folder, which does not change; one of [`Intervention::folders`].
+    /// A frozen model from a checkpoint folder, which must be one of [`Intervention::folders`].
     Checkpoint(PathBuf),
-    /// A moving average (EMA) of the model itself: after each step `average <- decay·average + (1 - decay)·model`.
+    /// An exponential moving average (EMA) of the model's weights, updated after each step:
+    /// `average <- decay·average + (1 - decay)·model`.
     MovingAverage {
-        /// In [0, 1).
+        /// The decay of the EMA, in [0, 1).
         decay: f64,
     },
 }
@@ -110,17 +129,17 @@ pub enum Companion {
 /// An output of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compared {
-    /// (b, t, v)
+    /// The logits. (b, t, v)
     Logits,
-    /// After the final norm. (b, t, d)
+    /// The hidden states after the final norm. (b, t, d)
     LastHiddenState,
 }
 
-/// One output of the model and of its companion for the same batch.
+/// Outputs of the model and of its companion for the same batch.
 #[derive(Debug)]
 pub struct Outputs<'a> {
-    /// The model's.
+    /// The model's output.
     pub own: &'a Tensor,
-    /// The companion's; no gradient reaches it.
+    /// The companion's output, a constant.
     pub companion: &'a Tensor,
 }

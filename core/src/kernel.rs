@@ -1,72 +1,72 @@
 //! The optional fast path of a plugin.
 //!
-//! A plugin is complete without one: candle differentiates `penalty` or `objective`, in any dtype and on any device. A kernel
-//! computes value and gradient together on float32 slices, without the tensors in between. The runner calls it where the points or
-//! outputs are float32 on the CPU, and the conformance kit compares it with the tensor operations in float64.
+//! A plugin is complete without a kernel: candle differentiates `penalty` or `objective`, in any dtype and on any device. A kernel
+//! computes value and gradient together on float32 slices, without intermediate tensors. The runner calls it if the points or
+//! outputs are float32 on the CPU. The conformance kit compares it with the tensor operations in float64.
 
 use crate::{Draw, Error, Result};
 use rayon::prelude::*;
 
-/// The fast path of a [`Regularizer`](crate::Regularizer), which returns it from `kernel`.
+/// The fast path of a [`Regularizer`](crate::Regularizer), returned by its method `kernel`.
 pub trait Kernel: Sync {
-    /// The penalty of each group, in order, and for each group the gradient of its own penalty, written to the cloud. The mean
-    /// over groups and the weight are the runner's.
+    /// Returns the penalty of each group, in order, and writes to the cloud the gradient of each group's own penalty. The runner
+    /// applies the mean over groups and the weight.
     ///
-    /// `draw` is the one that `penalty` would get, and has to be used in the same way.
+    /// `draw` is the draw that `penalty` would get, and must be used in the same way.
     ///
     /// # Errors
-    /// As `penalty`.
+    /// When `penalty` would fail.
     fn penalties(&self, cloud: FloatCloud<'_>, draw: &mut Draw) -> Result<Vec<f64>>;
 }
 
 /// The fast path of a [`CompanionObjective`](crate::CompanionObjective) that is a mean over tokens and has no parameters.
 pub trait ObjectiveKernel: Sync {
-    /// The objective of each token, in order, and for each token the gradient of its own objective, written to the outputs. The
-    /// mean over tokens and the weight are the runner's.
+    /// Returns the objective of each token, in order, and writes to the outputs the gradient of each token's own objective. The
+    /// runner applies the mean over tokens and the weight.
     ///
     /// # Errors
-    /// As `objective`.
+    /// When `objective` would fail.
     fn objectives(&self, outputs: FloatOutputs<'_>) -> Result<Vec<f64>>;
 }
 
-/// Numbers, and the gradient with respect to them.
+/// Numbers and their gradient.
 #[derive(Debug)]
 pub struct Floats<'a> {
-    /// Row by row.
+    /// Row-major.
     pub numbers: &'a [f32],
-    /// As long as `numbers`; zeros until the kernel writes to it.
+    /// The gradient with respect to `numbers`, of the same length; zeros at first.
     pub gradient: &'a mut [f32],
 }
 
-/// What a [`Kernel`] sees: a [`Cloud`](crate::Cloud) as float32 slices.
+/// A [`Cloud`](crate::Cloud) as float32 slices: the input of a [`Kernel`].
 #[derive(Debug)]
 pub struct FloatCloud<'a> {
     /// Groups, points per group, dims.
     pub shape: [usize; 3],
     /// (g·n·d)
     pub points: Floats<'a>,
-    /// A second view of the points, where the cloud has one. (g·n·d)
+    /// The second view of the points, if the cloud has one. (g·n·d)
     pub view: Option<Floats<'a>>,
 }
 
-/// What an [`ObjectiveKernel`] sees: [`Outputs`](crate::Outputs) as float32 slices.
+/// [`Outputs`](crate::Outputs) as float32 slices: the input of an [`ObjectiveKernel`].
 #[derive(Debug)]
 pub struct FloatOutputs<'a> {
     /// Numbers per token: v for logits, d for hidden states.
     pub width: usize,
     /// The model's output. (b·t·width)
     pub own: Floats<'a>,
-    /// The companion's. (b·t·width)
+    /// The companion's output. (b·t·width)
     pub companion: &'a [f32],
 }
 
 impl FloatCloud<'_> {
-    /// How many dims a point has: d.
+    /// Dims per point, d.
     pub fn dims(&self) -> usize {
         self.shape[2]
     }
 
-    /// Calls `group` on the points of each group and the gradient that it writes; groups run side by side.
+    /// Calls `group` in parallel on the points of each group and the gradient to be written, and collects the penalties.
     ///
     /// # Shapes
     /// points, gradient (n·d) -> scalar
@@ -80,10 +80,10 @@ impl FloatCloud<'_> {
         groups.map(|(points, gradient)| group(points, gradient)).collect()
     }
 
-    /// As [`Self::each_group`], on points and their second view.
+    /// [`Self::each_group`] for the points and their second view.
     ///
     /// # Errors
-    /// When the cloud has one view, or `group` fails.
+    /// When the cloud has no second view, or `group` fails.
     pub fn each_group_of_views(self, group: impl Fn([&[f32]; 2], [&mut [f32]; 2]) -> Result<f64> + Sync) -> Result<Vec<f64>> {
         let size = self.group_size();
         let view = self.view.ok_or(Error::NoView)?;

@@ -1,4 +1,4 @@
-//! Numbers that cannot be illegal: a config that parses needs no further checks.
+//! Numbers with a range in their type, so that a config that parses needs no further checks.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
@@ -12,10 +12,10 @@ macro_rules! refined {
         pub struct $name(f64);
 
         impl $name {
-            /// A number known to be legal, as in a default; in a constant the check is made by the compiler.
+            /// A number known to be in range, such as a default. In a constant, the compiler checks the range.
             ///
             /// # Panics
-            /// When it is not legal.
+            /// When the number is out of range.
             pub const fn new($value: f64) -> Self {
                 assert!($legal, $expected);
                 Self($value)
@@ -52,7 +52,7 @@ macro_rules! refined {
 }
 
 refined! {
-    /// Any number but NaN and the infinities.
+    /// Any number except NaN and the infinities.
     Finite, value => value.is_finite(), "a finite number", {}
 }
 refined! {
@@ -61,22 +61,22 @@ refined! {
     {"exclusiveMinimum": 0}
 }
 refined! {
-    /// Above 0 and finite in float32 too.
+    /// A normal, finite float32 above 0.
     PositiveFloat, value => value >= f32::MIN_POSITIVE as f64 && value <= f32::MAX as f64,
     "a number above 0 that float32 has, from 1.2e-38 to 3.4e38",
     {"minimum": f32::MIN_POSITIVE as f64, "maximum": f32::MAX as f64}
 }
 refined! {
-    /// 0 or above, finite.
+    /// At least 0, finite.
     NonNegative, value => value >= 0.0 && value.is_finite(), "a finite number, 0 or above", {"minimum": 0}
 }
 refined! {
-    /// At least 0 and below 1: a rate of dropout, a decay.
+    /// At least 0 and below 1, such as a dropout rate or a decay.
     Fraction, value => matches!(value, 0.0..1.0), "a number from 0 to below 1",
     {"minimum": 0, "exclusiveMaximum": 1}
 }
 refined! {
-    /// Above 0, up to 1.
+    /// Above 0 and at most 1.
     Proportion, value => value > 0.0 && value <= 1.0, "a number above 0 and up to 1",
     {"exclusiveMinimum": 0, "maximum": 1}
 }
@@ -92,10 +92,10 @@ refined! {
 pub struct Count<const LEAST: usize, const MOST: usize>(usize);
 
 impl<const LEAST: usize, const MOST: usize> Count<LEAST, MOST> {
-    /// A number known to be legal, as in a default; in a constant the check is made by the compiler.
+    /// A number known to be in range, such as a default. In a constant, the compiler checks the range.
     ///
     /// # Panics
-    /// When it is out of range.
+    /// When the number is out of range.
     pub const fn new(value: usize) -> Self {
         assert!(LEAST <= value && value <= MOST, "a count out of range");
         Self(value)
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn schemas_have_the_same_bounds() {
+    fn schemas_have_the_bounds_of_the_types() {
         let schema = |schema: Schema| Value::from(schema);
         let mut generator = SchemaGenerator::default();
         assert_eq!(schema(Fraction::json_schema(&mut generator)), json!({"type": "number", "minimum": 0, "exclusiveMaximum": 1}));
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn bounds_are_kept_when_read() {
+    fn numbers_out_of_range_are_refused() {
         check::<Positive>("0.5", Ok(()));
         check::<Positive>("0", Err("expected a finite number above 0, found 0"));
         check::<NonNegative>("0", Ok(()));

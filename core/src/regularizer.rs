@@ -1,41 +1,58 @@
 //! The trait that every regularizer implements.
 
-use crate::{Cloud, Draw, Kernel, Result};
+use crate::{Cloud, Draw, Home, Kernel, Result};
 use candle_core::Tensor;
 use std::fmt::Debug;
 
-/// A penalty on a cloud of points. Declare the struct with [`regularizer!`](crate::regularizer) and implement this under
-/// `#[typetag::serde(name = "...")]`: the name is the word that users type.
+/// A penalty on a cloud of points. Declare the struct with [`regularizer!`](crate::regularizer), and implement this trait under
+/// `#[typetag::serde(name = "...")]` with the name that users write in a study.
 ///
-/// A regularizer sees points and nothing else: no model, no labels, no optimizer, no other regularizer. Weight, place,
-/// subsampling and scale belong to the runner, so that they mean the same for every method.
+/// A regularizer sees only points: no model, optimizer or other regularizer, and no labels unless it [asks for
+/// them](Self::needs_labels), which its card and every table of results then say. The runner applies weight, place, subsampling
+/// and scale, so that they mean the same for every method.
 ///
 /// [`penalty`](Self::penalty) alone is enough; all other methods are optional.
 #[typetag::serde]
 pub trait Regularizer: Debug + Send + Sync {
-    /// Scalar penalty of `cloud` (shape `[]`, the dtype of the cloud), averaged over its groups; lower is better.
+    /// The penalty of `cloud`, averaged over its groups: a scalar (shape `[]`) of the cloud's dtype; lower is better.
     ///
-    /// Tensor operations that candle can differentiate, in the dtype and on the device of the cloud.
+    /// It must consist of tensor operations that candle can differentiate, in the dtype and on the device of the cloud.
     ///
     /// # Errors
-    /// When the cloud cannot be penalised: too few dims, or a tensor operation that failed.
+    /// When the cloud has too few dims for the penalty, or a tensor operation fails.
     fn penalty(&self, cloud: &Cloud, draw: &mut Draw) -> Result<Tensor>;
 
-    /// Whether [`penalty`](Self::penalty) compares the points with a second view of them: [`Cloud::view`]. The runner makes one,
-    /// by a second forward pass of the same batch under another dropout mask, where a regularizer of the arm says so and for
-    /// that regularizer alone. It may depend on the fields.
+    /// Whether [`penalty`](Self::penalty) compares the points with a second view of them, [`Cloud::view`]. The result may depend on
+    /// the fields.
+    ///
+    /// The runner makes the view by a second forward pass of the same batch under another dropout mask. It does so only if a
+    /// regularizer of the arm needs it, and passes it only to those regularizers.
     fn needs_view(&self) -> bool {
         false
     }
 
-    /// A faster way to value and gradient, which the runner takes where the cloud is float32 on the CPU. It computes the same
-    /// penalty, and the conformance kit compares the two.
+    /// Whether [`penalty`](Self::penalty) depends on the next token of each point, [`Cloud::labels`]. The result may depend on the fields.
+    ///
+    /// Such a regularizer is label-aware: it is told what the model is to predict, so it is not compared with the others without a
+    /// word. It is computed by `penalty`, not by a kernel.
+    fn needs_labels(&self) -> bool {
+        false
+    }
+
+    /// The place at which the paper applies it: where a term without `at` runs. It may depend on the fields.
+    fn home(&self) -> Home {
+        Home::DEFAULT
+    }
+
+    /// A faster implementation of value and gradient, which the runner uses if the cloud is float32 on the CPU. It must compute the
+    /// same penalty; the conformance kit compares the two.
     fn kernel(&self) -> Option<&dyn Kernel> {
         None
     }
 
-    /// Why the gradient is, on purpose, not that of the value: a target that is held fixed, a straight-through slope.
-    /// `None`, the default, promises that they agree, and the conformance kit holds it to finite differences.
+    /// Why the gradient deliberately differs from the derivative of the value, such as a target held constant or a straight-through
+    /// estimator. `None`, the default, promises that they agree; the conformance kit then checks the gradient by finite
+    /// differences.
     fn surrogate_gradient(&self) -> Option<&'static str> {
         None
     }

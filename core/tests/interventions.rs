@@ -1,4 +1,4 @@
-//! Interventions that break a promise, as a crate outside would write them: the kit names the promise.
+//! The conformance kit names the check that an intervention of another crate fails.
 
 use regatta_core::conformance::intervention_keeps_its_promises as check;
 use regatta_core::{
@@ -7,7 +7,7 @@ use regatta_core::{
 };
 use std::path::PathBuf;
 
-/// Which promise it breaks.
+/// The check that the intervention fails.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(crate = "regatta_core::serde")]
 enum Broken {
@@ -72,30 +72,30 @@ fn with(broken: Broken) -> Promises {
 }
 
 #[test]
-fn one_that_keeps_all_passes() {
+fn a_correct_intervention_passes() {
     check(&with(Broken::Nothing));
 }
 
 #[test]
 #[should_panic(expected = "is turned off by its settings")]
-fn one_that_acts_nowhere_is_named() {
+fn an_intervention_without_an_action_is_reported() {
     check(&with(Broken::ActsNowhere));
 }
 
 #[test]
 #[should_panic(expected = "no noise for 1 tokens of 6 dims")]
-fn noise_of_zeros_is_named() {
+fn noise_of_zeros_is_reported() {
     check(&with(Broken::SilentNoise));
 }
 
 #[test]
 #[should_panic(expected = "to themselves")]
-fn rounding_to_the_same_weights_is_named() {
+fn rounding_to_the_same_weights_is_reported() {
     check(&with(Broken::RoundsNothing));
 }
 
 #[test]
 #[should_panic(expected = "the checkpoint large is not one of `folders`")]
-fn a_checkpoint_that_is_not_among_the_folders_is_named() {
+fn a_checkpoint_that_is_not_among_the_folders_is_reported() {
     check(&with(Broken::HiddenCheckpoint));
 }

@@ -1,8 +1,11 @@
-//! All pairs of points of a group, a block at a time: memory linear in the points where an (n, n) matrix would be quadratic.
+//! All pairs of points of a group, one block at a time, in memory linear in the number of points.
 //!
-//! The points are cut into panels. A block is the pairs of two panels, seen once: what is symmetric in i and j serves both. In
-//! round r the panels I and J with `I + J ≡ r` (modulo their number) meet, so each panel is in one block a round, a block may
-//! write to both of its panels, and every sum has one order whatever the number of threads.
+//! The points are split into panels. A block holds the pairs of two panels and is visited once, since q is symmetric in i and j.
+//! Round r visits the blocks of panels I and J with `I + J ≡ r` modulo the number of panels. Each panel is then in one block per
+//! round, so that:
+//!
+//! - blocks of a round run in parallel, and each may write to both of its panels;
+//! - every sum has one order, whatever the number of threads.
 
 use super::scratch::with_scratch;
 use super::vector::{self, sum_with};
@@ -11,34 +14,34 @@ use crate::simd::Simd;
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// The pairs of a group of points, each by one number q: `u_i·u_j`, or `-‖u_i - u_j‖² / 2`.
+/// The pairs of a group of points, with one number q per pair: `u_i·u_j`, or `-‖u_i - u_j‖² / 2`.
 ///
 /// The pair of a point with itself has q = -inf.
 #[derive(Debug)]
 pub struct Pairs<'a> {
     points: &'a [f32],
     dims: usize,
-    /// `‖u_i‖² / 2`; empty where q is the product.
+    /// `‖u_i‖² / 2`; empty where q is the dot product.
     half_squares: Vec<f32>,
     panel: usize,
-    /// For each panel of rows, the columns' panels with their q; empty where nothing is kept.
+    /// For each panel of rows, the first column and the q of each of its blocks; empty where none are kept.
     kept: Vec<Vec<(usize, Vec<f32>)>>,
 }
 
-/// The most points whose pairs are kept from one pass to the next: 2 MB.
+/// The largest number of points whose q are kept from one pass to the next: 2 MB.
 const KEPT: usize = 1024;
 
 impl<'a> Pairs<'a> {
-    /// Pairs by their products `u_i·u_j`. points (n, d)
+    /// Pairs with `q = u_i·u_j`. points (n, d)
     pub fn products(points: &'a [f32], dims: usize) -> Self {
-        // Panels are large enough for matrix products to run well, and many enough for threads to share.
+        // Panels are large enough for efficient matrix products, and there are enough of them to keep all threads busy.
         let panel = (points.len() / dims).div_ceil(8).clamp(128, 512).next_multiple_of(32);
         Self { points, dims, half_squares: Vec::new(), panel, kept: Vec::new() }
     }
 
-    /// Pairs by `-‖u_i - u_j‖² / 2`, never above 0; points of large common offset lose digits. points (n, d)
+    /// Pairs with `q = -‖u_i - u_j‖² / 2`, never above 0. Points with a large common offset lose digits. points (n, d)
     pub fn distances(points: &'a [f32], dims: usize) -> Self {
-        // As matrix products too, in small blocks: summed in the same order, equal points are at distance 0 and not near it.
+        // By matrix products, in small blocks, so that sums have the same order as in q: equal points then have distance exactly 0.
         const ROWS: usize = 32;
         let half_squares = points.chunks(ROWS * dims).flat_map(|rows| {
             let count = rows.len() / dims;
@@ -50,7 +53,7 @@ impl<'a> Pairs<'a> {
         Self { half_squares: half_squares.collect(), ..Self::products(points, dims) }
     }
 
-    /// For kernels of several passes: keeps q from the first, where the points are few.
+    /// Computes all q now and keeps them, if there are at most 1024 points: for kernels that make several passes.
     pub fn kept(mut self) -> Self {
         if self.count() <= KEPT {
             let mut kept = vec![Vec::new(); self.count().div_ceil(self.panel)];
@@ -60,33 +63,34 @@ impl<'a> Pairs<'a> {
         self
     }
 
-    /// How many points: n.
+    /// Number of points, n.
     pub fn count(&self) -> usize {
         self.points.len() / self.dims
     }
 
-    /// How many points a panel has; the last may have fewer.
+    /// Points per panel; the last panel may have fewer.
     pub fn panel(&self) -> usize {
         self.panel
     }
 
-    /// Calls `body` on every block with what belongs to the panel of its rows and, but for the diagonal, that of its columns.
+    /// Calls `body` on every block with the state of the panel of its rows and, off the diagonal, the state of the panel of its
+    /// columns.
     ///
     /// # Panics
-    /// When there is not one state a panel.
+    /// When there is not one state per panel.
     pub fn visit<S: Send>(&self, states: &mut [S], body: impl Fn(Block<'_>, &mut S, Option<&mut S>) + Sync) {
         let panels = self.count().div_ceil(self.panel);
-        assert_eq!(states.len(), panels, "one state a panel");
+        assert_eq!(states.len(), panels, "one state per panel");
         for round in 0..panels {
             let mut free: Vec<_> = states.iter_mut().map(Some).collect();
-            let mut meetings = Vec::with_capacity(panels);
+            let mut blocks = Vec::with_capacity(panels);
             for first in 0..panels {
                 let second = (round + panels - first) % panels;
                 if let Some(here) = free[first].take() {
-                    meetings.push((first, second, here, free[second].take()));
+                    blocks.push((first, second, here, free[second].take()));
                 }
             }
-            meetings.into_par_iter().with_max_len(1).for_each(|(first, second, here, there)| {
+            blocks.into_par_iter().with_max_len(1).for_each(|(first, second, here, there)| {
                 let (rows, columns) = (self.range(first), self.range(second));
                 with_scratch(rows.len() * columns.len(), |q| body(self.block(rows, columns, q), here, there));
             });
@@ -115,21 +119,24 @@ impl<'a> Pairs<'a> {
         product(MatrixMut::new(q, m, n), Onto::Replace, 1.0, Matrix::new(left, m, k), right);
         if !self.half_squares.is_empty() {
             let halves = &self.half_squares[columns.clone()];
-            take_halves(q, &self.half_squares[rows.clone()], halves);
+            subtract_halves(q, &self.half_squares[rows.clone()], halves);
         }
         if rows == columns {
             q.iter_mut().step_by(n + 1).for_each(|q| *q = f32::NEG_INFINITY);
         }
     }
 
-    /// Cuts a gradient (n, d) of zeros into panels that pulls are added to.
+    /// One [`Pull`] per panel, whose sums are written to `gradient`.
+    ///
+    /// # Shapes
+    /// gradient (n, d), zeros at first
     pub fn pulls<'g>(&self, gradient: &'g mut [f32]) -> Vec<Pull<'g>> {
         let rows = gradient.chunks_mut(self.panel * self.dims);
         rows.map(|sums| Pull { weights: vec![0.0; if self.half_squares.is_empty() { 0 } else { sums.len() / self.dims }], sums })
             .collect()
     }
 
-    /// Turns the pulls on panel number `panel` into `scale·Σ_j W_ij dq_ij/du_i`, where W is symmetric.
+    /// Replaces the sums of panel number `panel` by its part of the gradient, `scale·Σ_j W_ij dq_ij/du_i`, for a symmetric W.
     pub fn settle(&self, panel: usize, pull: &mut Pull<'_>, scale: f32) {
         if self.half_squares.is_empty() {
             vector::scale(pull.sums, scale);
@@ -141,7 +148,7 @@ impl<'a> Pairs<'a> {
 
 crate::vectorize! {
     /// `q - (a_i + b_j)`, at most 0. q (rows, columns), a (rows), b (columns)
-    fn take_halves(q: &mut [f32], of_rows: &[f32], of_columns: &[f32]) = take_halves_with;
+    fn subtract_halves(q: &mut [f32], of_rows: &[f32], of_columns: &[f32]) = subtract_halves_with;
 
     /// Adds `scale·Σ_j q_ij` to each sum. q (sums, columns)
     fn add_rows(sums: &mut [f32], scale: f32, q: &[f32]) = add_rows_with;
@@ -154,9 +161,9 @@ crate::vectorize! {
 }
 
 #[inline(always)]
-fn take_halves_with<S: Simd>(q: &mut [f32], of_rows: &[f32], of_columns: &[f32]) {
+fn subtract_halves_with<S: Simd>(q: &mut [f32], of_rows: &[f32], of_columns: &[f32]) {
     for (row, half) in q.chunks_exact_mut(of_columns.len()).zip(of_rows) {
-        row.iter_mut().zip(of_columns).for_each(|(q, other)| *q = at_most_0(*q - (half + other))); // alike for (j, i)
+        row.iter_mut().zip(of_columns).for_each(|(q, other)| *q = at_most_0(*q - (half + other))); // the same bits for (j, i)
     }
 }
 
@@ -181,7 +188,7 @@ fn settle_distances_with<S: Simd>(x: &mut [f32], points: &[f32], weights: &[f32]
     }
 }
 
-/// NaN stays NaN.
+/// `min(x, 0)`; NaN stays NaN.
 #[inline(always)]
 fn at_most_0(x: f32) -> f32 {
     if x > 0.0 { 0.0 } else { x }
@@ -190,11 +197,11 @@ fn at_most_0(x: f32) -> f32 {
 /// The pairs of two panels.
 #[derive(Debug)]
 pub struct Block<'a> {
-    /// q of each pair, row after row; a body writes the weights of the pairs over them.
+    /// q of each pair, row-major; a body overwrites them with the pairs' weights W.
     pub q: &'a mut [f32],
-    /// The points that the rows stand for.
+    /// The points of the rows.
     pub rows: Range<usize>,
-    /// The points that the columns stand for.
+    /// The points of the columns.
     pub columns: Range<usize>,
     row_points: &'a [f32],
     column_points: &'a [f32],
@@ -203,12 +210,12 @@ pub struct Block<'a> {
 }
 
 impl Block<'_> {
-    /// How many times each number of the block counts in a sum over i≠j: off the diagonal it stands for (j, i) too.
-    pub fn times(&self) -> f64 {
+    /// How often each pair of the block counts in a sum over i≠j: twice off the diagonal, where it also stands for (j, i).
+    pub fn multiplicity(&self) -> f64 {
         if self.rows == self.columns { 1.0 } else { 2.0 }
     }
 
-    /// Adds `scale·Σ_j W_ij u_j`, W being what is now in the place of q, to each point of both panels.
+    /// Adds `scale·Σ_j W_ij u_j` to each point i of the rows, where W is the current content of `q`.
     pub fn pull(&self, scale: f32, here: &mut Pull<'_>) {
         let (m, k, n) = (self.rows.len(), self.columns.len(), self.dims);
         let weights = Matrix::new(self.q, m, k);
@@ -218,7 +225,7 @@ impl Block<'_> {
         }
     }
 
-    /// As [`pull`](Self::pull), for the points of the columns.
+    /// Adds `scale·Σ_i W_ij u_i` to each point j of the columns, where W is the current content of `q`.
     pub fn pull_columns(&self, scale: f32, there: &mut Pull<'_>) {
         let (m, k, n) = (self.columns.len(), self.rows.len(), self.dims);
         let weights = Matrix::new(self.q, k, m).transposed();
@@ -229,17 +236,17 @@ impl Block<'_> {
     }
 }
 
-/// What the pairs seen so far add up to for each point of a panel.
+/// The weighted sums that the pull on each point of a panel consists of, over the pairs visited so far.
 #[derive(Debug)]
 pub struct Pull<'a> {
     /// `Σ_j W_ij u_j`, (points, d).
     sums: &'a mut [f32],
-    /// `Σ_j W_ij`; empty where q is the product.
+    /// `Σ_j W_ij`; empty where q is the dot product.
     weights: Vec<f32>,
 }
 
 impl Pull<'_> {
-    /// Multiplies all that has been added.
+    /// Multiplies all sums so far by `factor`.
     pub fn scale(&mut self, factor: f32) {
         vector::scale(self.sums, factor);
         vector::scale(&mut self.weights, factor);
@@ -250,7 +257,7 @@ impl Pull<'_> {
 mod tests {
     use super::*;
 
-    /// `count` points of three dims, whole numbers: sums of their products are exact.
+    /// `count` points of three dims with integer coordinates, whose dot products are exact.
     fn points(count: usize) -> Vec<f32> {
         (0..count * 3).map(|i| ((i * 7) % 11) as f32 - 5.0).collect()
     }
@@ -264,7 +271,7 @@ mod tests {
         }
     }
 
-    /// Every pair is seen once, from one side or the other, with its q; kept or not.
+    /// Every pair is visited once, as (i, j) or as (j, i), with its q, whether q are kept or not.
     fn check(count: usize, distances: bool, kept: bool) {
         let points = points(count);
         let pairs = if distances { Pairs::distances(&points, 3) } else { Pairs::products(&points, 3) };
@@ -289,12 +296,12 @@ mod tests {
     }
 
     #[test]
-    fn every_pair_is_seen_once() {
+    fn every_pair_is_visited_once() {
         for (distances, kept) in [(false, false), (false, true), (true, false), (true, true)] {
             check(2, distances, kept);
             check(128, distances, kept);
             check(300, distances, kept); // three panels, the last of 44 points
-            check(513, distances, kept); // five, the last of one point
+            check(513, distances, kept); // five panels, the last of one point
         }
     }
 

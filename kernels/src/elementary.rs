@@ -1,4 +1,4 @@
-//! Elementary functions of sixteen float32 numbers at once, without a call, or a branch that differs between them.
+//! Elementary functions of sixteen float32 numbers at a time, without function calls and without branches per lane.
 
 use super::vector::{ROUND, polynomial};
 use crate::simd::{Bits, Lanes, Simd};
@@ -6,7 +6,7 @@ use std::f32::consts::{FRAC_PI_2, LN_2, PI, SQRT_2};
 
 /// `arccos(x)` of x in [-1, 1], within 4e-7.
 ///
-/// Abramowitz and Stegun, 4.4.46: `sqrt(1 - x)` times a polynomial for x from 0 on, and `π - arccos(-x)` below.
+/// Abramowitz and Stegun, 4.4.46: `sqrt(1 - x)` times a polynomial for x >= 0, and `π - arccos(-x)` for x < 0.
 #[inline(always)]
 pub fn arccos<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     const SERIES: [f32; 8] =
@@ -17,9 +17,9 @@ pub fn arccos<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     x.simd_lt(Lanes::ZERO).select(all(PI) - angle, angle)
 }
 
-/// `ln(x)` of a normal x above 0, within 2e-7 relative or 1e-7 absolute near 1. NaN stays NaN.
+/// `ln(x)` of a normal x above 0, within 2e-7 relative, or 1e-7 absolute near 1. NaN stays NaN.
 ///
-/// Splits x into 2^n·m with m from sqrt(1/2) to sqrt(2) and takes the polynomial of Cephes' logf of m - 1.
+/// Splits x into 2^n·m with m in [sqrt(1/2), sqrt(2)] and evaluates the polynomial of Cephes' logf at m - 1.
 #[inline(always)]
 pub fn ln<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     const SERIES: [f32; 9] = [
@@ -45,7 +45,8 @@ pub fn ln<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     x.is_nan().select(x, whole)
 }
 
-/// Turns for each unit of x, in two parts: a product rounded before its whole turns are taken off would lose digits.
+/// Full turns (of 2π) per unit of x, as the sum of two floats. With one float, the product with x would be rounded before its whole
+/// turns are subtracted, and lose digits.
 #[derive(Debug, Clone, Copy)]
 pub struct TurnsPerUnit {
     high: f32,
@@ -53,7 +54,7 @@ pub struct TurnsPerUnit {
 }
 
 impl TurnsPerUnit {
-    /// Of so many turns.
+    /// From the number of turns per unit.
     pub fn new(turns: f64) -> Self {
         let quarters = 4.0 * turns;
         let high = quarters as f32;
@@ -61,10 +62,11 @@ impl TurnsPerUnit {
     }
 }
 
-/// Sine and cosine of `2π·turns·x`, of sixteen x at once, within 2e-7 up to 2¹⁴ turns; far beyond, some numbers
-/// from -1 to 1. NaN stays NaN.
+/// Sine and cosine of `2π·turns·x`, within 2e-7 up to 2¹⁴ turns. Far beyond, results are meaningless numbers in [-1, 1]. NaN
+/// stays NaN.
 ///
-/// Cephes' sinf and cosf on the quarter turn around the nearest quarter; none is looked for where all angles are small.
+/// The polynomials of Cephes' sinf and cosf after reduction to the nearest quarter turn. The reduction is skipped where all angles
+/// are small.
 #[inline(always)]
 pub fn sine_cosine<S: Simd>(x: Lanes<S>, turns: &TurnsPerUnit) -> (Lanes<S>, Lanes<S>) {
     let all = Lanes::splat;
@@ -76,7 +78,7 @@ pub fn sine_cosine<S: Simd>(x: Lanes<S>, turns: &TurnsPerUnit) -> (Lanes<S>, Lan
     let nearest = shifted - all(ROUND);
     let part = x.mul_add(low, x.mul_sub(high, nearest)); // of a quarter, from -1/2 to 1/2
     let (sine, cosine) = sine_cosine_of_quarter(all(1.0).fast_min(all(-1.0).fast_max(part)));
-    // After an odd number of quarters they change places; the second bit of the number and of the next are their signs.
+    // Sine and cosine are exchanged after an odd number of quarters; bit 1 of the number, and of the number plus 1, is their sign.
     let quarters = shifted.to_bits();
     let odd = (quarters & Bits::splat(1)).simd_eq(Bits::splat(1));
     let sign = |quarters: Bits<S>| (quarters & Bits::splat(2)) << 30;
@@ -85,7 +87,7 @@ pub fn sine_cosine<S: Simd>(x: Lanes<S>, turns: &TurnsPerUnit) -> (Lanes<S>, Lan
     (Lanes::from_bits(of_sine), Lanes::from_bits(of_cosine))
 }
 
-/// Of a part of a quarter turn, from -1/2 to 1/2.
+/// Sine and cosine of `part` quarter turns, `part` in [-1/2, 1/2].
 #[inline(always)]
 fn sine_cosine_of_quarter<S: Simd>(part: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
     let all = Lanes::splat;
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn arccos_is_close_everywhere() {
+    fn arccos_is_accurate_everywhere() {
         let arccos = |x: f32| super::arccos(Lanes::<Portable>::splat(x)).to_array()[7];
         for x in between(-1.0, 1.0, 100_000) {
             assert!((f64::from(arccos(x)) - f64::from(x).acos()).abs() < 4e-7, "{x}");
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn ln_is_close_everywhere() {
+    fn ln_is_accurate_everywhere() {
         let ln = |x: f32| super::ln(Lanes::<Portable>::splat(x)).to_array()[7];
         for exponent in between(-69.0, 69.0, 100_000) {
             let x = exponent.exp();
@@ -138,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn sine_and_cosine_are_close_everywhere() {
+    fn sine_and_cosine_are_accurate_everywhere() {
         for turns in between(-3.0, 3.0, 100_000).chain(between(-16_384.0, 16_384.0, 100_000)) {
             let (sine, cosine) = one(turns);
             let angle = f64::from(turns).fract() * std::f64::consts::TAU;
@@ -151,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn small_angles_are_the_same_beside_large_ones() {
+    fn large_angles_in_other_lanes_do_not_change_small_ones() {
         let turns = TurnsPerUnit::new(0.3);
         let small: [f32; 16] = std::array::from_fn(|i| 0.05 * (i as f32 - 7.5));
         let (sines, cosines) = sine_cosine(Lanes::<Portable>::from(small), &turns);
@@ -163,8 +165,8 @@ mod tests {
     }
 
     #[test]
-    fn turns_per_unit_have_more_digits_than_a_float() {
-        let per_unit = 0.029_841_551_829_730_04; // no float
+    fn turns_per_unit_are_more_precise_than_a_float() {
+        let per_unit = 0.029_841_551_829_730_04; // not a float32
         let x: [f32; 16] = std::array::from_fn(|i| (i * i) as f32 * 1_234.5 - 9e4);
         let (sines, cosines) = sine_cosine(Lanes::<Portable>::from(x), &TurnsPerUnit::new(per_unit));
         for ((x, sine), cosine) in x.iter().zip(sines.to_array()).zip(cosines.to_array()) {

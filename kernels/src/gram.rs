@@ -1,28 +1,28 @@
-//! Sums of products over points, `zᵀz`, and products of points with a symmetric matrix, on slices of floats and all threads.
+//! Gram matrices, `zᵀz`, and products of points with a matrix, on all threads.
 
 use super::{Float, Matrix, MatrixMut, Onto, product};
 use crate::simd::Simd;
 use rayon::prelude::*;
 
-/// Rows that one task takes: many enough for matrix products to run well, few enough for threads to share.
+/// Rows per task: enough for efficient matrix products, few enough to keep all threads busy.
 const ROWS: usize = 256;
 
-/// `zᵀz`: symmetric, each half computed once. (n, d) -> (d, d)
+/// The Gram matrix `zᵀz`; only one triangle is computed. (n, d) -> (d, d)
 ///
-/// The rows are summed in at most 16 parts, and those in their order, whatever the number of threads.
+/// The rows are summed in at most 16 parts, and the parts in order, so the result does not depend on the number of threads.
 pub fn gram<T: Float>(points: &[T], dims: usize) -> Vec<T> {
-    let parts = points.par_chunks(rows_of_a_part(points.len() / dims) * dims).with_max_len(1);
-    symmetric_sum(parts.map(|rows| upper_half(rows, dims)).collect(), dims)
+    let parts = points.par_chunks(rows_per_part(points.len() / dims) * dims).with_max_len(1);
+    symmetric_sum(parts.map(|rows| upper_triangle(rows, dims)).collect(), dims)
 }
 
-/// As [`gram`], in float64, of float32 points less `mean`; a part of them is widened at a time. points (n, d), mean (d) -> (d, d)
+/// [`gram`] in float64 of float32 points minus `mean`; one part of the rows is converted at a time. points (n, d), mean (d) -> (d, d)
 pub fn wide_gram(points: &[f32], mean: &[f64]) -> Vec<f64> {
     let dims = mean.len();
-    let parts = points.par_chunks(rows_of_a_part(points.len() / dims) * dims).with_max_len(1);
-    symmetric_sum(parts.map(|rows| upper_half(&widened(rows, mean), dims)).collect(), dims)
+    let parts = points.par_chunks(rows_per_part(points.len() / dims) * dims).with_max_len(1);
+    symmetric_sum(parts.map(|rows| upper_triangle(&widened(rows, mean), dims)).collect(), dims)
 }
 
-/// Points less `mean`, in float64. points (n, d), mean (d) -> (n, d)
+/// Points minus `mean`, in float64. points (n, d), mean (d) -> (n, d)
 pub fn widened(points: &[f32], mean: &[f64]) -> Vec<f64> {
     let mut wide = vec![0.0; points.len()];
     widen(points, mean, &mut wide);
@@ -40,12 +40,12 @@ fn widen_with<S: Simd>(points: &[f32], mean: &[f64], wide: &mut [f64]) {
     }
 }
 
-/// At least what a task takes, and at most 16 parts.
-fn rows_of_a_part(count: usize) -> usize {
+/// Rows per part: at least [`ROWS`], and so many that there are at most 16 parts.
+fn rows_per_part(count: usize) -> usize {
     count.div_ceil(16).max(ROWS)
 }
 
-/// The sum of matrices of which the upper half is known, whole.
+/// The sum of symmetric matrices of which only the upper triangle is filled; the result is filled.
 fn symmetric_sum<T: Float>(parts: Vec<Vec<T>>, dims: usize) -> Vec<T> {
     let mut parts = parts.into_iter();
     let mut sum = parts.next().unwrap_or_else(|| vec![T::default(); dims * dims]);
@@ -60,11 +60,11 @@ fn symmetric_sum<T: Float>(parts: Vec<Vec<T>>, dims: usize) -> Vec<T> {
     sum
 }
 
-/// `xᵀy` of points of two views. (n, d), (n, d) -> (d, d)
+/// The cross-Gram matrix `xᵀy` of two views. (n, d), (n, d) -> (d, d)
 ///
-/// The rows are summed in parts, and those in their order, as those of [`gram`] are.
+/// Rows are summed in the same order as in [`gram`].
 pub fn cross_gram<T: Float>(left: &[T], right: &[T], dims: usize) -> Vec<T> {
-    let rows = rows_of_a_part(left.len() / dims);
+    let rows = rows_per_part(left.len() / dims);
     let parts = left.par_chunks(rows * dims).zip(right.par_chunks(rows * dims)).with_max_len(1).map(|(left, right)| {
         let mut part = vec![T::default(); dims * dims];
         let [left, right] = [left, right].map(|rows| Matrix::new(rows, rows.len() / dims, dims));
@@ -77,8 +77,8 @@ pub fn cross_gram<T: Float>(left: &[T], right: &[T], dims: usize) -> Vec<T> {
     sum
 }
 
-/// `zᵀz` in tiles on and above the diagonal; what is below is of no meaning.
-fn upper_half<T: Float>(points: &[T], dims: usize) -> Vec<T> {
+/// `zᵀz` in tiles on and above the diagonal; entries below those tiles are meaningless.
+fn upper_triangle<T: Float>(points: &[T], dims: usize) -> Vec<T> {
     const TILE: usize = 64;
     let count = points.len() / dims;
     let mut gram = vec![T::default(); dims * dims];
@@ -91,7 +91,7 @@ fn upper_half<T: Float>(points: &[T], dims: usize) -> Vec<T> {
     gram
 }
 
-/// Writes the points times a matrix, each part of rows then given to `finish` with its points.
+/// `out = points·matrix`, in blocks of rows on all threads. Each block is passed to `finish` with its points.
 ///
 /// # Shapes
 /// points (n, k), matrix (k, d), out (n, d); `finish` gets (rows, k) and (rows, d)
@@ -115,8 +115,8 @@ mod tests {
         assert_eq!(gram(&points, 2), [35.0, 44.0, 44.0, 56.0]);
         assert_eq!(wide_gram(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[0.0; 2]), [35.0, 44.0, 44.0, 56.0]);
         assert_eq!(wide_gram(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], &[3.0, 4.0]), [8.0; 4]); // (-2, -2), (0, 0), (2, 2)
-        let turned = [1.0, 0.0, 0.0, 1.0, 1.0, 0.0];
-        assert_eq!(cross_gram(&points, &turned, 2), [6.0, 3.0, 8.0, 4.0]); // 1 + 5, 3; 2 + 6, 4
+        let other = [1.0, 0.0, 0.0, 1.0, 1.0, 0.0];
+        assert_eq!(cross_gram(&points, &other, 2), [6.0, 3.0, 8.0, 4.0]); // 1 + 5, 3; 2 + 6, 4
         let mut out = [0.0; 6];
         times(&points, Matrix::new(&[1.0, 1.0, 0.0, 1.0], 2, 2), &mut out, |points, out| {
             out.iter_mut().zip(points).for_each(|(x, point)| *x -= point);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn many_rows_and_dims_are_cut_into_parts() {
+    fn many_rows_and_dims_are_summed_in_parts() {
         let (count, dims) = (5_000, 131);
         let points: Vec<f32> = (0..count * dims).map(|i| ((i * 7) % 13) as f32 - 6.0).collect(); // whole numbers add exactly
         let (found, crossed) = (gram(&points, dims), cross_gram(&points, &points, dims));

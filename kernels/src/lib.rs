@@ -1,19 +1,21 @@
-//! Loops on slices, at full speed and with the same bytes on every processor.
+//! Numerical kernels on slices: full speed, and the same bytes on every processor.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | [`simd`] | instruction sets, chosen when the program starts; all intrinsics, and [`vectorize!`] |
-//! | [`vector`] | sums, dot products and exponentials of slices; [`elementary`]: arccosine, logarithm, sine and cosine of lanes |
-//! | `product` | matrix products on the calling thread: [`product()`](fn@product), and [`product_of_panels`] of a packed factor |
-//! | `gram` | sums of products over points, and products with a matrix, on all threads |
-//! | `blockwise`, `pair_sums` | all pairs of a group a block at a time, and sums over pairs with their gradients |
-//! | `scaled`, `smaller` | points scaled to unit norm or centred, functions of the smaller Gram, and their gradients |
+//! | [`simd`] | instruction sets, selected at run time; all intrinsics; [`vectorize!`] |
+//! | [`vector`] | sums, dot products and exponentials of slices |
+//! | [`elementary`] | arccosine, logarithm, sine and cosine of lanes |
+//! | `product` | matrix products on the calling thread: [`product()`](fn@product), and [`product_of_panels`] with a packed factor |
+//! | `gram` | Gram matrices and products of points with a matrix, on all threads |
+//! | `blockwise`, `pair_sums` | all pairs of a group, one block at a time; sums over pairs with their gradients |
+//! | `scaled`, `smaller` | unit-norm and centred points, functions of the smaller Gram matrix, and their gradients |
 //! | [`symmetric`] | factorisations and functions of symmetric matrices in float64 |
 //! | [`model`] | the parts of a transformer: attention, norms, activations, rotary positions, cross-entropy |
 //! | `scratch` | reusable buffers |
 //!
-//! This crate knows no tensor, no plugin and no model: it is the lowest of the workspace. Letters in shape comments are fixed:
-//! n points, d dims; m, k, n of a product; t time, h heads, v vocabulary, r rows.
+//! This crate is the lowest of the workspace: it has no tensors, plugins or models.
+//!
+//! Letters in shape comments are fixed: n points, d dims; m, k, n of a product; t time, h heads, v vocabulary, r rows.
 
 mod blockwise;
 pub mod elementary;
@@ -43,5 +45,6 @@ pub use scratch::with_scratch;
 pub use smaller::of_smaller_gram;
 pub use symmetric::{FactorisationError, Resolvents};
 
-/// Added to a sum of squares under a root, so that the gradient at zero is zero and not NaN; far below any square that matters.
+/// Added to a sum of squares under a square root, so that the gradient at zero is zero and not NaN. It is far below any square that
+/// matters.
 pub const TINY_SQUARE: f64 = 1e-30;

@@ -1,6 +1,6 @@
-//! Which of some known names was meant.
+//! Suggestions for misspelled names.
 
-/// The known name nearest to `word`, when it is near enough to be what was meant.
+/// The known name nearest to `word` in edit distance, if it is near enough to be a misspelling of it.
 pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     known
         .into_iter()

@@ -1,19 +1,20 @@
-//! Sums over all pairs of a group with their gradients, on float32 slices: see [`Pairs`] for q and for the memory they need.
+//! Sums over all pairs of a group, with their gradients, on float32 slices. [`Pairs`] defines q.
 
 use super::blockwise::{Pairs, Pull};
 use super::vector::{exp, exps, max, sum_of_exponentials};
 use crate::simd::{LANES, Lanes, Simd, load, load_or, store, total};
 
-/// A function of the number q of a pair, with its slope.
+/// A function of a pair's number q, with its derivative.
 pub trait PairTerm: Sync {
-    /// Value and slope at sixteen q; `#[inline(always)]`.
+    /// Value and derivative at sixteen q. Implementations must be `#[inline(always)]`, or they are compiled without vector
+    /// instructions.
     fn of<S: Simd>(&self, q: Lanes<S>) -> (Lanes<S>, Lanes<S>);
 }
 
 /// `rate·q`
 #[derive(Debug, Clone, Copy)]
 pub struct Linear {
-    /// The slope, for every pair.
+    /// The derivative, the same for every pair.
     pub rate: f32,
 }
 
@@ -24,7 +25,7 @@ impl PairTerm for Linear {
     }
 }
 
-/// Sum over i≠j of `term(q_ij)`. The gradient with respect to the points is written.
+/// `Σ_{i≠j} term(q_ij)`. Writes the gradient with respect to the points.
 ///
 /// # Shapes
 /// gradient (n, d), zeros at first
@@ -33,7 +34,7 @@ pub fn pair_sum(pairs: &Pairs<'_>, gradient: &mut [f32], term: &impl PairTerm) -
     let mut panels: Vec<_> = pulls.into_iter().map(|pull| (pull, 0.0)).collect();
     pairs.visit(&mut panels, |block, (pull, total), there| {
         let columns = block.columns.len();
-        *total += block.times() * weigh_by_slopes(block.q, columns, term);
+        *total += block.multiplicity() * weigh_by_derivatives(block.q, columns, term);
         block.pull(1.0, pull);
         if let Some((pull, _)) = there {
             block.pull_columns(1.0, pull);
@@ -43,19 +44,20 @@ pub fn pair_sum(pairs: &Pairs<'_>, gradient: &mut [f32], term: &impl PairTerm) -
     panels.iter().map(|(_, total)| total).sum()
 }
 
-/// Log of `own`, at least 0, plus the sum over i≠j of `exp(x(q_ij))`. `exponent`, which never falls as q rises, gives
-/// x and its slope; the gradient with respect to the points is written. It neither overflows nor underflows: each block is shifted
-/// by its own largest x.
+/// `ln(own + Σ_{i≠j} exp(x(q_ij)))`, own at least 0. Writes the gradient with respect to the points.
+///
+/// `exponent` gives x and its derivative, and must not decrease in q. The result neither overflows nor underflows, since each block
+/// is shifted by its own largest x.
 ///
 /// # Shapes
 /// gradient (n, d), zeros at first
 pub fn pair_log_sum_exp(pairs: &Pairs<'_>, own: f64, gradient: &mut [f32], exponent: &impl PairTerm) -> f64 {
-    let least = if own > 0.0 { 0.0 } else { f32::MIN }; // beside a term exp(0), what underflows unshifted is nothing
+    let least = if own > 0.0 { 0.0 } else { f32::MIN }; // next to a term of about exp(0), terms that underflow are negligible
     let pulls = pairs.pulls(gradient);
     let mut panels: Vec<_> = pulls.into_iter().map(|pull| Shifted { pull, shift: least, total: 0.0 }).collect();
     pairs.visit(&mut panels, |block, here, there| {
         let shift = value_at(max(block.q).max(f32::MIN), exponent).max(least);
-        let sum = block.times() * weigh_by_exponentials(block.q, block.columns.len(), shift, exponent);
+        let sum = block.multiplicity() * weigh_by_exponentials(block.q, block.columns.len(), shift, exponent);
         let scale = here.raise(shift);
         here.total += f64::from(scale) * sum;
         block.pull(scale, &mut here.pull);
@@ -68,13 +70,13 @@ pub fn pair_log_sum_exp(pairs: &Pairs<'_>, own: f64, gradient: &mut [f32], expon
     let others: f64 = panels.iter().map(|panel| panel.total * libm::exp(f64::from(panel.shift - highest))).sum();
     let total = others + own * libm::exp(-f64::from(highest)).min(f64::MAX);
     for (index, panel) in panels.iter_mut().enumerate() {
-        let share = 2.0 * libm::exp(f64::from(panel.shift - highest)) / total;
-        pairs.settle(index, &mut panel.pull, share as f32);
+        let factor = 2.0 * libm::exp(f64::from(panel.shift - highest)) / total;
+        pairs.settle(index, &mut panel.pull, factor as f32);
     }
     libm::log(total) + f64::from(highest)
 }
 
-/// What has been added for a panel, times `exp(-shift)`.
+/// The sums of a panel, times `exp(-shift)`.
 struct Shifted<'a> {
     pull: Pull<'a>,
     shift: f32,
@@ -82,7 +84,7 @@ struct Shifted<'a> {
 }
 
 impl Shifted<'_> {
-    /// Raises the shift to `least`, and returns by what to multiply what is shifted by `least`.
+    /// Raises the shift to at least `least`. Returns the factor that brings terms shifted by `least` to the shift.
     fn raise(&mut self, least: f32) -> f32 {
         if least > self.shift {
             let factor = exp(self.shift - least);
@@ -102,7 +104,7 @@ pub struct Softmax {
     log_sums: Vec<f32>,
 }
 
-/// The softmaxes of some points, one a lane.
+/// The softmax parameters of sixteen points, one per lane.
 #[derive(Debug, Clone, Copy)]
 pub struct LogParts<S: Simd> {
     rate: Lanes<S>,
@@ -111,7 +113,7 @@ pub struct LogParts<S: Simd> {
 }
 
 impl<S: Simd> LogParts<S> {
-    /// Log of the part that a pair has; never above 0, however large the numbers.
+    /// The log of a pair's softmax weight. It is never above 0, however large q is.
     #[inline(always)]
     pub fn of(&self, q: Lanes<S>) -> Lanes<S> {
         self.rate.mul_add(q - self.largest, -self.log_sum)
@@ -119,27 +121,27 @@ impl<S: Simd> LogParts<S> {
 }
 
 impl Softmax {
-    /// That of one point, in all lanes.
+    /// The parameters of one point, in all lanes.
     #[inline(always)]
     pub fn one<S: Simd>(&self, point: usize) -> LogParts<S> {
         let all = Lanes::splat;
         LogParts { rate: all(self.rate), largest: all(self.largest[point]), log_sum: all(self.log_sums[point]) }
     }
 
-    /// Those of the points from `first` on.
+    /// The parameters of the points `first`, `first + 1`, ..., one per lane.
     #[inline(always)]
     pub fn each<S: Simd>(&self, first: usize) -> LogParts<S> {
         LogParts { rate: Lanes::splat(self.rate), largest: load(&self.largest[first..]), log_sum: load(&self.log_sums[first..]) }
     }
 
-    /// Log of the sum over j≠i of `exp(rate·q_ij)`, for each point i.
+    /// `ln Σ_{j≠i} exp(rate·q_ij)`, for each point i.
     pub fn log_sums_exp(&self) -> impl Iterator<Item = f64> {
         let rate = f64::from(self.rate);
         self.largest.iter().zip(&self.log_sums).map(move |(&largest, &log_sum)| rate * f64::from(largest) + f64::from(log_sum))
     }
 }
 
-/// The softmax over j≠i of `rate·q_ij` for each point i, for a rate above 0.
+/// Computes the softmax over j≠i of `rate·q_ij` for each point i, for a rate above 0.
 pub fn pair_softmax(pairs: &Pairs<'_>, rate: f32) -> Softmax {
     let empty = |panel: &[()]| vec![Largest { q: f32::MIN, sum: 0.0 }; panel.len()];
     let mut panels: Vec<_> = vec![(); pairs.count()].chunks(pairs.panel()).map(empty).collect();
@@ -162,7 +164,7 @@ pub fn pair_softmax(pairs: &Pairs<'_>, rate: f32) -> Softmax {
     }
 }
 
-/// A sum of `exp(rate·(q' - q))` over the q' seen, q being the largest of them.
+/// `Σ exp(rate·(q' - q))` over the q' so far, where q is the largest of them.
 #[derive(Clone)]
 struct Largest {
     q: f32,
@@ -180,13 +182,13 @@ impl Largest {
 }
 
 crate::vectorize! {
-    /// The value of a term at one q.
+    /// The value of a term at a single q.
     fn value_at(q: f32, term: &impl PairTerm) -> f32 = value_at_with;
 
-    /// Replaces each q by the slope of its term, and sums the values. q (rows, columns)
-    fn weigh_by_slopes(q: &mut [f32], columns: usize, term: &impl PairTerm) -> f64 = weigh_by_slopes_with;
+    /// Replaces each q by the derivative of its term, and sums the values. q (rows, columns)
+    fn weigh_by_derivatives(q: &mut [f32], columns: usize, term: &impl PairTerm) -> f64 = weigh_by_derivatives_with;
 
-    /// Replaces each q by `exp(x - shift)` times the slope of x, and sums the exponentials. q (rows, columns)
+    /// Replaces each q by `exp(x - shift)` times the derivative of x, and sums the exponentials. q (rows, columns)
     fn weigh_by_exponentials(q: &mut [f32], columns: usize, shift: f32, exponent: &impl PairTerm) -> f64 =
         weigh_by_exponentials_with;
 
@@ -200,14 +202,14 @@ fn value_at_with<S: Simd>(q: f32, term: &impl PairTerm) -> f32 {
 }
 
 #[inline(always)]
-fn weigh_by_slopes_with<S: Simd>(q: &mut [f32], columns: usize, term: &impl PairTerm) -> f64 {
+fn weigh_by_derivatives_with<S: Simd>(q: &mut [f32], columns: usize, term: &impl PairTerm) -> f64 {
     let mut all = 0.0;
     for row in q.chunks_exact_mut(columns) {
         let mut sums = Lanes::<S>::ZERO;
         for chunk in row.chunks_mut(LANES) {
             let q = load_or(chunk, f32::NEG_INFINITY);
-            let (value, slope) = term.of(q);
-            sums += weigh(chunk, q, slope, value);
+            let (value, derivative) = term.of(q);
+            sums += weigh(chunk, q, derivative, value);
         }
         all += f64::from(total(sums));
     }
@@ -221,9 +223,9 @@ fn weigh_by_exponentials_with<S: Simd>(q: &mut [f32], columns: usize, shift: f32
         let mut sums = Lanes::<S>::ZERO;
         for chunk in row.chunks_mut(LANES) {
             let q = load_or(chunk, f32::NEG_INFINITY);
-            let (x, slope) = exponent.of(q);
+            let (x, derivative) = exponent.of(q);
             let e = exps(x - Lanes::splat(shift));
-            sums += weigh(chunk, q, e * slope, e);
+            sums += weigh(chunk, q, e * derivative, e);
         }
         all += f64::from(total(sums));
     }
@@ -246,7 +248,7 @@ fn column_exponentials_with<S: Simd>(q: &[f32], columns: usize, rate: f32) -> (V
     (largest, sums)
 }
 
-/// Writes the weights of some pairs over their q, and returns their values; q = -inf has neither.
+/// Overwrites the q of some pairs with their weights, and returns their values. Both are 0 where q = -inf.
 #[inline(always)]
 fn weigh<S: Simd>(chunk: &mut [f32], q: Lanes<S>, weight: Lanes<S>, value: Lanes<S>) -> Lanes<S> {
     let none = q.simd_eq(Lanes::splat(f32::NEG_INFINITY));

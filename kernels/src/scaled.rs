@@ -1,11 +1,11 @@
-//! Points scaled to unit norm on float32 slices, and the way of a gradient back through that.
+//! Points scaled to unit norm or centred, on float32 slices, with the backward pass of the scaling.
 
 use super::TINY_SQUARE;
 use super::vector::dot_with;
 use crate::simd::Simd;
 use rayon::prelude::*;
 
-/// The points of a group divided by `norm + epsilon`: as unit norm where epsilon is 0.
+/// The points of a group, each divided by `norm + epsilon`. They have unit norm where epsilon is 0.
 #[derive(Debug)]
 pub struct Scaled {
     points: Vec<f32>,
@@ -26,9 +26,12 @@ impl Scaled {
         &self.points
     }
 
-    /// Turns a gradient with respect to the scaled points, times `factor`, into one with respect to the points, in place.
+    /// Replaces a gradient with respect to the scaled points by `factor` times the gradient with respect to the original points.
+    ///
+    /// # Shapes
+    /// gradient (n, d)
     pub fn backward(&self, gradient: &mut [f32], factor: f32) {
-        scale_back(gradient, self, factor);
+        scale_backward(gradient, self, factor);
     }
 }
 
@@ -36,13 +39,13 @@ crate::vectorize! {
     /// Scales each point, and returns the norms.
     fn scale(points: &mut [f32], dims: usize, epsilon: f32) -> Vec<f32> = scale_with;
 
-    fn scale_back(gradient: &mut [f32], scaled: &Scaled, factor: f32) = scale_back_with;
+    fn scale_backward(gradient: &mut [f32], scaled: &Scaled, factor: f32) = scale_backward_with;
 
-    /// Adds to `sum` what each row is beyond `first`. rows (n, d)
-    fn add_beyond(sum: &mut [f32], rows: &[f32], first: &[f32]) = add_beyond_with;
+    /// `sum += Σ_i (rows_i - first)`. rows (n, d)
+    fn add_differences(sum: &mut [f32], rows: &[f32], first: &[f32]) = add_differences_with;
 
-    /// Takes the same from every row. rows (n, d)
-    fn take(rows: &mut [f32], mean: &[f32]) = take_with;
+    /// Subtracts `mean` from every row. rows (n, d)
+    fn subtract(rows: &mut [f32], mean: &[f32]) = subtract_with;
 }
 
 #[inline(always)]
@@ -57,7 +60,7 @@ fn scale_with<S: Simd>(points: &mut [f32], dims: usize, epsilon: f32) -> Vec<f32
 }
 
 #[inline(always)]
-fn scale_back_with<S: Simd>(gradient: &mut [f32], scaled: &Scaled, factor: f32) {
+fn scale_backward_with<S: Simd>(gradient: &mut [f32], scaled: &Scaled, factor: f32) {
     let rows = gradient.chunks_exact_mut(scaled.dims).zip(scaled.points.chunks_exact(scaled.dims));
     for ((row, u), norm) in rows.zip(&scaled.norms) {
         let along = factor * dot_with::<S>(row, u) / norm;
@@ -67,29 +70,30 @@ fn scale_back_with<S: Simd>(gradient: &mut [f32], scaled: &Scaled, factor: f32) 
 }
 
 #[inline(always)]
-fn add_beyond_with<S: Simd>(sum: &mut [f32], rows: &[f32], first: &[f32]) {
+fn add_differences_with<S: Simd>(sum: &mut [f32], rows: &[f32], first: &[f32]) {
     for row in rows.chunks_exact(first.len()) {
         sum.iter_mut().zip(row.iter().zip(first)).for_each(|(sum, (x, first))| *sum += x - first);
     }
 }
 
 #[inline(always)]
-fn take_with<S: Simd>(rows: &mut [f32], mean: &[f32]) {
+fn subtract_with<S: Simd>(rows: &mut [f32], mean: &[f32]) {
     for row in rows.chunks_exact_mut(mean.len()) {
         row.iter_mut().zip(mean).for_each(|(x, mean)| *x -= mean);
     }
 }
 
-/// The mean of a group's points, summed in parts of rows and those in float64. (n, d) -> (d)
+/// The mean of a group's points. (n, d) -> (d)
 ///
-/// Summed is what they are beyond the first point, so that the mean of equal points is that point.
+/// Rows are summed in blocks, and the blocks in float64. The first point is subtracted from each before the sum, so that the mean
+/// of equal points is exactly that point.
 pub fn mean_point(points: &[f32], dims: usize) -> Vec<f32> {
     let first = &points[..dims];
     let parts: Vec<Vec<f32>> = points
         .par_chunks(ROWS * dims)
         .map(|rows| {
             let mut part = vec![0f32; dims];
-            add_beyond(&mut part, rows, first);
+            add_differences(&mut part, rows, first);
             part
         })
         .collect();
@@ -99,13 +103,13 @@ pub fn mean_point(points: &[f32], dims: usize) -> Vec<f32> {
     sums.iter().zip(first).map(|(sum, first)| (f64::from(*first) + sum / count) as f32).collect()
 }
 
-/// Points less the mean of their group. (n, d) -> (n, d)
+/// Points minus the mean of their group. (n, d) -> (n, d)
 pub fn centred_rows(points: &[f32], dims: usize) -> Vec<f32> {
     let mean = mean_point(points, dims);
     let mut centred = points.to_vec();
-    centred.par_chunks_mut(ROWS * dims).for_each(|rows| take(rows, &mean));
+    centred.par_chunks_mut(ROWS * dims).for_each(|rows| subtract(rows, &mean));
     centred
 }
 
-/// Rows that one task takes.
+/// Rows per task.
 const ROWS: usize = 128;

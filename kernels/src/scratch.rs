@@ -1,21 +1,21 @@
-//! Room to work in, kept by each thread until it ends: a kernel that runs at every step asks the allocator once. There are as many
-//! rooms as bodies were ever at work within each other, each as large as the most that was asked of it.
+//! Scratch buffers, kept by each thread until it ends, so that a kernel that runs at every step allocates once. A thread has as
+//! many buffers as calls were ever nested, each as large as the largest request that it served.
 
 use std::cell::RefCell;
 
 thread_local! {
-    static ROOMS: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+    static BUFFERS: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Runs `body` on `len` numbers of this thread's room; what they are at first is whatever was left there. A body that asks again
-/// gets other room.
+/// Runs `body` on `len` numbers of a buffer of this thread, which still holds the numbers of its last use. A nested call gets
+/// another buffer.
 pub fn with_scratch<R>(len: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
-    let mut room = ROOMS.with_borrow_mut(Vec::pop).unwrap_or_default();
-    if room.len() < len {
-        room.resize(len, 0.0);
+    let mut buffer = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
     }
-    let result = body(&mut room[..len]);
-    ROOMS.with_borrow_mut(|rooms| rooms.push(room));
+    let result = body(&mut buffer[..len]);
+    BUFFERS.with_borrow_mut(|buffers| buffers.push(buffer));
     result
 }
 
@@ -24,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_may_ask_again() {
+    fn a_nested_call_gets_another_buffer() {
         with_scratch(3, |outer| {
             outer.fill(1.0);
             with_scratch(5, |inner| inner.fill(2.0));
@@ -33,8 +33,8 @@ mod tests {
     }
 
     #[test]
-    fn rooms_are_kept() {
-        let rooms = || with_scratch(1_000, |outer| with_scratch(1_000, |inner| [outer.as_ptr(), inner.as_ptr()]));
-        assert_eq!(rooms(), rooms());
+    fn buffers_are_reused() {
+        let buffers = || with_scratch(1_000, |outer| with_scratch(1_000, |inner| [outer.as_ptr(), inner.as_ptr()]));
+        assert_eq!(buffers(), buffers());
     }
 }

@@ -1,16 +1,16 @@
-//! Penalties that depend on unit points by the eigenvalues of their Gram, on float32 slices.
+//! Penalties that depend on the eigenvalues of the Gram matrix of unit points, on float32 slices.
 
 use crate::{Matrix, Scaled, gram, times, wide_gram};
 
-/// A function of the Gram of a group's unit points, of `uᵀu` or, where there are fewer points than dims, of `uuᵀ`: their
-/// eigenvalues are the same but for zeros. The gradient with respect to the points is written.
+/// A function of the Gram matrix of a group's unit points: of `uᵀu` or, where there are fewer points than dims, of `uuᵀ`. Both have
+/// the same nonzero eigenvalues. Writes the gradient with respect to the points.
 ///
-/// `function` gets the Gram and its size m, and returns its value with the slope along the Gram, symmetric too. The Gram is
-/// in float64: what is rounded in it weighs most in the eigenvalues near 0. The products with the slope magnify nothing, so
-/// they are in float32.
+/// `function` gets the Gram matrix and its size m. It returns a value and its gradient with respect to the Gram matrix, which is
+/// symmetric too. The Gram matrix is in float64, since its rounding errors weigh most in the eigenvalues near 0. The products with
+/// the gradient amplify no errors, so they are in float32.
 ///
 /// # Shapes
-/// points (n, d), gradient (n, d); the Gram and its slope (m, m), m the smaller of n and d
+/// points (n, d), gradient (n, d); the Gram matrix and its gradient (m, m), m the smaller of n and d
 ///
 /// # Errors
 /// When `function` fails.
@@ -23,15 +23,15 @@ pub fn of_smaller_gram<E>(
     let n = points.len() / d;
     let unit = Scaled::new(points.to_vec(), d, 0.0);
     let u = unit.points();
-    let narrow = |slope: Vec<f64>| slope.into_iter().map(|x| x as f32).collect::<Vec<f32>>();
+    let narrow = |numbers: Vec<f64>| numbers.into_iter().map(|x| x as f32).collect::<Vec<f32>>();
     let value = if n < d {
-        let turned: Vec<f64> = (0..d).flat_map(|k| u[k..].iter().step_by(d).map(|x| f64::from(*x))).collect(); // (d, n)
-        let (value, slope) = function(gram(&turned, n), n)?;
-        times(&narrow(slope), Matrix::new(u, n, d), gradient, |_, _| {});
+        let transposed: Vec<f64> = (0..d).flat_map(|k| u[k..].iter().step_by(d).map(|x| f64::from(*x))).collect(); // (d, n)
+        let (value, grad_gram) = function(gram(&transposed, n), n)?;
+        times(&narrow(grad_gram), Matrix::new(u, n, d), gradient, |_, _| {});
         value
     } else {
-        let (value, slope) = function(wide_gram(u, &vec![0.0; d]), d)?;
-        times(u, Matrix::new(&narrow(slope), d, d), gradient, |_, _| {});
+        let (value, grad_gram) = function(wide_gram(u, &vec![0.0; d]), d)?;
+        times(u, Matrix::new(&narrow(grad_gram), d, d), gradient, |_, _| {});
         value
     };
     unit.backward(gradient, 2.0);
@@ -42,7 +42,7 @@ pub fn of_smaller_gram<E>(
 mod tests {
     use crate::*;
 
-    /// `‖Gram‖²_F / 4`, whose slope is half the Gram, of the directions (1, 0) and (0.6, 0.8): the same from either side.
+    /// `‖Gram‖²_F / 4`, whose gradient is half the Gram matrix, of the directions (1, 0) and (0.6, 0.8), by `uᵀu` and by `uuᵀ`.
     fn check(points: &[f32], d: usize, side: usize, expected: &[f32]) {
         let mut gradient = vec![0.0; points.len()];
         let value = of_smaller_gram(points, d, &mut gradient, |gram, m| {
@@ -54,9 +54,9 @@ mod tests {
     }
 
     #[test]
-    fn from_either_side_by_hand() {
-        // What of 0.6 u_j is across u_i: 0.6·(0, 0.8) for the first; 0.6·((1, 0) - 0.6·(0.6, 0.8)) = 0.6·(0.64, -0.48) for
-        // the second, and half of it, since that point's norm is 2
+    fn both_gram_matrices_by_hand() {
+        // The part of 0.6 u_j orthogonal to u_i: 0.6·(0, 0.8) for the first point; 0.6·((1, 0) - 0.6·(0.6, 0.8)) =
+        // 0.6·(0.64, -0.48) for the second, halved since its norm is 2
         check(&[1.0, 0.0, 1.2, 1.6], 2, 2, &[0.0, 0.48, 0.192, -0.144]);
         check(&[1.0, 0.0, 0.0, 1.2, 1.6, 0.0], 3, 2, &[0.0, 0.48, 0.0, 0.192, -0.144, 0.0]);
     }

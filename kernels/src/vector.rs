@@ -1,11 +1,11 @@
-//! Loops over float32 slices: sums in sixteen lanes, maxima, and an exponential without a call.
+//! Loops over float32 slices: sums in sixteen lanes, maxima and exponentials.
 //!
-//! Each stands here twice: as a function that chooses this machine's instructions, and as the loop itself, named `..._with`, for
-//! kernels that have chosen them already.
+//! Each exists twice: as a function that selects this machine's instructions, and as the inlined loop itself, named `..._with`, for
+//! kernels that are compiled for an instruction set already.
 
 use crate::simd::{Bits, LANES, Lanes, Simd, load_or, store, total};
 
-/// Sum of `term(x_i, y_i)`, in sixteen running sums: faster than one, and closer.
+/// Sum of `term(x_i, y_i)`, in sixteen running sums, which are faster and more accurate than one.
 #[inline(always)]
 pub fn sum_of_with<S: Simd>(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 {
     let mut lanes = [0f32; LANES];
@@ -25,13 +25,13 @@ pub fn sum_with<S: Simd>(x: &[f32]) -> f32 {
     sum_of_with::<S>(x, x, |x, _| x)
 }
 
-/// Sum of products.
+/// Dot product.
 #[inline(always)]
 pub fn dot_with<S: Simd>(x: &[f32], y: &[f32]) -> f32 {
     sum_of_with::<S>(x, y, |x, y| x * y)
 }
 
-/// Largest number; -inf of none.
+/// Maximum; -inf of an empty slice.
 #[inline(always)]
 pub fn max_with<S: Simd>(x: &[f32]) -> f32 {
     let mut lanes = Lanes::<S>::splat(f32::NEG_INFINITY);
@@ -54,18 +54,18 @@ pub(super) fn polynomial<S: Simd>(coefficients: &[f32], x: Lanes<S>) -> Lanes<S>
     p
 }
 
-/// Adding it rounds to a whole number, which the lowest bits then hold: 1.5·2²³.
+/// Adding 1.5·2²³ rounds a float32 to an integer, which is then in the lowest bits.
 pub(super) const ROUND: f32 = 12_582_912.0;
 
-/// ln 2 in two parts, of which the first has few digits.
+/// ln 2 as the sum of two floats. The first has few digits, so that its product with a small integer is exact.
 const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 
-/// `(e^r - 1 - r)/r²` for r from -ln 2/2 to ln 2/2: coefficients of Cephes' expf, highest power first.
+/// Polynomial for `(e^r - 1 - r)/r²`, r in [-ln 2/2, ln 2/2]: the coefficients of Cephes' expf, highest power first.
 const SERIES: [f32; 6] = [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1];
 
 /// `e^x`, within 2e-7 relative; 0 below -87.3 and clamped above 88.3. NaN stays NaN.
 ///
-/// Splits x into n·ln 2 + r, takes a polynomial of e^r and puts n into the exponent bits.
+/// Splits x into n·ln 2 + r, evaluates a polynomial for e^r and adds n to the exponent bits.
 #[inline(always)]
 pub fn exps<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     let all = Lanes::splat;
@@ -78,13 +78,13 @@ pub fn exps<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     x.simd_lt(all(-87.3)).select(Lanes::ZERO, e * power)
 }
 
-/// [`exps`] of one number.
+/// [`exps`] of a single number.
 #[inline(always)]
 pub fn exp_with<S: Simd>(x: f32) -> f32 {
     exps(Lanes::<S>::splat(x)).to_array()[0]
 }
 
-/// `x = exp(x - shift)`, and the sum of what came out: the numerators of a softmax and its denominator.
+/// `x = exp(x - shift)` in place, and the sum of the results: a softmax's numerators and denominator.
 #[inline(always)]
 pub fn exponentials_with<S: Simd>(x: &mut [f32], shift: f32) -> f32 {
     let mut sums = Lanes::<S>::ZERO;
@@ -96,7 +96,7 @@ pub fn exponentials_with<S: Simd>(x: &mut [f32], shift: f32) -> f32 {
     total(sums)
 }
 
-/// The sum of `exp(rate·(x - shift))`.
+/// `Σ exp(rate·(x - shift))`
 #[inline(always)]
 pub fn sum_of_exponentials_with<S: Simd>(x: &[f32], shift: f32, rate: f32) -> f32 {
     let mut sums = Lanes::<S>::ZERO;
@@ -146,22 +146,22 @@ crate::vectorize! {
     /// Sum of the numbers, in sixteen running sums.
     pub fn sum(x: &[f32]) -> f32 = sum_with;
 
-    /// Sum of products, in sixteen running sums.
+    /// Dot product, in sixteen running sums.
     pub fn dot(x: &[f32], y: &[f32]) -> f32 = dot_with;
 
     /// Sum of `term(x_i, y_i)`, in sixteen running sums.
     pub fn sum_of(x: &[f32], y: &[f32], term: impl Fn(f32, f32) -> f32) -> f32 = sum_of_with;
 
-    /// Largest number; -inf of none.
+    /// Maximum; -inf of an empty slice.
     pub fn max(x: &[f32]) -> f32 = max_with;
 
-    /// [`exps`] of one number.
+    /// [`exps`] of a single number.
     pub fn exp(x: f32) -> f32 = exp_with;
 
-    /// `x = exp(x - shift)`, and the sum of what came out: the numerators of a softmax and its denominator.
+    /// `x = exp(x - shift)` in place, and the sum of the results: a softmax's numerators and denominator.
     pub fn exponentials(x: &mut [f32], shift: f32) -> f32 = exponentials_with;
 
-    /// The sum of `exp(rate·(x - shift))`.
+    /// `Σ exp(rate·(x - shift))`
     pub fn sum_of_exponentials(x: &[f32], shift: f32, rate: f32) -> f32 = sum_of_exponentials_with;
 }
 
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn exp_is_close_everywhere() {
+    fn exp_is_accurate_everywhere() {
         for step in -8_700..8_800 {
             let x = step as f32 / 100.0;
             let exact = f64::from(x).exp();
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn sixteen_exponentials_are_those_of_one() {
+    fn lanes_agree_with_single_numbers() {
         let ends = [f32::NEG_INFINITY, f32::INFINITY, f32::MIN, f32::MAX, -0.0, 88.3, -87.3, 1e-30];
         let numbers: Vec<f32> = (0..40_000).map(|step| (step - 20_000) as f32 / 199.0).chain(ends).collect();
         for numbers in numbers.chunks(LANES) {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn sums_and_maxima_of_uneven_lengths() {
+    fn sums_and_maxima_of_lengths_that_are_not_multiples_of_16() {
         let x: Vec<f32> = (1..=37).map(|i| i as f32).collect();
         assert_eq!(sum(&x), 703.0);
         assert_eq!(dot(&x, &x), 17_575.0);

@@ -1,5 +1,5 @@
-//! No circles of files: within a crate, files use each other in one direction. What a file uses is read from its `use` lines and its
-//! paths, tests aside; a name that a module re-exports belongs to the file that defines it.
+//! No circles of files: within a crate, files use each other in one direction. What a file uses is read from its `use` lines and
+//! its paths, tests aside; a name that a module re-exports belongs to the file that defines it.
 
 use proc_macro2::{TokenStream, TokenTree};
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,8 +65,8 @@ impl Reader<'_> {
         }
     }
 
-    /// One name of a `use`; `None` stands for all names of the path. A path that begins with none of the three words is that of a child
-    /// module, or of another crate.
+    /// One name of a `use`; `None` stands for all names of the path. A path that does not begin with `crate`, `self` or `super`
+    /// belongs to a child module or to another crate.
     fn leaf(&mut self, path: &[String], name: Option<String>, exported: bool) {
         let target = self.resolved(path).unwrap_or_else(|| [self.module.as_slice(), path].concat());
         match name {
@@ -167,8 +167,7 @@ fn home(files: &Files, path: &Name) -> Option<Name> {
     None
 }
 
-/// For each file the files that it uses. A folder's `mod.rs` and the files below it are one room, which is told as one: arrows between
-/// them do not count.
+/// For each file, the files that it uses. Uses between a folder's `mod.rs` and the files below it do not count.
 fn arrows(files: &Files) -> BTreeMap<&Name, BTreeSet<Name>> {
     let uses = |name: &Name, file: &File| -> BTreeSet<Name> {
         let homes = file.paths.iter().filter_map(|path| home(files, path));

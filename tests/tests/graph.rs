@@ -275,10 +275,10 @@ fn the_trainer_and_the_judge_name_no_plugin() {
     let graph = workspace();
     let names = names_in_yaml(&graph);
     let judges = ["analysis", "cli", "config", "diagnostics", "lm", "records", "report", "results", "statistics", "study"];
-    let starter = root().join("runners/cli/src/verbs/new/study.rs"); // it names the arms of an example, and treats none by its name
+    let template = root().join("runners/cli/src/verbs/new/study.rs"); // it names the arms of an example, and no code depends on these names
     for folder in judges.map(|name| format!("runners/{name}/src")) {
         for path in sources(&root().join(folder)) {
-            if path == starter
+            if path == template
                 || ["tests.rs", "sample.rs"].iter().any(|name| path.ends_with(name))
                 || path.components().any(|part| part.as_os_str() == "tests")
             {

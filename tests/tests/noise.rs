@@ -125,7 +125,7 @@ fn token_files() {
 
 #[test]
 fn an_override_with_a_line_break_is_refused_in_one_line() {
-    read::set(b"spread.vary=\n)"); // spread is no section, so the whole override is blamed
+    read::set(b"spread.vary=\n)"); // spread is not a section, so the error is about the whole override
 }
 
 /// Found by fuzzing: a name of two lines, given twice.

@@ -1,34 +1,40 @@
-//! The promises of an intervention.
+//! Checks of an intervention.
 
 use super::kernel::objective_agrees;
 use super::{round_trips, written_form};
-use crate::{Action, Companion, CompanionObjective, Compared, Draw, EmbeddingNoise, Intervention, Outputs, WeightRounding};
+use crate::{
+    Action, Companion, CompanionObjective, Compared, Draw, EmbeddingNoise, Intervention, OutputUpdate, Outputs, WeightRounding,
+};
 use candle_core::{Device, Tensor, Var};
 use std::path::Path;
 
-/// Numbers of an embedding in the kit.
+/// Width of the embeddings in the kit.
 const DIMS: usize = 6;
 
 /// Checks one configured intervention, whether or not its card lists it.
 ///
 /// # Panics
-/// With what was expected and what came, when a promise is broken.
+/// When a check fails, with what was expected and what was found.
 pub fn keeps_its_promises(intervention: &dyn Intervention) {
     let written = written_form(intervention);
     round_trips::<dyn Intervention>(&written);
     match intervention.action().unwrap_or_else(|| panic!("{intervention:?} is turned off by its settings: no place to check")) {
-        Action::EmbeddingReset { .. } => {} // its type says all
+        Action::EmbeddingReset { .. } => {} // its type leaves nothing to check
         Action::EmbeddingNoise(noise) => noise_depends_on_the_draw_alone(noise),
         Action::WeightRounding(rounding) => rounding_depends_on_the_weights_alone(rounding),
         Action::Objective(objective) => {
             assert!(objective.weight().is_finite(), "{objective:?}: a weight that is not finite");
             finite_outputs_have_finite_gradients(objective);
         }
+        Action::LogNormalizer { weight } => {
+            assert!(weight.is_finite() && weight > 0.0, "{intervention:?}: expected a finite weight above 0, found {weight}");
+        }
+        Action::OutputUpdate(update) => updates_depend_on_the_matrix_alone(update),
     }
     a_checkpoint_is_one_of_its_folders(&written);
 }
 
-/// A checkpoint that is not among them would be looked for in the wrong place, and missing from a trial's identity.
+/// The runner would look for any other checkpoint in the wrong place, and leave it out of a trial's identity.
 fn a_checkpoint_is_one_of_its_folders(written: &str) {
     let mut copy: Box<dyn Intervention> = serde_json::from_str(written).expect("it was read back before");
     copy.folders().into_iter().for_each(|(field, folder)| *folder = Path::new("conformance").join(field));
@@ -42,7 +48,23 @@ fn numbers(count: usize, scale: f64) -> Vec<f32> {
     (0..count).map(|_| (scale * draw.normal()) as f32).collect()
 }
 
-/// The same draw makes the same noise, finite and not all 0.
+/// The same matrix becomes the same matrix, which is finite and another one, also where it has one row.
+fn updates_depend_on_the_matrix_alone(update: &dyn OutputUpdate) {
+    for rows in [1, 7] {
+        let before = numbers(rows * DIMS, 1.0);
+        let updated = || {
+            let mut matrix = before.clone();
+            update.apply(&mut matrix, DIMS);
+            matrix
+        };
+        let once = updated();
+        assert_eq!(bits(&once), bits(&updated()), "{update:?}: the same matrix becomes another one");
+        assert!(once.iter().all(|x| x.is_finite()), "{update:?}: a matrix that is not finite");
+        assert!(once != before, "{update:?}: a matrix of {rows} rows is left as it was");
+    }
+}
+
+/// The same draw gives the same noise, which is finite and not all 0.
 fn noise_depends_on_the_draw_alone(it: &dyn EmbeddingNoise) {
     for tokens in [1, 5] {
         let noise = || {
@@ -57,7 +79,7 @@ fn noise_depends_on_the_draw_alone(it: &dyn EmbeddingNoise) {
     }
 }
 
-/// The same weights are rounded to the same numbers, others than they were, and finite ones stay finite.
+/// The same weights are rounded to the same numbers, which differ from the weights. Finite weights stay finite.
 fn rounding_depends_on_the_weights_alone(it: &dyn WeightRounding) {
     let rounded = |weights: &[f32], inputs: usize| {
         let mut rounded = weights.to_vec();
@@ -77,7 +99,7 @@ fn rounding_depends_on_the_weights_alone(it: &dyn WeightRounding) {
     }
 }
 
-/// Where the outputs are finite, so are objective and gradients; and the companion's output is a constant.
+/// Finite outputs give a finite objective and finite gradients, and the companion's output gets no gradient.
 fn finite_outputs_have_finite_gradients(it: &dyn CompanionObjective) {
     let parameters = |seed| it.parameters(DIMS, &mut Draw::new(seed, "conformance parameters", 0, 0)).expect("parameters");
     let shown = |tensors: &[Tensor]| tensors.iter().flat_map(floats).map(f32::to_bits).collect::<Vec<u32>>();

@@ -1,18 +1,21 @@
-//! A kernel against the tensor operations that it stands for: in float32, and in float64.
+//! Comparison of a kernel in float32 with the tensor operations of its plugin in float64.
 
 use crate::{Cloud, CompanionObjective, Draw, Kernel, Regularizer, Result, differentiate};
 use candle_core::{DType, Device, Tensor, Var};
 
-/// How far the kit lets a value be off, relative, and a gradient, relative to its largest element: far above what float32 sums that
-/// are taken with some care lose, and far below what a mistake costs.
+/// The kit's tolerance for a value, relative, and for a gradient, relative to its largest element. It is far above the rounding
+/// errors of careful float32 sums, and far below the effect of a mistake.
 pub(super) const TOLERANCE: f64 = 1e-4;
 
-/// Checks value and gradient of a regularizer's kernel against its `penalty` in float64, on ordinary clouds and on degenerate ones:
-/// of odd sizes, of several groups, with repeated points, with zeros, collapsed; and, where it needs one, with a second view. The
-/// kit does so with a `tolerance` of 1e-4; a careful kernel meets a smaller one.
+/// Compares value and gradient of a regularizer's kernel with its `penalty` in float64.
+///
+/// The clouds are ordinary and degenerate ones: odd sizes, several groups, repeated points, zeros, collapsed points. They have a
+/// second view if the regularizer needs one. The kit uses a `tolerance` of 1e-4; a careful kernel meets a smaller one.
 ///
 /// # Panics
-/// With what was expected and what came, when they differ; when the number of threads changes a bit; when there is no kernel.
+/// - When value or gradient differ, with what was expected and what was found.
+/// - When the result depends on the number of threads.
+/// - When there is no kernel.
 pub fn kernel_agrees(regularizer: &dyn Regularizer, tolerance: f64) {
     for (what, points) in clouds().expect("clouds") {
         for (what, cloud) in seen(regularizer, what, points).expect("clouds") {
@@ -21,10 +24,10 @@ pub fn kernel_agrees(regularizer: &dyn Regularizer, tolerance: f64) {
     }
 }
 
-/// As [`kernel_agrees`], on this cloud alone. `what` names it in messages.
+/// [`kernel_agrees`] on a single cloud, which messages call `what`.
 ///
 /// # Panics
-/// As there.
+/// As for [`kernel_agrees`]: a difference, a dependence on the number of threads, or no kernel.
 pub fn kernel_agrees_on(regularizer: &dyn Regularizer, what: &str, cloud: &Cloud, tolerance: f64) {
     let kernel = regularizer.kernel().unwrap_or_else(|| panic!("{regularizer:?} has no kernel"));
     let of = format!("{regularizer:?}, {what}");
@@ -34,12 +37,13 @@ pub fn kernel_agrees_on(regularizer: &dyn Regularizer, what: &str, cloud: &Cloud
     });
     assert!(one == three, "the kernel of {of}: another number of threads gives other numbers");
     let expected = by_tensors(regularizer, cloud).unwrap_or_else(|error| panic!("{of}: {error}"));
-    // Where gradients cancel, rounding the points to float32 (by 6e-8) leaves some of that order over the number of points.
+    // If gradients cancel, rounding the points to float32 (by 6e-8) leaves gradients of about that size over the number of points.
     let least = 0.1 / cloud.groups() as f64 / cloud.count() as f64;
     agrees(&of, one, expected, least, tolerance);
 }
 
-/// As [`kernel_agrees`], of an intervention and its `objective`, on these outputs of the model and its companion.
+/// Compares the kernel of an intervention, if it has one, with its `objective` in float64, on outputs of the model and its
+/// companion.
 pub(super) fn objective_agrees(it: &dyn CompanionObjective, own: &Tensor, companion: &Tensor) {
     let Some(kernel) = it.kernel() else { return };
     let of = format!("{it:?}");
@@ -57,7 +61,7 @@ pub(super) fn objective_agrees(it: &dyn CompanionObjective, own: &Tensor, compan
     agrees(&of, (f64::from(value), wide(gradient)), expected, least, TOLERANCE);
 }
 
-/// Value and gradient, each element relative to the largest of them or to `least`.
+/// Compares values, and gradients element by element, relative to the largest element or to `least`.
 fn agrees(of: &str, (value, gradient): (f64, Vec<f64>), expected: (f64, Vec<f64>), least: f64, tolerance: f64) {
     let (expected, expected_gradient) = expected;
     let off = (value - expected).abs() / expected.abs().max(0.1);
@@ -77,11 +81,11 @@ fn draw() -> Draw {
 /// The views of a cloud in another dtype, and a cloud of them.
 fn views_in(dtype: DType, cloud: &Cloud) -> Result<(Vec<Var>, Cloud)> {
     let views = std::iter::once(cloud.points()).chain(cloud.view());
-    // By float32 in any case: both are given the same numbers.
+    // Rounded to float32 first, so that kernel and tensor operations get the same numbers.
     differentiate::leaves(views.map(|view| Ok(view.to_dtype(DType::F32)?.to_dtype(dtype)?)))
 }
 
-/// Value and gradient of a kernel: in the points, then in the view.
+/// Value and gradient of a kernel: with respect to the points, then to the view.
 pub(super) fn by_kernel(kernel: &dyn Kernel, cloud: &Cloud) -> Result<(f64, Vec<f64>)> {
     let (leaves, cloud) = views_in(DType::F32, cloud)?;
     let leaves: Vec<&Var> = leaves.iter().collect();
@@ -98,8 +102,8 @@ fn wide(numbers: impl IntoIterator<Item = f32>) -> Vec<f64> {
     numbers.into_iter().map(f64::from).collect()
 }
 
-/// The points as a cloud; where the regularizer needs one, with a view near them, and some with the same view or one that
-/// collapsed.
+/// Clouds of these points: without a view or, if the regularizer needs one, with a view near them. The first points are also used
+/// with themselves as their view and with a collapsed view.
 fn seen(regularizer: &dyn Regularizer, what: &str, points: Tensor) -> Result<Vec<(String, Cloud)>> {
     if !regularizer.needs_view() {
         return Ok(vec![(what.to_owned(), Cloud::new(points)?)]);
@@ -143,16 +147,16 @@ mod tests {
     use crate::{FloatCloud, typetag};
     use serde::{Deserialize, Serialize};
 
-    /// Mean square of the points, or of the differences from a view, by a kernel with mistakes.
+    /// Mean square of the points, or of their differences from a view, with a kernel that can be wrong.
     #[derive(Debug, Clone, Default, Serialize, Deserialize)]
     struct MeanSquare {
-        /// Factor of the kernel's value, less 1.
+        /// Relative error of the kernel's value.
         value: f64,
-        /// Of its gradient.
+        /// Relative error of its gradient.
         gradient: f64,
-        /// Of its gradient in the view.
+        /// Relative error of its gradient with respect to the view.
         view_gradient: f64,
-        /// Of its value in groups after the first: what one group alone does not show.
+        /// Relative error of its value in all groups but the first, which a single group does not show.
         other_groups: f64,
         needs_view: bool,
     }
@@ -160,9 +164,10 @@ mod tests {
     #[typetag::serde(name = "mean_square_by_a_kernel")]
     impl Regularizer for MeanSquare {
         fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
-            match self.needs_view {
-                true => Ok((cloud.points() - cloud.both_views()?[1])?.sqr()?.mean_all()?),
-                false => Ok(cloud.points().sqr()?.mean_all()?),
+            if self.needs_view {
+                Ok((cloud.points() - cloud.both_views()?[1])?.sqr()?.mean_all()?)
+            } else {
+                Ok(cloud.points().sqr()?.mean_all()?)
             }
         }
 
@@ -179,8 +184,8 @@ mod tests {
         fn mean_square(&self, points: &[f32], at: impl Fn(usize) -> f32, gradient: &mut [f32]) -> f64 {
             let count = points.len() as f64;
             let away = |index: usize| f64::from(points[index] - at(index));
-            let slope = 2.0 * (1.0 + self.gradient) / count;
-            gradient.iter_mut().enumerate().for_each(|(index, out)| *out = (slope * away(index)) as f32);
+            let factor = 2.0 * (1.0 + self.gradient) / count;
+            gradient.iter_mut().enumerate().for_each(|(index, out)| *out = (factor * away(index)) as f32);
             (1.0 + self.value) * (0..points.len()).map(|index| away(index).powi(2)).sum::<f64>() / count
         }
     }

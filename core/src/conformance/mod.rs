@@ -1,4 +1,4 @@
-//! What every plugin promises, checked. In a plugin's tests, one line:
+//! The conformance kit: checks that every plugin must pass. A plugin calls it from one test:
 //!
 //! ```ignore
 //! #[test]
@@ -7,9 +7,10 @@
 //! }
 //! ```
 //!
-//! Of regularizers the kit works in float64, where finite differences are worth comparing with, and in float32, where training
-//! happens. A regularizer that needs a second view of the points is given one near them, and its promises hold for both. A plugin
-//! with a kernel is checked with and without it, and the kernel in float32 is compared with the tensor operations in float64.
+//! - Regularizers are checked in float64, where finite differences are accurate, and in float32, as in training.
+//! - A regularizer that needs a second view gets one near the points, and the checks cover both.
+//! - A plugin with a kernel is checked with and without it. The kernel in float32 is compared with the tensor operations in
+//!   float64.
 
 mod intervention;
 mod kernel;
@@ -20,22 +21,23 @@ pub use kernel::{kernel_agrees, kernel_agrees_on};
 pub use regularizer::keeps_its_promises;
 
 use crate::registry::{Card, Kind, Pluggable, cards};
-use crate::{Intervention, Plugin, Regularizer};
+use crate::{Fingerprint, Intervention, Plugin, Regularizer};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 /// Checks the card of `R` and every variant that it lists.
 ///
 /// # Panics
-/// With what was expected and what came, when a promise is broken.
+/// When a check fails, with what was expected and what was found.
 pub fn conforms<R: Regularizer + Default>() {
     card_conforms(known(R::default().typetag_name(), "regularizer!"));
 }
 
-/// As [`conforms`], of an intervention.
+/// [`conforms`] for an intervention: checks the card of `I` and every variant that it lists.
 ///
 /// # Panics
-/// As there.
+/// When a check fails, with what was expected and what was found.
 pub fn intervention_conforms<I: Intervention + Default>() {
     card_conforms(known(I::default().typetag_name(), "intervention!"));
 }
@@ -43,7 +45,7 @@ pub fn intervention_conforms<I: Intervention + Default>() {
 /// Checks every plugin linked into this program, and returns their names.
 ///
 /// # Panics
-/// As [`conforms`].
+/// When a check fails, with what was expected and what was found.
 pub fn all_conform() -> Vec<&'static str> {
     let cards = cards().unwrap_or_else(|error| panic!("{error}"));
     cards.values().for_each(|card| card_conforms(card));
@@ -84,8 +86,48 @@ where
 
     let bare: Plugin<T> = serde_json::from_value(name.into()).unwrap_or_else(|e| panic!("`{name}` as a bare name: {e}"));
     assert_eq!(written_form(&*bare.0), written_form(&*variants[0]), "`{name}`: a bare name must take the defaults");
+    every_field_has_an_effect(card);
     let unknown = serde_json::json!({ name: { "no_such_field": 1 } });
     assert!(serde_json::from_value::<Plugin<T>>(unknown).is_err(), "`{name}` accepts a field that it does not know");
+}
+
+/// A field that changes nothing would make two arms of one: each number of each variant is changed, and what the plugin computes has
+/// to change with it.
+fn every_field_has_an_effect(card: &Card) {
+    for written in card.written() {
+        let before = fingerprint(card.kind, &written);
+        let fields = written[card.name].as_object().cloned().unwrap_or_default();
+        for (field, number) in fields.iter().filter_map(|(field, value)| Some((field, value.as_f64()?))) {
+            let others =
+                [number * 0.75, number * 1.5, number + 1.0, (number * 0.5).floor(), 0.0].map(|other| match number.fract() {
+                    0.0 if fields[field].is_u64() => Value::from(other.floor() as u64),
+                    _ => Value::from(other),
+                });
+            let others = others.into_iter().filter(|other| other.as_f64() != Some(number)).map(|other| {
+                let mut changed = written.clone();
+                changed[card.name][field] = other;
+                changed
+            });
+            let found: Vec<bool> =
+                others.filter_map(|changed| Some(fingerprint(card.kind, &changed)? != before.clone()?)).collect();
+            assert!(
+                found.contains(&true),
+                "`{}` of {written} has no effect: say in `{}!` which variants have it",
+                field,
+                card.kind.word()
+            );
+        }
+    }
+}
+
+/// What a plugin with these settings computes; `None` where they are not legal.
+fn fingerprint(kind: Kind, written: &Value) -> Option<Fingerprint> {
+    let written = written.clone();
+    let found = match kind {
+        Kind::Regularizer(_) => Fingerprint::of_regularizer(&*serde_json::from_value::<Box<dyn Regularizer>>(written).ok()?),
+        Kind::Intervention(_) => Fingerprint::of_intervention(&*serde_json::from_value::<Box<dyn Intervention>>(written).ok()?),
+    };
+    Some(found.unwrap_or_else(|error| panic!("the kit's own clouds: {error}")))
 }
 
 fn round_trips<T: Pluggable + Serialize + ?Sized>(text: &str)

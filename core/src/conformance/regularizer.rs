@@ -1,4 +1,4 @@
-//! The promises of a regularizer.
+//! Checks of a regularizer.
 
 use super::kernel::{TOLERANCE, by_kernel, kernel_agrees};
 use super::{round_trips, written_form};
@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor, Var};
 /// Checks one configured regularizer, whether or not its card lists it.
 ///
 /// # Panics
-/// As [`super::conforms`].
+/// When a check fails, with what was expected and what was found.
 pub fn keeps_its_promises(regularizer: &dyn Regularizer) {
     round_trips::<dyn Regularizer>(&written_form(regularizer));
     is_a_finite_scalar(regularizer);
@@ -17,6 +17,7 @@ pub fn keeps_its_promises(regularizer: &dyn Regularizer) {
     depends_on_its_draw_alone(regularizer);
     is_sane_on_degenerate_clouds(regularizer);
     sees_a_view_where_it_asks_for_one(regularizer);
+    sees_labels_where_it_asks_for_them(regularizer);
     if regularizer.surrogate_gradient().is_none() {
         has_the_gradient_of_its_value(regularizer);
     }
@@ -57,7 +58,7 @@ fn depends_on_its_draw_alone(regularizer: &dyn Regularizer) {
     assert_eq!(once.to_bits(), again.to_bits(), "{regularizer:?}: the same draw gives another value");
 }
 
-/// A view that nobody asked for changes nothing; one that is missing is an error, and no panic.
+/// A view that the regularizer does not need changes nothing. A missing view is an error, not a panic.
 fn sees_a_view_where_it_asks_for_one(regularizer: &dyn Regularizer) {
     let points = gaussian(0, 1, 12);
     if regularizer.needs_view() {
@@ -69,6 +70,16 @@ fn sees_a_view_where_it_asks_for_one(regularizer: &dyn Regularizer) {
     } else {
         let with_view = value(regularizer, &[points.clone(), gaussian(1, 1, 12)]);
         same(regularizer, "without and with a view that it does not need", value(regularizer, &[points]), with_view);
+    }
+}
+
+/// Missing labels are an error, and no panic.
+fn sees_labels_where_it_asks_for_them(regularizer: &dyn Regularizer) {
+    if regularizer.needs_labels() {
+        assert!(regularizer.kernel().is_none(), "{regularizer:?}: a kernel sees no labels, and this regularizer needs them");
+        let alone = Cloud::new(gaussian(0, 1, 12)).expect("the kit's own cloud");
+        let refused = regularizer.penalty(&alone, &mut Draw::new(0, "conformance penalty", 0, 0)).is_err();
+        assert!(refused, "{regularizer:?} needs labels, and does without them");
     }
 }
 
@@ -114,14 +125,14 @@ fn is_sane(regularizer: &dyn Regularizer, what: &str, views: &[Tensor]) {
     let finite = gradients.iter().flatten().all(|x| x.is_finite());
     assert!(finite, "{regularizer:?}: a gradient that is not finite on a cloud {what}");
     if let Some(kernel) = regularizer.kernel() {
-        let found = by_kernel(kernel, &cloud(&views));
+        let found = by_kernel(kernel, &cloud(regularizer, &views));
         let (value, gradient) = found.unwrap_or_else(|e| panic!("the kernel of {regularizer:?} on a cloud {what}: {e}"));
         let finite = value.is_finite() && gradient.iter().all(|x| x.is_finite());
         assert!(finite, "{regularizer:?}: a kernel's value or gradient that is not finite on a cloud {what}");
     }
 }
 
-/// Central differences along each coordinate of each view, in float64.
+/// Compares with central differences along each coordinate of each view, in float64.
 fn has_the_gradient_of_its_value(regularizer: &dyn Regularizer) {
     let views = views(regularizer, 1, 8);
     let (_, gradients) = value_and_gradients(regularizer, &views);
@@ -159,19 +170,20 @@ fn near(points: &Tensor) -> Tensor {
     (noise * 0.3).and_then(|noise| points + noise).expect("a view")
 }
 
-/// Of points, or of points and a view of them.
-fn cloud(views: &[Tensor]) -> Cloud {
+/// A cloud of points, or of points and their view.
+fn cloud(regularizer: &dyn Regularizer, views: &[Tensor]) -> Cloud {
     let points = views[0].clone();
     let cloud = match views.get(1) {
         Some(view) => Cloud::with_view(points, view.clone()),
         None => Cloud::new(points),
     };
+    let cloud = cloud.and_then(|cloud| cloud.with_labels_for(regularizer));
     cloud.unwrap_or_else(|e| panic!("the kit's own cloud: {e}"))
 }
 
 fn penalty(regularizer: &dyn Regularizer, views: &[Tensor]) -> Tensor {
     let points = &views[0];
-    let penalty = regularizer.penalty(&cloud(views), &mut Draw::new(0, "conformance penalty", 0, 0));
+    let penalty = regularizer.penalty(&cloud(regularizer, views), &mut Draw::new(0, "conformance penalty", 0, 0));
     let penalty = penalty.unwrap_or_else(|e| panic!("{regularizer:?} on {:?}: {e}", points.dims()));
     assert_eq!(penalty.dims(), [0usize; 0], "{regularizer:?}: a penalty is a scalar");
     assert_eq!(penalty.dtype(), points.dtype(), "{regularizer:?}: a penalty has the dtype of its cloud");

@@ -1,20 +1,22 @@
-//! A value with a gradient computed by hand.
+//! Values with a gradient that is computed by hand.
 
 use crate::Result;
 use candle_core::Tensor;
 
-/// `value` as a function of `input` whose gradient is the given one.
+/// `value` as a function of `input` with the given gradient.
 ///
-/// For a value that candle cannot differentiate, or whose gradient is on purpose another. `value` has the leading dims of `input`
-/// (one number per group, say), and `gradient`, shaped as `input`, is that of each value with respect to its part of `input`.
-/// By `value + Σ (input - stop_gradient(input))·gradient`, whose second term is 0: plain tensor operations, so that it works in
-/// every dtype and on every device. Input and gradient have to be finite, or that term is not 0.
+/// It is for values that candle cannot differentiate, or whose gradient deliberately differs from the derivative. `value` has the
+/// leading dims of `input`, for example one number per group. `gradient` has the shape of `input`, and is the gradient of each
+/// value with respect to its part of `input`.
+///
+/// The result is `value + Σ (input - stop_gradient(input))·gradient`, whose second term is 0. It consists of plain tensor
+/// operations, so it works in every dtype and on every device. Input and gradient must be finite, or the second term is not 0.
 ///
 /// # Shapes
 /// input (l..., r...), value (l...), gradient (l..., r...) -> (l...)
 ///
 /// # Errors
-/// When the shapes do not fit.
+/// When the shapes do not match.
 pub fn attach_gradient(input: &Tensor, value: &Tensor, gradient: &Tensor) -> Result<Tensor> {
     if !input.dims().starts_with(value.dims()) || input.dims() != gradient.dims() {
         let (input, value, gradient) = (input.dims(), value.dims(), gradient.dims());

@@ -1,5 +1,5 @@
-//! The inverse of the Cholesky factor: matrices are factorised in float64 on the CPU, and the factor goes back to their dtype and
-//! device. Gradients flow by plain tensor operations.
+//! The inverse of the Cholesky factor. Matrices are factorised in float64 on the CPU, and the result is converted to their dtype
+//! and moved to their device. Gradients flow by plain tensor operations.
 
 use super::matmul;
 use super::spectral::float64;
@@ -7,12 +7,12 @@ use crate::Result;
 use candle_core::{Device, Tensor};
 use regatta_kernels::symmetric::{self, finite};
 
-/// `L⁻¹` of symmetric positive definite matrices `M = L Lᵀ`, L lower triangular: points times `L⁻ᵀ` are white where M is their
-/// covariance. Gradients flow through it, and what reaches M is symmetric. (g, d, d) -> (g, d, d)
+/// `L⁻¹` of symmetric positive definite matrices `M = L Lᵀ`, L lower triangular. Points times `L⁻ᵀ` are white if M is their
+/// covariance. The gradient with respect to M is symmetric. (g, d, d) -> (g, d, d)
 ///
 /// With K = `L⁻¹` and Φ the lower triangle with half of the diagonal, `dK = -Φ(K dM Kᵀ) K` (Murray, "Differentiation of the
-/// Cholesky decomposition", 2016, arXiv:1602.07527). That is linear in dM: with `M - stop_gradient(M)`, which is 0, in the place of
-/// dM, its value is 0 and its gradient that of K.
+/// Cholesky decomposition", 2016, arXiv:1602.07527). This is linear in dM. With dM = `M - stop_gradient(M)`, which is 0, it adds 0
+/// to the value and has the gradient of K.
 ///
 /// # Errors
 /// When a matrix is not positive definite or not finite.
@@ -27,15 +27,15 @@ pub fn inverse_cholesky(matrices: &Tensor) -> Result<Tensor> {
     let inverse = Tensor::from_vec(inverses, (g, d, d), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?;
     let lower = (Tensor::tril2(d, dtype, device)? - (Tensor::eye(d, dtype, device)? * 0.5)?)?;
     let change = (matrices - matrices.detach())?;
-    let change = ((&change + change.transpose(1, 2)?)? * 0.5)?; // so that what reaches M is symmetric
+    let change = ((&change + change.transpose(1, 2)?)? * 0.5)?; // makes the gradient of M symmetric
     let change = matmul(&matmul(&inverse, &change)?, &inverse.transpose(1, 2)?)?; // K dM Kᵀ
     Ok((&inverse - matmul(&change.broadcast_mul(&lower)?, &inverse)?)?)
 }
 
-/// As [`inverse_cholesky`], of one matrix. (d, d), row after row
+/// `L⁻¹` of one symmetric positive definite matrix `M = L Lᵀ`. (d, d), row-major -> (d, d)
 ///
 /// # Errors
-/// As there.
+/// When the matrix is not positive definite or not finite.
 pub fn inverse_cholesky_of(matrix: &[f64], d: usize) -> Result<Vec<f64>> {
     Ok(symmetric::InverseFactor::of(finite(matrix)?, d)?.numbers)
 }
@@ -54,9 +54,9 @@ mod tests {
         assert!(inverse_cholesky_of(&[1.0, 2.0, 2.0, 1.0], 2).is_err() && inverse_cholesky_of(&[f64::NAN], 1).is_err());
     }
 
-    /// Along a symmetric direction, since both halves of a covariance move together.
+    /// Along symmetric directions, since both triangles of a covariance change together.
     #[test]
-    fn its_gradient_is_that_of_finite_differences() {
+    fn its_gradient_agrees_with_finite_differences() {
         let numbers = [4.0, 2.0, -1.0, 2.0, 10.0, 3.0, -1.0, 3.0, 6.0];
         let weights = Tensor::new(&[[[1.0, 0.0, 0.0], [-2.0, 3.0, 0.0], [0.5, -1.0, 2.0]]], &Device::Cpu).unwrap();
         let value = |numbers: &[f64]| {

@@ -1,4 +1,4 @@
-//! GELU of a tensor in its tanh form; Hendrycks & Gimpel 2016, arXiv 1606.08415.
+//! GELU of a tensor in its tanh approximation; Hendrycks & Gimpel 2016, arXiv:1606.08415.
 
 use super::is_float32_on_cpu;
 use crate::Result;
@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
 use regatta_kernels::model::{CUBE, gelu, gelu_backward};
 use std::f64::consts::PI;
 
-/// GELU of a tensor, with its gradient. Float32 on the CPU is computed by [`gelu`], the rest by tensor operations.
+/// GELU of a tensor of any shape, with its gradient: by [`gelu`] for float32 on the CPU, otherwise by tensor operations.
 ///
 /// # Errors
 /// When a tensor operation fails.
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tensors_gradient_is_that_of_tensor_operations() {
+    fn value_and_gradient_agree_with_tensor_operations() {
         use candle_core::{DType, Device, Var};
         let x = Tensor::arange(-30f32, 30.0, &Device::Cpu).unwrap().affine(0.1, 0.03).unwrap();
         let [narrow, wide] = [DType::F32, DType::F64].map(|dtype| {

@@ -5,14 +5,14 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor};
 use rayon::prelude::*;
 use regatta_kernels::{Float, Matrix, MatrixMut, Onto, product};
 
-/// `x·y`, with gradients in both: what `Tensor::matmul` computes, but on the CPU each sum is made in one order, where candle's
+/// `x·y`, like `Tensor::matmul`, with gradients of both. On the CPU each sum has a fixed order, whereas the order of candle's sums
 /// depends on the processor's instructions and caches.
 ///
 /// # Shapes
-/// (..., m, k), (..., k, n) -> (..., m, n), the leading dims alike
+/// (..., m, k), (..., k, n) -> (..., m, n), with the same leading dims
 ///
 /// # Errors
-/// When the shapes do not fit, or a tensor operation fails.
+/// When the shapes do not match, or a tensor operation fails.
 pub fn matmul(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     if x.device().is_cpu() { Ok(on_cpu(x, y)?) } else { Ok(x.matmul(y)?) }
 }
@@ -23,7 +23,7 @@ fn on_cpu(x: &Tensor, y: &Tensor) -> candle_core::Result<Tensor> {
 
 struct Product;
 
-/// Leading dims, and m, k, n.
+/// The leading dims, and m, k, n.
 fn sizes<'a>(x: &'a [usize], y: &'a [usize]) -> candle_core::Result<(&'a [usize], [usize; 3])> {
     match (x, y) {
         ([lead @ .., m, k], [others @ .., inner, n]) if lead == others && k == inner => Ok((lead, [*m, *k, *n])),
@@ -46,7 +46,7 @@ fn multiply<T: Float>(x: &[T], y: &[T], [m, k, n]: [usize; 3], groups: usize) ->
     out
 }
 
-/// Rows that one task takes.
+/// Rows per task.
 const ROWS: usize = 256;
 
 impl CustomOp2 for Product {
@@ -92,7 +92,7 @@ mod tests {
     use candle_core::{DType, Device, Var};
 
     #[test]
-    fn value_and_gradients_are_those_of_candle() {
+    fn value_and_gradients_agree_with_candle() {
         for dtype in [DType::F32, DType::F64] {
             let var = |shape: &[usize], by: f64| {
                 let numbers = Tensor::arange(0f64, shape.iter().product::<usize>() as f64, &Device::Cpu).unwrap();

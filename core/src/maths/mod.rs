@@ -1,9 +1,10 @@
-//! Tensor maths that regularizers share. Every function works in the dtype of its input, f32 or f64, and on any device that
-//! candle knows; gradients flow through all of them but where it says otherwise. Loops on slices are in [`crate::kernels`].
+//! Tensor maths that regularizers share. Every function works in the dtype of its input, f32 or f64, and on any device that candle
+//! supports. Gradients flow through all functions, unless their documentation says otherwise. Loops on slices are in
+//! [`crate::kernels`].
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
-//! | `moments` | covariance, the smaller Gram, and sums over their parts |
+//! | `moments` | covariance, the smaller Gram matrix, their diagonals and off-diagonal sums |
 //! | `pairwise` | cosines, squared distances, angles, log-mean-exp over pairs |
 //! | `spectral` | log-determinant, inverse square root, eigenvectors and sums over eigenvalues of symmetric matrices |
 //! | `cholesky` | the inverse of the Cholesky factor of symmetric positive definite matrices |

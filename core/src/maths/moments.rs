@@ -1,10 +1,10 @@
-//! Covariance, the smaller Gram, and sums over their parts.
+//! Covariance, the smaller Gram matrix, and their diagonals and off-diagonal sums.
 
 use super::matmul;
 use crate::Result;
 use candle_core::{D, Tensor};
 
-/// Points less the mean of their group. (g, n, d) -> (g, n, d)
+/// Points minus the mean of their group. (g, n, d) -> (g, n, d)
 ///
 /// # Errors
 /// When a tensor operation fails.
@@ -22,7 +22,7 @@ pub fn covariance(points: &Tensor) -> Result<Tensor> {
     Ok((matmul(&z.transpose(1, 2)?, &z)? / (n - 1.0))?)
 }
 
-/// `zᵀz`, or `zzᵀ` where there are fewer points than dims: their eigenvalues are the same but for zeros.
+/// The Gram matrix `zᵀz`, or `zzᵀ` if there are fewer points than dims. Both have the same nonzero eigenvalues.
 /// (g, n, d) -> (g, m, m), m the smaller of n and d
 ///
 /// # Errors
@@ -42,7 +42,7 @@ pub fn diagonal(matrices: &Tensor) -> Result<Tensor> {
     Ok(matrices.broadcast_mul(&eye)?.sum(D::Minus1)?)
 }
 
-/// Sum over k≠l of `M_kl²` of each matrix. (g, d, d) -> (g)
+/// `Σ_{k≠l} M_kl²` of each matrix. (g, d, d) -> (g)
 ///
 /// # Errors
 /// When a tensor operation fails.

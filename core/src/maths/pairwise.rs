@@ -1,4 +1,4 @@
-//! Maths over all pairs of points of a group: everything here is (g, n, n) and costs n².
+//! Functions of all pairs of points of a group. Results are (g, n, n), so time and memory are quadratic in n.
 
 use super::{attach_gradient, centred, matmul};
 use crate::Result;
@@ -19,7 +19,7 @@ fn norms(points: &Tensor) -> Result<Tensor> {
     Ok((points.sqr()?.sum_keepdim(D::Minus1)? + TINY_SQUARE)?.sqrt()?)
 }
 
-/// Cosines of `z_i / (norm + epsilon)`; with epsilon above 0 they shrink slightly, as some published code has it.
+/// Dot products of the points `z_i / (‖z_i‖ + epsilon)`: cosines, slightly shrunk if epsilon is above 0, as in some published code.
 /// (g, n, d) -> (g, n, n)
 ///
 /// # Errors
@@ -29,7 +29,7 @@ pub fn cosines(points: &Tensor, epsilon: f64) -> Result<Tensor> {
     matmul(&u, &u.transpose(1, 2)?)
 }
 
-/// `‖z_i - z_j‖²`, never below 0. Points are centred first, so that a common offset costs no digits. (g, n, d) -> (g, n, n)
+/// `‖z_i - z_j‖²`, never below 0. Points are centred first, so that a common offset does not cancel digits. (g, n, d) -> (g, n, n)
 ///
 /// # Errors
 /// When a tensor operation fails.
@@ -41,8 +41,8 @@ pub fn squared_distances(points: &Tensor) -> Result<Tensor> {
     Ok(distance.relu()?)
 }
 
-/// `arccos(c) / π` of cosines bounded to ±(1 - clamp), with a straight-through gradient: the derivative is that at the bounded
-/// value, and never zero, so points that are too close to tell apart are still pushed apart.
+/// `arccos(c) / π` of cosines clamped to ±(1 - clamp), with a straight-through gradient: the derivative at the clamped value. It is
+/// never zero, so that points that coincide numerically are still pushed apart. Any shape, unchanged.
 ///
 /// # Errors
 /// When a tensor operation fails.
@@ -52,8 +52,8 @@ pub fn bounded_angles(cosines: &Tensor, clamp: f64) -> Result<Tensor> {
     attach_gradient(cosines, &(arccos(&bounded)? / PI)?, &derivative)
 }
 
-/// The arccosine of numbers between -1 and 1, exclusive; no gradient flows through it. candle has none: a polynomial gives it
-/// within 7e-5 (Abramowitz and Stegun, 4.4.45), and two steps of Newton's method the rest.
+/// The arccosine of numbers strictly between -1 and 1, without a gradient. candle has no arccosine: this is a polynomial within
+/// 7e-5 (Abramowitz and Stegun, 4.4.45), refined by two steps of Newton's method.
 fn arccos(cosines: &Tensor) -> Result<Tensor> {
     let x = cosines.abs()?;
     let mut sum = x.affine(-0.018_729_3, 0.074_261)?;
@@ -68,8 +68,8 @@ fn arccos(cosines: &Tensor) -> Result<Tensor> {
     Ok(angle)
 }
 
-/// Log of the mean of `exp(x)` over the last `rank` dims named, of `count` terms (where x is -inf the term counts in neither
-/// sum). Shifted by the largest x, so it neither overflows nor underflows. (..., dims) -> (...)
+/// `ln(Σ exp(x) / count)` over the last `rank` dims. `count` is the number of terms, without those that are masked with x = -inf.
+/// The sum is shifted by the largest x, so that it neither overflows nor underflows. (..., dims) -> (...)
 ///
 /// # Errors
 /// When a tensor operation fails.
@@ -78,10 +78,10 @@ pub fn log_mean_exp(x: &Tensor, rank: usize, count: usize) -> Result<Tensor> {
     let x = x.flatten_from(kept)?; // (..., terms)
     let largest = x.max_keepdim(D::Minus1)?.detach();
     let sum = x.broadcast_sub(&largest)?.exp()?.sum(D::Minus1)?;
-    Ok(((sum / count as f64)?.log()? + largest.squeeze(D::Minus1)?)?) // divided first: a log near 0 keeps its digits
+    Ok(((sum / count as f64)?.log()? + largest.squeeze(D::Minus1)?)?) // divided first, so that a log near 0 keeps its digits
 }
 
-/// Matrices with `fill` on their diagonals, through which no gradient flows. (g, n, n) -> (g, n, n)
+/// Matrices with `fill` in place of their diagonals, which get no gradient. (g, n, n) -> (g, n, n)
 ///
 /// # Errors
 /// When a tensor operation fails.
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn angles_are_bounded_and_the_slope_goes_through() {
+    fn angles_are_clamped_with_a_straight_through_gradient() {
         let c = Var::new(&[0f64, 1.0, -1.0], &Device::Cpu).unwrap();
         let angles = bounded_angles(&c, 0.5).unwrap();
         check(&angles, &[0.5, 1.0 / 3.0, 2.0 / 3.0]); // arccos(±0.5) is π/3 and 2π/3

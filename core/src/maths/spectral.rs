@@ -1,5 +1,5 @@
-//! Functions of symmetric matrices by their factorisations, which candle does not have: matrices are factorised in float64 on the
-//! CPU, and what is found there goes back to their dtype and device. Gradients flow by plain tensor operations.
+//! Functions of symmetric matrices by factorisations, which candle does not have. Matrices are factorised in float64 on the CPU,
+//! and results are converted to their dtype and moved to their device. Gradients flow by plain tensor operations.
 
 use super::attach_gradient;
 use crate::Result;
@@ -12,35 +12,35 @@ use regatta_kernels::{Matrix, MatrixMut, Onto, product};
 /// # Errors
 /// When a matrix is not positive definite or not finite.
 pub fn log_det(matrices: &Tensor) -> Result<Tensor> {
-    value_and_slope(matrices, log_det_of)
+    value_and_gradient(matrices, log_det_of)
 }
 
-/// Sum of f over the eigenvalues of symmetric matrices; `function` gives f and its slope. The gradient is `V f'(Λ) Vᵀ`, which
-/// asks for no gap between eigenvalues: equal ones may come with any basis of their space. (g, d, d) -> (g)
+/// `Σ_k f(λ_k)` over the eigenvalues of symmetric matrices; `function` returns f and its derivative. The gradient is `V f'(Λ) Vᵀ`.
+/// It is well defined for repeated eigenvalues too, with any basis of their eigenspace. (g, d, d) -> (g)
 ///
 /// # Errors
 /// When a matrix is not finite.
 pub fn eigenvalue_sum(matrices: &Tensor, function: impl Fn(f64) -> (f64, f64)) -> Result<Tensor> {
-    value_and_slope(matrices, |matrix, d| eigenvalue_sum_and_slope(matrix, d, &function))
+    value_and_gradient(matrices, |matrix, d| eigenvalue_sum_and_gradient(matrix, d, &function))
 }
 
-/// A number of each matrix, with the slope along it as its gradient. (g, d, d) -> (g)
-fn value_and_slope(matrices: &Tensor, of: impl Fn(&[f64], usize) -> Result<(f64, Vec<f64>)>) -> Result<Tensor> {
+/// A function of each matrix, which returns value and gradient. (g, d, d) -> (g)
+fn value_and_gradient(matrices: &Tensor, of: impl Fn(&[f64], usize) -> Result<(f64, Vec<f64>)>) -> Result<Tensor> {
     let (g, d, _) = matrices.dims3()?;
     let mut values = Vec::with_capacity(g);
-    let mut slopes = Vec::with_capacity(g * d * d);
+    let mut gradients = Vec::with_capacity(g * d * d);
     for matrix in float64(matrices)?.chunks_exact(d * d) {
-        let (value, slope) = of(matrix, d)?;
+        let (value, gradient) = of(matrix, d)?;
         values.push(value);
-        slopes.extend(slope);
+        gradients.extend(gradient);
     }
     let (dtype, device) = (matrices.dtype(), matrices.device());
     let value = Tensor::from_vec(values, g, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?;
-    let slope = Tensor::from_vec(slopes, (g, d, d), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?;
-    attach_gradient(matrices, &value, &slope)
+    let gradient = Tensor::from_vec(gradients, (g, d, d), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?;
+    attach_gradient(matrices, &value, &gradient)
 }
 
-/// `M^(-1/2)`, the symmetric one, of symmetric positive definite matrices, as a constant: no gradient flows through it.
+/// The symmetric inverse square root `M^(-1/2)` of symmetric positive definite matrices, without a gradient.
 /// (g, d, d) -> (g, d, d)
 ///
 /// # Errors
@@ -54,36 +54,36 @@ pub fn inverse_sqrt(matrices: &Tensor) -> Result<Tensor> {
     Ok(Tensor::from_vec(roots, (g, d, d), &Device::Cpu)?.to_dtype(matrices.dtype())?.to_device(matrices.device())?)
 }
 
-/// Eigenvalues of one symmetric matrix, in increasing order. (d, d), row after row
+/// Eigenvalues of one symmetric matrix, in increasing order. (d, d), row-major -> (d)
 ///
 /// # Errors
-/// When it is not finite.
+/// When the matrix is not finite.
 pub fn symmetric_eigenvalues_of(matrix: &[f64], d: usize) -> Result<Vec<f64>> {
     Ok(eigenvalues(finite(matrix)?, d)?)
 }
 
-/// Eigenvalues of one symmetric matrix, in increasing order, and its orthonormal eigenvectors: column k of the second is that
-/// of eigenvalue k. (d, d), row after row -> (d), (d, d)
+/// Eigenvalues of one symmetric matrix, in increasing order, and its orthonormal eigenvectors: column k belongs to eigenvalue k.
+/// (d, d), row-major -> (d), (d, d)
 ///
 /// # Errors
-/// When it is not finite.
+/// When the matrix is not finite.
 pub fn symmetric_eigen_of(matrix: &[f64], d: usize) -> Result<(Vec<f64>, Vec<f64>)> {
     Ok(eigen(finite(matrix)?, d)?)
 }
 
-/// Log-determinant and inverse of one symmetric positive definite matrix. (d, d), row after row
+/// Log-determinant and inverse of one symmetric positive definite matrix. (d, d), row-major -> scalar, (d, d)
 ///
 /// # Errors
-/// As [`log_det`].
+/// When the matrix is not positive definite or not finite.
 pub fn log_det_of(matrix: &[f64], d: usize) -> Result<(f64, Vec<f64>)> {
     let factor = InverseFactor::of(finite(matrix)?, d)?;
-    Ok((factor.log_det, factor.squared(d)))
+    Ok((factor.log_det, factor.inverse(d)))
 }
 
-fn eigenvalue_sum_and_slope(matrix: &[f64], d: usize, function: &impl Fn(f64) -> (f64, f64)) -> Result<(f64, Vec<f64>)> {
+fn eigenvalue_sum_and_gradient(matrix: &[f64], d: usize, function: &impl Fn(f64) -> (f64, f64)) -> Result<(f64, Vec<f64>)> {
     let (values, vectors) = eigen(matrix, d)?;
-    let (terms, slopes): (Vec<f64>, Vec<f64>) = values.into_iter().map(function).unzip();
-    Ok((terms.iter().sum(), from_eigen(&slopes, &vectors)))
+    let (terms, derivatives): (Vec<f64>, Vec<f64>) = values.into_iter().map(function).unzip();
+    Ok((terms.iter().sum(), from_eigen(&derivatives, &vectors)))
 }
 
 fn inverse_root(matrix: &[f64], d: usize) -> Result<Vec<f64>> {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_positive_definite_is_refused() {
+    fn matrices_that_are_not_positive_definite_are_refused() {
         let m = Tensor::new(&[[[1f64, 2.0], [2.0, 1.0]]], &Device::Cpu).unwrap();
         assert!(log_det(&m).is_err() && inverse_sqrt(&m).is_err());
         let nan = Tensor::new(&[[[f64::NAN]]], &Device::Cpu).unwrap();

@@ -4,18 +4,22 @@
 //! a crate that nothing names: a program says `use my_plugin as _;`.
 
 mod declare;
+mod fields;
 mod plugin;
 mod schema;
 
+pub use fields::IDLE;
+#[doc(hidden)]
+pub use fields::{Fields, all_are_used, fields_of, named_fields, value_of_word};
 pub use plugin::{Pluggable, Plugin};
 pub use regatta_kernels::nearest;
 #[doc(hidden)]
 pub use schema::{Anything, Described, Probe};
 
-use crate::{Intervention, Regularizer};
+use crate::{Home, Intervention, Regularizer};
 use schemars::{Schema, SchemaGenerator};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// What users read of a plugin before they choose it. [`regularizer!`](crate::regularizer) and
@@ -33,8 +37,6 @@ pub struct Card {
     /// The cloud that a regularizer is made for, in plain text: which points, of what scale, and where a study says so. Empty of an
     /// intervention.
     pub expects: &'static str,
-    /// That place in a study's words, `points: batch, scale: layer_norm`: the fields of `at`. Empty where it is the default.
-    pub home: &'static str,
     /// The fields in order.
     pub fields: &'static [Field],
     /// What it is, and instances of it.
@@ -90,12 +92,74 @@ impl Card {
         }
     }
 
-    /// The defaults, by field, as they are written.
+    /// The default of every field, as it is written: of one that the default variant does not have, that of the first that has it.
     ///
     /// # Panics
     /// As [`Self::written`].
-    pub fn defaults(&self) -> serde_json::Map<String, Value> {
-        self.written().swap_remove(0)[self.name].as_object().cloned().unwrap_or_default()
+    pub fn defaults(&self) -> Map<String, Value> {
+        let variants = self.variants();
+        let default =
+            |field: &Field| variants.iter().find_map(|fields| Some((field.name.to_owned(), fields.get(field.name)?.clone())));
+        self.fields.iter().filter_map(default).collect()
+    }
+
+    /// The fields of each variant, the default first; each has those that have an effect on it.
+    ///
+    /// # Panics
+    /// As [`Self::written`].
+    pub fn variants(&self) -> Vec<Map<String, Value>> {
+        self.written()
+            .into_iter()
+            .map(|mut written| match written[self.name].take() {
+                Value::Object(fields) => fields,
+                _ => Map::new(),
+            })
+            .collect()
+    }
+
+    /// Of a field that not all variants have: those that do, as the settings that make them, `variant: l2_repel`.
+    ///
+    /// # Panics
+    /// As [`Self::written`].
+    pub fn variants_with(&self, field: &str) -> Vec<String> {
+        let variants = self.variants();
+        let with: Vec<usize> = (0..variants.len()).filter(|&index| variants[index].contains_key(field)).collect();
+        if with.len() == variants.len() {
+            Vec::new()
+        } else {
+            with.into_iter().map(|index| fields::variant_words(&variants, index)).collect()
+        }
+    }
+
+    /// Where the default variant is at home; of a regularizer.
+    pub fn home(&self) -> Option<Home> {
+        self.homes().first().copied()
+    }
+
+    /// The home that all variants share, or that of each with the settings that make it; empty of an intervention.
+    ///
+    /// # Panics
+    /// As [`Self::written`].
+    pub fn homes_in_words(&self) -> Vec<String> {
+        let (homes, variants) = (self.homes(), self.variants());
+        let of = |index: usize| format!("{} ({})", homes[index], fields::variant_words(&variants, index));
+        match homes.first() {
+            Some(first) if homes.iter().all(|home| home == first) => vec![first.to_string()],
+            _ => (0..homes.len()).map(of).collect(),
+        }
+    }
+
+    /// Whether a variant depends on the token that the model is to predict at each point, which all others do not see.
+    pub fn is_label_aware(&self) -> bool {
+        matches!(self.kind, Kind::Regularizer(variants) if variants().iter().any(|variant| variant.needs_labels()))
+    }
+
+    /// Where each variant is at home, the default first; empty of an intervention.
+    pub fn homes(&self) -> Vec<Home> {
+        match self.kind {
+            Kind::Regularizer(variants) => variants().iter().map(|variant| variant.home()).collect(),
+            Kind::Intervention(_) => Vec::new(),
+        }
     }
 }
 
@@ -128,17 +192,7 @@ mod tests {
 
     #[test]
     fn a_name_used_twice_is_an_error_whatever_the_kinds() {
-        let card = |kind| Card {
-            name: "twin",
-            summary: "",
-            paper: "",
-            formula: "",
-            expects: "",
-            home: "",
-            fields: &[],
-            kind,
-            version: "",
-        };
+        let card = |kind| Card { name: "twin", summary: "", paper: "", formula: "", expects: "", fields: &[], kind, version: "" };
         let (one, other) = (card(Kind::Regularizer(Vec::new)), card(Kind::Intervention(Vec::new)));
         assert_eq!(index([&one, &other]).unwrap_err(), DuplicateName("twin"));
         assert_eq!(index([&other]).unwrap().len(), 1);

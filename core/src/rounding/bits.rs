@@ -1,13 +1,13 @@
-//! How many values a weight may have, and which weights share a scale.
+//! The number of values that a weight can have, and the groups of weights that share a scale.
 
 use crate::forms::Forms;
 use serde::{Serialize, Serializer};
 use std::fmt;
 
-/// How many values a weight may have.
+/// The values that a weight can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bits {
-    /// 2 to 8 bits b: 2^b - 1 values, the same above and below 0.
+    /// 2 to 8 bits b: 2^b - 1 values, symmetric about 0.
     Whole(u8),
     /// -1, 0 and 1 times a scale.
     Ternary,
@@ -15,14 +15,14 @@ pub enum Bits {
     Binary,
 }
 
-/// Which weights share a scale.
+/// The weights that share a scale.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Granularity {
-    /// All of a matrix.
+    /// All weights of a matrix.
     Tensor,
-    /// All that make one output.
+    /// All weights of one output channel.
     Channel,
-    /// So many neighbouring inputs of one output; the last group has what is left.
+    /// This many consecutive inputs of one output channel; the last group may have fewer.
     Group(u32),
 }
 
@@ -83,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_read_is_written_and_what_makes_no_sense_is_refused() {
+    fn values_round_trip_and_illegal_ones_are_refused() {
         let text = r#"[[8,"tensor"],["ternary","channel"],["binary",32]]"#;
         let read: Vec<(Bits, Granularity)> = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&read).unwrap(), text);

@@ -1,6 +1,6 @@
-//! Weights of few bits: the numbers of a matrix rounded to the multiples of a scale.
+//! Rounding of weights to few bits: the numbers of a matrix are rounded to multiples of a scale.
 //!
-//! Weights w that share a scale s are replaced by s·q, q a whole number:
+//! Weights w that share a scale s are replaced by s·q with an integer q:
 //!
 //! ```text
 //! b bits    s = max |w| / (2^(b-1) - 1)     q = round(w / s)                         symmetric round-to-nearest, absmax
@@ -8,44 +8,46 @@
 //! binary    s = mean |w|                    q = 1 where w ≥ 0, else -1               BWN
 //! ```
 //!
-//! Halves are rounded to even, as PyTorch does. b bits give the 2^b - 1 values from -(2^(b-1) - 1) to 2^(b-1) - 1: 2 bits are
-//! -1, 0 and 1 with another scale than ternary's.
+//! Ties are rounded to even, as in PyTorch. b bits give the 2^b - 1 values from -(2^(b-1) - 1) to 2^(b-1) - 1. 2 bits give -1, 0
+//! and 1, like ternary, but with another scale.
 //!
-//! Sources: Ma et al. 2024, arXiv:2402.17764 (ternary; the least scale of 1e-5 is that of the authors' code); Rastegari et al.
-//! 2016, arXiv:1603.05279, section 3.1 (binary; they share a scale within an output channel).
+//! Sources:
+//!
+//! - ternary: Ma et al. 2024, arXiv:2402.17764; the smallest scale, 1e-5, is from the authors' code;
+//! - binary: Rastegari et al. 2016, arXiv:1603.05279, section 3.1, with one scale per output channel.
 
 mod bits;
 
 use crate::simd::Simd;
 pub use bits::{Bits, Granularity};
 
-/// The least scale of ternary weights.
+/// The smallest scale of ternary weights.
 const LEAST_SCALE: f32 = 1e-5;
 
-/// Where the weights of an output channel lie: input k of channel c at `c·channels_apart + k·inputs_apart`.
+/// The memory layout of a weight matrix: input k of output channel c is at `c·channels_apart + k·inputs_apart`.
 #[derive(Debug, Clone, Copy)]
 pub struct Layout {
     /// Output channels.
     pub channels: usize,
-    /// Weights of a channel.
+    /// Weights per channel.
     pub inputs: usize,
-    /// From a channel to the next.
+    /// Distance between channels.
     pub channels_apart: usize,
-    /// From an input to the next.
+    /// Distance between inputs.
     pub inputs_apart: usize,
 }
 
 impl Layout {
-    /// Of a linear layer's weight, `inputs` rows of `outputs` numbers: a column is a channel.
+    /// The layout of a linear layer's weight, `inputs` rows of `outputs` numbers: each column is a channel.
     pub fn linear(inputs: usize, outputs: usize) -> Self {
         Self { channels: outputs, inputs, channels_apart: 1, inputs_apart: outputs }
     }
 }
 
-/// Rounds a matrix in place, every group of weights by a scale of its own. Finite weights stay finite.
+/// Rounds a matrix in place, each group of weights with its own scale. Finite weights stay finite.
 ///
 /// # Panics
-/// When the layout leads outside the matrix.
+/// When the layout exceeds the matrix.
 pub fn round(weights: &mut [f32], layout: Layout, bits: Bits, granularity: Granularity) {
     let size = match granularity {
         Granularity::Tensor => return round_group(weights, bits),
@@ -84,7 +86,7 @@ fn round_group(weights: &mut [f32], bits: Bits) {
 }
 
 crate::vectorize! {
-    /// The nearest multiple of `scale`, at most `most` of it; a half goes to the even one.
+    /// `clamp(round(w / scale), -most, most)·scale`, with ties to even.
     fn to_multiples(weights: &mut [f32], scale: f32, most: f32) = to_multiples_with;
 }
 
@@ -142,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_can_be_the_channel() {
+    fn rows_can_be_channels() {
         let mut rounded = [1.0, 3.0, 10.0, 30.0];
         round(
             &mut rounded,

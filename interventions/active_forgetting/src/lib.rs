@@ -1,23 +1,29 @@
-//! Active forgetting: every K steps the token embedding is drawn anew, while the rest of the model keeps training.
+//! Active forgetting: the token embedding is reset every K steps, while the rest of the model (the body) keeps training.
 //!
 //! ```text
-//! step s > 0, s mod K = 0:  E ~ N(0, 0.02²),  its moments <- 0,  its updates are counted from 0
-//! its learning rate:        lr · schedule(s mod K of K), the body's: lr · schedule(s of all steps)
+//! at step s > 0, s mod K = 0:  E ~ N(0, 0.02²), optimizer moments of E <- 0, update count of E <- 0
+//! learning rate of E:          lr · schedule(s mod K of K steps)
+//! learning rate of the body:   lr · schedule(s of all steps)
 //! ```
-//! Each stretch of K steps is one cycle of the embedding: the study's own schedule, warmup included, runs through it once.
+//! Each K steps are one cycle of the embedding, and the study's schedule, warmup included, runs through it once.
 //! Chen et al., "Improving Language Plasticity via Pretraining with Active Forgetting", NeurIPS 2023, arXiv:2307.01163,
-//! Algorithm 1; K is 1000 there too.
+//! Algorithm 1, which also uses K = 1000.
 //!
-//! Deviations: where the embedding is tied to the output matrix, both are forgotten; the paper's RoBERTa has an output layer of
-//! its own weights. E is drawn as a fresh model's is, also where the study starts from a checkpoint. The gradient's norm, by
-//! which it is clipped, is that of body and embedding together. Positions are not forgotten.
+//! # Deviations from the paper
 //!
-//! Training ends where the study's steps end. Where K does not divide them, the last cycle is cut short: the embedding has had
-//! fewer steps than in the others, and its learning rate is still high, which costs loss. A K that divides the steps makes the
-//! last cycle whole. What is measured after s steps, s a multiple of K, is measured before the embedding is forgotten.
+//! - If the embedding is tied to the output matrix, both are reset. The paper's RoBERTa has a separate output layer.
+//! - E is initialised as in a new model, even if the study starts from a checkpoint.
+//! - Gradients are clipped by the joint norm of body and embedding.
+//! - Position embeddings are not reset.
 //!
-//! The loss after a reset is that of a fresh embedding: it is no spike, and spikes are judged by the losses since the reset.
-//! The learning rate on record is the body's.
+//! # Choosing K
+//!
+//! If K does not divide the study's steps, the last cycle is cut short: the embedding is trained for fewer steps than in the other
+//! cycles and ends at a high learning rate, which costs loss. Choose a K that divides the steps. A measurement after s steps,
+//! where s is a multiple of K, is taken before the reset.
+//!
+//! The loss after a reset is that of an untrained embedding and does not count as a spike; spikes are detected from the losses
+//! since the last reset. The recorded learning rate is the body's.
 
 use regatta_core::number::Count;
 use regatta_core::{Action, Intervention, intervention, typetag};
@@ -25,12 +31,12 @@ use std::num::NonZeroUsize;
 
 intervention! {
     name: "active_forgetting",
-    summary: "draws the token embedding anew every so many steps",
+    summary: "resets the token embedding every K steps",
     paper: "Chen et al., \"Pretraining with Active Forgetting\", NeurIPS 2023, arXiv:2307.01163, Algorithm 1",
-    formula: "every K steps: E ~ N(0, 0.02^2), its moments 0; its rate lr schedule(s mod K of K)",
-    /// A token embedding that starts anew, again and again.
+    formula: "every K steps: E ~ N(0, 0.02²), moments of E = 0; learning rate of E: lr · schedule(s mod K of K)",
+    /// Periodic resets of the token embedding.
     pub struct ActiveForgetting {
-        /// Steps K from one fresh embedding to the next; fewer than the study trains (paper: 1000).
+        /// Steps K between resets, below the study's steps (paper: 1000).
         pub every: Count<1, 100_000_000> = Count::new(1000),
     }
 }
@@ -51,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_embedding_is_reset_every_so_many_steps() {
+    fn the_action_is_a_reset_every_k_steps() {
         check(ActiveForgetting::default(), 1000);
         check(ActiveForgetting { every: Count::new(3) }, 3);
     }

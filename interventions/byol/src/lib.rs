@@ -1,29 +1,35 @@
-//! BYOL for a causal model: a small predictor maps the last hidden state of each token to that of the next one in a slow copy of
-//! the model, its target.
+//! BYOL for a causal model: a small predictor maps the last hidden state of each token to the next token's hidden state in a target
+//! network, an exponential moving average (EMA) of the model.
 //!
-//! For the last hidden states z of the model and y of the copy, (b, t, d) each, and a predictor f:
+//! For the last hidden states z of the model and y of the target network, (b, t, d) each, and a predictor f:
 //! ```text
-//! objective = 2 - 2 · mean over sequences and positions s < t - 1 of cos(f(z_s), y_{s+1})        copy <- τ·copy + (1 - τ)·model
-//! f(z) = GELU(z W1 + b1) W2 + b2        or, where `hidden` is 0, z W + b
+//! objective = 2 - 2 · mean over sequences and positions s < t - 1 of cos(f(z_s), y_{s+1})
+//! f(z)      = GELU(z W1 + b1) W2 + b2,  or z W + b if `hidden` is 0
+//! target   <- τ·target + (1 - τ)·model, after each step
 //! ```
-//! Grill et al., "Bootstrap Your Own Latent", NeurIPS 2020, arXiv:2006.07733, equations 1 (the copy, of which τ is `decay`) and 2
-//! (the squared distance of unit vectors, which is 2 - 2·cos). No gradient reaches y. Nothing in the loss keeps all states from
-//! collapsing to one: in the paper, predictor and slow target together prevent it. `evaluate.diagnostics` shows whether they do
-//! here.
+//! Grill et al., "Bootstrap Your Own Latent", NeurIPS 2020, arXiv:2006.07733, equation 1 (the EMA update; τ is `decay`) and
+//! equation 2 (the squared distance between unit vectors, which is 2 - 2·cos). y is a constant in the backward pass. The loss
+//! itself does not penalise collapse: in the paper, the predictor and the slow target network prevent it. `evaluate.diagnostics`
+//! shows whether they do in a study.
 //!
 //! # Deviations from the paper
 //!
-//! - There are no augmentations: the second view of a token is the next position, as the copy sees it. The model learns to predict
-//!   ahead; since it is causal, it cannot look the answer up.
-//! - There is no projector between model and predictor: the last hidden state, after the final norm, is compared.
-//! - The predictor has no batch norm, and GELU (its tanh form) in place of ReLU.
-//! - The loss is not symmetrised: the paper adds the same with its two views exchanged.
-//! - τ is constant: the paper lets it rise to 1.
-//! - The copy averages the trained weights, before any rounding, and sees the batch without dropout; the model itself sees it with
-//!   dropout.
+//! - There are no augmentations: the second view of a token is the next position in the target network. The model is causal, so it
+//!   has to predict that state and cannot copy it.
+//! - There is no projector: the predictor's input is the last hidden state, after the final norm.
+//! - The predictor has no batch norm, and uses GELU (tanh approximation) in place of ReLU.
+//! - The loss is not symmetrised: the paper adds the same term with the two views exchanged.
+//! - τ is constant: the paper increases it to 1.
+//! - The target network averages the full-precision weights, before any rounding. It runs without dropout, the model with dropout.
 //!
 //! # Shapes
 //! last hidden states (b, t, d) of both models -> scalar
+//!
+//! # Units
+//! A squared distance between unit vectors, from 0 to 4.
+//!
+//! # Errors
+//! `objective` returns an error for sequences of fewer than two tokens.
 
 use regatta_core::candle::{D, DType, Device};
 use regatta_core::maths::{gelu_of, matmul, unit};
@@ -32,22 +38,22 @@ use regatta_core::{
     Action, Companion, CompanionObjective, Compared, Draw, Error, Intervention, Outputs, Result, Tensor, intervention, typetag,
 };
 
-/// Standard deviation of the predictor's first weights: that of the model's.
-const DEVIATION: f64 = 0.02;
+/// Standard deviation of the predictor's initial weights, equal to the model's.
+const INITIAL_STD: f64 = 0.02;
 
 intervention! {
     name: "byol",
-    summary: "predicts the next hidden state of a slow copy of the model (BYOL)",
+    summary: "predicts the next hidden state of an EMA copy of the model (BYOL)",
     paper: "Grill et al., \"Bootstrap Your Own Latent\", NeurIPS 2020, arXiv:2006.07733, equations 1 and 2",
-    formula: "weight (2 - 2 mean cos(f(z_s), y_{s+1})), y of a moving average of the model",
+    formula: "weight · (2 - 2 mean cos(f(z_s), y_{s+1})), y the hidden states of an EMA of the model",
     variants: [Byol { hidden: Count::new(0), ..Byol::default() }],
-    /// Distance between a prediction and the next hidden state of a slow copy of the model.
+    /// Squared distance between the predicted and the actual next hidden state of an EMA copy of the model.
     pub struct Byol {
-        /// τ: what the copy keeps of itself at each step.
+        /// Decay τ of the EMA copy, per step.
         pub decay: Fraction = Fraction::new(0.99),
-        /// Hidden dims of the predictor; 0 makes it one linear map.
+        /// Hidden size of the predictor; at 0 the predictor is a single linear layer.
         pub hidden: Count<0, 65_536> = Count::new(512),
-        /// Factor in the loss; at 0 there is neither copy nor predictor.
+        /// Weight of the objective in the loss; at 0 no copy or predictor is created.
         pub weight: NonNegative = NonNegative::new(1.0),
     }
 }
@@ -80,7 +86,7 @@ impl CompanionObjective for Byol {
         let mut tensors = Vec::new();
         for (index, size) in sizes.windows(2).enumerate() {
             let weights = draw.split(index as u64).normals(size, DType::F32, &Device::Cpu)?;
-            tensors.extend([(weights * DEVIATION)?, Tensor::zeros(size[1], DType::F32, &Device::Cpu)?]);
+            tensors.extend([(weights * INITIAL_STD)?, Tensor::zeros(size[1], DType::F32, &Device::Cpu)?]);
         }
         Ok(tensors)
     }
@@ -88,18 +94,18 @@ impl CompanionObjective for Byol {
     fn objective(&self, outputs: &Outputs<'_>, parameters: &[Tensor]) -> Result<Tensor> {
         let (_, t, d) = outputs.own.dims3()?;
         if t < 2 {
-            let message = format!("expected sequences of at least two tokens, found {t}");
+            let message = format!("expected sequences of at least 2 tokens, found {t}");
             return Err(Error::Tensor(regatta_core::candle::Error::msg(message)));
         }
-        let present = outputs.own.narrow(1, 0, t - 1)?.contiguous()?.reshape(((), d))?; // (b·(t-1), d)
+        let current = outputs.own.narrow(1, 0, t - 1)?.contiguous()?.reshape(((), d))?; // (b·(t-1), d)
         let next = outputs.companion.narrow(1, 1, t - 1)?.contiguous()?.reshape(((), d))?;
         let predicted = match parameters {
-            [weights, biases] => linear(&present, weights, biases)?,
+            [weights, biases] => linear(&current, weights, biases)?,
             [first, first_biases, second, second_biases] => {
-                linear(&gelu_of(&linear(&present, first, first_biases)?)?, second, second_biases)?
+                linear(&gelu_of(&linear(&current, first, first_biases)?)?, second, second_biases)?
             }
             other => {
-                let message = format!("expected the two or four tensors of a predictor, found {}", other.len());
+                let message = format!("expected 2 or 4 predictor tensors, found {}", other.len());
                 return Err(Error::Tensor(regatta_core::candle::Error::msg(message)));
             }
         };

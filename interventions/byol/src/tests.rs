@@ -23,12 +23,12 @@ fn identity() -> [Tensor; 2] {
 }
 
 #[test]
-fn the_next_position_is_predicted_by_hand() {
-    // the last state of the model and the first of the copy do not count
-    check(&[1.0, 0.0, 9.0, 9.0], &[7.0, -3.0, 2.0, 0.0], 2, &identity(), 0.0); // the same direction
-    check(&[1.0, 0.0, 9.0, 9.0], &[7.0, -3.0, 0.0, 5.0], 2, &identity(), 2.0); // a right angle
-    check(&[1.0, 0.0, 9.0, 9.0], &[7.0, -3.0, -1.0, 0.0], 2, &identity(), 4.0); // the other way
-    // cosines 0.6 and 1 of one sequence, 0 and -1 of another: 2 - 2·0.15
+fn the_objective_compares_each_position_with_the_next() {
+    // the model's last state and the copy's first state are not compared
+    check(&[1.0, 0.0, 9.0, 9.0], &[7.0, -3.0, 2.0, 0.0], 2, &identity(), 0.0); // cosine 1
+    check(&[1.0, 0.0, 9.0, 9.0], &[7.0, -3.0, 0.0, 5.0], 2, &identity(), 2.0); // cosine 0
+    check(&[1.0, 0.0, 9.0, 9.0], &[7.0, -3.0, -1.0, 0.0], 2, &identity(), 4.0); // cosine -1
+    // cosines 0.6 and 1 in the first sequence, 0 and -1 in the second: 2 - 2·0.15
     let (own, copy) = (
         [1.0, 0.0, 0.0, 1.0, 9.0, 9.0, 1.0, 0.0, 0.0, 1.0, 9.0, 9.0],
         [8.0, 8.0, 3.0, 4.0, 0.0, 2.0, 8.0, 8.0, 0.0, 1.0, 0.0, -2.0],
@@ -37,18 +37,18 @@ fn the_next_position_is_predicted_by_hand() {
 }
 
 #[test]
-fn a_predictor_by_hand() {
+fn the_predictor_is_linear_or_an_mlp() {
     // (1, 0)·W + b = (2, 1)
     let linear = [tensor(&[2.0, 0.0, 5.0, 5.0], &[2, 2]), tensor(&[0.0, 1.0], &[2])];
     check(&[1.0, 0.0, 9.0, 9.0], &[0.0, 0.0, 2.0, 1.0], 2, &linear, 0.0);
-    // one hidden dim, 0·z + 100 and GELU(100) = 100; out of it (100, 0) + (0, 100)
+    // one hidden unit: 0·z + 100, and GELU(100) = 100; output (100, 0) + (0, 100)
     let mlp = [tensor(&[0.0, 0.0], &[2, 1]), tensor(&[100.0], &[1]), tensor(&[1.0, 0.0], &[1, 2]), tensor(&[0.0, 100.0], &[2])];
     check(&[1.0, 0.0, 9.0, 9.0], &[0.0, 0.0, 1.0, 1.0], 2, &mlp, 0.0);
     check(&[1.0, 0.0, 9.0, 9.0], &[0.0, 0.0, 1.0, 0.0], 2, &mlp, 2.0 - 2f64.sqrt());
 }
 
 #[test]
-fn gradients_are_those_of_finite_differences_and_none_reaches_the_copy() {
+fn gradients_match_finite_differences_and_the_copy_gets_none() {
     let mut draw = Draw::new(0, "test", 0, 0);
     let mut normals = |shape: &[usize]| draw.normals(shape, DType::F64, &Device::Cpu).unwrap();
     let (own, copy) = (normals(&[2, 3, 4]), Var::from_tensor(&normals(&[2, 3, 4])).unwrap());
@@ -75,12 +75,12 @@ fn gradients_are_those_of_finite_differences_and_none_reaches_the_copy() {
 }
 
 #[test]
-fn a_state_of_zeros_has_no_cosine() {
+fn a_zero_state_has_cosine_0() {
     check(&[0.0, 0.0, 0.0, 0.0], &[0.0, 0.0, 1.0, 0.0], 2, &identity(), 2.0);
 }
 
 #[test]
-fn predictors_start_small_and_from_their_draw() {
+fn initial_predictor_weights_depend_on_the_draw() {
     let start = |hidden: usize, seed: u64| {
         let byol = Byol { hidden: Count::try_from(hidden as u64).unwrap(), ..Byol::default() };
         byol.parameters(64, &mut Draw::new(seed, "test", 0, 0)).unwrap()
@@ -100,7 +100,7 @@ fn predictors_start_small_and_from_their_draw() {
 }
 
 #[test]
-fn fields_are_read_and_bad_ones_refused() {
+fn fields_are_parsed_and_invalid_values_rejected() {
     let read = |json: &str| serde_json::from_str::<Box<dyn Intervention>>(json).map_err(|error| error.to_string());
     let found = read(r#"{"byol": {"hidden": 0}}"#).unwrap();
     assert_eq!(serde_json::to_string(&found).unwrap(), r#"{"byol":{"decay":0.99,"hidden":0,"weight":1.0}}"#);

@@ -6,14 +6,14 @@ fn plugin(json: &str) -> std::result::Result<Box<dyn Intervention>, String> {
     serde_json::from_str(json).map_err(|error| error.to_string())
 }
 
-/// How an objective is computed.
+/// How the objective is computed.
 #[derive(Debug, Clone, Copy)]
 enum By {
     Tensors(DType),
     Kernel,
 }
 
-const WAYS: [(By, f64); 3] = [(By::Tensors(DType::F64), 1e-12), (By::Tensors(DType::F32), 2e-6), (By::Kernel, 2e-6)];
+const COMPUTATIONS: [(By, f64); 3] = [(By::Tensors(DType::F64), 1e-12), (By::Tensors(DType::F32), 2e-6), (By::Kernel, 2e-6)];
 
 /// Objective and gradient of one token for each pair of rows.
 fn found<const V: usize>(own: &[[f64; V]], teacher: &[[f64; V]], temperature: f64, by: By) -> (f64, Vec<f64>) {
@@ -35,7 +35,7 @@ fn found<const V: usize>(own: &[[f64; V]], teacher: &[[f64; V]], temperature: f6
 }
 
 fn check<const V: usize>(own: &[[f64; V]], teacher: &[[f64; V]], temperature: f64, value: f64, gradient: &[f64]) {
-    for (by, tolerance) in WAYS {
+    for (by, tolerance) in COMPUTATIONS {
         let (found_value, found_gradient) = found(own, teacher, temperature, by);
         assert!((found_value - value).abs() < tolerance, "{by:?}: {found_value}, expected {value}");
         assert_eq!(found_gradient.len(), gradient.len());
@@ -45,12 +45,12 @@ fn check<const V: usize>(own: &[[f64; V]], teacher: &[[f64; V]], temperature: f6
 }
 
 #[test]
-fn a_token_by_hand() {
+fn divergence_and_gradient_of_one_token() {
     let ln3 = 3f64.ln();
     // p = (3/4, 1/4), q = (1/2, 1/2): KL = 3/4 ln(3/2) + 1/4 ln(1/2)
     let divergence = 0.75 * 1.5f64.ln() + 0.25 * 0.5f64.ln();
     check(&[[0.0, 0.0]], &[[ln3, 0.0]], 1.0, divergence, &[-0.25, 0.25]);
-    // at T = 2 logits of 2 ln 3 give the same p; the value counts 4 times, the gradient T (q - p) twice
+    // at T = 2, logits of 2 ln 3 give the same p; the factor is T² = 4 in the value, and T = 2 in the gradient T (q - p)
     check(&[[5.0, 5.0]], &[[2.0 * ln3, 0.0]], 2.0, 4.0 * divergence, &[-0.5, 0.5]);
 }
 
@@ -62,7 +62,7 @@ fn tokens_are_averaged() {
 }
 
 #[test]
-fn a_model_that_agrees_with_its_teacher_is_left_alone() {
+fn a_model_that_agrees_with_its_teacher_has_no_gradient() {
     check(&[[7.0, 7.0, 7.0]], &[[-3.0, -3.0, -3.0]], 2.0, 0.0, &[0.0; 3]);
     check(&[[1.0, 2.0, -4.0]], &[[1.0, 2.0, -4.0]], 0.5, 0.0, &[0.0; 3]);
 }
@@ -70,16 +70,16 @@ fn a_model_that_agrees_with_its_teacher_is_left_alone() {
 #[test]
 fn extreme_logits_stay_finite() {
     for (own, teacher) in [([1e4, -1e4], [-1e4, 1e4]), ([1e30, -1e30], [1e30, -1e30]), ([0.0, 0.0], [3e4, -3e4])] {
-        for (by, _) in WAYS {
+        for (by, _) in COMPUTATIONS {
             let (value, gradient) = found(&[own], &[teacher], 2.0, by);
             assert!(value.is_finite() && gradient.iter().all(|x| x.is_finite()), "{own:?}, {teacher:?}: {value}, {gradient:?}");
         }
     }
-    // all of p on the second token, all of q on the first: T² (2e4 / T) = 4e4, and T (q - p)
+    // p is all on the second token, q all on the first: the value is T² (2e4 / T) = 4e4, the gradient T (q - p)
     check(&[[1e4, -1e4]], &[[-1e4, 1e4]], 2.0, 4e4, &[2.0, -2.0]);
 }
 
-/// The kernel against tensor operations in float64, in many logits.
+/// 37 logits are more than one SIMD register and not a whole number of them.
 #[test]
 fn the_kernel_agrees_with_tensor_operations() {
     let mut draw = regatta_core::Draw::new(0, "test", 0, 0);
@@ -92,7 +92,7 @@ fn the_kernel_agrees_with_tensor_operations() {
 }
 
 #[test]
-fn logits_of_two_vocabularies_are_an_error() {
+fn a_teacher_with_another_vocabulary_is_rejected() {
     let [own, companion] = [3, 4].map(|v| Tensor::zeros((1, 2, v), DType::F32, &Device::Cpu).unwrap());
     assert!(Distillation::default().objective(&Outputs { own: &own, companion: &companion }, &[]).is_err());
     let error = differentiate::objective_by_kernel(&Distillation::default(), &own, &companion, 1.0).unwrap_err();
@@ -100,13 +100,13 @@ fn logits_of_two_vocabularies_are_an_error() {
 }
 
 #[test]
-fn fields_are_read_and_bad_ones_refused() {
+fn fields_are_parsed_and_invalid_values_rejected() {
     let read = plugin(r#"{"distillation": {"teacher": "large", "temperature": 4.0}}"#).unwrap();
     let Some(Action::Objective(objective)) = read.action() else { panic!("{read:?}") };
     assert_eq!(objective.companion(), Companion::Checkpoint("large".into()));
     assert_eq!(serde_json::to_string(&read).unwrap(), r#"{"distillation":{"teacher":"large","temperature":4.0,"weight":1.0}}"#);
-    let refused = plugin(r#"{"distillation": {"temperature": 0.0}}"#).unwrap_err();
-    assert!(refused.contains("expected a finite number above 0, found 0"), "{refused}");
+    let error = plugin(r#"{"distillation": {"temperature": 0.0}}"#).unwrap_err();
+    assert!(error.contains("expected a finite number above 0, found 0"), "{error}");
     assert!(plugin(r#"{"distillation": {"weight": -1.0}}"#).unwrap_err().contains("0 or above, found -1"));
     assert!(plugin(r#"{"distillation": {"techer": "x"}}"#).unwrap_err().contains("unknown field `techer`"));
 }

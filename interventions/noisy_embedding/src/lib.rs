@@ -1,33 +1,38 @@
 //! NEFTune: uniform noise on the embeddings of each training sequence.
 //!
-//! To the embeddings X of a sequence of t tokens and d dims
+//! For the embeddings X of a sequence of t tokens and d dims:
 //! ```text
-//! X <- X + α / sqrt(t·d) · ε,  ε uniform on [-1, 1), drawn anew for each number, sequence and step
+//! X <- X + α / sqrt(t·d) · ε,  ε uniform on [-1, 1), independent for each element, sequence and step
 //! ```
-//! is added in training alone; the model is measured without noise. The noise does not depend on X, so gradients go back as if
-//! it were not there. α / sqrt(t·d) makes its norm α / sqrt(3) in the mean of squares, whatever t and d.
-//! Jain et al., "NEFTune: Noisy Embeddings Improve Instruction Finetuning", ICLR 2024, arXiv:2310.05914, Algorithm 1; there α is
-//! 5, 10 or 15.
+//! Noise is added during training only, not in evaluation. It does not depend on X, so the backward pass ignores it. With the factor
+//! `α / sqrt(t·d)`, the noise of a sequence has a root-mean-square norm of `α / sqrt(3)` for all t and d. Jain et al., "NEFTune:
+//! Noisy Embeddings Improve Instruction Finetuning", ICLR 2024, arXiv:2310.05914, Algorithm 1, with α of 5, 10 or 15.
 //!
-//! Deviations: the paper finetunes large models on instructions, and here small ones are trained from their start. Its sequences
-//! are padded, those here are full. The noise is added to the sum of token and position embedding, before dropout; the paper
-//! adds it to the token embeddings of models that have no other. A regularizer on the embedding's output (hidden state 0) sees
-//! the noise, and a second view of the batch has its own noise.
+//! # Deviations from the paper
+//!
+//! - The paper finetunes large models on instructions; here small models are trained from scratch.
+//! - The paper's sequences are padded; here they are full.
+//! - The noise is added to the sum of token and position embeddings, before dropout. The paper's models have token embeddings only.
+//!
+//! A regularizer on the embedding's output (hidden state 0) sees the noise. A second view of the batch has its own noise.
 //!
 //! # Shapes
 //! noise (t·d), one sequence
+//!
+//! # Units
+//! Those of the embeddings.
 
 use regatta_core::number::NonNegative;
 use regatta_core::{Action, Draw, EmbeddingNoise, Intervention, intervention, typetag};
 
 intervention! {
     name: "noisy_embedding",
-    summary: "adds uniform noise to the embeddings in training (NEFTune)",
+    summary: "adds uniform noise to the embeddings during training (NEFTune)",
     paper: "Jain et al., \"NEFTune\", ICLR 2024, arXiv:2310.05914, Algorithm 1",
-    formula: "X + alpha / sqrt(t d) e, e uniform on [-1, 1)",
-    /// Uniform noise on embeddings.
+    formula: "X + alpha / sqrt(t·d) · ε, ε uniform on [-1, 1)",
+    /// Uniform noise on the embeddings.
     pub struct NoisyEmbedding {
-        /// Strength α of the noise; 0 adds none (paper: 5, 10 or 15).
+        /// Strength α of the noise; 0 turns it off (paper: 5, 10 or 15).
         pub alpha: NonNegative = NonNegative::new(5.0),
     }
 }
@@ -58,23 +63,23 @@ mod tests {
     }
 
     #[test]
-    fn its_size_is_alpha_over_the_root_of_the_numbers() {
-        // 10,000 numbers: each at most 5 / 100, and the norm near 5 / sqrt(3) = 2.887, with a standard deviation of 0.013
+    fn noise_is_scaled_by_alpha_over_the_root_of_its_size() {
+        // 10,000 elements: each at most 5 / 100 in size; their norm is near 5 / sqrt(3) = 2.887, with a standard deviation of 0.013
         let noise = noise(5.0, 10_000, 0);
-        let largest = noise.iter().fold(0f32, |most, x| most.max(x.abs()));
+        let largest = noise.iter().fold(0f32, |largest, x| largest.max(x.abs()));
         assert!(largest <= 0.05 && largest > 0.0499, "{largest}");
         let norm = noise.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>().sqrt();
         assert!((norm - 2.8868).abs() < 0.05, "{norm}");
         let mean = noise.iter().map(|&x| f64::from(x)).sum::<f64>() / 1e4;
-        assert!(mean.abs() < 4.0 * 0.0289 / 100.0, "{mean}"); // of deviation 0.05 / sqrt(3) each
+        assert!(mean.abs() < 4.0 * 0.0289 / 100.0, "{mean}"); // each element has standard deviation 0.05 / sqrt(3) = 0.0289
     }
 
     #[test]
-    fn each_number_is_a_scaled_uniform_of_its_draw() {
+    fn elements_are_scaled_uniforms_of_the_draw() {
         let mut draw = Draw::new(7, "test", 0, 0);
-        let by_hand: Vec<f32> = (0..4).map(|_| (3.0 / 2.0 * (2.0 * draw.uniform() - 1.0)) as f32).collect(); // sqrt(4) = 2
-        assert_eq!(noise(3.0, 4, 7), by_hand);
-        assert_ne!(noise(3.0, 4, 8), by_hand);
+        let expected: Vec<f32> = (0..4).map(|_| (3.0 / 2.0 * (2.0 * draw.uniform() - 1.0)) as f32).collect(); // sqrt(4) = 2
+        assert_eq!(noise(3.0, 4, 7), expected);
+        assert_ne!(noise(3.0, 4, 8), expected);
     }
 
     #[test]
@@ -83,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn alpha_0_turns_it_off() {
+    fn an_alpha_of_0_turns_it_off() {
         assert!(NoisyEmbedding { alpha: NonNegative::new(0.0) }.action().is_none());
         assert!(NoisyEmbedding::default().action().is_some());
     }

@@ -1,26 +1,31 @@
-//! Weights of few bits in training: quantisation-aware training with straight-through gradients.
+//! Quantisation-aware training: linear layers with weights of few bits and straight-through gradients.
 //!
-//! The linear layers (queries, keys and values, attention's projection, and the two of the MLP) compute with a rounded copy Ŵ of
-//! their weights W, forward and back; W takes the gradient of Ŵ as its own:
+//! The linear layers (query, key and value, the attention output, and both layers of the MLP) use a rounded copy Ŵ of their weights
+//! W in the forward and backward passes. The gradient with respect to Ŵ updates W:
 //! ```text
 //! ternary   s = max(mean |w|, 1e-5)       Ŵ = s·clamp(round(W / s), -1, 1)      the default
 //! binary    s = mean |w|                  Ŵ = s·sign(W), sign(0) = 1
 //! b bits    s = max |w| / (2^(b-1) - 1)   Ŵ = s·round(W / s)
-//! W <- optimizer(W, ∂loss/∂Ŵ)             straight through
+//! W <- optimizer(W, ∂loss/∂Ŵ)             straight-through gradient
 //! ```
-//! Halves are rounded to even. A scale is shared by a whole matrix (the default), an output channel, or a group of neighbouring
-//! inputs of a channel. The model that is measured and exported is the rounded one, in float32; W is kept in the checkpoints
-//! that a trial resumes from, and nowhere else. Rounding binary weights or those of b bits again changes at most the last digit
-//! of a scale; ternary ones shrink, since their mean size counts the zeros.
+//! Ties are rounded to even. A scale s is shared by a whole matrix (the default), by an output channel, or by a group of adjacent
+//! inputs of a channel. Evaluation and export use the rounded model, in float32. W is stored only in the checkpoints that a trial
+//! resumes from. Rounding is idempotent for binary and b-bit weights, up to the last digit of a scale. Ternary weights shrink if
+//! they are rounded again, since zeros lower the mean |w|.
 //!
 //! Ma et al., "The Era of 1-bit LLMs", 2024, arXiv:2402.17764, section 2 (ternary, absmean, one scale per matrix; the minimum scale
 //! of 1e-5 is that of the authors' code); Rastegari et al., "XNOR-Net", ECCV 2016, arXiv:1603.05279, section 3.1 (binary);
 //! Bengio et al., 2013, arXiv:1308.3432 (straight-through gradients).
 //!
-//! Deviations: activations are not rounded (BitNet: 8 bits), and no norm is added before the linear layers (BitNet: SubLN), for
-//! the model is that of all other arms. BitNet trains with a higher learning rate and a schedule of two stages; here both are
-//! the study's: `tune: {lr: [...]}` gives each arm its own. XNOR-Net's gradient is 0 where |w| > 1; here it passes everywhere.
-//! Embedding, output matrix, norms and biases stay as they are, as in the papers.
+//! # Deviations from the papers
+//!
+//! - Activations are not rounded (BitNet: 8 bits), and no norm is added before the linear layers (BitNet: SubLN), so that all arms
+//!   train the same model.
+//! - BitNet uses a higher learning rate and a two-stage schedule. Here both are the study's; `tune: {lr: [...]}` tunes the learning
+//!   rate per arm.
+//! - XNOR-Net's gradient is 0 where |w| > 1; here gradients pass through everywhere.
+//!
+//! As in the papers, the embedding, the output matrix, norms and biases are not rounded.
 //!
 //! # Shapes
 //! weights (inputs, outputs)
@@ -30,18 +35,18 @@ use regatta_core::{Action, Intervention, WeightRounding, intervention, typetag};
 
 intervention! {
     name: "quantised_weights",
-    summary: "trains linear layers whose weights are rounded to few bits (BitNet b1.58)",
+    summary: "trains linear layers with weights rounded to few bits (BitNet b1.58)",
     paper: "Ma et al., \"The Era of 1-bit LLMs\", 2024, arXiv:2402.17764, section 2; Rastegari et al., 2016, arXiv:1603.05279",
     formula: "W' = s clamp(round(W / s), -1, 1), s = mean |W| (ternary); the gradient of W' updates W",
     variants: [
         QuantisedWeights { bits: Bits::Binary, granularity: Granularity::Channel },
         QuantisedWeights { bits: Bits::Whole(4), granularity: Granularity::Group(32) },
     ],
-    /// Linear layers of few bits.
+    /// Linear layers with weights of few bits.
     pub struct QuantisedWeights {
         /// Bits per weight: `ternary`, `binary`, or 2 to 8.
         pub bits: Bits = Bits::Ternary,
-        /// Weights that share a scale: `tensor`, `channel`, or the size of a group of inputs of one channel.
+        /// Weights that share a scale: `tensor`, `channel`, or the number of adjacent inputs of a channel that form a group.
         pub granularity: Granularity = Granularity::Tensor,
     }
 }
@@ -63,7 +68,7 @@ impl WeightRounding for QuantisedWeights {
 mod tests {
     use super::*;
 
-    /// Of a matrix of two inputs (rows) and two outputs (columns).
+    /// Rounds a matrix of two inputs (rows) and two outputs (columns).
     fn check(bits: Bits, granularity: Granularity, expected: [f32; 4]) {
         let mut weights = [4.0, -1.0, -2.0, 1.0];
         QuantisedWeights { bits, granularity }.round(&mut weights, 2, 2);
@@ -71,17 +76,17 @@ mod tests {
     }
 
     #[test]
-    fn by_hand() {
-        // mean size (4 + 1 + 2 + 1) / 4 = 2: 4 / 2 is cut to 1, 1 / 2 is a half and goes to 0; of columns 3 and 1
+    fn weights_are_rounded_per_tensor_channel_or_group() {
+        // mean |w| is (4 + 1 + 2 + 1) / 4 = 2: 4 / 2 is clamped to 1, and the tie 1 / 2 goes to 0; per column it is 3 and 1
         check(Bits::Ternary, Granularity::Tensor, [2.0, 0.0, -2.0, 0.0]);
         check(Bits::Ternary, Granularity::Channel, [3.0, -1.0, -3.0, 1.0]);
         check(Bits::Binary, Granularity::Tensor, [2.0, -2.0, -2.0, 2.0]);
-        check(Bits::Whole(2), Granularity::Tensor, [4.0, 0.0, 0.0, 0.0]); // -2 / 4 is a half and goes to 0
-        check(Bits::Whole(2), Granularity::Group(2), [4.0, -1.0, 0.0, 1.0]); // columns 4, -2 and -1, 1
+        check(Bits::Whole(2), Granularity::Tensor, [4.0, 0.0, 0.0, 0.0]); // the tie -2 / 4 goes to 0
+        check(Bits::Whole(2), Granularity::Group(2), [4.0, -1.0, 0.0, 1.0]); // groups (4, -2) and (-1, 1)
     }
 
     #[test]
-    fn rounding_again_changes_whole_bits_and_binary_weights_no_more() {
+    fn rounding_is_idempotent_except_for_ternary_weights() {
         let weights: Vec<f32> = (0..24).map(|i| ((i * 7 % 24) as f32 - 11.3) / 50.0).collect();
         for bits in [Bits::Binary, Bits::Whole(2), Bits::Whole(3), Bits::Whole(8)] {
             for granularity in [Granularity::Tensor, Granularity::Channel, Granularity::Group(2)] {
@@ -95,7 +100,7 @@ mod tests {
         }
         let mut ternary = [4.0, -1.0, -2.0, 1.0];
         [2.0f32, 1.0].iter().for_each(|scale| {
-            QuantisedWeights::default().round(&mut ternary, 2, 2); // two of four are left: their mean size is half of their scale
+            QuantisedWeights::default().round(&mut ternary, 2, 2); // two of four are not 0: mean |w| is half the previous scale
             assert_eq!(ternary, [*scale, 0.0, -scale, 0.0]);
         });
     }

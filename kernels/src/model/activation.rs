@@ -1,4 +1,4 @@
-//! What an MLP does with its hidden numbers, and a cap on logits.
+//! Activations of an MLP, and the soft cap on logits.
 
 use crate::simd::{LANES, Lanes, Simd, load, store};
 use crate::vector::exps;
@@ -8,29 +8,29 @@ vectorize! {
     /// `y = x·Φ(x)`, Φ the standard normal distribution; Hendrycks & Gimpel 2016, arXiv:1606.08415.
     pub fn gelu_exact(x: &[f32], y: &mut [f32]) = gelu_exact_with;
 
-    /// `y = x·Φ(x)` again, and `g`, the gradient of y, replaced by that of x.
+    /// Recomputes `y = x·Φ(x)` and replaces `g`, the gradient of y, by the gradient of x.
     pub fn gelu_exact_backward(x: &[f32], y: &mut [f32], g: &mut [f32]) = gelu_exact_backward_with;
 
     /// `y = silu(gate)·up`, silu(x) = x·σ(x); Shazeer 2020, arXiv:2002.05202. x (r, 2m): gates, then ups; y (r, m)
     pub fn swiglu(x: &[f32], m: usize, y: &mut [f32]) = swiglu_with;
 
-    /// `y = silu(gate)·up` again, and the gradient of x, given `g`, that of y. x, dx (r, 2m), y, g (r, m)
+    /// Recomputes `y = silu(gate)·up` and writes `dx`, the gradient of x, given `g`, the gradient of y. x, dx (r, 2m), y, g (r, m)
     pub fn swiglu_backward(x: &[f32], m: usize, y: &mut [f32], g: &[f32], dx: &mut [f32]) = swiglu_backward_with;
 
     /// `x <- c·tanh(x / c)`
     pub fn cap(x: &mut [f32], c: f32) = cap_with;
 
-    /// The gradient `g` of capped numbers y, replaced by that of the numbers before: `g·(1 - (y/c)²)`.
+    /// Replaces `g`, the gradient of the capped numbers y, by the gradient of the numbers before the cap: `g·(1 - (y/c)²)`.
     pub fn cap_backward(y: &[f32], c: f32, g: &mut [f32]) = cap_backward_with;
 }
 
-/// `Φ(x)` within 1e-7, and `exp(-x²/2)`. Abramowitz and Stegun, 7.1.26, of `x/√2`.
+/// `Φ(x)` within 1e-7, and `exp(-x²/2)`, by Abramowitz and Stegun, 7.1.26, at `x/√2`.
 #[inline(always)]
 fn normal<S: Simd>(x: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
-    const SLOPE: f32 = 0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2;
+    const P: f32 = 0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2;
     let all = Lanes::splat;
     let e = exps(all(-0.5) * x * x);
-    let t = all(1.0) / x.abs().mul_add(all(SLOPE), all(1.0));
+    let t = all(1.0) / x.abs().mul_add(all(P), all(1.0));
     let p = t.mul_add(all(1.061_405_4), all(-1.453_152));
     let p = p.mul_add(t, all(1.421_413_8));
     let p = p.mul_add(t, all(-0.284_496_72));
@@ -49,16 +49,16 @@ fn gelu_exact_with<S: Simd>(x: &[f32], y: &mut [f32]) {
 
 #[inline(always)]
 fn gelu_exact_backward_with<S: Simd>(x: &[f32], y: &mut [f32], g: &mut [f32]) {
-    const PEAK: f32 = 0.398_942_3; // 1/sqrt(2π)
+    const DENSITY_AT_0: f32 = 0.398_942_3; // 1/sqrt(2π)
     for ((y, g), x) in y.chunks_mut(LANES).zip(g.chunks_mut(LANES)).zip(x.chunks(LANES)) {
         let x = load::<S>(x);
         let (below, e) = normal(x);
         store(y, x * below);
-        store(g, load(g) * (below + x * e * Lanes::splat(PEAK)));
+        store(g, load(g) * (below + x * e * Lanes::splat(DENSITY_AT_0)));
     }
 }
 
-/// `σ(x)`, and `1 - σ(x)` without the digits that the difference would lose.
+/// `σ(x)`, and `1 - σ(x)` without cancellation.
 #[inline(always)]
 fn sigmoid<S: Simd>(x: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
     let e = exps(Lanes::ZERO - x);
@@ -98,12 +98,12 @@ fn swiglu_backward_with<S: Simd>(x: &[f32], m: usize, y: &mut [f32], g: &[f32], 
 #[inline(always)]
 fn cap_with<S: Simd>(x: &mut [f32], c: f32) {
     let all = Lanes::<S>::splat;
-    let (c, share) = (all(c), all(1.0 / c));
+    let (c, inverse) = (all(c), all(1.0 / c));
     for x in x.chunks_mut(LANES) {
-        let u = share * load(x);
+        let u = inverse * load(x);
         let half = Lanes::ONE / (Lanes::ONE + exps(u + u)); // (1 - tanh)/2
         let square = u * u;
-        let series = square.mul_add(all(-17.0 / 315.0), all(2.0 / 15.0)); // near 0, where the difference would lose digits
+        let series = square.mul_add(all(-17.0 / 315.0), all(2.0 / 15.0)); // used near 0, where the difference would cancel
         let series = square.mul_add(square.mul_add(series, all(-1.0 / 3.0)), Lanes::ONE) * u;
         store(x, c * square.simd_lt(all(0.04)).select(series, Lanes::ONE - half - half));
     }
@@ -111,8 +111,8 @@ fn cap_with<S: Simd>(x: &mut [f32], c: f32) {
 
 #[inline(always)]
 fn cap_backward_with<S: Simd>(y: &[f32], c: f32, g: &mut [f32]) {
-    let share = 1.0 / c;
-    g.iter_mut().zip(y).for_each(|(g, y)| *g *= 1.0 - (y * share) * (y * share));
+    let inverse = 1.0 / c;
+    g.iter_mut().zip(y).for_each(|(g, y)| *g *= 1.0 - (y * inverse) * (y * inverse));
 }
 
 #[cfg(test)]
@@ -124,7 +124,7 @@ mod tests {
         (-130..=130).map(|i| i as f32 / 10.0).chain([-200.0, -90.0, 90.0, 200.0]).collect()
     }
 
-    /// Value and gradient of `found` against a function in float64 and its central difference.
+    /// Compares value and gradient of `found` with a function in float64 and its central difference.
     fn check(found: impl Fn(&[f32], &mut [f32], &mut [f32]), exact: impl Fn(f64) -> f64) {
         let x = numbers();
         let (mut y, mut g) = (vec![0.0; x.len()], vec![2.0; x.len()]);
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn gelu_is_that_of_the_error_function() {
+    fn gelu_exact_agrees_with_the_error_function() {
         let exact = |x: f64| 0.5 * x * (1.0 + libm::erf(x / 2f64.sqrt()));
         check(gelu_exact_backward, exact);
         let (mut y, mut again) = (vec![0.0; 265], vec![0.0; 265]);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gate_and_what_it_lets_through() {
+    fn swiglu_agrees_with_its_definition() {
         let silu = |x: f64| x / (1.0 + libm::exp(-x));
         let (up, m) = (0.75, 1);
         let both = |x: &[f32], y: &mut [f32], g: &mut [f32]| {
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cap_bends_large_numbers() {
+    fn cap_agrees_with_tanh() {
         let capped = |x: &[f32], y: &mut [f32], g: &mut [f32]| {
             y.copy_from_slice(x);
             cap(y, 5.0);

@@ -1,4 +1,5 @@
-//! GELU in its tanh form: `x/2·(1 + tanh u)`, `u = sqrt(2/π)·(x + 0.044715 x³)`; Hendrycks & Gimpel 2016, arXiv 1606.08415.
+//! GELU in its tanh approximation: `x/2·(1 + tanh u)`, `u = sqrt(2/π)·(x + 0.044715 x³)`; Hendrycks & Gimpel 2016,
+//! arXiv:1606.08415.
 
 use crate::simd::{LANES, Lanes, Simd, load, store};
 use crate::vector::exps;
@@ -7,7 +8,7 @@ use crate::vector::exps;
 pub const CUBE: f32 = 0.044_715;
 const ROOT_2_OVER_PI: f32 = 0.797_884_6;
 
-/// `s = σ(2u) = (1 + tanh u)/2`, and `1 - s` without the digits that the difference would lose.
+/// `s = σ(2u) = (1 + tanh u)/2`, and `1 - s` without cancellation.
 #[inline(always)]
 fn gate<S: Simd>(x: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
     let all = Lanes::splat;
@@ -20,7 +21,7 @@ crate::vectorize! {
     /// `y = gelu(x)`
     pub fn gelu(x: &[f32], y: &mut [f32]) = gelu_with;
 
-    /// `y = gelu(x)` again, and `g`, the gradient of y, replaced by that of x.
+    /// Recomputes `y = gelu(x)` and replaces `g`, the gradient of y, by the gradient of x.
     pub fn gelu_backward(x: &[f32], y: &mut [f32], g: &mut [f32]) = gelu_backward_with;
 }
 
@@ -53,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn value_and_derivative_are_those_of_the_tanh_form() {
+    fn value_and_derivative_agree_with_the_tanh_form_in_float64() {
         let x: Vec<f32> = (-120..=120).map(|i| i as f32 / 10.0).collect();
         let (mut y, mut again, mut g) = (vec![0.0; x.len()], vec![0.0; x.len()], vec![2.0; x.len()]);
         gelu(&x, &mut y);

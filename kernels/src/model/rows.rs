@@ -1,4 +1,4 @@
-//! Linear maps and sums over rows.
+//! Linear layers and sums over rows.
 
 use crate::simd::Simd;
 use crate::vector::{add_with, dot};
@@ -6,7 +6,7 @@ use crate::vectorize;
 use crate::{Matrix, MatrixMut, Onto, Panels};
 use crate::{affine, product_of_panels};
 
-/// `y = x·W`, and `+ bias` where there is one; W as GPT-2 stores it: rows are inputs. x (r, i), weight (i, o), bias (o) -> y (r, o)
+/// `y = x·W`, plus `bias` if there is one. W has one row per input, as in GPT-2. x (r, i), weight (i, o), bias (o) -> y (r, o)
 pub fn linear(x: &[f32], weight: &Panels, bias: Option<&[f32]>, y: &mut [f32]) {
     let (inputs, outputs) = weight.shape();
     let rows = y.len() / outputs;
@@ -17,10 +17,10 @@ pub fn linear(x: &[f32], weight: &Panels, bias: Option<&[f32]>, y: &mut [f32]) {
     }
 }
 
-/// Numbers whose squares are summed in float32, where a sum of many is summed in float64 from block to block.
+/// Numbers per block of a sum of squares: a block is summed in float32, the blocks in float64.
 pub const SQUARES_BLOCK: usize = 4_096;
 
-/// The sum of the squares of a block: in float64 where float32 would overflow.
+/// The sum of the squares of a block, recomputed in float64 where float32 overflows.
 pub fn sum_of_squares(numbers: &[f32]) -> f64 {
     let sum = f64::from(dot(numbers, numbers));
     if sum.is_finite() { sum } else { numbers.iter().map(|&x| f64::from(x) * f64::from(x)).sum() }
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_linear_map_by_hand() {
+    fn a_linear_layer_by_hand() {
         let mut y = [0.0; 4];
         let weight = Panels::of(Matrix::new(&[5.0, 6.0, 7.0, 8.0], 2, 2));
         linear(&[1.0, 2.0, 3.0, 4.0], &weight, Some(&[100.0, 200.0]), &mut y);

@@ -1,8 +1,8 @@
-//! Factors rounded to bfloat16: the upper half of a float32, with its range and 8 bits of precision. Products of two are exact in
+//! Factors rounded to bfloat16, the upper half of a float32: the same range, 8 bits of precision. The product of two is exact in
 //! float32; sums are float32.
 //!
-//! Where an instruction multiplies them, two numbers that follow each other along the terms of a product share 32 bits, which is
-//! how it reads them. Elsewhere they are rounded and multiplied as float32.
+//! Where an instruction multiplies bfloat16, two consecutive terms of a product are packed into 32 bits, as the instruction reads
+//! them. Elsewhere factors are rounded and multiplied as float32.
 
 use super::Matrix;
 use super::tiles::Factor;
@@ -35,20 +35,20 @@ impl<S: DotBf16> Factor<S> for Pair {
     }
 }
 
-/// The bits of the nearest bfloat16 in the upper half, the even one of two; the lower half is of no meaning. NaN stays NaN.
+/// The bits of the nearest bfloat16, ties to even, in the upper half; the lower half is meaningless. NaN stays NaN.
 #[inline(always)]
 fn rounded(x: f32) -> u32 {
     let bits = x.to_bits();
     if x.is_nan() { bits | 0x0040_0000 } else { bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) }
 }
 
-/// The nearest bfloat16, the even one of two.
+/// The nearest bfloat16, ties to even.
 #[inline(always)]
 pub(super) fn round(x: f32) -> f32 {
     f32::from_bits(rounded(x) & 0xffff_0000)
 }
 
-/// Two numbers, rounded.
+/// Two numbers rounded to bfloat16, the first in the lower half.
 #[inline(always)]
 pub(super) fn pair(first: f32, second: f32) -> u32 {
     (rounded(first) >> 16) | (rounded(second) & 0xffff_0000)
@@ -59,39 +59,39 @@ thread_local! {
     static ROUNDED: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
-/// Runs `body` on the pairs of a left factor, in the direction that it lies in. left (m, k) -> (m, k/2), rounded up
+/// Runs `body` on a left factor packed into pairs of terms, in the storage order of `left`. left (m, k) -> (m, ceil(k/2))
 pub(super) fn with_pairs(left: Matrix<'_>, body: impl FnOnce(Matrix<'_, Pair>)) {
-    let mut room = PAIRS.take();
-    room.resize(left.rows * left.columns.div_ceil(2), Pair(0));
-    fill_pairs(left, &mut room);
+    let mut buffer = PAIRS.take();
+    buffer.resize(left.rows * left.columns.div_ceil(2), Pair(0));
+    fill_pairs(left, &mut buffer);
     let (rows, columns) = (left.rows, left.columns.div_ceil(2));
     let (row_stride, column_stride) = if left.column_stride == 1 { (columns, 1) } else { (1, rows) };
-    body(Matrix { numbers: &room, rows, columns, row_stride, column_stride });
-    PAIRS.set(room);
+    body(Matrix { numbers: &buffer, rows, columns, row_stride, column_stride });
+    PAIRS.set(buffer);
 }
 
-/// Runs `body` on a left factor with its numbers rounded, in the direction that it lies in.
+/// Runs `body` on a left factor with its numbers rounded, in the storage order of `left`.
 pub(super) fn with_rounded(left: Matrix<'_>, body: impl FnOnce(Matrix<'_>)) {
-    let mut room = ROUNDED.take();
-    room.resize(left.rows * left.columns, 0.0);
-    fill_rounded(left, &mut room);
+    let mut buffer = ROUNDED.take();
+    buffer.resize(left.rows * left.columns, 0.0);
+    fill_rounded(left, &mut buffer);
     let Matrix { rows, columns, .. } = left;
     let (row_stride, column_stride) = if left.column_stride == 1 { (columns, 1) } else { (1, rows) };
-    body(Matrix { numbers: &room, rows, columns, row_stride, column_stride });
-    ROUNDED.set(room);
+    body(Matrix { numbers: &buffer, rows, columns, row_stride, column_stride });
+    ROUNDED.set(buffer);
 }
 
 crate::vectorize! {
-    fn fill_pairs(left: Matrix<'_>, room: &mut [Pair]) = fill_pairs_with;
+    fn fill_pairs(left: Matrix<'_>, buffer: &mut [Pair]) = fill_pairs_with;
 
-    fn fill_rounded(left: Matrix<'_>, room: &mut [f32]) = fill_rounded_with;
+    fn fill_rounded(left: Matrix<'_>, buffer: &mut [f32]) = fill_rounded_with;
 }
 
 #[inline(always)]
-fn fill_pairs_with<S: Simd>(left: Matrix<'_>, room: &mut [Pair]) {
+fn fill_pairs_with<S: Simd>(left: Matrix<'_>, buffer: &mut [Pair]) {
     if left.column_stride == 1 {
         let terms = left.columns.div_ceil(2);
-        for (row, pairs) in room.chunks_exact_mut(terms.max(1)).enumerate() {
+        for (row, pairs) in buffer.chunks_exact_mut(terms.max(1)).enumerate() {
             let row = &left.numbers[row * left.row_stride..][..left.columns];
             let (twos, rest) = row.as_chunks::<2>();
             pairs.iter_mut().zip(twos).for_each(|(out, &[first, second])| *out = Pair(pair(first, second)));
@@ -99,7 +99,7 @@ fn fill_pairs_with<S: Simd>(left: Matrix<'_>, room: &mut [Pair]) {
         }
     } else {
         let column = |column: usize| &left.numbers[column * left.column_stride..][..left.rows];
-        for (term, pairs) in room.chunks_exact_mut(left.rows.max(1)).enumerate() {
+        for (term, pairs) in buffer.chunks_exact_mut(left.rows.max(1)).enumerate() {
             let first = column(2 * term);
             if 2 * term + 1 < left.columns {
                 let numbers = first.iter().zip(column(2 * term + 1));
@@ -112,10 +112,10 @@ fn fill_pairs_with<S: Simd>(left: Matrix<'_>, room: &mut [Pair]) {
 }
 
 #[inline(always)]
-fn fill_rounded_with<S: Simd>(left: Matrix<'_>, room: &mut [f32]) {
+fn fill_rounded_with<S: Simd>(left: Matrix<'_>, buffer: &mut [f32]) {
     let (length, stride) =
         if left.column_stride == 1 { (left.columns, left.row_stride) } else { (left.rows, left.column_stride) };
-    for (line, rounded) in room.chunks_exact_mut(length.max(1)).enumerate() {
+    for (line, rounded) in buffer.chunks_exact_mut(length.max(1)).enumerate() {
         let numbers = &left.numbers[line * stride..][..length];
         rounded.iter_mut().zip(numbers).for_each(|(out, &x)| *out = round(x));
     }
@@ -132,13 +132,13 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_rounded_to_the_nearest_and_to_the_even_of_two() {
-        let step = 2f32.powi(-7); // between bfloat16 numbers from 1 to 2
+    fn numbers_are_rounded_to_nearest_with_ties_to_even() {
+        let step = 2f32.powi(-7); // spacing of bfloat16 numbers in [1, 2]
         for (x, expected) in [
             (1.0, 1.0),
             (-3.0, -3.0),
             (1.0 + 0.49 * step, 1.0),
-            (1.0 + 0.5 * step, 1.0), // the even one below
+            (1.0 + 0.5 * step, 1.0), // a tie: the even one is below
             (1.0 + 1.5 * step, 1.0 + 2.0 * step),
             (1.0 + 0.51 * step, 1.0 + step),
             (f32::MAX, f32::INFINITY),
@@ -150,7 +150,7 @@ mod tests {
         assert!(value(f32::NAN).is_nan() && value(f32::from_bits(0x7f80_0001)).is_nan());
     }
 
-    /// Numbers of all sizes that a model has, and what is none.
+    /// Numbers of all magnitudes that occur in a model, then special values.
     fn numbers(count: usize) -> Vec<f32> {
         let number = |i: usize| ((i * 7919 % 10_007) as f32 / 5_003.0 - 1.0) * 10f32.powi((i % 9) as i32 - 6);
         let mut numbers: Vec<f32> = (0..count).map(number).collect();
@@ -158,9 +158,9 @@ mod tests {
         numbers
     }
 
-    /// Pairs of a left factor, of either direction and of odd lengths, are the numbers rounded one by one.
+    /// Covers row-major and transposed factors, with odd numbers of terms.
     #[test]
-    fn pairs_are_numbers_rounded_one_by_one() {
+    fn a_left_factor_is_rounded_number_by_number() {
         let numbers = numbers(67 * 33 - 8);
         for matrix in [Matrix::new(&numbers, 67, 33), Matrix::new(&numbers, 33, 67).transposed()] {
             let at = |i: usize, j: usize| matrix.numbers[i * matrix.row_stride + j * matrix.column_stride];
@@ -179,10 +179,10 @@ mod tests {
         }
     }
 
-    /// The instruction, where this machine has it, against its definition in plain Rust.
+    /// Compares the instruction, where this machine has it, with its definition in plain Rust.
     #[cfg(target_arch = "x86_64")]
     #[test]
-    fn the_instruction_computes_what_its_definition_says() {
+    fn the_instruction_agrees_with_its_definition() {
         use crate::simd::{Kernel, Level, available, sealed::Operations, sets};
 
         struct Dot([[u32; LANES]; 2], [f32; LANES]);
@@ -196,7 +196,7 @@ mod tests {
             }
         }
         if !available().contains(&Level::Avx512Bf16) {
-            return; // the definition is what is left, and `product` tests it
+            return; // only the definition is left, which the tests of `product` cover
         }
         let numbers = numbers(4_088);
         let at = |index: usize| numbers[index % (numbers.len() - 8)];

@@ -1,14 +1,17 @@
-//! Products of bfloat16 factors by a unit that multiplies tiles, in blocks of 32 rows by 32 columns.
+//! Products of bfloat16 factors by a [`TileUnit`], in blocks of 32 rows by 32 columns.
 //!
-//! A block is two by two tiles of sums, which stay in the unit over the 512 terms (pairs) that a panel is worked on at a time: two
-//! tiles of the left factor and two of the right are loaded for every four products. The right factor's tiles lie in its panels as
-//! the unit reads them; the left one is packed, a tile after the other, for each product.
+//! A block is two by two tiles of sums, which stay in the unit for a run of 512 terms (pairs). Two tiles of each factor are loaded
+//! for every four products. The panels of the right factor are packed as the unit reads them; the left factor is packed into tiles
+//! for each product.
 //!
-//! What is not a whole tile: rows and terms of the left factor are padded with zeros, and so are the last terms of the right one,
-//! in a copy. Where a block has one tile of rows or columns alone, the unit multiplies it twice.
+//! Partial tiles:
+//!
+//! - Rows and terms of the left factor are padded with zeros.
+//! - The last terms of the right factor are padded with zeros, in a copy.
+//! - If a block has a single tile of rows or of columns, the unit multiplies that tile twice.
 
 use super::bfloat16::pair;
-use super::tiles::{Band, Before, MOST_ACROSS, Panel, Vector, depths};
+use super::tiles::{Band, Initial, MOST_ACROSS, Panel, Vector, depths};
 use super::{Matrix, MatrixMut};
 use crate::simd::{LANES, Lanes, Register, SIDE, Simd, Sums, Tile, TileColumn, TileUnit};
 use std::cell::Cell;
@@ -20,11 +23,11 @@ thread_local! {
 
 const NO_TILE: Tile = [Register::NO_BITS; SIDE];
 
-/// `out = before + scale·left·right`. left (m, k), panels: of k/2 terms, each with its columns of `out`
+/// `out = initial + scale·left·right`. left (m, k), panels of ceil(k/2) terms, each with its columns of `out`
 pub(super) fn by_tiles<'a>(
     unit: &mut impl TileUnit,
     out: MatrixMut<'_>,
-    before: Before<'_, f32>,
+    initial: Initial<'_, f32>,
     scale: f32,
     left: Matrix<'_>,
     panels: impl Iterator<Item = (Range<usize>, Panel<'a, Register<u32>>)>,
@@ -40,8 +43,8 @@ pub(super) fn by_tiles<'a>(
         for terms in depths(left.columns.div_ceil(2)) {
             let registers = &registers[terms.start * across..terms.end * across];
             let numbers = &mut out.numbers[columns.start..];
-            let before = before.of(&columns, terms.start);
-            let out = Band { numbers, columns: columns.len(), stride: out.stride, before, scale };
+            let initial = initial.of(&columns, terms.start);
+            let out = Band { numbers, columns: columns.len(), stride: out.stride, initial, scale };
             let left = Left { tiles: &tiles, count, rows: left.rows, terms: terms.start / SIDE..terms.end.div_ceil(SIDE) };
             of_panel(unit, out, &left, Panel { registers, across });
         }
@@ -49,7 +52,7 @@ pub(super) fn by_tiles<'a>(
     LEFT.set(tiles);
 }
 
-/// Some terms of the packed left factor: lines of `count` tiles, one for each 16 rows.
+/// Terms of the packed left factor. It is stored as lines of `count` tiles, one line per 16 rows.
 struct Left<'a> {
     tiles: &'a [Tile],
     count: usize,
@@ -58,14 +61,14 @@ struct Left<'a> {
 }
 
 impl Left<'_> {
-    /// The tiles of a line, or of the last one.
+    /// The tiles of a line, or of the last line if there are fewer.
     fn line(&self, line: usize) -> &[Tile] {
         let line = line.min(self.rows.div_ceil(SIDE) - 1);
         &self.tiles[line * self.count..][self.terms.clone()]
     }
 }
 
-/// What some terms add to some columns. right: those terms and columns
+/// Adds the products of a run of terms to the columns of one panel. `right` holds these terms and columns.
 fn of_panel(unit: &mut impl TileUnit, out: Band<'_, f32>, left: &Left<'_>, right: Panel<'_, Register<u32>>) {
     let Panel { registers, across } = right;
     let whole = registers.len() / (SIDE * across); // tiles of each column
@@ -88,19 +91,19 @@ fn of_panel(unit: &mut impl TileUnit, out: Band<'_, f32>, left: &Left<'_>, right
             }
             let columns = tile * SIDE..out.columns.min((tile + 2) * SIDE);
             let numbers = &mut out.numbers[row * out.stride + columns.start..];
-            let before = out.before.of(&columns, 0);
+            let initial = out.initial.of(&columns, 0);
             let (stride, scale) = (out.stride, out.scale);
             let rows = (left.rows - row).min(2 * SIDE);
-            write(Band { numbers, columns: columns.len(), stride, before, scale }, rows, &sums);
+            write(Band { numbers, columns: columns.len(), stride, initial, scale }, rows, &sums);
         }
     }
 }
 
 crate::vectorize! {
-    /// Sums of a block over its rows.
+    /// Writes the sums of a block to its rows of the output.
     fn write(out: Band<'_, f32>, rows: usize, sums: &Sums) = write_with;
 
-    /// Pairs of numbers, rounded: lines of tiles, one for each 16 rows, with zeros beyond the last row and column.
+    /// Packs the left factor into tiles of pairs rounded to bfloat16, one line per 16 rows, padded with zeros.
     fn pack_left(tiles: &mut [Tile], left: Matrix<'_>) = pack_left_with;
 }
 
@@ -109,13 +112,13 @@ fn write_with<S: Simd>(out: Band<'_, f32>, rows: usize, sums: &Sums) {
     let scale = Lanes::<S>::splat(out.scale);
     for (row, numbers) in out.numbers.chunks_mut(out.stride).take(rows).enumerate() {
         for (tile, chunk) in numbers[..out.columns].chunks_mut(LANES).enumerate() {
-            let before: Lanes<S> = match out.before {
-                Before::Nothing => Lanes::ZERO,
-                Before::Itself => Vector::load(chunk),
-                Before::Row(shared) => Vector::load(&shared[tile * LANES..]),
+            let initial: Lanes<S> = match out.initial {
+                Initial::Zero => Lanes::ZERO,
+                Initial::Output => Vector::load(chunk),
+                Initial::Row(shared) => Vector::load(&shared[tile * LANES..]),
             };
             let sum = Lanes::from(sums[row / SIDE][tile][row % SIDE].0);
-            Vector::store(sum.mul_add(scale, before), chunk);
+            Vector::store(sum.mul_add(scale, initial), chunk);
         }
     }
 }
@@ -133,7 +136,7 @@ fn pack_left_with<S: Simd>(tiles: &mut [Tile], left: Matrix<'_>) {
     }
 }
 
-/// Where each row is contiguous.
+/// Packs a tile of a factor whose rows are contiguous.
 #[inline(always)]
 fn tile_of_rows(block: Matrix<'_>) -> Tile {
     let mut tile = NO_TILE;
@@ -151,7 +154,7 @@ fn tile_of_rows(block: Matrix<'_>) -> Tile {
     tile
 }
 
-/// Where each column is: pairs of 16 rows at once, then transposed.
+/// Packs a tile of a factor whose columns are contiguous: packs pairs along columns, then transposes.
 #[inline(always)]
 fn tile_of_columns<S: Simd>(block: Matrix<'_>) -> Tile {
     const HALF: usize = SIDE / 2;
@@ -166,7 +169,7 @@ fn tile_of_columns<S: Simd>(block: Matrix<'_>) -> Tile {
         }
         padded
     };
-    let mut terms = [[[0f32; HALF]; 2]; SIDE]; // bits, not numbers
+    let mut terms = [[[0f32; HALF]; 2]; SIDE]; // bits of pairs, not numbers
     for (term, pairs) in terms.iter_mut().enumerate() {
         let (first, second) = (column(2 * term), column(2 * term + 1));
         for row in 0..SIDE {

@@ -1,5 +1,5 @@
-//! Products with panels count themselves in builds with debug assertions, so that tests can hold a formula of FLOPs to what is
-//! computed.
+//! FLOPs of products with panels are counted in builds with debug assertions, so that tests can compare a formula of FLOPs with the
+//! products that are computed.
 
 use std::cell::Cell;
 
@@ -7,12 +7,12 @@ thread_local! {
     static FLOPS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// `2·m·n·k` more.
+/// Adds `2·m·n·k` to this thread's count.
 pub(super) fn count((m, k): (usize, usize), (_, n): (usize, usize)) {
     FLOPS.set(FLOPS.get() + (2 * m * n * k) as u64);
 }
 
-/// FLOPs of the products with panels that `work` computes, on one thread of its own: others count none of them.
+/// FLOPs of the products with panels that `work` computes. It runs in a pool of one thread, so that no other work is counted.
 ///
 /// # Panics
 /// When the thread cannot be started.

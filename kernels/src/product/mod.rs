@@ -1,8 +1,9 @@
-//! Matrix products of slices of floats, on the calling thread: a caller with many of them spreads them over threads itself.
+//! Matrix products of slices of floats, on the calling thread. A caller with many products runs them in parallel itself.
 //!
-//! They read the left factor where it lies, so that only the right one is packed, and that once for many products where the caller
-//! keeps its [`Panels`], whose factors can be rounded to bfloat16 too. Each sum is made in one order, by fused multiply-adds from
-//! the first term to the last, in runs of 512 terms: its bytes depend on neither the width of registers nor the size of caches.
+//! - The left factor is read in place; only the right factor is packed.
+//! - A caller that keeps the packed factor as [`Panels`] packs it once for many products, in float32 or rounded to bfloat16.
+//! - Each sum has one order: fused multiply-adds from the first term to the last, in runs of 512 terms. The bytes of a result
+//!   depend neither on the width of registers nor on the size of caches.
 
 mod bfloat16;
 mod blocks;
@@ -23,22 +24,22 @@ use std::cell::Cell;
 use std::ops::Range;
 use tiles::WideRegister;
 
-/// To what the factors of a product with [`Panels`] are rounded before they are multiplied; the sums are float32.
+/// The precision of the factors of a product with [`Panels`]; sums are float32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 pub enum Precision {
-    /// They are not.
+    /// Factors are not rounded.
     #[default]
     #[serde(rename = "f32")]
     Float32,
-    /// To bfloat16: 8 bits of precision, at up to twice the speed where the processor has instructions for it. Elsewhere they are
-    /// rounded and multiplied in float32, at a little less than its speed.
+    /// Factors are rounded to bfloat16, 8 bits of precision. Products run at up to twice the speed of float32 where the processor
+    /// has instructions for them. Elsewhere the rounded factors are multiplied in float32, slightly slower than float32 itself.
     #[serde(rename = "bf16")]
     BFloat16,
 }
 
 /// f32 or f64.
 pub trait Float: Copy + Default + Send + Sync + std::ops::AddAssign + From<f32> + 'static {
-    /// [`product`] of shapes that fit.
+    /// [`product`], for shapes that have been checked.
     #[doc(hidden)]
     fn multiply(out: MatrixMut<'_, Self>, onto: Onto, scale: Self, left: Matrix<'_, Self>, right: Matrix<'_, Self>);
 }
@@ -53,12 +54,12 @@ macro_rules! float {
         impl Float for $number {
             fn multiply(out: MatrixMut<'_, Self>, onto: Onto, scale: Self, left: Matrix<'_, Self>, right: Matrix<'_, Self>) {
                 let pack = ($zero, $pack as panels::Pack<Self, _>);
-                $panel.with(|room| match level() {
-                    Level::Portable => panels::by_matrix::<sets::Portable, Self>(out, onto, scale, left, right, room, pack),
+                $panel.with(|buffer| match level() {
+                    Level::Portable => panels::by_matrix::<sets::Portable, Self>(out, onto, scale, left, right, buffer, pack),
                     #[cfg(target_arch = "x86_64")]
-                    Level::Avx2 => panels::by_matrix::<sets::Avx2, Self>(out, onto, scale, left, right, room, pack),
+                    Level::Avx2 => panels::by_matrix::<sets::Avx2, Self>(out, onto, scale, left, right, buffer, pack),
                     #[cfg(target_arch = "x86_64")]
-                    _ => panels::by_matrix::<sets::Avx512, Self>(out, onto, scale, left, right, room, pack),
+                    _ => panels::by_matrix::<sets::Avx512, Self>(out, onto, scale, left, right, buffer, pack),
                     #[cfg(not(target_arch = "x86_64"))]
                     other => unreachable!("{other} on another architecture"),
                 });
@@ -70,7 +71,7 @@ macro_rules! float {
 float!(f32, PANEL, Register::ZERO, pack::pack);
 float!(f64, WIDE_PANEL, WideRegister([0.0; 8]), pack::pack_wide);
 
-/// A matrix inside a slice.
+/// A view of a slice as a matrix, row-major or transposed.
 #[derive(Debug, Clone, Copy)]
 pub struct Matrix<'a, T = f32> {
     numbers: &'a [T],
@@ -81,7 +82,7 @@ pub struct Matrix<'a, T = f32> {
 }
 
 impl<'a, T: Float> Matrix<'a, T> {
-    /// `rows` x `columns` numbers, row after row.
+    /// `rows` x `columns` numbers, row-major.
     ///
     /// # Panics
     /// When the slice has another length.
@@ -93,7 +94,7 @@ impl<'a, T: Float> Matrix<'a, T> {
     /// The first `columns` numbers of each of `rows` rows that start `stride` numbers apart.
     ///
     /// # Panics
-    /// When they overlap, or do not lie inside the slice.
+    /// When rows overlap, or the slice is too short.
     pub fn part(numbers: &'a [T], rows: usize, columns: usize, stride: usize) -> Self {
         assert!(columns <= stride && extent(rows, columns, stride) <= numbers.len());
         Self { numbers, rows, columns, row_stride: stride, column_stride: 1 }
@@ -101,18 +102,18 @@ impl<'a, T: Float> Matrix<'a, T> {
 }
 
 impl<T> Matrix<'_, T> {
-    /// How many rows and columns.
+    /// Number of rows and of columns.
     pub fn shape(&self) -> (usize, usize) {
         (self.rows, self.columns)
     }
 
-    /// Rows and columns exchanged.
+    /// The transpose, a view of the same numbers.
     pub fn transposed(self) -> Self {
         let Self { numbers, rows, columns, row_stride, column_stride } = self;
         Self { numbers, rows: columns, columns: rows, row_stride: column_stride, column_stride: row_stride }
     }
 
-    /// Some rows of some columns.
+    /// The submatrix of these rows and columns.
     fn block(self, rows: Range<usize>, columns: Range<usize>) -> Self {
         let first = rows.start * self.row_stride + columns.start * self.column_stride;
         let numbers = &self.numbers[first.min(self.numbers.len())..];
@@ -120,7 +121,7 @@ impl<T> Matrix<'_, T> {
     }
 }
 
-/// A matrix inside a slice, to write to; its rows are contiguous.
+/// A mutable view of a slice as a row-major matrix.
 #[derive(Debug)]
 pub struct MatrixMut<'a, T = f32> {
     numbers: &'a mut [T],
@@ -130,7 +131,7 @@ pub struct MatrixMut<'a, T = f32> {
 }
 
 impl<'a, T: Float> MatrixMut<'a, T> {
-    /// `rows` x `columns` numbers, row after row.
+    /// `rows` x `columns` numbers, row-major.
     ///
     /// # Panics
     /// When the slice has another length.
@@ -142,40 +143,40 @@ impl<'a, T: Float> MatrixMut<'a, T> {
     /// The first `columns` numbers of each of `rows` rows that start `stride` numbers apart.
     ///
     /// # Panics
-    /// When they overlap, or do not lie inside the slice.
+    /// When rows overlap, or the slice is too short.
     pub fn part(numbers: &'a mut [T], rows: usize, columns: usize, stride: usize) -> Self {
         assert!(columns <= stride && extent(rows, columns, stride) <= numbers.len());
         Self { numbers, rows, columns, stride }
     }
 }
 
-/// Numbers from the first of the first row to the last of the last.
+/// Numbers from the first of the first row to the last of the last row.
 fn extent(rows: usize, columns: usize, stride: usize) -> usize {
     if rows == 0 || columns == 0 { 0 } else { (rows - 1) * stride + columns }
 }
 
-/// What becomes of the numbers that a product is written over.
+/// Whether a product overwrites its output or is added to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Onto {
-    /// They are replaced.
+    /// The output is overwritten.
     Replace,
-    /// The product is added to them.
+    /// The product is added to the output.
     Add,
 }
 
-/// `out = scale·left·right`, or added to what is there.
+/// `out = scale·left·right`, or `out += scale·left·right`.
 ///
 /// # Shapes
 /// left (m, k), right (k, n), out (m, n)
 ///
 /// # Panics
-/// When the shapes do not fit.
+/// When the shapes do not match.
 pub fn product<T: Float>(out: MatrixMut<'_, T>, onto: Onto, scale: T, left: Matrix<'_, T>, right: Matrix<'_, T>) {
-    fit(&out, left, right.shape());
+    check_shapes(&out, left, right.shape());
     T::multiply(out, onto, scale, left, right);
 }
 
-fn fit<T>(out: &MatrixMut<'_, T>, left: Matrix<'_, T>, (rows, columns): (usize, usize)) {
+fn check_shapes<T>(out: &MatrixMut<'_, T>, left: Matrix<'_, T>, (rows, columns): (usize, usize)) {
     assert_eq!((out.rows, out.columns, left.columns), (left.rows, columns, rows), "(m, n, k)");
 }
 
@@ -184,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn by_hand() {
+    fn a_product_by_hand() {
         let (left, right) = ([1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]);
         let mut out = [100.0; 4];
         product(MatrixMut::new(&mut out, 2, 2), Onto::Replace, 1.0, Matrix::new(&left, 2, 2), Matrix::new(&right, 2, 2));
@@ -194,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_leave_the_rest_alone() {
+    fn other_numbers_of_a_slice_are_neither_read_nor_written() {
         let wide = [1.0, 0.0, 9.0, 0.0, 2.0, 9.0]; // diag(1, 2) beside a column of 9
         let mut out = [7.0; 6];
         let ones = [1.0; 4];
@@ -210,7 +211,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "extent")]
-    fn a_part_that_reaches_beyond_is_refused() {
+    fn a_part_larger_than_its_slice_is_refused() {
         let _ = Matrix::part(&[0.0; 5], 2, 2, 4);
     }
 }

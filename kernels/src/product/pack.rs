@@ -1,4 +1,4 @@
-//! Numbers of a right factor into the registers of a panel.
+//! Packing of a right factor into the registers of panels.
 
 use super::bfloat16::{pair, round};
 use super::tiles::WideRegister;
@@ -6,14 +6,14 @@ use super::{Matrix, Precision};
 use crate::simd::{DOUBLES, LANES, Register, Simd, level};
 use std::cell::Cell;
 
-/// Panel by panel, a term after the other; the last panel may have fewer registers in a term.
+/// A packed matrix: panel by panel, term by term within a panel. The last panel may have fewer registers per term.
 #[derive(Debug)]
 pub(super) enum Packed {
-    /// A term is a row.
+    /// Each term is one row.
     Float32(Vec<Register>),
-    /// The same, of numbers rounded to bfloat16: where no instruction multiplies those.
+    /// Each term is one row, rounded to bfloat16: for levels without an instruction that multiplies bfloat16.
     Rounded(Vec<Register>),
-    /// A term is two rows, rounded to bfloat16.
+    /// Each term is two rows, rounded to bfloat16.
     Pairs(Vec<Register<u32>>),
 }
 
@@ -24,8 +24,8 @@ impl Default for Packed {
 }
 
 impl Packed {
-    /// Empty room of another kind, where it is of another than this machine multiplies in this precision.
-    pub fn become_of(&mut self, precision: Precision) {
+    /// Changes to the representation that this machine multiplies in this precision. The numbers are dropped if it is another one.
+    pub fn set_precision(&mut self, precision: Precision) {
         let pairs = level().multiplies_bf16();
         match (&self, precision) {
             (Self::Float32(_), Precision::Float32) => {}
@@ -43,16 +43,16 @@ thread_local! {
 }
 
 crate::vectorize! {
-    /// The columns of one panel, row after row.
+    /// Packs the columns of one panel, row by row.
     pub(super) fn pack(panel: &mut [Register], matrix: Matrix<'_>) = pack_with;
 
-    /// The same, rounded to bfloat16.
+    /// Packs the columns of one panel, rounded to bfloat16.
     pub(super) fn pack_rounded(panel: &mut [Register], matrix: Matrix<'_>) = pack_rounded_with;
 
-    /// The same of pairs of rows.
+    /// Packs the columns of one panel in pairs of rows, rounded to bfloat16.
     pub(super) fn pack_pairs(panel: &mut [Register<u32>], matrix: Matrix<'_>) = pack_pairs_with;
 
-    /// The columns of one panel in float64.
+    /// Packs the columns of one panel in float64.
     pub(super) fn pack_wide(panel: &mut [WideRegister], matrix: Matrix<'_, f64>) = pack_wide_with;
 }
 
@@ -119,7 +119,7 @@ fn pack_wide_with<S: Simd>(panel: &mut [WideRegister], matrix: Matrix<'_, f64>) 
     }
 }
 
-/// Sixteen columns or fewer, each of them contiguous, into every `stride`th register: squares of eight are transposed as a whole.
+/// Packs up to sixteen contiguous columns into every `stride`th register, by transposing squares of eight where there are sixteen.
 #[inline(always)]
 fn pack_columns<S: Simd>(registers: &mut [Register], stride: usize, matrix: Matrix<'_>) {
     const SIDE: usize = 8;

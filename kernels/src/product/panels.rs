@@ -1,11 +1,11 @@
-//! The right factor of a product, packed as tiles read it: panels of a few registers' columns, term after term.
+//! The right factor of a product, packed for tiles: panels of a few registers' columns, term by term.
 
 use super::bfloat16::{Pair, with_pairs, with_rounded};
 #[cfg(target_arch = "x86_64")]
 use super::blocks::by_tiles;
 use super::pack::{Packed, pack, pack_pairs, pack_rounded};
-use super::tiles::{Band, Before, Factor, MOST_ACROSS, Number, Panel, Vector, depths, multiply};
-use super::{Matrix, MatrixMut, Onto, Precision, fit};
+use super::tiles::{Band, Factor, Initial, MOST_ACROSS, Number, Panel, Vector, depths, multiply};
+use super::{Matrix, MatrixMut, Onto, Precision, check_shapes};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Amx;
 use crate::simd::{Level, Register, Simd, level, sets};
@@ -13,12 +13,12 @@ use rayon::prelude::*;
 use std::cell::Cell;
 use std::ops::Range;
 
-/// Registers in a row of a panel: as many as leave all sums of a tile in registers, of which AVX-512 has 32.
+/// Registers per term of a panel: as many as keep all sums of a tile in registers, of which AVX-512 has 32.
 fn across() -> usize {
     if level() >= Level::Avx512 { MOST_ACROSS } else { 1 }
 }
 
-/// A matrix packed once to be the right factor of many products.
+/// A packed matrix: the right factor of any number of products.
 #[derive(Debug, Default)]
 pub struct Panels {
     packed: Packed,
@@ -27,20 +27,20 @@ pub struct Panels {
 }
 
 impl Panels {
-    /// Of one matrix, in float32.
+    /// Packs a matrix in float32.
     pub fn of(matrix: Matrix<'_>) -> Self {
         let mut panels = Self::default();
         panels.pack(matrix, Precision::Float32);
         panels
     }
 
-    /// Takes the place of what was packed before; on all threads, where it is large.
+    /// Replaces the packed matrix, on all threads if it is large. The memory is reused.
     pub fn pack(&mut self, matrix: Matrix<'_>, precision: Precision) {
-        self.packed.become_of(precision);
+        self.packed.set_precision(precision);
         self.fill(matrix);
     }
 
-    /// The numbers, in the kind of room that there is.
+    /// Packs a matrix in the current representation.
     fn fill(&mut self, matrix: Matrix<'_>) {
         let (rows, columns) = matrix.shape();
         (self.rows, self.columns) = (rows, columns);
@@ -61,15 +61,15 @@ impl Panels {
         }
     }
 
-    /// How many rows and columns the matrix has.
+    /// Number of rows and of columns of the matrix.
     pub fn shape(&self) -> (usize, usize) {
         (self.rows, self.columns)
     }
 
-    /// Some rows of the first `columns` columns.
+    /// The submatrix of these rows and the first `columns` columns.
     ///
     /// # Panics
-    /// When there are fewer; in bfloat16, when the rows cut a pair.
+    /// When the matrix has fewer rows or columns. In bfloat16, also when the range splits a pair of rows.
     pub fn part(&self, rows: Range<usize>, columns: usize) -> PanelsPart<'_> {
         assert!(
             rows.start <= rows.end && rows.end <= self.rows && columns <= self.columns,
@@ -83,7 +83,7 @@ impl Panels {
     }
 }
 
-/// Some rows of the first columns of a packed matrix.
+/// A submatrix of a packed matrix: a range of its rows, of its first columns.
 #[derive(Debug, Clone, Copy)]
 pub struct PanelsPart<'a> {
     panels: &'a Panels,
@@ -93,7 +93,7 @@ pub struct PanelsPart<'a> {
 }
 
 impl PanelsPart<'_> {
-    /// How many rows and columns the part has.
+    /// Number of rows and of columns of the part.
     pub fn shape(&self) -> (usize, usize) {
         (self.rows, self.columns)
     }
@@ -105,81 +105,81 @@ impl<'a> From<&'a Panels> for PanelsPart<'a> {
     }
 }
 
-/// Room for panels of so many terms, each with its number.
+/// Resizes `registers` for panels of `terms` terms, and returns the panels with their indices.
 fn resized<T: Copy + Send>(
     registers: &mut Vec<T>,
     terms: usize,
     columns: usize,
     zero: T,
 ) -> impl IndexedParallelIterator<Item = (usize, &mut [T])> {
-    const LEAST: usize = 1 << 18; // numbers that are worth another thread
+    const LEAST: usize = 1 << 18; // numbers per thread that outweigh the cost of starting one
     registers.resize(terms * columns.div_ceil(Register::COUNT), zero);
     let panel = (terms * across()).max(1);
     registers.par_chunks_mut(panel).enumerate().with_min_len(LEAST.div_ceil(panel * Register::COUNT))
 }
 
-/// [`product`](super::product) with a right factor that is packed already; the left one is rounded as that is.
+/// [`product`](super::product) with a packed right factor. The left factor is rounded to the precision of the right one.
 ///
 /// # Shapes
 /// left (m, k), right (k, n), out (m, n)
 ///
 /// # Panics
-/// When the shapes do not fit.
+/// When the shapes do not match.
 pub fn product_of_panels<'a>(out: MatrixMut<'_>, onto: Onto, scale: f32, left: Matrix<'_>, right: impl Into<PanelsPart<'a>>) {
     by_panels(out, onto.into(), scale, left, right.into());
 }
 
-/// `out = left·right + bias`, the bias added to every row.
+/// `out = left·right + bias`, with the same bias for every row.
 ///
 /// # Shapes
 /// left (m, k), right (k, n), bias (n), out (m, n)
 ///
 /// # Panics
-/// When the shapes do not fit.
+/// When the shapes do not match.
 pub fn affine(out: MatrixMut<'_>, left: Matrix<'_>, right: &Panels, bias: &[f32]) {
-    assert_eq!(bias.len(), right.columns, "a bias of each column");
-    by_panels(out, Before::Row(bias), 1.0, left, right.into());
+    assert_eq!(bias.len(), right.columns, "one bias per column");
+    by_panels(out, Initial::Row(bias), 1.0, left, right.into());
 }
 
-impl<N> From<Onto> for Before<'_, N> {
+impl<N> From<Onto> for Initial<'_, N> {
     fn from(onto: Onto) -> Self {
         match onto {
-            Onto::Replace => Self::Nothing,
-            Onto::Add => Self::Itself,
+            Onto::Replace => Self::Zero,
+            Onto::Add => Self::Output,
         }
     }
 }
 
-fn by_panels(out: MatrixMut<'_>, before: Before<'_, f32>, scale: f32, left: Matrix<'_>, right: PanelsPart<'_>) {
-    fit(&out, left, right.shape());
+fn by_panels(out: MatrixMut<'_>, initial: Initial<'_, f32>, scale: f32, left: Matrix<'_>, right: PanelsPart<'_>) {
+    check_shapes(&out, left, right.shape());
     #[cfg(debug_assertions)]
     super::counted::count(left.shape(), right.shape());
     match &right.panels.packed {
-        Packed::Float32(registers) => in_float32(out, before, scale, left, registers, right),
-        Packed::Rounded(registers) => with_rounded(left, |left| in_float32(out, before, scale, left, registers, right)),
+        Packed::Float32(registers) => in_float32(out, initial, scale, left, registers, right),
+        Packed::Rounded(registers) => with_rounded(left, |left| in_float32(out, initial, scale, left, registers, right)),
         #[cfg(target_arch = "x86_64")]
         Packed::Pairs(registers) if level() == Level::Amx => {
             let mut tiles = Amx::configure().expect("the level is available");
-            by_tiles(&mut tiles, out, before, scale, left, panels(registers, right, Register::COUNT, 2));
+            by_tiles(&mut tiles, out, initial, scale, left, panels(registers, right, Register::COUNT, 2));
         }
-        Packed::Pairs(registers) => with_pairs(left, |left| in_pairs(out, before, scale, left, registers, right)),
+        Packed::Pairs(registers) => with_pairs(left, |left| in_pairs(out, initial, scale, left, registers, right)),
     }
 }
 
 fn in_float32(
     out: MatrixMut<'_>,
-    before: Before<'_, f32>,
+    initial: Initial<'_, f32>,
     scale: f32,
     left: Matrix<'_>,
     registers: &[Register],
     right: PanelsPart<'_>,
 ) {
     match level() {
-        Level::Portable => by_packed::<sets::Portable, f32, 1>(out, before, scale, left, registers, right),
+        Level::Portable => by_packed::<sets::Portable, f32, 1>(out, initial, scale, left, registers, right),
         #[cfg(target_arch = "x86_64")]
-        Level::Avx2 => by_packed::<sets::Avx2, f32, 1>(out, before, scale, left, registers, right),
+        Level::Avx2 => by_packed::<sets::Avx2, f32, 1>(out, initial, scale, left, registers, right),
         #[cfg(target_arch = "x86_64")]
-        _ => by_packed::<sets::Avx512, f32, 1>(out, before, scale, left, registers, right),
+        _ => by_packed::<sets::Avx512, f32, 1>(out, initial, scale, left, registers, right),
         #[cfg(not(target_arch = "x86_64"))]
         other => unreachable!("{other} on another architecture"),
     }
@@ -187,21 +187,21 @@ fn in_float32(
 
 fn in_pairs(
     out: MatrixMut<'_>,
-    before: Before<'_, f32>,
+    initial: Initial<'_, f32>,
     scale: f32,
     left: Matrix<'_, Pair>,
     registers: &[Register<u32>],
     right: PanelsPart<'_>,
 ) {
     #[cfg(target_arch = "x86_64")]
-    by_packed::<sets::Avx512Bf16, Pair, 2>(out, before, scale, left, registers, right);
+    by_packed::<sets::Avx512Bf16, Pair, 2>(out, initial, scale, left, registers, right);
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = (out, before, scale, left, registers, right); // never packed so
+    let _ = (out, initial, scale, left, registers, right); // never packed so
 }
 
-/// The columns of each panel of a part, with the part's terms.
+/// Each panel of a part: its columns and its registers for the part's terms.
 ///
-/// registers: the whole matrix, of `count` columns each; `rows_in_term` of its rows are a term
+/// `registers` are those of the whole matrix, of `count` columns each. A term is `rows_in_term` rows.
 pub(super) fn panels<'a, T>(
     registers: &'a [T],
     right: PanelsPart<'_>,
@@ -217,10 +217,10 @@ pub(super) fn panels<'a, T>(
     })
 }
 
-/// `ROWS` rows of the right factor are a term
+/// The product with a packed factor, whose terms are `ROWS` rows.
 fn by_packed<S: Simd, T, const ROWS: usize>(
     mut out: MatrixMut<'_, Number<T, S>>,
-    before: Before<'_, Number<T, S>>,
+    initial: Initial<'_, Number<T, S>>,
     scale: Number<T, S>,
     left: Matrix<'_, T>,
     registers: &[T::Stored],
@@ -232,28 +232,28 @@ fn by_packed<S: Simd, T, const ROWS: usize>(
     for (columns, Panel { registers, across }) in panels(registers, right, T::Sum::COUNT, ROWS) {
         for terms in depths(left.columns) {
             let registers = &registers[terms.start * across..terms.end * across];
-            band::<S, T>(&mut out, columns.clone(), before, scale, left, terms, Panel { registers, across });
+            band::<S, T>(&mut out, columns.clone(), initial, scale, left, terms, Panel { registers, across });
         }
     }
 }
 
-/// What packs the columns of one panel.
+/// A function that packs the columns of one panel.
 pub(super) type Pack<T, P> = fn(&mut [P], Matrix<'_, T>);
 
-/// With a right factor that is packed as it is needed, for this product alone.
+/// The product with a right factor that is packed for this product alone, one panel of at most 512 terms at a time.
 pub(super) fn by_matrix<S: Simd, T>(
     mut out: MatrixMut<'_, T>,
     onto: Onto,
     scale: T,
     left: Matrix<'_, T>,
     right: Matrix<'_, T>,
-    room: &Cell<Vec<T::Stored>>,
+    buffer: &Cell<Vec<T::Stored>>,
     (zero, pack): (T::Stored, Pack<T, T::Stored>),
 ) where
     T: Factor<S>,
     T::Sum: Vector<Number = T>,
 {
-    let mut panel = room.take();
+    let mut panel = buffer.take();
     for columns in bands(out.columns, across() * T::Sum::COUNT) {
         for rows in depths(right.rows) {
             let across = columns.len().div_ceil(T::Sum::COUNT);
@@ -262,33 +262,33 @@ pub(super) fn by_matrix<S: Simd, T>(
             band::<S, T>(&mut out, columns.clone(), onto.into(), scale, left, rows, Panel { registers: &panel, across });
         }
     }
-    room.set(panel);
+    buffer.set(panel);
 }
 
-/// The columns of each panel.
+/// The columns of each panel, at most `width`.
 fn bands(columns: usize, width: usize) -> impl Iterator<Item = Range<usize>> {
     (0..columns).step_by(width).map(move |first| first..(first + width).min(columns))
 }
 
-/// What some terms add to some columns. panel: those terms of the right factor
+/// Adds the products of `terms` to the columns of one panel. `panel` holds these terms of the right factor.
 fn band<S: Simd, T: Factor<S>>(
     out: &mut MatrixMut<'_, Number<T, S>>,
     columns: Range<usize>,
-    before: Before<'_, Number<T, S>>,
+    initial: Initial<'_, Number<T, S>>,
     scale: Number<T, S>,
     left: Matrix<'_, T>,
     terms: Range<usize>,
     panel: Panel<'_, T::Stored>,
 ) {
-    let before = before.of(&columns, terms.start);
+    let initial = initial.of(&columns, terms.start);
     if out.rows > 0 {
         let numbers = &mut out.numbers[columns.start..];
-        let out = Band { numbers, columns: columns.len(), stride: out.stride, before, scale };
+        let out = Band { numbers, columns: columns.len(), stride: out.stride, initial, scale };
         multiply::<S, T>(out, left.block(0..left.rows, terms), panel);
     }
 }
 
-/// The product by a unit that multiplies tiles, and what it needs, whatever the level.
+/// Products by a [`TileUnit`](crate::simd::TileUnit), independent of the level of this machine.
 #[cfg(test)]
 pub(super) mod with_tiles {
     use super::super::blocks::by_tiles;
@@ -304,15 +304,15 @@ pub(super) mod with_tiles {
     pub fn product<'a>(
         unit: &mut impl TileUnit,
         out: MatrixMut<'_>,
-        before: Before<'_, f32>,
+        initial: Initial<'_, f32>,
         scale: f32,
         left: Matrix<'_>,
         right: impl Into<PanelsPart<'a>>,
     ) {
         let right = right.into();
-        fit(&out, left, right.shape());
+        check_shapes(&out, left, right.shape());
         let Packed::Pairs(registers) = &right.panels.packed else { panic!("pairs") };
-        by_tiles(unit, out, before, scale, left, panels(registers, right, Register::COUNT, 2));
+        by_tiles(unit, out, initial, scale, left, panels(registers, right, Register::COUNT, 2));
     }
 }
 
@@ -321,25 +321,25 @@ mod tests {
     use super::super::product;
     use super::*;
 
-    /// Small whole numbers: every order of adding gives the same sums.
+    /// Small integers, whose sums are exact in any order.
     fn numbers(count: usize, modulus: usize) -> Vec<f32> {
         (0..count).map(|i| (i * 7919 % modulus) as f32 - (modulus / 2) as f32).collect()
     }
 
     #[test]
-    fn every_shape_and_direction_gives_the_sums_of_its_definition() {
+    fn products_of_all_shapes_and_transposes_agree_with_the_definition() {
         for (m, k, n) in
             [(1, 1, 1), (9, 1, 70), (70, 5, 1), (5, 3, 2), (7, 20, 15), (6, 8, 16), (13, 515, 70), (64, 33, 130), (3, 1030, 64)]
         {
             let (a, b, bias) = (numbers(m * k, 13), numbers(k * n, 11), numbers(n, 5));
-            for (left_turned, right_turned) in [(false, false), (false, true), (true, false), (true, true)] {
-                let left = if left_turned { Matrix::new(&a, k, m).transposed() } else { Matrix::new(&a, m, k) };
-                let right = if right_turned { Matrix::new(&b, n, k).transposed() } else { Matrix::new(&b, k, n) };
+            for (left_transposed, right_transposed) in [(false, false), (false, true), (true, false), (true, true)] {
+                let left = if left_transposed { Matrix::new(&a, k, m).transposed() } else { Matrix::new(&a, m, k) };
+                let right = if right_transposed { Matrix::new(&b, n, k).transposed() } else { Matrix::new(&b, k, n) };
                 let at =
                     |matrix: Matrix<'_>, i: usize, j: usize| matrix.numbers[i * matrix.row_stride + j * matrix.column_stride];
                 let sum = |i: usize, j: usize| (0..k).map(|p| at(left, i, p) * at(right, p, j)).sum::<f32>();
-                let expected = |before: &dyn Fn(usize) -> f32, scale: f32| -> Vec<f32> {
-                    (0..m * n).map(|index| before(index % n) + scale * sum(index / n, index % n)).collect()
+                let expected = |initial: &dyn Fn(usize) -> f32, scale: f32| -> Vec<f32> {
+                    (0..m * n).map(|index| initial(index % n) + scale * sum(index / n, index % n)).collect()
                 };
                 let mut out = vec![3.0; m * n];
                 product(MatrixMut::new(&mut out, m, n), Onto::Add, 2.0, left, right);
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sum_of_no_terms_is_0() {
+    fn a_product_without_terms_is_0_or_the_bias() {
         let mut out = [7.0; 6];
         product(MatrixMut::new(&mut out, 2, 3), Onto::Replace, 1.0, Matrix::new(&[], 2, 0), Matrix::new(&[], 0, 3));
         assert_eq!(out, [0.0; 6]);
@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn one_product_has_the_same_bytes_however_its_right_factor_is_packed() {
+    fn packing_once_or_per_product_gives_the_same_bytes() {
         let (m, k, n) = (40, 700, 90);
         let third = |x: Vec<f32>| -> Vec<f32> { x.iter().map(|x| x / 3.0).collect() };
         let (a, b) = (third(numbers(m * k, 1013)), third(numbers(k * n, 1009)));
@@ -399,8 +399,8 @@ mod tests {
     }
 
     #[test]
-    fn a_part_is_some_rows_of_the_first_columns() {
-        let (rows, columns) = (39, 150); // the last of three panels, or of ten, is not a whole one
+    fn products_with_a_part_agree_with_the_definition() {
+        let (rows, columns) = (39, 150); // the last of three panels, or of ten, is narrower
         let (a, b) = (numbers(5 * rows, 13), numbers(rows * columns, 11));
         let mut panels = Panels::default();
         for precision in [Precision::Float32, Precision::BFloat16] {
@@ -420,22 +420,22 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "0..5 x 4 of (4, 4)")]
-    fn a_part_that_reaches_beyond_is_refused() {
+    fn a_part_larger_than_its_matrix_is_refused() {
         let _ = Panels::of(Matrix::new(&[0.0; 16], 4, 4)).part(0..5, 4);
     }
 
     #[test]
     #[should_panic(expected = "two rows are one term")]
-    fn a_part_that_cuts_a_pair_is_refused() {
+    fn a_part_that_splits_a_pair_is_refused() {
         let mut panels = Panels::default();
         panels.pack(Matrix::new(&[0.0; 16], 4, 4), Precision::BFloat16);
         let _ = panels.part(1..4, 4);
     }
 
     #[test]
-    fn rounded_factors_give_the_sums_of_what_they_are_rounded_to() {
-        let (m, k, n) = (7, 1_101, 20); // more terms than are worked on at a time, and an odd one
-        let (a, b) = (numbers(m * k, 1013), numbers(k * n, 1009)); // up to 506: bfloat16 has every second one above 256
+    fn products_in_bfloat16_are_those_of_rounded_factors() {
+        let (m, k, n) = (7, 1_101, 20); // an odd number of terms, more than check_shapes in one run
+        let (a, b) = (numbers(m * k, 1013), numbers(k * n, 1009)); // up to 506: above 256, bfloat16 has even integers only
         let rounded = |x: &f32| f64::from(if x.abs() > 256.0 { (x / 2.0).round_ties_even() * 2.0 } else { *x });
         let sum = |i: usize, j: usize| (0..k).map(|p| rounded(&a[i * k + p]) * rounded(&b[p * n + j])).sum::<f64>();
         let (mut panels, mut out) = (Panels::default(), vec![0.0; m * n]);

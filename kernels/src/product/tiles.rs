@@ -1,33 +1,33 @@
-//! Tiles of a product whose sums stay in registers from the first term to the last.
+//! Tiles of a product, whose sums stay in registers from the first term to the last.
 //!
-//! A tile is [`ROWS`] rows of a panel of the right factor: for each term it reads a row of the panel and one number of each row of
-//! the left factor, where they lie. With 32 registers, six rows of four are 24 sums; with a row of the panel and a number of the
-//! left they fill most of them, and a core's two multipliers wait for nothing.
+//! A tile is [`ROWS`] rows of the output by the columns of one panel. For each term it reads a row of the panel, and one number of
+//! each row of the left factor, in place. With 32 registers, a tile of six rows by four registers has 24 sums. Four registers for
+//! the panel and one for the left factor fill most of the rest, and keep both multipliers of a core busy.
 
 use super::Matrix;
 use crate::simd::{DOUBLES, Doubles, Kernel, LANES, Lanes, Register, Simd};
 use std::ops::Range;
 
-/// Rows of a tile.
+/// Rows per tile.
 const ROWS: usize = 6;
 
-/// The most registers in a row of a panel.
+/// The largest number of registers per term of a panel.
 pub(super) const MOST_ACROSS: usize = 4;
 
-/// Numbers that one register holds, in sums of a product.
+/// A register of sums of a product.
 pub(super) trait Vector: Copy {
     /// f32 or f64.
     type Number: Copy;
-    /// How many.
+    /// Numbers per register.
     const COUNT: usize;
     const ZERO: Self;
 
     fn splat(x: Self::Number) -> Self;
 
-    /// The first numbers, or fewer and then zeros.
+    /// The first `COUNT` numbers of `x`, padded with zeros if there are fewer.
     fn load(x: &[Self::Number]) -> Self;
 
-    /// Over the first numbers, or over all where there are fewer.
+    /// Writes to the first `COUNT` numbers of `x`, or to all of them if there are fewer.
     fn store(self, x: &mut [Self::Number]);
 
     /// `self·by + to`, rounded once.
@@ -75,24 +75,24 @@ macro_rules! vector {
 vector!(Lanes, f32, LANES);
 vector!(Doubles, f64, DOUBLES);
 
-/// What a product's factors consist of: float32, float64, or two bfloat16 at once.
+/// The type of a product's factors: float32, float64, or pairs of bfloat16.
 pub(super) trait Factor<S: Simd>: Copy {
-    /// Some columns of a term of the right factor, as they lie in a panel.
+    /// One register's columns of a term of the right factor, as packed in a panel.
     type Stored: Copy;
-    /// The same, or a number of the left factor in all columns, in a register.
+    /// A register of a term's columns, or of one number of the left factor in all lanes.
     type Right: Copy;
     type Sum: Vector;
 
     fn load(stored: &Self::Stored) -> Self::Right;
 
-    /// The same in all columns.
+    /// This number in all lanes.
     fn splat(self) -> Self::Right;
 
     /// `sum + left·right`.
     fn multiply_add(left: Self::Right, right: Self::Right, sum: Self::Sum) -> Self::Sum;
 }
 
-/// The numbers that sums of these factors are.
+/// The number type of sums of these factors.
 pub(super) type Number<T, S> = <<T as Factor<S>>::Sum as Vector>::Number;
 
 macro_rules! factor {
@@ -120,7 +120,7 @@ macro_rules! factor {
     };
 }
 
-/// Eight float64 as they lie in a panel.
+/// Eight float64 of a panel.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 pub(super) struct WideRegister(pub [f64; DOUBLES]);
@@ -128,44 +128,44 @@ pub(super) struct WideRegister(pub [f64; DOUBLES]);
 factor!(f32, Lanes, Register);
 factor!(f64, Doubles, WideRegister);
 
-/// What a product is added to.
+/// The initial value of a product's sums.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Before<'a, N> {
-    Nothing,
-    /// What the product is written over.
-    Itself,
-    /// The same row for every row of the product.
+pub(super) enum Initial<'a, N> {
+    Zero,
+    /// The current numbers of the output.
+    Output,
+    /// The same row for every row of the output.
     Row(&'a [N]),
 }
 
-impl<N> Before<'_, N> {
-    /// For some columns: the terms from `first` on are added to those before them.
+impl<N> Initial<'_, N> {
+    /// The initial value for `columns` and the terms from `first` on: later terms are added to the sums of earlier ones.
     pub fn of(self, columns: &Range<usize>, first: usize) -> Self {
         match self {
-            _ if first > 0 => Before::Itself,
-            Before::Row(shared) => Before::Row(&shared[columns.clone()]),
+            _ if first > 0 => Initial::Output,
+            Initial::Row(shared) => Initial::Row(&shared[columns.clone()]),
             whole => whole,
         }
     }
 }
 
-/// Some columns of a product, as many as a panel has.
+/// Columns of a product's output, at most as many as a panel has.
 pub(super) struct Band<'a, N> {
     pub numbers: &'a mut [N],
     pub columns: usize,
     pub stride: usize,
-    pub before: Before<'a, N>,
+    pub initial: Initial<'a, N>,
     pub scale: N,
 }
 
-/// The right factor's columns: `across` registers a term, which hold as many columns as there are of the product, or more.
+/// Columns of the right factor, `across` registers per term. They hold at least as many columns as the output has.
 #[derive(Clone, Copy)]
 pub(super) struct Panel<'a, T> {
     pub registers: &'a [T],
     pub across: usize,
 }
 
-/// `out = before + scale·left·right`. left (m, k), right (k terms)
+/// `out = initial + scale·left·right`. left (m, k), right (k terms)
 pub(super) fn multiply<S: Simd, T: Factor<S>>(out: Band<'_, Number<T, S>>, left: Matrix<'_, T>, right: Panel<'_, T::Stored>) {
     match (out.columns.div_ceil(T::Sum::COUNT), right.across) {
         (_, 1) => S::run(Tiles::<S, T, 1, 1> { out, left, right: right.registers }),
@@ -178,7 +178,7 @@ pub(super) fn multiply<S: Simd, T: Factor<S>>(out: Band<'_, Number<T, S>>, left:
     }
 }
 
-/// All tiles of the first V of a panel's P registers.
+/// All tiles of the first V of a panel's P registers per term.
 struct Tiles<'a, S: Simd, T: Factor<S>, const V: usize, const P: usize> {
     out: Band<'a, Number<T, S>>,
     left: Matrix<'a, T>,
@@ -227,7 +227,7 @@ fn of_tile<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize
     write(out, sums);
 }
 
-/// Where each row of the left factor is contiguous.
+/// The sums of a tile where each row of the left factor is contiguous.
 #[allow(clippy::needless_range_loop)]
 #[inline(always)]
 fn of_rows<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize>(
@@ -235,7 +235,7 @@ fn of_rows<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize
     stride: usize,
     right: &[[T::Stored; P]],
 ) -> Sums<T, S, R, V> {
-    const STEPS: usize = 4; // terms between two looks at where the rows lie
+    const STEPS: usize = 4; // terms per bounds check of the rows
     let mut sums = [[T::Sum::ZERO; V]; R];
     let terms = right.len();
     let mut rows = [&left[..terms]; R];
@@ -270,7 +270,7 @@ fn of_rows<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize
     sums
 }
 
-/// Where each column is.
+/// The sums of a tile where each column of the left factor is contiguous.
 #[inline(always)]
 fn of_columns<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize>(
     left: &[T],
@@ -279,13 +279,13 @@ fn of_columns<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: us
 ) -> Sums<T, S, R, V> {
     let mut sums = [[T::Sum::ZERO; V]; R];
     for (left, right) in left.chunks(stride).zip(right) {
-        let left: &[T; R] = left.first_chunk().expect("a number of each row");
+        let left: &[T; R] = left.first_chunk().expect("one number per row");
         add_term::<S, T, R, V, P>(&mut sums, left, right);
     }
     sums
 }
 
-#[allow(clippy::needless_range_loop)] // by iterators, the sums leave their registers: 15% of a step
+#[allow(clippy::needless_range_loop)] // with iterators, the sums leave their registers, which costs 15% of a training step
 #[inline(always)]
 fn add_term<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usize>(
     sums: &mut Sums<T, S, R, V>,
@@ -307,7 +307,7 @@ fn add_term<S: Simd, T: Factor<S>, const R: usize, const V: usize, const P: usiz
 #[allow(clippy::needless_range_loop)]
 #[inline(always)]
 fn write<V: Vector, const R: usize, const N: usize>(out: Band<'_, V::Number>, sums: [[V; N]; R]) {
-    let Band { numbers, columns, stride, before, scale } = out;
+    let Band { numbers, columns, stride, initial, scale } = out;
     let scale = V::splat(scale);
     let whole = columns >= N * V::COUNT;
     for row in 0..R {
@@ -320,19 +320,20 @@ fn write<V: Vector, const R: usize, const N: usize>(out: Band<'_, V::Number>, su
             }
             let chunk =
                 if whole { &mut numbers[first..first + V::COUNT] } else { &mut numbers[first..columns.min(first + V::COUNT)] };
-            let before = match before {
-                Before::Nothing => V::ZERO,
-                Before::Itself => V::load(chunk),
-                Before::Row(shared) => V::load(&shared[first..]),
+            let initial = match initial {
+                Initial::Zero => V::ZERO,
+                Initial::Output => V::load(chunk),
+                Initial::Row(shared) => V::load(&shared[first..]),
             };
-            sums[row][column].mul_add(scale, before).store(chunk);
+            sums[row][column].mul_add(scale, initial).store(chunk);
         }
     }
 }
-/// Terms of a panel that are worked on at a time: they stay in a core's second cache, while all rows of the left factor pass by.
+
+/// Terms of a panel per run: they stay in a core's L2 cache while all rows of the left factor are multiplied with them.
 const DEPTH: usize = 512;
 
-/// The terms of a panel that are worked on at a time; none at once where there are none.
+/// The terms of a panel in runs of at most [`DEPTH`]; one empty run if there are no terms.
 pub(super) fn depths(terms: usize) -> impl Iterator<Item = Range<usize>> {
     (0..terms.max(1)).step_by(DEPTH).map(move |first| first..(first + DEPTH).min(terms))
 }

@@ -1,8 +1,9 @@
-//! AMX, Intel's tiles: detection, the kernel's permission, and the instructions, in inline assembly since their intrinsics are not
-//! stable.
+//! AMX, Intel's tile extension: detection, permission of the operating system, and the instructions, in inline assembly since their
+//! intrinsics are not stable.
 //!
-//! Linux gives a program no room for tiles until it asks. After that, and only where the instruction has computed what its
-//! definition says, an [`Amx`] can be made; it configures the tiles of its thread and releases them when it is dropped.
+//! Linux saves no tile state for a process until the process requests it. An [`Amx`] exists only after this request and after the
+//! instruction has agreed with its definition in a test product. It configures the tiles of its thread, and releases them when
+//! dropped.
 
 use super::tile_unit::{SIDE, Sums, Tile, TileColumn, TileUnit, is_as_defined, steps};
 use std::arch::asm;
@@ -10,9 +11,8 @@ use std::arch::x86_64::{__cpuid, __cpuid_count};
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
-/// Whether this machine has AMX with bfloat16, the kernel allows it, and it computes what it should.
-///
-/// One product is compared with its definition: where it differs, the instruction counts as missing.
+/// Whether this machine has AMX with bfloat16, the operating system permits it, and a test product agrees with the definition. If
+/// the product differs, the instruction counts as missing.
 pub(super) fn is_available() -> bool {
     static AVAILABLE: OnceLock<bool> = OnceLock::new();
     *AVAILABLE.get_or_init(|| {
@@ -21,7 +21,7 @@ pub(super) fn is_available() -> bool {
     })
 }
 
-/// What the processor says, and whether the operating system saves tiles.
+/// Whether the processor has the instructions and the operating system saves tiles.
 fn is_present() -> bool {
     const AMX_BF16: u32 = 1 << 22;
     const AMX_TILE: u32 = 1 << 24;
@@ -36,15 +36,15 @@ fn is_present() -> bool {
     has && tiles && saved_state() & TILES == TILES
 }
 
-/// The lower half of XCR0: what the operating system saves of each thread. Only after a look at OSXSAVE.
+/// The lower half of XCR0: the state that the operating system saves per thread. Requires OSXSAVE.
 fn saved_state() -> u32 {
     let low;
-    // SAFETY: the only caller has seen OSXSAVE, with which this instruction exists; register 0 always does.
+    // SAFETY: the only caller has checked OSXSAVE, which implies this instruction; register 0 always exists.
     unsafe { asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") _, options(nomem, nostack, preserves_flags)) };
     low
 }
 
-/// Asks the kernel, which answers for the whole process.
+/// Requests permission from the operating system, for the whole process.
 #[cfg(target_os = "linux")]
 fn is_permitted() -> bool {
     const ARCH_PRCTL: i64 = 158;
@@ -71,7 +71,7 @@ fn is_permitted() -> bool {
     false
 }
 
-/// As `LDTILECFG` reads it.
+/// The memory format that `LDTILECFG` reads.
 #[repr(C, align(64))]
 struct Configuration {
     palette: u8,
@@ -81,7 +81,7 @@ struct Configuration {
     rows: [u8; 16],
 }
 
-/// All eight tiles whole.
+/// Eight tiles of full size.
 static WHOLE: Configuration = Configuration {
     palette: 1,
     start_row: 0,
@@ -100,9 +100,9 @@ const TILE: usize = 1024;
 pub(crate) struct Amx(PhantomData<*mut ()>);
 
 impl Amx {
-    /// Configures the tiles of this thread, where the machine has any.
+    /// Configures the tiles of this thread; `None` if they are not available.
     pub fn configure() -> Option<Self> {
-        // SAFETY: they are available.
+        // SAFETY: `is_available` has checked the processor and the permission.
         is_available().then(|| unsafe { Self::new() })
     }
 
@@ -117,13 +117,13 @@ impl Amx {
 
 impl Drop for Amx {
     fn drop(&mut self) {
-        // SAFETY: a value of this type exists only where the instruction does; the compiler keeps nothing in tiles.
+        // SAFETY: a value of this type exists only where the instruction exists; the compiler keeps nothing in tiles.
         unsafe { asm!("tilerelease", options(nomem, nostack, preserves_flags)) };
     }
 }
 
 impl TileUnit for Amx {
-    /// The sums are tiles 0 to 3, two of the left factor 4 and 5, two of the right 6 and 7: four loads for four products.
+    /// Tiles 0 to 3 hold the sums, 4 and 5 two tiles of the left factor, 6 and 7 two of the right: four loads per four products.
     fn multiply(&mut self, sums: &mut Sums, fresh: bool, left: [&[Tile]; 2], right: [TileColumn<'_>; 2]) {
         let steps = steps(left, right);
         assert_eq!(right[0].stride, right[1].stride, "columns of one panel");
@@ -134,9 +134,9 @@ impl TileUnit for Amx {
             return;
         }
         let stride = right[0].stride * size_of::<super::Register<u32>>();
-        // SAFETY: tiles are configured as long as `self` lives. `sums` is four tiles. For each of `steps` tiles, which is not 0,
-        // `left` holds 1024 bytes and `right` 16 rows of 64 bytes that start `stride` bytes apart: `steps()` has looked.
-        // All memory is read or written inside them; sums stay in tiles within this one block alone.
+        // SAFETY: tiles are configured as long as `self` lives. `sums` is four tiles. `steps` is not 0, and `steps()` has checked
+        // that for each step `left` holds 1024 bytes and `right` 16 rows of 64 bytes that start `stride` bytes apart. No other
+        // memory is accessed. Tiles hold sums only within this block.
         unsafe {
             asm!(
                 "test {fresh:e}, {fresh:e}",

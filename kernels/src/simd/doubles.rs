@@ -1,12 +1,12 @@
-//! Eight float64 numbers side by side, for products.
+//! Eight float64 lanes, for products.
 
 use super::Simd;
 use std::ops::{Add, Mul};
 
-/// How many numbers [`Doubles`] have: as many bytes as [`Lanes`](super::Lanes).
+/// Numbers in [`Doubles`]; these have as many bytes as [`Lanes`](super::Lanes).
 pub const DOUBLES: usize = 8;
 
-/// Eight numbers side by side.
+/// Eight float64 lanes.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct Doubles<S: Simd>(S::F64);

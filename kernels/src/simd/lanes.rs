@@ -1,19 +1,19 @@
-//! Sixteen float32 numbers side by side.
+//! Sixteen float32 lanes.
 
 use super::Simd;
 use std::fmt;
 use std::ops::{Add, AddAssign, BitAnd, BitOr, BitXor, Div, Mul, Neg, Shl, Shr, Sub};
 
-/// How many numbers [`Lanes`] have.
+/// Numbers in [`Lanes`].
 pub const LANES: usize = 16;
 
-/// Sixteen numbers as they lie in memory, aligned as a register that holds them all.
+/// Sixteen numbers in memory, with the alignment of a 64-byte register.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 #[repr(C, align(64))]
 pub struct Register<T = f32>(pub [T; LANES]);
 
 impl Register {
-    /// How many numbers it holds.
+    /// Numbers per register.
     pub const COUNT: usize = LANES;
 
     /// All 0.
@@ -25,28 +25,28 @@ impl Register<u32> {
     pub const NO_BITS: Self = Self([0; LANES]);
 }
 
-/// Sixteen numbers side by side: one register where the machine has such, else two, or plain numbers.
+/// Sixteen float32 lanes: one 64-byte register, two 32-byte registers, or an array.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct Lanes<S: Simd>(pub(super) S::F32);
 
-/// Their bits, or sixteen whole numbers.
+/// The bits of sixteen lanes, or sixteen 32-bit integers.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct Bits<S: Simd>(pub(super) S::U32);
 
-/// For each lane, whether a comparison holds.
+/// The result of a comparison in each lane.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct Mask<S: Simd>(S::Mask);
 
-/// The first sixteen numbers, or fewer and then zeros.
+/// Loads the first sixteen numbers, padded with zeros if there are fewer.
 #[inline(always)]
 pub fn load<S: Simd>(x: &[f32]) -> Lanes<S> {
     load_or(x, 0.0)
 }
 
-/// The first sixteen numbers, or fewer and then `rest`.
+/// Loads the first sixteen numbers, padded with `rest` if there are fewer.
 #[inline(always)]
 pub fn load_or<S: Simd>(x: &[f32], rest: f32) -> Lanes<S> {
     match x.first_chunk::<LANES>() {
@@ -59,7 +59,7 @@ pub fn load_or<S: Simd>(x: &[f32], rest: f32) -> Lanes<S> {
     }
 }
 
-/// Writes the lanes over the first sixteen numbers, or over all where there are fewer.
+/// Writes the lanes to the first sixteen numbers, or to all of them if there are fewer.
 #[inline(always)]
 pub fn store<S: Simd>(x: &mut [f32], lanes: Lanes<S>) {
     match x.first_chunk_mut::<LANES>() {
@@ -68,7 +68,7 @@ pub fn store<S: Simd>(x: &mut [f32], lanes: Lanes<S>) {
     }
 }
 
-/// Sum of the lanes, from the first to the last.
+/// Sum of the lanes, in order.
 #[inline(always)]
 pub fn total<S: Simd>(lanes: Lanes<S>) -> f32 {
     lanes.to_array().iter().sum()
@@ -105,13 +105,13 @@ impl<S: Simd> Lanes<S> {
         Self(S::mul_sub(self.0, by.0, less.0))
     }
 
-    /// The smaller; the second where either is NaN.
+    /// The minimum; `other` where either is NaN.
     #[inline(always)]
     pub fn fast_min(self, other: Self) -> Self {
         Self(S::min(self.0, other.0))
     }
 
-    /// The larger; the second where either is NaN.
+    /// The maximum; `other` where either is NaN.
     #[inline(always)]
     pub fn fast_max(self, other: Self) -> Self {
         Self(S::max(self.0, other.0))
@@ -123,7 +123,7 @@ impl<S: Simd> Lanes<S> {
         Self(S::sqrt(self.0))
     }
 
-    /// Without its sign.
+    /// The absolute value.
     #[inline(always)]
     pub fn abs(self) -> Self {
         Self::from_bits(self.to_bits() & Bits::splat(0x7fff_ffff))
@@ -147,19 +147,19 @@ impl<S: Simd> Lanes<S> {
         Mask(S::eq(self.0, other.0))
     }
 
-    /// Whether each is NaN.
+    /// Whether each lane is NaN.
     #[inline(always)]
     pub fn is_nan(self) -> Mask<S> {
         Mask(S::unordered(self.0, self.0))
     }
 
-    /// The bits of each.
+    /// The bits of each lane.
     #[inline(always)]
     pub fn to_bits(self) -> Bits<S> {
         Bits(S::to_bits(self.0))
     }
 
-    /// The numbers that have these bits.
+    /// The floats with these bits.
     #[inline(always)]
     pub fn from_bits(bits: Bits<S>) -> Self {
         Self(S::from_bits(bits.0))
@@ -167,7 +167,7 @@ impl<S: Simd> Lanes<S> {
 }
 
 impl<S: Simd> Bits<S> {
-    /// The same in all lanes.
+    /// The same bits in all lanes.
     #[inline(always)]
     pub fn splat(x: u32) -> Self {
         Self(S::splat_u32(x))
@@ -185,7 +185,7 @@ impl<S: Simd> Bits<S> {
         Mask(S::eq_u32(self.0, other.0))
     }
 
-    /// As signed whole numbers, to the nearest float.
+    /// Converts signed integers to the nearest float.
     #[inline(always)]
     pub fn to_floats(self) -> Lanes<S> {
         Lanes(S::to_floats(self.0))
@@ -193,19 +193,19 @@ impl<S: Simd> Bits<S> {
 }
 
 impl<S: Simd> Mask<S> {
-    /// `held` where the comparison holds, `not` elsewhere.
+    /// `held` where the comparison holds, `not` where it does not.
     #[inline(always)]
     pub fn select(self, held: Lanes<S>, not: Lanes<S>) -> Lanes<S> {
         Lanes(S::select(self.0, held.0, not.0))
     }
 
-    /// As [`select`](Self::select), of bits.
+    /// [`select`](Self::select) for bits.
     #[inline(always)]
     pub fn select_bits(self, held: Bits<S>, not: Bits<S>) -> Bits<S> {
         Bits(S::select_u32(self.0, held.0, not.0))
     }
 
-    /// Whether it holds in all lanes.
+    /// Whether the comparison holds in all lanes.
     #[inline(always)]
     pub fn all(self) -> bool {
         S::all(self.0)

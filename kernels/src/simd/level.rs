@@ -1,41 +1,41 @@
-//! Which instructions this machine has, and which were asked for.
+//! Detection and selection of instruction sets.
 
 use crate::nearest;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// The environment variable that chooses a lower level than the machine's highest.
+/// The environment variable that selects a level below the machine's highest.
 pub const VARIABLE: &str = "REGATTA_INSTRUCTIONS";
 
-/// Instruction sets, each with all of those before it.
+/// Instruction sets. Each includes all sets before it.
 ///
-/// float32 and float64 results have the same bytes at every level. Products of bfloat16 factors have one defined result per level:
+/// Results in float32 and float64 have the same bytes at every level. Products of bfloat16 factors depend on the level:
 ///
-/// | level | a sum of products of bfloat16 |
+/// | level | sum of products of bfloat16 |
 /// |---|---|
-/// | `portable`, `avx2`, `avx512` | the same: fused multiply-adds in float32, term after term |
-/// | `avx512_bf16` | its own: two terms at once, as `VDPBF16PS` adds them, denormals as zeros |
-/// | `amx` | its own: 32 terms at once, as `TDPBF16PS` adds them, denormals as zeros |
+/// | `portable`, `avx2`, `avx512` | the same bytes: fused multiply-adds in float32, term by term |
+/// | `avx512_bf16` | two terms at a time, as `VDPBF16PS` adds them; denormals are zeros |
+/// | `amx` | 32 terms at a time, as `TDPBF16PS` adds them; denormals are zeros |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum Level {
-    /// Plain Rust, on any processor: slow where the processor has no fused multiply-add.
+    /// Plain Rust, on any processor; slow on processors without fused multiply-add.
     Portable = 1,
     /// AVX2 and FMA: x86-64 since 2013 (Haswell) and 2015 (Excavator).
     Avx2,
     /// AVX-512 F, BW, CD, DQ and VL: since Skylake-X and Zen 4.
     Avx512,
-    /// And its products of bfloat16: Cooper Lake, Sapphire Rapids, Zen 4.
+    /// AVX-512 with products of bfloat16: Cooper Lake, Sapphire Rapids, Zen 4.
     Avx512Bf16,
-    /// And tiles of bfloat16 products: Sapphire Rapids, on Linux. It counts as missing where the kernel does not permit tiles, or
-    /// where a product made at the start differs from the instruction's definition.
+    /// AMX with products of bfloat16 tiles: Sapphire Rapids, on Linux. It counts as missing if the kernel does not permit tiles, or
+    /// if a test product differs from the instruction's definition.
     Amx,
 }
 
 impl Level {
-    /// All of them, the lowest first.
+    /// All levels, lowest first.
     pub const ALL: [Self; 5] = [Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Bf16, Self::Amx];
 
     /// The name that [`VARIABLE`] takes.
@@ -49,12 +49,12 @@ impl Level {
         }
     }
 
-    /// Whether an instruction of this level multiplies bfloat16; below, their products are made in float32.
+    /// Whether this level has an instruction that multiplies bfloat16. Lower levels multiply the rounded factors in float32.
     pub fn multiplies_bf16(self) -> bool {
         self >= Self::Avx512Bf16
     }
 
-    /// Whether this machine, and its operating system, have its instructions.
+    /// Whether the processor and the operating system support this level.
     #[cfg(target_arch = "x86_64")]
     fn is_available(self) -> bool {
         macro_rules! all {
@@ -87,13 +87,13 @@ pub enum LevelError {
     /// No level has this name.
     #[error("{VARIABLE}: expected one of {}, found `{found}`{}", names(&Level::ALL), suggestion(found))]
     Unknown {
-        /// What was asked for.
+        /// The name in the environment variable.
         found: String,
     },
-    /// This machine lacks its instructions.
+    /// This machine lacks the level's instructions.
     #[error("{VARIABLE}: this machine has no `{level}` instructions; it has {}", names(&available()))]
     Missing {
-        /// What was asked for.
+        /// The level in the environment variable.
         level: Level,
     },
 }
@@ -107,18 +107,18 @@ fn suggestion(found: &str) -> String {
     near.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
-/// The levels that this machine has, the lowest first.
+/// The levels that this machine has, lowest first.
 pub fn available() -> Vec<Level> {
     Level::ALL.into_iter().filter(|level| level.is_available()).collect()
 }
 
-/// The level at which kernels run: 0 before it is known.
+/// The level at which kernels run; 0 until it is selected.
 static LEVEL: AtomicU8 = AtomicU8::new(0);
 
 /// The level at which kernels run.
 ///
 /// # Panics
-/// When [`VARIABLE`] asks for what [`choose`] refuses; a program calls that first.
+/// When [`VARIABLE`] holds a value that [`choose`] refuses. A program calls [`choose`] first to report the error.
 #[inline]
 pub fn level() -> Level {
     match LEVEL.load(Ordering::Relaxed) {
@@ -127,16 +127,16 @@ pub fn level() -> Level {
         3 => Level::Avx512,
         4 => Level::Avx512Bf16,
         5 => Level::Amx,
-        _ => first(),
+        _ => choose_or_panic(),
     }
 }
 
 #[cold]
-fn first() -> Level {
+fn choose_or_panic() -> Level {
     choose().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Settles the level: the one that [`VARIABLE`] names, or this machine's highest.
+/// Selects the level that [`VARIABLE`] names or, if it is unset or empty, this machine's highest.
 ///
 /// # Errors
 /// When there is no such level, or the machine lacks its instructions.
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_read_and_others_refused() {
+    fn known_names_are_parsed_and_others_refused() {
         assert_eq!(parse("portable"), Ok(Level::Portable));
         let message = |name: &str| parse(name).unwrap_err().to_string();
         assert!(message("avx521").ends_with("found `avx521`; did you mean `avx512`?"), "{}", message("avx521"));
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn levels_are_numbered_as_they_are_stored() {
+    fn levels_have_the_numbers_that_level_reads() {
         let numbers = Level::ALL.map(|level| level as u8);
         assert_eq!(numbers, [1, 2, 3, 4, 5]);
         assert!(available().contains(&level()) && available().is_sorted());

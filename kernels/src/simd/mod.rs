@@ -1,8 +1,7 @@
-//! Vector instructions chosen when the program starts: one program for every processor, with the same bytes on each.
+//! Vector instructions selected at run time: one program for every processor, with the same bytes on each.
 //!
-//! A kernel is an `#[inline(always)]` function that is generic over [`Simd`], and [`vectorize!`](crate::vectorize) makes an
-//! ordinary function of it, which is compiled once for each instruction set and calls the version that this machine runs at full
-//! speed:
+//! A kernel is an `#[inline(always)]` function that is generic over [`Simd`]. [`vectorize!`](crate::vectorize) declares an ordinary
+//! function that compiles the kernel once per instruction set and calls the fastest version that this machine has:
 //!
 //! ```
 //! use regatta_kernels::simd::{LANES, Lanes, Simd, load, total};
@@ -25,24 +24,24 @@
 //! assert_eq!(sum_of_squares(&[3.0, 4.0]), 25.0);
 //! ```
 //!
-//! [`Lanes`] always holds sixteen numbers, in one register, in two or in none, and every operation on them is rounded once, as
-//! IEEE 754 says: so the order of a sum belongs to the kernel and not to the machine, and results have the same bytes at every
-//! level. Plain loops in a kernel are compiled for the instruction set too; the compiler never reorders their sums.
+//! [`Lanes`] always holds sixteen numbers, in one register, in two, or in an array. Every operation on them is rounded once, as
+//! IEEE 754 specifies. The order of a sum therefore depends on the kernel and not on the machine, and results have the same bytes
+//! at every level. Plain loops in a kernel are compiled for the instruction set too; the compiler never reorders their sums.
 //!
-//! Write operations on lanes in loops and in `#[inline(always)]` functions, not in closures: a closure that the compiler does not
-//! inline is compiled without the instructions, and each operation in it becomes a call. The bytes are the same, the speed is not.
+//! Write operations on lanes in loops and in `#[inline(always)]` functions, not in closures. A closure that the compiler does not
+//! inline is compiled without the instructions, and each operation in it becomes a call: the same bytes, but slow.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
-//! | `level` | which instructions this machine has, and which were asked for |
+//! | `level` | the instruction sets that this machine has, and the selected one |
 //! | `lanes` | sixteen float32 numbers, their bits and comparisons |
 //! | `doubles` | eight float64 numbers |
 //! | `portable`, `x86` | the operations, in plain Rust and in intrinsics |
-//! | `tile_unit` | products of bfloat16 tiles: the definition, in plain Rust |
-//! | `amx` | the same by the instruction |
+//! | `tile_unit` | products of bfloat16 tiles, as defined, in plain Rust |
+//! | `amx` | products of bfloat16 tiles by AMX |
 //!
-//! Other crates for this were no fit: `wide` chooses when it is compiled, `pulp` has lanes whose number depends on the machine, and
-//! `fearless_simd` multiplies and adds in one rounding or two, whichever is faster.
+//! Existing crates do not meet these requirements: `wide` selects instructions at compile time, the number of lanes of `pulp`
+//! depends on the machine, and `fearless_simd` rounds a multiply-add once or twice, whichever is faster.
 
 #[cfg(target_arch = "x86_64")]
 mod amx;
@@ -64,8 +63,7 @@ pub(crate) use sealed::Kernel;
 pub(crate) use tile_unit::Emulated;
 pub(crate) use tile_unit::{SIDE, Sums, Tile, TileColumn, TileUnit};
 
-/// The instruction sets, for [`vectorize!`](crate::vectorize) alone: a value of one that the machine lacks would be undefined
-/// behaviour.
+/// The instruction sets, for [`vectorize!`](crate::vectorize) alone. Using a set that the machine lacks is undefined behaviour.
 #[doc(hidden)]
 pub mod sets {
     pub use super::portable::Portable;
@@ -75,37 +73,37 @@ pub mod sets {
 
 /// An instruction set: the operations behind [`Lanes`] and [`Doubles`].
 ///
-/// Kernels are generic over it and never name one; nothing outside this crate implements it.
+/// Kernels are generic over it and never name an implementation. The trait is sealed.
 pub trait Simd: sealed::Operations {}
 
-/// A set that multiplies bfloat16 numbers, two at once.
+/// An instruction set that multiplies pairs of bfloat16 numbers.
 pub(crate) trait DotBf16: Simd {
-    /// `sum` plus both products of the bfloat16 numbers in each 32 bits.
+    /// `sum + x0·y0 + x1·y1` per lane, where each 32-bit lane of x and y holds two bfloat16 numbers.
     fn dot_bf16(x: Bits<Self>, y: Bits<Self>, sum: Lanes<Self>) -> Lanes<Self>;
 }
 
 pub(crate) mod sealed {
     use std::fmt::Debug;
 
-    /// A loop that is compiled for an instruction set: what [`vectorize!`](crate::vectorize) is to functions, for this crate's
-    /// products.
+    /// A loop as a value that is compiled for an instruction set. This crate's matrix products use it in place of
+    /// [`vectorize!`](crate::vectorize).
     pub trait Kernel<S: Operations> {
-        /// What it computes.
+        /// The type of the result.
         type Output;
 
-        /// `#[inline(always)]`, or it is compiled without the instructions.
+        /// Runs the loop. Implementations must be `#[inline(always)]`, or they are compiled without the instructions.
         fn run(self) -> Self::Output;
     }
 
-    /// Each on all lanes, rounded once; where a comparison is of NaN, it does not hold.
-    #[allow(missing_docs)] // each is documented where it is a method of `Lanes`, `Bits`, `Mask` or `Doubles`
+    /// Operations on all lanes, each rounded once. Comparisons with NaN are false.
+    #[allow(missing_docs)] // documented on the methods of `Lanes`, `Bits`, `Mask` and `Doubles`
     pub trait Operations: Copy + Debug + Default + Send + Sync + 'static {
         type F32: Copy + Send + Sync;
         type U32: Copy + Send + Sync;
         type Mask: Copy + Send + Sync;
         type F64: Copy + Send + Sync;
 
-        /// Runs a kernel where its instructions are at hand.
+        /// Runs a kernel compiled with the instructions of this set.
         fn run<K: Kernel<Self>>(kernel: K) -> K::Output;
 
         const ZERO: Self::F32;
@@ -134,7 +132,7 @@ pub(crate) mod sealed {
         fn select(mask: Self::Mask, x: Self::F32, y: Self::F32) -> Self::F32;
         fn all(mask: Self::Mask) -> bool;
 
-        /// Rows and columns of a square exchanged.
+        /// The transpose of an 8 x 8 matrix.
         fn transpose(rows: [[f32; 8]; 8]) -> [[f32; 8]; 8];
 
         fn to_bits(x: Self::F32) -> Self::U32;
@@ -150,7 +148,7 @@ pub(crate) mod sealed {
         fn shr(x: Self::U32, by: u32) -> Self::U32;
         fn eq_u32(x: Self::U32, y: Self::U32) -> Self::Mask;
         fn select_u32(mask: Self::Mask, x: Self::U32, y: Self::U32) -> Self::U32;
-        /// As signed whole numbers, to the nearest float.
+        /// Converts signed integers to the nearest float.
         fn to_floats(x: Self::U32) -> Self::F32;
 
         fn splat_f64(x: f64) -> Self::F64;
@@ -164,8 +162,8 @@ pub(crate) mod sealed {
 
 /// Declares functions that are compiled for every instruction set and call the version for this machine.
 ///
-/// After `=` stands the path of an `#[inline(always)]` function with the same arguments that is generic over
-/// [`Simd`](crate::simd::Simd) first. See [`simd`](crate::simd) for an example.
+/// After `=` comes the path of an `#[inline(always)]` function with the same arguments, whose first generic parameter is a
+/// [`Simd`](crate::simd::Simd). See [`simd`](crate::simd) for an example.
 #[macro_export]
 macro_rules! vectorize {
     ($(
@@ -188,7 +186,7 @@ macro_rules! vectorize {
                 $($body)::+::<$crate::simd::sets::Avx2>($($argument),*)
             }
             match $crate::simd::level() {
-                // SAFETY: a level is only ever one whose instructions this machine has.
+                // SAFETY: `level` returns only levels whose instructions this machine has.
                 #[cfg(target_arch = "x86_64")]
                 $crate::simd::Level::Avx2 => unsafe { avx2($($argument),*) },
                 // SAFETY: as above; the levels above this one include its instructions.

@@ -1,12 +1,12 @@
 //! The operations in plain Rust, for any processor.
 //!
-//! `mul_add` is one instruction where the target has one (aarch64) and an exact function of the system's library elsewhere.
+//! `mul_add` is one instruction where the target has it (aarch64), and a correctly rounded library function elsewhere.
 
 use super::sealed::Operations;
 use super::{Kernel, Simd};
 use std::array::from_fn;
 
-/// Functions of one expression each.
+/// Declares functions that consist of one expression.
 macro_rules! operations {
     ($(fn $name:ident($($x:ident: $type:ty),+) -> $out:ty = $body:expr;)+) => { $(
         #[inline(always)]
@@ -16,7 +16,7 @@ macro_rules! operations {
     )+ };
 }
 
-/// Arrays, and loops over them.
+/// Lanes as arrays.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Portable;
 
@@ -79,7 +79,7 @@ impl Operations for Portable {
     }
 }
 
-/// What the instruction computes, but for numbers below 1.2e-38, which it takes for 0.
+/// Like the instruction, except for denormals (below 1.2e-38), which the instruction treats as 0.
 #[cfg(test)]
 impl super::DotBf16 for Portable {
     fn dot_bf16(x: super::Bits<Self>, y: super::Bits<Self>, sum: super::Lanes<Self>) -> super::Lanes<Self> {

@@ -1,10 +1,10 @@
-//! Every operation of every instruction set that this machine has against plain Rust, bit for bit.
+//! Compares every operation of every instruction set of this machine with plain Rust, bit for bit.
 
 use super::sealed::Operations;
 use super::sets::Portable;
 use super::*;
 
-/// Numbers of every kind, in sixteens.
+/// Ordinary and special floats, in groups of sixteen.
 fn floats() -> Vec<[f32; 16]> {
     let ends =
         [0.0, -0.0, 1.0, -1.5, f32::NAN, f32::INFINITY, f32::NEG_INFINITY, f32::MIN_POSITIVE, 1e-41, -3e-45, f32::MAX, f32::MIN];
@@ -13,7 +13,7 @@ fn floats() -> Vec<[f32; 16]> {
     (0..40).map(|first| std::array::from_fn(|i| all[(first * 13 + i * 7) % all.len()])).collect()
 }
 
-/// NaN is NaN, whatever its sign.
+/// Equality of bits, except that all NaN are equal.
 fn same(x: f32, y: f32) -> bool {
     x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan()
 }
@@ -41,7 +41,7 @@ impl<S: Simd> Kernel<S> for Check {
     }
 }
 
-/// What each operation gives.
+/// The result of each operation.
 #[inline(always)]
 fn results<S: Simd>(x: [f32; 16], y: [f32; 16], z: [f32; 16]) -> Vec<[f32; 16]> {
     let (x, y, z) = (Lanes::<S>::from(x), Lanes::<S>::from(y), Lanes::<S>::from(z));
@@ -85,7 +85,7 @@ fn doubles<S: Simd>(x: [f64; 8], y: [f64; 8], z: [f64; 8]) -> Vec<[u64; 8]> {
 }
 
 #[test]
-fn every_operation_is_that_of_plain_rust() {
+fn every_operation_agrees_with_plain_rust() {
     Portable::run(Check);
     #[cfg(target_arch = "x86_64")]
     for level in available() {
@@ -109,13 +109,13 @@ crate::vectorize! {
 }
 
 #[test]
-fn a_declared_function_calls_its_body() {
+fn a_vectorized_function_calls_its_kernel() {
     let x: Vec<f32> = (1..=20).map(|i| i as f32).collect();
     assert_eq!(sum(&x, &|sum| 2.0 * sum), 420.0);
 }
 
 #[test]
-fn fewer_than_sixteen_are_padded() {
+fn fewer_than_sixteen_numbers_are_padded() {
     let mut few = [1.0, 2.0, 3.0];
     assert_eq!(total(load::<Portable>(&few)), 6.0);
     let more = load::<Portable>(&few) + Lanes::ONE;

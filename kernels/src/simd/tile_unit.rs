@@ -1,7 +1,7 @@
-//! Products of bfloat16 tiles: what an instruction for them has to compute, and the same in plain Rust.
+//! Products of bfloat16 tiles: the interface of a unit that computes them, and an emulation in plain Rust.
 //!
-//! A tile is 16 rows of 64 bytes. `TDPBF16PS` adds to a tile of 16 x 16 float32 sums the product of a left tile, in which a row is
-//! 16 pairs of bfloat16 terms, and of a right one, in which row k holds pair k of each of 16 columns. Intel defines it so (Software
+//! A tile is 16 rows of 64 bytes. `TDPBF16PS` adds the product of two tiles to a tile of 16 x 16 float32 sums. Each row of the left
+//! tile is 16 pairs of bfloat16 terms; row k of the right tile holds pair k of each of 16 columns. Intel's definition (Software
 //! Developer's Manual, volume 2, TDPBF16PS):
 //!
 //! ```text
@@ -13,12 +13,12 @@
 //!     sum[m][n] = sum[m][n] + (even[n] + odd[n])           for each column n
 //! ```
 //!
-//! Every operation rounds once, to nearest even, takes denormal inputs as zeros and replaces denormal results by zeros, each with
-//! its sign. MXCSR is neither consulted nor changed.
+//! Every operation rounds once, to nearest even. Denormal inputs and results become zeros of the same sign. MXCSR is neither read
+//! nor written.
 
 use super::Register;
 
-/// Rows of a tile, and numbers in a row of sums.
+/// Rows of a tile, and sums per row.
 pub(crate) const SIDE: usize = 16;
 
 /// 16 rows of 16 pairs of bfloat16 numbers, the first of a pair in the lower half.
@@ -30,9 +30,9 @@ pub(crate) type Sums = [[[Register; SIDE]; 2]; 2];
 /// One column of tiles of the right factor: tile `step` begins `step * SIDE` rows after the first.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct TileColumn<'a> {
-    /// From the first row of the first tile.
+    /// Registers from the first row of the first tile on.
     pub registers: &'a [Register<u32>],
-    /// Registers from one row to the next.
+    /// Distance between rows, in registers.
     pub stride: usize,
 }
 
@@ -41,22 +41,22 @@ impl TileColumn<'_> {
         std::array::from_fn(|row| self.registers[(step * SIDE + row) * self.stride])
     }
 
-    /// Whether the registers hold so many tiles.
+    /// Whether the registers hold `steps` tiles.
     pub fn holds(&self, steps: usize) -> bool {
         steps == 0 || (steps * SIDE - 1) * self.stride < self.registers.len()
     }
 }
 
-/// What multiplies tiles.
+/// A unit that multiplies tiles.
 pub(crate) trait TileUnit {
-    /// `sums[i][j] += left[i]·right[j]`, tile after tile; where `fresh`, the sums begin at 0.
+    /// `sums[i][j] += left[i]·right[j]`, tile by tile. The sums start at 0 if `fresh`.
     ///
     /// # Panics
-    /// When the two columns of `left` differ in length, or `right` holds fewer tiles.
+    /// When the two rows of `left` differ in length, or `right` holds fewer tiles.
     fn multiply(&mut self, sums: &mut Sums, fresh: bool, left: [&[Tile]; 2], right: [TileColumn<'_>; 2]);
 }
 
-/// Panics unless the factors have equally many tiles; returns how many.
+/// The number of tiles per factor. Panics if the factors do not have the same number.
 pub(crate) fn steps(left: [&[Tile]; 2], right: [TileColumn<'_>; 2]) -> usize {
     let steps = left[0].len();
     assert!(left[1].len() == steps && right.iter().all(|right| right.holds(steps)), "{steps} tiles of each factor");
@@ -65,8 +65,8 @@ pub(crate) fn steps(left: [&[Tile]; 2], right: [TileColumn<'_>; 2]) -> usize {
 
 /// The definition in plain Rust: for tests, and to check the instruction before it is used.
 ///
-/// One detail is simpler: a result just below the smallest normal number that rounds up to it is kept, whereas x86 decides before
-/// that rounding is bounded.
+/// It differs from x86 in one detail: a result just below the smallest normal number that rounds up to it is kept here. x86 detects
+/// underflow as if the exponent were unbounded.
 #[derive(Debug)]
 pub(crate) struct Emulated;
 
@@ -100,19 +100,19 @@ fn add_product(sums: &mut [Register; SIDE], left: &Tile, right: &Tile) {
     }
 }
 
-/// Both numbers of a pair, denormals as zeros.
+/// Both numbers of a pair, with denormals flushed to zero.
 fn halves(pair: u32) -> [f32; 2] {
     [pair << 16, pair & 0xffff_0000].map(|bits| flushed(f32::from_bits(bits)))
 }
 
-/// 0 with the same sign in place of a denormal.
+/// x, or 0 of the same sign if x is denormal.
 fn flushed(x: f32) -> f32 {
     if x.is_subnormal() { 0f32.copysign(x) } else { x }
 }
 
-/// Whether a unit computes what the definition says: two by two tiles, two steps, with numbers of all sizes, cancellation,
+/// Whether a unit agrees with the definition on two by two tiles and two steps, with numbers of all magnitudes, cancellation,
 /// denormals, underflow, overflow and both zeros.
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // elsewhere there is no other unit
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // other architectures have no other unit
 pub(crate) fn is_as_defined(unit: &mut impl TileUnit) -> bool {
     const STEPS: usize = 2;
     let mut state = 1u32;
@@ -159,7 +159,7 @@ pub(crate) fn is_as_defined(unit: &mut impl TileUnit) -> bool {
 mod tests {
     use super::*;
 
-    /// Pairs in row 0 of the left tile and in column 0 of the right one, and the sum that they are added to.
+    /// Multiplies pairs in row 0 of the left tile and column 0 of the right tile, and adds the products to `before`.
     fn check(pairs: &[([f32; 2], [f32; 2])], before: f32, expected: f32) {
         let pack = |[first, second]: [f32; 2]| (first.to_bits() >> 16) | (second.to_bits() & 0xffff_0000);
         let (mut left, mut right) = ([Register::<u32>::NO_BITS; SIDE], [Register::<u32>::NO_BITS; SIDE]);
@@ -176,10 +176,10 @@ mod tests {
     #[test]
     fn products_are_summed_in_the_order_of_the_definition() {
         check(&[([2.0, 3.0], [5.0, 7.0])], 100.0, 131.0); // 10 + 21
-        let big = 2f32.powi(24); // beside which 1 is lost
+        let big = 2f32.powi(24); // big + 1 rounds to big
         check(&[([big, 1.0], [1.0, 1.0]), ([-big, 0.0], [1.0, 1.0])], 0.0, 1.0); // even: big - big, odd: 1
         check(&[([big, -big], [1.0, 1.0]), ([1.0, 0.0], [1.0, 1.0])], 0.0, 0.0); // even: big + 1 = big
-        check(&[([1.0, 1.0], [1.0, 1.0])], big, big + 2.0); // the two before the sum
+        check(&[([1.0, 1.0], [1.0, 1.0])], big, big + 2.0); // 1 + 1 is computed before the sum
         let step = 1.0 + 2f32.powi(-7); // its square takes 15 bits: exact before it is added
         check(&[([-1.0, 0.0], [1.0, 0.0]), ([step, 0.0], [step, 0.0])], 0.0, 2f32.powi(-6) + 2f32.powi(-14));
     }
@@ -192,13 +192,13 @@ mod tests {
         check(&[([least, 0.0], [0.5, 0.0])], 0.0, 0.0); // a product
         check(&[([least, -1.5 * least], [1.0, 1.0])], 0.0, 0.0); // the sum of two: -0, and 0 - 0 = 0
         check(&[([1.5 * least, 0.0], [1.0, 0.0])], -least, 0.0); // the last sum
-        check(&[], -half, 0.0); // what it is added to
+        check(&[], -half, 0.0); // the initial sum
         check(&[], -least, -least);
     }
 
-    /// The check that precedes an instruction's use finds what is wrong.
+    /// The check that is made before the instruction is used.
     #[test]
-    fn a_unit_that_differs_in_one_bit_is_found() {
+    fn a_unit_that_differs_in_one_bit_is_detected() {
         struct Wrong(usize);
         impl TileUnit for Wrong {
             fn multiply(&mut self, sums: &mut Sums, fresh: bool, left: [&[Tile]; 2], right: [TileColumn<'_>; 2]) {
@@ -215,10 +215,10 @@ mod tests {
         assert!((1..4).all(|fault| !is_as_defined(&mut Wrong(fault))));
     }
 
-    /// Where this machine has the instruction, bit for bit.
+    /// Compares the instruction, where this machine has it, bit for bit.
     #[cfg(target_arch = "x86_64")]
     #[test]
-    fn the_instruction_computes_what_its_definition_says() {
+    fn the_instruction_agrees_with_its_definition() {
         use crate::simd::{Level, amx, available};
         if available().contains(&Level::Amx) {
             assert!(is_as_defined(&mut amx::Amx::configure().expect("available")));

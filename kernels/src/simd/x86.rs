@@ -1,10 +1,10 @@
-//! The operations in intrinsics of x86-64.
+//! The operations in x86-64 intrinsics.
 //!
 //! # Safety
-//! An intrinsic may run only where the processor has its instruction. Values of the sets below are never made, and their types are
-//! named by [`vectorize!`](crate::vectorize) and by this crate's products alone, each behind a look at the level, which
-//! [`has`] has found on this machine. That is the reason for each `unsafe` of this file; nothing here reads or writes memory but
-//! by value.
+//! An intrinsic may run only on a processor that has its instruction. The sets below are used only by
+//! [`vectorize!`](crate::vectorize) and by this crate's products. Both select a set by [`level`](super::level), which returns only
+//! levels that were detected on this machine. This justifies each `unsafe` in this file. Nothing here accesses memory through
+//! pointers.
 
 use super::sealed::Operations;
 use super::{Bits, DotBf16, Kernel, Lanes, Simd};
@@ -17,19 +17,19 @@ pub struct Avx2;
 
 impl Simd for Avx2 {}
 
-/// Functions of one expression each.
+/// Declares functions that consist of one expression.
 macro_rules! operations {
     ($(fn $name:ident($($x:ident: $type:ty),+) -> $out:ty = $body:expr;)+) => { $(
         #[allow(unused_unsafe)]
         #[inline(always)]
         fn $name($($x: $type),+) -> $out {
-            // SAFETY: see the head of this file.
+            // SAFETY: see the module documentation.
             unsafe { $body }
         }
     )+ };
 }
 
-/// The same of both registers.
+/// Applies an intrinsic to both registers.
 macro_rules! both {
     ($operation:ident($x:expr)) => {
         [$operation($x[0]), $operation($x[1])]
@@ -106,7 +106,7 @@ impl Operations for Avx2 {
     }
 }
 
-/// Pairs of rows are interleaved number by number, then two by two, then by halves.
+/// Transposes by interleaving single numbers, then pairs, then halves of rows.
 #[inline(always)]
 fn transpose(rows: [[f32; 8]; 8]) -> [[f32; 8]; 8] {
     unsafe {
@@ -136,7 +136,7 @@ fn transpose(rows: [[f32; 8]; 8]) -> [[f32; 8]; 8] {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Avx512;
 
-/// And products of bfloat16.
+/// AVX-512 with products of bfloat16.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Avx512Bf16;
 

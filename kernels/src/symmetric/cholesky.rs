@@ -1,4 +1,4 @@
-//! Inverses of symmetric positive definite matrices by Cholesky's factorisation `M = L Lᵀ`, a block of rows at a time.
+//! Inverses of symmetric positive definite matrices by the Cholesky factorisation `M = L Lᵀ`, one block of rows at a time.
 
 use super::FactorisationError;
 use super::lanes::{Chunk, LANES};
@@ -7,31 +7,31 @@ use crate::simd::{Doubles, Simd};
 use crate::vectorize;
 use crate::{Matrix, MatrixMut, Onto, product};
 
-/// Rows of a block.
+/// Rows per block.
 const BLOCK: usize = 32;
 
-/// `L⁻¹`, lower triangular, of `M = L Lᵀ`. (d, d)
+/// The inverse `L⁻¹` of the Cholesky factor of `M = L Lᵀ`. (d, d)
 #[derive(Debug)]
 pub struct InverseFactor {
-    /// Row after row, zeros above the diagonal.
+    /// Row-major, with zeros above the diagonal.
     pub numbers: Vec<f64>,
     /// `ln det M`.
     pub log_det: f64,
 }
 
 impl InverseFactor {
-    /// Of a finite symmetric matrix. (d, d), row after row
+    /// Factorises a finite symmetric matrix. (d, d), row-major
     ///
     /// # Errors
-    /// When it is not positive definite.
+    /// When the matrix is not positive definite.
     pub fn of(matrix: &[f64], d: usize) -> Result<Self, FactorisationError> {
         let mut lower = vec![0f64; d * d]; // L, below the diagonal blocks
-        let mut inverse = vec![0f64; d * d]; // of the rows to come, -L L⁻¹ of the columns before
+        let mut inverse = vec![0f64; d * d]; // rows not yet reached hold -L L⁻¹ of the columns done
         let mut work = vec![0f64; BLOCK * d];
         let mut log_det = 0.0;
         for first in (0..d).step_by(BLOCK) {
             let (k, next) = (BLOCK.min(d - first), (first + BLOCK).min(d));
-            let column = &mut work[..(d - first) * k]; // of blocks: M - L Lᵀ of the columns before
+            let column = &mut work[..(d - first) * k]; // a column of blocks: M - L Lᵀ of the columns done
             column
                 .chunks_exact_mut(k)
                 .zip(matrix[first * d..].chunks_exact(d))
@@ -64,8 +64,8 @@ impl InverseFactor {
         Ok(Self { numbers: inverse, log_det })
     }
 
-    /// `M⁻¹`. (d, d)
-    pub fn squared(&self, d: usize) -> Vec<f64> {
+    /// `M⁻¹ = L⁻ᵀ L⁻¹`. (d, d)
+    pub fn inverse(&self, d: usize) -> Vec<f64> {
         const COLUMNS: usize = 32;
         let mut inverse = vec![0f64; d * d];
         for first in (0..d).step_by(COLUMNS) {
@@ -79,10 +79,10 @@ impl InverseFactor {
     }
 }
 
-/// A block, in chunks of its rows.
+/// A block, whose rows are split into chunks.
 type Square = [[Chunk; BLOCK / LANES]; BLOCK];
 
-/// `L⁻¹` of a (k, k) block, and the logarithm of its determinant.
+/// `L⁻¹` of a (k, k) block, and the logarithm of the block's determinant.
 fn invert_block(block: &[f64], k: usize) -> Result<(Square, f64), FactorisationError> {
     let mut rest = [[[0f64; LANES]; BLOCK / LANES]; BLOCK]; // padded with ones on the diagonal
     let mut inverse = rest;
@@ -93,14 +93,14 @@ fn invert_block(block: &[f64], k: usize) -> Result<(Square, f64), FactorisationE
     let mut pivots = [0f64; BLOCK];
     eliminate(&mut rest, &mut inverse, &mut pivots);
     if !pivots.iter().all(|pivot| *pivot > 0.0) {
-        return Err(FactorisationError("Cholesky met a pivot that is not above 0"));
+        return Err(FactorisationError("a Cholesky pivot is not above 0"));
     }
     Ok((inverse, pivots[..k].iter().map(|&pivot| libm::log(pivot)).sum()))
 }
 
 vectorize! {
-    /// Brings `rest` to `Lᵀ`, on and above the diagonal's chunks, and `inverse`, at first the identity, to `L⁻¹`. A pivot that is
-    /// not above 0 makes its row NaN.
+    /// Replaces `rest` by `Lᵀ`, on and above the chunks of the diagonal, and `inverse`, the identity at first, by `L⁻¹`. A pivot
+    /// that is not above 0 makes its row NaN.
     fn eliminate(rest: &mut Square, inverse: &mut Square, pivots: &mut [f64; BLOCK]) = eliminate_with;
 }
 
@@ -139,18 +139,18 @@ mod tests {
     use faer::{MatRef, Side};
 
     #[test]
-    fn two_by_hand() {
+    fn a_matrix_of_two_rows_by_hand() {
         let factor = InverseFactor::of(&[4.0, 2.0, 2.0, 10.0], 2).unwrap(); // L = [[2, 0], [1, 3]]
         close(&factor.numbers, &[0.5, 0.0, -1.0 / 6.0, 1.0 / 3.0], 1e-15);
         close(&[factor.log_det], &[36f64.ln()], 1e-15);
-        close(&factor.squared(2), &[10.0 / 36.0, -2.0 / 36.0, -2.0 / 36.0, 4.0 / 36.0], 1e-15);
+        close(&factor.inverse(2), &[10.0 / 36.0, -2.0 / 36.0, -2.0 / 36.0, 4.0 / 36.0], 1e-15);
         let one = InverseFactor::of(&[0.25], 1).unwrap();
-        assert_eq!((one.numbers[0], one.squared(1)[0], one.log_det), (2.0, 4.0, -(4f64.ln())));
+        assert_eq!((one.numbers[0], one.inverse(1)[0], one.log_det), (2.0, 4.0, -(4f64.ln())));
     }
 
-    /// Sizes below, at and beyond whole blocks.
+    /// Sizes below, at and above multiples of the block size.
     #[test]
-    fn the_same_as_faer() {
+    fn agrees_with_faer() {
         for d in [2, 7, 31, 32, 33, 64, 100, 131] {
             let matrix = random_gram(d, 2 * d);
             let factor = InverseFactor::of(&matrix, d).unwrap();
@@ -159,13 +159,13 @@ mod tests {
             let inverse = expected.inverse();
             let rows: Vec<f64> = (0..d * d).map(|place| inverse[(place / d, place % d)]).collect();
             close(&[factor.log_det], &[log_det], 1e-12 * d as f64);
-            close(&factor.squared(d), &rows, 1e-11);
+            close(&factor.inverse(d), &rows, 1e-11);
         }
     }
 
-    /// Powers of two lose nothing: `(D M D)⁻¹ = D⁻¹ M⁻¹ D⁻¹` to the last bit.
+    /// If D holds powers of two, the inverse factor of `D M D` is that of M times `D⁻¹`, to the last bit.
     #[test]
-    fn scales_pass_through() {
+    fn scaling_by_powers_of_two_is_exact() {
         let d = 40;
         let matrix = random_gram(d, 80);
         let scale = |i: usize| 2f64.powi((i as i32 * 37) % 80 - 40);
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_positive_definite_is_refused() {
+    fn matrices_that_are_not_positive_definite_are_refused() {
         assert!(InverseFactor::of(&[0.0], 1).is_err() && InverseFactor::of(&[1.0, 2.0, 2.0, 1.0], 2).is_err());
         let mut matrix = random_gram(50, 100);
         matrix[40 * 50 + 40] = -1.0;

@@ -1,5 +1,5 @@
-//! Eigenvalues and eigenvectors of a symmetric matrix: those of its tridiagonal form by the implicit QL method (Press, Teukolsky,
-//! Vetterling, Flannery, "Numerical Recipes", 11.3), whose rotations are kept and applied many at a time.
+//! Eigenvalues and eigenvectors of a symmetric matrix, by the implicit QL method on its tridiagonal form (Press, Teukolsky,
+//! Vetterling, Flannery, "Numerical Recipes", 11.3). Its Givens rotations are collected and applied many at a time.
 
 use super::FactorisationError;
 use super::Tridiagonal;
@@ -8,15 +8,15 @@ use super::tridiagonal::power_of_two;
 use crate::simd::{Doubles, Simd};
 use crate::vectorize;
 
-/// Iterations in which an eigenvalue must be found; two are usual.
+/// The maximum number of iterations per eigenvalue; two are usual.
 const ITERATIONS: usize = 60;
-/// Beside a largest entry of about 1, as good as zero: its square is not yet rounded to zero.
+/// Numbers below it are treated as zero if the largest entry is about 1. Its square does not underflow.
 const NEGLIGIBLE: f64 = 1e-140;
 
 /// The eigenvalues in increasing order. (d, d) -> (d)
 ///
 /// # Errors
-/// When they do not converge.
+/// When the eigenvalues do not converge.
 pub fn eigenvalues(matrix: &[f64], d: usize) -> Result<Vec<f64>, FactorisationError> {
     let mut values = of_tridiagonal(&Tridiagonal::of(matrix, d), |_| ())?;
     values.sort_by(f64::total_cmp);
@@ -26,14 +26,14 @@ pub fn eigenvalues(matrix: &[f64], d: usize) -> Result<Vec<f64>, FactorisationEr
 /// The eigenvalues in increasing order, and the eigenvectors: column k is that of eigenvalue k. (d, d) -> (d), (d, d)
 ///
 /// # Errors
-/// As [`eigenvalues`].
+/// When the eigenvalues do not converge.
 pub fn eigen(matrix: &[f64], d: usize) -> Result<(Vec<f64>, Vec<f64>), FactorisationError> {
     let basis = Tridiagonal::of(matrix, d);
     let mut strips = to_strips(&basis.basis(), d);
     let mut pending = Rotations::default();
     let values = of_tridiagonal(&basis, |sweep| {
         pending.push(sweep);
-        if pending.turns.len() > MOST_PENDING {
+        if pending.givens.len() > MOST_PENDING {
             pending.apply(&mut strips, d);
         }
     })?;
@@ -48,26 +48,26 @@ pub fn eigen(matrix: &[f64], d: usize) -> Result<(Vec<f64>, Vec<f64>), Factorisa
     Ok((order.iter().map(|&k| values[k]).collect(), vectors))
 }
 
-/// Rotations of the coordinates `from` and on, from the last pair, of the coordinates `from + turns.len() - 1` and the next, to
-/// the first: cosine and sine.
+/// The rotations of one QL step, as cosine and sine. They rotate adjacent coordinates, from the pair that starts at
+/// `from + givens.len() - 1` down to the pair that starts at `from`.
 struct Sweep<'a> {
     from: usize,
-    turns: &'a [[f64; 2]],
+    givens: &'a [[f64; 2]],
 }
 
-/// Eigenvalues in the order in which they are found; `give` gets the rotations of each sweep.
-fn of_tridiagonal(matrix: &Tridiagonal, mut give: impl FnMut(Sweep<'_>)) -> Result<Vec<f64>, FactorisationError> {
+/// Eigenvalues in the order in which they are found. `visit` gets the rotations of each step.
+fn of_tridiagonal(matrix: &Tridiagonal, mut visit: impl FnMut(Sweep<'_>)) -> Result<Vec<f64>, FactorisationError> {
     let d = matrix.diagonal.len();
-    let (mut diagonal, mut beside) = (matrix.diagonal.clone(), matrix.beside.clone());
-    let (scale, unscale) = power_of_two(diagonal.iter().chain(&beside));
-    diagonal.iter_mut().chain(&mut beside).for_each(|x| *x *= scale);
-    beside.push(0.0);
-    let mut turns = Vec::with_capacity(d);
+    let (mut diagonal, mut off_diagonal) = (matrix.diagonal.clone(), matrix.off_diagonal.clone());
+    let (scale, unscale) = power_of_two(diagonal.iter().chain(&off_diagonal));
+    diagonal.iter_mut().chain(&mut off_diagonal).for_each(|x| *x *= scale);
+    off_diagonal.push(0.0);
+    let mut givens = Vec::with_capacity(d);
     for first in 0..d {
         for iteration in 0.. {
             let small = |i: &usize| {
-                let beside: f64 = beside[*i];
-                beside.abs() <= f64::EPSILON * (diagonal[*i].abs() + diagonal[i + 1].abs()).max(NEGLIGIBLE / f64::EPSILON)
+                let off_diagonal: f64 = off_diagonal[*i];
+                off_diagonal.abs() <= f64::EPSILON * (diagonal[*i].abs() + diagonal[i + 1].abs()).max(NEGLIGIBLE / f64::EPSILON)
             };
             let last = (first..d - 1).find(small).unwrap_or(d - 1);
             if last == first {
@@ -76,31 +76,31 @@ fn of_tridiagonal(matrix: &Tridiagonal, mut give: impl FnMut(Sweep<'_>)) -> Resu
             if iteration == ITERATIONS {
                 return Err(FactorisationError("the eigenvalues did not converge"));
             }
-            turns.clear();
-            sweep(&mut diagonal[first..=last], &mut beside[first..=last], &mut turns);
-            let from = last - turns.len();
-            give(Sweep { from, turns: &turns });
+            givens.clear();
+            sweep(&mut diagonal[first..=last], &mut off_diagonal[first..=last], &mut givens);
+            let from = last - givens.len();
+            visit(Sweep { from, givens: &givens });
         }
     }
     diagonal.iter_mut().for_each(|x| *x *= unscale);
     Ok(diagonal)
 }
 
-/// One implicit QL step with Wilkinson's shift of a block of two rows or more that does not split. `turns` gets its rotations, from
-/// the last pair on; where a part splits off they end early.
-fn sweep(diagonal: &mut [f64], beside: &mut [f64], turns: &mut Vec<[f64; 2]>) {
+/// One implicit QL step with Wilkinson's shift, on an unreduced block of at least two rows. The rotations are appended to `givens`,
+/// from the last pair on. There are fewer of them if a part of the block splits off.
+fn sweep(diagonal: &mut [f64], off_diagonal: &mut [f64], givens: &mut Vec<[f64; 2]>) {
     let last = diagonal.len() - 1;
-    let half = (diagonal[1] - diagonal[0]) / (2.0 * beside[0]);
+    let half = (diagonal[1] - diagonal[0]) / (2.0 * off_diagonal[0]);
     let root = (half * half + 1.0).sqrt();
-    let mut g = diagonal[last] - diagonal[0] + beside[0] / (half + if half < 0.0 { -root } else { root });
+    let mut g = diagonal[last] - diagonal[0] + off_diagonal[0] / (half + if half < 0.0 { -root } else { root });
     let (mut sine, mut cosine, mut p) = (1.0, 1.0, 0.0);
     for i in (0..last).rev() {
-        let (f, b) = (sine * beside[i], cosine * beside[i]);
+        let (f, b) = (sine * off_diagonal[i], cosine * off_diagonal[i]);
         let r = (f * f + g * g).sqrt();
-        beside[i + 1] = r;
+        off_diagonal[i + 1] = r;
         if r < 1e-10 * NEGLIGIBLE {
             diagonal[i + 1] -= p;
-            beside[last] = 0.0;
+            off_diagonal[last] = 0.0;
             return;
         }
         (sine, cosine) = (f / r, g / r);
@@ -109,20 +109,20 @@ fn sweep(diagonal: &mut [f64], beside: &mut [f64], turns: &mut Vec<[f64; 2]>) {
         p = sine * t;
         diagonal[i + 1] = g + p;
         g = cosine * t - b;
-        turns.push([cosine, sine]);
+        givens.push([cosine, sine]);
     }
     diagonal[0] -= p;
-    beside[0] = g;
-    beside[last] = 0.0;
+    off_diagonal[0] = g;
+    off_diagonal[last] = 0.0;
 }
 
-/// Coordinates that are rotated side by side, in two chunks.
+/// Coordinates that are rotated together, in two chunks.
 const STRIP: usize = 2 * LANES;
 type Strip = [Chunk; 2];
-/// Rotations that are kept before they are applied.
+/// The number of rotations above which they are applied.
 const MOST_PENDING: usize = 1 << 16;
 
-/// From the columns of a matrix: of [`STRIP`] rows, one strip of d entries, then of the next; the last is padded with zeros.
+/// A matrix in strips: d entries for the first [`STRIP`] rows, one per column, then for the next rows, padded with zeros.
 fn to_strips(matrix: &[f64], d: usize) -> Vec<Strip> {
     let mut strips = vec![[[0f64; LANES]; 2]; d.div_ceil(STRIP) * d];
     for (i, row) in matrix.chunks_exact(d).enumerate() {
@@ -132,42 +132,42 @@ fn to_strips(matrix: &[f64], d: usize) -> Vec<Strip> {
     strips
 }
 
-/// Sweeps in turn.
+/// Sweeps that have not been applied yet.
 #[derive(Default)]
 struct Rotations {
-    /// The first coordinate of each sweep, and where its rotations end in `turns`.
+    /// The first coordinate of each sweep, and the end of its rotations in `givens`.
     sweeps: Vec<(usize, usize)>,
-    turns: Vec<[f64; 2]>,
+    givens: Vec<[f64; 2]>,
 }
 
 impl Rotations {
     fn push(&mut self, sweep: Sweep<'_>) {
-        self.turns.extend(sweep.turns);
-        self.sweeps.push((sweep.from, self.turns.len()));
+        self.givens.extend(sweep.givens);
+        self.sweeps.push((sweep.from, self.givens.len()));
     }
 
-    /// Applies them, and forgets them: a strip stays in the cache for all of them.
+    /// Applies all rotations to each strip, which stays in the cache meanwhile, and clears them.
     fn apply(&mut self, strips: &mut [Strip], d: usize) {
-        strips.chunks_exact_mut(d).for_each(|strip| rotate(strip, &self.sweeps, &self.turns));
+        strips.chunks_exact_mut(d).for_each(|strip| rotate(strip, &self.sweeps, &self.givens));
         self.sweeps.clear();
-        self.turns.clear();
+        self.givens.clear();
     }
 }
 
 vectorize! {
-    /// Applies sweeps to a strip.
-    fn rotate(strip: &mut [Strip], sweeps: &[(usize, usize)], turns: &[[f64; 2]]) = rotate_with;
+    /// Applies the sweeps to one strip.
+    fn rotate(strip: &mut [Strip], sweeps: &[(usize, usize)], givens: &[[f64; 2]]) = rotate_with;
 }
 
 #[inline(always)]
-fn rotate_with<S: Simd>(strip: &mut [Strip], sweeps: &[(usize, usize)], turns: &[[f64; 2]]) {
+fn rotate_with<S: Simd>(strip: &mut [Strip], sweeps: &[(usize, usize)], givens: &[[f64; 2]]) {
     let mut start = 0;
     for &(from, end) in sweeps {
-        let turns = &turns[start..end];
+        let givens = &givens[start..end];
         start = end;
-        let entries = &mut strip[from..][..turns.len() + 1];
-        let mut x = entries[turns.len()].map(Doubles::<S>::from);
-        for (i, [cosine, sine]) in (0..turns.len()).rev().zip(turns) {
+        let entries = &mut strip[from..][..givens.len() + 1];
+        let mut x = entries[givens.len()].map(Doubles::<S>::from);
+        for (i, [cosine, sine]) in (0..givens.len()).rev().zip(givens) {
             let (cosine, sine, back) = (Doubles::splat(*cosine), Doubles::splat(*sine), Doubles::splat(-sine));
             for half in 0..2 {
                 let y = Doubles::from(entries[i][half]);
@@ -186,7 +186,7 @@ mod tests {
     use faer::{MatRef, Side};
     use std::f64::consts::PI;
 
-    /// `M V = V Λ`, `VᵀV = I`, and the eigenvalues are those expected, all beside the largest.
+    /// Checks `M V = V Λ`, `VᵀV = I` and the eigenvalues, with errors relative to the largest eigenvalue.
     fn check(matrix: &[f64], expected: &[f64]) {
         let d = expected.len();
         let (values, vectors) = eigen(matrix, d).unwrap();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn small_ones_by_hand() {
+    fn small_matrices_by_hand() {
         check(&[-3.0], &[-3.0]);
         check(&[2.0, 1.0, 1.0, 2.0], &[1.0, 3.0]);
         check(&[0.0, 1e-200, 1e-200, 1.0], &[0.0, 1.0]);
@@ -217,9 +217,9 @@ mod tests {
         check(&built(4, |i, j| if i == j { [4.0, 0.25, 1e-9, 1e9][i] } else { 0.0 }), &[1e-9, 0.25, 4.0, 1e9]);
     }
 
-    /// `2 - 2 cos(kπ / (d + 1))` of a path.
+    /// The second difference matrix (Dirichlet Laplacian of a path) has the eigenvalues `2 - 2 cos(kπ / (d + 1))`.
     #[test]
-    fn a_path() {
+    fn second_differences() {
         for d in [5, 40, 131] {
             let matrix = built(d, |i, j| [2.0, -1.0, 0.0][i.abs_diff(j).min(2)]);
             let expected: Vec<f64> = (1..=d).map(|k| 2.0 - 2.0 * (k as f64 * PI / (d + 1) as f64).cos()).collect();
@@ -227,9 +227,9 @@ mod tests {
         }
     }
 
-    /// `I + 11ᵀ`: d + 1 once, 1 otherwise; and powers of it beside zeros, at scales whose squares overflow.
+    /// `I + 11ᵀ` has eigenvalue d + 1 once and 1 otherwise, `11ᵀ` has d once and 0 otherwise; at scales whose squares overflow.
     #[test]
-    fn repeated_ones() {
+    fn repeated_eigenvalues() {
         for scale in [1.0, 1e-290, 1e290] {
             let mut expected = vec![scale; 60];
             expected[59] *= 61.0;
@@ -238,9 +238,9 @@ mod tests {
         }
     }
 
-    /// Of full rank, of less, and clustered within 1e-10.
+    /// Full rank, low rank, and eigenvalues clustered within 1e-10.
     #[test]
-    fn the_same_as_faer() {
+    fn agrees_with_faer() {
         let mut matrices: Vec<(usize, Vec<f64>)> =
             [(2, 4), (17, 34), (64, 128), (64, 5), (131, 262)].map(|(d, rank)| (d, random_gram(d, rank))).into();
         let mut clustered = random_gram(50, 100);

@@ -1,4 +1,4 @@
-//! Sums of float64 numbers in eight running sums, whose order belongs to the program: the same on every machine.
+//! Sums of float64 numbers in eight running sums, in the same order on every machine.
 
 use crate::simd::{Doubles, Simd};
 
@@ -7,13 +7,13 @@ pub use crate::simd::DOUBLES as LANES;
 /// A chunk of eight numbers.
 pub type Chunk = [f64; LANES];
 
-/// The sum of eight, in pairs.
+/// The sum of eight numbers, added in pairs.
 #[inline(always)]
 pub fn total(x: Chunk) -> f64 {
     ((x[0] + x[4]) + (x[2] + x[6])) + ((x[1] + x[5]) + (x[3] + x[7]))
 }
 
-/// Sum of products; what is left of the last chunk goes to the first lanes.
+/// Dot product; the rest after the last whole chunk goes to the first lanes.
 #[inline(always)]
 pub fn dot<S: Simd>(x: &[f64], y: &[f64]) -> f64 {
     let mut sums = Doubles::<S>::ZERO;
@@ -34,7 +34,7 @@ mod tests {
     use crate::simd::sets::Portable;
 
     #[test]
-    fn sums_of_uneven_lengths() {
+    fn sums_of_lengths_that_are_not_multiples_of_8() {
         let x: Vec<f64> = (1..=13).map(f64::from).collect();
         assert_eq!(dot::<Portable>(&x, &x), 819.0);
         assert_eq!(total([1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]), 36.0);

@@ -1,4 +1,4 @@
-//! Factorisations of symmetric matrices in float64, whose sums have one order: the same bytes on every machine.
+//! Factorisations of symmetric matrices in float64. All sums have a fixed order, so the bytes are the same on every machine.
 
 mod cholesky;
 mod eigen;
@@ -14,15 +14,15 @@ pub use tridiagonal::Tridiagonal;
 
 use std::ops::Range;
 
-/// A matrix could not be factorised, as a rule because it holds non-finite numbers.
+/// A matrix could not be factorised, usually because it holds numbers that are not finite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected a finite, positive definite matrix: {0}")]
 pub struct FactorisationError(pub &'static str);
 
-/// The same matrix.
+/// Checks that all numbers are finite, and returns the matrix.
 ///
 /// # Errors
-/// When it holds a number that is not finite.
+/// When the matrix holds a NaN or an infinity.
 pub fn finite(matrix: &[f64]) -> Result<&[f64], FactorisationError> {
     if matrix.iter().any(|x| !x.is_finite()) {
         return Err(FactorisationError("it holds a NaN or an infinity"));
@@ -30,7 +30,7 @@ pub fn finite(matrix: &[f64]) -> Result<&[f64], FactorisationError> {
     Ok(matrix)
 }
 
-/// Some rows' numbers below the diagonal, from those above it: a few rows and columns at a time, which stay in the cache.
+/// Copies the numbers above the diagonal to below it, for the given rows. It works in tiles that stay in the cache.
 fn mirror(matrix: &mut [f64], d: usize, rows: Range<usize>) {
     const TILE: usize = 16;
     let end = rows.end;
@@ -43,7 +43,7 @@ fn mirror(matrix: &mut [f64], d: usize, rows: Range<usize>) {
     }
 }
 
-/// `XᵀX / rank` of numbers drawn from a normal distribution. (rank, d) -> (d, d)
+/// `XᵀX / rank` of random normal X (rank, d). -> (d, d)
 #[cfg(test)]
 fn random_gram(d: usize, rank: usize) -> Vec<f64> {
     use crate::{Matrix, MatrixMut, Onto, product};
@@ -67,9 +67,9 @@ mod tests {
     use super::*;
     use crate::Resolvents;
 
-    /// One digest, whatever instructions `REGATTA_INSTRUCTIONS` asks for: of Lehmer's matrix, `min(i, j) / max(i, j)`.
+    /// The digest is the same at every level that `REGATTA_INSTRUCTIONS` selects. Lehmer's matrix is `min(i, j) / max(i, j)`.
     #[test]
-    fn the_same_bytes_everywhere() {
+    fn factorisations_of_lehmers_matrix_have_the_same_bytes_everywhere() {
         let d = 131;
         let ratio = |i: usize, j: usize| (i.min(j) + 1) as f64 / (i.max(j) + 1) as f64;
         let matrix: Vec<f64> = (0..d * d).map(|place| ratio(place / d, place % d)).collect();
@@ -77,7 +77,7 @@ mod tests {
         let (values, vectors) = eigen(&matrix, d).unwrap();
         let function = Resolvents::ln(1e-6).shifted(1e-6).of(&matrix, d).unwrap();
         let mut digest = blake3::Hasher::new();
-        for numbers in [&factor.numbers, &factor.squared(d), &vec![factor.log_det], &values, &vectors, &function] {
+        for numbers in [&factor.numbers, &factor.inverse(d), &vec![factor.log_det], &values, &vectors, &function] {
             numbers.iter().for_each(|x| _ = digest.update(&x.to_le_bytes()));
         }
         assert_eq!(digest.finalize().to_hex()[..16], *"4a5eb053200ca5b8");

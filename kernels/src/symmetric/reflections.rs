@@ -1,14 +1,14 @@
-//! The product of reflections that made a matrix tridiagonal, applied to another: blocks of them as matrix products
-//! (Schreiber and Van Loan, "A storage-efficient WY representation for products of Householder transformations", SIAM Journal on
-//! Scientific and Statistical Computing 10(1), 1989).
+//! Applies the reflections that made a matrix tridiagonal to another matrix, in blocks, by matrix products (Schreiber and Van Loan,
+//! "A storage-efficient WY representation for products of Householder transformations", SIAM Journal on Scientific and Statistical
+//! Computing 10(1), 1989).
 
 use super::{Tridiagonal, mirror};
 use crate::{Matrix, MatrixMut, Onto, product};
 
-/// Reflections together.
+/// Reflections per block.
 const BLOCK: usize = 32;
 
-/// `H_(b-1) ... H_a = I - Vᵀ S V`, which leaves all but the first `reach` coordinates alone.
+/// `H_(b-1) ... H_a = I - Vᵀ S V`, which changes only the first `reach` coordinates.
 struct Block<'a> {
     vectors: Matrix<'a, f64>,
     /// S, lower triangular. (count, count)
@@ -18,19 +18,19 @@ struct Block<'a> {
 }
 
 impl Tridiagonal {
-    /// `Q F Qᵀ` of a symmetric F, in place. (d, d)
-    pub fn turn_back(&self, function: &mut [f64]) {
+    /// `F = Q F Qᵀ` in place, for a symmetric F. (d, d)
+    pub fn conjugate(&self, function: &mut [f64]) {
         let d = self.diagonal.len();
         let (mut x, mut y, mut small) = (vec![0f64; BLOCK * d], vec![0f64; BLOCK * d], vec![0f64; BLOCK * BLOCK]);
-        let mut whole = 0; // above and on the diagonal all is kept, below it the first rows
+        let mut mirrored = 0; // rows whose numbers below the diagonal are up to date; those above it always are
         for block in self.blocks() {
             let (k, n) = (block.count, block.reach);
-            mirror(function, d, whole..n);
-            whole = n;
-            // (I - VᵀSV) F (I - VᵀSᵀV) = F - VᵀY - YᵀV, Y = SX - S(XVᵀ)SᵀV / 2, X = VF: of columns beyond the reach, F - VᵀSX
+            mirror(function, d, mirrored..n);
+            mirrored = n;
+            // (I - VᵀSV) F (I - VᵀSᵀV) = F - VᵀY - YᵀV with X = VF and Y = SX - S(XVᵀ)SᵀV / 2. Columns beyond the reach: F - VᵀSX
             let (x, y, small) = (&mut x[..k * d], &mut y[..k * d], &mut small[..k * k]);
             let factors = Matrix::new(&block.factors, k, k);
-            let mut with_small = |x: &[f64], y: &mut [f64]| {
+            let mut subtract_half = |x: &[f64], y: &mut [f64]| {
                 let mut inner = vec![0f64; k * k];
                 product(MatrixMut::new(small, k, k), Onto::Replace, 1.0, Matrix::part(x, k, n, d), block.vectors.transposed());
                 product(MatrixMut::new(&mut inner, k, k), Onto::Replace, -0.5, factors, Matrix::new(small, k, k));
@@ -39,7 +39,7 @@ impl Tridiagonal {
             };
             product(MatrixMut::new(x, k, d), Onto::Replace, 1.0, block.vectors, Matrix::new(&function[..n * d], n, d));
             product(MatrixMut::new(y, k, d), Onto::Replace, 1.0, factors, Matrix::new(x, k, d));
-            with_small(x, y);
+            subtract_half(x, y);
             let (out, right) = (MatrixMut::new(&mut function[..n * d], n, d), Matrix::new(y, k, d));
             product(out, Onto::Add, -1.0, block.vectors.transposed(), right);
             let (out, left) = (MatrixMut::part(function, n, n, d), Matrix::part(y, k, n, d));
@@ -48,7 +48,7 @@ impl Tridiagonal {
         mirror(function, d, 1..d);
     }
 
-    /// Q. (d, d)
+    /// The orthogonal matrix Q. (d, d)
     pub fn basis(&self) -> Vec<f64> {
         let d = self.diagonal.len();
         let mut basis = vec![0f64; d * d];
@@ -65,7 +65,7 @@ impl Tridiagonal {
         basis
     }
 
-    /// From the innermost of `Q = H_(d-1) ... H_2` on.
+    /// The blocks of `Q = H_(d-1) ... H_2`, from the right.
     fn blocks(&self) -> impl Iterator<Item = Block<'_>> {
         let d = self.diagonal.len();
         (2..d).step_by(BLOCK).map(move |first| {
@@ -78,7 +78,7 @@ impl Tridiagonal {
     }
 }
 
-/// S: one reflection more, `(I - τ v vᵀ)(I - Vᵀ S V)`, adds the row `-τ vᵀVᵀ S` and τ on the diagonal.
+/// S of a block. One more reflection, `(I - τ v vᵀ)(I - Vᵀ S V)`, appends the row `-τ vᵀVᵀ S` with τ on the diagonal.
 fn block_factors(vectors: Matrix<'_, f64>, factors: &[f64]) -> Vec<f64> {
     let k = factors.len();
     let mut gram = vec![0f64; k * k];
@@ -99,9 +99,9 @@ mod tests {
     use super::*;
     use crate::symmetric::{close, random_gram};
 
-    /// Of sizes below, at and beyond whole blocks, of full rank, of less, and of none.
+    /// Sizes below, at and above multiples of the block size; full rank, low rank and rank 0.
     #[test]
-    fn turned_back_it_is_the_matrix() {
+    fn conjugating_the_tridiagonal_form_restores_the_matrix() {
         for (d, rank) in [(1, 1), (2, 2), (3, 3), (8, 4), (33, 66), (34, 7), (35, 70), (100, 200), (131, 20)] {
             check(&random_gram(d, rank), d);
         }
@@ -115,13 +115,14 @@ mod tests {
         for i in 0..d {
             tridiagonal[i * d + i] = found.diagonal[i];
             if i > 0 {
-                (tridiagonal[i * d + i - 1], tridiagonal[(i - 1) * d + i]) = (found.beside[i - 1], found.beside[i - 1]);
+                (tridiagonal[i * d + i - 1], tridiagonal[(i - 1) * d + i]) =
+                    (found.off_diagonal[i - 1], found.off_diagonal[i - 1]);
             }
         }
-        let mut turned = tridiagonal.clone();
-        found.turn_back(&mut turned);
+        let mut restored = tridiagonal.clone();
+        found.conjugate(&mut restored);
         let tolerance = 1e-13 * matrix.iter().fold(0f64, |most, x| most.max(x.abs()));
-        close(&turned, matrix, tolerance);
+        close(&restored, matrix, tolerance);
 
         let basis = found.basis();
         let times = |left: Matrix<'_, f64>, right: Matrix<'_, f64>| {

@@ -1,11 +1,13 @@
 //! Functions of one symmetric matrix as sums of resolvents, `f(M) = c I + Σ_j w_j (M + s_j I)⁻¹`, in float64.
 //!
-//! The logarithm and the inverse root are integrals of resolvents over all shifts s > 0, and the trapezoid rule in log s, whose
-//! error falls exponentially with the number of nodes, makes sums of them (Hale, Higham, Trefethen, "Computing A^α, log(A), and
-//! related matrix functions by contour integrals", SIAM Journal on Numerical Analysis 46(5), 2008, has better nodes; these are
-//! simpler). With `M = Q T Qᵀ`, T tridiagonal, an inverse of `T + s I` has entries that are products along its rows (Meurant, "A
-//! review on the inverse of symmetric tridiagonal and block tridiagonal matrices", SIAM Journal on Matrix Analysis 13(3), 1992), so
-//! all shifts together take less time than eigenvectors of T would.
+//! The logarithm and the inverse square root are integrals of resolvents over all shifts s > 0. The trapezoid rule in log s
+//! approximates them by sums; its error falls exponentially with the number of nodes. Hale, Higham, Trefethen, "Computing A^α,
+//! log(A), and related matrix functions by contour integrals", SIAM Journal on Numerical Analysis 46(5), 2008, give better nodes;
+//! these are simpler.
+//!
+//! With `M = Q T Qᵀ`, T tridiagonal, the entries of the inverse of `T + s I` are products along its rows (Meurant, "A review on the
+//! inverse of symmetric tridiagonal and block tridiagonal matrices", SIAM Journal on Matrix Analysis 13(3), 1992). All shifts
+//! together therefore take less time than the eigenvectors of T.
 
 use super::FactorisationError;
 use super::{Tridiagonal, finite};
@@ -13,10 +15,10 @@ use crate::simd::{DOUBLES as LANES, Doubles, Simd};
 use crate::vectorize;
 use std::f64::consts::PI;
 
-/// Step of the trapezoid rule in log s: the integrands are analytic within π of the real axis, so the rule's error is about
-/// `exp(-2π² / STEP)`, 3e-10, relative to the function.
+/// Step of the trapezoid rule in log s. The integrands are analytic within π of the real axis, so the error of the rule is about
+/// `exp(-2π² / STEP)` = 3e-10, relative to the function.
 const STEP: f64 = 0.9;
-/// How far beyond the spectrum the sum goes on, in log s, for tails that fall as `exp(-|log s|)`: they leave out 1e-8.
+/// How far the sum extends beyond the spectrum, in log s, for tails that fall as `exp(-|log s|)`. The truncation error is 1e-8.
 const TAIL: f64 = 18.5;
 
 /// `f(x) = c + Σ_j w_j / (x + s_j)`.
@@ -43,13 +45,13 @@ impl Resolvents {
         Self { constant: 0.0, shifts, weights }
     }
 
-    /// `f(x + shift)`.
+    /// The function `f(x + shift)`.
     pub fn shifted(mut self, shift: f64) -> Self {
         self.shifts.iter_mut().for_each(|s| *s += shift);
         self
     }
 
-    /// `f(x) + c + w / (x + s)`.
+    /// The function `f(x) + c + w / (x + s)`.
     pub fn plus(mut self, c: f64, w: f64, s: f64) -> Self {
         self.constant += c;
         self.weights.push(w);
@@ -57,28 +59,28 @@ impl Resolvents {
         self
     }
 
-    /// `f(M)` of one symmetric matrix. (d, d) -> (d, d), row after row
+    /// `f(M)` of one symmetric matrix. (d, d) -> (d, d), row-major
     ///
     /// # Errors
-    /// When the matrix is not finite, or a shifted one not positive definite.
+    /// When the matrix is not finite, or `M + s_j I` is not positive definite for a shift.
     pub fn of(&self, matrix: &[f64], d: usize) -> Result<Vec<f64>, FactorisationError> {
         let basis = Tridiagonal::of(finite(matrix)?, d);
-        let mut function = self.of_tridiagonal(&basis.diagonal, &basis.beside)?;
-        basis.turn_back(&mut function);
+        let mut function = self.of_tridiagonal(&basis.diagonal, &basis.off_diagonal)?;
+        basis.conjugate(&mut function);
         Ok(function)
     }
 
-    /// `f(T)`, some shifts at a time. -> (d, d)
-    fn of_tridiagonal(&self, diagonal: &[f64], beside: &[f64]) -> Result<Vec<f64>, FactorisationError> {
+    /// `f(T)`, for eight shifts at a time. (d), (d - 1) -> (d, d)
+    fn of_tridiagonal(&self, diagonal: &[f64], off_diagonal: &[f64]) -> Result<Vec<f64>, FactorisationError> {
         let d = diagonal.len();
         let chunks = d.div_ceil(LANES);
-        let mut sum = vec![[0f64; LANES]; d * chunks]; // on and below the diagonal, row after row
-        let mut inverses = Inverses { ratios: vec![[0f64; LANES]; d], ends: vec![[0f64; LANES]; d] };
+        let mut sum = vec![[0f64; LANES]; d * chunks]; // on and below the diagonal, row-major
+        let mut inverses = Inverses { ratios: vec![[0f64; LANES]; d], diagonal: vec![[0f64; LANES]; d] };
         for (shifts, weights) in self.shifts.chunks(LANES).zip(self.weights.chunks(LANES)) {
-            let mut lanes = [[shifts[0]; LANES], [0f64; LANES]]; // where fewer are left, the other lanes add nothing
+            let mut lanes = [[shifts[0]; LANES], [0f64; LANES]]; // unused lanes have weight 0
             lanes[0][..shifts.len()].copy_from_slice(shifts);
             lanes[1][..weights.len()].copy_from_slice(weights);
-            if !inverses_of_shifted(diagonal, beside, lanes, &mut inverses) {
+            if !inverses_of_shifted(diagonal, off_diagonal, lanes, &mut inverses) {
                 return Err(FactorisationError("a pivot is not above 0"));
             }
             add_inverses(&inverses, &mut sum);
@@ -100,41 +102,41 @@ fn shifts(first: f64, last: f64) -> Vec<f64> {
     (0..count).map(|j| libm::exp(first + STEP * j as f64)).collect()
 }
 
-/// Of a weighted inverse G in each lane: for each row i, `G_ii`, and the ratio of `G_ik` to `G_(i-1)k`, which is the same for all
-/// k < i.
+/// One weighted inverse G per lane.
 struct Inverses {
+    /// `G_ik / G_(i-1)k` of each row i, which is the same for all k < i.
     ratios: Vec<[f64; LANES]>,
-    ends: Vec<[f64; LANES]>,
+    /// `G_ii` of each row i.
+    diagonal: Vec<[f64; LANES]>,
 }
 
 vectorize! {
-    /// The inverses of a tridiagonal matrix with a shift on its diagonal, each times its weight; false where a pivot is not above
-    /// 0.
+    /// The inverse of a tridiagonal matrix plus each lane's shift, times the lane's weight. Returns whether all pivots are above 0.
     ///
-    /// With the pivots from the first row on and from the last row back, `p_i = a_i - b_(i-1)² / p_(i-1)` and `q_i = a_i - b_i² /
-    /// q_(i+1)`, `G_ii = 1 / (p_i + q_i - a_i)`, and the ratio is `-b_(i-1) / q_i`.
-    fn inverses_of_shifted(diagonal: &[f64], beside: &[f64], lanes: [[f64; LANES]; 2], to: &mut Inverses) -> bool =
+    /// The pivots from the first row on are `p_i = a_i - b_(i-1)² / p_(i-1)`, those from the last row back
+    /// `q_i = a_i - b_i² / q_(i+1)`. Then `G_ii = 1 / (p_i + q_i - a_i)`, and the ratio of row i is `-b_(i-1) / q_i`.
+    fn inverses_of_shifted(diagonal: &[f64], off_diagonal: &[f64], lanes: [[f64; LANES]; 2], to: &mut Inverses) -> bool =
         inverses_of_shifted_with;
 
-    /// Adds the inverses, a chunk of columns at a time, whose entries stay in registers from row to row.
+    /// Adds the inverses to `sum`, one chunk of columns at a time, whose entries stay in registers from row to row.
     fn add_inverses(inverses: &Inverses, sum: &mut [[f64; LANES]]) = add_inverses_with;
 }
 
 #[inline(always)]
 fn inverses_of_shifted_with<S: Simd>(
     diagonal: &[f64],
-    beside: &[f64],
+    off_diagonal: &[f64],
     [shifts, weights]: [[f64; LANES]; 2],
     to: &mut Inverses,
 ) -> bool {
     let d = diagonal.len();
     let mut positive = true;
-    let mut taken = [0f64; LANES]; // from the diagonal by the rows after
+    let mut taken = [0f64; LANES]; // subtracted from the diagonal by the eliminated row
     for i in (0..d).rev() {
-        let before = if i > 0 { beside[i - 1] } else { 0.0 };
+        let before = if i > 0 { off_diagonal[i - 1] } else { 0.0 };
         for lane in 0..LANES {
             let back = diagonal[i] + shifts[lane] - taken[lane];
-            to.ends[i][lane] = back;
+            to.diagonal[i][lane] = back;
             to.ratios[i][lane] = -before / back;
             taken[lane] = before * before / back;
             positive &= back > 0.0;
@@ -142,11 +144,11 @@ fn inverses_of_shifted_with<S: Simd>(
     }
     taken = [0f64; LANES]; // by the rows before
     for i in 0..d {
-        let after = if i + 1 < d { beside[i] } else { 0.0 };
+        let after = if i + 1 < d { off_diagonal[i] } else { 0.0 };
         for lane in 0..LANES {
-            let left = to.ends[i][lane] - taken[lane]; // p + q - a
+            let left = to.diagonal[i][lane] - taken[lane]; // p + q - a
             let pivot = diagonal[i] + shifts[lane] - taken[lane];
-            to.ends[i][lane] = weights[lane] / left;
+            to.diagonal[i][lane] = weights[lane] / left;
             taken[lane] = after * after / pivot;
             positive &= left > 0.0 && pivot > 0.0;
         }
@@ -155,15 +157,15 @@ fn inverses_of_shifted_with<S: Simd>(
 }
 
 #[inline(always)]
-fn add_inverses_with<S: Simd>(Inverses { ratios, ends }: &Inverses, sum: &mut [[f64; LANES]]) {
-    let d = ends.len();
+fn add_inverses_with<S: Simd>(Inverses { ratios, diagonal }: &Inverses, sum: &mut [[f64; LANES]]) {
+    let d = diagonal.len();
     let chunks = d.div_ceil(LANES);
     for chunk in 0..chunks {
         let first = chunk * LANES;
-        let mut entries = [[0f64; LANES]; LANES]; // of each inverse, of one row: up to the diagonal
+        let mut entries = [[0f64; LANES]; LANES]; // the current row of each inverse, up to the diagonal
         for i in first..(first + LANES).min(d) {
             let mut total = [0f64; LANES];
-            for (entries, (ratio, end)) in entries.iter_mut().zip(ratios[i].iter().zip(&ends[i])) {
+            for (entries, (ratio, end)) in entries.iter_mut().zip(ratios[i].iter().zip(&diagonal[i])) {
                 entries.iter_mut().for_each(|entry| *entry *= ratio);
                 entries[i - first] = *end;
                 for lane in 0..LANES {
@@ -192,7 +194,7 @@ mod tests {
     use crate::symmetric::eigen;
     use crate::testing::random;
 
-    /// Of one number, f(M) is f(x).
+    /// Evaluates f at the (1, 1) matrix x.
     fn check(f: &Resolvents, x: f64, expected: f64, tolerance: f64) {
         let found = f.of(&[x], 1).unwrap()[0];
         assert!((found - expected).abs() < tolerance * expected.abs().max(1.0), "{x}: {found}, expected {expected}");
@@ -217,9 +219,9 @@ mod tests {
         assert!(found.iter().zip([3.0, -1.0, -1.0, 2.0]).all(|(found, expected)| (found - expected).abs() < 1e-14), "{found:?}");
     }
 
-    /// `V f(Λ) Vᵀ` by eigenvectors, of matrices of full rank and of less, of repeated eigenvalues, and of several sizes.
+    /// Matrices of several sizes, of full and of low rank, and with repeated eigenvalues.
     #[test]
-    fn the_same_as_by_eigenvectors() {
+    fn agrees_with_functions_by_eigenvectors() {
         for (d, rank) in [(2, 2), (3, 1), (7, 7), (64, 64), (64, 5), (131, 131)] {
             let points = random(d as u64, rank * d);
             let mut matrix = vec![0f64; d * d];
@@ -246,7 +248,7 @@ mod tests {
         let root = (Resolvents::inverse_sqrt(least, 2.0).shifted(least), by_vectors(&|x| x.powf(-0.5)));
         for (f, expected) in [log, root] {
             let largest = expected.iter().fold(0f64, |most, x| most.max(x.abs()));
-            // A zero eigenvalue is rounded by 1e-16 beside the least of 1e-9.
+            // A zero eigenvalue has an error of 1e-16, relative to the least of 1e-9.
             for (found, expected) in f.of(matrix, d).unwrap().iter().zip(&expected) {
                 assert!((found - expected).abs() < 2e-6 * largest, "{d}: {found}, expected {expected}");
             }
@@ -254,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_positive_definite_is_refused() {
+    fn matrices_that_are_not_positive_definite_are_refused() {
         let f = Resolvents::ln(1e-3);
         assert!(f.of(&[1.0, 2.0, 2.0, 1.0], 2).is_err() && f.of(&[f64::NAN], 1).is_err());
     }

@@ -1,33 +1,34 @@
-//! A symmetric matrix to tridiagonal form by reflections, `M = Q T Qᵀ` (Golub and Van Loan, "Matrix Computations", 8.3.1).
+//! Reduction of a symmetric matrix to tridiagonal form by Householder reflections, `M = Q T Qᵀ` (Golub and Van Loan, "Matrix
+//! Computations", 8.3.1).
 //!
-//! Rows are eliminated from the last to the second, so that the rest always begins in the first column: all rows are read in
-//! whole chunks of eight, aligned alike. Each reflection reads and writes the rest once: it updates what the reflection before
-//! left to do and multiplies by its own vector in one pass.
+//! Rows are eliminated from the last to the second, so that the remaining matrix always begins in the first column. All rows are
+//! then read in whole chunks of eight with the same alignment. Each reflection reads and writes the remaining matrix once: one pass
+//! applies the update of the previous reflection and multiplies by the vector of this one.
 
 use super::lanes::{Chunk, LANES, dot, total};
 use crate::simd::{Doubles, Simd};
 use crate::vectorize;
 
-/// Squares below it are left out of a matrix whose largest entry is about 1: they are far below its rounding.
+/// Squares below it are treated as 0, in a matrix whose largest entry is about 1: they are far below its rounding errors.
 const NEGLIGIBLE: f64 = 1e-280;
 
 /// `M = Q T Qᵀ`, T tridiagonal, `Q = H_(d-1) ... H_2` a product of reflections `H_k = I - τ_k v_k v_kᵀ`.
 #[derive(Debug)]
 pub struct Tridiagonal {
-    /// Of T.
+    /// The diagonal of T, (d).
     pub diagonal: Vec<f64>,
-    /// Below and above the diagonal: one fewer.
-    pub beside: Vec<f64>,
-    /// `v_k` in row k: its first k numbers, the last of which is 1, then zeros. (d, stride)
+    /// The first off-diagonal of T, (d - 1).
+    pub off_diagonal: Vec<f64>,
+    /// `v_k` in row k: k numbers, the last of which is 1, then zeros. (d, stride)
     pub vectors: Vec<f64>,
-    /// `τ_k`.
+    /// `τ_k`, (d).
     pub factors: Vec<f64>,
-    /// Numbers from row to row: d rounded up to whole chunks.
+    /// Numbers per row of `vectors`: d rounded up to a multiple of 8.
     pub stride: usize,
 }
 
 impl Tridiagonal {
-    /// Of a finite symmetric matrix. (d, d), row after row
+    /// Reduces a finite symmetric matrix. (d, d), row-major
     pub fn of(matrix: &[f64], d: usize) -> Self {
         let stride = d.next_multiple_of(LANES);
         let (scale, unscale) = power_of_two(matrix.iter());
@@ -37,22 +38,22 @@ impl Tridiagonal {
         }
         let mut found = Self {
             diagonal: vec![0.0; d],
-            beside: vec![0.0; d.saturating_sub(1)],
+            off_diagonal: vec![0.0; d.saturating_sub(1)],
             vectors: vec![0.0; (d + 1) * stride],
             factors: vec![0.0; d],
             stride,
         };
         reduce(&mut rest, &mut found);
         found.vectors.truncate(d * stride);
-        found.diagonal.iter_mut().chain(&mut found.beside).for_each(|x| *x *= unscale);
+        found.diagonal.iter_mut().chain(&mut found.off_diagonal).for_each(|x| *x *= unscale);
         found
     }
 }
 
-/// A power of two that brings the largest entry near 1, so that no square overflows, and its inverse; both are exact.
+/// A power of two that scales the largest entry to about 1, so that no square overflows, and its inverse. Both scale exactly.
 pub fn power_of_two<'a>(numbers: impl Iterator<Item = &'a f64>) -> (f64, f64) {
     let most = numbers.fold(0f64, |most, x| most.max(x.abs()));
-    let exponent = ((most.to_bits() >> 52) as i64 - 1023).clamp(-1000, 1000); // of a number below 2^-1000, as of that
+    let exponent = ((most.to_bits() >> 52) as i64 - 1023).clamp(-1000, 1000); // scales stay finite, also of a zero matrix
     let power = |exponent: i64| f64::from_bits(((exponent + 1023) as u64) << 52);
     (power(-exponent), power(exponent))
 }
@@ -64,9 +65,9 @@ vectorize! {
 
 #[inline(always)]
 fn reduce_with<S: Simd>(rest: &mut [f64], to: &mut Tridiagonal) {
-    let Tridiagonal { diagonal, beside, vectors, factors, stride } = to;
+    let Tridiagonal { diagonal, off_diagonal, vectors, factors, stride } = to;
     let (d, stride) = (diagonal.len(), *stride);
-    let mut w = vec![0f64; stride]; // -w of the reflection before: M - u wᵀ - w uᵀ is still to be computed
+    let mut w = vec![0f64; stride]; // -w of the previous reflection, whose update M - u wᵀ - w uᵀ is pending
     let mut y = vec![0f64; stride];
     let mut along = vec![[0f64; LANES]; stride];
     for k in (0..d).rev() {
@@ -77,13 +78,13 @@ fn reduce_with<S: Simd>(rest: &mut [f64], to: &mut Tridiagonal) {
         diagonal[k] = row[k];
         if k < 2 {
             if k == 1 {
-                beside[0] = row[0];
+                off_diagonal[0] = row[0];
                 diagonal[0] = (2.0 * u[0]).mul_add(w[0], rest[0]);
             }
             break;
         }
         let (factor, off) = reflection::<S>(&row[..k], v);
-        (factors[k], beside[k - 1]) = (factor, off);
+        (factors[k], off_diagonal[k - 1]) = (factor, off);
         let own = (u[k], w[k]);
         (u[k], w[k]) = (0.0, 0.0); // row k is done
         update_and_multiply::<S>(rest, stride, k, [&*u, &w, &*v], &mut y, &mut along);
@@ -104,10 +105,10 @@ fn add_outer_row(row: &mut [f64], u_k: f64, w_k: f64, u: &[f64], w: &[f64]) {
     }
 }
 
-/// The reflection of x to a multiple of the last axis: writes v, whose last number is 1, and returns τ and the multiple.
+/// The reflection that maps x to a multiple of the last axis. Writes v, whose last number is 1, and returns τ and the multiple.
 #[inline(always)]
 fn reflection<S: Simd>(x: &[f64], v: &mut [f64]) -> (f64, f64) {
-    let (last, others) = x.split_last().expect("two numbers or more");
+    let (last, others) = x.split_last().expect("at least two numbers");
     let square = dot::<S>(others, others);
     if square < NEGLIGIBLE {
         return (0.0, *last); // v stays 0
@@ -120,10 +121,10 @@ fn reflection<S: Simd>(x: &[f64], v: &mut [f64]) -> (f64, f64) {
     ((multiple - last) / multiple, multiple)
 }
 
-/// Rows at a time, which share what they read of the vectors.
+/// Rows per pass over the vectors.
 const ROWS: usize = 4;
 
-/// `A += u wᵀ + w uᵀ` and `y = A v` on the first k rows, of which the entries up to the diagonal's chunk are kept.
+/// `A += u wᵀ + w uᵀ`, then `y = A v`, on the first k rows. Only entries up to the chunk of the diagonal are stored.
 #[inline(always)]
 fn update_and_multiply<S: Simd>(
     a: &mut [f64],
@@ -155,17 +156,17 @@ fn update_and_multiply<S: Simd>(
             *y = across.to_array();
         }
         let vectors = [u_c[whole], w_c[whole], v_c[whole]].map(Doubles::from);
-        let mut both = zero; // the diagonal's chunks hold both halves
-        row_chunk(&mut r0[whole], o0, vectors, &mut s0, &mut both);
-        row_chunk(&mut r1[whole], o1, vectors, &mut s1, &mut both);
-        row_chunk(&mut r2[whole], o2, vectors, &mut s2, &mut both);
-        row_chunk(&mut r3[whole], o3, vectors, &mut s3, &mut both);
+        let mut unused = zero; // the diagonal's chunks hold both triangles, so nothing is added across
+        row_chunk(&mut r0[whole], o0, vectors, &mut s0, &mut unused);
+        row_chunk(&mut r1[whole], o1, vectors, &mut s1, &mut unused);
+        row_chunk(&mut r2[whole], o2, vectors, &mut s2, &mut unused);
+        row_chunk(&mut r3[whole], o3, vectors, &mut s3, &mut unused);
         along[first..].iter_mut().zip([s0, s1, s2, s3]).for_each(|(to, sums)| *to = sums.to_array());
     }
     y[..k].iter_mut().zip(along).for_each(|(y, sums)| *y += total(*sums));
 }
 
-/// Updates a chunk of a row and multiplies by it: along the row into `sums`, across into `across`.
+/// Updates a chunk of row i, and adds its products with v to `sums` (for y_i) and with v_i to `across` (for the chunk's y).
 #[inline(always)]
 fn row_chunk<S: Simd>(
     row: &mut Chunk,
@@ -184,9 +185,9 @@ fn row_chunk<S: Simd>(
 mod tests {
     use super::*;
 
-    /// x = (3, 4) of the last row goes to (0, -5): T = HMH with H = I - 9/5 v vᵀ, v = (1/3, 1).
+    /// x = (3, 4) of the last row is mapped to (0, -5): T = HMH with H = I - 9/5 v vᵀ, v = (1/3, 1).
     #[test]
-    fn three_by_hand() {
+    fn a_matrix_of_three_rows_by_hand() {
         let found = Tridiagonal::of(&[1.0, 0.0, 3.0, 0.0, 2.0, 4.0, 3.0, 4.0, 7.0], 3);
         let [_, _, factor] = found.factors[..] else { panic!("three factors") };
         let v = &found.vectors[2 * found.stride..][..2];
@@ -196,15 +197,15 @@ mod tests {
         near(v[1], 1.0);
         // H = [[4, -3], [-3, -4]] / 5, HMH of [[1, 0], [0, 2]] = [[34, 12], [12, 41]] / 25
         [34.0 / 25.0, 41.0 / 25.0, 7.0].iter().zip(&found.diagonal).for_each(|(expected, found)| near(*found, *expected));
-        [12.0 / 25.0, -5.0].iter().zip(&found.beside).for_each(|(expected, found)| near(*found, *expected));
+        [12.0 / 25.0, -5.0].iter().zip(&found.off_diagonal).for_each(|(expected, found)| near(*found, *expected));
     }
 
     #[test]
-    fn what_is_tridiagonal_stays() {
+    fn a_tridiagonal_matrix_is_unchanged() {
         let found = Tridiagonal::of(&[1.0, 2.0, 0.0, 2.0, 3.0, 4.0, 0.0, 4.0, 5.0], 3);
-        assert_eq!((found.diagonal, found.beside, found.factors), (vec![1.0, 3.0, 5.0], vec![2.0, 4.0], vec![0.0; 3]));
+        assert_eq!((found.diagonal, found.off_diagonal, found.factors), (vec![1.0, 3.0, 5.0], vec![2.0, 4.0], vec![0.0; 3]));
         assert_eq!(Tridiagonal::of(&[7.0], 1).diagonal, [7.0]);
-        assert_eq!(Tridiagonal::of(&[1.0, 2.0, 2.0, 3.0], 2).beside, [2.0]);
+        assert_eq!(Tridiagonal::of(&[1.0, 2.0, 2.0, 3.0], 2).off_diagonal, [2.0]);
     }
 
     #[test]

@@ -1,41 +1,48 @@
-//! The coding rate: how many nats it takes to write down the directions of a group up to an error ε, hence how much volume they
-//! fill.
+//! The coding rate: the number of nats needed to encode the directions of a group up to an error ε, a measure of the volume that
+//! they span. The penalty is the negative rate.
 //!
-//! For the unit vectors `u_i = z_i / ‖z_i‖` of a group of n points and d dims, the rows of U:
+//! For a group of n points of d dims, with the unit vectors `u_i = z_i / ‖z_i‖` as the rows of U:
 //! ```text
 //! -1/2 log det(I + d/(n ε²) UᵀU)
 //! ```
 //! Yu, Chan, You, Song, Ma, "Learning Diverse and Discriminative Representations via the Principle of Maximal Coding Rate
-//! Reduction", NeurIPS 2020, arXiv:2006.08558: R(Z, ε), negated, since they maximise it. Deviation: no classes,
-//! so nothing is subtracted. Of UᵀU and UUᵀ, which give the same determinant, the smaller is factorised. No eigenvalue of the
-//! matrix is below 1, so value and gradient are finite for every cloud.
+//! Reduction", NeurIPS 2020, arXiv:2006.08558, section 2.1: R(Z, ε), which the paper maximises. Deviation: there are no classes, so
+//! the coding rate within classes is not subtracted.
+//!
+//! UᵀU and UUᵀ give the same determinant; the smaller matrix is factorised. All eigenvalues of the argument of det are at least 1,
+//! so value and gradient are finite for every cloud.
 //!
 //! # Shapes
-//! points (g, n, d) -> scalar, by way of (g, m, m), m the smaller of n and d
+//! points (g, n, d) -> scalar, through intermediates (g, m, m), m = min(n, d)
+//!
+//! # Units
+//! Nats.
+//!
+//! # Errors
+//! Returns an error if the factorisation fails, as it does for non-finite points.
 
 use regatta_core::candle::DType;
 use regatta_core::kernels::of_smaller_gram;
 use regatta_core::maths::{log_det, log_det_of, smaller_gram, unit};
 use regatta_core::number::Positive;
-use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::{Cloud, Draw, FloatCloud, Home, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 
 regularizer! {
     name: "coding_rate",
-    summary: "widens the volume that the directions of points fill",
+    summary: "maximises the coding rate of the points' directions, the volume that they span",
     paper: "Yu et al., \"Maximal Coding Rate Reduction\", NeurIPS 2020, arXiv:2006.08558",
-    formula: "-1/2 log det(I + d/(n epsilon_squared) UᵀU), the rows of U the unit vectors",
-    expects: "all tokens of a batch, at any scale (points: batch)",
-    home: "points: batch",
-    /// The volume that the directions of points fill.
+    formula: "-1/2 log det(I + d/(n epsilon_squared) UᵀU), U with the unit vectors z_i / ‖z_i‖ as rows",
+    expects: "all tokens of a batch, at any scale",
+    /// Negative coding rate of the points' directions.
     pub struct CodingRate {
-        /// ε², the squared error allowed to a point: the smaller, the more the dims that hardly spread count (paper: 0.5).
+        /// ε², the squared error allowed per point (paper: 0.5). A smaller value gives more weight to dims of low variance.
         pub epsilon_squared: Positive = Positive::new(0.5),
     }
 }
 
 #[typetag::serde(name = "coding_rate")]
 impl Regularizer for CodingRate {
-    /// In float64 whatever the dtype: a small ε leaves a matrix that float32 cannot invert.
+    /// Computes in float64 for every dtype: with a small ε, the matrix is too ill-conditioned for float32.
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
         let z = cloud.points(); // (g, n, d)
         let scale = self.scale(cloud.count(), cloud.dims());
@@ -43,6 +50,10 @@ impl Regularizer for CodingRate {
         let eye = Tensor::eye(gram.dim(2)?, DType::F64, z.device())?;
         let rate = (log_det(&(gram * scale)?.broadcast_add(&eye)?)?.mean_all()? * 0.5)?;
         Ok(rate.neg()?.to_dtype(z.dtype())?)
+    }
+
+    fn home(&self) -> Home {
+        Home::BATCH
     }
 
     fn kernel(&self) -> Option<&dyn Kernel> {
@@ -65,13 +76,13 @@ impl CodingRate {
     }
 }
 
-/// `-1/2 log det(I + scale·G)` with its slope along G. (m, m) -> scalar, (m, m)
+/// `-1/2 log det(I + scale·G)` and its gradient with respect to G. (m, m) -> scalar, (m, m)
 fn half_log_det(mut gram: Vec<f64>, m: usize, scale: f64) -> Result<(f64, Vec<f64>)> {
     gram.iter_mut().for_each(|x| *x *= scale);
     gram.iter_mut().step_by(m + 1).for_each(|x| *x += 1.0);
-    let (log_det, mut slope) = log_det_of(&gram, m)?;
-    slope.iter_mut().for_each(|x| *x *= -0.5 * scale);
-    Ok((-0.5 * log_det, slope))
+    let (log_det, mut gradient) = log_det_of(&gram, m)?;
+    gradient.iter_mut().for_each(|x| *x *= -0.5 * scale);
+    Ok((-0.5 * log_det, gradient))
 }
 
 #[cfg(test)]
@@ -87,8 +98,8 @@ mod tests {
     }
 
     #[test]
-    fn directions_that_fill_the_plane_cost_least() {
-        // d/(n ε²) = 2. At a right angle UᵀU = I: det 3·3. Collapsed, its eigenvalues are 2 and 0: det 5·1
+    fn orthogonal_directions_have_the_lowest_penalty() {
+        // d/(n ε²) = 2. Orthogonal points: UᵀU = I, det 3·3. Collapsed points: eigenvalues of UᵀU 2 and 0, det 5·1
         check(0.5, [[3.0, 0.0], [0.0, 4.0]], -0.5 * 9f64.ln());
         check(0.5, [[3.0, 0.0], [4.0, 0.0]], -0.5 * 5f64.ln());
         check(0.25, [[3.0, 0.0], [4.0, 0.0]], -0.5 * 9f64.ln()); // 1 + 4·2

@@ -1,30 +1,32 @@
-//! CosReg: the mean cosine between the points of a group.
+//! CosReg: the mean cosine similarity between the points of a group.
 //!
 //! For the unit vectors `u_i = z_i / ‖z_i‖` of a group of n points:
 //! ```text
 //! Σ_{i≠j} u_i·u_j / n²  =  (‖Σ_i u_i‖² - Σ_i ‖u_i‖²) / n²
 //! ```
 //! Gao, He, Tan, Qin, Wang, Liu, "Representation Degeneration Problem in Training Natural Language Generation Models", ICLR
-//! 2019, arXiv:1907.12009. There it is applied to all rows of the embedding matrix: `at: {site: embedding}`, with
-//! `max_points` to subsample them. The right-hand side needs no pairs, so its cost is linear in the points. It asks for
-//! directions that cancel in sum, and for no more: two opposite clusters satisfy it.
+//! 2019, arXiv:1907.12009, section 5. The paper applies it to all rows of the embedding matrix: `at: {site: embedding}`, with
+//! `max_points` to subsample them. The right-hand side avoids pairs, so the cost is linear in n. The penalty is minimal as soon as
+//! the unit vectors sum to 0: two opposite clusters reach the minimum.
 //!
 //! # Shapes
 //! points (g, n, d) -> scalar
+//!
+//! # Units
+//! A cosine, dimensionless.
 
 use regatta_core::kernels::{Scaled, vector};
 use regatta_core::maths::unit;
 use regatta_core::simd::Simd;
-use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag, vectorize};
+use regatta_core::{Cloud, Draw, FloatCloud, Home, Kernel, Regularizer, Result, Site, Tensor, regularizer, typetag, vectorize};
 
 regularizer! {
     name: "cosreg",
-    summary: "lowers the mean cosine between points",
+    summary: "lowers the mean cosine similarity between points",
     paper: "Gao et al., \"Representation Degeneration Problem\", ICLR 2019, arXiv:1907.12009 (at: {site: embedding})",
-    formula: "Σ_{i≠j} u_i·u_j / n², u the unit vectors",
-    expects: "weight rows, at any scale (site: embedding)",
-    home: "site: embedding",
-    /// The mean cosine between points.
+    formula: "Σ_{i≠j} u_i·u_j / n², u_i = z_i / ‖z_i‖",
+    expects: "weight rows, at any scale",
+    /// Mean cosine similarity between points.
     pub struct CosReg {}
 }
 
@@ -32,9 +34,13 @@ regularizer! {
 impl Regularizer for CosReg {
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
         let (u, n) = (unit(cloud.points())?, cloud.count() as f64); // (g, n, d)
-        let all = u.sum(1)?.sqr()?.sum(1)?; // (g), with each point's cosine with itself
+        let all = u.sum(1)?.sqr()?.sum(1)?; // (g), including the pairs i = j
         let own = u.sqr()?.sum((1, 2))?; // (g)
         Ok(((all - own)?.mean_all()? / (n * n))?)
+    }
+
+    fn home(&self) -> Home {
+        Home { site: Site::Embedding, max_points: None, ..Home::DEFAULT }
     }
 
     fn kernel(&self) -> Option<&dyn Kernel> {
@@ -49,22 +55,23 @@ impl Kernel for CosReg {
     }
 }
 
-/// Value and gradient together, on the float32 points of one group. points (n, d), gradient (n, d)
+/// Computes value and gradient for one group of float32 points. points, gradient (n, d)
 fn fused(points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
     let u = Scaled::new(points.to_vec(), d, 0.0);
     let n = (points.len() / d) as f64;
-    let mut mean = vec![0f64; d]; // in float64: where cosines cancel, little is left of its square
+    let mut mean = vec![0f64; d]; // in float64: if the cosines cancel, the square of the mean is small
     add_rows(&mut mean, u.points());
     mean.iter_mut().for_each(|sum| *sum /= n);
-    let pull: Vec<f32> = mean.iter().map(|x| *x as f32).collect();
-    gradient.chunks_exact_mut(d).for_each(|row| row.copy_from_slice(&pull)); // u_i itself is along u_i: the sphere takes it away
+    let narrow: Vec<f32> = mean.iter().map(|x| *x as f32).collect();
+    // The pairs i = j are not subtracted: their gradient is radial, and the backward pass of the normalisation removes it.
+    gradient.chunks_exact_mut(d).for_each(|row| row.copy_from_slice(&narrow));
     u.backward(gradient, (2.0 / n) as f32);
     let own: f64 = u.points().chunks_exact(d).map(|u| f64::from(vector::dot(u, u))).sum();
     mean.iter().map(|x| x * x).sum::<f64>() - own / (n * n)
 }
 
 vectorize! {
-    /// Adds each row of points (n, d) to the sums (d).
+    /// sums (d), points (n, d)
     fn add_rows(sums: &mut [f64], points: &[f32]) = add_rows_with;
 }
 
@@ -87,15 +94,15 @@ mod tests {
     }
 
     #[test]
-    fn ordered_pairs_count_over_all_squared() {
-        check([[2.0, 0.0], [0.0, 5.0]], 0.0); // a right angle
+    fn the_sum_over_ordered_pairs_is_divided_by_n_squared() {
+        check([[2.0, 0.0], [0.0, 5.0]], 0.0); // cosine 0
         check([[2.0, 0.0], [3.0, 4.0]], 2.0 * 0.6 / 4.0);
         check([[1.0, 1.0], [7.0, 7.0]], 2.0 / 4.0); // equal directions: n(n - 1)/n²
         check([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], -2.0 / 9.0); // cosines 0, 0 and -1
     }
 
     #[test]
-    fn a_zero_vector_has_no_cosine() {
+    fn a_zero_vector_has_cosine_0() {
         check([[0.0, 0.0], [1.0, 0.0], [1.0, 0.0]], 2.0 / 9.0);
     }
 

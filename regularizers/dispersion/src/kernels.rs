@@ -1,4 +1,4 @@
-//! Value and gradient of each variant together, on the float32 points of one group.
+//! Kernels: value and gradient of each variant for one group of float32 points, a block of pairs at a time.
 
 use crate::neighbours::entropy;
 use crate::{Dispersion, Variant};
@@ -12,7 +12,6 @@ use regatta_core::simd::{Lanes, Simd};
 use regatta_core::{Draw, FloatCloud, Kernel, Result, vectorize};
 use std::f32::consts::FRAC_1_PI;
 
-/// The pairs are seen a block at a time.
 impl Kernel for Dispersion {
     fn penalties(&self, cloud: FloatCloud<'_>, _: &mut Draw) -> Result<Vec<f64>> {
         let d = cloud.dims();
@@ -39,12 +38,12 @@ impl Dispersion {
         log_sum - libm::log(ordered_pairs(&pairs)) + self.epsilon.get()
     }
 
-    /// The pair of a point with itself counts: `exp(0)` a point.
+    /// The pairs i = j are included: each adds `exp(0) = 1`, n in total.
     fn fused_l2_repel(&self, points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
         let z = centred_rows(points, d);
         let pairs = Pairs::distances(&z, d);
         let n = pairs.count() as f64;
-        let rate = (2.0 / self.temperature.get()) as f32; // q is half the squared distance, below 0
+        let rate = (2.0 / self.temperature.get()) as f32; // q is minus half the squared distance
         let log_sum = pair_log_sum_exp(&pairs, n, gradient, &Linear { rate });
         vector::add_multiple(gradient, (0.2 / points.len() as f64) as f32, points);
         log_sum - 2.0 * libm::log(n) + self.epsilon.get() + 0.1 * mean_square(points)
@@ -66,7 +65,7 @@ impl Dispersion {
     }
 }
 
-/// Minus the angle over the temperature.
+/// `-angle / τ`
 struct AngularSpread {
     bound: f32,
     rate: f32,
@@ -75,8 +74,8 @@ struct AngularSpread {
 impl PairTerm for AngularSpread {
     #[inline(always)]
     fn of<S: Simd>(&self, cosine: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
-        let (angle, slope) = bounded_angle(cosine, self.bound);
-        (Lanes::splat(self.rate) * angle, Lanes::splat(self.rate) * slope)
+        let (angle, derivative) = bounded_angle(cosine, self.bound);
+        (Lanes::splat(self.rate) * angle, Lanes::splat(self.rate) * derivative)
     }
 }
 
@@ -89,9 +88,9 @@ struct SquaredHinge {
 impl PairTerm for SquaredHinge {
     #[inline(always)]
     fn of<S: Simd>(&self, cosine: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
-        let (angle, slope) = bounded_angle(cosine, self.bound);
-        let short = Lanes::ZERO.fast_max(Lanes::splat(self.margin) - angle); // NaN where the angle is
-        (short * short, Lanes::splat(-2.0) * short * slope)
+        let (angle, derivative) = bounded_angle(cosine, self.bound);
+        let shortfall = Lanes::ZERO.fast_max(Lanes::splat(self.margin) - angle); // propagates NaN
+        (shortfall * shortfall, Lanes::splat(-2.0) * shortfall * derivative)
     }
 }
 
@@ -105,10 +104,11 @@ impl PairTerm for Square {
     }
 }
 
-/// See [`decorrelation`](crate::decorrelation). `Σ_ij (u_i·u_j)²` is `‖uᵀu‖²_F` too, cheaper where there are more points than dims.
+/// See [`decorrelation`](crate::decorrelation). `Σ_ij (u_i·u_j)² = ‖uᵀu‖²_F`, which is cheaper with at least as many points as
+/// dims.
 fn fused_decorrelation(points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
     let mut z = points.to_vec();
-    take_means(&mut z, d);
+    subtract_row_means(&mut z, d);
     let u = Scaled::new(z, d, 0.0);
     let pairs = Pairs::products(u.points(), d);
     let sum = if pairs.count() < d {
@@ -116,26 +116,27 @@ fn fused_decorrelation(points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
     } else {
         let moments = gram(u.points(), d);
         times(u.points(), Matrix::new(&moments, d, d), gradient, |u, gradient| {
-            take_own_pairs(gradient, u, d);
+            remove_self_pairs(gradient, u, d);
         });
-        let own: f64 = u.points().chunks_exact(d).map(|u| f64::from(vector::dot(u, u))).map(|square| square * square).sum();
-        moments.chunks_exact(d).map(|row| f64::from(vector::dot(row, row))).sum::<f64>() - own
+        let self_pairs: f64 =
+            u.points().chunks_exact(d).map(|u| f64::from(vector::dot(u, u))).map(|square| square * square).sum();
+        moments.chunks_exact(d).map(|row| f64::from(vector::dot(row, row))).sum::<f64>() - self_pairs
     };
     u.backward(gradient, (1.0 / ordered_pairs(&pairs)) as f32);
-    take_means(gradient, d);
+    subtract_row_means(gradient, d);
     sum / ordered_pairs(&pairs)
 }
 
 vectorize! {
-    /// Takes its own mean from each row. rows (n, d)
-    fn take_means(rows: &mut [f32], d: usize) = take_means_with;
+    /// Subtracts the mean of each row from it. rows (n, d)
+    fn subtract_row_means(rows: &mut [f32], d: usize) = subtract_row_means_with;
 
-    /// The gradient without the pairs of a point with itself, times 4. gradient, u (n, d)
-    fn take_own_pairs(gradient: &mut [f32], u: &[f32], d: usize) = take_own_pairs_with;
+    /// Removes the pairs i = j from the gradient and multiplies it by 4. gradient, u (n, d)
+    fn remove_self_pairs(gradient: &mut [f32], u: &[f32], d: usize) = remove_self_pairs_with;
 }
 
 #[inline(always)]
-fn take_means_with<S: Simd>(rows: &mut [f32], d: usize) {
+fn subtract_row_means_with<S: Simd>(rows: &mut [f32], d: usize) {
     for row in rows.chunks_exact_mut(d) {
         let mean = sum_with::<S>(row) / d as f32;
         row.iter_mut().for_each(|x| *x -= mean);
@@ -143,20 +144,20 @@ fn take_means_with<S: Simd>(rows: &mut [f32], d: usize) {
 }
 
 #[inline(always)]
-fn take_own_pairs_with<S: Simd>(gradient: &mut [f32], u: &[f32], d: usize) {
+fn remove_self_pairs_with<S: Simd>(gradient: &mut [f32], u: &[f32], d: usize) {
     for (row, u) in gradient.chunks_exact_mut(d).zip(u.chunks_exact(d)) {
-        let own = dot_with::<S>(u, u);
-        row.iter_mut().zip(u).for_each(|(g, u)| *g = 4.0 * (*g - own * u));
+        let square = dot_with::<S>(u, u);
+        row.iter_mut().zip(u).for_each(|(g, u)| *g = 4.0 * (*g - square * u));
     }
 }
 
-/// As [`bounded_angles`](regatta_core::maths::bounded_angles), the angle with its slope.
+/// The angle of [`bounded_angles`](regatta_core::maths::bounded_angles) and its derivative.
 #[inline(always)]
 fn bounded_angle<S: Simd>(cosine: Lanes<S>, bound: f32) -> (Lanes<S>, Lanes<S>) {
-    let all = Lanes::splat;
-    let bounded = all(-bound).fast_max(all(bound).fast_min(cosine));
-    let sine = ((all(1.0) - bounded) * (all(1.0) + bounded)).sqrt();
-    (arccos(bounded) * all(FRAC_1_PI), all(-FRAC_1_PI) / sine)
+    let splat = Lanes::splat;
+    let clamped = splat(-bound).fast_max(splat(bound).fast_min(cosine));
+    let sine = ((splat(1.0) - clamped) * (splat(1.0) + clamped)).sqrt();
+    (arccos(clamped) * splat(FRAC_1_PI), splat(-FRAC_1_PI) / sine)
 }
 
 fn ordered_pairs(pairs: &Pairs<'_>) -> f64 {

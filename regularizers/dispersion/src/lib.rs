@@ -1,7 +1,7 @@
-//! Dispersion loss: the points of a group pushed apart, by angle or by distance.
+//! Dispersion loss: pushes the points of a group apart, by angle or by distance.
 //!
-//! For a group `z` of n points and d dims, with `c_ij` the cosine of `z_i / (‖z_i‖ + ε)` and `a_ij = arccos(c_ij) / π`,
-//! `c_ij` bounded to ±(1 - clamp):
+//! For a group `z` of n points of d dims, let `c_ij` be the cosine of points i and j, computed from `z_i / (‖z_i‖ + ε)` and clamped
+//! to ±(1 - clamp), and `a_ij = arccos(c_ij) / π` their angle:
 //! ```text
 //! angular_spread      log mean_{i≠j} exp(-a_ij / τ + ε)
 //! l2_repel            log mean_{i,j} exp(-‖z_i - z_j‖² / τ + ε) + 0.1 mean(z²)
@@ -10,14 +10,23 @@
 //! perplexity_entropy  mean_i Σ_{j≠i} p_ij log₂(p_ij + ε),  p_i = softmax over j≠i of -‖z_i - z_j‖² / τ
 //! ```
 //! Liu et al., "Dispersion Loss Counteracts Embedding Condensation and Improves Generalization in Small Language Models",
-//! 2026, arXiv:2602.00217; the default is its angular spread, the others are the variants that it compares.
+//! 2026, arXiv:2602.00217. The default is the paper's angular spread; the others are the alternatives that it compares.
 //!
-//! As in the published code and beyond the paper's formulas: ε is added to the exponent too, `l2_repel` counts each point's
-//! distance to itself and holds the norms down by 0.1 mean(z²), and the clamp is straight-through: where a cosine lies beyond
-//! its bound, the slope is that at the bound.
+//! The following details come from the published code and are not in the paper's formulas:
+//!
+//! - ε is also added to the exponents.
+//! - `l2_repel` includes the pairs i = j and penalises norms by 0.1 mean(z²).
+//! - The clamp is straight-through: for a cosine beyond the bound, the gradient is that at the bound.
 //!
 //! # Shapes
-//! points (g, n, d) -> scalar, by way of (g, n, n); the kernel by way of blocks of pairs, in memory linear in n
+//! points (g, n, d) -> scalar, through intermediates (g, n, n). The kernel computes pairs in blocks; its memory is linear in n.
+//!
+//! # Units
+//! Angles are in half turns: 1 is opposite. `angular_spread` is in nats, as is `l2_repel` without its norm term; `perplexity_entropy`
+//! is in bits, `decorrelation` and `orthogonalization` are dimensionless.
+//!
+//! # Errors
+//! `decorrelation` returns an error for points of one dim.
 
 mod kernels;
 mod neighbours;
@@ -28,20 +37,20 @@ use regatta_core::schemars::JsonSchema;
 use regatta_core::serde::{Deserialize, Serialize};
 use regatta_core::{Cloud, Draw, Error, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 
-/// What is penalised about a pair of points.
+/// What is penalised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "regatta_core::serde", rename_all = "snake_case")]
 #[schemars(crate = "regatta_core::schemars")]
 pub enum Variant {
-    /// Small angles, softly: the nearest pairs weigh most.
+    /// Small angles, by a log-mean-exp in which the closest pairs have the largest weights.
     AngularSpread,
-    /// Small distances, softly, with the norms held down.
+    /// Small distances, by a log-mean-exp, and large norms.
     L2Repel,
-    /// Correlation of two points over their dims, of either sign.
+    /// Squared correlations between points, computed over their dims.
     Decorrelation,
     /// Angles below a margin.
     Orthogonalization,
-    /// Neighbourhoods in which a few points hold all the weight.
+    /// Low entropy of each point's softmax over its neighbours.
     PerplexityEntropy,
 }
 
@@ -50,31 +59,31 @@ regularizer! {
     summary: "pushes points apart by angle or distance",
     paper: "Liu et al., \"Dispersion Loss Counteracts Embedding Condensation and Improves Generalization in \
             Small Language Models\", 2026, arXiv:2602.00217",
-    formula: "a_ij = arccos(c_ij) / π, c_ij the cosine of z_i / (norm + ε), bounded to ±(1 - clamp)
+    formula: "a_ij = arccos(c_ij) / π, c_ij the cosine of z_i / (‖z_i‖ + ε), clamped to ±(1 - clamp)
 angular_spread: log mean_{i≠j} exp(-a_ij / τ + ε)
 l2_repel: log mean_{i,j} exp(-‖z_i - z_j‖² / τ + ε) + 0.1 mean(z²)
 decorrelation: mean_{i≠j} (s_i·s_j / (d - 1))², s_i standardised over its dims
 orthogonalization: mean_{i≠j} max(0, margin - a_ij)²
 perplexity_entropy: mean_i Σ_j p_ij log₂(p_ij + ε), p_i = softmax over j≠i of -‖z_i - z_j‖² / τ",
-    expects: "points of a sequence, at any scale; l2_repel and perplexity_entropy see distances, and so the scale",
+    expects: "points of a sequence, at any scale; l2_repel and perplexity_entropy depend on the scale",
     variants: [
         Dispersion { variant: Variant::L2Repel, ..Default::default() },
         Dispersion { variant: Variant::Decorrelation, ..Default::default() },
         Dispersion { variant: Variant::Orthogonalization, ..Default::default() },
         Dispersion { variant: Variant::PerplexityEntropy, ..Default::default() },
     ],
-    /// Points pushed apart, by angle or by distance.
+    /// Closeness of points, by angle or by distance.
     pub struct Dispersion {
-        /// What is penalised: angular_spread, l2_repel, decorrelation, orthogonalization or perplexity_entropy.
+        /// The loss: angular_spread, l2_repel, decorrelation, orthogonalization or perplexity_entropy.
         pub variant: Variant = Variant::AngularSpread,
-        /// Temperature τ of angular_spread, l2_repel and perplexity_entropy: the smaller, the more the nearest pairs count.
-        pub temperature: Positive = Positive::new(1.0),
-        /// Angle, in half turns, that orthogonalization asks of every pair; 0.5 is a right angle.
-        pub margin: NonNegative = NonNegative::new(0.5),
-        /// ε beside norms, in exponents and in logarithms.
-        pub epsilon: NonNegative = NonNegative::new(0.01),
-        /// Cosines are bounded to ±(1 - clamp), where the slope of the arccosine is still finite.
-        pub clamp: Inner = Inner::new(0.25),
+        /// Temperature τ of angular_spread, l2_repel and perplexity_entropy. A smaller τ gives more weight to the closest pairs.
+        pub temperature: Positive = Positive::new(1.0) => [variant: Variant::AngularSpread | Variant::L2Repel | Variant::PerplexityEntropy],
+        /// Minimum angle of orthogonalization, in half turns: 0.5 is a right angle. Pairs beyond it are not penalised.
+        pub margin: NonNegative = NonNegative::new(0.5) => [variant: Variant::Orthogonalization],
+        /// ε, added to norms, exponents and arguments of logarithms.
+        pub epsilon: NonNegative = NonNegative::new(0.01) => [if |it: &Dispersion| it.variant != Variant::Decorrelation],
+        /// Cosines are clamped to ±(1 - clamp), which keeps the derivative of the arccosine finite.
+        pub clamp: Inner = Inner::new(0.25) => [variant: Variant::AngularSpread | Variant::Orthogonalization],
     }
 }
 
@@ -98,21 +107,21 @@ impl Regularizer for Dispersion {
 
     fn surrogate_gradient(&self) -> Option<&'static str> {
         match self.variant {
-            Variant::AngularSpread | Variant::Orthogonalization => {
-                Some("beyond the clamp the angle is constant, and its slope is that at the bound")
-            }
+            Variant::AngularSpread | Variant::Orthogonalization => Some(
+                "the clamp is straight-through, so the derivative beyond the bound is that at the bound, while the angle is constant",
+            ),
             Variant::L2Repel | Variant::Decorrelation | Variant::PerplexityEntropy => None,
         }
     }
 }
 
 impl Dispersion {
-    /// Over one dim there is no correlation.
+    /// A correlation over a single dim is undefined.
     fn check_dims(&self, dims: usize) -> Result<()> {
-        match self.variant {
-            Variant::Decorrelation if dims < 2 => Err(Error::TooFewDims { least: 2, found: dims }),
-            _ => Ok(()),
+        if self.variant == Variant::Decorrelation && dims < 2 {
+            return Err(Error::TooFewDims { least: 2, found: dims });
         }
+        Ok(())
     }
 
     fn angular_spread(&self, z: &Tensor) -> Result<Tensor> {
@@ -123,7 +132,7 @@ impl Dispersion {
 
     fn l2_repel(&self, z: &Tensor) -> Result<Tensor> {
         let n = z.dim(1)?;
-        let distances = off_diagonal(&squared_distances(z)?, 0.0)?; // (g, n, n), a point's own is exactly 0
+        let distances = off_diagonal(&squared_distances(z)?, 0.0)?; // (g, n, n), exactly 0 on the diagonal
         let exponents = distances.affine(-1.0 / self.temperature.get(), self.epsilon.get())?;
         let repel = log_mean_exp(&exponents, 2, n * n)?.mean_all()?;
         Ok((repel + (z.sqr()?.mean_all()? * 0.1)?)?)
@@ -131,8 +140,8 @@ impl Dispersion {
 
     fn orthogonalization(&self, z: &Tensor) -> Result<Tensor> {
         let n = z.dim(1)?;
-        let short = self.angles(z)?.affine(-1.0, self.margin.get())?.relu()?; // (g, n, n)
-        mean_over_pairs(&off_diagonal(&short.sqr()?, 0.0)?, n)
+        let shortfall = self.angles(z)?.affine(-1.0, self.margin.get())?.relu()?; // (g, n, n)
+        mean_over_pairs(&off_diagonal(&shortfall.sqr()?, 0.0)?, n)
     }
 
     fn perplexity_entropy(&self, z: &Tensor) -> Result<Tensor> {
@@ -150,18 +159,18 @@ impl Dispersion {
     }
 }
 
-/// With epsilon 0 a weight that underflows would have no logarithm; with this p log p is 0 there, in float32 too.
+/// Lower bound on ε. If ε is 0 and a weight underflows to 0, it makes p log(p + ε) 0 instead of NaN, in float32 too.
 const LEAST_EPSILON: f64 = 1e-30;
 
-/// Standardised points have `s_i·s_j / (d - 1)` equal to the cosine of the points less the mean over their dims: both factors
-/// d - 1 cancel. A point that is constant over its dims correlates with nothing, and its slope is finite.
+/// `s_i·s_j / (d - 1)` equals the cosine of the points after each is centred over its dims, so no standard deviation is computed. A
+/// point that is constant over its dims has correlation 0 and a finite gradient.
 fn decorrelation(z: &Tensor) -> Result<Tensor> {
     let n = z.dim(1)?;
     let correlations = cosines(&z.broadcast_sub(&z.mean_keepdim(2)?)?, 0.0)?; // (g, n, n)
     mean_over_pairs(&off_diagonal(&correlations.sqr()?, 0.0)?, n)
 }
 
-/// Mean over groups of the mean over i≠j. (g, n, n), diagonals 0 -> scalar
+/// Mean over groups and over pairs i≠j. (g, n, n) with zero diagonals -> scalar
 fn mean_over_pairs(pairs: &Tensor, n: usize) -> Result<Tensor> {
     Ok((pairs.sum((1, 2))?.mean_all()? / (n * (n - 1)) as f64)?)
 }

@@ -1,4 +1,4 @@
-//! The entropy of each point's neighbourhood: p_ij, how much of point i's weight its neighbour j holds.
+//! The kernel of `perplexity_entropy`: the entropy of each point's softmax weights p_ij over its neighbours j.
 
 use regatta_core::kernels::elementary::ln;
 use regatta_core::kernels::vector::exps;
@@ -9,28 +9,32 @@ use std::f32::consts::LOG2_E;
 
 /// `mean_i Σ_{j≠i} p_ij log₂(p_ij + ε)` with `p_i` the softmax over j≠i of `rate·q_ij`.
 ///
-/// In three passes: the normaliser of each p_i; the entropies, and beside each `a_i = Σ_j p_ij f'(p_ij)`, f(p) = p ln(p + ε);
-/// then the slope of `Σ f(p_i)` along the exponent, `p_ij (f'(p_ij) - a_i)`, as the weight of the pair.
+/// Makes three passes over the pairs, with f(p) = p ln(p + ε):
+///
+/// 1. the normaliser of each softmax p_i;
+/// 2. the entropies `Σ_j f(p_ij)`, and the mean derivatives `a_i = Σ_j p_ij f'(p_ij)`;
+/// 3. the derivative of `Σ_j f(p_ij)` with respect to each exponent, `p_ij (f'(p_ij) - a_i)`, which is the pair's weight in the
+///    gradient.
 ///
 /// # Shapes
-/// gradient (n, d), zeros at first
+/// gradient (n, d), initially zeros
 pub fn entropy(pairs: &Pairs<'_>, rate: f32, epsilon: f32, gradient: &mut [f32]) -> f64 {
     let (n, panel) = (pairs.count(), pairs.panel());
     let softmax = pair_softmax(pairs, rate);
 
     let mut sums = Sums::zeros(n);
-    let mut panels: Vec<_> = sums.entropies.chunks_mut(panel).zip(sums.slopes.chunks_mut(panel)).collect();
-    pairs.visit(&mut panels, |block, (entropies, slopes), there| {
-        add_rows(&block, &softmax, epsilon, entropies, slopes);
-        if let Some((entropies, slopes)) = there {
-            add_columns(&block, &softmax, epsilon, entropies, slopes);
+    let mut panels: Vec<_> = sums.entropies.chunks_mut(panel).zip(sums.derivatives.chunks_mut(panel)).collect();
+    pairs.visit(&mut panels, |block, (entropies, derivatives), there| {
+        add_rows(&block, &softmax, epsilon, entropies, derivatives);
+        if let Some((entropies, derivatives)) = there {
+            add_columns(&block, &softmax, epsilon, entropies, derivatives);
         }
     });
     let entropies: f64 = sums.entropies.iter().copied().map(f64::from).sum();
 
     let mut pulls = pairs.pulls(gradient);
     pairs.visit(&mut pulls, |mut block, here, there| {
-        weigh(&mut block, &softmax, epsilon, &sums.slopes);
+        weigh(&mut block, &softmax, epsilon, &sums.derivatives);
         block.pull(1.0, here);
         if let Some(there) = there {
             block.pull_columns(1.0, there);
@@ -41,71 +45,74 @@ pub fn entropy(pairs: &Pairs<'_>, rate: f32, epsilon: f32, gradient: &mut [f32])
     entropies * std::f64::consts::LOG2_E / n as f64
 }
 
-/// Of each point: `Σ_j f(p_ij)` and a_i.
+/// Sums over each point's neighbours.
 struct Sums {
+    /// `Σ_j f(p_ij)`
     entropies: Vec<f32>,
-    slopes: Vec<f32>,
+    /// `a_i = Σ_j p_ij f'(p_ij)`
+    derivatives: Vec<f32>,
 }
 
 impl Sums {
     fn zeros(n: usize) -> Self {
-        Self { entropies: vec![0.0; n], slopes: vec![0.0; n] }
+        Self { entropies: vec![0.0; n], derivatives: vec![0.0; n] }
     }
 }
 
 vectorize! {
-    /// What a block adds to the sums of its rows.
-    fn add_rows(block: &Block<'_>, softmax: &Softmax, epsilon: f32, entropies: &mut [f32], slopes: &mut [f32]) = add_rows_with;
+    /// Adds a block's pairs to the sums of its rows.
+    fn add_rows(block: &Block<'_>, softmax: &Softmax, epsilon: f32, entropies: &mut [f32], derivatives: &mut [f32]) = add_rows_with;
 
-    /// And to those of its columns.
-    fn add_columns(block: &Block<'_>, softmax: &Softmax, epsilon: f32, entropies: &mut [f32], slopes: &mut [f32]) =
+    /// Adds a block's pairs to the sums of its columns.
+    fn add_columns(block: &Block<'_>, softmax: &Softmax, epsilon: f32, entropies: &mut [f32], derivatives: &mut [f32]) =
         add_columns_with;
 
-    /// Replaces each q by the weight of its pair. slopes: a_i of all points
-    fn weigh(block: &mut Block<'_>, softmax: &Softmax, epsilon: f32, slopes: &[f32]) = weigh_with;
+    /// Replaces each q by the pair's weight in the gradient, with the mean derivatives a_i of all points.
+    fn weigh(block: &mut Block<'_>, softmax: &Softmax, epsilon: f32, derivatives: &[f32]) = weigh_with;
 }
 
 #[inline(always)]
-fn add_rows_with<S: Simd>(block: &Block<'_>, softmax: &Softmax, epsilon: f32, entropies: &mut [f32], slopes: &mut [f32]) {
+fn add_rows_with<S: Simd>(block: &Block<'_>, softmax: &Softmax, epsilon: f32, entropies: &mut [f32], derivatives: &mut [f32]) {
     let rows = block.q.chunks_exact(block.columns.len()).zip(block.rows.clone());
-    for ((row, point), (entropies, slopes)) in rows.zip(entropies.iter_mut().zip(slopes)) {
+    for ((row, point), (entropies, derivatives)) in rows.zip(entropies.iter_mut().zip(derivatives)) {
         let one = softmax.one::<S>(point);
-        let (mut entropy, mut slope) = (Lanes::ZERO, Lanes::ZERO);
+        let (mut entropy, mut derivative) = (Lanes::ZERO, Lanes::ZERO);
         for q in row.chunks(LANES) {
             let neighbour = Neighbour::new(one.of(load_or(q, f32::NEG_INFINITY)), epsilon);
             entropy += neighbour.entropy();
-            slope += neighbour.slope();
+            derivative += neighbour.weighted_derivative();
         }
         *entropies += total(entropy);
-        *slopes += total(slope);
+        *derivatives += total(derivative);
     }
 }
 
 #[inline(always)]
-fn add_columns_with<S: Simd>(block: &Block<'_>, softmax: &Softmax, epsilon: f32, entropies: &mut [f32], slopes: &mut [f32]) {
+fn add_columns_with<S: Simd>(block: &Block<'_>, softmax: &Softmax, epsilon: f32, entropies: &mut [f32], derivatives: &mut [f32]) {
     for (first, column) in block.columns.clone().step_by(LANES).zip((0..).step_by(LANES)) {
         let others = softmax.each::<S>(first);
         let columns = column..block.columns.len().min(column + LANES);
-        let (mut entropy, mut slope) = (Lanes::ZERO, Lanes::ZERO);
+        let (mut entropy, mut derivative) = (Lanes::ZERO, Lanes::ZERO);
         for row in block.q.chunks_exact(block.columns.len()) {
             let neighbour = Neighbour::new(others.of(load(&row[columns.clone()])), epsilon);
             entropy += neighbour.entropy();
-            slope += neighbour.slope();
+            derivative += neighbour.weighted_derivative();
         }
         add(&mut entropies[columns.clone()], entropy);
-        add(&mut slopes[columns], slope);
+        add(&mut derivatives[columns], derivative);
     }
 }
 
 #[inline(always)]
-fn weigh_with<S: Simd>(block: &mut Block<'_>, softmax: &Softmax, epsilon: f32, slopes: &[f32]) {
+fn weigh_with<S: Simd>(block: &mut Block<'_>, softmax: &Softmax, epsilon: f32, derivatives: &[f32]) {
     for (row, point) in block.q.chunks_exact_mut(block.columns.len()).zip(block.rows.clone()) {
-        let (one, own) = (softmax.one::<S>(point), Lanes::splat(slopes[point]));
+        let (one, row_mean) = (softmax.one::<S>(point), Lanes::splat(derivatives[point]));
         for (chunk, first) in row.chunks_mut(LANES).zip(block.columns.clone().step_by(LANES)) {
             let q = load(chunk);
-            let (to, fro) = (Neighbour::new(one.of(q), epsilon), Neighbour::new(softmax.each(first).of(q), epsilon));
-            let others = load(&slopes[first..]);
-            store(chunk, (to.slope() - to.p * own) + (fro.slope() - fro.p * others));
+            // Each pair has two weights: that of j in the softmax of i, and that of i in the softmax of j.
+            let (j, i) = (Neighbour::new(one.of(q), epsilon), Neighbour::new(softmax.each(first).of(q), epsilon));
+            let column_means = load(&derivatives[first..]);
+            store(chunk, (j.weighted_derivative() - j.p * row_mean) + (i.weighted_derivative() - i.p * column_means));
         }
     }
 }
@@ -116,7 +123,7 @@ fn add<S: Simd>(sums: &mut [f32], more: Lanes<S>) {
     store(sums, sum);
 }
 
-/// A neighbour's part p of the weight, with ln(p + ε): of sixteen pairs.
+/// Softmax weights p and ln(p + ε) of a register of pairs.
 struct Neighbour<S: Simd> {
     p: Lanes<S>,
     logarithm: Lanes<S>,
@@ -125,8 +132,8 @@ struct Neighbour<S: Simd> {
 
 impl<S: Simd> Neighbour<S> {
     #[inline(always)]
-    fn new(log_part: Lanes<S>, epsilon: f32) -> Self {
-        let (p, epsilon) = (exps(log_part), Lanes::splat(epsilon));
+    fn new(log_p: Lanes<S>, epsilon: f32) -> Self {
+        let (p, epsilon) = (exps(log_p), Lanes::splat(epsilon));
         Self { p, logarithm: ln(p + epsilon), epsilon }
     }
 
@@ -138,7 +145,7 @@ impl<S: Simd> Neighbour<S> {
 
     /// `p f'(p)`
     #[inline(always)]
-    fn slope(&self) -> Lanes<S> {
+    fn weighted_derivative(&self) -> Lanes<S> {
         self.p * (self.logarithm + self.p / (self.p + self.epsilon))
     }
 }

@@ -15,14 +15,14 @@ fn check<const N: usize, const D: usize>(regularizer: Dispersion, points: [[f64;
 }
 
 #[test]
-fn a_right_angle_is_half_of_a_half_turn() {
+fn a_right_angle_is_0_5_half_turns() {
     check(of(Variant::AngularSpread), [[3.0, 0.0], [0.0, 2.0]], -0.5 + 0.01);
     check(Dispersion { temperature: Positive::new(0.5), ..Default::default() }, [[3.0, 0.0], [0.0, 2.0]], -0.5 / 0.5 + 0.01);
 }
 
 #[test]
-fn a_small_angle_counts_as_the_bound() {
-    let clamp = Inner::new(0.5); // arccos(0.5) = π/3: a third of a half turn
+fn small_angles_are_clamped_to_the_bound() {
+    let clamp = Inner::new(0.5); // arccos(0.5) = π/3, a third of a half turn
     check(Dispersion { clamp, ..Default::default() }, [[1.0, 0.0], [1.0, 0.0]], -1.0 / 3.0 + 0.01);
     let orthogonalization = Dispersion { clamp, ..of(Variant::Orthogonalization) };
     check(orthogonalization, [[1.0, 0.0], [1.0, 0.0]], (0.5 - 1.0 / 3.0f64).powi(2));
@@ -30,7 +30,7 @@ fn a_small_angle_counts_as_the_bound() {
 }
 
 #[test]
-fn distances_count_each_point_itself_and_the_norms() {
+fn l2_repel_includes_self_pairs_and_norms() {
     // distances 0, 4, 4, 0; mean(z²) = 1/2
     let temperature = Positive::new(4.0);
     let expected = ((2.0 + 2.0 * (-1f64).exp()) / 4.0).ln() + 0.01 + 0.1 * 0.5;
@@ -38,14 +38,14 @@ fn distances_count_each_point_itself_and_the_norms() {
 }
 
 #[test]
-fn correlation_is_over_dims() {
-    check(of(Variant::Decorrelation), [[1.0, -1.0, 0.0], [5.0, 3.0, 4.0]], 1.0); // equal but for offset: correlation 1
+fn decorrelation_is_over_dims() {
+    check(of(Variant::Decorrelation), [[1.0, -1.0, 0.0], [5.0, 3.0, 4.0]], 1.0); // equal up to an offset: correlation 1
     check(of(Variant::Decorrelation), [[1.0, -1.0, 0.0], [1.0, 1.0, -2.0]], 0.0);
     check(of(Variant::Decorrelation), [[2.0, -1.0, -1.0], [1.0, 0.0, -1.0]], 0.75); // 3 / sqrt(6·2), squared
 }
 
 #[test]
-fn a_point_constant_over_its_dims_has_a_finite_slope() {
+fn a_point_constant_over_its_dims_has_a_finite_gradient() {
     let points = Var::new(&[[[7f32, 7.0, 7.0], [1.0, 2.0, 4.0]]], &Device::Cpu).unwrap();
     let value = penalty(&of(Variant::Decorrelation), &points);
     assert_eq!(value.to_scalar::<f32>().unwrap(), 0.0);
@@ -55,15 +55,15 @@ fn a_point_constant_over_its_dims_has_a_finite_slope() {
 }
 
 #[test]
-fn correlation_over_one_dim_is_refused() {
+fn decorrelation_of_one_dim_is_an_error() {
     let line = Cloud::new(Tensor::new(&[[[1f32], [2.0]]], &Device::Cpu).unwrap()).unwrap();
     let error = of(Variant::Decorrelation).penalty(&line, &mut Draw::new(0, "test", 0, 0)).unwrap_err();
     assert_eq!(error.to_string(), "expected points of at least 2 dims, found 1");
 }
 
 #[test]
-fn entropy_of_equal_neighbours() {
-    check(of(Variant::PerplexityEntropy), [[1.0, 0.0], [0.0, 1.0]], 1.01f64.log2()); // one neighbour has it all
+fn perplexity_entropy_of_equal_neighbours() {
+    check(of(Variant::PerplexityEntropy), [[1.0, 0.0], [0.0, 1.0]], 1.01f64.log2()); // the only neighbour has weight 1
     // corners of an equilateral triangle: two neighbours of weight 1/2
     let triangle = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
     check(of(Variant::PerplexityEntropy), triangle, 0.51f64.log2());
@@ -71,22 +71,21 @@ fn entropy_of_equal_neighbours() {
 }
 
 #[test]
-fn a_weight_that_underflows_has_no_entropy() {
+fn a_weight_that_underflows_adds_no_entropy() {
     let epsilon = NonNegative::new(0.0);
-    // at distance² 1 and over 9000: the far weight is exp(-9000) = 0 in any float
+    // squared distances 1 and above 9000: the farther neighbour's weight, about exp(-9000), is 0 in float64
     check(Dispersion { epsilon, ..of(Variant::PerplexityEntropy) }, [[0.0, 0.0], [1.0, 0.0], [100.0, 0.0]], 0.0);
 }
 
-/// Where no cosine is beyond its bound the clamp changes nothing, and the gradient is that of the value.
 #[test]
-fn inside_the_clamp_the_gradient_is_that_of_the_value() {
+fn inside_the_clamp_gradients_match_finite_differences() {
     let rows = [[1.0, 0.2, -0.3], [-0.4, 1.5, 0.1], [0.3, 0.5, 0.9], [0.4, -0.5, 0.8]];
     for variant in [Variant::AngularSpread, Variant::Orthogonalization] {
         let regularizer = of(variant);
         let points = Var::new(&[rows], &Device::Cpu).unwrap();
         let cosines = cosines(&points, 0.01).unwrap();
         let largest = off_diagonal(&cosines.abs().unwrap(), 0.0).unwrap().max_all().unwrap().to_scalar::<f64>().unwrap();
-        assert!(largest < 0.75, "{largest}: the cloud is meant to lie inside the clamp");
+        assert!(largest < 0.75, "{largest}: expected cosines inside the clamp");
 
         let grads = penalty(&regularizer, &points).backward().unwrap();
         let gradient = grads.get(&points).unwrap().squeeze(0).unwrap().to_vec2::<f64>().unwrap();
@@ -102,13 +101,13 @@ fn inside_the_clamp_the_gradient_is_that_of_the_value() {
     }
 }
 
-/// Beyond the bound the value is flat and the slope is not zero: two points that nearly agree move apart.
+/// Beyond the bound the value is constant, but the straight-through gradient is not 0.
 #[test]
 fn beyond_the_clamp_points_are_still_pushed_apart() {
     let points = Var::new(&[[[1f64, 0.1], [1.0, -0.1]]], &Device::Cpu).unwrap();
     let grads = penalty(&of(Variant::AngularSpread), &points).backward().unwrap();
     let gradient = grads.get(&points).unwrap().squeeze(0).unwrap().to_vec2::<f64>().unwrap();
-    assert!(gradient[0][1] < 0.0 && gradient[1][1] > 0.0, "{gradient:?}"); // descent widens the gap
+    assert!(gradient[0][1] < 0.0 && gradient[1][1] > 0.0, "{gradient:?}"); // gradient descent increases the angle
 }
 
 #[test]

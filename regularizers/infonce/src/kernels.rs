@@ -1,4 +1,4 @@
-//! Value and gradient of each form together, on the float32 points of one group.
+//! Kernels: value and gradient of each form for one group of float32 points, a block of pairs at a time.
 
 use crate::contrast::contrastive;
 use crate::{Form, InfoNce};
@@ -8,19 +8,19 @@ use regatta_core::libm;
 use regatta_core::simd::{LANES, Simd, load, store};
 use regatta_core::{Draw, FloatCloud, Kernel, Regularizer, Result, vectorize};
 
-/// The pairs are seen a block at a time.
 impl Kernel for InfoNce {
     fn penalties(&self, cloud: FloatCloud<'_>, _: &mut Draw) -> Result<Vec<f64>> {
         let d = cloud.dims();
-        match self.needs_view() {
-            true => cloud.each_group_of_views(|views, gradients| Ok(self.fused_views(views, d, gradients))),
-            false => cloud.each_group(|points, gradient| Ok(self.fused(points, d, gradient))),
+        if self.needs_view() {
+            cloud.each_group_of_views(|views, gradients| Ok(self.fused_views(views, d, gradients)))
+        } else {
+            cloud.each_group(|points, gradient| Ok(self.fused(points, d, gradient)))
         }
     }
 }
 
 impl InfoNce {
-    /// The forms of one view. points, gradient (n, d)
+    /// The forms that need one view. points, gradient (n, d)
     fn fused(&self, points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
         let u = Scaled::new(points.to_vec(), d, 0.0);
         if self.form == Form::WangIsola {
@@ -32,50 +32,50 @@ impl InfoNce {
         }
     }
 
-    /// The forms of two views. points, view and their gradients (n, d)
-    fn fused_views(&self, views: [&[f32]; 2], d: usize, [u_slope, v_slope]: [&mut [f32]; 2]) -> f64 {
+    /// The forms that compare two views. views and gradients (n, d)
+    fn fused_views(&self, views: [&[f32]; 2], d: usize, [grad_u, grad_v]: [&mut [f32]; 2]) -> f64 {
         let [u, v] = views.map(|points| Scaled::new(points.to_vec(), d, 0.0));
         let value = match self.form {
-            Form::AlignUniform => self.align_uniform([&u, &v], d, [u_slope, v_slope]),
-            _ => contrastive([&u, &v], d, (1.0 / self.temperature()) as f32, [u_slope, v_slope]),
+            Form::AlignUniform => self.align_uniform([&u, &v], d, [grad_u, grad_v]),
+            _ => contrastive([&u, &v], d, (1.0 / self.temperature()) as f32, [grad_u, grad_v]),
         };
-        u.backward(u_slope, 1.0);
-        v.backward(v_slope, 1.0);
+        u.backward(grad_u, 1.0);
+        v.backward(grad_v, 1.0);
         value
     }
 
-    /// The gradients are with respect to the unit vectors.
-    fn align_uniform(&self, [u, v]: [&Scaled; 2], d: usize, [u_slope, v_slope]: [&mut [f32]; 2]) -> f64 {
+    /// `align_uniform`, with gradients with respect to the unit vectors.
+    fn align_uniform(&self, [u, v]: [&Scaled; 2], d: usize, [grad_u, grad_v]: [&mut [f32]; 2]) -> f64 {
         let t = self.t.get() as f32;
-        let uniform = uniformity(u, d, t, u_slope) + uniformity(v, d, t, v_slope);
+        let uniformities = uniformity(u, d, t, grad_u) + uniformity(v, d, t, grad_v);
         let n = (u.points().len() / d) as f64;
         let weight = self.alignment.get() / n;
-        let apart = align([u.points(), v.points()], d, weight as f32, u_slope, v_slope);
-        weight * apart + uniform / 2.0
+        let distances = align([u.points(), v.points()], d, weight as f32, grad_u, grad_v);
+        weight * distances + uniformities / 2.0
     }
 }
 
 vectorize! {
-    /// `Σ ‖u_i - v_i‖²`; the gradients are halved, and that of `weight` times the sum is added. points, gradients (n, d)
-    fn align(points: [&[f32]; 2], d: usize, weight: f32, u_slope: &mut [f32], v_slope: &mut [f32]) -> f64 = align_with;
+    /// Returns `Σ ‖u_i - v_i‖²`. Halves the gradients, then adds those of `weight` times the sum. points, gradients (n, d)
+    fn align(points: [&[f32]; 2], d: usize, weight: f32, grad_u: &mut [f32], grad_v: &mut [f32]) -> f64 = align_with;
 
-    /// Replaces each q by what i gives j in its softmax, and j gives i.
+    /// Replaces each q by the sum of two softmax weights: that of j for point i, and that of i for point j.
     fn weigh(block: &mut Block<'_>, softmax: &Softmax) = weigh_with;
 }
 
 #[inline(always)]
-fn align_with<S: Simd>([u, v]: [&[f32]; 2], d: usize, weight: f32, u_slope: &mut [f32], v_slope: &mut [f32]) -> f64 {
-    let mut apart = 0.0;
-    let rows = u_slope.chunks_exact_mut(d).zip(v_slope.chunks_exact_mut(d));
-    for ((u_slope, v_slope), (u, v)) in rows.zip(u.chunks_exact(d).zip(v.chunks_exact(d))) {
-        apart += f64::from(sum_of_with::<S>(u, v, |u, v| (u - v) * (u - v)));
-        for ((u_slope, v_slope), (u, v)) in u_slope.iter_mut().zip(v_slope).zip(u.iter().zip(v)) {
-            let pull = 2.0 * weight * (u - v);
-            *u_slope = 0.5 * *u_slope + pull;
-            *v_slope = 0.5 * *v_slope - pull;
+fn align_with<S: Simd>([u, v]: [&[f32]; 2], d: usize, weight: f32, grad_u: &mut [f32], grad_v: &mut [f32]) -> f64 {
+    let mut distances = 0.0;
+    let rows = grad_u.chunks_exact_mut(d).zip(grad_v.chunks_exact_mut(d));
+    for ((grad_u, grad_v), (u, v)) in rows.zip(u.chunks_exact(d).zip(v.chunks_exact(d))) {
+        distances += f64::from(sum_of_with::<S>(u, v, |u, v| (u - v) * (u - v)));
+        for ((grad_u, grad_v), (u, v)) in grad_u.iter_mut().zip(grad_v).zip(u.iter().zip(v)) {
+            let gradient = 2.0 * weight * (u - v);
+            *grad_u = 0.5 * *grad_u + gradient;
+            *grad_v = 0.5 * *grad_v - gradient;
         }
     }
-    apart
+    distances
 }
 
 #[inline(always)]
@@ -89,16 +89,16 @@ fn weigh_with<S: Simd>(block: &mut Block<'_>, softmax: &Softmax) {
     }
 }
 
-/// wang_isola, with its gradient with respect to the unit vectors. The mean over i≠j is that over i<j.
+/// `wang_isola`, with its gradient with respect to the unit vectors.
 fn uniformity(u: &Scaled, d: usize, t: f32, gradient: &mut [f32]) -> f64 {
-    let centred = centred_rows(u.points(), d); // distances in a narrow cone keep their digits
+    let centred = centred_rows(u.points(), d); // more precise distances for points in a narrow cone
     let pairs = Pairs::distances(&centred, d);
-    let log_sum = pair_log_sum_exp(&pairs, 0.0, gradient, &Linear { rate: 2.0 * t }); // q is half the squared distance, below 0
+    let log_sum = pair_log_sum_exp(&pairs, 0.0, gradient, &Linear { rate: 2.0 * t }); // q is minus half the squared distance
     let n = pairs.count() as f64;
     log_sum - libm::log(n * (n - 1.0))
 }
 
-/// negatives, with its gradient with respect to the points.
+/// `negatives`, with its gradient with respect to the points.
 fn negatives(u: &Scaled, d: usize, rate: f32, gradient: &mut [f32]) -> f64 {
     let pairs = Pairs::products(u.points(), d).kept();
     let softmax = pair_softmax(&pairs, rate);

@@ -1,4 +1,4 @@
-//! A temperature that is the form's own where the user gives none.
+//! A temperature whose default depends on the form.
 
 use regatta_core::forms;
 use regatta_core::forms::Forms;
@@ -8,14 +8,14 @@ use regatta_core::serde::{Serialize, Serializer};
 /// `usual`, or a number above 0.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Temperature {
-    /// That of the form.
+    /// The default of the form.
     Usual,
-    /// The user's.
+    /// A number.
     Given(Positive),
 }
 
 impl Temperature {
-    /// The number given, or the `usual` one.
+    /// The given number, or else `usual`.
     pub(crate) fn or_usual(self, usual: f64) -> f64 {
         match self {
             Self::Usual => usual,
@@ -35,24 +35,22 @@ impl Serialize for Temperature {
 
 forms! {
     Temperature => Forms::expecting("a finite number above 0 or `usual`")
-        .constant("usual", "That of the form.", Self::Usual)
+        .constant("usual", "The default of the form.", Self::Usual)
         .number(|temperature| Ok(Self::Given(temperature)))
 }
 
 #[cfg(test)]
 mod tests {
     use crate::InfoNce;
-    use regatta_core::serde::Deserialize;
-    use regatta_core::serde::de::IntoDeserializer;
-    use regatta_core::serde::de::value::{Error, MapDeserializer};
+    use regatta_core::serde_json::{self, Value, json};
 
-    fn temperature<'a>(value: impl IntoDeserializer<'a, Error>) -> Result<f64, String> {
-        let fields = MapDeserializer::new(std::iter::once(("temperature", value)));
-        InfoNce::deserialize(fields).map(|read| read.temperature()).map_err(|error| error.to_string())
+    fn temperature(value: impl Into<Value>) -> Result<f64, String> {
+        let fields = json!({"form": "negatives", "temperature": value.into()});
+        serde_json::from_value(fields).map(|read: InfoNce| read.temperature()).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn a_number_or_the_forms_own() {
+    fn a_temperature_is_a_number_or_usual() {
         assert_eq!(temperature("usual"), Ok(0.5));
         assert_eq!(temperature(0.25), Ok(0.25));
         assert_eq!(temperature(2u64), Ok(2.0));

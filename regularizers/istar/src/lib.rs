@@ -1,44 +1,50 @@
-//! I-STAR: one less the isotropy of a group, measured by IsoScore*.
+//! I-STAR: 1 minus the isotropy of a group, measured by IsoScore*.
 //!
-//! For a group of n points and d dims with covariance C (n - 1), shrunk by ζ to `S = (1 - ζ) C + ζ (tr C / d) I`:
+//! For a group of n points of d dims with covariance C (normalised by n - 1), shrunk by ζ to `S = (1 - ζ) C + ζ (tr C / d) I`:
 //! ```text
 //! 1 - IsoScore* = (d - r) / (d - 1),  r = (tr S)² / ‖S‖²_F
 //! ```
-//! r is how many dims the points take up, from 1 to d: the penalty is 1 on a line (but for ζ) and 0 where variance is the same
-//! in every direction. It sees no scale and no mean. Rudman, Eickhoff, "Stable Anisotropic Regularization", ICLR 2024,
-//! arXiv:2305.19358. They find that *less* isotropy helps, so their recommended use has a negative weight.
+//! r is the effective number of dims (the participation ratio), from 1 to d. With ζ = 0, the penalty is 1 if all points are on a
+//! line; for every ζ it is 0 if the variance is equal in all directions. It is invariant to scale and to the mean. Rudman,
+//! Eickhoff, "Stable Anisotropic Regularization", ICLR 2024, arXiv:2305.19358. The paper finds that *less* isotropy helps and
+//! recommends a negative weight.
 //!
-//! The paper goes to r by the eigenvalues λ of S, and needs none of them: it scales them to `λ' = √d λ / ‖λ‖`, takes
-//! `δ = ‖λ' - 1‖ / √(2(d - √d))`, whose square is `(√d - √r) / (√d - 1)`, since `Σ λ = tr S` and `‖λ‖ = ‖S‖_F`; then
-//! `φ = (d - δ²(d - √d))² / d² = r / d` and `IsoScore* = (d φ - 1) / (d - 1)`. Deviations: C is shrunk towards a multiple of the
-//! identity, where the paper shrinks it towards an estimate that runs over training; and points without any variance, whose
-//! isotropy is not defined, count as a line, with a slope of 0.
+//! The paper defines IsoScore* by the eigenvalues λ of S, but the result depends on tr S and ‖S‖_F alone, so no eigenvalues are
+//! computed here. The paper's steps are `λ' = √d λ / ‖λ‖`; `δ = ‖λ' - 1‖ / √(2(d - √d))`, with `δ² = (√d - √r) / (√d - 1)` since
+//! `Σ λ = tr S` and `‖λ‖ = ‖S‖_F`; `φ = (d - δ²(d - √d))² / d² = r / d`; and `IsoScore* = (d φ - 1) / (d - 1)`.
+//!
+//! # Deviations from the paper
+//!
+//! - C is shrunk towards a multiple of the identity. The paper shrinks it towards a running estimate of the covariance.
+//! - The isotropy of points without variance is undefined. Here the penalty is 1, as for points on a line, with gradient 0.
 //!
 //! # Shapes
-//! points (g, n, d) -> scalar, by way of (g, d, d)
+//! points (g, n, d) -> scalar, through intermediates (g, d, d)
+//!
+//! # Units
+//! Dimensionless, from 0 (isotropic) to 1 (all variance in one direction).
 //!
 //! # Errors
-//! When the points have one dim: there is nothing to be isotropic about.
+//! Returns an error if the points have one dim.
 
 use regatta_core::kernels::{Matrix, centred_rows, gram, times, vector};
 use regatta_core::maths::{covariance, diagonal};
 use regatta_core::number::Fraction;
-use regatta_core::{Cloud, Draw, Error, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::{Cloud, Draw, Error, FloatCloud, Home, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 
-/// Beside both squares of r, so that 0/0 is 1: far below those of any points that are not equal.
+/// Added to numerator and denominator of r, which makes 0/0 equal to 1. It is far below the squares of distinct points.
 const TINY_SQUARE: f64 = 1e-30;
 
 regularizer! {
     name: "istar",
-    summary: "evens out variance over directions; with a negative weight, the reverse",
+    summary: "equalises the variance across directions; a negative weight does the opposite",
     paper: "Rudman, Eickhoff, \"Stable Anisotropic Regularization\", ICLR 2024, arXiv:2305.19358 (with a negative weight)",
     formula: "1 - IsoScore* = (d - r) / (d - 1), r = (tr S)² / ‖S‖²_F, S = (1 - shrinkage) C + shrinkage (tr C / d) I,
-C the covariance (n - 1)",
-    expects: "all tokens of a batch, at any scale (points: batch)",
-    home: "points: batch",
-    /// How far variance is from even over directions.
+C the covariance (normalised by n - 1)",
+    expects: "all tokens of a batch, at any scale",
+    /// Anisotropy of the covariance.
     pub struct IStar {
-        /// ζ, how far the covariance is shrunk towards an isotropic one: few points make it look less isotropic than it is.
+        /// Shrinkage ζ of the covariance towards a multiple of the identity. It compensates for the anisotropy of small samples.
         pub shrinkage: Fraction = Fraction::new(0.2),
     }
 }
@@ -50,7 +56,7 @@ impl Regularizer for IStar {
         at_least_two(d)?;
         let c = covariance(z)?; // (g, d, d)
         let trace = diagonal(&c)?.sum(1)?; // (g)
-        // r is the same at every scale. In units of the trace, float32 can square what is small.
+        // r is invariant to scale. Dividing by the trace keeps squares of small covariances from underflowing in float32.
         let unit = (trace.detach() + TINY_SQUARE.sqrt())?;
         let tiny_square = (unit.recip()?.sqr()? * TINY_SQUARE)?;
         let c = c.broadcast_div(&unit.reshape(((), 1, 1))?)?;
@@ -59,6 +65,10 @@ impl Regularizer for IStar {
         let norm = ((c.sqr()?.sum((1, 2))? * square)? + (&trace * spread)?)?; // ‖S‖²: (g)
         let dims = (trace + &tiny_square)?.div(&(norm + tiny_square)?)?; // r: (g)
         Ok((dims.mean_all()?.affine(-1.0, d as f64)? / (d as f64 - 1.0))?)
+    }
+
+    fn home(&self) -> Home {
+        Home::BATCH
     }
 
     fn kernel(&self) -> Option<&dyn Kernel> {
@@ -79,18 +89,19 @@ fn at_least_two(dims: usize) -> Result<()> {
 }
 
 impl IStar {
-    /// `‖S‖²_F` as parts of `‖C‖²_F` and of `(tr C)²`: what is shrunk and what it is shrunk to share the trace.
+    /// Coefficients of `‖C‖²_F` and `(tr C)²` in `‖S‖²_F`. C and its shrinkage target have equal traces, which merges the other
+    /// terms.
     fn parts(&self, d: usize) -> (f64, f64) {
-        let kept = 1.0 - self.shrinkage.get();
-        let square = kept * kept;
+        let retained = 1.0 - self.shrinkage.get();
+        let square = retained * retained;
         (square, (1.0 - square) / d as f64)
     }
 
-    /// Value and gradient together, on the float32 points of one group. points (n, d), gradient (n, d)
+    /// Computes value and gradient for one group of float32 points. points, gradient (n, d)
     fn fused(&self, points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
         let z = centred_rows(points, d);
         let degrees = (points.len() / d - 1) as f64;
-        let mut c = gram(&z, d); // (n - 1)·C, and then the slope along C: dC = (dzᵀz + zᵀdz) / (n - 1)
+        let mut c = gram(&z, d); // (n - 1)·C, then the gradient with respect to C: dC = (dzᵀz + zᵀdz) / (n - 1)
         let trace = c.iter().step_by(d + 1).map(|x| f64::from(*x)).sum::<f64>() / degrees;
         let squares: f64 = c.chunks_exact(d).map(|row| f64::from(vector::dot(row, row))).sum();
         let (square, spread) = self.parts(d);
@@ -99,11 +110,11 @@ impl IStar {
 
         // dr = (2 tr C dtr C - r d‖S‖²) / ‖S‖²
         let scale = -2.0 / (degrees * (d as f64 - 1.0));
-        let along = -2.0 * scale * dims * square / (norm * degrees);
-        let own = 2.0 * scale * trace * (1.0 - dims * spread) / norm;
+        let factor = -2.0 * scale * dims * square / (norm * degrees);
+        let diagonal_term = 2.0 * scale * trace * (1.0 - dims * spread) / norm;
         for (k, row) in c.chunks_exact_mut(d).enumerate() {
-            row.iter_mut().for_each(|x| *x = (along * f64::from(*x)) as f32);
-            row[k] += own as f32;
+            row.iter_mut().for_each(|x| *x = (factor * f64::from(*x)) as f32);
+            row[k] += diagonal_term as f32;
         }
         times(&z, Matrix::new(&c, d, d), gradient, |_, _| {});
         (d as f64 - dims) / (d as f64 - 1.0)
@@ -132,18 +143,18 @@ mod tests {
         check(0.0, cross, 0.0);
         check(0.2, cross, 0.0);
         check(0.0, [[5.0, 7.0], [6.0, 8.0]], 1.0);
-        check(0.0, [[5.0, 7.0], [5.0, 7.0]], 1.0); // no variance at all counts as a line
+        check(0.0, [[5.0, 7.0], [5.0, 7.0]], 1.0); // points without variance count as a line
     }
 
     #[test]
-    fn variances_of_nine_and_one() {
+    fn unequal_variances_and_shrinkage() {
         let points = [[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]];
         check(0.0, points, 2.0 - 100.0 / 82.0); // r = (9 + 1)² / (81 + 1)
-        check(0.5, points, 2.0 - 100.0 / 58.0); // halfway to 5 and 5: 7 and 3, r = 10² / (49 + 9)
+        check(0.5, points, 2.0 - 100.0 / 58.0); // shrunk halfway to 5 and 5, the eigenvalues are 7 and 3: r = 10² / (49 + 9)
     }
 
     #[test]
-    fn one_dim_is_refused() {
+    fn points_of_one_dim_are_an_error() {
         let error = penalty(0.2, [[1.0], [2.0]]).unwrap_err();
         assert_eq!(error.to_string(), "expected points of at least 2 dims, found 1");
     }

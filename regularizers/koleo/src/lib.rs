@@ -1,17 +1,22 @@
-//! KoLeo: each point is pushed away from its nearest neighbour on the sphere.
+//! KoLeo: pushes each point away from its nearest neighbour on the unit sphere.
 //!
 //! For the unit vectors `u_i = z_i / ‖z_i‖` of a group of n points:
 //! ```text
 //! -1/n Σ_i log(ε + min_{j≠i} ‖u_i - u_j‖),  ε = 1e-8
 //! ```
-//! It is, up to a constant, less the estimate by Kozachenko and Leonenko of the entropy of the points' distribution.
-//! Sablayrolles, Douze, Schmid, Jégou, "Spreading vectors for similarity search", ICLR 2019, arXiv:1806.03198;
-//! with ε, and on unit vectors, as in DINOv2: Oquab et al., 2023, arXiv:2304.07193. As there the neighbour is the
-//! point of the largest cosine (the first of equals), which is held fixed. Deviation: DINOv2 also adds ε to each coordinate of
-//! the difference. Points at distance 0 have a slope of 0: nothing says where to push them.
+//! Up to a constant and a positive factor, this is minus the Kozachenko-Leonenko estimate of the differential entropy of the
+//! points. Sablayrolles, Douze, Schmid, Jégou, "Spreading vectors for similarity search", ICLR 2019, arXiv:1806.03198; with ε and
+//! unit vectors as in DINOv2: Oquab et al., 2023, arXiv:2304.07193. As in DINOv2, the neighbour is the point with the largest
+//! cosine (the first one on ties), and its choice is not differentiated.
+//!
+//! Deviation: DINOv2 also adds ε to each coordinate of the difference. Here the gradient of a pair at distance 0 is 0, since the
+//! direction between equal points is undefined.
 //!
 //! # Shapes
-//! points (g, n, d) -> scalar, by way of (g, n, n); the kernel by way of blocks of pairs, in memory linear in n
+//! points (g, n, d) -> scalar, through intermediates (g, n, n). The kernel computes pairs in blocks; its memory is linear in n.
+//!
+//! # Units
+//! Nats.
 
 mod kernel;
 
@@ -19,19 +24,19 @@ use regatta_core::candle::D;
 use regatta_core::maths::{cosines, off_diagonal, unit};
 use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
 
-/// ε: keeps the logarithm of equal points finite.
+/// ε, which keeps the logarithm finite for equal points.
 const EPSILON: f64 = 1e-8;
 
-/// Under the root, so that the slope at distance 0 is 0; far below ε².
+/// Added under the root, which makes the gradient at distance 0 equal to 0. It is far below ε².
 const TINY_SQUARE: f64 = 1e-30;
 
 regularizer! {
     name: "koleo",
-    summary: "pushes each point away from its nearest neighbour on the sphere",
+    summary: "pushes each point away from its nearest neighbour on the unit sphere",
     paper: "Sablayrolles et al., \"Spreading vectors\", ICLR 2019, arXiv:1806.03198; DINOv2, 2023, arXiv:2304.07193",
-    formula: "-mean_i log(1e-8 + min_{j≠i} ‖u_i - u_j‖), u the unit vectors",
+    formula: "-mean_i log(1e-8 + min_{j≠i} ‖u_i - u_j‖), u_i = z_i / ‖z_i‖",
     expects: "points of a sequence, at any scale",
-    /// Each point away from its nearest neighbour on the sphere.
+    /// Closeness of nearest neighbours on the unit sphere.
     pub struct KoLeo {}
 }
 
@@ -69,20 +74,20 @@ mod tests {
 
     fn check<const N: usize>(points: [[f64; 2]; N], expected: f64) {
         let found = penalty(&Tensor::new(&[points], &Device::Cpu).unwrap()).to_scalar::<f64>().unwrap();
-        assert!((found - expected).abs() < 1e-7, "{found}, expected {expected}"); // ε is not in the numbers by hand
+        assert!((found - expected).abs() < 1e-7, "{found}, expected {expected}"); // the expected values ignore ε
     }
 
     #[test]
-    fn the_nearest_neighbour_counts_and_no_other() {
+    fn only_the_nearest_neighbour_counts() {
         check([[3.0, 0.0], [-2.0, 0.0]], -2f64.ln()); // opposite points: distance 2
         // distances sqrt(2), sqrt(2) and 2: each has a neighbour at sqrt(2)
         check([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0]], -0.5 * 2f64.ln());
-        // two at cosine 0.8, so distance² 0.4; the third is on the other side, the nearer of them at cosine -0.8: 3.6
+        // two points at cosine 0.8, squared distance 0.4; the third is nearer to the second, at cosine -0.8, squared distance 3.6
         check([[0.0, 1.0], [0.6, 0.8], [0.0, -1.0]], -(2.0 * 0.4f64.ln() + 3.6f64.ln()) / 6.0);
     }
 
     #[test]
-    fn equal_directions_cost_the_logarithm_of_epsilon_and_have_no_slope() {
+    fn equal_directions_have_value_minus_log_epsilon_and_gradient_0() {
         for points in [[[1f32, 0.0], [1.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]] {
             let points = Var::new(&[points], &Device::Cpu).unwrap();
             let value = penalty(&points);

@@ -1,12 +1,13 @@
-//! SIGReg's value and gradient together, on the float32 points of one group.
+//! The kernel: SIGReg's value and gradient for one group of float32 points.
 //!
-//! With `θ = dt·x`, the turn of a knot is made of those two and four knots before it, cosines and sines alike (Chebyshev):
+//! With `θ = dt·x`, the statistic needs the phasors `exp(ijθ)` at all knots j. Cosines and sines follow from those two and four
+//! knots earlier (Chebyshev recurrence):
 //! ```text
 //! cos((j + 2)θ) = 2 cos(2θ) cos(jθ) - cos((j - 2)θ)
 //! ```
-//! and the gradient's series `Σ_j p_j exp(ijθ)` is summed by the same recurrence backwards (Clenshaw 1955), odd and even knots
-//! apart, so that a knot costs two multiplications each way. Rounding grows with the square of the recurrence's steps: they are
-//! half of what they would be from each knot to the next, and turns are started afresh every 16 knots.
+//! The gradient's series `Σ_j p_j exp(ijθ)` is summed by the same recurrence in reverse (Clenshaw 1955). Odd and even knots are
+//! separate recurrences. A knot costs two multiplications in each direction. The rounding error grows with the square of the number
+//! of recurrence steps; steps of two knots halve that number, and the phasors are recomputed exactly every 16 knots.
 
 use crate::knots::Knot;
 use rayon::prelude::*;
@@ -15,17 +16,17 @@ use regatta_core::kernels::{Matrix, MatrixMut, Onto, Panels, product_of_panels, 
 use regatta_core::simd::{LANES, Lanes, Register, Simd, load, store};
 use regatta_core::{Draw, FloatCloud, Kernel, Result, candle, vectorize};
 
-/// Rows that one task takes: float32 sums are no longer than that, and sums of those are in float64.
+/// Rows per task. Sums within a task are in float32, sums over tasks in float64.
 const ROWS: usize = 512;
-/// Rows whose sums are made together, so that those stay in registers and turns in the nearest cache.
-const TOGETHER: usize = 16;
-/// Eights of knots from one exact turn to the next.
+/// Rows per tile. The sums of a tile stay in registers and its phasors in L1 cache.
+const TILE: usize = 16;
+/// Octets of knots per run; the phasors are exact at the start of each run.
 const RUN: usize = 2;
 
-/// At eight knots, a number for cosine and sine each, or a coefficient of each, as they lie in memory.
-type Eight = [Stored; 8];
+/// Phasors, sums of phasors or coefficients at eight consecutive knots, in memory.
+type Octet = [Stored; 8];
 
-/// A [`Turn`] in memory.
+/// A [`Phasor`] in memory.
 #[derive(Clone, Copy)]
 struct Stored {
     cos: Register,
@@ -36,58 +37,59 @@ impl Stored {
     const ZERO: Self = Self { cos: Register::ZERO, sin: Register::ZERO };
 }
 
-/// Unit directions, and the knots along each.
+/// The kernel for fixed directions: unit directions and the quadrature's knots.
 pub struct Slices {
-    /// How many: k.
+    /// The number of directions, k.
     count: usize,
-    /// Directions (k', d), with zeros up to a whole number of registers k'.
+    /// The directions, zero-padded to k', a whole number of registers. (k', d)
     directions: Panels,
-    /// The same, (d, k').
-    across: Panels,
+    /// The directions, transposed. (d, k')
+    transposed: Panels,
     dims: usize,
     knots: Vec<Knot>,
-    /// From one knot to the next.
+    /// The phase between consecutive knots.
     step: TurnsPerUnit,
-    /// To the knot before each run but the first.
+    /// The phase at the knot before each run except the first.
     runs: Vec<TurnsPerUnit>,
 }
 
 impl Kernel for Slices {
     fn penalties(&self, cloud: FloatCloud<'_>, _: &mut Draw) -> Result<Vec<f64>> {
-        match cloud.dims() == self.dims {
-            true => cloud.each_group(|points, gradient| Ok(self.penalty(points, gradient))),
-            false => Err(candle::Error::msg(format!("expected points of {} dims, found {}", self.dims, cloud.dims())).into()),
+        if cloud.dims() != self.dims {
+            return Err(candle::Error::msg(format!("expected points of {} dims, found {}", self.dims, cloud.dims())).into());
         }
+        cloud.each_group(|points, gradient| Ok(self.penalty(points, gradient)))
     }
 }
 
 impl Slices {
-    /// Of directions (k, d), row after row.
+    /// directions (k, d), in row-major order
     pub fn new(directions: &[f32], dims: usize, knots: Vec<Knot>) -> Self {
         let count = directions.len() / dims;
         let padded = count.next_multiple_of(LANES);
         let mut rows = directions.to_vec();
         rows.resize(padded * dims, 0.0);
         let rows = Matrix::new(&rows, padded, dims);
-        let turns = |knot: usize| TurnsPerUnit::new(knots[1].t / std::f64::consts::TAU * knot as f64);
-        let runs = (8 * RUN..knots.len() - 1).step_by(8 * RUN).map(turns).collect();
-        Self { count, directions: Panels::of(rows), across: Panels::of(rows.transposed()), dims, step: turns(1), runs, knots }
+        let phase = |knot: usize| TurnsPerUnit::new(knots[1].t / std::f64::consts::TAU * knot as f64);
+        let runs = (8 * RUN..knots.len() - 1).step_by(8 * RUN).map(phase).collect();
+        let (directions, transposed) = (Panels::of(rows), Panels::of(rows.transposed()));
+        Self { count, directions, transposed, dims, step: phase(1), runs, knots }
     }
 
-    /// The mean over slices of the statistic of one group. points (n, d), gradient (n, d)
+    /// The mean of the statistic over slices for one group, with its gradient. points, gradient (n, d)
     fn penalty(&self, points: &[f32], gradient: &mut [f32]) -> f64 {
         with_scratch(points.len() / self.dims * self.padded(), |x| self.penalty_through(points, x, gradient))
     }
 
-    /// The same; x (n, k') takes the projections, and then the slopes along each.
+    /// [`Self::penalty`] with scratch memory x (n, k') for the projections, then for the gradients with respect to them.
     fn penalty_through(&self, points: &[f32], x: &mut [f32], gradient: &mut [f32]) -> f64 {
         let (n, k) = (points.len() / self.dims, self.padded());
         let rows = x.par_chunks_mut(ROWS * k).zip(points.par_chunks(ROWS * self.dims)).with_max_len(1);
-        let parts: Vec<Vec<Eight>> = rows
+        let parts: Vec<Vec<Octet>> = rows
             .map(|(x, points)| {
                 let count = points.len() / self.dims;
                 let points = Matrix::new(points, count, self.dims);
-                product_of_panels(MatrixMut::new(x, count, k), Onto::Replace, 1.0, points, &self.across);
+                product_of_panels(MatrixMut::new(x, count, k), Onto::Replace, 1.0, points, &self.transposed);
                 sums(self, x)
             })
             .collect();
@@ -95,53 +97,54 @@ impl Slices {
         let (value, coefficients) = self.coefficients(&parts, n);
         let rows = x.par_chunks_mut(ROWS * k).zip(gradient.par_chunks_mut(ROWS * self.dims)).with_max_len(1);
         rows.for_each(|(x, gradient)| {
-            slopes(self, x, &coefficients);
+            projection_gradients(self, x, &coefficients);
             let count = gradient.len() / self.dims;
-            let (gradient, slopes) = (MatrixMut::new(gradient, count, self.dims), Matrix::new(x, count, k));
-            product_of_panels(gradient, Onto::Replace, 1.0, slopes, &self.directions);
+            let (gradient, grad_x) = (MatrixMut::new(gradient, count, self.dims), Matrix::new(x, count, k));
+            product_of_panels(gradient, Onto::Replace, 1.0, grad_x, &self.directions);
         });
         value / self.count as f64
     }
 
-    /// How many slices with those of zeros: k'.
+    /// The number of slices with padding, k'.
     fn padded(&self) -> usize {
         self.directions.shape().0
     }
 
-    /// How many eights of knots after the first, whose term is always 0; the last one perhaps with knots of no weight.
-    fn eights(&self) -> usize {
+    /// The number of octets of knots. The knot at 0 is left out, since its term is always 0; the last octet may be padded with
+    /// knots of weight 0.
+    fn octets(&self) -> usize {
         (self.knots.len() - 1).div_ceil(8)
     }
 
-    /// What leads to the knot before each run: nothing, before the first one.
+    /// The phase at the knot before each run, `None` for the first run.
     fn runs(&self) -> impl Iterator<Item = Option<&TurnsPerUnit>> {
         std::iter::once(None).chain(self.runs.iter().map(Some))
     }
 
-    /// Sum of the statistics over slices, and the coefficients of their mean's gradient. -> (registers of slices, eights)
+    /// The sum of the statistics over slices, and the coefficients of the gradient of their mean. -> (registers of slices, octets)
     ///
-    /// With C and S the means of cosine and sine the statistic is `n Σ w [(C - φ)² + S²]`, and along x its slope
-    /// `Σ 2wt [S cos(t x) - (C - φ) sin(t x)] = Re Σ p_j exp(ijθ)`, `p_j = 2wt (S + i (C - φ))`; over k in the mean.
-    fn coefficients(&self, parts: &[Vec<Eight>], n: usize) -> (f64, Vec<Eight>) {
-        let eights = self.eights();
+    /// With the means C and S of cosine and sine, the statistic is `n Σ w [(C - φ)² + S²]`. Its derivative with respect to x is
+    /// `Σ 2wt [S cos(t x) - (C - φ) sin(t x)] = Re Σ p_j exp(ijθ)` with `p_j = 2wt (S + i (C - φ))`, divided by k for the mean.
+    fn coefficients(&self, parts: &[Vec<Octet>], n: usize) -> (f64, Vec<Octet>) {
+        let octets = self.octets();
         let mut values = [0f64; LANES];
         let mut coefficients = vec![[Stored::ZERO; 8]; parts[0].len()];
-        for (at, eight) in coefficients.iter_mut().enumerate() {
-            let slices = LANES.min(self.count - at / eights * LANES);
-            for (place, (p, knot)) in eight.iter_mut().zip(&self.knots[8 * (at % eights) + 1..]).enumerate() {
+        for (index, octet) in coefficients.iter_mut().enumerate() {
+            let slices = LANES.min(self.count - index / octets * LANES);
+            for (place, (p, knot)) in octet.iter_mut().zip(&self.knots[8 * (index % octets) + 1..]).enumerate() {
                 let mean = |of: fn(&Stored) -> Register| {
                     let mut total = [0f64; LANES];
                     for part in parts {
-                        total.iter_mut().zip(of(&part[at][place]).0).for_each(|(total, x)| *total += f64::from(x));
+                        total.iter_mut().zip(of(&part[index][place]).0).for_each(|(total, x)| *total += f64::from(x));
                     }
                     total.map(|total| total / n as f64)
                 };
-                let (sine, off) = (mean(|sum| sum.sin), mean(|sum| sum.cos).map(|cosine| cosine - knot.target));
-                let values = values.iter_mut().zip(off.iter().zip(&sine)).take(slices);
-                values.for_each(|(value, (off, sine))| *value += knot.weight * (off * off + sine * sine));
-                let slope = 2.0 * knot.weight * knot.t / self.count as f64;
-                let slopes = |of: [f64; LANES]| Register(of.map(|of| (slope * of) as f32));
-                *p = Stored { cos: slopes(sine), sin: slopes(off) };
+                let (sine, error) = (mean(|sum| sum.sin), mean(|sum| sum.cos).map(|cosine| cosine - knot.target));
+                let values = values.iter_mut().zip(error.iter().zip(&sine)).take(slices);
+                values.for_each(|(value, (error, sine))| *value += knot.weight * (error * error + sine * sine));
+                let scale = 2.0 * knot.weight * knot.t / self.count as f64;
+                let scaled = |numbers: [f64; LANES]| Register(numbers.map(|x| (scale * x) as f32));
+                *p = Stored { cos: scaled(sine), sin: scaled(error) };
             }
         }
         (n as f64 * values.iter().sum::<f64>(), coefficients)
@@ -149,113 +152,115 @@ impl Slices {
 }
 
 vectorize! {
-    /// Sums over rows of cosine and sine at each knot. x (rows, k') -> (registers of slices, eights)
-    fn sums(slices: &Slices, x: &[f32]) -> Vec<Eight> = sums_with;
+    /// Sums the phasors of all rows at each knot. x (rows, k') -> (registers of slices, octets)
+    fn sums(slices: &Slices, x: &[f32]) -> Vec<Octet> = sums_with;
 
-    /// Turns each projection into the slope of the statistic along it. x (rows, k'), coefficients (registers of slices, eights)
-    fn slopes(slices: &Slices, x: &mut [f32], coefficients: &[Eight]) = slopes_with;
+    /// Replaces each projection by the gradient of the statistic with respect to it. x (rows, k'), coefficients (registers of
+    /// slices, octets)
+    fn projection_gradients(slices: &Slices, x: &mut [f32], coefficients: &[Octet]) = projection_gradients_with;
 }
 
 #[inline(always)]
-fn sums_with<S: Simd>(slices: &Slices, x: &[f32]) -> Vec<Eight> {
+fn sums_with<S: Simd>(slices: &Slices, x: &[f32]) -> Vec<Octet> {
     let k = slices.padded();
-    let mut sums = vec![[Stored::ZERO; 8]; k / LANES * slices.eights()];
-    let mut room = [Turns::<S>::NONE; TOGETHER];
-    for rows in x.chunks(TOGETHER * k) {
-        for (block, sums) in sums.chunks_exact_mut(slices.eights()).enumerate() {
+    let mut sums = vec![[Stored::ZERO; 8]; k / LANES * slices.octets()];
+    let mut scratch = [Recurrence::<S>::ZERO; TILE];
+    for rows in x.chunks(TILE * k) {
+        for (register, sums) in sums.chunks_exact_mut(slices.octets()).enumerate() {
             for (run, sums) in slices.runs().zip(sums.chunks_mut(RUN)) {
-                let turns = turns(slices, rows, block, run, &mut room);
+                let recurrences = start_run(slices, rows, register, run, &mut scratch);
                 let (last, earlier) = sums.split_last_mut().expect("a chunk");
-                for eight in earlier {
-                    let mut kept = loaded(eight); // in registers
-                    for turns in &mut *turns {
-                        let mut own = turns.clone();
-                        own.add_eight(&mut kept);
-                        *turns = own;
+                for octet in earlier {
+                    let mut accumulators = loaded(octet); // in registers
+                    for recurrence in &mut *recurrences {
+                        let mut advanced = recurrence.clone();
+                        advanced.add_octet(&mut accumulators);
+                        *recurrence = advanced;
                     }
-                    *eight = stored(&kept);
+                    *octet = stored(&accumulators);
                 }
-                let mut kept = loaded(last);
-                for turns in turns {
-                    turns.clone().add_eight(&mut kept); // where they go on to is of no use
+                let mut accumulators = loaded(last);
+                for recurrence in recurrences {
+                    recurrence.clone().add_octet(&mut accumulators); // the run ends here, so the new state is not stored
                 }
-                *last = stored(&kept);
+                *last = stored(&accumulators);
             }
         }
     }
     sums
 }
 
-/// By loops, like all that follows: what a closure computes may be compiled without the instructions of its caller.
+// From here on, loops replace closures: a closure may be compiled without its caller's SIMD instructions.
+
 #[inline(always)]
-fn loaded<S: Simd>(eight: &Eight) -> [Turn<S>; 8] {
-    let mut turns = [Turn::ZERO; 8];
-    for (turn, stored) in turns.iter_mut().zip(eight) {
-        *turn = Turn::load(*stored);
+fn loaded<S: Simd>(octet: &Octet) -> [Phasor<S>; 8] {
+    let mut phasors = [Phasor::ZERO; 8];
+    for (phasor, stored) in phasors.iter_mut().zip(octet) {
+        *phasor = Phasor::load(*stored);
     }
-    turns
+    phasors
 }
 
 #[inline(always)]
-fn stored<S: Simd>(turns: &[Turn<S>; 8]) -> Eight {
-    let mut eight = [Stored::ZERO; 8];
-    for (stored, turn) in eight.iter_mut().zip(turns) {
-        *stored = turn.store();
+fn stored<S: Simd>(phasors: &[Phasor<S>; 8]) -> Octet {
+    let mut octet = [Stored::ZERO; 8];
+    for (stored, phasor) in octet.iter_mut().zip(phasors) {
+        *stored = phasor.store();
     }
-    eight
+    octet
 }
 
-/// At a run's start, of a register of each row, in the room's first places.
+/// Starts the recurrences of a run for one register of each row. They are written to `scratch`.
 #[inline(always)]
-fn turns<'a, S: Simd>(
+fn start_run<'a, S: Simd>(
     slices: &Slices,
     rows: &[f32],
-    block: usize,
+    register: usize,
     run: Option<&TurnsPerUnit>,
-    room: &'a mut [Turns<S>; TOGETHER],
-) -> &'a mut [Turns<S>] {
+    scratch: &'a mut [Recurrence<S>; TILE],
+) -> &'a mut [Recurrence<S>] {
     let rows = rows.chunks_exact(slices.padded());
-    let turns = &mut room[..rows.len()];
-    for (turns, row) in turns.iter_mut().zip(rows) {
-        *turns = Turns::of(load(&row[block * LANES..]), &slices.step, run);
+    let recurrences = &mut scratch[..rows.len()];
+    for (recurrence, row) in recurrences.iter_mut().zip(rows) {
+        *recurrence = Recurrence::start(load(&row[register * LANES..]), &slices.step, run);
     }
-    turns
+    recurrences
 }
 
 #[inline(always)]
-fn slopes_with<S: Simd>(slices: &Slices, x: &mut [f32], coefficients: &[Eight]) {
+fn projection_gradients_with<S: Simd>(slices: &Slices, x: &mut [f32], coefficients: &[Octet]) {
     let k = slices.padded();
-    let mut room = [Turns::<S>::NONE; TOGETHER];
-    for rows in x.chunks_mut(TOGETHER * k) {
-        for (block, coefficients) in coefficients.chunks_exact(slices.eights()).enumerate() {
-            let mut slopes = [Lanes::<S>::ZERO; TOGETHER];
-            for (run, eights) in slices.runs().zip(coefficients.chunks(RUN)) {
-                let turns = turns(slices, rows, block, run, &mut room);
-                for (slope, turns) in slopes.iter_mut().zip(turns) {
-                    *slope += turns.series(eights);
+    let mut scratch = [Recurrence::<S>::ZERO; TILE];
+    for rows in x.chunks_mut(TILE * k) {
+        for (register, coefficients) in coefficients.chunks_exact(slices.octets()).enumerate() {
+            let mut gradients = [Lanes::<S>::ZERO; TILE];
+            for (run, octets) in slices.runs().zip(coefficients.chunks(RUN)) {
+                let recurrences = start_run(slices, rows, register, run, &mut scratch);
+                for (gradient, recurrence) in gradients.iter_mut().zip(recurrences) {
+                    *gradient += recurrence.series(octets);
                 }
             }
-            for (row, slope) in rows.chunks_exact_mut(k).zip(&slopes) {
-                store(&mut row[block * LANES..(block + 1) * LANES], *slope);
+            for (row, gradient) in rows.chunks_exact_mut(k).zip(&gradients) {
+                store(&mut row[register * LANES..(register + 1) * LANES], *gradient);
             }
         }
     }
 }
 
-/// `exp(iα)`, or another complex number, for each slice of a register.
+/// A complex number for each slice of a register, usually a phasor `exp(iα)`.
 #[derive(Clone, Copy)]
-struct Turn<S: Simd> {
+struct Phasor<S: Simd> {
     cos: Lanes<S>,
     sin: Lanes<S>,
 }
 
-impl<S: Simd> Turn<S> {
+impl<S: Simd> Phasor<S> {
     const ZERO: Self = Self { cos: Lanes::ZERO, sin: Lanes::ZERO };
     const ONE: Self = Self { cos: Lanes::ONE, sin: Lanes::ZERO };
 
     #[inline(always)]
-    fn of(x: Lanes<S>, turns: &TurnsPerUnit) -> Self {
-        let (sin, cos) = sine_cosine(x, turns);
+    fn of(x: Lanes<S>, phase: &TurnsPerUnit) -> Self {
+        let (sin, cos) = sine_cosine(x, phase);
         Self { cos, sin }
     }
 
@@ -287,13 +292,13 @@ impl<S: Simd> Turn<S> {
 
     /// `exp(-iα)`
     #[inline(always)]
-    fn back(&self) -> Self {
+    fn conjugate(&self) -> Self {
         Self { cos: self.cos, sin: -self.sin }
     }
 
     /// `factor·self - other`
     #[inline(always)]
-    fn scaled_less(&self, factor: Lanes<S>, other: &Self) -> Self {
+    fn scaled_minus(&self, factor: Lanes<S>, other: &Self) -> Self {
         Self { cos: factor.mul_sub(self.cos, other.cos), sin: factor.mul_sub(self.sin, other.sin) }
     }
 
@@ -303,61 +308,62 @@ impl<S: Simd> Turn<S> {
     }
 }
 
-/// Where a register of numbers stands among the knots of a run.
+/// The Chebyshev recurrence over the knots of a run, for one register of projections.
 #[derive(Clone)]
-struct Turns<S: Simd> {
+struct Recurrence<S: Simd> {
     /// `2 cos(2θ)`
-    twice: Lanes<S>,
-    /// At the next two knots.
-    next: [Turn<S>; 2],
-    /// And at the two before them.
-    last: [Turn<S>; 2],
+    factor: Lanes<S>,
+    /// The phasors at the next two knots, an odd and an even one.
+    next: [Phasor<S>; 2],
+    /// The phasors at the two knots before those.
+    previous: [Phasor<S>; 2],
 }
 
-impl<S: Simd> Turns<S> {
-    const NONE: Self = Self { twice: Lanes::ZERO, next: [Turn::ZERO; 2], last: [Turn::ZERO; 2] };
+impl<S: Simd> Recurrence<S> {
+    const ZERO: Self = Self { factor: Lanes::ZERO, next: [Phasor::ZERO; 2], previous: [Phasor::ZERO; 2] };
 
-    /// At a run's start. `step` is one knot; `run` leads to the knot before the run, where it is not the first.
+    /// The state at the start of a run. `step` is the phase of one knot, `run` the phase at the knot before the run, except for the
+    /// first run.
     #[inline(always)]
-    fn of(x: Lanes<S>, step: &TurnsPerUnit, run: Option<&TurnsPerUnit>) -> Self {
-        let one = Turn::of(x, step);
+    fn start(x: Lanes<S>, step: &TurnsPerUnit, run: Option<&TurnsPerUnit>) -> Self {
+        let one = Phasor::of(x, step);
         let two = one.squared();
-        let mut turns = Self { twice: two.cos + two.cos, next: [one, two], last: [one.back(), Turn::ONE] };
+        let mut state = Self { factor: two.cos + two.cos, next: [one, two], previous: [one.conjugate(), Phasor::ONE] };
         if let Some(run) = run {
-            let start = Turn::of(x, run);
-            for turn in turns.next.iter_mut().chain(&mut turns.last) {
-                *turn = start.times(turn);
+            let start = Phasor::of(x, run);
+            for phasor in state.next.iter_mut().chain(&mut state.previous) {
+                *phasor = start.times(phasor);
             }
         }
-        turns
+        state
     }
 
-    /// Adds the turns at the next eight knots to their sums.
+    /// Adds the phasors at the next eight knots to `sums` and advances by eight knots.
     #[inline(always)]
-    fn add_eight(&mut self, sums: &mut [Turn<S>; 8]) {
+    fn add_octet(&mut self, sums: &mut [Phasor<S>; 8]) {
         for sums in sums.as_chunks_mut::<2>().0 {
-            for (sum, turn) in sums.iter_mut().zip(&self.next) {
-                sum.cos += turn.cos;
-                sum.sin += turn.sin;
+            for (sum, phasor) in sums.iter_mut().zip(&self.next) {
+                sum.cos += phasor.cos;
+                sum.sin += phasor.sin;
             }
             let [odd, even] = &self.next;
-            let beyond = [odd.scaled_less(self.twice, &self.last[0]), even.scaled_less(self.twice, &self.last[1])];
-            (self.next, self.last) = (beyond, self.next);
+            let following = [odd.scaled_minus(self.factor, &self.previous[0]), even.scaled_minus(self.factor, &self.previous[1])];
+            (self.next, self.previous) = (following, self.next);
         }
     }
 
-    /// The real part of a run's series `Σ_j p_j exp(ijθ)`: with `b_j = p_j + 2 cos(2θ) b_(j+2) - b_(j+4)`, odd and even knots
-    /// apart, it is that of `b_j exp(ijθ) - b_(j+2) exp(i(j-2)θ)` at the first two.
+    /// The real part of a run's series `Σ_j p_j exp(ijθ)`, by Clenshaw's recurrence `b_j = p_j + 2 cos(2θ) b_(j+2) - b_(j+4)` over
+    /// odd and even knots separately. The sum of each is `Re[b_j exp(ijθ) - b_(j+2) exp(i(j-2)θ)]` at its first knot j.
     #[inline(always)]
-    fn series(&self, eights: &[Eight]) -> Lanes<S> {
-        let [mut b, mut beyond] = [[Turn::ZERO; 2]; 2];
-        for p in eights.as_flattened().as_chunks::<2>().0.iter().rev() {
-            let odd = b[0].scaled_less(self.twice, &beyond[0].minus(&Turn::load(p[0])));
-            let even = b[1].scaled_less(self.twice, &beyond[1].minus(&Turn::load(p[1])));
-            (b, beyond) = ([odd, even], b);
+    fn series(&self, octets: &[Octet]) -> Lanes<S> {
+        let [mut b, mut later] = [[Phasor::ZERO; 2]; 2]; // b_j and b_(j+2)
+        for p in octets.as_flattened().as_chunks::<2>().0.iter().rev() {
+            let odd = b[0].scaled_minus(self.factor, &later[0].minus(&Phasor::load(p[0])));
+            let even = b[1].scaled_minus(self.factor, &later[1].minus(&Phasor::load(p[1])));
+            (b, later) = ([odd, even], b);
         }
-        let odd = b[0].real(&self.next[0]) - beyond[0].real(&self.last[0]);
-        let even = b[1].real(&self.next[1]) - beyond[1].real(&self.last[1]);
+        let odd = b[0].real(&self.next[0]) - later[0].real(&self.previous[0]);
+        let even = b[1].real(&self.next[1]) - later[1].real(&self.previous[1]);
         odd + even
     }
 }

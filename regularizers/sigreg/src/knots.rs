@@ -1,13 +1,14 @@
-//! Where the Epps-Pulley statistic compares characteristic functions.
+//! The quadrature of the Epps-Pulley statistic.
 
 use regatta_core::libm;
 
-/// A knot of the quadrature.
+/// A knot of the quadrature, at which characteristic functions are compared.
 pub struct Knot {
+    /// The argument of the characteristic functions.
     pub t: f64,
-    /// Characteristic function of the standard normal: `φ = exp(-t²/2)`.
+    /// The characteristic function of the standard normal, `φ = exp(-t²/2)`.
     pub target: f64,
-    /// Trapezoid, doubled by symmetry, times φ.
+    /// The weight of the trapezoid rule, doubled by symmetry, times φ.
     pub weight: f64,
 }
 
@@ -28,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knots_by_hand() {
+    fn knots_have_trapezoid_weights_times_phi() {
         let found: Vec<[f64; 3]> = knots(3, 2.0).into_iter().map(|knot| [knot.t, knot.target, knot.weight]).collect();
         let [one, two] = [(-0.5f64).exp(), (-2f64).exp()];
         let expected = [[0.0, 1.0, 1.0], [1.0, one, 2.0 * one], [2.0, two, two]];

@@ -1,21 +1,27 @@
-//! SIGReg: every slice of a cloud held to a standard normal.
+//! SIGReg: matches one-dimensional projections (slices) of a cloud to a standard normal.
 //!
-//! For a group `z` of n points, with k random unit directions a and projections `x = a·z`, the Epps-Pulley statistic of each
-//! slice is the weighted distance of its empirical characteristic function from that of N(0, 1), at knots `t_j` spaced `dt`
-//! apart over [0, t_max]:
+//! A group `z` of n points is projected onto k random unit directions a: `x = a·z`. The Epps-Pulley statistic of a slice is the
+//! weighted squared distance between its empirical characteristic function and that of N(0, 1), at knots `t_j` over [0, t_max] with
+//! spacing `dt`:
 //! ```text
 //! n Σ_j w_j [(mean_i cos(t_j x_i) - φ_j)² + (mean_i sin(t_j x_i))²],  φ_j = exp(-t_j²/2)
 //! w_j = φ_j dt at both ends, 2 φ_j dt inside
 //! ```
-//! and the penalty is the mean over slices. The weights are the trapezoid rule, doubled since the integrand is even.
+//! The penalty is the mean over slices. The weights are those of the trapezoid rule, doubled since the integrand is even.
 //!
 //! Balestriero, LeCun, "LeJEPA: Provable and Scalable Self-Supervised Learning Without the Heuristics", 2025,
-//! arXiv:2511.08544 (SIGReg with the Epps-Pulley test). Deviations: none in the statistic; the directions are drawn afresh for
-//! each call from the runner's stream, and all groups of a call share them.
+//! arXiv:2511.08544 (SIGReg with the Epps-Pulley test). The statistic is that of the paper. Each call draws new directions from the
+//! runner's stream, and all groups of a call share them.
 //!
 //! # Shapes
-//! points (g, n, d), slices (d, k), projections (g, n, k) -> scalar, by way of (g, n, k) for each knot; the kernel never has more
-//! than one of those
+//! points (g, n, d), directions (d, k) -> scalar, through one intermediate (g, n, k) per knot. The kernel needs one (n, k) per
+//! group.
+//!
+//! # Units
+//! Dimensionless.
+//!
+//! # Errors
+//! Returns an error only if a tensor operation fails.
 
 mod fused;
 mod knots;
@@ -25,21 +31,20 @@ use knots::{Knot, knots};
 use regatta_core::candle::{DType, Device};
 use regatta_core::maths::{matmul, unit, with_floats};
 use regatta_core::number::{Count, Positive};
-use regatta_core::{Cloud, Draw, FloatCloud, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::{Cloud, Draw, FloatCloud, Home, Kernel, Regularizer, Result, Scale, Tensor, regularizer, typetag};
 
 regularizer! {
     name: "sigreg",
-    summary: "holds random slices to a standard normal by their characteristic functions",
+    summary: "matches random one-dimensional projections to a standard normal by their characteristic functions",
     paper: "Balestriero, LeCun, \"LeJEPA\", 2025, arXiv:2511.08544",
     formula: "x = a·z for random unit directions a; mean over a of n Σ_t w_t [(mean cos(t x) - exp(-t²/2))² + (mean sin(t x))²]
 w_t = exp(-t²/2) dt at both ends of [0, t_max], 2 exp(-t²/2) dt inside",
-    expects: "all tokens of a batch, rows with unit variance (points: batch, scale: layer_norm or unit_sqrt_dim)",
-    home: "points: batch, scale: layer_norm",
-    /// Random slices held to a standard normal.
+    expects: "all tokens of a batch, rows with unit variance",
+    /// Distance of random one-dimensional projections from a standard normal.
     pub struct SigReg {
-        /// How many random directions k.
+        /// Number k of random directions.
         pub slices: Count<1, 65536> = Count::new(256),
-        /// How many knots t_j, evenly spaced over [0, t_max].
+        /// Number of knots t_j, evenly spaced over [0, t_max].
         pub knots: Count<2, 1024> = Count::new(17),
         /// The last knot.
         pub t_max: Positive = Positive::new(3.0),
@@ -52,6 +57,10 @@ impl Regularizer for SigReg {
         let z = cloud.points();
         let directions = self.directions(cloud.dims(), draw)?;
         self.penalty_along(z, &directions.t()?.to_dtype(z.dtype())?.to_device(z.device())?)
+    }
+
+    fn home(&self) -> Home {
+        Home { scale: Scale::LayerNorm, ..Home::BATCH }
     }
 
     fn kernel(&self) -> Option<&dyn Kernel> {
@@ -67,35 +76,35 @@ impl Kernel for SigReg {
 }
 
 impl SigReg {
-    /// Random unit directions, in float32 on the CPU: so they are the same for a cloud of any dtype. -> (k, d)
+    /// Random unit directions, drawn in float32 on the CPU so that they do not depend on the cloud's dtype. -> (k, d)
     fn directions(&self, dims: usize, draw: &mut Draw) -> Result<Tensor> {
         unit(&draw.normals(&[self.slices.get(), dims], DType::F32, &Device::Cpu)?)
     }
 
-    /// The penalty along given unit directions, one a column.
+    /// The penalty for given unit directions, the columns of `slices`.
     ///
     /// # Shapes
     /// points (g, n, d), slices (d, k) -> scalar
     ///
     /// # Errors
-    /// When the shapes do not fit.
+    /// Returns an error if the shapes do not fit.
     pub fn penalty_along(&self, points: &Tensor, slices: &Tensor) -> Result<Tensor> {
         let (g, n, d) = points.dims3()?;
         let x = matmul(&points.reshape((g * n, d))?, slices)?.reshape((g, n, ()))?; // (g, n, k)
         let mut statistic = x.zeros_like()?.mean(1)?; // (g, k)
         for Knot { t, target, weight } in self.quadrature() {
-            let turns = (&x * t)?;
-            let off = (turns.cos()?.mean(1)? - target)?;
-            let sine = turns.sin()?.mean(1)?;
-            statistic = (statistic + ((off.sqr()? + sine.sqr()?)? * (n as f64 * weight))?)?;
+            let angles = (&x * t)?;
+            let real_error = (angles.cos()?.mean(1)? - target)?;
+            let sine = angles.sin()?.mean(1)?;
+            statistic = (statistic + ((real_error.sqr()? + sine.sqr()?)? * (n as f64 * weight))?)?;
         }
         Ok(statistic.mean_all()?)
     }
 
-    /// The kernel along given unit directions, one a column, of float32. slices (d, k)
+    /// The kernel for given unit directions, the columns of `slices`, in float32. slices (d, k)
     ///
     /// # Errors
-    /// When they are of another dtype.
+    /// Returns an error for another dtype.
     pub fn kernel_along(&self, slices: &Tensor) -> Result<impl Kernel + use<>> {
         let (dims, _) = slices.dims2()?;
         let directions = slices.t()?.contiguous()?; // (k, d)
@@ -113,7 +122,7 @@ mod tests {
     use regatta_core::serde::{Deserialize, Serialize};
     use std::f64::consts::FRAC_PI_2;
 
-    /// Two knots, at 0 and 1: the first is always 0, the second has weight exp(-1/2).
+    /// Uses two knots, at 0 and 1. The term of the first is always 0; the second has weight exp(-1/2).
     fn check<const K: usize>(points: [[f64; 2]; 2], slices: [[f64; 2]; K], expected: f64) {
         let regularizer = SigReg { knots: Count::new(2), t_max: Positive::new(1.0), ..Default::default() };
         let points = Tensor::new(&[points], &Device::Cpu).unwrap();
@@ -123,12 +132,12 @@ mod tests {
     }
 
     #[test]
-    fn two_points_by_hand() {
+    fn statistics_of_two_points() {
         let phi = (-0.5f64).exp();
         let apart = [[FRAC_PI_2, 0.0], [-FRAC_PI_2, 0.0]];
-        check(apart, [[1.0, 0.0]], 2.0 * phi * phi.powi(2)); // cos(±π/2) = 0, the sines cancel
-        check(apart, [[0.0, 1.0]], 2.0 * phi * (1.0 - phi).powi(2)); // all at 0: cos 1, sin 0
-        check([[FRAC_PI_2, 0.0], [FRAC_PI_2, 0.0]], [[1.0, 0.0]], 2.0 * phi * (phi.powi(2) + 1.0)); // cos 0, sin 1
+        check(apart, [[1.0, 0.0]], 2.0 * phi * phi.powi(2)); // the cosines are 0 and the sines cancel
+        check(apart, [[0.0, 1.0]], 2.0 * phi * (1.0 - phi).powi(2)); // all projections 0: mean cosine 1, mean sine 0
+        check([[FRAC_PI_2, 0.0], [FRAC_PI_2, 0.0]], [[1.0, 0.0]], 2.0 * phi * (phi.powi(2) + 1.0)); // mean cosine 0, mean sine 1
     }
 
     #[test]
@@ -137,7 +146,7 @@ mod tests {
         let each = [2.0 * phi * phi.powi(2), 2.0 * phi * (1.0 - phi).powi(2)];
         let points = [[FRAC_PI_2, 0.0], [-FRAC_PI_2, 0.0]];
         check(points, [[1.0, 0.0], [0.0, 1.0]], (each[0] + each[1]) / 2.0);
-        let many: [_; 11] = std::array::from_fn(|i| if i < 9 { [1.0, 0.0] } else { [0.0, 1.0] }); // more than a block of 8
+        let many: [_; 11] = std::array::from_fn(|i| if i < 9 { [1.0, 0.0] } else { [0.0, 1.0] }); // more than one block of 8
         check(points, many, (9.0 * each[0] + 2.0 * each[1]) / 11.0);
     }
 
@@ -151,7 +160,7 @@ mod tests {
         assert_ne!(value(0), value(1));
     }
 
-    /// Along directions of the test's own.
+    /// SIGReg along fixed directions.
     #[derive(Debug, Serialize, Deserialize)]
     #[serde(crate = "regatta_core::serde")]
     struct Along(SigReg);

@@ -1,4 +1,4 @@
-//! Value and gradient of each form together, on the float32 points of one group.
+//! Kernels: value and gradient of each form for one group of float32 points.
 
 use crate::{Form, Whitening};
 use rayon::prelude::*;
@@ -24,7 +24,7 @@ impl Kernel for Whitening {
 fn frobenius(points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
     let z = centred_rows(points, d);
     let degrees = (points.len() / d - 1) as f64;
-    let mut excess = gram(&z, d); // (n - 1)·C, then C - I, then the slope along it: dC = (dzᵀz + zᵀdz) / (n - 1)
+    let mut excess = gram(&z, d); // (n - 1)·C, then C - I, then the gradient: dC = (dzᵀz + zᵀdz) / (n - 1)
     let mut squares = 0.0;
     for (k, row) in excess.chunks_exact_mut(d).enumerate() {
         vector::scale(row, (1.0 / degrees) as f32);
@@ -36,7 +36,7 @@ fn frobenius(points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
     squares / d as f64
 }
 
-/// In float64, as the tensor operations are, but for what is said otherwise.
+/// Both kernels compute in float64, as the tensor operations do, except where noted.
 impl Whitening {
     fn fused_gaussian_kl(&self, points: &[f32], d: usize, gradient: &mut [f32]) -> Result<f64> {
         let mean = wide_mean(points, d);
@@ -46,22 +46,23 @@ impl Whitening {
         let (log_det, inverse) = log_det_of(&c, d)?;
         let offset: f64 = mean.iter().map(|x| x * x).sum();
 
-        // The slope along C is (I - (C + εI)^-1) / (2d), along the mean m / d.
-        let mut slope = inverse;
-        slope.iter_mut().for_each(|x| *x *= -1.0 / ((n - 1.0) * width));
-        slope.iter_mut().step_by(d + 1).for_each(|x| *x += 1.0 / ((n - 1.0) * width));
-        let offset_slope: Vec<f64> = mean.iter().map(|mean| mean / (width * n)).collect();
+        // The gradient with respect to C is (I - (C + εI)^-1) / (2d), with respect to the mean m / d.
+        let mut grad_c = inverse;
+        grad_c.iter_mut().for_each(|x| *x *= -1.0 / ((n - 1.0) * width));
+        grad_c.iter_mut().step_by(d + 1).for_each(|x| *x += 1.0 / ((n - 1.0) * width));
+        let grad_mean: Vec<f64> = mean.iter().map(|mean| mean / (width * n)).collect();
         let rows = points.par_chunks(ROWS * d).zip(gradient.par_chunks_mut(ROWS * d)).with_max_len(1);
         rows.for_each(|(points, gradient)| {
             let (z, rows) = (widened(points, &mean), points.len() / d);
             let mut wide = vec![0f64; z.len()];
-            product(MatrixMut::new(&mut wide, rows, d), Onto::Replace, 1.0, Matrix::new(&z, rows, d), Matrix::new(&slope, d, d));
-            narrow(gradient, &wide, &offset_slope);
+            product(MatrixMut::new(&mut wide, rows, d), Onto::Replace, 1.0, Matrix::new(&z, rows, d), Matrix::new(&grad_c, d, d));
+            narrow(gradient, &wide, &grad_mean);
         });
         Ok((trace + offset - log_det - width) / (2.0 * width))
     }
 
-    /// The whitened places are a product in float32: it loses no digits, since the root does not magnify what was rounded.
+    /// The product with the inverse root is in float32, which is precise enough: the root is computed in float64 before it is
+    /// rounded.
     fn fused_zca_distance(&self, points: &[f32], d: usize, gradient: &mut [f32]) -> Result<f64> {
         let mean = wide_mean(points, d);
         let c = self.fused_positive_covariance(points, &mean);
@@ -74,12 +75,12 @@ impl Whitening {
             let (mut z, rows) = (vec![0f32; points.len()], points.len() / d);
             centre(points, &mean, &mut z);
             product(MatrixMut::new(gradient, rows, d), Onto::Replace, 1.0, Matrix::new(&z, rows, d), Matrix::new(&root, d, d));
-            offsets(gradient, points, d, scale)
+            differences(gradient, points, d, scale)
         });
         Ok(squares.collect::<Vec<f64>>().iter().sum::<f64>() / points.len() as f64)
     }
 
-    /// `C + εI` of points and their mean. (n, d), (d) -> (d, d)
+    /// `C + εI`. points (n, d), mean (d) -> (d, d)
     fn fused_positive_covariance(&self, points: &[f32], mean: &[f64]) -> Vec<f64> {
         let d = mean.len();
         let degrees = (points.len() / d - 1) as f64;
@@ -91,14 +92,14 @@ impl Whitening {
 }
 
 vectorize! {
-    /// `g = x + offset`, the offset the same in every row. g, x (n, d), offset (d)
+    /// `g = x + offset` in every row, rounded to float32. g, x (n, d), offset (d)
     fn narrow(g: &mut [f32], x: &[f64], offset: &[f64]) = narrow_with;
 
-    /// Points less their mean, which is in float64. points, out (n, d), mean (d)
+    /// Subtracts the mean in float64. points, out (n, d), mean (d)
     pub(crate) fn centre(points: &[f32], mean: &[f64], out: &mut [f32]) = centre_with;
 
-    /// From places (n, d) to `scale·(points - places)`, and the sum of the squares before they are scaled.
-    fn offsets(places: &mut [f32], points: &[f32], d: usize, scale: f32) -> f64 = offsets_with;
+    /// Returns `‖points - targets‖²_F` and replaces the targets by `scale·(points - targets)`. targets, points (n, d)
+    fn differences(targets: &mut [f32], points: &[f32], d: usize, scale: f32) -> f64 = differences_with;
 }
 
 #[inline(always)]
@@ -116,17 +117,17 @@ fn centre_with<S: Simd>(points: &[f32], mean: &[f64], out: &mut [f32]) {
 }
 
 #[inline(always)]
-fn offsets_with<S: Simd>(places: &mut [f32], points: &[f32], d: usize, scale: f32) -> f64 {
-    places.iter_mut().zip(points).for_each(|(place, x)| *place = x - *place);
-    let sum = places.chunks(d).map(|row| f64::from(vector::dot_with::<S>(row, row))).sum();
-    vector::scale_with::<S>(places, scale);
+fn differences_with<S: Simd>(targets: &mut [f32], points: &[f32], d: usize, scale: f32) -> f64 {
+    targets.iter_mut().zip(points).for_each(|(target, x)| *target = x - *target);
+    let sum = targets.chunks(d).map(|row| f64::from(vector::dot_with::<S>(row, row))).sum();
+    vector::scale_with::<S>(targets, scale);
     sum
 }
 
-/// Rows that one task takes.
+/// Rows per task.
 pub(crate) const ROWS: usize = 256;
 
-/// The mean of a group's points in float64, summed in parts and those in their order. (n, d) -> (d)
+/// The mean of a group's points in float64. Parts are summed in a fixed order. (n, d) -> (d)
 pub(crate) fn wide_mean(points: &[f32], d: usize) -> Vec<f64> {
     let parts = points.par_chunks(ROWS * d).map(|rows| {
         let mut part = vec![0f64; d];

@@ -1,25 +1,34 @@
-//! Whitening: the covariance of a group held to the identity.
+//! Whitening: pulls the covariance of a group towards the identity.
 //!
-//! For a group `z` of n points and d dims with mean m and covariance `C = (z - m)ᵀ(z - m) / (n - 1)`:
+//! For a group `z` of n points of d dims with mean m and covariance `C = (z - m)ᵀ(z - m) / (n - 1)`:
 //! ```text
 //! frobenius     ‖C - I‖²_F / d
 //! gaussian_kl   (tr(C + εI) + ‖m‖² - d - log det(C + εI)) / (2d)
 //! zca_distance  mean over points and dims of (z - stop_gradient((z - m)(C + εI)^(-1/2)))²
-//! w_mse         mean over points of 2 - 2 cos(w, w'), w = L⁻¹(z - m) and w' that of a second view, L Lᵀ = (1 - ε)C + εI
+//! w_mse         mean over points of 2 - 2 cos(w, w'), w = L⁻¹(z - m), w' likewise of a second view, L Lᵀ = (1 - ε)C + εI
 //! ```
-//! `gaussian_kl` is the divergence of N(m, C + εI) from N(0, I), per dim. `zca_distance` pulls each point to its own whitened
-//! place by the ZCA transform of Kessy, Lewin, Strimmer, "Optimal Whitening and Decorrelation", 2018, arXiv:1512.00809, after
-//! the use of whitening as an objective by Ermolov et al., "Whitening for Self-Supervised Representation Learning", ICML
-//! 2021, arXiv:2007.06346, whose own loss `w_mse` is (each view whitened by itself). Deviations: the first three
-//! have no two views of a point, and no iterative inverse root: the root is exact. `w_mse` whitens all points of a group at
-//! once, without sub-batches or a projector, another dropout mask makes the second view, and a cosine's norms are
-//! `sqrt(‖w‖² + 1e-8)`, so that the slope of a point at the mean stays in bounds.
+//! `gaussian_kl` is KL(N(m, C + εI) ‖ N(0, I)) per dim. `zca_distance` pulls each point towards its ZCA-whitened position (Kessy,
+//! Lewin, Strimmer, "Optimal Whitening and Decorrelation", 2018, arXiv:1512.00809). `w_mse` is the loss of Ermolov et al.,
+//! "Whitening for Self-Supervised Representation Learning", ICML 2021, arXiv:2007.06346, which introduced whitening as an
+//! objective; each view is whitened separately.
+//!
+//! # Deviations from the paper
+//!
+//! - `frobenius`, `gaussian_kl` and `zca_distance` use a single view.
+//! - The inverse square root of `zca_distance` is exact, not iterative.
+//! - `w_mse` whitens all points of a group together, without sub-batches and without a projector. The second view comes from
+//!   another dropout mask. Norms in the cosine are `sqrt(‖w‖² + 1e-8)`, which bounds the gradient of a point at the mean.
 //!
 //! # Shapes
-//! points, and the view for w_mse, (g, n, d) -> scalar, by way of (g, d, d)
+//! points (g, n, d), and for w_mse the view (g, n, d) -> scalar, through intermediates (g, d, d)
+//!
+//! # Units
+//! `gaussian_kl` is in nats per dim. `w_mse` is a squared distance between unit vectors, from 0 to 4. `frobenius` has the fourth
+//! power of the points' units, `zca_distance` their square.
 //!
 //! # Errors
-//! For w_mse, of a cloud without a second view.
+//! `w_mse` returns an error if the cloud has no second view. All forms but frobenius return an error if a factorisation fails, as it
+//! does for non-finite points.
 
 mod kernels;
 mod triangular;
@@ -30,47 +39,46 @@ use regatta_core::maths::{centred, covariance, diagonal, inverse_sqrt, log_det, 
 use regatta_core::number::Positive;
 use regatta_core::schemars::JsonSchema;
 use regatta_core::serde::{Deserialize, Serialize};
-use regatta_core::{Cloud, Draw, Kernel, Regularizer, Result, Tensor, regularizer, typetag};
+use regatta_core::{Cloud, Draw, Home, Kernel, Regularizer, Result, Scale, Tensor, regularizer, typetag};
 
-/// How far from white is measured.
+/// The loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(crate = "regatta_core::serde", rename_all = "snake_case")]
 #[schemars(crate = "regatta_core::schemars")]
 pub enum Form {
-    /// Squared distance of the covariance from the identity.
+    /// Squared Frobenius distance of the covariance from the identity.
     Frobenius,
-    /// Divergence of the Gaussian with the group's mean and covariance from the standard one.
+    /// KL divergence of the Gaussian with the group's mean and covariance from the standard normal.
     GaussianKl,
-    /// Squared distance of each point from its whitened place, which is held fixed.
+    /// Squared distance of each point from its whitened position, which is detached.
     ZcaDistance,
-    /// Squared distance between the directions of two views of each point, each view whitened.
+    /// Squared distance between the whitened, normalised views of each point.
     WMse,
 }
 
 regularizer! {
     name: "whitening",
-    summary: "holds the covariance to the identity",
+    summary: "pulls the covariance towards the identity",
     paper: "Ermolov et al., ICML 2021, arXiv:2007.06346; Kessy, Lewin, Strimmer, 2018, arXiv:1512.00809 (the ZCA transform)",
-    formula: "C the covariance (n - 1), m the mean
+    formula: "with the covariance C (normalised by n - 1) and the mean m
 frobenius: ‖C - I‖²_F / d
 gaussian_kl: (tr(C + εI) + ‖m‖² - d - log det(C + εI)) / (2d)
 zca_distance: mean over points and dims of (z - stop_gradient((z - m)(C + εI)^(-1/2)))²
-w_mse: mean of 2 - 2 cos(w, w'), w = L⁻¹(z - m), w' that of a second view (needs train.dropout), L Lᵀ = (1 - ε)C + εI",
-    expects: "all tokens of a batch, rows with unit variance (points: batch, scale: layer_norm or unit_sqrt_dim); \
+w_mse: mean of 2 - 2 cos(w, w'), w = L⁻¹(z - m), w' likewise of a second view (needs train.dropout), L Lᵀ = (1 - ε)C + εI",
+    expects: "all tokens of a batch, rows with unit variance; \
               w_mse: two views (train.dropout)",
-    home: "points: batch, scale: layer_norm",
     variants: [
         Whitening { form: Form::GaussianKl, ..Default::default() },
         Whitening { form: Form::ZcaDistance, ..Default::default() },
         Whitening { form: Form::WMse, ..Default::default() },
     ],
-    /// Covariance held to the identity.
+    /// Distance of the covariance from the identity.
     pub struct Whitening {
-        /// How far from white is measured: frobenius, gaussian_kl or zca_distance; or w_mse, which needs train.dropout.
+        /// The loss: frobenius, gaussian_kl or zca_distance, or with two views (train.dropout above 0) w_mse.
         pub form: Form = Form::Frobenius,
-        /// ε on the diagonal of the covariance, for all but frobenius: fewer points than dims leave it singular. For w_mse it
-        /// is the identity's share, and 1 or more leaves no covariance.
-        pub epsilon: Positive = Positive::new(1e-3),
+        /// ε, added to the diagonal of the covariance in all forms but frobenius; without it, the covariance of fewer points than
+        /// dims is singular. In w_mse, ε is the weight of the identity and 1 - ε that of the covariance; values above 1 count as 1.
+        pub epsilon: Positive = Positive::new(1e-3) => [form: Form::GaussianKl | Form::ZcaDistance | Form::WMse],
     }
 }
 
@@ -86,6 +94,14 @@ impl Regularizer for Whitening {
         }
     }
 
+    fn home(&self) -> Home {
+        match self.form {
+            // It whitens each view itself, at any scale.
+            Form::WMse => Home::BATCH,
+            _ => Home { scale: Scale::LayerNorm, ..Home::BATCH },
+        }
+    }
+
     fn needs_view(&self) -> bool {
         self.form == Form::WMse
     }
@@ -97,7 +113,7 @@ impl Regularizer for Whitening {
     fn surrogate_gradient(&self) -> Option<&'static str> {
         match self.form {
             Form::Frobenius | Form::GaussianKl | Form::WMse => None,
-            Form::ZcaDistance => Some("the whitened place of each point is a target that is held fixed"),
+            Form::ZcaDistance => Some("the whitened position of each point is a detached target"),
         }
     }
 }
@@ -108,7 +124,7 @@ fn frobenius(z: &Tensor) -> Result<Tensor> {
     Ok((excess.sqr()?.sum((1, 2))?.mean_all()? / d as f64)?)
 }
 
-/// These two work in float64: where C is singular, float32 would round some eigenvalues of C + εI below zero.
+/// Both losses are computed in float64: in float32, rounding could make C + εI indefinite if C is singular.
 impl Whitening {
     fn gaussian_kl(&self, z: &Tensor) -> Result<Tensor> {
         let d = z.dim(2)? as f64;
@@ -149,13 +165,13 @@ mod tests {
     }
 
     #[test]
-    fn a_copied_dim_is_not_white() {
+    fn copied_and_collapsed_dims_are_penalised() {
         check(Form::Frobenius, [[1.0, 1.0], [-1.0, -1.0]], 5.0); // C - I = [[1, 2], [2, 1]]: (1 + 4 + 4 + 1)/2
         check(Form::Frobenius, [[3.0, 3.0], [3.0, 3.0]], 1.0); // C = 0: d / d
     }
 
     #[test]
-    fn divergence_counts_spread_and_mean() {
+    fn divergence_depends_on_variance_and_mean() {
         // mean 2, variance 2, ε = 0.001
         check(Form::GaussianKl, [[3.0], [1.0]], (2.001 + 4.0 - 1.0 - 2.001f64.ln()) / 2.0);
         // means 2 and 0, C = [[2, 0], [0, 0]]
@@ -164,18 +180,18 @@ mod tests {
     }
 
     #[test]
-    fn points_are_pulled_to_their_whitened_place() {
-        let place = 1.0 / 2.001f64.sqrt(); // of ±1 about their mean, variance 2
-        check(Form::ZcaDistance, [[1.0], [-1.0]], (1.0 - place).powi(2));
-        check(Form::ZcaDistance, [[3.0], [1.0]], ((3.0 - place).powi(2) + (1.0 + place).powi(2)) / 2.0);
+    fn zca_distance_is_from_the_whitened_position() {
+        let white = 1.0 / 2.001f64.sqrt(); // of the centred points ±1, variance 2
+        check(Form::ZcaDistance, [[1.0], [-1.0]], (1.0 - white).powi(2));
+        check(Form::ZcaDistance, [[3.0], [1.0]], ((3.0 - white).powi(2) + (1.0 + white).powi(2)) / 2.0);
     }
 
     #[test]
-    fn the_whitened_place_is_held_fixed() {
+    fn the_whitened_position_is_detached() {
         let points = Var::new(&[[[1f64], [-1.0]]], &Device::Cpu).unwrap();
         let grads = penalty(Form::ZcaDistance, &points).backward().unwrap();
         let gradient = grads.get(&points).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
-        let expected = 1.0 - 1.0 / 2.001f64.sqrt(); // d/dz mean (z - place)² = 2 (z - place) / 2 points
+        let expected = 1.0 - 1.0 / 2.001f64.sqrt(); // d/dz mean (z - white)² = 2 (z - white) / 2 points
         assert!((gradient[0] - expected).abs() < 1e-12 && (gradient[1] + expected).abs() < 1e-12, "{gradient:?}");
     }
 

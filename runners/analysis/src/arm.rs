@@ -1,4 +1,4 @@
-//! What one arm left on disk, at one point of the sweep.
+//! The records of one arm at one point of the sweep.
 
 use super::diagnosed::Diagnosed;
 use super::run::Run;
@@ -9,14 +9,14 @@ use std::path::Path;
 
 /// The records of one arm at one point of the sweep: a row of the results.
 pub(super) struct ArmRecords {
-    /// The arm and its point, which no other row has.
+    /// The arm and its point, unique among the rows.
     pub name: String,
     pub arm: String,
     /// The point; empty without a sweep.
     pub point: String,
     /// The folder of its trials, below `trials/`.
     pub place: String,
-    /// Where the row is that it is compared with; its own place, where it is a baseline.
+    /// Index of the row that it is compared with; its own index for a baseline.
     pub baseline: usize,
     pub terms: Terms,
     /// Trainable parameters, where a plan names them.
@@ -25,7 +25,7 @@ pub(super) struct ArmRecords {
     pub tokens: Option<usize>,
     /// The learning rate that tuning chose.
     pub lr: Option<f64>,
-    /// By seed; trials with no status are not there.
+    /// By seed, of trials with a status.
     pub statuses: BTreeMap<u64, Status>,
     /// By seed; trials that are done.
     pub evaluations: BTreeMap<u64, TrialEvaluation>,
@@ -62,7 +62,7 @@ impl ArmRecords {
         Ok(())
     }
 
-    /// An arm of which nothing is known.
+    /// An arm without records.
     pub fn empty(name: &str) -> Self {
         Self {
             name: name.to_owned(),

@@ -2,6 +2,7 @@
 
 use super::comparison::Family;
 use super::folder::Records;
+use super::label_aware;
 use super::results::results_of;
 use regatta_core::registry;
 use regatta_records::RecordError;
@@ -17,7 +18,7 @@ pub enum CompareError {
     /// The study has no such arm.
     #[error("unknown arm `{name}`, expected {known}{hint}")]
     UnknownArm {
-        /// The name that came.
+        /// The name given.
         name: String,
         /// The names that the study has, in words.
         known: String,
@@ -29,11 +30,11 @@ pub enum CompareError {
     SameArm(String),
 }
 
-/// The results of two rows of the study in `folder`, the second in the place of the baseline. A row is named by its arm and, in
-/// a sweep, its point, as [`super::results()`] names it.
+/// The results of two rows of the study in `folder`, with the second as the baseline. A row is named by its arm and, in a sweep,
+/// its point, as [`super::results()`] names it.
 ///
-/// Where one of them is the other's baseline, the comparison is one of those that the study was made for, and is corrected as
-/// there; of two other arms it is one of all the pairs that might have been picked, and is corrected for them all.
+/// Where one of them is the other's baseline, the comparison is one of the study's own, and is corrected as there. A comparison of
+/// two other arms is one of all the pairs that might have been picked, and is corrected for all of them.
 ///
 /// # Errors
 /// When the folder holds no study or a record that cannot be read, when it has no arm of such a name, or when both names are
@@ -47,6 +48,7 @@ pub fn compare(folder: &Path, arm: &str, reference: &str) -> Result<Results, Com
     for index in [first, second] {
         records.arms[index].read_runs(folder)?;
     }
+    label_aware::mark(&mut records.arms); // once the names that the user wrote are found
     let (arm, reference) = (&records.arms[first], &records.arms[second]);
     let planned = arm.baseline == second || reference.baseline == first;
     let family = if planned { Family::with_baselines(&records.arms) } else { Family::all_pairs(&records.arms) };

@@ -1,4 +1,4 @@
-//! What the differences between two arms say, given how many comparisons are judged together with theirs.
+//! The difference between two arms, and the verdict on it, corrected for all comparisons that are judged together.
 
 use super::arm::ArmRecords;
 use super::equal_time::at_equal_time;
@@ -31,7 +31,7 @@ impl<'a> Family<'a> {
         Self { pairs: pairs.into_iter().map(|[arm, other]| [arm.name.as_str(), other.name.as_str()]).collect(), adjusted }
     }
 
-    /// How many.
+    /// The number of comparisons.
     pub fn comparisons(&self) -> usize {
         self.pairs.len()
     }
@@ -42,7 +42,7 @@ impl<'a> Family<'a> {
         index.map_or(f64::NAN, |index| self.adjusted[index])
     }
 
-    /// The difference of `arm` from `reference`, and the verdict on it; none below two seeds that both finished.
+    /// The difference of `arm` from `reference`, and the verdict on it; `None` below two seeds that both finished.
     pub fn difference(&self, arm: &ArmRecords, reference: &ArmRecords) -> (Option<Difference>, Verdict) {
         let comparisons = self.comparisons();
         let Some(paired) = paired(arm, reference) else { return (None, Verdict::Unknown) };
@@ -73,7 +73,7 @@ impl<'a> Family<'a> {
     }
 }
 
-/// Held-out loss of `arm` less that of `reference`, over the seeds that both finished.
+/// Held-out loss of `arm` minus that of `reference`, over the seeds that both finished.
 fn differences(arm: &ArmRecords, reference: &ArmRecords) -> Vec<f64> {
     let loss = |arm: &ArmRecords, seed: &u64| arm.evaluations.get(seed).map(|evaluation| evaluation.measures.loss);
     arm.evaluations.keys().filter_map(|seed| Some(loss(arm, seed)? - loss(reference, seed)?)).collect()
@@ -83,8 +83,8 @@ fn paired(arm: &ArmRecords, reference: &ArmRecords) -> Option<Paired> {
     Paired::of(&differences(arm, reference))
 }
 
-/// The same verdict as a row of the results has it. The types differ: a row may also be the baseline, which no interval says, and
-/// neither rows nor statistics need the other.
+/// The same verdict as a value of the results. The types differ, since a row may also be the baseline, and since results and
+/// statistics do not depend on each other.
 fn verdict_of(verdict: regatta_statistics::Verdict) -> Verdict {
     match verdict {
         regatta_statistics::Verdict::Better => Verdict::Better,

@@ -1,4 +1,4 @@
-//! What the diagnoses of a finished trial say of its last hidden state.
+//! The diagnoses of a finished trial, as measures of its last hidden state.
 
 use regatta_lm::training::{CloudDiagnosis, Diagnosis};
 use regatta_records::{RecordError, TrialFolder};
@@ -6,8 +6,8 @@ use regatta_records::{RecordError, TrialFolder};
 /// A measure of the last hidden state: its column in `results.csv`, and where a diagnosis has it.
 pub(super) type Measure = (&'static str, fn(&Diagnosis, &CloudDiagnosis) -> Option<f64>);
 
-/// All of them. `mean_cosine_last` and `effective_rank_last` are columns already, of points of their own: those of a diagnosis
-/// say so.
+/// All measures. `mean_cosine_last` and `effective_rank_last` are columns already, of other points, so the names of a diagnosis's
+/// columns differ.
 pub(super) const MEASURES: [Measure; 15] = [
     ("mean_cosine_within_last", |_, last| last.within.as_ref().map(|pairs| pairs.mean)),
     ("mean_cosine_diagnosed_last", |_, last| last.all.mean_cosine),
@@ -26,9 +26,9 @@ pub(super) const MEASURES: [Measure; 15] = [
     ("cosine_kendall", |diagnosis, _| diagnosis.kendall),
 ];
 
-/// What is kept of a trial's diagnoses.
+/// The parts of a trial's diagnoses that results use.
 pub(super) struct Diagnosed {
-    /// Of the first weights; none where they were not diagnosed.
+    /// Of the first weights, if they were diagnosed.
     pub first: Option<Diagnosis>,
     pub last: Diagnosis,
     /// Updates made and mean cosine within sequences of the last hidden state.

@@ -1,9 +1,9 @@
-//! Arms at equal training time: what the slower arm had reached when the faster one was done.
+//! Arms at equal training time: the loss of the slower arm when the faster one was done.
 
 use super::arm::ArmRecords;
 use regatta_statistics::{Paired, mean};
 
-/// Validation losses of `arm` less those of `reference`, over the seeds that both finished, each at the time in which the
+/// Validation losses of `arm` minus those of `reference`, over the seeds that both finished, each at the time in which the
 /// quicker of the two trials was done; and the mean of those times, seconds.
 pub(super) fn at_equal_time(arm: &ArmRecords, reference: &ArmRecords) -> Option<(Paired, f64)> {
     let (mut differences, mut times) = (Vec::new(), Vec::new());
@@ -29,7 +29,12 @@ mod tests {
     fn the_dearer_arm_is_judged_by_what_it_had_reached() {
         // two steps: the baseline's take 2 s, the arm's 4 s. After 2 s the arm is half way from 6 down to its last loss
         let arm = |name: &str, rate: f64, last: [f64; 2]| {
-            let run = |loss| Run { training: vec![], validation: vec![], timeline: timeline(&[rate; 2], &[(0, 6.0), (2, loss)]) };
+            let run = |loss| Run {
+                training: vec![],
+                batch_tokens: 100.0,
+                validation: vec![],
+                timeline: timeline(&[rate; 2], &[(0, 6.0), (2, loss)]),
+            };
             let runs = last.into_iter().enumerate().map(|(seed, loss)| (seed as u64, run(loss))).collect();
             ArmRecords { runs, ..ArmRecords::empty(name) }
         };

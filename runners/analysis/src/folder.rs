@@ -1,4 +1,4 @@
-//! A study's folder, read: what is compared with what, and what each trial left.
+//! A study's folder as it is read: the comparisons, and the records of each trial.
 
 use super::arm::ArmRecords;
 use super::study::StudyRecord;
@@ -13,7 +13,7 @@ pub(super) struct Records {
     pub manifest: Option<Manifest>,
     /// The rows of the results: each arm at each point of the sweep.
     pub arms: Vec<ArmRecords>,
-    /// What was tuned; empty where nothing was, or where tuning has not ended.
+    /// The tuning of each row; empty without tuning, or before it has ended.
     pub tuning: Vec<TuningRow>,
 }
 
@@ -36,7 +36,7 @@ impl Records {
         Ok(Self { study, manifest: read_json(&folder.join("manifest.json"))?, arms, tuning })
     }
 
-    /// What the row at `index` is compared with.
+    /// The row that the row at `index` is compared with.
     pub fn reference(&self, index: usize) -> &ArmRecords {
         &self.arms[self.arms[index].baseline]
     }
@@ -54,7 +54,7 @@ fn planned(rows: &[PlanRow]) -> Result<Vec<ArmRecords>, String> {
         let baseline =
             baseline.ok_or_else(|| format!("expected a row for `{}`, the baseline of `{}`", row.baseline, row.place))?;
         Ok(ArmRecords {
-            name: if row.point.is_empty() { row.arm.clone() } else { format!("{} {}", row.arm, row.point) },
+            name: row.name(),
             arm: row.arm.clone(),
             point: row.point.clone(),
             place: row.place.clone(),

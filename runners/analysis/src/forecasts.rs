@@ -17,15 +17,15 @@ pub struct SizeForecast {
     pub parameters: usize,
     /// Held-out loss by the law, nats per token.
     pub loss: f64,
-    /// Where it lies at 95%, if the law holds there; none where nothing says how sure the line is.
+    /// Its 95% interval, if the law holds there; `None` where the uncertainty of the line is unknown.
     pub interval: Option<Interval>,
-    /// Models that the law rests on.
+    /// Number of models that the law is fitted to.
     pub sizes: usize,
     /// Seeds that all of them finished.
     pub seeds: usize,
     /// The smallest and the largest of them.
     pub measured: [usize; 2],
-    /// Tokens that their trials saw, where the plan tells and all saw as many.
+    /// Tokens of their trials, where the plan has them and all have the same number.
     pub tokens: Option<usize>,
 }
 

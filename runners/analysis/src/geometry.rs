@@ -1,4 +1,4 @@
-//! How hidden states and embeddings lie, over seeds.
+//! The geometry of hidden states and embeddings, over seeds.
 
 use super::arm::ArmRecords;
 use super::curves::over_seeds;
@@ -7,7 +7,7 @@ use super::over::{means, over};
 use regatta_lm::training::Diagnosis;
 use regatta_results::{Depths, FrequencyClass, Geometry, Layer};
 
-/// How the points of `arm` lie, over the seeds that were diagnosed.
+/// The geometry of `arm`, over the seeds that were diagnosed.
 pub(super) fn geometry(arm: &ArmRecords) -> Option<Geometry> {
     let trials: Vec<&Diagnosed> = arm.diagnosed.values().collect();
     let firsts: Vec<&Diagnosis> = trials.iter().filter_map(|trial| trial.first.as_ref()).collect();
@@ -28,7 +28,7 @@ pub(super) fn geometry(arm: &ArmRecords) -> Option<Geometry> {
     })
 }
 
-/// Cosines within sequences, layer by layer; none where a layer has none.
+/// Cosines within sequences, layer by layer; `None` where a layer has none.
 fn depths(diagnoses: &[&Diagnosis]) -> Option<Depths> {
     let layers = diagnoses.iter().map(|diagnosis| diagnosis.hidden_states.len()).min()?;
     let layer = |index: usize| {

@@ -3,11 +3,10 @@
 use super::arm::ArmRecords;
 use regatta_records::TrialEvaluation;
 
-/// Arms that are named; of more the count is enough.
+/// Most arms that are named; more are counted.
 const MOST_NAMED: usize = 6;
 
-/// Which arms ended no better than a model that knows how frequent each token is and looks at nothing else; none where all are
-/// better.
+/// The arms that ended no better than a model of token frequencies alone; `None` where all are better.
 pub(super) fn nothing(arms: &[&ArmRecords]) -> Option<String> {
     let above = |evaluation: &&TrialEvaluation| evaluation.measures.loss >= evaluation.measures.unigram_entropy;
     let named = |arm: &&ArmRecords| {

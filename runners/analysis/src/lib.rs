@@ -1,9 +1,9 @@
-//! From records to results: what every table, plot and page is made from. A pure function of a study's folder; it needs
-//! neither the data nor the regularizers, so a folder can be read anywhere.
+//! From records to results, which every table, plot and page is made from. Results are a pure function of a study's folder. They
+//! need neither the data nor the plugins, so a folder can be read anywhere.
 //!
 //! | file | what |
 //! |---|---|
-//! | `study`, `terms`, `listed`, `folder` | what is on disk: the study's settings, its rows, and their trials |
+//! | `study`, `terms`, `listed`, `folder` | the files on disk: the study's settings, its rows, and their trials |
 //! | `run`, `timeline`, `diagnosed` | what one finished trial recorded along training |
 //! | `summary` and what it uses | one row over its seeds |
 //! | `comparison`, `equal_time`, `paired` | two rows, paired by seed |
@@ -19,6 +19,7 @@ mod equal_time;
 mod folder;
 mod forecasts;
 mod geometry;
+mod label_aware;
 mod learnt;
 mod listed;
 mod notes;
@@ -38,6 +39,7 @@ mod terms;
 mod testing;
 mod texts;
 mod timeline;
+mod to_target;
 mod trials;
 mod tuning;
 mod worth;

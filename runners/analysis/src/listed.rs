@@ -1,8 +1,9 @@
-//! The terms of an arm by plugin and setting, each with whether it is the default.
+//! The terms of an arm by plugin and setting, each with whether it is the default; of a place, whether it is the home.
 
 use super::terms::Terms;
+use regatta_core::Plugin;
 use regatta_core::registry::cards;
-use regatta_lm::spec::At;
+use regatta_lm::spec::{At, Home};
 use regatta_results::{Setting, Term};
 use serde_json::{Map, Value};
 
@@ -26,11 +27,17 @@ fn term(entry: &Map<String, Value>) -> Term {
                     add(&mut term.settings, "", fields, &Value::Object(defaults.unwrap_or_default()));
                 }
             }
-            ("at", Some(_)) => add(&mut term.settings, "at.", value, &serde_json::to_value(At::default()).unwrap_or_default()),
+            ("at", Some(_)) => add(&mut term.settings, "at.", value, &home(entry).unwrap_or_default()),
             _ => term.settings.push(setting(key.clone(), value, value.is_null())),
         }
     }
     term
+}
+
+/// The place where a term's regularizer is at home, as it is written; where it is not linked, the usual one.
+fn home(entry: &Map<String, Value>) -> serde_json::Result<Value> {
+    let regularizer = entry.get("regularizer").and_then(|plugin| serde_json::from_value::<Plugin>(plugin.clone()).ok());
+    serde_json::to_value(At::from(regularizer.map_or(Home::DEFAULT, |plugin| plugin.0.home())))
 }
 
 /// Each field of an object, compared with the field of `defaults`.
@@ -53,7 +60,7 @@ mod tests {
 
     #[test]
     fn places_are_compared_with_their_defaults() {
-        let place = serde_json::to_value(At::default()).unwrap();
+        let place = serde_json::to_value(At::from(Home::DEFAULT)).unwrap();
         let mut entry = json!({"regularizer": {"not_linked": {"gamma": 1.0}}, "weight": 0.1, "at": place});
         entry["at"]["points"] = json!("batch");
         let found = listed(&Terms::read(&json!([entry])).unwrap(), Some(0.01));

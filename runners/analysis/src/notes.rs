@@ -1,14 +1,17 @@
 //! What else a reader of the results should know, a sentence each.
 
 use super::arm::ArmRecords;
-use super::learnt;
 use super::study::StudyRecord;
+use super::{label_aware, learnt};
 use regatta_records::Manifest;
 
 pub(super) fn notes(arms: &[&ArmRecords], study: &StudyRecord, manifest: Option<&Manifest>) -> Vec<String> {
     let mismatches = manifest.map(|manifest| manifest.mismatches.join("; ")).filter(|all| !all.is_empty());
-    let kept = mismatches.map(|all| format!("Kept though other versions or formulas trained them: {all}."));
-    [learnt::nothing(arms), own_rates(arms, study), kept].into_iter().flatten().collect()
+    let kept = mismatches.map(|all| format!("Kept although other versions or formulas trained them: {all}."));
+    [learnt::nothing(arms), own_rates(arms, study), lost_text(arms), label_aware::note(arms), kept]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Which arms are trained with a learning rate of their own.
@@ -23,11 +26,50 @@ fn own_rates(arms: &[&ArmRecords], study: &StudyRecord) -> Option<String> {
     (!own.is_empty()).then(|| format!("Trained with a learning rate of its own, {others}: {}; {what}.", own.join(", ")))
 }
 
+/// Why there are no bits per byte of some texts.
+fn lost_text(arms: &[&ArmRecords]) -> Option<String> {
+    let measures = || arms.iter().flat_map(|arm| arm.evaluations.values()).map(|evaluation| &evaluation.measures);
+    let held_out = measures().filter_map(|of| Some(("the held-out text".to_owned(), of.text_lost?)));
+    let further = measures().flat_map(|of| &of.worth.texts).filter_map(|of| Some((format!("`{}`", of.text), of.text_lost?)));
+    let mut lost: Vec<String> = Vec::new();
+    for (text, fraction) in held_out.chain(further) {
+        let words = format!("{text} ({} of its characters are lost)", percent(fraction));
+        if !lost.contains(&words) {
+            lost.push(words);
+        }
+    }
+    (!lost.is_empty()).then(|| {
+        format!(
+            "No bits per byte: decoding the tokens does not give the text back, for {}. Losses per token leave out what is lost.",
+            lost.join(", ")
+        )
+    })
+}
+
+/// Rounded up to a digit that is not 0, since a fraction above 0 is not none.
+fn percent(fraction: f64) -> String {
+    match 100.0 * fraction {
+        0.0 => "none".into(),
+        percent if percent < 0.1 => "less than 0.1%".into(),
+        percent => format!("{percent:.1}%"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::study::tests::early;
     use crate::terms::Terms;
+
+    #[test]
+    fn texts_that_tokens_lose_are_named_once() {
+        let mut lossy = crate::testing::arm("a", &[Some(3.0), Some(3.1)]);
+        assert_eq!(lost_text(&[&lossy]), None);
+        lossy.evaluations.values_mut().for_each(|of| of.measures.text_lost = Some(0.25));
+        let note = lost_text(&[&lossy, &lossy]).unwrap();
+        assert!(note.contains("for the held-out text (25.0% of its characters are lost). Losses"), "{note}");
+        assert_eq!([0.0, 1e-5, 0.5].map(percent), ["none", "less than 0.1%", "50.0%"]);
+    }
 
     #[test]
     fn rates_of_arms_are_held_against_the_studys() {

@@ -6,7 +6,7 @@ use regatta_records::TrialEvaluation;
 use regatta_results::PairedDifference;
 use regatta_statistics::Paired;
 
-/// The measure of `arm` less that of `reference`, paired by seed; none of an arm less itself, and below two pairs.
+/// The measure of `arm` minus that of `reference`, paired by seed; `None` for an arm and itself, and below two pairs.
 pub(super) fn paired(
     arm: &ArmRecords,
     reference: &ArmRecords,

@@ -4,13 +4,13 @@ use super::arm::ArmRecords;
 use super::comparison::Family;
 use super::folder::Records;
 use super::summary::summary;
-use super::{notes, setup, sizes, trials, tuning};
+use super::{label_aware, notes, setup, sizes, trials, tuning};
 use regatta_records::{Manifest, RecordError};
 use regatta_results::Results;
 use std::path::Path;
 
-/// The results of the study in `folder`, of whatever trials are done: each arm at each point of the sweep against the baseline at
-/// the same point.
+/// The results of the finished trials of the study in `folder`: each arm at each point of the sweep against the baseline at the
+/// same point.
 ///
 /// # Errors
 /// When the folder holds no study, or a record that cannot be read.
@@ -19,6 +19,7 @@ pub fn results(folder: &Path) -> Result<Results, RecordError> {
     for arm in &mut records.arms {
         arm.read_runs(folder)?;
     }
+    label_aware::mark(&mut records.arms);
     let family = Family::with_baselines(&records.arms);
     let rows: Vec<_> = records.arms.iter().enumerate().map(|(index, arm)| (arm, records.reference(index))).collect();
     let mut results = results_of(&records, &rows, &family);
@@ -29,13 +30,13 @@ pub fn results(folder: &Path) -> Result<Results, RecordError> {
     if let Some(baseline) = records.baseline_arm() {
         results.baseline.clone_from(&baseline.arm);
         if !baseline.terms.is_empty() {
-            results.notes.insert(0, format!("No arm is without terms: `{}` stands in as the baseline.", baseline.arm));
+            results.notes.insert(0, format!("Every arm has terms: `{}` is used as the baseline.", baseline.arm));
         }
     }
     Ok(results)
 }
 
-/// Rows of the study and what each is compared with, judged as part of `family`.
+/// The rows of the study, each compared with its baseline and judged as part of `family`.
 pub(super) fn results_of(records: &Records, rows: &[(&ArmRecords, &ArmRecords)], family: &Family<'_>) -> Results {
     let Records { study, manifest, tuning, .. } = records;
     let arms: Vec<&ArmRecords> = rows.iter().map(|(arm, _)| *arm).collect();
@@ -56,7 +57,7 @@ pub(super) fn results_of(records: &Records, rows: &[(&ArmRecords, &ArmRecords)],
     }
 }
 
-/// The split that losses are of: as trials recorded it, and before any has finished as the data have it.
+/// The split that losses are measured on: as trials recorded it, or from the data before any has finished.
 fn held_out(arms: &[&ArmRecords], manifest: Option<&Manifest>) -> String {
     let mut splits = arms.iter().flat_map(|arm| arm.evaluations.values()).map(|evaluation| evaluation.split.as_str()).peekable();
     let stands_in = match splits.peek() {

@@ -6,8 +6,8 @@ use super::paired::paired;
 use regatta_records::TrialEvaluation;
 use regatta_results::Rounding;
 
-/// Each way of rounding that a trial of `arm` has, in the order written. `reference` is what it is compared with: itself, where
-/// it is the baseline.
+/// Each rounding that a trial of `arm` has, in the order written. `reference` is the arm that it is compared with, the baseline
+/// itself for the baseline.
 pub(super) fn roundings(arm: &ArmRecords, reference: &ArmRecords) -> Vec<Rounding> {
     let Some(first) = arm.evaluations.values().next() else { return Vec::new() };
     let rounding = |index: usize| {

@@ -1,10 +1,10 @@
-//! What a finished trial did along training.
+//! The curves of a finished trial.
 
 use super::timeline::Timeline;
 use regatta_lm::training::StepRecord;
 use regatta_records::{Cost, RecordError, TrialFolder};
 
-/// Points of a curve: more cannot be told apart on a page.
+/// Most points of a curve: a page cannot show more.
 const POINTS: usize = 300;
 
 /// A finished trial along training.
@@ -13,6 +13,8 @@ pub(super) struct Run {
     pub training: Vec<(usize, f64)>,
     /// Updates made and validation loss.
     pub validation: Vec<(usize, f64)>,
+    /// Tokens of a batch.
+    pub batch_tokens: f64,
     /// Validation loss by training time; none where the times are not known.
     pub timeline: Option<Timeline>,
 }
@@ -29,6 +31,7 @@ impl Run {
         Ok(Self {
             training: steps.chunks(stretch).map(mean).collect(),
             validation: validations.iter().map(|validation| (validation.step, validation.loss)).collect(),
+            batch_tokens: (cost.step_ms / 1e3 * cost.tokens_per_second).round(),
             timeline: Timeline::new(&steps, &validations, cost),
         })
     }

@@ -1,4 +1,4 @@
-//! What is the same for all arms, in lines that a reader checks first.
+//! The setup that all arms share, in lines.
 
 use super::arm::ArmRecords;
 use super::folder::Records;
@@ -8,7 +8,7 @@ use super::terms::in_one_line;
 use regatta_records::{DataFacts, Manifest, ModelFacts};
 use serde_json::Number;
 
-/// Label and value of each line. What varies or is tuned comes first; a line that does not hold for all rows says so.
+/// Label and value of each line. Varied and tuned settings come first; a line that does not apply to all rows says so.
 pub(super) fn lines(records: &Records) -> Vec<(String, String)> {
     let Records { study, manifest, arms, .. } = records;
     let mut lines = Vec::new();

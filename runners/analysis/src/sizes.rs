@@ -8,18 +8,18 @@ use regatta_results::{Arm, PowerLaw, SizePoint, SizeSeries};
 use regatta_statistics::power_law;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What makes a model larger of its kind. Another family, another norm or an untied output matrix changes its parameters too, but makes
-/// another kind of model: no law goes through both.
+/// What makes a model larger of its kind. Another family, another norm or an untied output matrix changes its parameters too, but
+/// makes another kind of model: no law goes through both.
 pub(super) const SIZES: [&str; 6] =
     ["model.width", "model.layers", "model.heads", "model.kv_heads", "model.head_dim", "model.mlp_width"];
 
 /// Name and value of each part of a point's label: `width=16,weight=0.1`.
 type Parts<'a> = Vec<(&'a str, &'a str)>;
 
-/// Rows of an arm that differ in the size of their model, by where they are among the records', smallest first.
+/// Rows of an arm that differ in the size of their model, as indices of the records' rows, smallest first.
 pub(super) struct Group {
     pub arm: String,
-    /// The point of what else varies; empty where nothing does.
+    /// The rest of the point; empty where only the size varies.
     pub rest: String,
     pub members: Vec<usize>,
 }
@@ -31,8 +31,8 @@ impl Group {
     }
 }
 
-/// The series of each arm, one for each point of what else varies; `arms` are the records' rows, judged. None where all models
-/// have one size.
+/// The series of each arm, one for each rest of a point; `arms` are the judged rows of the records. Empty where all models have the
+/// same size.
 pub(super) fn series(records: &Records, arms: &[Arm]) -> Vec<SizeSeries> {
     let point = |&row: &usize| {
         let Arm { name, parameters, loss, difference, verdict, .. } = &arms[row];

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Number, Value};
 use std::path::Path;
 
-/// What the results need of a study.
+/// The parts of a study that results need.
 #[derive(Debug, Deserialize)]
 pub(super) struct StudyRecord {
     pub name: String,
@@ -26,6 +26,9 @@ pub(super) struct StudyRecord {
     #[serde(default)]
     pub model: ModelSection,
     pub train: TrainSection,
+    /// Left out by folders older than what is read of it.
+    #[serde(default)]
+    pub evaluate: EvaluateSection,
     /// Of each arm its list, as written.
     pub arms: Map<String, Value>,
     #[serde(default)]
@@ -70,6 +73,14 @@ pub(super) struct TrainSection {
 /// `{adamw: {...}}`, or the bare name that a user wrote.
 #[derive(Debug, Deserialize)]
 struct Chosen(#[serde(deserialize_with = "bare_or_map")] OptimizerSpec);
+
+/// `evaluate:`
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct EvaluateSection {
+    /// The validation loss to reach; the baseline's final one, where none is named.
+    #[serde(default)]
+    pub target: Option<f64>,
+}
 
 /// `tune:`
 #[derive(Debug, Deserialize)]

@@ -6,6 +6,7 @@ use super::curves::over_seeds;
 use super::folder::Records;
 use super::listed::listed;
 use super::over::over;
+use super::to_target::to_target;
 use super::{geometry, rounding, tasks, texts};
 use regatta_records::{State, Status, TrialEvaluation};
 use regatta_results::{Arm, Interval, Spent, Spread, Verdict};
@@ -53,7 +54,7 @@ pub(super) fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<
         roundings: rounding::roundings(arm, reference),
         tasks: tasks::tasks(arm),
         texts: texts::texts(arm, reference),
-        to_target: Vec::new(),
+        to_target: to_target(arm, reference, records.study.evaluate.target, family.comparisons()).into_iter().collect(),
     }
 }
 
@@ -67,7 +68,7 @@ fn most_of(arm: &ArmRecords, measure: impl Fn(&TrialEvaluation) -> Option<f64>) 
     arm.evaluations.values().filter_map(measure).reduce(f64::max)
 }
 
-/// `None` where no trial finished. What one seed cannot say, and what a loss that is not finite leaves undefined, is NaN.
+/// `None` where no trial finished. Figures that one seed cannot give, or that are undefined for a loss that is not finite, are NaN.
 fn spread(losses: &[f64]) -> Option<Spread> {
     Some(Spread {
         mean: mean(losses)?,
@@ -77,7 +78,7 @@ fn spread(losses: &[f64]) -> Option<Spread> {
     })
 }
 
-/// The least and the greatest ratio of a trial's time per step to that of the reference's with its seed.
+/// The smallest and largest ratio of a trial's time per step to that of the reference's trial with the same seed.
 fn cost_range(arm: &ArmRecords, reference: &ArmRecords) -> Option<Interval> {
     let ratio = |(seed, own): (&u64, &TrialEvaluation)| Some(own.cost.step_ms / reference.evaluations.get(seed)?.cost.step_ms);
     let range = over(&arm.evaluations.iter().filter_map(ratio).collect::<Vec<_>>())?;

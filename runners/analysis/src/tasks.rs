@@ -1,4 +1,4 @@
-//! How arms do on tasks, over seeds.
+//! Scores on tasks, over seeds.
 
 use super::arm::ArmRecords;
 use super::over::over;

@@ -1,4 +1,4 @@
-//! The list of an arm, in a folder whose plugins need not be there.
+//! The list of an arm, read without its plugins.
 
 use regatta_lm::spec::Weight;
 use serde::Deserialize;

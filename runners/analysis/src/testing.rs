@@ -14,6 +14,7 @@ pub(crate) fn arm(name: &str, losses: &[Option<f64>]) -> ArmRecords {
             loss_standard_error: 0.01,
             perplexity: loss.exp(),
             bits_per_byte: None,
+            text_lost: None,
             excess_loss: None,
             unigram_entropy: 5.0,
             windows: 1,

@@ -14,7 +14,7 @@ impl Timeline {
     /// Seconds are those of the steps alone: measuring is not training. A step's are the tokens of a batch over its tokens per
     /// second; the tokens of a batch are what the median step made of its time.
     ///
-    /// None where a step is missing, a time is not a positive number, or nothing was measured after the last step.
+    /// `None` where a step is missing, a time is not a positive number, or nothing was measured after the last step.
     pub fn new(steps: &[StepRecord], validations: &[Validation], cost: &Cost) -> Option<Self> {
         let batch_tokens = cost.step_ms / 1e3 * cost.tokens_per_second;
         let mut clock = vec![0.0]; // entry s: seconds before step s
@@ -32,12 +32,17 @@ impl Timeline {
         (whole && in_order).then_some(Self { points })
     }
 
+    /// Seconds of training before each measurement, and what it found.
+    pub fn points(&self) -> &[(f64, f64)] {
+        &self.points
+    }
+
     /// Seconds of training in all.
     pub fn seconds(&self) -> f64 {
         self.points.last().map_or(0.0, |&(seconds, _)| seconds)
     }
 
-    /// The validation loss after `seconds` of training, on a straight line between the measurements before and after; none
+    /// The validation loss after `seconds` of training, interpolated linearly between the measurements before and after; `None`
     /// outside of them.
     pub fn loss_at(&self, seconds: f64) -> Option<f64> {
         let after = self.points.partition_point(|&(time, _)| time < seconds);
@@ -74,7 +79,7 @@ pub(super) mod tests {
         points.iter().map(|&(step, loss)| Validation { step, loss }).collect()
     }
 
-    /// 100 tokens a batch.
+    /// 100 tokens per batch.
     const COST: Cost = Cost {
         wall_seconds: 9.0,
         step_ms: 500.0,

@@ -1,4 +1,4 @@
-//! What tuning tried and chose.
+//! The candidates and choices of tuning.
 
 use regatta_config::Candidate;
 use regatta_records::{State, TuningRow, TuningTrial};
@@ -26,7 +26,7 @@ fn failure(trial: &TuningTrial) -> Option<String> {
     (trial.state != State::Done).then(|| format!("seed {} {}", trial.seed, trial.state.word()))
 }
 
-/// Where the chosen values lie at the end of their grids.
+/// The chosen values that are the smallest or largest of their lists.
 fn edges(row: &TuningRow) -> Vec<Edge> {
     let (Some(winner), Some(chosen)) = (row.winner, row.chosen()) else { return Vec::new() };
     let edge = |setting: &str, at_edge: bool, of: fn(&Candidate) -> Option<f64>| {

@@ -3,9 +3,8 @@
 use regatta_lm::tasks::Capacity;
 use regatta_lm::training::Worth;
 
-/// Names and values: of each task `<kind>_<task>_accuracy` and its kin, of each further text
-/// `text_<name>_loss` and its kin, of each rounding `quantised_<bits>_<granularity>_loss`, of
-/// biographies `capacity_bits` and its kin.
+/// Names and values: for each task `<kind>_<task>_accuracy` and related columns, for each further text `text_<name>_loss` and
+/// related columns, for each rounding `quantised_<bits>_<granularity>_loss`, for biographies `capacity_bits` and related columns.
 pub(super) fn measures(worth: &Worth) -> Vec<(String, Option<f64>)> {
     let mut measures = Vec::new();
     for (kind, scores) in [("minimal_pairs", &worth.minimal_pairs), ("multiple_choice", &worth.multiple_choice)] {
@@ -23,7 +22,7 @@ pub(super) fn measures(worth: &Worth) -> Vec<(String, Option<f64>)> {
         let mut add = |name: &str, value: f64| measures.push((format!("text_{}_{name}", text.text), Some(value)));
         add("loss", text.loss);
         add("loss_se", text.loss_standard_error);
-        add("bits_per_byte", text.bits_per_byte);
+        measures.push((format!("text_{}_bits_per_byte", text.text), text.bits_per_byte));
     }
     let losses = worth.quantised.iter();
     measures.extend(losses.map(|found| (format!("quantised_{}_{}_loss", found.bits, found.granularity), Some(found.loss))));

@@ -31,7 +31,7 @@ fn the_schema_beside_the_configs_is_that_of_the_program() {
     }
     assert!(
         std::fs::read_to_string(&path).is_ok_and(|found| found == printed),
-        "configs/study.schema.json is not what `regatta schema` prints; write it anew with \
+        "configs/study.schema.json is not what `regatta schema` prints; rewrite it with \
          `REGATTA_WRITE_SCHEMA=1 cargo test -p regatta --test schema`"
     );
 }

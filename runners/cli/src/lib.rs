@@ -47,7 +47,7 @@ enum Verb {
     List(verbs::list::Arguments),
     /// Explain a plugin: formula, paper, fields and defaults
     Explain(verbs::explain::Arguments),
-    /// Print the JSON Schema of studies, by which editors complete and check them, with the plugins linked into this program
+    /// Print the JSON Schema of studies, with the plugins linked into this program; editors use it to complete and check studies
     Schema(verbs::schema::Arguments),
     /// Write the table, plots and page from the results on disk
     Report(verbs::report::Arguments),
@@ -64,7 +64,7 @@ enum Verb {
     Watch(verbs::watch::Arguments),
     /// Print a study's arms as Markdown, CSV, LaTeX or JSON
     Results(verbs::results::Arguments),
-    /// Write a study's curves as files of another program
+    /// Export a study's curves to the files of another program
     Export(verbs::export::Arguments),
     /// Score a checkpoint: tasks, held-out loss, and the loss with rounded weights
     Evaluate(verbs::evaluate::Arguments),
@@ -74,18 +74,18 @@ enum Verb {
     Compare(verbs::compare::Arguments),
     /// Measure the speed of training, the cost of a penalty, or the rate of matrix products
     Bench(verbs::bench::Arguments),
-    /// Write a plugin's crate or a study to start from
+    /// Create a plugin's crate or a study to start from
     New(verbs::new::Arguments),
     /// Print a script that completes this program's verbs, options, plugins and arms in a shell
     Completions(verbs::completions::Arguments),
     /// Print the manual page of the program or of a verb, or write all pages to a folder
     Man(verbs::man::Arguments),
-    /// Print the arms of a study, a line each, for completions
+    /// Print the arms of a study, one per line, for completions
     #[command(hide = true)]
     Arms(verbs::completions::ArmsArguments),
 }
 
-/// The program's command line, under the name that it was started by: a program with plugins of its own has a name of its own.
+/// The program's command line, under the name that it was started by, since a program with other plugins has another name.
 fn command() -> clap::Command {
     let started_as = std::env::args_os().next().map(std::path::PathBuf::from);
     let name = started_as.as_deref().and_then(|path| path.file_stem()?.to_str()).unwrap_or("regatta").to_owned();

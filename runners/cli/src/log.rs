@@ -21,7 +21,7 @@ pub(crate) enum Format {
 
 static TABLE: OnceLock<MultiProgress> = OnceLock::new();
 
-/// The live table that lines must not tear.
+/// The live table, which lines must not overwrite.
 pub(crate) fn table() -> &'static MultiProgress {
     TABLE.get_or_init(MultiProgress::new)
 }

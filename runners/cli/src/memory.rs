@@ -1,5 +1,5 @@
 //! How much memory the program holds. The allocator is the program's choice: wrapped in [`Counted`], it counts every byte; with
-//! any other, the resident set that Linux reports stands in.
+//! any other, the resident set that Linux reports is used.
 
 use regatta_study::MemoryMeter;
 use std::alloc::{GlobalAlloc, Layout};

@@ -13,7 +13,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Listens to SIGINT, SIGTERM and SIGUSR1.
+    /// Starts to handle SIGINT, SIGTERM and SIGUSR1.
     ///
     /// # Errors
     /// When the system refuses.
@@ -27,8 +27,8 @@ impl Signals {
         Ok(Self { stop, last })
     }
 
-    /// The exit status that a shell expects of a program that the signal ended, 130 or 143; 0 after SIGUSR1, by which a
-    /// scheduler asks for a state to be kept before it takes the machine away.
+    /// The exit status that a shell expects of a program that the signal ended, 130 or 143; 0 after SIGUSR1, with which a scheduler
+    /// requests that the state be saved before it takes the machine.
     pub fn exit_code(&self) -> u8 {
         match self.last.load(Ordering::Relaxed) {
             signal if signal == SIGUSR1 as usize => 0,

@@ -1,8 +1,8 @@
 //! One pool of threads.
 
-/// Tells candle to leave its own pool empty. Its workers spin while they wait for the next elementwise operation, on the cores of
-/// rayon's pool, which the model's passes and the penalties' kernels run on; what is left to candle is small. A `CANDLE_NUM_THREADS` that is set is
-/// respected.
+/// Keeps candle's own pool empty. Its workers spin while they wait for the next elementwise operation, on the cores of rayon's
+/// pool, which runs the model's passes and the penalties' kernels; little work is left to candle. A `CANDLE_NUM_THREADS` that is
+/// set is respected.
 pub(crate) fn share_one_pool() {
     const VARIABLE: &str = "CANDLE_NUM_THREADS";
     if std::env::var_os(VARIABLE).is_none() {

@@ -7,8 +7,8 @@ use crate::{Result, entropy, partition};
 use serde::{Deserialize, Serialize};
 use std::num::NonZeroUsize;
 
-/// How the points of one cloud lie: whether they share a direction, and how many directions they use. A measure that the cloud
-/// does not define is `None`, for the reason that its function gives; none is ever NaN.
+/// The anisotropy of one cloud: whether its points share a direction, and how many directions they use. A measure that is undefined
+/// for the cloud is `None`, for the reason that its function gives; no measure is NaN.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Anisotropy {
@@ -36,7 +36,7 @@ pub struct Anisotropy {
     pub mean_norm: f64,
     /// See [`PairCosines::histogram`]. Empty below two points.
     pub cosine_histogram: Vec<f64>,
-    /// See [`Spectrum::normalised`]: min(n, d) shares, largest first.
+    /// See [`Spectrum::normalised`]: min(n, d) fractions, largest first.
     pub spectrum: Vec<f64>,
 }
 

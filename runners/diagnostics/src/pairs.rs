@@ -1,4 +1,4 @@
-//! What the cosines of all pairs of points say.
+//! Measures of the cosines of all pairs of points.
 
 use crate::points::{Points, norm, to_unit};
 use rayon::prelude::*;
@@ -12,7 +12,7 @@ use std::ops::Range;
 /// mean cosine. `None` below two points.
 ///
 /// Timkey, van Schijndel, "All bark and no bite: rogue dimensions in transformer language models obscure representational
-/// quality", EMNLP 2021, arXiv:2109.04404, section 3, over all pairs i≠j in the place of a sample of them.
+/// quality", EMNLP 2021, arXiv:2109.04404, section 3, over all pairs i≠j instead of a sample of them.
 ///
 /// # Shapes
 /// points (n, d) -> (d)
@@ -42,7 +42,7 @@ pub fn mean_cosine(points: &Points) -> Option<f64> {
     cosine_contributions(points).map(|contributions| contributions.iter().sum())
 }
 
-/// What the pairs i≠j of a cloud say, each by its cosine; a zero vector has cosine 0 with all.
+/// Measures of the cosines of pairs i≠j of a cloud; a zero vector has cosine 0 with all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PairCosines {

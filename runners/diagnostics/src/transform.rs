@@ -1,4 +1,4 @@
-//! What can be done to a cloud after training, without training: each is an affine map, fitted on one cloud, applied to any.
+//! Post-hoc transforms of a cloud: affine maps that are fitted on one cloud and applied to any.
 
 use crate::points::{Points, dot};
 use crate::spectrum::rounding_of_float32;
@@ -19,13 +19,13 @@ pub struct Transform {
 }
 
 impl Transform {
-    /// `x - mean`: the mean is taken away.
+    /// `x - mean`: the mean is subtracted.
     pub fn centre(points: &Points) -> Self {
         Self { shift: points.mean(), matrix: None, dims: points.dims() }
     }
 
     /// `(x - mean)·V_k λ_k^(-1/2)`: the first `dims` principal components, all where it is `None`, each of variance 1.
-    /// Components without variance, beyond what rounding to float32 makes, become 0: scaled up, they would be noise.
+    /// Components whose variance is within float32 rounding error become 0: scaled up, they would be noise.
     ///
     /// BERT-whitening, where k < d its "whitening-k": Su, Cao, Liu, Ou, "Whitening sentence representations for better semantics
     /// and faster retrieval", 2021, arXiv:2103.15316, algorithm 1. Deviation: variances with n - 1, as numpy's cov has them.

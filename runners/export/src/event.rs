@@ -30,7 +30,7 @@ pub(crate) fn file_version(wall_time: f64) -> Message {
     When { wall_time, step: 0 }.event().text(3, FILE_VERSION)
 }
 
-/// Tells a reader that has this run from another file to forget all steps from this one on.
+/// Makes a reader that has this run from another file drop all steps from this one on.
 pub(crate) fn session_start(when: When) -> Message {
     when.event().message(7, &Message::default().integer(1, START))
 }
@@ -41,7 +41,7 @@ pub(crate) fn scalars(when: When, scalars: &[(String, f64)]) -> Message {
     when.event().message(5, &scalars.iter().map(value).fold(Message::default(), |summary, value| summary.message(1, &value)))
 }
 
-/// Content of a plugin of TensorBoard's, under a tag of its own.
+/// The content of a TensorBoard plugin, under its tag.
 pub(crate) fn of_plugin(when: When, tag: &str, plugin: &str, content: &Message) -> Message {
     const FLOAT: u64 = 1;
     let plugin_data = Message::default().text(1, plugin).message(2, content);

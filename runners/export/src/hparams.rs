@@ -35,7 +35,7 @@ pub struct Hyperparameters {
     pub settings: BTreeMap<String, Setting>,
     /// Settings of all runs, which are the columns. Only the type of a value counts.
     pub columns: BTreeMap<String, Setting>,
-    /// Tags of the scalars that are columns too.
+    /// Tags of the scalars that are also columns.
     pub metrics: Vec<String>,
 }
 
@@ -69,7 +69,7 @@ impl Setting {
 }
 
 impl Hyperparameters {
-    /// The columns of the table. Each run says them: a reader takes the first that it finds.
+    /// The columns of the table. Every run has them: a reader uses the first that it finds.
     pub(crate) fn experiment(&self, when: When) -> Message {
         let column = |(name, setting): (&String, &Setting)| Message::default().text(1, name).integer(4, setting.data_type());
         let metric = |tag: &String| Message::default().message(1, &Message::default().text(2, tag));

@@ -1,4 +1,4 @@
-//! Curves in the files of other programs. So far that is TensorBoard's event file.
+//! Curves as files of other programs: TensorBoard's event files.
 //!
 //! ```
 //! use regatta_export::{Point, Run};
@@ -10,8 +10,8 @@
 //! # assert!(!bytes.is_empty());
 //! ```
 //!
-//! An event file is a sequence of TFRecords, each of which holds one protobuf message `Event`. Both formats are small, so they
-//! are written here by hand. This crate knows plain values alone: no tensors, no records of a study, no files.
+//! An event file is a sequence of TFRecords, each of which holds one protobuf message `Event`. Both formats are small, so this
+//! crate writes them itself. It takes plain values and returns bytes: no tensors, no records of a study, no files.
 
 mod event;
 mod hparams;

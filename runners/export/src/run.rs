@@ -11,14 +11,14 @@ const PROGRAM: &str = ".regatta.";
 /// The curves of one run. A file of them is a function of these values alone.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Run {
-    /// When the process that wrote the newest points began, seconds since 1970. One that goes on from a checkpoint begins later
+    /// When the process that wrote the newest points began, seconds since 1970. One that resumes from a checkpoint begins later
     /// than the one before it.
     pub started: u64,
-    /// What the HPARAMS tab shows; none where it shall not list the run.
+    /// What the HPARAMS tab shows; `None` keeps the run out of it.
     pub hyperparameters: Option<Hyperparameters>,
     /// The scalars, in the order of their steps.
     pub points: Vec<Point>,
-    /// How it ended; none where it goes on.
+    /// How it ended; `None` while it runs.
     pub outcome: Option<Outcome>,
 }
 
@@ -41,18 +41,18 @@ pub fn is_event_file(name: &str) -> bool {
 }
 
 impl Run {
-    /// The name of the run's file. It is another one when there are more points, and sorts behind the earlier ones.
+    /// The name of the run's file. With more points it is a new name, which sorts after the earlier ones.
     ///
-    /// A TensorBoard that is running reads each file once, from its beginning to its end, and goes on to files that sort behind
-    /// it. A file that was replaced under its own name would not be read again.
+    /// A running TensorBoard reads each file once, from beginning to end, and continues with files that sort after it. It would not
+    /// read a file again that was replaced under the same name.
     pub fn file_name(&self) -> String {
         format!("{PREFIX}{:010}{PROGRAM}{:010}", self.started, self.points.len() + usize::from(self.outcome.is_some()))
     }
 
     /// The run's file: its version, the start of a session at step 0, the points, and how it ended.
     ///
-    /// The start makes a reader drop every step that it has from an earlier file of the same run, so that no step is shown twice
-    /// and none that a resumed run made again.
+    /// The start makes a reader drop all steps that it has from an earlier file of the same run, so that no step is shown twice,
+    /// even where a resumed run repeated it.
     pub fn events(&self) -> Vec<u8> {
         let wall_time = self.points.first().map_or(self.started as f64, |first| first.wall_time);
         let begin = When { wall_time, step: 0 };

@@ -1,11 +1,11 @@
-//! The trials that a folder holds, whatever study they are of.
+//! The trials in a folder, of any study.
 
 use crate::files::entries;
 use crate::{INPUTS, RecordError, STATUS_FILE, TrialFolder};
 use std::path::Path;
 
-/// Every trial below `folder`, in the order of their paths; none where there is no such folder. A trial's folder is one that holds
-/// `status.json` or `trial.json`.
+/// Every trial below `folder`, in the order of their paths; none without a folder. A trial's folder is one that holds `status.json`
+/// or `trial.json`.
 ///
 /// # Errors
 /// When a folder cannot be listed.
@@ -38,6 +38,6 @@ mod tests {
         assert_eq!(names, [Path::new("a/lr=1/seed-0"), Path::new("b/seed-0")]);
         assert!(trials_below(&folder.path().join("none")).unwrap().is_empty());
         let file = folder.path().join("a/seed-1/metrics.jsonl");
-        assert!(trials_below(&file).unwrap_err().to_string().contains("metrics.jsonl"), "a file is no folder");
+        assert!(trials_below(&file).unwrap_err().to_string().contains("metrics.jsonl"), "a file is not a folder");
     }
 }

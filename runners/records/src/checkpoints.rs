@@ -1,4 +1,4 @@
-//! What a trial that was cut off resumes from.
+//! The checkpoints that an interrupted trial resumes from.
 //!
 //! ```text
 //! resume/step-000120/model.safetensors  optimizer.safetensors  state.json  MANIFEST.json
@@ -7,8 +7,8 @@
 //! And `companions.safetensors`, where interventions keep moving averages or parameters of their own.
 //!
 //! A checkpoint is written under another name, file by file, each flushed to disk; its manifest, with length and BLAKE3 of each
-//! file, comes last; then the folder gets its name. So a name promises a whole checkpoint, and the manifest proves it. Two are
-//! kept: where the newest cannot be used, the one before it is.
+//! file, comes last; then the folder gets its final name. A folder with that name is therefore a whole checkpoint, and the manifest
+//! proves it. Two are kept: the older one is used where the newest is damaged.
 
 use super::files::entries;
 use super::lease::Fence;
@@ -29,7 +29,7 @@ pub struct Checkpoints {
     identity: String,
 }
 
-/// A checkpoint that was read and found whole.
+/// A checkpoint that was read and verified.
 #[derive(Debug)]
 pub struct Kept {
     /// Updates made.
@@ -54,7 +54,7 @@ struct Mark {
 }
 
 impl Checkpoints {
-    /// Those in `folder`, of the trial with this identity.
+    /// The checkpoints in `folder` of the trial with this identity.
     pub fn of(folder: PathBuf, fence: Fence, identity: &str) -> Self {
         Self { folder, fence, identity: identity.to_owned() }
     }
@@ -62,7 +62,7 @@ impl Checkpoints {
     /// Saves `files` as the state after `steps` updates, and removes all but the newest two checkpoints.
     ///
     /// # Errors
-    /// When it cannot be written, or another runner has taken the folder over; those kept before are then still there.
+    /// When it cannot be written, or another runner has taken the folder over; earlier checkpoints are then still there.
     pub fn save(&self, steps: usize, files: &[(&str, Vec<u8>)]) -> Result<(), RecordError> {
         let name = format!("step-{steps:06}");
         let (whole, partial) = (self.folder.join(&name), self.folder.join(format!("{name}.tmp-{}", self.fence.attempt())));
@@ -99,8 +99,7 @@ impl Checkpoints {
         disk::sync_folder(&self.folder)
     }
 
-    /// The newest checkpoint that is whole and of this trial; `None` where there is none. Warnings say what is wrong with newer
-    /// ones.
+    /// The newest whole checkpoint of this trial, if any. Warnings report what is wrong with newer ones.
     ///
     /// # Errors
     /// When the folder cannot be read.
@@ -109,7 +108,7 @@ impl Checkpoints {
             let read = self.read(steps, &path).and_then(|kept| accept(&kept).map(|()| kept));
             match read {
                 Ok(kept) => return Ok(Some(kept)),
-                Err(message) => tracing::warn!("{}: {message}; going back to the checkpoint before it", path.display()),
+                Err(message) => tracing::warn!("{}: {message}; using the checkpoint before it", path.display()),
             }
         }
         Ok(None)
@@ -148,7 +147,7 @@ impl Checkpoints {
         let mut files = BTreeMap::new();
         for (name, mark) in manifest.files {
             if Path::new(&name).components().count() != 1 {
-                return Err(format!("{MANIFEST}: `{name}` is no name of a file"));
+                return Err(format!("{MANIFEST}: expected the name of a file, found `{name}`"));
             }
             let file = path.join(&name);
             let length = std::fs::metadata(&file).map_err(|error| format!("{name}: {error}"))?.len();
@@ -164,7 +163,7 @@ impl Checkpoints {
         Ok(Kept { steps, files })
     }
 
-    /// Removes all but the newest, and what killed processes left.
+    /// Removes all but the newest, and the leftovers of killed processes.
     fn prune(&self) -> Result<(), RecordError> {
         let old = list(&self.folder)?.into_iter().rev().skip(KEPT).map(|(_, path)| path);
         let is_partial = |path: &PathBuf| path.to_string_lossy().contains(".tmp-");

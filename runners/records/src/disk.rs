@@ -1,5 +1,5 @@
-//! Every change to the disk, in one place: a test can make the n-th of them fail, or be the last that a process makes. A test that
-//! scans the sources (`tests/tests/disk_changes.rs`) finds a change that is made anywhere else.
+//! Every change to the disk, in one place, so that a test can make the n-th of them fail, or kill the process there.
+//! `tests/tests/disk_changes.rs` scans the sources for changes made anywhere else.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -12,8 +12,8 @@ pub type Hook = fn(&'static str, &Path) -> io::Result<()>;
 
 static HOOK: OnceLock<Hook> = OnceLock::new();
 
-/// Calls `hook` before every change that this process makes to a study's folder from now on: what, and to which file. For tests
-/// of what happens when the disk fails. The first hook stays.
+/// From now on, calls `hook` with the kind and the file of every change that this process makes to a study's folder, before the
+/// change. For tests of disk failures. Later calls have no effect.
 pub fn before_each_change(hook: Hook) {
     HOOK.get_or_init(|| hook);
 }
@@ -32,7 +32,7 @@ pub(super) fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Gives a file or folder another name.
+/// Renames a file or folder.
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     announce("rename", to)?;
     std::fs::rename(from, to)
@@ -44,7 +44,7 @@ pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
-/// Makes a folder and those above it.
+/// Creates a folder and its parents.
 pub fn create_folder(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
@@ -59,7 +59,7 @@ pub(super) fn remove_file(path: &Path) -> io::Result<()> {
     std::fs::remove_file(path)
 }
 
-/// Removes a folder with all that is in it, where there is one.
+/// Removes a folder and its contents, if it exists.
 pub fn remove_folder(path: &Path) -> io::Result<()> {
     announce("remove", path)?;
     match std::fs::remove_dir_all(path) {
@@ -68,13 +68,13 @@ pub fn remove_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes a folder that holds nothing.
+/// Removes an empty folder.
 pub fn remove_empty_folder(path: &Path) -> io::Result<()> {
     announce("remove", path)?;
     std::fs::remove_dir(path)
 }
 
-/// Opens a file that processes lock and nobody writes to; makes it where there is none.
+/// Opens a file that processes lock and nobody writes to; creates it if needed.
 pub(super) fn open_guard(path: &Path) -> io::Result<File> {
     if !path.exists() {
         announce("create", path)?;

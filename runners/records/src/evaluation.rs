@@ -1,10 +1,10 @@
-//! `evaluation.json` and `validation.jsonl`: what a trial measured, and what it cost.
+//! `evaluation.json` and `validation.jsonl`: the measures of a trial, and its cost.
 
 use regatta_core::simd::Level;
 use regatta_lm::training::Evaluation;
 use serde::{Deserialize, Serialize};
 
-/// `evaluation.json`: what was measured at the end, on the held-out split, and what it cost.
+/// `evaluation.json`: the final measures on the held-out split, and the trial's cost.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrialEvaluation {
     /// `test`, or `validation` where the study names no test data.
@@ -12,14 +12,14 @@ pub struct TrialEvaluation {
     /// The measures.
     #[serde(flatten)]
     pub measures: Evaluation,
-    /// Validation loss of the trained model, nats per token: what was watched, not what is reported.
+    /// Validation loss of the trained model, nats per token; reports use the held-out loss.
     pub validation_loss: f64,
-    /// What it cost.
+    /// The cost of the trial.
     #[serde(flatten)]
     pub cost: Cost,
 }
 
-/// What a trial cost. Times are of training steps alone, without measurements of the validation loss.
+/// The cost of a trial. Step times exclude measurements of the validation loss.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Cost {
     /// From the first step to the last measure, seconds.

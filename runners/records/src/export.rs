@@ -1,11 +1,11 @@
 //! A folder of files for another program, which may be watching it while they are written.
 
-use super::{RecordError, disk, read_json, write_json};
+use super::{RecordError, disk, files::entries, read_json, write_json};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// What says that a folder is an export.
+/// The file that marks a folder as an export.
 const MARK: &str = "export.json";
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,7 +38,7 @@ impl ExportFolder {
             Some(mark) if mark.study != study => return refuse(&format!("an export of `{}`", mark.study)),
             Some(_) => {}
             None => {
-                if let Some(name) = entries(path)?.first().and_then(|first| first.file_name()) {
+                if let Some(name) = entries(path)?.iter().min().and_then(|first| first.file_name()) {
                     return refuse(&name.display().to_string());
                 }
                 disk::create_folder(path).map_err(|error| RecordError::new(path, error))?;
@@ -50,7 +50,7 @@ impl ExportFolder {
 
     /// Writes a file whole or not at all; returns whether it was not there already with the same content.
     ///
-    /// Until it is whole its name is `unfinished`, which no reader takes for one of its files.
+    /// Until it is whole, its name is `unfinished`, which readers ignore.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -73,8 +73,9 @@ impl ExportFolder {
 
     /// Retires the files of earlier exports that this one has replaced. `is_exported` knows them by their names; all others stay.
     ///
-    /// A file whose folder has a newer one is emptied now and removed by the next export: a reader that has it open goes on to
-    /// the newer file from its end, and would wait forever for a file that is gone. In other folders it is removed at once.
+    /// A file whose folder has a newer one is emptied now and removed by the next export: a reader that has it open continues with
+    /// the newer file when it reaches the end, and would wait forever if the file were gone. In other folders it is removed at
+    /// once.
     ///
     /// # Errors
     /// When one cannot be emptied or removed.
@@ -98,25 +99,15 @@ impl ExportFolder {
     }
 }
 
-/// What is in a folder, sorted; nothing where there is none.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, RecordError> {
-    let read = || std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
-    match read() {
-        Ok(mut found) => {
-            found.sort();
-            Ok(found)
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(RecordError::new(folder, error)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
-        entries(folder).unwrap().iter().map(|path| path.file_name().unwrap().display().to_string()).collect()
+        let entries = entries(folder).unwrap();
+        let mut names: Vec<String> = entries.iter().map(|path| path.file_name().unwrap().display().to_string()).collect();
+        names.sort();
+        names
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), Rec
     write_whole(path, (text + "\n").as_bytes())
 }
 
-/// What a folder holds, in no order; nothing where there is no folder.
+/// The entries of a folder, in no order; none without a folder.
 pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, RecordError> {
     let list = || std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
     match list() {

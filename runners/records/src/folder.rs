@@ -62,7 +62,7 @@ impl TrialFolder {
         Ok(fence)
     }
 
-    /// What the trial resumes from when it was cut off.
+    /// The checkpoints from which the trial resumes.
     ///
     /// # Errors
     /// When this runner may not write here.
@@ -129,7 +129,7 @@ impl TrialFolder {
         Ok(())
     }
 
-    /// Makes the folder.
+    /// Creates the folder.
     ///
     /// # Errors
     /// When it cannot be made, or this runner may not write here.
@@ -138,8 +138,8 @@ impl TrialFolder {
         disk::create_folder(&self.path).map_err(|error| RecordError::new(&self.path, error))
     }
 
-    /// How the trial stands; `None` where nothing was written yet. One that is settled is [`State::Incomplete`] where a record was
-    /// removed, cut or changed since: the reason names it.
+    /// The trial's status; `None` before anything is written. A settled trial is [`State::Incomplete`] where a record was removed,
+    /// cut or changed since; the reason names the record.
     ///
     /// # Errors
     /// When the file is there and cannot be read.
@@ -153,7 +153,7 @@ impl TrialFolder {
         }))
     }
 
-    /// Records how the trial stands.
+    /// Records the trial's status.
     ///
     /// # Errors
     /// When it cannot be written.
@@ -186,7 +186,7 @@ impl TrialFolder {
         Lines::after(&self.path.join(DIAGNOSES), found, self.check()?)
     }
 
-    /// What a trial that was cut off wrote of its first `steps` steps: each step, and what was measured before them.
+    /// The lines of the first `steps` steps of an interrupted trial: each step, and the measurements before them.
     ///
     /// # Errors
     /// When a line is missing or broken.
@@ -203,7 +203,7 @@ impl TrialFolder {
         })
     }
 
-    /// The diagnoses of the trial's hidden states, in the order of its steps; none where the study does not ask for them.
+    /// The diagnoses of the trial's hidden states, in the order of its steps; empty where the study does not request them.
     ///
     /// # Errors
     /// When the file holds something else.
@@ -236,7 +236,7 @@ impl TrialFolder {
         read_lines(&self.path.join(VALIDATIONS_FILE))
     }
 
-    /// What was measured at the end; `None` where it was not.
+    /// The final measures, if there are any yet.
     ///
     /// # Errors
     /// When the file holds something else.
@@ -244,7 +244,7 @@ impl TrialFolder {
         read_json(&self.path.join(EVALUATION))
     }
 
-    /// Records what was measured at the end.
+    /// Records the final measures.
     ///
     /// # Errors
     /// When it cannot be written.

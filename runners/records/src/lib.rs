@@ -1,17 +1,17 @@
-//! What a study leaves on disk. A trial's folder has one writer; a file that others read is written whole, under another name, and
+//! The files of a study. A trial's folder has one writer; a file that others read is written whole, under another name, and
 //! then renamed.
 //!
 //! ```text
-//! runs/<name>/run.lock          who is running the study
+//! runs/<name>/run.lock          the runner that holds the folder
 //!            /study.yaml        the study with every default spelled out
-//!            /manifest.json     program, machine, data: what the results were made with
+//!            /manifest.json     program, machine and data that the results come from
 //!            /plan.json         a row for each arm at each point of the sweep
-//!            /tuning.json       what was tuned, and what was chosen
+//!            /tuning.json       the tuning trials, and the settings chosen
 //!            /trials/<arm>/seed-<n>/status.json       the trial's state, and why
 //!                                  /metrics.jsonl     a line per step
 //!                                  /validation.jsonl  a line per measurement of the validation loss
 //!                                  /diagnostics.jsonl a line per diagnosis of the hidden states
-//!                                  /evaluation.json   what was measured at the end
+//!                                  /evaluation.json   the final measures
 //!                                  /trial.json        all that its results depend on
 //!                                  /resume/           while it is not done: the checkpoints that it resumes from
 //!                                  /checkpoint/       the trained model, in Hugging Face's layout

@@ -40,7 +40,7 @@ impl Lines {
         Ok(())
     }
 
-    /// Whether what was written is what is found under the file's name: a file that was removed is written to without an error.
+    /// Checks that the file's name still leads to what was written: writing to a removed file is not an error.
     ///
     /// # Errors
     /// When it is not there, or holds something else.
@@ -71,7 +71,7 @@ fn line<T: Serialize>(value: &T) -> std::io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// A file's bytes; none where there is no file.
+/// A file's bytes; empty without a file.
 pub(super) fn read_or_empty(path: &Path) -> Result<Vec<u8>, RecordError> {
     match std::fs::read(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -79,7 +79,7 @@ pub(super) fn read_or_empty(path: &Path) -> Result<Vec<u8>, RecordError> {
     }
 }
 
-/// The values of a file's first lines, for as long as `wanted` holds; what comes after them is not looked at.
+/// The values of a file's first lines, for as long as `wanted` holds; later lines are not read.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -90,8 +90,8 @@ pub fn first_lines<T: DeserializeOwned>(path: &Path, wanted: impl Fn(&T) -> bool
     Ok(values.take_while(wanted).collect())
 }
 
-/// The values of a file of lines; none where there is no file. A last line that was cut short, as by a crash, is left out;
-/// any other line that cannot be read is an error that names it.
+/// The values of a file of lines; none without a file. A last line that a crash cut short is left out; any other line that cannot
+/// be read is an error that names it.
 ///
 /// # Errors
 /// When the file cannot be read, or holds something else.

@@ -1,4 +1,4 @@
-//! `manifest.json`: what the results were made with.
+//! `manifest.json`: the program, machine and data that the results come from.
 
 use regatta_core::simd::Level;
 use serde::{Deserialize, Serialize};
@@ -61,7 +61,7 @@ pub struct DataFacts {
     pub train_tokens: usize,
     /// Tokens of the validation split.
     pub validation_tokens: usize,
-    /// Tokens of the test split; `None` where the validation split stands in.
+    /// Tokens of the test split; `None` where the validation split is used instead.
     pub test_tokens: Option<usize>,
     /// BLAKE3 of all token ids.
     pub fingerprint: String,

@@ -3,9 +3,9 @@
 use super::RecordError;
 use std::path::Path;
 
-/// What only a run writes: its lock comes first, and a folder that was copied has the others.
+/// Files that only a run writes. The lock comes first; a copied folder has the others.
 const MARKS: [&str; 3] = ["run.lock", "manifest.json", "plan.json"];
-/// What a run and a report write, and others may have written.
+/// Names that a run and a report write, which a user's own files may have too.
 const REPLACED: [&str; 6] = ["study.yaml", "trials", "tuning.json", "results.csv", "report.html", "plots"];
 
 fn is_of_a_run(folder: &Path) -> bool {
@@ -15,7 +15,7 @@ fn is_of_a_run(folder: &Path) -> bool {
 /// The study of a folder that a run made.
 ///
 /// # Errors
-/// When it holds no study, or one that no run put there: a folder of someone's own is neither read as results nor written to.
+/// When it holds no study, or one that no run put there: a user's own folder is neither read as results nor written to.
 pub fn study_of_a_run(folder: &Path) -> Result<String, RecordError> {
     let path = folder.join("study.yaml");
     let text = std::fs::read_to_string(&path)
@@ -31,7 +31,7 @@ pub fn study_of_a_run(folder: &Path) -> Result<String, RecordError> {
 /// Whether a run may write its results to a folder.
 ///
 /// # Errors
-/// When it is no folder, or holds files of someone's own that a run would replace.
+/// When it is not a folder, or holds a user's own files that a run would replace.
 pub fn check_out(folder: &Path) -> Result<(), RecordError> {
     if folder.exists() && !folder.is_dir() {
         return Err(RecordError::new(folder, "expected a folder for results, found a file"));

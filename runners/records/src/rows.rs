@@ -1,4 +1,4 @@
-//! `plan.json` and `tuning.json`: what is compared, for programs that read the folder without the regularizers.
+//! `plan.json` and `tuning.json`: the comparisons, for programs that read the folder without its plugins.
 
 use super::State;
 use regatta_config::{Candidate, Winner};
@@ -30,6 +30,13 @@ pub struct PlanRow {
     pub chosen: Option<Candidate>,
 }
 
+impl PlanRow {
+    /// The arm, and in a sweep its point: `vicreg width=64`.
+    pub fn name(&self) -> String {
+        if self.point.is_empty() { self.arm.clone() } else { format!("{} {}", self.arm, self.point) }
+    }
+}
+
 /// The tuning of one arm at one point of the sweep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TuningRow {
@@ -37,7 +44,7 @@ pub struct TuningRow {
     pub place: String,
     /// The arm and its point.
     pub name: String,
-    /// What was tried, and what each seed gave.
+    /// Each candidate with the results of its seeds.
     pub candidates: Vec<(Candidate, Vec<TuningTrial>)>,
     /// Mean validation loss of each candidate over its seeds; none where a trial diverged or failed.
     pub means: Vec<Option<f64>>,

@@ -1,19 +1,20 @@
-//! `status.json`: how a trial stands.
+//! `status.json`: the state of a trial.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How a trial stands.
+/// The state of a trial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Not begun, or stopped before its end.
     Pending,
-    /// Being trained; where no process does so, it was cut off.
+    /// Being trained, or interrupted where no process trains it.
     Running,
     /// Trained and measured, and all of its records are there.
     Done,
-    /// It was done, or diverged, and records are missing since. Readers find it, and nobody writes it; the next run trains it again.
+    /// It was done, or diverged, and now records are missing. Readers report this state, and nobody writes it; the next run trains
+    /// the trial again.
     Incomplete,
     /// Its loss, penalty or gradient stopped being finite. A result: the same again would diverge again.
     Diverged,
@@ -43,7 +44,7 @@ impl State {
 /// `status.json`
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Status {
-    /// How the trial stands.
+    /// The trial's state.
     pub state: State,
     /// Why, where it did not end well.
     #[serde(default, skip_serializing_if = "Option::is_none")]

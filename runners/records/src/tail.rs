@@ -5,10 +5,10 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Bytes before the place that was reached, by which a file is known to be the same.
+/// Bytes kept before the position, which identify the file.
 const REMEMBERED: usize = 64;
 
-/// How far a file was read.
+/// A position in a file.
 #[derive(Debug)]
 pub struct Tail {
     path: PathBuf,
@@ -18,10 +18,10 @@ pub struct Tail {
     stamp: Option<Stamp>,
 }
 
-/// What was appended since the last look.
+/// What was appended since the last read.
 #[derive(Debug, Default)]
 pub struct News {
-    /// The file was cut, replaced or removed: forget what it held before.
+    /// The file was cut, replaced or removed: what it held before is void.
     pub restarted: bool,
     /// Whole lines.
     pub lines: Vec<u8>,
@@ -29,7 +29,7 @@ pub struct News {
     pub more: bool,
 }
 
-/// Size and time of modification, by which an unchanged file is known.
+/// Size and time of modification, which identify an unchanged file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
     bytes: u64,
@@ -50,7 +50,7 @@ impl Tail {
         Self { path, reached: 0, before: Vec::new(), stamp: None }
     }
 
-    /// The whole lines that came since the last look: of at most `limit` bytes, so that a long file can be read a part at a time.
+    /// The whole lines appended since the last read, at most `limit` bytes, so that a long file can be read in parts.
     ///
     /// # Errors
     /// When the file is there and cannot be read.

@@ -5,10 +5,10 @@ use crate::text::{counted, listed, shortened};
 use crate::verdict::split;
 use crate::{Arm, Results, Verdict};
 
-/// Names that a sentence spells out before it counts the rest.
+/// Most names in a sentence; it counts the rest.
 const MOST_NAMES: usize = 8;
 
-/// The study's answer in one sentence: which arms were better, which worse, and which could not be told from the baseline.
+/// The study's answer in one sentence: which arms were better, which worse, and which did not differ detectably.
 pub fn answer(results: &Results) -> String {
     if results.arms.is_empty() {
         return "The study names no arms, so there is nothing to compare.".to_owned();
@@ -72,7 +72,7 @@ fn names_by_arm(results: &Results, rows: &[&Arm]) -> Option<(String, &'static st
     names(arms.iter().map(name).collect())
 }
 
-/// The cautions that a reader needs before the numbers, a sentence each.
+/// What a reader should know before the numbers, a sentence each.
 pub fn cautions(results: &Results) -> Vec<String> {
     let mut cautions = Vec::new();
     if let (split, Some(remark)) = split(results) {
@@ -89,7 +89,7 @@ pub fn cautions(results: &Results) -> Vec<String> {
     if lost > 0 {
         let planned: usize = results.arms.iter().map(|arm| arm.planned).sum();
         cautions.push(format!(
-            "{lost} of {} did not finish; the numbers of those arms rest on the seeds that did.",
+            "{lost} of {} did not finish; the numbers of those arms are of the seeds that did.",
             counted(planned.max(lost), "trial")
         ));
     }

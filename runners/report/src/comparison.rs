@@ -34,7 +34,7 @@ pub fn comparison(results: &Results) -> String {
     text
 }
 
-/// Label and value of each figure that is known.
+/// Label and value of each known figure.
 fn lines(arm: &Arm, reference: Option<&Arm>) -> Vec<(String, String)> {
     let mut lines = Vec::new();
     let arms: Vec<&Arm> = reference.into_iter().chain([arm]).collect();

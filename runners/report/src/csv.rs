@@ -4,8 +4,8 @@ use crate::Results;
 
 /// The trials as CSV: study, arm, seed, state, reason, then a column for each measure.
 ///
-/// A measure that was not taken is empty; other numbers are in full, the non-finite as `NaN`, `inf` and `-inf`. Text that
-/// starts as a spreadsheet's formula does gets an apostrophe in front, so that opening the file runs nothing.
+/// A measure that was not taken is empty; other numbers have all digits, or are `NaN`, `inf` and `-inf`. Text that starts like a
+/// spreadsheet's formula gets an apostrophe in front, so that opening the file runs nothing.
 pub fn csv(results: &Results) -> String {
     let mut names: Vec<&str> = Vec::new();
     for (name, _) in results.trials.iter().flat_map(|trial| &trial.measures) {

@@ -3,9 +3,9 @@
 use crate::text::counted;
 use crate::{Results, Verdict};
 
-/// More rows than this are not all drawn.
+/// Most rows that are all drawn.
 pub const MOST: usize = 64;
-/// Of more rows, the plots draw so many of the best and so many of the worst.
+/// Of more rows, the plots draw this many of the best and of the worst.
 pub const BEST: usize = 10;
 pub const WORST: usize = 3;
 
@@ -54,9 +54,8 @@ pub fn ends(ranked: &[usize], best: usize, worst: usize, count: usize) -> Vec<bo
 pub fn with_baselines(results: &Results, marked: &mut [bool]) {
     let names: std::collections::BTreeSet<&str> =
         results.arms.iter().zip(marked.iter()).filter(|(_, marked)| **marked).map(|(arm, _)| arm.baseline.as_str()).collect();
-    let is_of_marked = |name: &str| names.contains(name);
     for (arm, marked) in results.arms.iter().zip(marked.iter_mut()) {
-        *marked |= arm.verdict == Verdict::Baseline && is_of_marked(&arm.name);
+        *marked |= arm.verdict == Verdict::Baseline && names.contains(arm.name.as_str());
     }
     if names.is_empty() {
         let first = results.arms.iter().position(|arm| arm.verdict == Verdict::Baseline).or(Some(0));
@@ -69,7 +68,7 @@ pub fn ranking(results: &Results) -> &'static str {
     if results.is_sweep() { "difference from the baseline" } else { "held-out loss" }
 }
 
-/// `Drawn: baseline, the best 10 and the worst 3 of 3,001 arms by held-out loss.`; none where all are drawn.
+/// `Drawn: the baseline, the best 10 and the worst 3 of 3,001 rows by held-out loss.`; `None` where all are drawn.
 pub fn remark(results: &Results) -> Option<String> {
     let count = counted(results.arms.len(), "row");
     (!all(results))

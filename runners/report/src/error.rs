@@ -1,4 +1,4 @@
-//! What can go wrong in a report.
+//! Errors of a report.
 
 /// The result of making a report.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -5,15 +5,15 @@ use crate::{Difference, Interval};
 
 /// One figure of a [`Difference`].
 pub struct Figure {
-    /// What heads its column.
+    /// The title of its column.
     pub title: &'static str,
-    /// The figure in words, losses with so many decimals; none where it is not known.
+    /// Its text, with this many decimals for losses; `None` where it is unknown.
     pub text: fn(&Difference, usize) -> Option<String>,
-    /// What its column is sorted by.
+    /// The number that its column is sorted by.
     pub sort: fn(&Difference) -> Option<f64>,
 }
 
-/// All of them, in the order of reading.
+/// All figures, in reading order.
 pub const FIGURES: [Figure; 11] = [
     Figure { title: "Pairs", text: |of, _| Some(of.pairs.to_string()), sort: |of| Some(of.pairs as f64) },
     Figure {
@@ -44,13 +44,13 @@ pub const FIGURES: [Figure; 11] = [
     Figure { title: "At equal time", text: equal_time, sort: |of| Some(of.equal_time?.mean) },
 ];
 
-/// `-0.050 to -0.012`; none where an end is not known.
+/// `-0.050 to -0.012`; `None` where an end is unknown.
 pub fn interval(of: &Interval, decimals: usize) -> Option<String> {
     let known = of.low.is_finite() && of.high.is_finite();
     known.then(|| format!("{} to {}", bound(of.low, decimals), bound(of.high, decimals)))
 }
 
-/// With more decimals where so many would hide on which side of 0 it lies: -0.0003, not 0.000.
+/// With more decimals where `decimals` would hide its sign: -0.0003, not 0.000.
 fn bound(value: f64, decimals: usize) -> String {
     let shown = |decimals: &usize| signed(value, *decimals).contains(['-', '+']);
     signed(value, (decimals..=9).find(shown).unwrap_or(decimals))
@@ -63,7 +63,7 @@ pub fn equal_time(of: &Difference, decimals: usize) -> Option<String> {
     Some(signed(of.mean, decimals) + &interval)
 }
 
-/// A p value; none where it is not known.
+/// A p value; `None` where it is unknown.
 pub fn chance(p: f64) -> Option<String> {
     p.is_finite().then(|| if p < 1e-4 { "< 0.0001".to_owned() } else { brief(p, 2) })
 }

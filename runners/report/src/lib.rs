@@ -2,9 +2,9 @@
 //!
 //! Everything here is a pure function of one plain value, [`Results`]. This crate computes no statistics and reads no files.
 //!
-//! | function | what it makes |
+//! | function | result |
 //! |---|---|
-//! | [`terminal_table`] | one row per arm, the verdicts in words below, no wider than it is told |
+//! | [`terminal_table`] | one row per arm, the verdicts in words below, at most as wide as requested |
 //! | [`csv()`] | tidy: one row per trial, one column per measure |
 //! | [`plots()`] | each plot as SVG, with the numbers that it draws as CSV |
 //! | [`page()`] | all of it as one self-contained page that opens offline |
@@ -12,8 +12,7 @@
 //! | [`comparison()`] | two arms: the verdict in words and every figure, a line each |
 //! | [`answer()`] | the study's answer in one sentence |
 //!
-//! Text from users (names, reasons, notes) is escaped for the place where it lands: HTML, SVG, CSV, Markdown, LaTeX and the
-//! terminal.
+//! Text from users (names, reasons, notes) is escaped for its output: HTML, SVG, CSV, Markdown, LaTeX or the terminal.
 
 mod answer;
 mod comparison;
@@ -45,7 +44,7 @@ pub use page::page;
 pub use plot::{Plot, plots};
 pub use regatta_results::{
     Arm, CurvePoint, Depths, Difference, Edge, EqualTime, FrequencyClass, Geometry, Interval, Layer, OverSeeds, PairedDifference,
-    PowerLaw, Results, Rounding, Setting, SizePoint, SizeSeries, Spent, Spread, TaskResult, TaskVerdict, Term, TextResult,
-    ToTarget, Trial, Tuning, TuningCandidate, UNIT, Verdict,
+    PairedRatio, PowerLaw, Results, Rounding, Setting, SizePoint, SizeSeries, Spent, Spread, TaskResult, TaskVerdict, Term,
+    TextResult, ToTarget, Trial, Tuning, TuningCandidate, UNIT, Verdict,
 };
 pub use table::terminal_table;

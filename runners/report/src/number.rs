@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Numbers formatted for people.
 
-/// With a fixed count of decimals, powers of ten from a million on; never `-0.00`.
+/// With a fixed count of decimals, in scientific notation from a million on; never `-0.00`.
 pub fn fixed(value: f64, decimals: usize) -> String {
     if value.is_finite() && value.abs() >= 1e6 { format!("{value:.2e}") } else { decimal(value, decimals) }
 }
@@ -13,7 +13,7 @@ fn decimal(value: f64, decimals: usize) -> String {
     }
 }
 
-/// With a fixed count of decimals and always a sign, but for zero.
+/// With a fixed count of decimals and a sign, except for zero.
 pub fn signed(value: f64, decimals: usize) -> String {
     let text = fixed(value, decimals);
     if value > 0.0 && text.bytes().any(|byte| (b'1'..=b'9').contains(&byte)) || value == f64::INFINITY {
@@ -23,7 +23,7 @@ pub fn signed(value: f64, decimals: usize) -> String {
     }
 }
 
-/// With so many significant digits; powers of ten where a plain number would be long.
+/// With this many significant digits; in scientific notation where a plain number would be long.
 pub fn significant(value: f64, digits: usize) -> String {
     if value == 0.0 {
         return "0".to_owned();
@@ -44,7 +44,7 @@ pub fn brief(value: f64, digits: usize) -> String {
     if text.contains('.') && !text.contains('e') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
-/// Whole, with thin commas: 12,345.
+/// Rounded, with commas: 12,345.
 pub fn grouped(value: f64) -> String {
     let whole = decimal(value, 0);
     if !value.is_finite() || value.abs() >= 1e15 {

@@ -8,16 +8,16 @@ use crate::{Arm, Results, UNIT, Verdict};
 use crate::{figures, further};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 
-/// A rule above, below and under the titles.
+/// Rules above and below the titles and below the rows.
 const RULES: TableStyle = {
     let rule = LineStyle::none().fill('─').junction('─');
     TableStyle::new().top_border(rule).header_separator(rule).bottom_border(rule)
 };
 
-/// No table is set narrower than this, in columns.
+/// The smallest width of a table, in columns.
 const NARROWEST: usize = 20;
 
-/// A column: its title, its rank (the greatest gives way first), its cell for an arm.
+/// A column: its title, its rank (the largest is dropped first), its cell for an arm.
 struct Column<'a> {
     title: &'static str,
     rank: u8,
@@ -32,7 +32,7 @@ impl<'a> Column<'a> {
 
 /// The arms as a table of at most `width` columns, then the answer, the verdicts in words, the failures and the notes.
 ///
-/// Where all columns do not fit, the least important give way; where even arm, loss and difference do not, cells wrap.
+/// Where not all columns fit, the least important are dropped; where even arm, loss and difference do not fit, cells wrap.
 pub fn terminal_table(results: &Results, width: usize) -> String {
     let width = width.max(NARROWEST);
     let longest = longest_name(results);
@@ -50,9 +50,9 @@ pub fn terminal_table(results: &Results, width: usize) -> String {
         wrap(&mut text, "  ", &format!("{}: {}", shortened(&arm.name, longest), arm.verdict.words(arm)), width);
     }
     if results.has_many_rows() {
-        wrap(&mut text, "", "The page has each row's interval, and what its seeds could have detected.", width);
+        wrap(&mut text, "", "The page has each row's interval and minimum detectable effect.", width);
     }
-    /// Arms of which the terminal says what tuning chose and how loss falls with size.
+    /// Most arms with lines on tuning and power laws.
     const MOST: usize = 12;
     for (indented, line) in further::lines(results, MOST) {
         wrap(&mut text, if indented { "  " } else { "" }, &line, width);
@@ -74,7 +74,7 @@ pub fn terminal_table(results: &Results, width: usize) -> String {
     text
 }
 
-/// What the columns are, of a table with these titles.
+/// The meaning of the columns of a table with these titles.
 pub fn legend(results: &Results, titles: &[&str]) -> String {
     let (held_out, _) = split(results);
     let mut legend = format!(
@@ -92,12 +92,12 @@ pub fn legend(results: &Results, titles: &[&str]) -> String {
     legend
 }
 
-/// Characters of a name: in a sweep, what varies is in it.
+/// Most characters of a name; in a sweep it includes the point.
 fn longest_name(results: &Results) -> usize {
     if results.is_sweep() { 56 } else { 32 }
 }
 
-/// The table, and the titles of the columns that it has room for.
+/// The table, and the titles of the columns that fit.
 fn table(results: &Results, width: usize) -> (String, Vec<&'static str>) {
     let mut columns = columns(results);
     columns.retain(|column| column.rank == 0 || results.arms.iter().any(|arm| !(column.cell)(arm).is_empty()));
@@ -167,7 +167,7 @@ fn wrap(text: &mut String, indent: &str, line: &str, width: usize) {
     let mut used = indent.len();
     let mut begun = false;
     for word in one_line(line).split_whitespace() {
-        // a word that no row holds is cut
+        // a word longer than a row is cut
         for part in word.chars().collect::<Vec<_>>().chunks(width - 2 * indent.len()) {
             if begun && used + 1 + part.len() > width {
                 text.push_str(&row);

@@ -1,4 +1,4 @@
-//! The terms of arms in a few words: what differs from the defaults, and from the other arms.
+//! The terms of arms, shortened to what differs from the defaults and from the other arms.
 
 use crate::text::one_line;
 use crate::{Arm, Results, Setting};
@@ -50,7 +50,7 @@ impl<'a> Terms<'a> {
         arm.listed.iter().map(term).collect::<Vec<_>>().join("; ")
     }
 
-    /// What every term has in place of a default, in a sentence; none where there is nothing.
+    /// The settings that every term changes alike, in a sentence, if any.
     pub fn shared(&self) -> Option<String> {
         let shared: Vec<String> = self.shared.iter().map(|(key, value)| one_line(&format!("{key}: {value}"))).collect();
         (!shared.is_empty()).then(|| format!("All terms have {}.", shared.join(", ")))

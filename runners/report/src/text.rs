@@ -2,7 +2,7 @@
 
 pub use regatta_results::one_line;
 
-/// One line of at most `most` characters; the middle gives way, since names differ at both ends.
+/// One line of at most `most` characters. The middle is cut, since names differ at both ends.
 pub fn shortened(text: &str, most: usize) -> String {
     let characters: Vec<char> = one_line(text).chars().collect();
     if characters.len() <= most {

@@ -1,4 +1,4 @@
-//! Verdicts in words, with the figures they rest on.
+//! Verdicts in words, with their figures.
 
 use crate::number::{brief, decimals_for, fixed};
 use crate::text::{counted, one_line};
@@ -9,10 +9,10 @@ pub trait VerdictWords {
     /// One or two words, for a column.
     fn label(self) -> &'static str;
 
-    /// The verdict on a difference for a column: its label, and how few seeds it rests on where they are fewer than five.
+    /// The verdict on a difference for a column: its label, with the number of seeds below five.
     fn column(self, difference: Option<Difference>) -> String;
 
-    /// The verdict on `arm` in words, with the figures that it rests on.
+    /// The verdict on `arm` in words, with its figures.
     fn words(self, arm: &Arm) -> String;
 }
 
@@ -50,7 +50,7 @@ impl VerdictWords for Verdict {
     }
 }
 
-/// Whether so few seeds must be said beside a verdict: their spread is guessed from four numbers or less.
+/// Whether a verdict states its number of seeds, because their spread is estimated from four numbers or fewer.
 fn few(pairs: usize) -> bool {
     pairs < 5
 }
@@ -72,7 +72,7 @@ fn sized(difference: &Difference, sign: f64, direction: &str) -> String {
     )
 }
 
-/// `corrected for 5 comparisons`; none where there is but one.
+/// `corrected for 5 comparisons`; `None` for one comparison.
 pub fn corrected_for(comparisons: usize) -> Option<String> {
     (comparisons > 1).then(|| format!("corrected for {comparisons} comparisons"))
 }
@@ -85,7 +85,7 @@ pub fn difference_decimals<'a>(differences: impl IntoIterator<Item = &'a Differe
     }))
 }
 
-/// The split that is reported, and what there is to say about it: `validation`, `the study names no test data`.
+/// The reported split and its remark: `validation`, `the study names no test data`.
 pub fn split(results: &Results) -> (String, Option<String>) {
     match results.held_out.split_once(" (") {
         Some((split, remark)) => (one_line(split), Some(one_line(remark.strip_suffix(')').unwrap_or(remark)))),

@@ -8,7 +8,8 @@ mod text;
 mod values;
 
 pub use measured::{
-    Depths, FrequencyClass, Geometry, Layer, OverSeeds, PairedDifference, Rounding, TaskResult, TaskVerdict, TextResult, ToTarget,
+    Depths, FrequencyClass, Geometry, Layer, OverSeeds, PairedDifference, PairedRatio, Rounding, TaskResult, TaskVerdict,
+    TextResult, ToTarget,
 };
 pub use results::{Arm, Results, Setting, Spent, Term, Trial, UNIT};
 pub use sweep::{Edge, PowerLaw, SizePoint, SizeSeries, Tuning, TuningCandidate};

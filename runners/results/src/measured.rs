@@ -79,7 +79,7 @@ pub struct Rounding {
     pub granularity: String,
     /// Held-out loss with rounded weights less that without, nats per token.
     pub increase: OverSeeds,
-    /// That increase less the baseline's, paired by seed; none for the baseline and below two pairs.
+    /// That increase minus the baseline's, paired by seed; `None` for the baseline and below two pairs.
     pub difference: Option<PairedDifference>,
 }
 
@@ -102,12 +102,12 @@ pub struct TaskResult {
     pub task: String,
     /// Whether each item is a pair of sentences, of which chance gets half.
     pub pairs: bool,
-    /// Share of items whose right choice is the likeliest.
+    /// Fraction of items whose right choice is the likeliest.
     pub accuracy: OverSeeds,
     /// Its standard error as an estimate for more such items, mean over seeds.
     #[serde(serialize_with = "json::number")]
     pub standard_error: f64,
-    /// Share of items whose right choice is the likeliest for its length.
+    /// Fraction of items whose right choice is the likeliest for its length.
     pub normalised: OverSeeds,
     /// Its standard error, mean over seeds.
     #[serde(serialize_with = "json::number")]
@@ -137,12 +137,16 @@ pub struct TaskVerdict {
     pub verdict: Verdict,
 }
 
-/// What an arm's training takes until its validation loss is at most a target. Means are over the seeds that reach it.
+/// What an arm's training takes until its validation loss is first at most a target. Means are over the seeds that reach it.
 #[derive(Debug, Clone, Serialize)]
 pub struct ToTarget {
-    /// The target, nats per token.
+    /// The target, nats per token; the mean over seeds, where it is the baseline's final loss.
     #[serde(serialize_with = "json::number")]
     pub target: f64,
+    /// Whether it is the baseline's final validation loss of the same seed, since the study names none.
+    pub of_baseline: bool,
+    /// Seeds that are done.
+    pub tried: usize,
     /// Seeds that reach it.
     pub reached: usize,
     /// Optimizer steps.
@@ -151,6 +155,23 @@ pub struct ToTarget {
     pub tokens: Option<OverSeeds>,
     /// Seconds of training.
     pub seconds: Option<OverSeeds>,
+    /// Steps over those of the baseline, paired by seed; none where a seed of either does not reach the target.
+    pub steps_ratio: Option<PairedRatio>,
+    /// Likewise of seconds.
+    pub seconds_ratio: Option<PairedRatio>,
+}
+
+/// A measure over the baseline's, paired by seed.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct PairedRatio {
+    /// Geometric mean of the ratios.
+    pub mean: f64,
+    /// Its 95% interval, corrected for the comparisons.
+    pub corrected: Interval,
+    /// Comparisons that are judged together.
+    pub comparisons: usize,
+    /// Seeds.
+    pub pairs: usize,
 }
 
 /// What an arm loses on a text beside the study's data.
@@ -160,8 +181,8 @@ pub struct TextResult {
     pub text: String,
     /// Loss, nats per token.
     pub loss: OverSeeds,
-    /// The same in bits per byte of the text.
-    pub bits_per_byte: OverSeeds,
-    /// That loss less the baseline's, paired by seed; none for the baseline and below two pairs.
+    /// The same in bits per byte of the text; none where the tokens do not give the text back.
+    pub bits_per_byte: Option<OverSeeds>,
+    /// That loss minus the baseline's, paired by seed; `None` for the baseline and below two pairs.
     pub difference: Option<PairedDifference>,
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 /// The unit of every loss, difference and excess loss in [`Results`].
 pub const UNIT: &str = "nats per token";
 
-/// A study and what came of it.
+/// A study and its results.
 #[derive(Debug, Clone, Serialize)]
 pub struct Results {
     /// The study's name.
@@ -43,7 +43,7 @@ impl Results {
         self.arms.iter().any(|arm| !arm.point.is_empty())
     }
 
-    /// Whether it is a sweep of so many rows that they are told by their arms, and their words are left to tables.
+    /// Whether it is a sweep with so many rows that text counts them by arm, and only tables have their verdicts.
     pub fn has_many_rows(&self) -> bool {
         /// More rows than this are many.
         const MANY: usize = 12;

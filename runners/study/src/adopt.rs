@@ -1,4 +1,4 @@
-//! Trials that are in a folder already: found by their identities, and given the place that the plan has for them.
+//! Trials that exist already: found by their identities, and moved to the place that the plan has for them.
 
 use crate::plan::PlannedTrial;
 use regatta_records::{Fence, RecordError, Status, TrialFolder, disk, trials_below};
@@ -22,7 +22,7 @@ pub(crate) fn adopt(trials: &[PlannedTrial], out: &Path, fence: &Fence) -> Resul
         if needed_there || moved.iter().any(|(stop, _): &(PathBuf, &Path)| stop.ends_with(&trial.identity.hash)) {
             continue;
         }
-        tracing::info!("{} holds this very trial: it becomes {}", found.display(), place.display());
+        tracing::info!("{} holds the same trial: it becomes {}", found.display(), place.display());
         let stop = between.join(&trial.identity.hash);
         if found != &stop {
             TrialFolder::at(found.clone()).guarded(fence).become_folder(&stop)?;
@@ -47,7 +47,7 @@ pub(crate) fn by_identity(folder: &Path) -> Result<BTreeMap<String, PathBuf>, Re
     Ok(there(folder)?.into_iter().map(|(folder, status)| (status.identity, folder)).collect())
 }
 
-/// How many trials below `folder` are finished, whatever study they are of.
+/// The number of finished trials below `folder`, of any study.
 ///
 /// # Errors
 /// When a folder cannot be listed.
@@ -55,8 +55,8 @@ pub(crate) fn settled(folder: &Path) -> Result<usize, RecordError> {
     Ok(there(folder)?.iter().filter(|(_, status)| status.state.is_settled()).count())
 }
 
-/// The folders below `folder` that hold a trial, and its status. One whose status cannot be read is nobody's: a run that needs the
-/// trial there is refused with the same message.
+/// The folders below `folder` that hold a trial, and its status. A folder whose status cannot be read is skipped: a run that needs
+/// the trial there is refused with the same message.
 fn there(folder: &Path) -> Result<Vec<(PathBuf, Status)>, RecordError> {
     let mut there = Vec::new();
     for trial in trials_below(folder)? {

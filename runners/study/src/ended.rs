@@ -28,7 +28,7 @@ pub enum RunError {
     #[error(transparent)]
     Folder(RecordError),
     /// Finished trials were not to be discarded; nothing was trained.
-    #[error("{folder}: kept as it was, with its finished trials ({trials}): without --fresh the same command goes on from them")]
+    #[error("{folder}: kept as it was, with its finished trials ({trials}): without --fresh the same command resumes them")]
     Kept {
         /// The folder for results.
         folder: String,

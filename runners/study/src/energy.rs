@@ -1,5 +1,5 @@
-//! Energy that the processors of this machine take, where Linux reports it: its powercap interface to RAPL, the running average power
-//! limit of Intel's and AMD's processors. Documentation/power/powercap/powercap.rst of the kernel's source.
+//! Energy that the processors of this machine take, where Linux reports it: its powercap interface to RAPL, the running average
+//! power limit of Intel's and AMD's processors. Documentation/power/powercap/powercap.rst of the kernel's source.
 //!
 //! Each package (socket) counts microjoules in `intel-rapl:<n>/energy_uj` from 0 to `max_energy_range_uj` and then from 0 again,
 //! within half an hour at full load, so the counts are read often. Zones within a package (`intel-rapl:0:0`, cores or memory) are
@@ -12,27 +12,27 @@ use std::time::{Duration, Instant};
 
 const POWERCAP: &str = "/sys/class/powercap";
 
-/// How often the counts are read: far below the time in which one goes around, and far above that of reading it.
+/// How often the counters are read: far below the time in which one wraps around, and far above the time of a read.
 const EVERY: Duration = Duration::from_secs(10);
 
 /// Counts the energy of this machine's packages from its start on.
 pub(crate) struct EnergyMeter {
     packages: Vec<Package>,
     microjoules: u64,
-    /// Whether a count could not be read on the way: then the sum is not known.
+    /// Whether a counter could not be read, so that the sum is unknown.
     broken: bool,
     read: Instant,
 }
 
 struct Package {
     count: PathBuf,
-    /// Where the count goes on from 0.
+    /// Where the counter wraps to 0.
     range: u64,
     last: u64,
 }
 
 impl EnergyMeter {
-    /// Starts to count.
+    /// Starts counting.
     pub fn start() -> Self {
         Self::of(Path::new(POWERCAP))
     }
@@ -83,7 +83,7 @@ fn is_package(name: &str) -> bool {
     name.strip_prefix("intel-rapl:").is_some_and(|number| number.parse::<u32>().is_ok())
 }
 
-/// Microjoules from one reading to the next; a count that fell went around once.
+/// Microjoules from one reading to the next; a counter that fell wrapped around once.
 fn taken(last: u64, now: u64, range: u64) -> u64 {
     if now >= last { now - last } else { range.saturating_sub(last) + now }
 }

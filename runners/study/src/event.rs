@@ -1,4 +1,4 @@
-//! What happens in a run: one type from the trial that it happens in, through the worker's stdout and the pool, to whoever watches.
+//! Events of a run: one type from the trial through the worker's stdout and the pool to the watcher.
 
 use regatta_lm::training::StepRecord;
 use regatta_records::Status;
@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 pub enum Event {
     /// It begins.
     Begun {
-        /// Updates made by runs that were cut off.
+        /// Updates made by earlier, interrupted runs.
         from: usize,
     },
-    /// A step was made; of quick steps not every one is reported.
+    /// A step was made; not every one of many quick steps is reported.
     Step(StepRecord),
     /// It is measuring.
     Alive,
@@ -33,7 +33,7 @@ pub struct Planned {
     pub settled: bool,
 }
 
-/// Watches a run. Trials may run side by side.
+/// Watches a run. Trials may run in parallel.
 pub trait Watcher {
     /// All trials, in the order in which they begin. Called twice where the study tunes: for the tuning trials, and for those that
     /// are judged.

@@ -1,4 +1,4 @@
-//! A study: which trials it is made of, how they are run, and how they stand.
+//! A study: its trials, how they are run, and their states.
 //!
 //! ```text
 //! run ──> plan ──> pool ══ requests ══> worker ──> trial ──> the trial's folder
@@ -14,11 +14,11 @@
 //! | [`run()`], `options`, `ended` | a run from the study to its records; how to run; how it ends |
 //! | `pool`, `process` | the run's side of its worker processes |
 //! | [`work`], `protocol` | a worker process, and what it is sent |
-//! | `event` | what happens in a trial, for the worker, the pool and whoever watches |
-//! | `trial`, `energy`, `memory` | one trial: begin or resume, train, measure, record; what it costs |
+//! | `event` | what happens in a trial, for the worker, the pool and the watcher |
+//! | `trial`, `energy`, `memory` | one trial: begin or resume, train, measure, record; its cost |
 //! | [`Outlook`] | what a run would do |
-//! | [`Standing`], [`Watched`] | how a study stands, read once, or again and again while it runs |
-//! | [`projection`] | what a study would take on another machine, and at another size |
+//! | [`Standing`], [`Watched`] | the state of a study, read once, or repeatedly while it runs |
+//! | [`projection`] | the cost of a study on another machine, and at another size |
 
 mod adopt;
 mod ended;
@@ -51,6 +51,6 @@ pub use options::{Every, Limits, Options};
 pub use outlook::Outlook;
 pub use prepare::{Prepared, prepare};
 pub use run::run;
-pub use standing::{Standing, TrialStanding};
+pub use standing::{Standing, TrialStanding, TrialState};
 pub use watched::{Measure, Phase, Progress, TrialTime, Watched};
 pub use worker::{Work, work};

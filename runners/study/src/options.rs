@@ -16,7 +16,7 @@ pub struct Options<'a> {
     pub out: &'a Path,
     /// Discard the trials that are there and start over.
     pub fresh: bool,
-    /// Asked, where `fresh` would discard this many finished trials, whether it may.
+    /// Decides whether `fresh` may discard this many finished trials.
     pub may_discard: &'a dyn Fn(usize) -> bool,
     /// Keep finished trials that differ from the plan in the code alone: versions of program and plugins, and what those compute.
     pub allow_mismatch: bool,
@@ -28,20 +28,20 @@ pub struct Options<'a> {
     pub worker: &'a dyn Fn() -> Command,
     /// The program that runs [`probe`](crate::probe()).
     pub probe: &'a dyn Fn() -> Command,
-    /// What workers may take.
+    /// Limits of the workers.
     pub limits: Limits,
 }
 
-/// What the workers may take, and what becomes of trials that fail.
+/// Limits of the workers, and what to do with failed trials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Worker processes side by side; the threads are divided between them.
+    /// Worker processes in parallel; the threads are divided between them.
     pub jobs: usize,
-    /// A worker that writes nothing for so long is killed.
+    /// A worker without output for this long is killed.
     pub timeout: Duration,
     /// A worker that holds more bytes is killed.
     pub memory: Option<u64>,
-    /// How often a trial that failed is tried again.
+    /// How often a failed trial is retried.
     pub retry: usize,
     /// Whether no trial begins after one that failed.
     pub fail_fast: bool,
@@ -57,8 +57,8 @@ impl Default for Limits {
 /// How often a trial saves a checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Every {
-    /// After so much time, at the next step.
+    /// At the first step after this time.
     Time(Duration),
-    /// After so many steps.
+    /// After this many steps.
     Steps(usize),
 }

@@ -23,13 +23,13 @@ pub struct Prepared {
     pub model: Decoder,
     /// Tokens of a training sequence.
     pub context: usize,
-    /// Sequences a step.
+    /// Sequences per step.
     pub rows: usize,
     /// Steps of a trial.
     pub steps: Steps,
 }
 
-/// Loads the data of each variant, in their order, and checks what only the data or a checkpoint can tell.
+/// Loads the data of each variant, in their order, and checks what depends on the data or a checkpoint.
 ///
 /// # Errors
 /// With the place in the study's file, when the data is missing, broken or too short, a token id lies outside the vocabulary,
@@ -39,7 +39,7 @@ pub fn prepare(file: &StudyFile) -> Result<Vec<Prepared>, Refusal> {
     file.variants().iter().map(|variant| prepare_variant(file, variant, &mut loaded)).collect()
 }
 
-/// The field that data are refused for.
+/// The field that an error of the data is reported for.
 fn at_fault(error: &DataError) -> &'static str {
     match error {
         DataError::NoTokenizer { .. } => "model.init",
@@ -48,7 +48,7 @@ fn at_fault(error: &DataError) -> &'static str {
     }
 }
 
-/// By what they depend on.
+/// Tokens and tasks, by what they depend on.
 type Loaded = HashMap<String, (Arc<Corpus>, Arc<Tasks>)>;
 
 fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> Result<Prepared, Refusal> {
@@ -67,26 +67,7 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
         (ModelSpec::Init(folder), Some(config)) => Some(Origin { folder: folder.clone(), vocab_size: config.vocab_size }),
         _ => None,
     };
-    let start = origin.as_ref().map(|origin| (&origin.folder, origin.vocab_size));
-    let key = serde_json::json!([study.data, study.tokenizer, start]).to_string();
-    let (corpus, tasks) = match loaded.get(&key) {
-        Some(both) => both.clone(),
-        None => {
-            let corpus = Corpus::load(&study.data, study.tokenizer.as_ref(), origin.as_ref());
-            let corpus = corpus.map_err(|error| file.refuse_variant(variant, at_fault(&error), error))?;
-            let tasks = Tasks::read(&study.evaluate, corpus.tokenizer.as_ref());
-            let refuse_task = |(field, error)| file.refuse_variant(variant, &format!("evaluate.{field}"), error);
-            let mut tasks = tasks.map_err(refuse_task)?;
-            if let (Some(spec), Some(people), Some(tokenizer)) =
-                (&study.evaluate.capacity, &corpus.biographies, &corpus.tokenizer)
-            {
-                let refuse = |error| file.refuse_variant(variant, "evaluate.capacity", error);
-                tasks.recall = Some(Recall::new(people, tokenizer, spec).map_err(refuse)?);
-            }
-            let both = (Arc::new(corpus), Arc::new(tasks));
-            loaded.entry(key).or_insert(both).clone()
-        }
-    };
+    let (corpus, tasks) = load(file, variant, origin.as_ref(), loaded)?;
     let model = match (&study.model, of_checkpoint) {
         (ModelSpec::Fresh(fresh), _) => fresh.decoder(corpus.vocab_size),
         (ModelSpec::Init(_), Some(config)) => config,
@@ -96,37 +77,80 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
     let too_many = |error| file.refuse_variant(variant, &format!("train.{}", study.train.length.field()), error);
     let steps = study.train.steps_of(&model).map_err(too_many)?;
     file.check_trained(variant, &model, steps)?;
-    corpus.check(context).map_err(|error| file.refuse_variant(variant, "data", error))?;
-    for text in &tasks.texts {
-        let fills = text.split.check(context);
-        fills.map_err(|error| file.refuse_variant(variant, &format!("evaluate.texts.{}", text.name), error))?;
+    let prepared = Prepared { corpus, tasks, model, context, rows: study.train.batch_size.get(), steps };
+    prepared.check_context(file, variant)?;
+    prepared.check_interventions(file, variant)?;
+    Ok(prepared)
+}
+
+/// The tokens and tasks of a variant, loaded once for all variants with the same data, tokenizer and checkpoint.
+fn load(
+    file: &StudyFile,
+    variant: &Variant,
+    origin: Option<&Origin>,
+    loaded: &mut Loaded,
+) -> Result<(Arc<Corpus>, Arc<Tasks>), Refusal> {
+    let study = &variant.study;
+    let start = origin.map(|origin| (&origin.folder, origin.vocab_size));
+    let key = serde_json::json!([study.data, study.tokenizer, start]).to_string();
+    if let Some(both) = loaded.get(&key) {
+        return Ok(both.clone());
     }
-    if let Some(longest) = tasks.recall.as_ref().map(Recall::longest).filter(|&longest| longest > context) {
-        let message = format!("expected a context of at least {longest} tokens, those of the longest sentence, found {context}");
-        return Err(file.refuse_variant(variant, "evaluate.capacity", message));
+    let corpus = Corpus::load(&study.data, study.tokenizer.as_ref(), origin);
+    let corpus = corpus.map_err(|error| file.refuse_variant(variant, at_fault(&error), error))?;
+    let tasks = Tasks::read(&study.evaluate, corpus.tokenizer.as_ref());
+    let refuse_task = |(field, error)| file.refuse_variant(variant, &format!("evaluate.{field}"), error);
+    let mut tasks = tasks.map_err(refuse_task)?;
+    if let (Some(spec), Some(people), Some(tokenizer)) = (&study.evaluate.capacity, &corpus.biographies, &corpus.tokenizer) {
+        let refuse = |error| file.refuse_variant(variant, "evaluate.capacity", error);
+        tasks.recall = Some(Recall::new(people, tokenizer, spec).map_err(refuse)?);
     }
-    for (place, plugin) in variant.arm().listed_interventions() {
-        let mut folders = variant.arm().folders().filter(|(other, ..)| *other == place);
-        let field = folders.next().map(|(_, _, field, _)| format!(".{field}")).unwrap_or_default();
-        let path = format!("arms.{}.{place}.intervention.{}{field}", variant.arm, plugin.name());
-        let used = check_companion(&*plugin.0, &model, context).map_err(|error| file.refuse_variant(variant, &path, error))?;
-        if let (Some(_), Some(Action::Objective(objective))) = (used, plugin.0.action())
-            && let Companion::Checkpoint(folder) = objective.companion()
-        {
-            let known = corpus.check_second(&study.data, &folder);
-            known.map_err(|error| file.refuse_variant(variant, &path, error))?;
-        }
-    }
-    Ok(Prepared { corpus, tasks, model, context, rows: study.train.batch_size.get(), steps })
+    let both = (Arc::new(corpus), Arc::new(tasks));
+    Ok(loaded.entry(key).or_insert(both).clone())
 }
 
 impl Prepared {
+    /// Whether the data, the texts and the longest question fit the context.
+    fn check_context(&self, file: &StudyFile, variant: &Variant) -> Result<(), Refusal> {
+        let context = self.context;
+        self.corpus.check(context).map_err(|error| file.refuse_variant(variant, "data", error))?;
+        for text in &self.tasks.texts {
+            let fills = text.split.check(context);
+            fills.map_err(|error| file.refuse_variant(variant, &format!("evaluate.texts.{}", text.name), error))?;
+        }
+        match self.tasks.recall.as_ref().map(Recall::longest).filter(|&longest| longest > context) {
+            None => Ok(()),
+            Some(longest) => {
+                let expected = format!("expected a context of at least {longest} tokens, those of the longest sentence");
+                Err(file.refuse_variant(variant, "evaluate.capacity", format!("{expected}, found {context}")))
+            }
+        }
+    }
+
+    /// Whether each companion fits the model and the data.
+    fn check_interventions(&self, file: &StudyFile, variant: &Variant) -> Result<(), Refusal> {
+        for (place, plugin) in variant.arm().listed_interventions() {
+            let mut folders = variant.arm().folders().filter(|(other, ..)| *other == place);
+            let field = folders.next().map(|(_, _, field, _)| format!(".{field}")).unwrap_or_default();
+            let path = format!("arms.{}.{place}.intervention.{}{field}", variant.arm, plugin.name());
+            let used = check_companion(&*plugin.0, &self.model, self.context);
+            let used = used.map_err(|error| file.refuse_variant(variant, &path, error))?;
+            if let (Some(_), Some(Action::Objective(objective))) = (used, plugin.0.action())
+                && let Companion::Checkpoint(folder) = objective.companion()
+            {
+                let known = self.corpus.check_second(&variant.study.data, &folder);
+                known.map_err(|error| file.refuse_variant(variant, &path, error))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Tokens of a trial.
     pub fn tokens(&self) -> usize {
         self.steps.get() * self.rows * self.context
     }
 
-    /// What the results will have been made with.
+    /// Program, machine, model and data of the results.
     ///
     /// # Errors
     /// When two linked crates register a plugin of the same name.

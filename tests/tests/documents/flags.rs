@@ -11,9 +11,6 @@ struct Known {
     packages: Vec<String>,
 }
 
-/// Verbs that a document may describe before they are there; they are tested as soon as they are.
-const PLANNED: [&str; 1] = ["new"];
-
 impl Known {
     fn new() -> Self {
         let sandbox = Sandbox::new();
@@ -59,19 +56,19 @@ impl Known {
         let verb = if verb.starts_with("--") { &"" } else { verb }; // a flag of the program
         let nested = words.get(1).and_then(|second| self.verbs.get(&format!("{verb} {second}")));
         let Some(help) = nested.or_else(|| self.verbs.get(*verb)) else {
-            let skipped = PLANNED.contains(verb) || verb.starts_with(|c: char| !c.is_ascii_lowercase());
-            return (!skipped).then(|| format!("no verb `{verb}`"));
+            let is_placeholder = verb.starts_with(|c: char| !c.is_ascii_lowercase()); // `regatta VERB --help`
+            return (!is_placeholder).then(|| format!("no verb `{verb}`"));
         };
         let known: Vec<&str> = help.split(|c: char| !c.is_ascii_lowercase() && c != '-').collect();
         flags(words).find(|flag| !known.contains(flag)).map(|flag| format!("`{verb}` has no {flag}"))
     }
 
     fn fault_of_cargo(&self, words: &[&str]) -> Option<String> {
-        let after = |flags: [&str; 2]| words.iter().position(|word| flags.contains(word)).and_then(|at| words.get(at + 1));
-        if let Some(name) = after(["-p", "--package"]).filter(|name| !self.packages.iter().any(|package| package == *name)) {
+        let after = |flags: &[&str]| words.iter().position(|word| flags.contains(word)).and_then(|at| words.get(at + 1));
+        if let Some(name) = after(&["-p", "--package"]).filter(|name| !self.packages.iter().any(|package| package == *name)) {
             return Some(format!("no package {name}"));
         }
-        let test = after(["--test", "--test"])?;
+        let test = after(&["--test"])?;
         let folders = ["runners/app/tests", "tests/tests"].map(|folder| root().join(folder));
         let exists = folders.iter().any(|folder| folder.join(test).is_dir() || folder.join(format!("{test}.rs")).exists());
         (!exists).then(|| format!("no test {test}"))

@@ -1,4 +1,4 @@
-//! The documents keep their word: their commands run, their studies are legal, their links lead somewhere.
+//! The documents are true as far as a machine can see: their commands run, their studies are legal, their links and paths exist.
 //!
 //! Every fenced block names its language, which says what is done with it:
 //!
@@ -13,7 +13,8 @@
 //! | `rust ignore REASON` | nothing |
 //! | `toml`, `text` | nothing; no line of a `text` block is a command |
 //!
-//! Code within a line that begins with `regatta` or `cargo` is held to what `no_run` is.
+//! Inline code that begins with `regatta` or `cargo` is checked as `no_run` is. Inline code that ends in `.rs` or `.py` is the end
+//! of a path in the repository.
 
 mod commands;
 mod document;
@@ -27,15 +28,26 @@ use std::path::{Path, PathBuf};
 
 const LANGUAGES: [&str; 8] = ["yaml", "sh", "json", "rust", "toml", "text", "python", "r"];
 
+/// The documents outside the book.
+const PAGES: [&str; 9] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "METHODOLOGY.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "examples/byo-plugin/README.md",
+    "fuzz/README.md",
+    "tests/golden/README.md",
+    "tests/peers/README.md",
+];
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
 fn documents() -> Vec<Document> {
     let root = root();
-    let mut paths = ["README.md", "METHODOLOGY.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/byo-plugin/README.md"]
-        .map(PathBuf::from)
-        .to_vec();
+    let mut paths = PAGES.map(PathBuf::from).to_vec();
     for folder in ["docs", "docs/reference"] {
         let entries = std::fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path());
         let pages = entries.filter(|path| path.extension().is_some_and(|extension| extension == "md"));

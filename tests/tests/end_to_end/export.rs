@@ -57,6 +57,21 @@ fn each_trial_is_a_run_and_the_same_study_gives_the_same_bytes() {
     assert_eq!(files(&board), first);
 }
 
+/// A `head` that has read its line closes the pipe.
+#[test]
+fn every_trial_is_exported_when_nobody_reads_the_output() {
+    let study = Study::new(&tiny(""));
+    study.run("out", &[], 0);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_regatta-under-test"));
+    command.current_dir(study.path()).args(["export", "out", "--tensorboard"]).stdout(writer);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let exported = files(&study.path().join("out/tensorboard"));
+    assert_eq!(exported.len(), 2 + 1, "a file per trial, and the mark: {:?}", exported.keys());
+}
+
 #[test]
 fn what_cannot_be_exported_is_refused_in_one_message() {
     let study = Study::new(&tiny(""));

@@ -30,7 +30,7 @@ fn a_sweep_over_families_and_options_is_trained_and_measured() {
     for line in [
         "model       GPT-NeoX with positions {rotary: {theta: 10000.0, fraction: 0.5}}, 1 block of width 16, 2 heads",
         "model       Llama, 1 block of width 16, 2 heads on 1 of keys and values",
-        "checkpoints some are for Regatta alone: no family of transformers is a GPT-2 with norm rms_norm",
+        "checkpoints some are for Regatta only: no family of transformers is a GPT-2 with norm rms_norm",
     ] {
         assert!(check.contains(line), "{line}: {check}");
     }

@@ -156,7 +156,7 @@ fn trials_of_another_version_are_kept_only_where_that_is_said() {
     let manifest = std::fs::read_to_string(study.path().join("out/manifest.json")).unwrap();
     assert!(manifest.contains("vicreg, seed 0: "), "{manifest}");
     let page = std::fs::read_to_string(study.path().join("out/report.html")).unwrap();
-    assert!(page.contains("Kept though other versions or formulas trained them"));
+    assert!(page.contains("Kept although other versions or formulas trained them"));
 
     edit("status.json", "\"done\"", "\"pending\"");
     assert!(study.regatta(&["run", "study.yaml", "--out", "out", "--allow-mismatch"]).status.success());

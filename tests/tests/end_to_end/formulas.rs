@@ -41,7 +41,7 @@ fn another_formula_is_refused_by_name_and_nothing_is_trained() {
     let kept = run(&study, "1.01", &["--set", "seeds=3", "--allow-mismatch"]);
     assert!(kept.status.success() && words(&kept).contains("changing, seed 0, kept: "), "{}", words(&kept));
     let page = std::fs::read_to_string(study.path().join("out/report.html")).unwrap();
-    assert!(page.contains("Kept though other versions or formulas trained them: changing, seed 0"), "{page}");
+    assert!(page.contains("Kept although other versions or formulas trained them: changing, seed 0"), "{page}");
     assert!(words(&run(&study, "1", &["--set", "seeds=3"])).contains("changing, seed 2, is there with other formulas"));
     assert!(run(&study, "1.01", &["--fresh"]).status.success());
     assert_ne!(study.weights("out", "changing", 0), before);
@@ -116,7 +116,7 @@ fn a_plugin_that_crashes_where_it_is_measured_is_said_and_trained_all_the_same()
     assert!(study.json("out", "bad", 0, "trial.json")["fingerprints"][0].is_null());
 }
 
-/// As when its author builds it while a run goes on, and a worker has to begin anew.
+/// As when its author rebuilds it during a run, and a worker has to start again.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_program_that_is_replaced_while_it_runs_goes_on_as_it_was() {

@@ -49,6 +49,6 @@ fn on_a_terminal_it_asks_and_only_yes_discards() {
         assert!(said.contains("--fresh discards 2 finished trials in out"), "{said}");
         assert_eq!(said.contains("[y/N]"), more.is_empty(), "{said}");
         assert_eq!((ended(&study) > before, code), (discarded, Some(if discarded { 0 } else { 2 })), "{answer:?}: {said}");
-        assert_eq!(said.contains("without --fresh the same command goes on from them"), !discarded, "{said}");
+        assert_eq!(said.contains("without --fresh the same command resumes them"), !discarded, "{said}");
     }
 }

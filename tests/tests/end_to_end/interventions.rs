@@ -40,7 +40,7 @@ fn one_thread_gives_the_bytes_of_three_and_the_baseline_is_left_alone() {
 #[test]
 fn the_first_reset_is_the_first_difference() {
     let study = Study::new(&tiny("  forgetful: [{intervention: {active_forgetting: {every: 3}}}]\n"));
-    study.run("out", &["--set", "seeds=[0]"], 0); // at a constant rate, a cycle is no other pace
+    study.run("out", &["--set", "seeds=[0]"], 0); // at a constant rate, cycles do not change the learning rate
     let (forgetful, baseline) = (study.metrics("out", "forgetful", 0), study.metrics("out", "baseline", 0));
     let same = (0..8).take_while(|&step| forgetful[step]["loss"] == baseline[step]["loss"]).count();
     assert_eq!(same, 3);

@@ -58,7 +58,7 @@ fn hundred_steps(arms: &str, more: &str) -> Study {
     study
 }
 
-/// To write the file anew, after a change that is meant to change losses:
+/// To rewrite the file, after a change that is meant to change losses:
 /// `REGATTA_WRITE_LOSSES=1 cargo test --workspace --test end_to_end -- losses`.
 #[test]
 fn stored_losses_are_met() {

@@ -95,7 +95,7 @@ fn what_does_not_fit_is_refused_where_it_stands() {
     );
     refused("optimizer: {coupled_adam: {coupled: unembedding}}", &["train.optimizer.coupled_adam.coupled", "is the embedding"]);
     refused("schedule: {wsd: {warmup: 5, decay: 0.5}}", &["train.schedule.wsd", "within `train.steps`, 8, found 5 and 4 steps"]);
-    refused("schedule: {wsd: {warmup: 1.5}}", &["train.schedule.wsd.warmup", "a share of them, a fraction below 1"]);
+    refused("schedule: {wsd: {warmup: 1.5}}", &["train.schedule.wsd.warmup", "a fraction of all steps below 1"]);
 }
 
 /// A folder whose study.yaml has the fields that `train` had before there was a choice of optimizers.

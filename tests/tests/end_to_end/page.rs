@@ -109,7 +109,7 @@ addEventListener("error", (event) => wrong.push(event.message));
 addEventListener("securitypolicyviolation", (event) => wrong.push(event.blockedURI));
 </script>"#;
 
-/// Runs after it: uses the first table as a reader does, and says what came of it.
+/// Runs after it: uses the first table as a reader does, and reports the result.
 const USE: &str = r#"<script>
 addEventListener("load", () => {
   const table = document.querySelector("table.sortable"), button = table.querySelectorAll("thead button")[1];

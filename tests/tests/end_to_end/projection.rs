@@ -6,7 +6,7 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// FLOPs a token of the tiny model: blocks 4·16² + 2·16·64 = 3,072 and output 32·16 = 512, times 6; attention 6·16·17 = 1,632.
+/// FLOPs per token of the tiny model: blocks 4·16² + 2·16·64 = 3,072 and output 32·16 = 512, times 6; attention 6·16·17 = 1,632.
 const FLOPS: f64 = 6.0 * 3584.0 + 1632.0;
 /// Of a second view: the same without the output matrix.
 const VIEW: f64 = 6.0 * 3072.0 + 1632.0;
@@ -52,14 +52,14 @@ fn every_trial_says_what_it_computed() {
 fn a_study_is_projected_by_arithmetic() {
     let arms = "  views: [{regularizer: barlow_twins, weight: 0.1, at: {points: batch}}]\n";
     let study = Study::new(&tiny(arms).replace("steps: 8", "dropout: 0.1, steps: 8"));
-    // a token 23.1 kFLOP, 512 tokens 11.8 MFLOP; at 1e-6 · 0.5 TFLOP/s, 5e5 a second, 23.69 s or 0.00658 h; two seeds
+    // 23.1 kFLOP per token, 512 tokens 11.8 MFLOP; at 1e-6 · 0.5 TFLOP/s, 5e5 per second, 23.69 s or 0.00658 h; two seeds
     let said = study.project("peak=0.000001,mfu=0.5,price=100", &[]);
     let line = |arm: &str| said.lines().find(|line| line.trim_start().starts_with(arm)).unwrap_or_else(|| panic!("{said}"));
     assert_eq!(
         line("baseline").split_once("baseline").unwrap().1.trim(),
         "23.1 kFLOP per token, 512 tokens: 11.8 MFLOP, 0.00658 GPU hours, price 0.658; 2 trials: 0.0132 GPU hours, price 1.32"
     );
-    // with the second view's 20,064: 43,200 a token, 22,118,400 a trial
+    // with the second view's 20,064: 43,200 per token, 22,118,400 per trial
     assert!(
         line("views").contains("43.2 kFLOP per token, 512 tokens: 22.1 MFLOP, 0.0123 GPU hours, price 1.23; 2 trials"),
         "{said}"
@@ -74,7 +74,7 @@ fn a_study_is_projected_by_arithmetic() {
     let said = study.project("gpu=h200,mfu=0.4,layers=24,width=2048,context=1024,tokens=2e10,seeds=5", &[]);
     assert!(said.contains("h200, 989 TFLOP/s of dense bfloat16 (NVIDIA H200"), "{said}");
     assert!(said.contains("24 layers, width 2048, MLP 8192, context 1024, vocabulary 32"), "{said}");
-    // 6 (24 · 12 · 2048² + 32·2048) + 6·24·2048·1025 = 7,550,435,328 a token, times 2e10, over 3.956e14 · 3600
+    // 6 (24 · 12 · 2048² + 32·2048) + 6·24·2048·1025 = 7,550,435,328 per token, times 2e10, over 3.956e14 · 3600
     let flops = 6.0 * (24.0 * 12.0 * 2048.0f64.powi(2) + 32.0 * 2048.0) + 6.0 * 24.0 * 2048.0 * 1025.0;
     let hours = flops * 2e10 / (989e12 * 0.4) / 3600.0;
     assert!((106.0..107.0).contains(&hours), "{hours}");
@@ -86,7 +86,7 @@ fn bad_requests_end_with_one_message() {
     let study = Study::new(&tiny(""));
     study.refused("gpu=h20,mfu=0.4", &[], "error: --project: gpu: unknown name \"h20\"");
     study.refused("gpu=h200,mfuu=0.4", &[], "did you mean `mfu`?");
-    study.refused("gpu=h200,mfu=1.5", &[], "mfu: expected a share above 0 and up to 1, found \"1.5\"");
+    study.refused("gpu=h200,mfu=1.5", &[], "mfu: expected a fraction above 0 and up to 1, found \"1.5\"");
     study.refused("gpu=h200,mfu=0.4,layers=10000,width=1048576", &[], "expected a model of at most 1000000000000000 parameters");
     study.refused("gpu=h200,mfu=0.4", &["--out", "nowhere"], "nowhere: expected the folder of a study, found none");
 }

@@ -48,5 +48,5 @@ fn a_spike_is_said_with_arm_seed_and_what_became_of_it() {
     let record = said("record");
     assert!(record.contains("WARN baseline seed 3: the loss of "), "{record}");
     assert!(record.contains("its update made all the same (train.on_spike: record)"), "{record}");
-    assert!(said("skip").contains("its update is left out (train.on_spike: skip)"));
+    assert!(said("skip").contains("its update is skipped (train.on_spike: skip)"));
 }

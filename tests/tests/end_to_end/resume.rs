@@ -118,7 +118,7 @@ fn every_optimizer_goes_on_bit_for_bit_on_one_thread_and_on_two() {
 
 #[test]
 fn every_intervention_goes_on_bit_for_bit_on_one_thread_and_on_two() {
-    let forgetting = "{intervention: {active_forgetting: {every: 3}}}"; // anew at steps 3 and 6: at a cut, and between two
+    let forgetting = "{intervention: {active_forgetting: {every: 3}}}"; // at steps 3 and 6: at an interruption, and between two
     let all = format!("{{intervention: noisy_embedding}}, {forgetting}, {{intervention: {{quantised_weights: {{bits: 4}}}}}}");
     for entries in [
         "{intervention: noisy_embedding}",

@@ -126,5 +126,5 @@ fn one_seed_and_no_baseline_are_said() {
     assert_eq!((cells[1], &cells[3..=7], cells[9]), ("second", &["", "", "", "", "unknown"][..], "1/1"), "{printed}");
     assert!(printed.contains("One seed gives no interval"), "{printed}");
     let report = text(&study.regatta(&["report", "out"]).stdout);
-    assert!(report.contains("No arm is without terms: `first` stands in as the baseline"), "{report}");
+    assert!(report.contains("Every arm has terms: `first` is used as the baseline"), "{report}");
 }

@@ -4,6 +4,7 @@
 
 mod diagnostics;
 mod models;
+mod objectives;
 mod regularizers;
 mod statistics;
 mod trajectories;

@@ -1,4 +1,4 @@
-//! The whole product by the emulated unit: all but the instruction itself, on every machine.
+//! Whole products by the emulated unit, which test everything but the instruction itself on every machine.
 
 use super::super::Precision;
 use super::super::bfloat16::round;
@@ -6,7 +6,7 @@ use super::super::panels::with_tiles::{pairs_of, product};
 use super::*;
 use crate::simd::Emulated;
 
-/// Small whole numbers: every order of adding gives the same sums.
+/// Small integers, whose sums are exact in any order.
 fn numbers(count: usize, modulus: usize) -> Vec<f32> {
     (0..count).map(|i| (i * 7919 % modulus) as f32 - (modulus / 2) as f32).collect()
 }
@@ -15,11 +15,11 @@ fn at(matrix: Matrix<'_>, i: usize, j: usize) -> f32 {
     matrix.numbers[i * matrix.row_stride + j * matrix.column_stride]
 }
 
-/// Both directions of both factors.
-fn directions<'a>(a: &'a [f32], b: &'a [f32], (m, k, n): (usize, usize, usize)) -> [(Matrix<'a>, Matrix<'a>); 4] {
-    let (left, left_turned) = (Matrix::new(a, m, k), Matrix::new(a, k, m).transposed());
-    let (right, right_turned) = (Matrix::new(b, k, n), Matrix::new(b, n, k).transposed());
-    [(left, right), (left, right_turned), (left_turned, right), (left_turned, right_turned)]
+/// Both factors, each row-major or transposed.
+fn storage_orders<'a>(a: &'a [f32], b: &'a [f32], (m, k, n): (usize, usize, usize)) -> [(Matrix<'a>, Matrix<'a>); 4] {
+    let (left, left_transposed) = (Matrix::new(a, m, k), Matrix::new(a, k, m).transposed());
+    let (right, right_transposed) = (Matrix::new(b, k, n), Matrix::new(b, n, k).transposed());
+    [(left, right), (left, right_transposed), (left_transposed, right), (left_transposed, right_transposed)]
 }
 
 const SHAPES: [(usize, usize, usize); 14] = [
@@ -40,41 +40,41 @@ const SHAPES: [(usize, usize, usize); 14] = [
 ];
 
 #[test]
-fn every_shape_and_direction_gives_the_sums_of_its_definition() {
+fn products_of_all_shapes_and_transposes_agree_with_the_definition() {
     for shape @ (m, k, n) in SHAPES {
         let (a, b, bias) = (numbers(m * k, 13), numbers(k * n, 11), numbers(n, 5));
-        for (left, right) in directions(&a, &b, shape) {
+        for (left, right) in storage_orders(&a, &b, shape) {
             let sum = |i: usize, j: usize| (0..k).map(|p| at(left, i, p) * at(right, p, j)).sum::<f32>();
-            let expected = |before: &dyn Fn(usize) -> f32, scale: f32| -> Vec<f32> {
-                (0..m * n).map(|index| before(index % n) + scale * sum(index / n, index % n)).collect()
+            let expected = |initial: &dyn Fn(usize) -> f32, scale: f32| -> Vec<f32> {
+                (0..m * n).map(|index| initial(index % n) + scale * sum(index / n, index % n)).collect()
             };
             let panels = pairs_of(right);
             let mut out = vec![3.0; m * n];
-            let mut check = |before: Before<'_, f32>, scale: f32, expected: Vec<f32>| {
-                product(&mut Emulated, MatrixMut::new(&mut out, m, n), before, scale, left, &panels);
+            let mut check = |initial: Initial<'_, f32>, scale: f32, expected: Vec<f32>| {
+                product(&mut Emulated, MatrixMut::new(&mut out, m, n), initial, scale, left, &panels);
                 assert!(out == expected, "{m} x {k} x {n}");
             };
-            check(Before::Itself, 2.0, expected(&|_| 3.0, 2.0));
-            check(Before::Nothing, 0.5, expected(&|_| 0.0, 0.5));
-            check(Before::Row(&bias), 1.0, expected(&|column| bias[column], 1.0));
-            check(Before::Itself, 2.0, expected(&|column| bias[column], 3.0));
+            check(Initial::Output, 2.0, expected(&|_| 3.0, 2.0));
+            check(Initial::Zero, 0.5, expected(&|_| 0.0, 0.5));
+            check(Initial::Row(&bias), 1.0, expected(&|column| bias[column], 1.0));
+            check(Initial::Output, 2.0, expected(&|column| bias[column], 3.0));
         }
     }
 }
 
 #[test]
-fn sums_of_rounded_factors_are_near_those_in_float64() {
+fn products_of_rounded_factors_are_close_to_float64() {
     let third = |x: Vec<f32>| -> Vec<f32> { x.iter().map(|x| x / 300.0).collect() };
     for shape @ (m, k, n) in SHAPES {
         let (a, b) = (third(numbers(m * k, 1013)), third(numbers(k * n, 1009)));
-        for (left, right) in directions(&a, &b, shape) {
+        for (left, right) in storage_orders(&a, &b, shape) {
             let mut out = vec![f32::NAN; m * n];
-            product(&mut Emulated, MatrixMut::new(&mut out, m, n), Before::Nothing, 1.0, left, &pairs_of(right));
+            product(&mut Emulated, MatrixMut::new(&mut out, m, n), Initial::Zero, 1.0, left, &pairs_of(right));
             for (index, &found) in out.iter().enumerate() {
                 let rounded = |x: f32| f64::from(round(x));
                 let term = |p: usize| rounded(at(left, index / n, p)) * rounded(at(right, p, index % n));
                 let (sum, size) = (0..k).fold((0.0, 0.0), |(sum, size), p| (sum + term(p), size + term(p).abs()));
-                let bound = size * 2f64.powi(-24) * (k as f64 / 2.0 + 4.0).min(80.0); // 16 in a chain, then one for each tile
+                let bound = size * 2f64.powi(-24) * (k as f64 / 2.0 + 4.0).min(80.0); // 16 terms per chain, then one sum per tile
                 assert!((f64::from(found) - sum).abs() <= bound, "{m} x {k} x {n}: {found}, expected {sum}");
             }
         }
@@ -82,47 +82,47 @@ fn sums_of_rounded_factors_are_near_those_in_float64() {
 }
 
 #[test]
-fn a_part_is_some_rows_of_the_first_columns() {
+fn products_with_a_part_agree_with_the_definition() {
     let (rows, columns) = (39, 150);
     let (a, mut b) = (numbers(37 * rows, 13), numbers(rows * columns, 11));
     for (of_rows, n) in [(0..38, 140), (8..30, 16), (0..2, 64), (16..38, 1), (10..20, 149), (4..4, 80)] {
-        b[38 * columns..].fill(f32::NAN); // what is outside of a part reaches none of its sums
+        b[38 * columns..].fill(f32::NAN); // numbers outside the part must not reach its sums
         let panels = pairs_of(Matrix::new(&b, rows, columns));
         let k = of_rows.len();
         let left = Matrix::part(&a, 37, k, rows);
         let sum = |i: usize, j: usize| (0..k).map(|p| a[i * rows + p] * b[(of_rows.start + p) * columns + j]).sum::<f32>();
-        // rows of the product lie 3 numbers further apart than it is wide
+        // the rows of the product are 3 numbers apart
         let inside = |index: usize| index % (n + 3) < n;
         let expected = (0..37 * (n + 3)).map(|index| if inside(index) { sum(index / (n + 3), index % (n + 3)) } else { 7.0 });
         let mut out = vec![7.0; 37 * (n + 3)];
         let to = MatrixMut::part(&mut out, 37, n, n + 3);
-        product(&mut Emulated, to, Before::Nothing, 1.0, left, panels.part(of_rows.clone(), n));
+        product(&mut Emulated, to, Initial::Zero, 1.0, left, panels.part(of_rows.clone(), n));
         assert_eq!(out, expected.collect::<Vec<_>>(), "{of_rows:?} x {n}");
     }
 }
 
 #[test]
-fn some_columns_of_a_left_factor_are_read_in_both_directions() {
+fn columns_of_a_left_factor_are_read_transposed() {
     let (a, b) = (numbers(37 * 60, 13), numbers(37 * 20, 11)); // the last 41 of 60 columns, transposed: (41, 37)·(37, 20)
     let sum = |i: usize, j: usize| (0..37).map(|p| a[p * 60 + 19 + i] * b[p * 20 + j]).sum::<f32>();
     let expected: Vec<f32> = (0..41 * 20).map(|index| sum(index / 20, index % 20)).collect();
     let mut out = vec![0.0; 41 * 20];
     let left = Matrix::part(&a[19..], 37, 41, 60).transposed();
     let right = pairs_of(Matrix::new(&b, 37, 20));
-    product(&mut Emulated, MatrixMut::new(&mut out, 41, 20), Before::Nothing, 1.0, left, &right);
+    product(&mut Emulated, MatrixMut::new(&mut out, 41, 20), Initial::Zero, 1.0, left, &right);
     assert_eq!(out, expected);
 }
 
 #[test]
-fn no_terms_no_rows_and_no_columns() {
+fn products_without_terms_rows_or_columns() {
     let mut out = [7.0; 6];
     let (left, right) = (Matrix::new(&[], 2, 0), pairs_of(Matrix::new(&[], 0, 3)));
-    product(&mut Emulated, MatrixMut::new(&mut out, 2, 3), Before::Row(&[1.0, 2.0, 3.0]), 1.0, left, &right);
+    product(&mut Emulated, MatrixMut::new(&mut out, 2, 3), Initial::Row(&[1.0, 2.0, 3.0]), 1.0, left, &right);
     assert_eq!(out, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
     let right = pairs_of(Matrix::new(&[1.0; 6], 2, 3));
-    product(&mut Emulated, MatrixMut::new(&mut [], 0, 3), Before::Nothing, 1.0, Matrix::new(&[], 0, 2), &right);
+    product(&mut Emulated, MatrixMut::new(&mut [], 0, 3), Initial::Zero, 1.0, Matrix::new(&[], 0, 2), &right);
     let right = pairs_of(Matrix::new(&[], 2, 0));
-    product(&mut Emulated, MatrixMut::new(&mut [], 3, 0), Before::Nothing, 1.0, Matrix::new(&[1.0; 6], 3, 2), &right);
+    product(&mut Emulated, MatrixMut::new(&mut [], 3, 0), Initial::Zero, 1.0, Matrix::new(&[1.0; 6], 3, 2), &right);
 }
 
 #[test]
@@ -132,12 +132,12 @@ fn denormal_factors_and_products_are_zeros() {
     let b = [8.0, 0.5, 3.0]; // tiny·8 is normal, least·0.5 is not
     let mut out = [0.0; 2];
     let right = pairs_of(Matrix::new(&b, 3, 1));
-    product(&mut Emulated, MatrixMut::new(&mut out, 2, 1), Before::Nothing, 1.0, Matrix::new(&a, 2, 3), &right);
+    product(&mut Emulated, MatrixMut::new(&mut out, 2, 1), Initial::Zero, 1.0, Matrix::new(&a, 2, 3), &right);
     assert_eq!(out, [3.0, 0.0]);
     product(
         &mut Emulated,
         MatrixMut::new(&mut out, 2, 1),
-        Before::Nothing,
+        Initial::Zero,
         2f32.powi(120),
         Matrix::new(&a[..2], 2, 1),
         &pairs_of(Matrix::new(&[1.0], 1, 1)),
@@ -145,7 +145,7 @@ fn denormal_factors_and_products_are_zeros() {
     assert_eq!(out, [0.0, 2f32.powi(-6)]);
 }
 
-/// Where this machine has the instruction: bit for bit, and as products of this level are made.
+/// Compares the instruction, where this machine has it, with its emulation, bit for bit; also in products at this machine's level.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn the_instruction_gives_the_bytes_of_its_emulation() {
@@ -156,11 +156,11 @@ fn the_instruction_gives_the_bytes_of_its_emulation() {
     let third = |x: Vec<f32>| -> Vec<f32> { x.iter().map(|x| x / 300.0).collect() };
     for shape @ (m, k, n) in SHAPES {
         let (a, b) = (third(numbers(m * k, 1013)), third(numbers(k * n, 1009)));
-        for (left, right) in directions(&a, &b, shape) {
+        for (left, right) in storage_orders(&a, &b, shape) {
             let panels = pairs_of(right);
             let [mut found, mut expected] = [vec![0.5; m * n], vec![0.5; m * n]];
-            product(&mut amx, MatrixMut::new(&mut found, m, n), Before::Itself, 3.0, left, &panels);
-            product(&mut Emulated, MatrixMut::new(&mut expected, m, n), Before::Itself, 3.0, left, &panels);
+            product(&mut amx, MatrixMut::new(&mut found, m, n), Initial::Output, 3.0, left, &panels);
+            product(&mut Emulated, MatrixMut::new(&mut expected, m, n), Initial::Output, 3.0, left, &panels);
             assert!(found == expected, "{m} x {k} x {n}");
             if level() == Level::Amx {
                 let mut panels = Panels::default();
@@ -168,7 +168,7 @@ fn the_instruction_gives_the_bytes_of_its_emulation() {
                 found.fill(0.5);
                 drop(amx); // a product configures the tiles of its thread itself
                 product_of_panels(MatrixMut::new(&mut found, m, n), Onto::Add, 3.0, left, &panels);
-                amx = Amx::configure().expect("as before");
+                amx = Amx::configure().expect("as initial");
                 assert!(found == expected, "{m} x {k} x {n}");
             }
         }

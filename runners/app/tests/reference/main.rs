@@ -59,7 +59,9 @@ fn settings(card: &Card) -> String {
     let row = |field: &registry::Field| {
         let default = defaults.get(field.name).map(written).unwrap_or_default();
         let doc: Vec<&str> = field.doc.iter().map(|line| line.trim()).collect();
-        format!("| `{}` | {default} | {} |\n", field.name, cell(&doc.join(" ")))
+        let with: Vec<String> = card.variants_with(field.name).iter().map(|words| format!("`{words}`")).collect();
+        let with = if with.is_empty() { String::new() } else { format!(" Only with {}.", with.join(" or ")) };
+        format!("| `{}` | {default} | {}{with} |\n", field.name, cell(&doc.join(" ")))
     };
     let rows: String = card.fields.iter().map(row).collect();
     format!("| setting | default | meaning |\n|---|---|---|\n{rows}")
@@ -73,9 +75,6 @@ fn example(card: &Card) -> String {
     let mut example = format!("arms:\n  {}:\n    - {}: {named}\n", card.name, card.kind.word());
     let Kind::Regularizer(variants) = card.kind else { return example };
     example += "      weight: 0.1\n";
-    if !card.home.is_empty() {
-        example += &format!("      at: {{{}}}\n", card.home);
-    }
     let needs_view = variants().first().is_some_and(|variant| variant.needs_view());
     if needs_view { format!("train: {{dropout: 0.1}}\n{example}") } else { example }
 }
@@ -92,6 +91,10 @@ fn remarks(card: &Card) -> String {
         let differs: Vec<String> =
             differs.map(|(field, value)| format!("`{field}: {}`", value.to_string().replace('"', ""))).collect();
         let which = if differs.is_empty() { "By default it".to_owned() } else { format!("With {}, it", differs.join(", ")) };
+        if variant.needs_labels() {
+            remarks +=
+                &format!("- {which} is label-aware: it depends on the token that the model is to predict at each point.\n");
+        }
         if variant.needs_view() {
             remarks += &format!("- {which} compares two views of each point, which needs `train.dropout` above 0.\n");
         }
@@ -107,8 +110,10 @@ fn page(title: &str, word: &str) -> String {
     let mut page = format!("# {title}\n\n`regatta explain NAME` prints the same in a terminal.\n");
     for card in cards.values().filter(|card| card.kind.word() == word) {
         let expects = if card.expects.is_empty() { String::new() } else { format!("Expects: {}.\n\n", card.expects) };
+        let homes: Vec<String> = card.homes_in_words().iter().map(|home| format!("`{home}`")).collect();
+        let home = if homes.is_empty() { String::new() } else { format!("Home: {}.\n\n", homes.join("; ")) };
         page += &format!(
-            "\n## {}\n\n{}.\n\n```text\n{}\n```\n\nSource: {}.\n\n{expects}{}{}\n```yaml fragment\n{}```\n",
+            "\n## {}\n\n{}.\n\n```text\n{}\n```\n\nSource: {}.\n\n{expects}{home}{}{}\n```yaml fragment\n{}```\n",
             card.name,
             card.summary[..1].to_uppercase() + &card.summary[1..],
             card.formula,

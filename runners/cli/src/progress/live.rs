@@ -8,10 +8,10 @@ use regatta_records::{State, Status};
 use regatta_study::{Event, Planned, Watcher};
 use std::time::Instant;
 
-/// Rows of the table; of a longer study only the trials around the one that runs are shown.
+/// Most rows of the table; of a longer study it shows only the trials around the running one.
 const MOST_ROWS: usize = 24;
 
-/// The table.
+/// The live table.
 #[derive(Default)]
 pub(super) struct Live {
     trials: Vec<Planned>,

@@ -1,15 +1,15 @@
-//! How long the rest will take.
+//! An estimate of the time left.
 
 use std::time::{Duration, Instant};
 
-/// Steps that must have been timed before they say how long the rest takes.
+/// Timed steps that an estimate needs.
 const FEWEST: usize = 3;
 
 /// Steps made and left, over all trials of a run.
 #[derive(Debug)]
 pub(super) struct Pace {
-    /// When a first step was reported: what is before it (starting a process, reading data and checkpoint, a first measurement)
-    /// happens once and says nothing about the steps to come.
+    /// When the first step was reported. What precedes it (starting a process, reading data and checkpoint, a first measurement)
+    /// happens once and does not count.
     since: Option<Instant>,
     /// Steps made after that.
     made: usize,
@@ -21,7 +21,7 @@ impl Pace {
         Self { since: None, made: 0, left }
     }
 
-    /// Steps were made up to `now`.
+    /// Records steps that were made up to `now`.
     pub fn steps(&mut self, count: usize, now: Instant) {
         match self.since {
             Some(_) => self.made += count,
@@ -30,7 +30,7 @@ impl Pace {
         self.left = self.left.saturating_sub(count);
     }
 
-    /// There are steps that no longer have to be made: of a trial that ended, or that goes on from a checkpoint.
+    /// Removes steps that need not be made: those of a trial that ended, or that resumes from a checkpoint.
     pub fn skip(&mut self, steps: usize) {
         self.left = self.left.saturating_sub(steps);
     }

@@ -1,4 +1,4 @@
-//! Plain log lines: one as a trial begins and ends, and one every ten seconds between.
+//! Plain log lines: one when a trial begins, one when it ends, and one every ten seconds in between.
 
 use super::pace::{Pace, words};
 use regatta_lm::training::StepRecord;
@@ -61,7 +61,7 @@ impl Plain {
         self.made[trial].0 = self.made[trial].0.max(from);
         match from {
             0 => tracing::info!("{} begins{}", self.name(trial), self.remaining()),
-            from => tracing::info!("{} goes on after step {from}{}", self.name(trial), self.remaining()),
+            from => tracing::info!("{} resumes after step {from}{}", self.name(trial), self.remaining()),
         }
     }
 

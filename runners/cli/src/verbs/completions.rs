@@ -1,7 +1,7 @@
-//! `regatta completions SHELL`: what a shell needs to complete this program's verbs, options, plugins and arms.
+//! `regatta completions SHELL`: a script that completes this program's verbs, options, plugins and arms.
 //!
-//! clap_complete writes the script. Plugins are those of the program that wrote it, as possible values; arms depend on a study's
-//! folder, so the script asks the program for them.
+//! clap_complete writes the script. The program's plugins are possible values in it; arms depend on a study's folder, so the script
+//! asks the program for them.
 
 use super::new::fill;
 use crate::failure::{Failure, say};
@@ -70,7 +70,7 @@ fn without_hidden(command: clap::Command) -> clap::Command {
         .subcommands(shown.collect::<Vec<_>>())
 }
 
-/// clap_complete leaves out what positional arguments may be in fish.
+/// Possible values of positional arguments, which clap_complete omits for fish.
 fn positionals_in_fish(command: &clap::Command, function: &str) -> String {
     let mut lines = String::new();
     for verb in command.get_subcommands() {
@@ -91,8 +91,8 @@ fn positionals_in_fish(command: &clap::Command, function: &str) -> String {
     lines
 }
 
-/// The command line with the names of plugins as the possible values of what takes one. Only for scripts: what the program
-/// itself accepts (YAML as well as names) and how it refuses stay the verbs' own.
+/// The command line with plugin names as possible values. Only for scripts: the verbs themselves also accept YAML, and have their own
+/// messages.
 fn with_plugins(command: clap::Command, cards: &[&Card]) -> clap::Command {
     let names = |cards: Vec<&Card>| -> PossibleValuesParser {
         cards.into_iter().map(|card| PossibleValue::new(card.name).help(card.summary)).collect::<Vec<_>>().into()
@@ -107,7 +107,7 @@ fn with_plugins(command: clap::Command, cards: &[&Card]) -> clap::Command {
         })
 }
 
-/// clap_complete knows no action for an argument that is neither a file nor one of a list; the two of `compare` get one.
+/// Replaces the default completion of `compare`'s two arms, for which clap_complete has no other.
 fn with_arms_in_zsh(script: &str, function: &str, arms: &str) -> Result<String, String> {
     let is_arm = |line: &str| line.starts_with("':arm -- ") || line.starts_with("':reference -- ");
     let mut replaced = 0;
@@ -147,8 +147,7 @@ fn names(folder: &Path) -> Result<Vec<String>, String> {
     let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let text = std::fs::read_to_string(&path).map_err(|error| failed(&error))?;
     let rows: Vec<PlanRow> = serde_json::from_str(&text).map_err(|error| failed(&error))?;
-    let name = |row: PlanRow| if row.point.is_empty() { row.arm } else { format!("{} {}", row.arm, row.point) };
-    Ok(rows.into_iter().map(name).collect())
+    Ok(rows.iter().map(PlanRow::name).collect())
 }
 
 #[cfg(test)]

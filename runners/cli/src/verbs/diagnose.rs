@@ -80,7 +80,7 @@ pub(crate) fn diagnose(arguments: &Arguments) -> Result<ExitCode, Failure> {
 /// A column of a cloud: its title, and the measure where it is defined.
 type Measure = (&'static str, fn(&Anisotropy) -> Option<f64>);
 
-/// Those that fit a terminal.
+/// The measures that fit a terminal.
 const MEASURES: [Measure; 6] = [
     ("cosine", |of| of.mean_cosine),
     ("effective rank", |of| Some(of.effective_rank)),
@@ -142,7 +142,7 @@ fn table<'a>(titles: impl IntoIterator<Item = &'a str>) -> Table {
     table
 }
 
-/// Four digits; empty where nothing is defined.
+/// Four digits; empty where the measure is undefined.
 fn number(value: Option<f64>) -> String {
     value.map(|value| if value.abs() < 10.0 { format!("{value:.4}") } else { format!("{value:.1}") }).unwrap_or_default()
 }

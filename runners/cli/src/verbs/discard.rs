@@ -25,7 +25,7 @@ pub(super) fn may(trials: usize, out: &Path, yes: bool, stop: &AtomicBool) -> bo
     ["y", "yes"].contains(&answer.trim().to_lowercase().as_str())
 }
 
-/// A line from the terminal; none where a signal stopped the run meanwhile, which would not interrupt a blocking read.
+/// A line from the terminal; `None` where a signal stops the run first, which would not interrupt a blocking read.
 fn answer(stop: &AtomicBool) -> Option<String> {
     let (sender, receiver) = channel();
     std::thread::spawn(move || {

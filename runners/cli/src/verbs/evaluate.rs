@@ -17,6 +17,7 @@ const ROWS: usize = 16;
 
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["minimal_pairs", "multiple_choice", "text"]))]
+#[command(group = clap::ArgGroup::new("tasks").multiple(true).args(["minimal_pairs", "multiple_choice"]))]
 pub(crate) struct Arguments {
     /// A folder in Hugging Face's layout, such as runs/quickstart/trials/baseline/seed-0/checkpoint
     checkpoint: PathBuf,
@@ -35,11 +36,11 @@ pub(crate) struct Arguments {
     /// Tokens per window of the text [default: the model's context length]
     #[arg(long, requires = "text")]
     context: Option<usize>,
-    /// Windows of the text, spread evenly over it; 0 for all
+    /// Most windows of the text, spread evenly over it; 0 for all
     #[arg(long, value_name = "COUNT", default_value_t = 256, requires = "text")]
     max_windows: usize,
-    /// Write the log-likelihoods of every item, one JSON object per line
-    #[arg(long, value_name = "FILE")]
+    /// Write the log-likelihoods of every item of the tasks, one JSON object per line
+    #[arg(long, value_name = "FILE", requires = "tasks")]
     items: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
@@ -110,7 +111,7 @@ fn context(arguments: &Arguments, model: &Decoder) -> Result<usize, Failure> {
     }
 }
 
-/// A line for each item: the log-likelihoods of its choices in order, and the right one.
+/// A line for each item: the log-likelihoods of its choices in order, and the index of the right one.
 fn write_items(text: &mut String, task: &Task, log_likelihoods: &[f64]) {
     let mut rest = log_likelihoods.iter();
     for item in &task.items {
@@ -158,4 +159,26 @@ fn as_text(worth: &Worth, measures: Option<&Evaluation>) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
+
+    #[test]
+    fn items_are_those_of_tasks() {
+        let parsed = |arguments: &str| Program::try_parse_from(["evaluate"].into_iter().chain(arguments.split_whitespace()));
+        assert!(parsed("checkpoint --minimal-pairs pairs.jsonl --items items.jsonl").is_ok());
+        assert!(parsed("checkpoint --multiple-choice questions.jsonl --text held-out.txt --items items.jsonl").is_ok());
+        let refused = parsed("checkpoint --text held-out.txt --items items.jsonl").unwrap_err().to_string();
+        assert!(refused.contains("--minimal-pairs") && refused.contains("--multiple-choice"), "{refused}");
+        assert!(parsed("checkpoint").unwrap_err().to_string().contains("--text"), "something to measure");
+    }
 }

@@ -22,7 +22,7 @@ pub(crate) fn explain(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is wrong with the name of a plugin that is not linked.
+/// The message for a plugin that is not linked.
 pub(super) fn unknown(name: &str, cards: &BTreeMap<&'static str, &'static Card>) -> String {
     let known = cards.keys().copied().collect::<Vec<_>>().join("`, `");
     let hint = registry::nearest(name, cards.keys().copied());
@@ -43,13 +43,20 @@ fn text(card: &Card) -> String {
     if !card.expects.is_empty() {
         line(format_args!("expects   {}", card.expects));
     }
+    for home in card.homes_in_words() {
+        line(format_args!("home      {home}"));
+    }
     line(format_args!("version   {}", card.version));
     line(format_args!("\nfields (default){}", if card.fields.is_empty() { ": none" } else { "" }));
     let defaults = card.defaults();
     for field in card.fields {
         let default = defaults.get(field.name).map(ToString::to_string).unwrap_or_default().replace('"', "");
         let doc: Vec<&str> = field.doc.iter().map(|line| line.trim()).collect();
-        line(format_args!("  {} ({default})\n      {}", field.name, doc.join("\n      ")));
+        let with = match card.variants_with(field.name) {
+            with if with.is_empty() => String::new(),
+            with => format!("; {}", with.join(" or ")),
+        };
+        line(format_args!("  {} ({default}{with})\n      {}", field.name, doc.join("\n      ")));
     }
     let Kind::Regularizer(variants) = card.kind else {
         let missing = card.fields.iter().filter(|field| defaults.get(field.name).is_some_and(|default| default == ""));
@@ -59,6 +66,10 @@ fn text(card: &Card) -> String {
         line(format_args!("\nin a study\n  - intervention: {named}"));
         return text;
     };
+    for variant in variants().iter().filter(|variant| variant.needs_labels()) {
+        let written = serde_json::to_string(variant).unwrap_or_default();
+        line(format_args!("\n{written} is label-aware: it depends on the token that the model is to predict at each point."));
+    }
     for variant in variants().iter().filter(|variant| variant.needs_view()) {
         let written = serde_json::to_string(variant).unwrap_or_default();
         line(format_args!("\n{written} compares two views of each point: train.dropout must be above 0."));
@@ -70,8 +81,5 @@ fn text(card: &Card) -> String {
         }
     }
     line(format_args!("\nin a study\n  - regularizer: {}\n    weight: 0.1", card.name));
-    if !card.home.is_empty() {
-        line(format_args!("    at: {{{}}}", card.home));
-    }
     text
 }

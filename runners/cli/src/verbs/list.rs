@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 enum Format {
     /// As wide as the terminal
     Text,
-    /// A Markdown table, as in Regatta's README
+    /// A Markdown table, as in Regatta's reference
     Md,
 }
 
@@ -36,6 +36,9 @@ pub(crate) fn list(arguments: &Arguments) -> Result<ExitCode, Failure> {
     header.extend(costs.iter().map(|costs| format!("cost on `{}`", costs.shape)));
     let row = |card: &Card| {
         let mut cells = [card.name, card.kind.word(), card.summary, card.paper, card.expects].map(str::to_owned).to_vec();
+        if card.is_label_aware() {
+            cells[2] += " (label-aware)";
+        }
         cells.extend(costs.iter().map(|costs| costs.cell(card)));
         cells
     };

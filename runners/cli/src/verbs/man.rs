@@ -33,7 +33,7 @@ pub(crate) fn man(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The page of the verb at `path`, of the program where it is empty.
+/// The page of the verb at `path`; an empty path means the program.
 fn page(mut command: clap::Command, path: &[String]) -> Result<Vec<u8>, String> {
     command.build();
     let mut chosen = &command;

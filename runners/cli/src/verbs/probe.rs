@@ -12,15 +12,15 @@ pub(crate) fn probe() -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What starts it.
+/// The command that starts the probe.
 pub(crate) fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.arg("probe");
     command
 }
 
-/// This very program, for workers that begin later: under the name of a program that is built anew lies another one, whose plugins
-/// may compute something else.
+/// This program itself, for workers that start later: after a rebuild, the file of this name is another program, whose plugins may
+/// compute something else.
 pub(crate) fn this_program() -> std::io::Result<PathBuf> {
     let itself = PathBuf::from("/proc/self/exe"); // of the process that asks, which a worker still is when it is begun
     if itself.exists() { Ok(itself) } else { std::env::current_exe() }

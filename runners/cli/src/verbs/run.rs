@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     fresh: bool,
     /// With --fresh: do not ask
-    #[arg(long)]
+    #[arg(long, requires = "fresh")]
     yes: bool,
     /// Keep finished trials that other versions of the program or its plugins trained; the results report it
     #[arg(long, conflicts_with = "fresh")]
@@ -124,6 +124,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        arguments: Arguments,
+    }
 
     #[test]
     fn times_and_steps_are_read() {
@@ -134,5 +141,12 @@ mod tests {
         for text in ["", "0s", "s", "3", "-1s", "3 s", "2h", "99999999999steps"] {
             assert!(text.parse::<CheckpointEvery>().unwrap_err().contains(&format!("found `{text}`")));
         }
+    }
+
+    #[test]
+    fn yes_answers_a_question_that_only_fresh_asks() {
+        assert!(Program::try_parse_from(["run", "study.yaml", "--fresh", "--yes"]).unwrap().arguments.yes);
+        let refused = Program::try_parse_from(["run", "study.yaml", "--yes"]).unwrap_err().to_string();
+        assert!(refused.contains("--fresh"), "{refused}");
     }
 }

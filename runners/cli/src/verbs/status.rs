@@ -33,7 +33,7 @@ pub(crate) fn print(standing: Standing) -> Result<ExitCode, Failure> {
     for trial in &standing.trials {
         let steps = format!("{}/{}", trial.made, trial.steps);
         let reason = trial.reason.as_deref().unwrap_or_default();
-        table.add_row([&trial.name, &trial.seed.to_string(), trial.state, &steps, reason]);
+        table.add_row([&trial.name, &trial.seed.to_string(), trial.state.word(), &steps, reason]);
     }
     say(table.trim_fmt())?;
     say(format_args!("\n{} of {} trials", standing.summary(), standing.trials.len()))?;

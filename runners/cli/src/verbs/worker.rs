@@ -11,12 +11,12 @@ use std::sync::Arc;
 pub(crate) fn worker() -> Result<ExitCode, Failure> {
     let signals = Signals::listen()?;
     let todo = Work { stop: Arc::clone(&signals.stop), memory: memory::meter() };
-    // not locked: a plugin that prints from a thread of its own would wait for the lock for ever
+    // not locked: a plugin that prints from a thread of its own would wait for the lock forever
     work(&todo, BufReader::new(stdin()), stdout())?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// What starts it.
+/// The command that starts a worker.
 pub(super) fn command(program: &Path) -> Command {
     let mut command = Command::new(program);
     command.arg("worker");

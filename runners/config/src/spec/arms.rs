@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use regatta_core::forms::Forms;
 use regatta_core::number::Positive;
 use regatta_core::{Intervention, Plugin, forms};
-use regatta_lm::spec::{At, Step, Term, Weight};
+use regatta_lm::spec::{Place, Step, Term, Weight};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
@@ -245,7 +245,7 @@ struct Fields {
     #[serde(default, deserialize_with = "there")]
     weight: Option<Weight>,
     #[serde(default, deserialize_with = "there")]
-    at: Option<At>,
+    at: Option<Place>,
     #[serde(default, deserialize_with = "there")]
     until: Option<Step>,
     #[serde(default, deserialize_with = "there")]
@@ -283,7 +283,8 @@ impl TryFrom<Fields> for Entry {
             },
             (Some(regularizer), None, Some(weight)) => {
                 let weight = until.map_or(weight, |step| weight.until(step));
-                Ok(Self::Term(Term { regularizer, weight, at: at.unwrap_or_default() }))
+                let at = at.unwrap_or_default().from_home(regularizer.0.home());
+                Ok(Self::Term(Term { regularizer, weight, at }))
             }
             (Some(_), None, None) => Err("missing field `weight`".into()),
             (None, None, _) if of_a_term.is_none() => {

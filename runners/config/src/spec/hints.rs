@@ -1,7 +1,7 @@
 //! What may have been meant by a name that is not known.
 
 use regatta_core::registry::{self, Kind};
-use regatta_lm::spec::{AdamWSpec, At, EvaluateSpec, ModelSpec, SyntheticSpec, TrainSpec};
+use regatta_lm::spec::{AdamWSpec, At, EvaluateSpec, Home, ModelSpec, SyntheticSpec, TrainSpec};
 use serde_json::{Value, json};
 
 /// What was meant by `word` in place of one of `known`, as a sentence; `path` ends at the word.
@@ -82,7 +82,7 @@ fn in_a_term(word: &str, path: &[String]) -> Vec<String> {
     if ["regularizer", "weight", "at", "until"].contains(&word) && path.len() > 4 && within != "intervention" {
         return vec![format!("`{word}` of the term, beside `{within}`")];
     }
-    if within != "at" && names(json!(At::default())).iter().any(|name| name == word) {
+    if within != "at" && names(json!(At::from(Home::DEFAULT))).iter().any(|name| name == word) {
         return vec![format!("`at.{word}`")];
     }
     let cards = registry::cards().unwrap_or_default().into_values();

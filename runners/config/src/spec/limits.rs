@@ -21,6 +21,7 @@ pub(super) fn check(study: &Study, memory: Option<u128>) -> Result<(), Misfit> {
     names(study)?;
     pooled(study)?;
     views(study)?;
+    labels(study)?;
     accumulation(study)?;
     interventions(study)?;
     schedules::rates(study)?;
@@ -131,6 +132,26 @@ fn accumulation(study: &Study) -> Result<(), Misfit> {
     Ok(())
 }
 
+/// A point has a next token where it is a token.
+fn labels(study: &Study) -> Result<(), Misfit> {
+    for arm in &study.arms {
+        for (index, term) in arm.listed_terms().filter(|(_, term)| term.regularizer.0.needs_labels()) {
+            let (name, index) = (term.regularizer.name(), index.to_string());
+            let why = "depends on the next token of each point";
+            let misfit = |field: &str, message: String| Misfit::new(["arms", &arm.name, &index, "at", field], message);
+            if term.at.site.is_matrix() {
+                let expected =
+                    format!("expected `hidden_states`, `attention` or `mlp` for `{name}`, which {why}, found a weight matrix");
+                return Err(misfit("site", expected));
+            }
+            if term.at.points == Points::Pooled {
+                return Err(misfit("points", format!("expected `tokens` or `batch` for `{name}`, which {why}, found `pooled`")));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The second view of a point comes from another dropout mask. So there must be dropout, and the points cannot be the rows of a
 /// weight matrix.
 fn views(study: &Study) -> Result<(), Misfit> {
@@ -168,7 +189,10 @@ fn interventions(study: &Study) -> Result<(), Misfit> {
             let (before, what) = match plugin.0.action() {
                 Some(Action::EmbeddingReset { .. }) => (&mut forgets, "forgets the embedding"),
                 Some(Action::WeightRounding(_)) => (&mut rounds, "rounds weights"),
-                Some(Action::EmbeddingNoise(_) | Action::Objective(_)) | None => continue,
+                Some(
+                    Action::EmbeddingNoise(_) | Action::Objective(_) | Action::LogNormalizer { .. } | Action::OutputUpdate(_),
+                )
+                | None => continue,
             };
             if let Some(before) = before.replace(name) {
                 let message = format!("expected one intervention of an arm that {what}, found `{name}` after `{before}`");

@@ -3,6 +3,7 @@
 use super::refusal::{Misfit, in_one_line};
 use super::{hints, path};
 use crate::yaml::Target;
+use regatta_core::registry::IDLE;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
@@ -32,6 +33,9 @@ fn explain(document: &Value, mut path: Vec<String>, error: &str) -> Misfit {
     let message = if let Some(field) = error.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
         path.push(field.to_owned());
         "expected a value, found none".into()
+    } else if let Some((field, _)) = error.strip_prefix(IDLE).and_then(|rest| rest.split_once('`')) {
+        target = end_at_key(document, &mut path, field);
+        error.to_owned()
     } else if let Some((word, known)) = unknown(error) {
         target = end_at_key(document, &mut path, &word);
         unknown_name(&word, &known, &path)

@@ -195,6 +195,8 @@ mod tests {
     fn plain_values_are_read_in_order() {
         let value = parse("b: [1, -2, 1.0e-3, yes, true, ~]\na: {c: '3'}\n").unwrap();
         assert_eq!(value.to_string(), r#"{"b":[1,-2,0.001,"yes",true,null],"a":{"c":"3"}}"#);
+        assert_eq!(parse("\u{feff}a: 1\n").unwrap().to_string(), r#"{"a":1}"#); // decode drops one mark, a file may have two
+        assert_eq!(parse("\u{feff}...").unwrap(), "..."); // no end of a document: it stands in the second column
         assert_eq!(parse("# nothing\n").unwrap(), Value::Null);
         assert_eq!(parse("a: &x b\n*x : *x\n").unwrap().to_string(), r#"{"a":"b","b":"b"}"#);
         assert_eq!(parse("---\na: 1\n...\n").unwrap().to_string(), r#"{"a":1}"#);
@@ -202,12 +204,9 @@ mod tests {
     }
 
     fn refused(text: &str, place: (usize, usize), path: &str, part: &str) {
-        let timed = || {
-            let started = Instant::now();
-            (parse(text).unwrap_err(), started.elapsed())
-        };
-        let (fault, took) = (0..3).map(|_| timed()).min_by_key(|(_, took)| *took).unwrap(); // the machine may be busy
-        assert!(took < Duration::from_millis(50), "{took:?} for {:?}", &text[..text.len().min(40)]);
+        let started = Instant::now();
+        let fault = parse(text).unwrap_err();
+        assert!(started.elapsed() < Duration::from_millis(50), "{:?} for {:?}", started.elapsed(), &text[..text.len().min(40)]);
         assert!(fault.message.contains(part), "{}", fault.message);
         assert_eq!((fault.place.line, fault.place.column), place, "{}", fault.message);
         assert_eq!(fault.path.join("."), path);
@@ -224,7 +223,8 @@ mod tests {
         refused("a:\n  3: 1", (2, 3), "a", "expected a name before the `:`, found 3");
         refused("a:\n  ~: 1", (2, 3), "a", "found nothing");
         refused("a: \"\\", (1, 6), "a", "unexpected end of stream");
-        refused("a: [!, b]", (1, 5), "a.0", "found a tag");
+        refused("a: [!x {}, b]", (1, 5), "a.0", "found a tag");
+        refused("- &a !x [b]", (1, 3), "0", "found a tag");
         refused("[a]: 1", (1, 1), "", "found a list");
         refused(
             "a: [1, 2\nb: 3",

@@ -6,14 +6,15 @@
 
 use super::{Fault, MAX_BYTES, Place, in_one_line};
 use indexmap::IndexMap;
-use libyaml_safer::{Error, Event, EventData, Mark, Parser, ScalarStyle};
+use libyaml_safer::{Encoding, Error, Event, EventData, Mark, Parser, ScalarStyle};
 use std::collections::HashMap;
 use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Lists and maps that may lie within each other: deeper ones take the parser time quadratic in their depth.
 const MAX_DEPTH: usize = 64;
-/// Values that a text may have, each alias counted as often as it is named: aliases can make a small text a huge tree.
+/// Values and keys that a text may have, each alias counted as often as it is named: aliases can make a small text a huge tree.
 const MAX_VALUES: usize = 100_000;
 
 /// What is looked for at the end of a path.
@@ -54,15 +55,23 @@ impl Places {
     /// At the first thing that is not YAML, that a study has no use for (tags, directives, a second document, a key twice), or that
     /// nests or repeats too much.
     pub(super) fn of(text: &str) -> Result<Arc<Self>, Fault> {
-        let untagged = text.replace('!', "`"); // begins a tag and panics before a comma; a backtick begins nothing
         let mut parser = Parser::new();
-        parser.set_input(untagged.as_bytes().chain(&b"\n\n\n\n"[..])); // it looks ahead, and panics after a last `\`
-        let mut reading = Reading::default();
+        parser.set_input(text.as_bytes().chain(&b"\n"[..])); // it panics where a text ends with the `\` of an escape
+        parser.set_encoding(Encoding::Utf8); // as serde_yaml does: else only one of the two skips a byte order mark in the text
+        let (mut reading, mut last) = (Reading::default(), Place::START);
         loop {
-            match parser.parse() {
-                Ok(Event { data: EventData::StreamEnd, .. }) => break,
-                Ok(event) => reading.take(event)?,
-                Err(error) => return Err(reading.mistake(text, &error)),
+            // It panics on a `!` before a comma too, and may elsewhere.
+            match catch_unwind(AssertUnwindSafe(|| parser.parse())) {
+                Ok(Ok(Event { data: EventData::StreamEnd, .. })) => break,
+                Ok(Ok(event)) => {
+                    last = place(event.start_mark);
+                    reading.take(event)?;
+                }
+                Ok(Err(error)) => return Err(reading.mistake(text, &error)),
+                Err(_) => {
+                    let message = "expected YAML, found what the crate `libyaml-safer` panics on, here or after it";
+                    return Err(reading.fault(last, message));
+                }
             }
         }
         Ok(reading.root.unwrap_or_else(|| Arc::new(Self::new(Place::START, Held::Text(String::new())))))
@@ -75,7 +84,7 @@ impl Places {
             let next = match &here.held {
                 Held::Text(_) => None,
                 Held::List(items) => step.parse::<usize>().ok().and_then(|index| items.get(index)).map(|item| (item.place, item)),
-                Held::Map(entries) => entries.get(&step.replace('!', "`")).map(|(key, value)| (*key, value)),
+                Held::Map(entries) => entries.get(step).map(|(key, value)| (*key, value)),
             };
             let Some((key, value)) = next else { return here.place };
             here = value;
@@ -120,6 +129,11 @@ impl Reading {
                     return Err(self.fault(place, "expected a study, found a YAML directive"));
                 }
                 Ok(())
+            }
+            EventData::Scalar { tag: Some(_), .. }
+            | EventData::SequenceStart { tag: Some(_), .. }
+            | EventData::MappingStart { tag: Some(_), .. } => {
+                Err(self.fault(place, "expected a plain value, found a tag: a study has none"))
             }
             EventData::Alias { anchor } => {
                 let node = self.alias(&anchor).map_err(|message| self.fault(place, message))?;
@@ -167,17 +181,16 @@ impl Reading {
             let most = format!("expected at most {MAX_VALUES} values and {MAX_BYTES} bytes of words, found more");
             return Err(self.fault(place, most));
         }
+        places.values += node.values;
         places.characters += node.characters;
         let known = match &mut places.held {
             Held::Text(_) => unreachable!("a text holds nothing"),
             Held::List(items) => {
-                places.values += node.values;
                 items.push(node);
                 None
             }
             Held::Map(entries) => match (key.take(), &node.held) {
                 (Some((name, key)), _) => {
-                    places.values += node.values;
                     entries.insert(name, (key, node));
                     None
                 }
@@ -232,9 +245,6 @@ impl Reading {
         let place = Place::of(text.as_bytes(), offset);
         if error.problem().contains("<document start>") {
             return self.fault(place, "expected one document, found a second");
-        }
-        if error.problem().contains("cannot start any token") && text.as_bytes().get(offset) == Some(&b'!') {
-            return self.fault(place, "expected a plain value, found a tag: a study has none");
         }
         let context = error.context().zip(error.context_mark()).map(|(context, mark)| format!(" {context} at {mark}"));
         let message = format!("expected YAML, found a mistake: {}{}", error.problem(), context.unwrap_or_default());
@@ -304,6 +314,31 @@ mod tests {
         }
     }
 
+    #[test]
+    fn no_mark_of_a_tag_is_taken_for_another_character() {
+        let text = "a!: b!c\n'!d': '!'\na`: 1\n";
+        assert_eq!(super::super::parse(text).unwrap().to_string(), r#"{"a!":"b!c","!d":"!","a`":1}"#);
+        let place = |key: &str| Places::of(text).unwrap().locate(&[key.to_owned()], Target::Value);
+        assert_eq!(["a!", "!d", "a`"].map(|key| (place(key).line, place(key).column)), [(1, 5), (2, 7), (3, 5)]);
+        assert!(Places::of("a!: 1\na!: 2").unwrap_err().message.contains("found `a!` twice"));
+    }
+
+    #[test]
+    fn a_panic_of_the_parser_is_a_refusal() {
+        let fault = Places::of("b: 1\na: [x, !, y]").unwrap_err();
+        assert!(fault.message.contains("`libyaml-safer` panics on"), "{}", fault.message);
+        assert_eq!((fault.place, fault.path.join(".")), (Place { line: 2, column: 5 }, "a.1".into()));
+    }
+
+    #[test]
+    fn keys_count_as_values() {
+        let map = |keys: usize| (0..keys).map(|key| format!("k{key}: 1\n")).collect::<String>();
+        assert!(Places::of(&map(49_999)).is_ok(), "with the map itself, 99,999 values");
+        let fault = Places::of(&map(50_000)).unwrap_err();
+        assert!(fault.message.contains("at most 100000 values"), "{}", fault.message);
+        assert_eq!((fault.place.line, fault.place.column), (50_000, 9)); // the last value
+    }
+
     fn shape(places: &Places) -> Value {
         match &places.held {
             Held::Text(_) => Value::Null,
@@ -323,7 +358,7 @@ mod tests {
     proptest::proptest! {
         /// Else a bomb could hide from one in what is a word to the other.
         #[test]
-        fn both_parsers_see_the_same(text in "([-\\[\\]{}:?,'\"#|>&*a0 \n]|: |- |\\[\\[|\\]\\]){0,24}") {
+        fn both_parsers_see_the_same(text in "([-\\[\\]{}:?,'\"#|>&*a0 \n\u{feff}]|: |- |\\[\\[|\\]\\]){0,24}") {
             match (super::super::parse(&text), serde_yaml::from_str::<serde_yaml::Value>(&text)) {
                 (Ok(value), _) => proptest::prop_assert_eq!(shape(&Places::of(&text).unwrap()), without_words(value)),
                 (Err(fault), Ok(_)) => proptest::prop_assert!(!fault.message.contains("found a mistake"), "{}", fault.message),

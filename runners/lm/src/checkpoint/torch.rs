@@ -23,7 +23,9 @@ pub(super) struct Torch<'a> {
 impl<'a> Torch<'a> {
     pub fn open(bytes: &'a [u8]) -> Result<Self, String> {
         let refuse = |error: zip::result::ZipError| {
-            format!("expected the zip archive that torch.save writes since torch 1.6: {error}; save an older file anew")
+            format!(
+                "expected the zip archive that torch.save writes since torch 1.6: {error}; save an older file again with a newer torch"
+            )
         };
         let archive = ZipArchive::new(Cursor::new(bytes)).map_err(refuse)?;
         let pickles = archive.file_names().filter_map(|name| Some(name.ok()?.strip_suffix("data.pkl")?.to_owned()));

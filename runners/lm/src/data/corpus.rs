@@ -124,7 +124,7 @@ fn read_tokens(spec: &TokensSpec, checkpoint: Option<usize>) -> Result<Corpus, D
             Some(position) => {
                 Err(DataError::OutsideVocabulary { path: path.into(), position, id: tokens[position], vocab_size: limit })
             }
-            None => Ok(Split { name: path.display().to_string(), tokens, bytes: None, best_loss: None }),
+            None => Ok(Split { name: path.display().to_string(), tokens, bytes: None, lost: None, best_loss: None }),
         }
     };
     let splits = [read(&spec.train)?, read(&spec.validation)?];

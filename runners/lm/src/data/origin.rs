@@ -1,4 +1,4 @@
-//! The vocabulary of a checkpoint: what its weights know a token id to mean.
+//! The vocabulary of a checkpoint: the tokens that its embedding's rows stand for.
 
 use super::texts::Texts;
 use super::{DataError, Tokenizer};

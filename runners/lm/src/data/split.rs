@@ -14,6 +14,8 @@ pub struct Split {
     pub tokens: Vec<u32>,
     /// Bytes of text that the tokens cover, where they stand for text.
     pub bytes: Option<usize>,
+    /// Fraction of the text's characters that the tokens lose; none where decoding them gives the text back.
+    pub lost: Option<f64>,
     /// What an oracle loses on each token: `-ln p(tokens[i] | tokens[..i])`, in nats, where the process is known.
     pub best_loss: Option<Vec<f32>>,
 }
@@ -26,7 +28,8 @@ impl Split {
     pub fn read(path: &Path, tokenizer: &Tokenizer) -> Result<Self, DataError> {
         let text = text(path)?;
         let name = path.display().to_string();
-        Ok(Self { name, tokens: tokenizer.encode(&text)?, bytes: Some(text.len()), best_loss: None })
+        let tokens = tokenizer.encode(&text)?;
+        Ok(Self { name, lost: tokenizer.lost(&text, &tokens)?, tokens, bytes: Some(text.len()), best_loss: None })
     }
 
     /// Whether it fills at least one window of `context` tokens and its last target.
@@ -80,7 +83,7 @@ mod tests {
     use super::*;
 
     fn split(tokens: &[u32]) -> Split {
-        Split { name: "test".into(), tokens: tokens.to_vec(), bytes: None, best_loss: None }
+        Split { name: "test".into(), tokens: tokens.to_vec(), bytes: None, lost: None, best_loss: None }
     }
 
     #[test]

@@ -70,7 +70,9 @@ impl Texts {
     /// When a tokenizer from a file has no token for a part of a text.
     pub fn encode(&self, tokenizer: &Tokenizer) -> Result<([Split; 2], Option<Split>), DataError> {
         let split = |(name, text): &Named| {
-            Ok(Split { name: name.clone(), tokens: tokenizer.encode(text)?, bytes: Some(text.len()), best_loss: None })
+            let tokens = tokenizer.encode(text)?;
+            let lost = tokenizer.lost(text, &tokens)?;
+            Ok(Split { name: name.clone(), tokens, bytes: Some(text.len()), lost, best_loss: None })
         };
         Ok(([split(&self.train)?, split(&self.validation)?], self.test.as_ref().map(split).transpose()?))
     }

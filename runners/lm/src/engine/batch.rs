@@ -37,6 +37,8 @@ pub struct Upstream {
     pub weights: BTreeMap<(Map, usize), Vec<f32>>,
     /// Of the logits (b·t, v), on their way to the final norm's output and to the output matrix.
     pub logits: Option<Vec<f32>>,
+    /// Factor of the mean squared log-normaliser of the logits, which is added to the loss: none where it is 0.
+    pub normalizers: f64,
 }
 
 /// Why a batch cannot go through a model.

@@ -3,7 +3,7 @@
 //! A batch is split into parts of whole sequences. Each part goes from the embedding to the final norm on one thread, without
 //! waiting for the others; the way back does the same block by block, while the gradients of the block above are summed over
 //! all parts, tile by tile of each weight matrix. So every number is made by one thread in one order: results depend on the
-//! batch's shape and not on the number of threads. All buffers are made once and written anew at every step.
+//! batch's shape and not on the number of threads. All buffers are allocated once and overwritten at every step.
 //!
 //! | file | what |
 //! |---|---|
@@ -174,12 +174,12 @@ impl Pass {
         gradients: &mut Parameters,
     ) -> Vec<f32> {
         assert!(matches!(self.keep, Keep::ForBackward { .. }), "the way back needs what {:?} forgets", self.keep);
-        let losses = self.cross_entropy(model, targets, tokens, upstream.logits.as_deref(), Some(gradients));
+        let losses = self.cross_entropy(model, targets, tokens, Some(upstream), Some(gradients));
         self.blocks_backward(model, upstream, dropout, gradients);
         losses
     }
 
-    /// As [`Self::backward`] where there is no loss: the gradients of `upstream` alone, in every parameter.
+    /// As [`Self::backward`] without the loss: the gradients of `upstream` alone, in every parameter.
     pub fn upstream_backward(
         &mut self,
         model: &Model,

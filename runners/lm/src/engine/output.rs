@@ -2,10 +2,10 @@
 
 use super::linear::{Factors, tiles};
 use super::part::Part;
-use super::{PARTS, Pass};
+use super::{PARTS, Pass, Upstream};
 use crate::model::{Decoder, Model, Parameters};
 use rayon::prelude::*;
-use regatta_kernels::model::{Gradient, cap, cap_backward, cross_entropy};
+use regatta_kernels::model::{Gradient, cap, cap_backward, cross_entropy, cross_entropy_and_normalizers};
 use regatta_kernels::product_of_panels;
 use regatta_kernels::vector::add;
 use regatta_kernels::{Matrix, MatrixMut, Onto, Panels, Precision};
@@ -34,13 +34,14 @@ fn matrix(model: &Model) -> Matrix<'_> {
 
 impl Pass {
     /// The loss of each token; and where gradients are wanted, that of their sum over `tokens` in the final norm's output, and in
-    /// the output matrix, with `upstream`'s of the logits (b·t, v). The logits of a few parts are there at a time.
+    /// the output matrix, with those of `upstream` in the logits and in their normalisers. The logits of a few parts are there at a
+    /// time.
     pub(super) fn cross_entropy(
         &mut self,
         model: &Model,
         targets: &[u32],
         tokens: usize,
-        upstream: Option<&[f32]>,
+        upstream: Option<&Upstream>,
         mut gradients: Option<&mut Parameters>,
     ) -> Vec<f32> {
         assert_eq!(targets.len(), self.sequences * self.time, "one target per token");
@@ -88,6 +89,11 @@ impl Pass {
         }
     }
 
+    /// The log-normaliser of the logits of each token (b·t), after a way back whose upstream has a factor of them.
+    pub(crate) fn normalizers(&self) -> impl Iterator<Item = f32> {
+        self.parts.iter().flat_map(|part| part.normalizers.iter().copied())
+    }
+
     /// The logits of each token (b·t, v), after [`Self::forward`].
     pub fn logits(&self, model: &Model) -> Vec<f32> {
         let mut output = Output::new(model.decoder(), self.output.precision);
@@ -119,8 +125,7 @@ fn output_tiles(decoder: &Decoder, parts: &[Part], logits: &[Vec<f32>], onto: On
 }
 
 impl Part {
-    /// upstream (b·t, v)
-    fn unembed(&mut self, output: &Output, targets: &[u32], upstream: Option<&[f32]>, logits: &mut [f32], gradient: Gradient) {
+    fn unembed(&mut self, output: &Output, targets: &[u32], upstream: Option<&Upstream>, logits: &mut [f32], gradient: Gradient) {
         let (rows, (_, vocabulary)) = (self.rows(), output.forward.shape());
         let logits = &mut logits[..rows * vocabulary]; // the last part may be a smaller one
         self.logits_onto(output, logits);
@@ -128,9 +133,16 @@ impl Part {
             self.capped.clear();
             self.capped.extend_from_slice(logits);
         }
-        cross_entropy(logits, targets, &mut self.losses, gradient);
+        match (gradient, upstream.map_or(0.0, |upstream| upstream.normalizers)) {
+            (Gradient::Times(scale), weight) if weight != 0.0 => {
+                self.normalizers.resize(rows, 0.0);
+                let (losses, normalizers) = (&mut self.losses, &mut self.normalizers);
+                cross_entropy_and_normalizers(logits, targets, losses, normalizers, scale, weight as f32);
+            }
+            _ => cross_entropy(logits, targets, &mut self.losses, gradient),
+        }
         if matches!(gradient, Gradient::Times(_)) {
-            if let Some(upstream) = upstream {
+            if let Some(upstream) = upstream.and_then(|upstream| upstream.logits.as_deref()) {
                 add(logits, self.grads_of(upstream, vocabulary));
             }
             self.logits_backward(output, logits);

@@ -37,6 +37,8 @@ pub(super) struct Part {
     /// The gradient of `normed`, from the loss. (r, d)
     pub normed_grad: Vec<f32>,
     pub losses: Vec<f32>,
+    /// `ln Σ_v exp(logit_v)` of each token, where the loss depends on it.
+    pub normalizers: Vec<f32>,
     /// Logits, where their cap's gradient needs them. (r, v)
     pub capped: Vec<f32>,
     layers: usize,
@@ -75,6 +77,7 @@ impl Part {
             packed_normed: Panels::default(),
             normed_grad: vec![0.0; if for_backward { rows * d } else { 0 }],
             losses: vec![0.0; rows],
+            normalizers: Vec::new(),
             capped: Vec::new(),
             layers,
             scratch: Scratch {

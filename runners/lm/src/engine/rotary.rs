@@ -2,7 +2,7 @@
 
 use crate::model::{Decoder, Positions, Rotary};
 use regatta_core::libm;
-use regatta_kernels::model::{Heads, Turn, rotate};
+use regatta_kernels::model::{Heads, Rotation, rotate};
 use std::f64::consts::TAU;
 
 /// Cosine and sine of each position's angles; nothing of a model without rotary positions.
@@ -24,7 +24,7 @@ impl Angles {
     }
 
     /// Turns the queries and keys of one sequence, or their gradients back. qkv (t, (h + 2k)·c)
-    pub fn turn(&self, decoder: &Decoder, qkv: &mut [f32], turn: Turn) {
+    pub fn turn(&self, decoder: &Decoder, qkv: &mut [f32], turn: Rotation) {
         if !self.cosines.is_empty() {
             let heads = Heads { heads: decoder.heads + decoder.kv_heads, ..queries(decoder) }; // the keys follow the queries
             rotate(qkv, heads, &self.cosines, &self.sines, turn);

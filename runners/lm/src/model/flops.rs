@@ -4,7 +4,7 @@
 //! query heads have a dims taken together, t tokens a sequence:
 //! ```text
 //! matrices  N                                        numbers of the blocks' matrices and of the output matrix
-//! attention A = L · 2 · 2a · (t + 1)/2 = 2 L a (t+1)   scores and their mix: a token sees (t + 1)/2 keys on average, itself too
+//! attention A = L · 2 · 2a · (t + 1)/2 = 2 L a (t+1)   scores and their weighted sum: a token sees (t + 1)/2 keys on average, itself included
 //! forward   F = 2 N + A
 //! training  3 F = 6 N + 6 L a (t + 1)                the way back has two products for each one of the way forward
 //! ```
@@ -43,7 +43,7 @@ impl Decoder {
 mod tests {
     use super::*;
     use crate::model::{Family, Model, Sizes};
-    use crate::spec::{At, Length, Points, Term, TrainSpec, Weight};
+    use crate::spec::{At, Home, Length, Points, Term, TrainSpec, Weight};
     use crate::training::{Learner, flops_per_token};
     use regatta_core::number::{Count, Finite, Fraction};
     use regatta_core::{Cloud, Draw, Plugin, Regularizer, Tensor, regularizer, typetag};
@@ -99,7 +99,7 @@ mod tests {
     }
 
     fn views(weight: Weight) -> [Term; 1] {
-        let at = At { points: Points::Batch, ..At::default() };
+        let at = At { points: Points::Batch, ..At::from(Home::DEFAULT) };
         [Term { regularizer: Plugin(Box::new(TwoViews {})), weight, at }]
     }
 

@@ -61,7 +61,7 @@ impl Model {
         &mut self.parameters
     }
 
-    /// Draws the token embedding anew, as a fresh model has it.
+    /// Re-initialises the token embedding, as in a fresh model.
     pub(crate) fn forget_embedding(&mut self, draw: &mut Draw) {
         let embeddings = self.parameters.each_mut().filter(|(spec, _)| spec.role == Role::Embedding);
         embeddings.for_each(|(_, numbers)| initial::embedding(numbers, draw));
@@ -70,6 +70,11 @@ impl Model {
     /// The token embedding (v, d); where it is tied, the output matrix too.
     pub fn embedding(&self) -> &[f32] {
         self.parameters.of_role(Role::Embedding).expect("every model has one")
+    }
+
+    /// As [`Self::unembedding`].
+    pub(crate) fn unembedding_mut(&mut self) -> &mut [f32] {
+        self.parameters.tensors_mut(&self.decoder).output_matrix()
     }
 
     /// The output matrix (v, d).

@@ -90,7 +90,7 @@ pub struct TextSpec {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum TextFiles {
-    /// A file for each split; where no test file is named, the validation split stands in.
+    /// A file for each split; without a test file, the validation split is used.
     Splits {
         /// What the model learns from, and the tokenizer.
         train: PathBuf,
@@ -139,7 +139,7 @@ impl TryFrom<TextFields> for TextSpec {
             TextFields { train: None, validation: None, test: None, file: Some(file), split, .. } => {
                 let split = split.unwrap_or([0.9, 0.05, 0.05]);
                 if split.iter().any(|share| share.is_nan() || *share <= 0.0) || (split.iter().sum::<f64>() - 1.0).abs() > 1e-9 {
-                    return Err(format!("expected `split` to be three shares above 0 that sum to 1, found {split:?}"));
+                    return Err(format!("expected `split` to be three fractions above 0 that sum to 1, found {split:?}"));
                 }
                 TextFiles::Cut { file, split }
             }
@@ -157,7 +157,7 @@ pub struct TokensSpec {
     pub train: PathBuf,
     /// What is watched.
     pub validation: PathBuf,
-    /// What is reported; where it is not named, the validation split stands in.
+    /// The split that is reported; without it, the validation split is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<PathBuf>,
     /// How many ids there are; the largest id in any split plus 1 where it is not named.

@@ -11,11 +11,11 @@ pub type Steps = Count<1, 100_000_000>;
 /// How long a trial trains.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Length {
-    /// So many optimizer steps.
+    /// Optimizer steps.
     Steps(Steps),
-    /// As many steps as see so many tokens.
+    /// As many steps as see this many tokens.
     Tokens(Tokens),
-    /// As many steps as see so many tokens for each parameter that is trained.
+    /// As many steps as see this many tokens for each parameter that is trained.
     TokensPerParameter(Positive),
 }
 
@@ -76,7 +76,7 @@ impl Tokens {
         let number = &text[..text.len() - 1];
         let plain = !number.is_empty() && number.chars().all(|c| c.is_ascii_digit() || c == '.');
         let tokens = number.parse::<f64>().ok().filter(|_| plain)? * unit;
-        // 1.1 M is 1100000 up to float64's last digit, and 1.0000001 M is no whole number
+        // 1.1 M is 1100000 up to float64's last digit, and 1.0000001 M is not a whole number
         let whole = tokens.round();
         let legal = (1.0..=Self::MOST as f64).contains(&whole);
         ((tokens - whole).abs() < 1e-6 * unit.sqrt() && legal).then_some(Self(whole as u64))

@@ -28,7 +28,7 @@ impl Default for ModelSpec {
 /// A model with fresh weights.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Fresh {
-    /// Its options, all but the vocabulary, which the tokenizer says.
+    /// Its options, all but the vocabulary, which the tokenizer determines.
     pub decoder: Decoder,
     /// Standard deviation of the linear maps' biases at the start; 0 in every family.
     pub bias_std: f64,
@@ -166,9 +166,10 @@ impl TryFrom<Fields> for ModelSpec {
 
     fn try_from(mut fields: Fields) -> Result<Self, String> {
         if let Some(folder) = fields.init.take() {
-            return match fields == Fields::default() {
-                true => Ok(Self::Init(folder)),
-                false => Err("expected `init` alone: the checkpoint says what its model is".into()),
+            return if fields == Fields::default() {
+                Ok(Self::Init(folder))
+            } else {
+                Err("expected `init` alone: the checkpoint determines its model".into())
             };
         }
         let default = fields.family.unwrap_or_default().defaults();
@@ -214,10 +215,10 @@ fn fit(decoder: &Decoder, bias_std: f64) -> Result<(), String> {
         if !(1.0..=1e30).contains(&theta) {
             return Err(format!("expected a rotary `theta` from 1 to 1e30, found {theta}"));
         }
-        let turned = rotary.dims(head_dim);
-        if turned == 0 || !turned.is_multiple_of(2) {
-            let expected = "expected rotary positions to turn an even number of a head's dims, at least 2";
-            return Err(format!("{expected}, found {turned}: `fraction` {fraction} of `head_dim` {head_dim}"));
+        let rotated = rotary.dims(head_dim);
+        if rotated == 0 || !rotated.is_multiple_of(2) {
+            let expected = "expected rotary positions to rotate an even number of a head's dims, at least 2";
+            return Err(format!("{expected}, found {rotated}: `fraction` {fraction} of `head_dim` {head_dim}"));
         }
         if let Some(RotaryScaling { low_frequency: low, high_frequency: high, .. }) =
             scaling.filter(|it| it.high_frequency <= it.low_frequency)

@@ -4,13 +4,12 @@ use super::OrNone;
 use crate::model::{Decoder, Map};
 use regatta_core::forms;
 use regatta_core::forms::{Distinct, Forms};
-use regatta_core::number::Count;
+pub use regatta_core::{Home, MaxPoints, Points, Scale, Site};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Where a term is applied.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct At {
     /// Which tensors.
     pub site: Site,
@@ -22,25 +21,85 @@ pub struct At {
     /// Which points form a group.
     pub points: Points,
     /// A larger group is subsampled without replacement, afresh each step.
-    pub max_points: OrNone<Count<2, 1_000_000_000>>,
+    pub max_points: OrNone<MaxPoints>,
     /// What is done to each point first.
     pub scale: Scale,
 }
 
-impl Default for At {
-    fn default() -> Self {
-        Self {
-            site: Site::default(),
-            matrix: None,
-            layers: Layers::default(),
-            points: Points::default(),
-            max_points: OrNone::Some(Count::new(256)),
-            scale: Scale::default(),
+/// The home of all layers.
+impl From<Home> for At {
+    fn from(Home { site, points, max_points, scale }: Home) -> Self {
+        let max_points = max_points.map_or(OrNone::None, OrNone::Some);
+        Self { site, matrix: None, layers: Layers::All, points, max_points, scale }
+    }
+}
+
+/// What a study says of a term's place. Each field that it leaves out is that of the regularizer's home.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Place {
+    /// Which tensors.
+    #[serde(deserialize_with = "there")]
+    #[schemars(with = "Site")]
+    site: Option<Site>,
+    /// Of `weights`: which linear map of each block.
+    #[serde(deserialize_with = "there")]
+    #[schemars(with = "Map")]
+    matrix: Option<Map>,
+    /// Which layers of them; the penalty is their mean. All, where this is not named.
+    #[serde(deserialize_with = "there")]
+    #[schemars(with = "Layers")]
+    layers: Option<Layers>,
+    /// Which points form a group.
+    #[serde(deserialize_with = "there")]
+    #[schemars(with = "Points")]
+    points: Option<Points>,
+    /// A larger group is subsampled without replacement, afresh each step.
+    #[serde(deserialize_with = "there")]
+    #[schemars(with = "OrNone<MaxPoints>")]
+    max_points: Option<OrNone<MaxPoints>>,
+    /// What is done to each point first.
+    #[serde(deserialize_with = "there")]
+    #[schemars(with = "Scale")]
+    scale: Option<Scale>,
+}
+
+impl Place {
+    /// The place of a term whose regularizer has this home.
+    pub fn from_home(self, home: Home) -> At {
+        let Self { site, matrix, layers, points, max_points, scale } = self;
+        let home = At::from(home);
+        At {
+            site: site.unwrap_or(home.site),
+            matrix: matrix.or(home.matrix),
+            layers: layers.unwrap_or(home.layers),
+            points: points.unwrap_or(home.points),
+            max_points: max_points.unwrap_or(home.max_points),
+            scale: scale.unwrap_or(home.scale),
         }
     }
 }
 
+/// A field that is there has a value: `null` is not the same as leaving it out.
+fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
 impl At {
+    /// The fields that differ from the home, as `field: here (home: there)`. The choice of layers is not a part of a home, and the
+    /// points of a matrix are its rows wherever the home is.
+    pub fn away_from(&self, home: Home) -> Vec<String> {
+        let word = |at: &Self| serde_json::to_value(at).unwrap_or_default();
+        let (here, there) = (word(self), word(&Self::from(home)));
+        let told = |field: &str| {
+            let written = |at: &serde_json::Value| at[field].to_string().replace('"', "");
+            (here[field] != there[field]).then(|| format!("{field}: {} (home: {})", written(&here), written(&there)))
+        };
+        let fields: &[&str] =
+            if self.site.is_matrix() { &["site", "max_points", "scale"] } else { &["site", "points", "max_points", "scale"] };
+        fields.iter().filter_map(|field| told(field)).collect()
+    }
+
     /// Whether a cloud has points of all sequences of a batch.
     pub fn sees_whole_batch(&self) -> bool {
         self.points != Points::Tokens && !self.site.is_matrix()
@@ -112,32 +171,6 @@ impl At {
     }
 }
 
-/// Tensors that a penalty can see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Site {
-    /// As Hugging Face counts them: entry 0 the embedding, then each block's output, the last after the final norm.
-    #[default]
-    HiddenStates,
-    /// The token embedding matrix; its rows are the points.
-    Embedding,
-    /// The output matrix; its rows are the points. Where it is tied to the embedding, that.
-    Unembedding,
-    /// What each block's attention adds to the residual stream.
-    Attention,
-    /// What each block's MLP adds to the residual stream.
-    Mlp,
-    /// A linear map of each block, named by `matrix`; its rows, one for each output, are the points.
-    Weights,
-}
-
-impl Site {
-    /// Whether its points are rows of a matrix, which no batch changes.
-    pub fn is_matrix(self) -> bool {
-        matches!(self, Self::Embedding | Self::Unembedding | Self::Weights)
-    }
-}
-
 /// Layers of a site. Block i's tensors are layer i, from 1; hidden states also have layer 0, the embedding.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Layers {
@@ -175,41 +208,13 @@ forms! {
         .list(|Distinct(layers)| Ok(Self::These(layers)))
 }
 
-/// Which points form a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Points {
-    /// Each sequence is a group: [batch, context, width].
-    #[default]
-    Tokens,
-    /// All tokens form one group: [1, batch·context, width].
-    Batch,
-    /// Each sequence's mean is a point: [1, batch, width].
-    Pooled,
-}
-
-/// What is done to each point first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Scale {
-    /// Nothing.
-    #[default]
-    None,
-    /// Scaled to norm 1.
-    Unit,
-    /// Scaled to norm sqrt(dims): unit variance, for methods that expect it.
-    UnitSqrtDim,
-    /// Standardised over its dims, with epsilon 1e-5 and no weights.
-    LayerNorm,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::model::Family;
 
     fn check(at: &str, blocks: usize, expected: Result<&[usize], &str>) {
-        let at: At = serde_json::from_str(at).unwrap();
+        let at = serde_json::from_str::<Place>(at).unwrap().from_home(Home::DEFAULT);
         match (at.layer_indices(blocks), expected) {
             (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{at:?} of {blocks}"),
             (Err(found), Err(part)) => assert!(found.contains(part), "{found}"),
@@ -254,7 +259,7 @@ mod tests {
     #[test]
     fn sites_fit_what_is_said_of_them_and_the_model() {
         let check = |at: &str, family: Family, expected: Result<(), (&str, &str)>| {
-            let at: At = serde_json::from_str(at).unwrap();
+            let at = serde_json::from_str::<Place>(at).unwrap().from_home(Home::DEFAULT);
             match (at.check(&family.defaults()), expected) {
                 (Ok(()), Ok(())) => {}
                 (Err((field, message)), Err((expected, part))) => {

@@ -48,7 +48,7 @@ pub enum Schedule {
 /// A stretch of a run: steps, a whole number; or their share of all steps, written as a fraction below 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Span {
-    /// So many steps.
+    /// A number of steps.
     Steps(u64),
     /// This share of all steps, to the nearest step.
     Share(f64),
@@ -141,7 +141,7 @@ impl Serialize for Span {
 }
 
 forms! {
-    Span => Forms::expecting("a whole number of steps, 0 or above, or a share of them, a fraction below 1")
+    Span => Forms::expecting("a whole number of steps, 0 or above, or a fraction of all steps below 1")
         .whole(0..=u64::MAX, Self::Steps)
         .fraction(Self::Share)
 }

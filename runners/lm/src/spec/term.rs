@@ -1,6 +1,6 @@
 //! A term of an arm: a regularizer, its weight along the steps, and where it is applied.
 
-use super::At;
+use super::{At, Place};
 use regatta_core::forms::Forms;
 use regatta_core::number::{Count, Finite};
 use regatta_core::{Plugin, forms, libm};
@@ -20,6 +20,7 @@ pub struct Term {
     /// How much.
     pub weight: Weight,
     /// Where.
+    #[schemars(with = "Place")]
     pub at: At,
 }
 
@@ -30,10 +31,10 @@ struct Fields {
     regularizer: Plugin,
     /// Factor of the penalty in the loss: a number, which may be negative, or a ramp.
     weight: Weight,
-    /// Where it is applied.
+    /// Where it is applied: what is not named is the regularizer's home.
     #[serde(default)]
-    #[schemars(with = "Option<At>")]
-    at: At,
+    #[schemars(with = "Option<Place>")]
+    at: Place,
     /// The first step without the term; it stays to the end where this is not named.
     #[serde(default)]
     #[schemars(with = "Step")]
@@ -42,6 +43,7 @@ struct Fields {
 
 impl From<Fields> for Term {
     fn from(Fields { regularizer, weight, at, until }: Fields) -> Self {
+        let at = at.from_home(regularizer.0.home());
         Self { regularizer, weight: until.map_or(weight, |step| weight.until(step)), at }
     }
 }

@@ -158,7 +158,7 @@ impl TrainSpec {
         Ok(self.steps(context, Some(parameters))?.expect("the parameters are known"))
     }
 
-    /// The same training, of so many steps, however it says how long: what trials of it are told apart by.
+    /// The same training with its length as a number of steps: the form that identifies its trials.
     pub fn in_steps(self, steps: Steps) -> Self {
         Self { length: Length::Steps(steps), ..self }
     }
@@ -203,6 +203,10 @@ pub struct EvaluateSpec {
     pub every: Count<1, 100_000_000>,
     /// Windows of a split that are evaluated, spread evenly over it; `none` takes all.
     pub max_windows: OrNone<Count<2, 1_000_000_000>>,
+    /// The validation loss, in nats per token, to which arms are compared by the steps and the time that they take; where it is not
+    /// named, the baseline's final one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Positive>,
     /// JSONL files of minimal pairs that the trained model is scored on; see [`crate::tasks`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub minimal_pairs: Vec<PathBuf>,
@@ -228,6 +232,7 @@ impl Default for EvaluateSpec {
         Self {
             every: Count::new(50),
             max_windows: OrNone::Some(Count::new(256)),
+            target: None,
             minimal_pairs: Vec::new(),
             multiple_choice: Vec::new(),
             texts: BTreeMap::new(),

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 /// What is wrong with a task: file and line first, then the field, what was expected and what came.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
-    /// The file cannot be read or is no text, or its text has no tokens.
+    /// The file cannot be read or is not text, or its text has no tokens.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A line is no item.
+    /// A line is not an item.
     #[error("{}:{line}: {field}expected {expected}, found {found}", path.display())]
     Item {
         /// The file.

@@ -39,8 +39,11 @@ pub struct TextLoss {
     pub loss: f64,
     /// Its standard error: the deviation of windows' mean losses over the root of their number.
     pub loss_standard_error: f64,
-    /// Bits per byte of text.
-    pub bits_per_byte: f64,
+    /// Bits per byte of text; none where the tokens do not give the text back.
+    pub bits_per_byte: Option<f64>,
+    /// Fraction of its characters that the tokens lose, where they do not give it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_lost: Option<f64>,
     /// Windows evaluated.
     pub windows: usize,
 }

@@ -67,7 +67,7 @@ impl Parts {
 pub(super) fn whole_batch_penalties(
     parts: Parts,
     passes: &mut Passes,
-    (model, inputs): (&Model, &[u32]),
+    (model, inputs, targets): (&Model, &[u32], &[u32]),
     randomness: &Randomness<'_>,
     terms: &[Term],
     (seed, step): (u64, usize),
@@ -86,7 +86,7 @@ pub(super) fn whole_batch_penalties(
     }
     let [pass, view] = &gathered;
     let view = compares_views(terms, step).then_some(view as &dyn Activations);
-    let seen = Seen { model, pass, view, scope: Scope::WholeBatch };
+    let seen = Seen { model, pass, view, targets, scope: Scope::WholeBatch };
     penalties(terms, seen, (seed, step), computed).map(Some)
 }
 
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
     use crate::model::testing::random;
     use crate::model::{Decoder, Family, Map, Parameters, Sizes};
-    use crate::spec::{At, Layers, OrNone, Points, Site, Term, TrainSpec, Weight};
+    use crate::spec::{At, Home, Layers, OrNone, Points, Site, Term, TrainSpec, Weight};
     use crate::training::{Learner, StepRecord};
     use regatta_core::number::{Count, Finite, Fraction};
     use regatta_core::{Cloud, Draw, Plugin, Regularizer, Result, Tensor, regularizer, typetag};
@@ -173,13 +173,13 @@ mod tests {
     #[test]
     fn parts_of_a_batch_have_its_gradient() {
         let of_three = OrNone::Some(Count::new(3));
-        let tokens = At { max_points: of_three, ..At::default() };
-        let batch = At { points: Points::Batch, max_points: of_three, ..At::default() };
-        let pooled = At { points: Points::Pooled, site: Site::Mlp, ..At::default() };
-        let embedding = At { site: Site::Embedding, max_points: of_three, ..At::default() };
-        let unembedding = At { site: Site::Unembedding, ..At::default() };
-        let weights = At { site: Site::Weights, matrix: Some(Map::AttentionKey), ..At::default() };
-        let attention = At { site: Site::Attention, layers: Layers::Last, ..At::default() };
+        let tokens = At { max_points: of_three, ..At::from(Home::DEFAULT) };
+        let batch = At { points: Points::Batch, max_points: of_three, ..At::from(Home::DEFAULT) };
+        let pooled = At { points: Points::Pooled, site: Site::Mlp, ..At::from(Home::DEFAULT) };
+        let embedding = At { site: Site::Embedding, max_points: of_three, ..At::from(Home::DEFAULT) };
+        let unembedding = At { site: Site::Unembedding, ..At::from(Home::DEFAULT) };
+        let weights = At { site: Site::Weights, matrix: Some(Map::AttentionKey), ..At::from(Home::DEFAULT) };
+        let attention = At { site: Site::Attention, layers: Layers::Last, ..At::from(Home::DEFAULT) };
         check(&[]);
         for at in [&tokens, &batch, &pooled, &embedding, &unembedding, &weights, &attention] {
             check(&[term(at.clone(), false)]);

@@ -41,6 +41,7 @@ pub(super) fn cloud(
     at: &At,
     leaf: &Tensor,
     view: Option<&Tensor>,
+    labels: Option<&[u32]>,
     (draw, before): (&mut Draw, usize),
 ) -> regatta_core::Result<Cloud> {
     let points = grouped(at, leaf)?;
@@ -58,9 +59,24 @@ pub(super) fn cloud(
         };
         scaled(&points, at.scale)
     };
-    match view {
+    let labels = labels.map(|labels| labels_of(labels, &points, rows.as_ref())).transpose()?;
+    let cloud = match view {
         Some(view) => Cloud::with_view(chosen(points)?, chosen(grouped(at, view)?)?),
         None => Cloud::new(chosen(points)?),
+    };
+    match labels {
+        Some(labels) => cloud?.with_labels(labels),
+        None => cloud,
+    }
+}
+
+/// The labels of the points of a cloud: all, or those of `rows`. labels (g·n), points (g, n, d), rows (g·count) -> (g, count)
+fn labels_of(labels: &[u32], points: &Tensor, rows: Option<&Tensor>) -> Result<Tensor> {
+    let (g, n, _) = points.dims3()?;
+    let labels = Tensor::from_slice(labels, g * n, points.device())?;
+    match rows {
+        Some(rows) => labels.index_select(rows, 0)?.reshape((g, rows.dim(0)? / g)),
+        None => labels.reshape((g, n)),
     }
 }
 
@@ -104,15 +120,15 @@ fn scaled(points: &Tensor, scale: Scale) -> regatta_core::Result<Tensor> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::OrNone;
+    use crate::spec::{Home, OrNone};
     use regatta_core::number::Count;
 
     fn at(points: Points, max_points: usize, scale: Scale) -> At {
-        At { points, max_points: OrNone::Some(Count::new(max_points)), scale, ..At::default() }
+        At { points, max_points: OrNone::Some(Count::new(max_points)), scale, ..At::from(Home::DEFAULT) }
     }
 
     fn numbers(at: &At, tensor: &Tensor) -> Vec<Vec<Vec<f32>>> {
-        cloud(at, tensor, None, (&mut Draw::new(0, "test", 0, 0), 0)).unwrap().points().to_vec3().unwrap()
+        cloud(at, tensor, None, None, (&mut Draw::new(0, "test", 0, 0), 0)).unwrap().points().to_vec3().unwrap()
     }
 
     #[test]
@@ -156,14 +172,32 @@ mod tests {
         for points in [Points::Tokens, Points::Batch, Points::Pooled] {
             for scale in [Scale::None, Scale::Unit, Scale::UnitSqrtDim, Scale::LayerNorm] {
                 let at = at(points, 9, scale);
-                let cloud = cloud(&at, &x, Some(&view), (&mut Draw::new(0, "test", 0, 0), 0)).unwrap();
+                let cloud = cloud(&at, &x, Some(&view), None, (&mut Draw::new(0, "test", 0, 0), 0)).unwrap();
                 let [points, view] = cloud.both_views().unwrap();
                 assert_eq!(points.to_vec3::<f32>().unwrap(), numbers(&at, &x), "a view moves no draw");
                 assert_eq!(points.to_vec3::<f32>().unwrap(), view.neg().unwrap().to_vec3::<f32>().unwrap());
             }
         }
-        let mixed = cloud(&At::default(), &x, Some(&x.narrow(1, 0, 9).unwrap()), (&mut Draw::new(0, "test", 0, 0), 0));
+        let mixed =
+            cloud(&At::from(Home::DEFAULT), &x, Some(&x.narrow(1, 0, 9).unwrap()), None, (&mut Draw::new(0, "test", 0, 0), 0));
         assert!(mixed.unwrap_err().to_string().contains("second view"));
+    }
+
+    #[test]
+    fn labels_are_those_of_the_points_that_are_chosen() {
+        let x = Tensor::arange(0f32, 200.0, &Device::Cpu).unwrap().reshape((2, 100, 1)).unwrap();
+        let labels: Vec<u32> = (0..200).map(|label| 1000 + label).collect();
+        for (points, most) in [(Points::Tokens, 30), (Points::Batch, 30), (Points::Tokens, 200)] {
+            let (groups, rows) = leaf_groups(points, 2, 100);
+            let (x, at) = (x.reshape((groups, rows, 1)).unwrap(), at(points, most, Scale::None));
+            let cloud = cloud(&at, &x, None, Some(&labels), (&mut Draw::new(0, "test", 0, 0), 0)).unwrap();
+            let points: Vec<f32> = cloud.points().flatten_all().unwrap().to_vec1().unwrap();
+            let found: Vec<u32> = cloud.labels().unwrap().flatten_all().unwrap().to_vec1().unwrap();
+            assert!(points.iter().zip(&found).all(|(point, label)| *point as u32 + 1000 == *label), "{points:?} {found:?}");
+            assert_eq!(cloud.labels().unwrap().dims(), [groups, most.min(rows)]);
+        }
+        let unlabelled = cloud(&At::from(Home::DEFAULT), &x, None, None, (&mut Draw::new(0, "test", 0, 0), 0)).unwrap();
+        assert!(unlabelled.labels().is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Where interventions act in a step. Names none of them.
 
-use super::terms::free_name;
+use super::terms::{Penalty, free_name};
 use crate::model::Model;
 use crate::optimizer::Pace;
 use crate::spec::TrainSpec;
@@ -10,7 +10,7 @@ use regatta_core::{Action, CompanionObjective, Draw, EmbeddingNoise, Interventio
 /// An arm's interventions, in the order written.
 pub type Interventions = [Plugin<dyn Intervention>];
 
-/// The cycles of a token embedding that is reset again and again: it starts anew at steps `every`, 2·`every`, ...
+/// The cycles of a token embedding that is re-initialised at steps `every`, 2·`every`, ...
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cycles {
     /// The index of the arm's intervention that resets.
@@ -88,6 +88,30 @@ pub(super) fn embedding_noise<'a>(
             embeddings.iter_mut().zip(&noise).for_each(|(x, noise)| *x += noise);
         }
     })
+}
+
+/// Appends a [`Penalty`] of value 0 for each intervention that adds the squared log-normaliser of the logits to the loss, and returns
+/// the sum of their weights.
+pub(super) fn begin_normalizers(interventions: &Interventions, penalties: &mut Vec<Penalty>) -> f64 {
+    let mut sum = 0.0;
+    for plugin in interventions {
+        if let Some(Action::LogNormalizer { weight }) = plugin.0.action() {
+            let name = free_name(penalties.iter().map(|penalty| &*penalty.name), plugin.name());
+            penalties.push(Penalty { name, weight, value: 0.0 });
+            sum += weight;
+        }
+    }
+    sum
+}
+
+/// Changes the output matrix of a model after its update.
+pub(super) fn update_output(interventions: &Interventions, model: &mut Model) {
+    for plugin in interventions {
+        if let Some(Action::OutputUpdate(update)) = plugin.0.action() {
+            let dims = model.decoder().width;
+            update.apply(model.unembedding_mut(), dims);
+        }
+    }
 }
 
 /// The objective of an intervention in an arm's list.

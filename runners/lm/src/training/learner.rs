@@ -2,7 +2,7 @@
 
 use super::TrainError;
 use super::companion::Companions;
-use super::interventions::{Cycles, Interventions, rounded, sync_rounded};
+use super::interventions::{Cycles, Interventions, rounded, sync_rounded, update_output};
 use super::passes::Passes;
 use super::snapshot::{Restored, Snapshot};
 use super::spikes::Spikes;
@@ -101,11 +101,12 @@ impl<'a> Learner<'a> {
     pub(super) fn update(&mut self, step: usize, factor: f64, clip: f64) {
         let embedding = self.cycles.map(|cycles| cycles.pace(self.train, step));
         self.optimizer.step(self.latent.parameters_mut(), &self.gradients, factor, clip, embedding);
+        update_output(self.interventions, &mut self.latent);
         self.sync_rounded();
         self.companions.update(&self.latent, factor, clip);
     }
 
-    /// Draws the token embedding anew, and clears its optimizer's moments and the losses that spikes are judged by.
+    /// Re-initialises the token embedding, and clears its optimizer's moments and the losses by which spikes are detected.
     pub(super) fn reset_embedding(&mut self, draw: &mut Draw) {
         self.latent.forget_embedding(draw);
         self.sync_rounded();

@@ -77,9 +77,9 @@ impl Passes {
     }
 
     /// What penalties see of them.
-    pub fn seen<'p>(&'p self, model: &'p Model, scope: Scope) -> Seen<'p> {
+    pub fn seen<'p>(&'p self, model: &'p Model, targets: &'p [u32], scope: Scope) -> Seen<'p> {
         let view = self.view.as_ref().filter(|_| self.views).map(|view| view as &dyn Activations);
-        Seen { model, pass: &self.pass, view, scope }
+        Seen { model, pass: &self.pass, view, targets, scope }
     }
 
     /// Returns the loss of each token. The gradient of their sum over `tokens`, the tokens of the whole batch, and of what `upstream`

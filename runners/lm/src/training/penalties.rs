@@ -20,6 +20,8 @@ pub(super) struct Seen<'a> {
     pub pass: &'a dyn Activations,
     /// The same sequences under another dropout mask, where a term compares two views of them.
     pub view: Option<&'a dyn Activations>,
+    /// The next token of each token in scope.
+    pub targets: &'a [u32],
     pub scope: Scope,
 }
 
@@ -126,8 +128,10 @@ impl Job<'_> {
             Some(pass) if term.regularizer.0.needs_view() => Some(second_view(term, layer, seen.model, pass)?),
             _ => None,
         };
+        let labels = Some(seen.targets).filter(|_| term.regularizer.0.needs_labels());
         let failed = |source| TrainError::Penalty { name: term.regularizer.name().to_owned(), step, source };
-        let cloud = cloud(&term.at, &points, view.as_deref(), (&mut draw("points"), seen.scope.before())).map_err(failed)?;
+        let cloud =
+            cloud(&term.at, &points, view.as_deref(), labels, (&mut draw("points"), seen.scope.before())).map_err(failed)?;
         let leaves: Vec<&Var> = std::iter::once(&points).chain(&view).collect();
         let found = differentiate::penalty(&*term.regularizer.0, &cloud, &leaves, weight, &mut draw("penalty"));
         let (value, gradients) = found.map_err(failed)?;

@@ -2,6 +2,7 @@
 
 use super::accumulate::{Parts, whole_batch_penalties};
 use super::gradients::global_norm;
+use super::interventions::begin_normalizers;
 use super::passes::{Passes, Randomness};
 use super::penalties::penalties;
 use super::terms::{compares_views, keep, zero_penalties};
@@ -15,8 +16,9 @@ impl Learner<'_> {
     /// update, record.
     ///
     /// A batch that is accumulated goes through in parts, each with one more forward pass before all others where a cloud is of the
-    /// whole batch. Interventions act at four places: a reset of the embedding comes first, noise is added in the forward pass,
-    /// weights are rounded in the model that the passes go through, and objectives follow the penalties. `inputs` and `targets` are
+    /// whole batch. Interventions act at six places: a reset of the embedding comes first, noise is added in the forward pass,
+    /// weights are rounded in the model that the passes go through, objectives follow the penalties, the
+    /// log-normaliser joins the cross-entropy, and the output matrix is changed after the update. `inputs` and `targets` are
     /// `rows` sequences, one after the other, with `rows` a multiple of the passes per step. There is no update, and the record says
     /// why, where loss, penalty or gradient is not finite, or where the loss is a spike that the study leaves out.
     ///
@@ -36,20 +38,28 @@ impl Learner<'_> {
 
         let mut computed = zero_penalties(terms, step);
         let of_terms = computed.len();
-        let whole = whole_batch_penalties(parts, passes, (model, inputs), &randomness, terms, of_step, &mut computed)?;
+        let whole = whole_batch_penalties(parts, passes, (model, inputs, targets), &randomness, terms, of_step, &mut computed)?;
         self.companions.begin(&mut computed);
+        let of_objectives = computed.len();
+        let normalizers = begin_normalizers(self.interventions, &mut computed);
         let mut losses = Vec::with_capacity(targets.len()); // nats per token
         for part in parts.iter() {
             let ids = &inputs[part.tokens.clone()];
             passes.forward(model, part.first, ids, &randomness)?;
-            let mut upstream = penalties(terms, passes.seen(model, parts.scope(&part)), of_step, &mut computed)?;
+            let mut upstream =
+                penalties(terms, passes.seen(model, &targets[part.tokens.clone()], parts.scope(&part)), of_step, &mut computed)?;
             for (upstream, whole) in upstream.iter_mut().zip(whole.iter().flatten()) {
                 add_rows(upstream, whole, (part.tokens.clone(), inputs.len()));
             }
-            let objectives = (&mut computed[of_terms..], &mut upstream[0]);
+            upstream[0].normalizers = normalizers;
+            let objectives = (&mut computed[of_terms..of_objectives], &mut upstream[0]);
             self.companions.objectives((model, &passes.pass), (ids, rows), step, objectives)?;
             let (targets, gradients) = ((&targets[part.tokens], targets.len()), (&mut self.gradients, part.first == 0));
             losses.extend(passes.backward(model, targets, &upstream, &randomness, gradients));
+            if normalizers != 0.0 {
+                let squares: f64 = passes.pass.normalizers().map(|z| f64::from(z).powi(2)).sum();
+                computed[of_objectives..].iter_mut().for_each(|penalty| penalty.value += squares / inputs.len() as f64);
+            }
         }
         let (grad_norm, broken) = global_norm(&self.gradients, self.companions.gradients());
         let clip = train.grad_clip.get().map_or(1.0, |most| (most.get() / (grad_norm + 1e-6)).min(1.0));
@@ -81,11 +91,12 @@ impl Learner<'_> {
 mod tests {
     use super::*;
     use crate::model::{Decoder, Family, Model, Sizes};
-    use crate::spec::{At, Points, Term, TrainSpec, Weight};
+    use crate::spec::{At, Home, Points, Term, TrainSpec, Weight};
     use crate::training::Restored;
     use crate::training::spikes::Spikes;
-    use regatta_core::number::{Finite, Fraction};
-    use regatta_core::{Cloud, Draw, Plugin, Regularizer, Tensor, regularizer, typetag};
+    use regatta_core::number::{Count, Finite, Fraction, Positive};
+    use regatta_core::{Action, Cloud, Draw, Intervention, OutputUpdate, Plugin, Regularizer, Tensor};
+    use regatta_core::{intervention, regularizer, typetag};
 
     regularizer! {
         name: "apart",
@@ -111,7 +122,7 @@ mod tests {
     /// A step of a small model, one of whose parameters is moved; its gradients and what it minimises, loss and penalty.
     fn with_views(moved: usize, by: f32) -> (Vec<f32>, f64) {
         let train = TrainSpec { dropout: Fraction::new(0.2), ..TrainSpec::default() };
-        let at = At { points: Points::Batch, ..At::default() };
+        let at = At { points: Points::Batch, ..At::from(Home::DEFAULT) };
         let terms = [Term { regularizer: Plugin(Box::new(Apart {})), weight: Weight::Constant(Finite::new(2.0)), at }];
         let config = Decoder::new(Family::Gpt2, Sizes { layers: 2, width: 8, heads: 2, context: 4, mlp_width: 16 }, 5);
         let mut model = Model::fresh(config, 0);
@@ -134,6 +145,92 @@ mod tests {
                 (found - expected).abs() < 3e-3 * largest,
                 "{index}: {found}, finite differences say {expected} of {largest}"
             );
+        }
+    }
+
+    intervention! {
+        name: "near_0",
+        summary: "log-normalisers near 0",
+        paper: "none: for tests",
+        formula: "weight z²",
+        struct Near0 {
+            /// Factor in the loss.
+            weight: Positive = Positive::new(0.3),
+        }
+    }
+
+    #[typetag::serde(name = "near_0")]
+    impl Intervention for Near0 {
+        fn action(&self) -> Option<Action<'_>> {
+            Some(Action::LogNormalizer { weight: self.weight.get() })
+        }
+    }
+
+    /// A step of a model with a cap of logits, in `accumulate` parts; its gradients and what it minimises.
+    fn with_normalizers(moved: usize, by: f32, accumulate: usize) -> (Vec<f32>, f64) {
+        let train = TrainSpec { accumulate: Count::new(accumulate), ..TrainSpec::default() };
+        let sizes = Sizes { layers: 1, width: 8, heads: 2, context: 4, mlp_width: 16 };
+        let config = Decoder { logit_cap: Some(2.0), ..Decoder::new(Family::Gpt2, sizes, 5) };
+        let mut model = Model::fresh(config, 0);
+        model.parameters_mut().numbers_mut().iter_mut().for_each(|x| *x *= 9.0);
+        model.parameters_mut().numbers_mut()[moved] += by;
+        let interventions = [Plugin(Box::new(Near0::default()) as Box<dyn Intervention>)];
+        let mut learner = Learner::new(model, &train, &[], &interventions, 7).unwrap();
+        let record = learner.step(3, 2, &[0, 1, 2, 3, 4, 0, 2, 1], &[1, 2, 3, 4, 0, 2, 1, 3]).unwrap();
+        let named = record.terms["near_0"];
+        assert!((record.penalty - 0.3 * named).abs() < 1e-12 && named > 1.0, "{record:?}");
+        (learner.gradients.numbers().to_vec(), record.loss + record.penalty)
+    }
+
+    #[test]
+    fn log_normalisers_join_the_loss_that_is_minimised() {
+        let (gradients, _) = with_normalizers(0, 0.0, 1);
+        let largest = gradients.iter().fold(0f32, |most, x| most.max(x.abs()));
+        for index in (0..gradients.len()).step_by(23) {
+            let expected = ((with_normalizers(index, 4e-4, 1).1 - with_normalizers(index, -4e-4, 1).1) / 8e-4) as f32;
+            let found = gradients[index];
+            assert!(
+                (found - expected).abs() < 3e-3 * largest,
+                "{index}: {found}, finite differences say {expected} of {largest}"
+            );
+        }
+        let (in_parts, loss) = with_normalizers(0, 0.0, 2);
+        assert!(in_parts.iter().zip(&gradients).all(|(part, whole)| (part - whole).abs() < 2e-6 * largest));
+        assert!((loss - with_normalizers(0, 0.0, 1).1).abs() < 1e-6);
+    }
+
+    intervention! {
+        name: "no_first_row",
+        summary: "sets the output matrix's first row to 0",
+        paper: "none: for tests",
+        formula: "e_0 <- 0",
+        struct NoFirstRow {}
+    }
+
+    #[typetag::serde(name = "no_first_row")]
+    impl Intervention for NoFirstRow {
+        fn action(&self) -> Option<Action<'_>> {
+            Some(Action::OutputUpdate(self))
+        }
+    }
+
+    impl OutputUpdate for NoFirstRow {
+        fn apply(&self, matrix: &mut [f32], dims: usize) {
+            matrix[..dims].fill(0.0);
+        }
+    }
+
+    #[test]
+    fn the_output_matrix_is_changed_after_each_update_tied_or_not() {
+        for family in [Family::Gpt2, Family::Llama] {
+            let train = TrainSpec::default();
+            let config = Decoder::new(family, Sizes { layers: 1, width: 4, heads: 2, context: 3, mlp_width: 8 }, 5);
+            let interventions = [Plugin(Box::new(NoFirstRow {}) as Box<dyn Intervention>)];
+            let mut learner = Learner::new(Model::fresh(config, 0), &train, &[], &interventions, 0).unwrap();
+            assert!(learner.model().unembedding()[0] != 0.0, "nothing before the first update");
+            learner.step(0, 1, &[0, 1, 2], &[1, 2, 3]).unwrap();
+            assert_eq!(learner.model().unembedding()[..4], [0.0; 4]);
+            assert!(learner.model().unembedding()[4..].iter().all(|x| *x != 0.0));
         }
     }
 

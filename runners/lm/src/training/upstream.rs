@@ -60,11 +60,12 @@ pub(super) fn add_rows(part: &mut Upstream, whole: &Upstream, (own, tokens): (Ra
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::Home;
 
     #[test]
     fn rows_of_a_batch_go_to_their_part_and_weights_to_the_first() {
         let mut whole = Upstream::default();
-        let at = |site| At { site, ..At::default() };
+        let at = |site| At { site, ..At::from(Home::DEFAULT) };
         add_at(&mut whole, &at(Site::HiddenStates), 2, vec![1.0, 2.0, 3.0, 4.0]).unwrap(); // 4 tokens of 1 dim
         add_at(&mut whole, &at(Site::HiddenStates), 2, vec![10.0; 4]).unwrap();
         add_at(&mut whole, &at(Site::Embedding), 0, vec![7.0]).unwrap();

@@ -1,13 +1,13 @@
-//! Whether a process may still write, asked before each write.
+//! The check before each write that a process may still write.
 //!
 //! The lock is opened each time, and read only where it is not the very file that was read before. That is enough, since a lock is
 //! replaced whole and never changed in place: whoever takes the folder over puts another file under its name. A file is known by
 //! device and inode. Two things keep an inode from standing for another file:
 //!
 //! - the file that was read last stays open, so its inode is not free;
-//! - on file systems of other hosts, which may free it all the same, times and length must be equal too. A lock is taken over from a
-//!   frozen holder after half a minute at the earliest, so its times differ. The holder's heartbeat changes them as well, and has the
-//!   lock read again every two seconds.
+//! - on network file systems, which may free it anyway, times and length must be equal too. A lock is taken over from a
+//!   frozen holder after half a minute at the earliest, so its times differ. The holder's heartbeat changes them as well, and has
+//!   the lock read again every two seconds.
 
 use super::lock::{self, Holder};
 use std::fs::{File, Metadata};
@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What everything that writes asks first.
+/// The check that everything makes before it writes.
 #[derive(Debug, Clone)]
 pub struct Fence {
     pub(super) lock: PathBuf,
@@ -32,7 +32,7 @@ struct Seen {
     _open: File,
 }
 
-/// By it a file that is unchanged is known.
+/// Identifies an unchanged file.
 #[derive(Debug, PartialEq, Eq)]
 struct Mark {
     device: u64,

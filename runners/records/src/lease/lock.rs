@@ -1,4 +1,4 @@
-//! The file `run.lock`: who it names, whether a process keeps it locked, and when it was last touched. It is replaced whole, never
+//! The file `run.lock`: its holder, whether a process keeps it locked, and when it was last touched. It is replaced whole, never
 //! changed in place.
 
 use crate::disk;
@@ -8,9 +8,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-/// A lock that was touched this lately is held.
+/// A lock touched within this time is held.
 pub(super) const FRESH: Duration = Duration::from_secs(30);
-/// One that was not is watched so long, in case the clocks of two hosts differ.
+/// Any other lock is watched for this long, in case the clocks of two hosts differ.
 const WATCHED: Duration = Duration::from_secs(5);
 
 /// Who holds a folder.
@@ -87,8 +87,8 @@ pub(super) fn is_alive(lock: &Path, holder: &Holder) -> io::Result<bool> {
     Ok(false)
 }
 
-/// Whether a process keeps the lock locked. Asked with a shared lock: that needs no right to write, and two who look are never
-/// taken for the holder by each other.
+/// Whether a process keeps the lock locked. This tries a shared lock, which needs no write permission, and two readers never
+/// mistake each other for the holder.
 pub(super) fn is_locked(lock: &Path) -> io::Result<bool> {
     match File::open(lock)?.try_lock_shared() {
         Ok(()) => Ok(false),
@@ -97,7 +97,7 @@ pub(super) fn is_locked(lock: &Path) -> io::Result<bool> {
     }
 }
 
-/// Time since the lock was touched; a touch that lies ahead, by a clock that was set back, is as good as an old one.
+/// Time since the lock was touched; a time in the future, after a clock was set back, counts as old.
 pub(super) fn age(lock: &Path) -> io::Result<Duration> {
     let touched = std::fs::metadata(lock)?.modified()?;
     Ok(SystemTime::now().duration_since(touched).unwrap_or_else(|ahead| ahead.duration()))

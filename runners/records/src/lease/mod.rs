@@ -72,7 +72,7 @@ impl Lease {
             if is_alive(&lock, holder).map_err(failed)? {
                 return Err(LeaseError::Held { folder: folder.display().to_string(), holder: holder.clone() });
             }
-            tracing::warn!("{holder} ended without giving {} back; this run goes on from what it left", folder.display());
+            tracing::warn!("{holder} ended without giving {} back; this run resumes from what it left", folder.display());
         }
         let attempt = before.map_or(1, |holder| holder.attempt + 1);
         let holder = Holder { host: host(), pid: std::process::id(), attempt, released: false };

@@ -1,4 +1,4 @@
-//! What a trial of each arm costs: what it computes, how fast, and what that takes of the machine.
+//! The cost of a trial of each arm: FLOPs, speed, memory, energy.
 
 use super::{Cell, Further, Row};
 use crate::number::{grouped, significant};
@@ -22,7 +22,7 @@ fn three(value: f64) -> String {
     significant(value, 3)
 }
 
-/// A row for each arm, a column for each cost that some arm has; none of folders that are older than these costs.
+/// A row for each arm, a column for each cost that some arm has; `None` for folders older than these costs.
 pub fn costs(results: &Results) -> Option<Further> {
     if results.arms.iter().all(|arm| arm.spent == Spent::default()) {
         return None;
@@ -35,15 +35,15 @@ pub fn costs(results: &Results) -> Option<Further> {
         marked: false,
     };
     let energy = if columns.iter().any(|(title, ..)| title.starts_with("energy")) {
-        "Energy is that of the machine's processors while the trial ran, other work at that time included."
+        "Energy is what the machine's processors used while the trial ran, other work at that time included."
     } else {
         "The machine did not report its energy."
     };
     let remark = format!(
-        "Means over seeds; of memory the largest. FLOPs are those of the matrix products of training, by formula: 6 a token and \
-         number of a weight matrix, and causal attention; a second view is a second pass, and a companion a way forward. What penalties compute themselves is \
-         not in them, but in the time of a step, which is given over the baseline's. Memory is what the trial held at once; \
-         resident what its process did, earlier trials included. {energy}"
+        "Means over seeds; for memory the maximum. FLOPs are those of the matrix products of training, by formula: 6 per token and \
+         weight of a matrix, plus causal attention; a second view counts as a second pass, and a companion as a forward pass. The \
+         work of penalties is not included; it is part of the time per step, which is relative to the baseline's. Memory is the \
+         trial's peak, resident the peak of its process, earlier trials included. {energy}"
     );
     Some(Further {
         title: "Cost",
@@ -67,7 +67,7 @@ mod tests {
         let spent = Spent { flops_per_token: Some(2e6), training_flops: Some(3e12), ..Spent::default() };
         results.arms.iter_mut().for_each(|arm| arm.spent = spent);
         let table = costs(&results).unwrap();
-        // 2e6 FLOPs a token, 51,234 tokens a second
+        // 2e6 FLOPs per token, 51,234 tokens per second
         assert_eq!(row(&table, 1), ["dispersion", "2.00", "3.00", "51,234", "102", "1.10×", "210"]);
         assert!(table.remark.ends_with("The machine did not report its energy."));
         results.arms[1].spent.energy_joules = Some(1234.0);

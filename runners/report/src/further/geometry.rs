@@ -1,10 +1,10 @@
-//! The last hidden state in numbers.
+//! The geometry of the last hidden state.
 
 use super::{Cell, Further, Row};
 use crate::number::{fixed, significant};
 use crate::{Arm, OverSeeds, Results};
 
-/// Columns of `results.csv` and what they are called here.
+/// Columns of `results.csv` and their titles here.
 const TITLES: [(&str, &str); 14] = [
     ("mean_cosine_within_last", "mean cosine, within"),
     ("mean_cosine_diagnosed_last", "mean cosine"),
@@ -22,7 +22,7 @@ const TITLES: [(&str, &str); 14] = [
     ("cosine_kendall", "Kendall over depth"),
 ];
 
-/// A row for each arm, a column for each measure that some arm has; none without diagnoses.
+/// A row for each arm, a column for each measure that some arm has; `None` without diagnoses.
 pub fn measures(results: &Results) -> Option<Further> {
     let measure = |arm: &Arm, name: &str| -> Option<OverSeeds> {
         arm.geometry.as_ref()?.measures.iter().find(|(own, _)| own == name).and_then(|(_, over)| *over)
@@ -60,7 +60,7 @@ fn decimals(column: impl Iterator<Item = OverSeeds>) -> usize {
     if largest < 1.0 { 3 } else { (2.0 - largest.log10().floor()).max(0.0) as usize }
 }
 
-/// `0.620 ± 0.010`; a deviation too small for so many decimals in one digit, and the mean alone of one seed.
+/// `0.620 ± 0.010`. A deviation too small for these decimals has one digit; one seed has only the mean.
 fn with_deviation(of: &OverSeeds, decimals: usize) -> String {
     let shows = of.sd == 0.0 || of.sd >= 0.5 * 0.1f64.powi(decimals as i32);
     let deviation = if shows { fixed(of.sd, decimals) } else { significant(of.sd, 1) };

@@ -1,5 +1,5 @@
-//! What a sweep over sizes, tuning, and measures beside the loss have to say: tables that the page and Markdown share, the first
-//! two with the terminal.
+//! Tables of sweeps over sizes, tuning, and measures beside the loss. The page and Markdown share them; the terminal has lines for
+//! sizes and tuning.
 
 mod cost;
 mod geometry;
@@ -15,13 +15,13 @@ use crate::text::one_line;
 use crate::{Interval, Results};
 pub use tuning::cautions;
 
-/// A table and what is said about it.
+/// A table and its remark.
 pub struct Further {
     /// Its heading.
     pub title: &'static str,
-    /// The plots that belong to it, by how their names begin.
+    /// Prefixes of the names of its plots.
     pub plots: &'static [&'static str],
-    /// What it says, in sentences.
+    /// What a reader should know of it, in sentences.
     pub remark: String,
     /// Titles of its columns, and whether they are of numbers.
     pub titles: Vec<(&'static str, bool)>,
@@ -29,7 +29,7 @@ pub struct Further {
     pub rows: Vec<Row>,
 }
 
-/// A row of it.
+/// A row of a table.
 pub struct Row {
     /// A cell for each title.
     pub cells: Vec<Cell>,
@@ -37,7 +37,7 @@ pub struct Row {
     pub marked: bool,
 }
 
-/// A cell: what is read, and what its column is sorted by where that is another number.
+/// A cell: its text, and the number that its column is sorted by.
 pub struct Cell {
     pub text: String,
     pub sort: Option<f64>,
@@ -52,7 +52,7 @@ impl Cell {
         Self { text: text.into(), sort: Some(value) }
     }
 
-    /// An interval, sorted by its lower end; nothing where it is not known.
+    /// An interval, sorted by its lower end; empty where it is unknown.
     fn interval(of: Option<Interval>, decimals: usize) -> Self {
         let known = of.and_then(|of| Some(Self::number(interval(&of, decimals)?, of.low)));
         known.unwrap_or_else(|| Self::words(""))
@@ -77,8 +77,8 @@ pub fn measured(results: &Results) -> Vec<Further> {
     tables.into_iter().flatten().collect()
 }
 
-/// What the terminal says of sizes and tuning: a line under a heading for each arm, so many of each at most. With each line,
-/// whether it is indented.
+/// Sizes and tuning in the terminal: for each a heading, and a line per arm, at most `most` of them. With each line, whether it is
+/// indented.
 pub fn lines(results: &Results, most: usize) -> Vec<(bool, String)> {
     let mut lines = Vec::new();
     for (heading, items) in [sizes::lines(results), tuning::lines(results)].into_iter().filter(|(_, items)| !items.is_empty()) {

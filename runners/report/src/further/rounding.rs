@@ -1,11 +1,11 @@
-//! What rounding costs each arm, and whether it costs it more than the baseline.
+//! The increase of loss by rounding, for each arm and against the baseline.
 
 use super::{Cell, Further, Row};
 use crate::number::{brief, decimals_for, fixed, signed};
 use crate::plot::rounding::granularities;
 use crate::{Arm, PairedDifference, Results, Rounding};
 
-/// A row for each arm and way of rounding; none where the study does not round.
+/// A row for each arm and rounding; `None` where the study does not round.
 pub fn increases(results: &Results) -> Option<Further> {
     let all = || results.arms.iter().flat_map(|arm| &arm.roundings);
     all().next()?;
@@ -40,16 +40,17 @@ pub fn increases(results: &Results) -> Option<Further> {
         ("one scale for", false),
         ("bits", false),
         ("increase of loss", true),
-        ("less the baseline's", true),
+        ("difference", true),
         ("95% interval", true),
         ("pairs", true),
     ];
     let compared = all().filter(|rounding| rounding.difference.is_some()).count();
     let remark = format!(
-        "Held-out loss with the trained weights rounded, less that with the weights as they are, in nats per token: mean ± standard \
-         deviation over seeds; no training follows the rounding. The difference from the baseline's increase is paired by seed. Its \
-         intervals hold one by one: of {compared} such differences that are none, about {} would leave out 0. No verdict is read \
-         from them.",
+        "Held-out loss with rounded weights minus that with the weights as trained, in nats per token: mean ± standard deviation over \
+         seeds; no training follows the rounding. Difference: from the baseline's increase, paired by seed. The intervals are not \
+         corrected: of {compared} comparisons without a \
+         true difference, about {} would have an interval that excludes 0. No verdict is read from \
+         them.",
         brief(compared as f64 * 0.05, 2)
     );
     Some(Further { title: "Robustness to rounding", plots: &["rounding_"], remark, titles: titles.to_vec(), rows })
@@ -68,7 +69,7 @@ mod tests {
         assert_eq!(row(&table, 0), ["baseline", "channel", "8", "0.000 ± 0.010", "", "", ""]);
         let of_arm = ["dispersion", "channel", "8", "-0.020 ± 0.010", "-0.020", "-0.030 to -0.010", "3"];
         assert_eq!(row(&table, 3), of_arm);
-        assert!(table.remark.contains("of 15 such differences that are none, about 0.75"), "{}", table.remark);
+        assert!(table.remark.contains("of 15 comparisons without a true difference, about 0.75"), "{}", table.remark);
         assert!(increases(&sample::results()).is_none());
     }
 }

@@ -10,7 +10,7 @@ use crate::{Results, SizePoint, SizeSeries};
 /// Decimals of an exponent.
 const DECIMALS: usize = 4;
 
-/// Each arm's difference at each size; none where all models have one.
+/// Each arm's difference at each size; `None` where all models have the same size.
 pub fn effects(results: &Results) -> Option<Further> {
     let points = || results.sizes.iter().flat_map(|series| series.points.iter().map(move |point| (series, point)));
     points().next()?;
@@ -29,7 +29,7 @@ pub fn effects(results: &Results) -> Option<Further> {
     };
     let corrected = points().find_map(|(_, point)| point.difference).and_then(|of| corrected_for(of.comparisons));
     let remark = format!(
-        "Each difference is from {}, that is from a model of the same size. Intervals are at 95%{}.",
+        "Differences are from {}, a model of the same size. Intervals are at 95%{}.",
         results.reference(),
         corrected.map(|of| format!(", {of}")).unwrap_or_default()
     );
@@ -44,7 +44,7 @@ pub fn effects(results: &Results) -> Option<Further> {
     })
 }
 
-/// Each arm's power law; none where none could be fitted.
+/// Each arm's power law; `None` where none could be fitted.
 pub fn laws(results: &Results) -> Option<Further> {
     let fits: Vec<_> = results.sizes.iter().filter_map(|series| Some((series, series.fit?))).collect();
     if fits.is_empty() {
@@ -63,16 +63,16 @@ pub fn laws(results: &Results) -> Option<Further> {
     });
     let basis = match (fits.iter().any(|(_, fit)| fit.sizes == 2), fits.iter().any(|(_, fit)| fit.sizes > 2)) {
         (true, false) => {
-            "Two sizes always lie on a line: the interval knows the noise of seeds alone, and not whether a law holds."
+            "Two sizes always lie on a line: the interval reflects only the noise of seeds, not whether the law holds."
         }
         (true, true) => {
-            "Of two sizes the interval knows the noise of seeds alone; of more it rests on how far the mean losses lie off the line."
+            "With two sizes the interval reflects only the noise of seeds; with more, how far the mean losses lie off the line."
         }
-        _ => "The interval rests on how far the mean losses lie off the line.",
+        _ => "The interval reflects how far the mean losses lie off the line.",
     };
     let remark = format!(
         "loss = a · parameters^(-b), by least squares on logarithms of the {} losses of seeds that every size finished. The \
-         intervals of b are at 95%, not corrected, and no verdict is read from them. {basis} Nothing is said about sizes beyond \
+         intervals of b are at 95%, not corrected, and no verdict is read from them. {basis} No claim is made about sizes beyond \
          those tried.",
         split(results).0
     );
@@ -113,7 +113,7 @@ mod tests {
         assert_eq!(row(&table, 0), ["baseline", "9.000", "0.1250", "+0.1000 to +0.1500", "2", "3"]);
         assert!(table.remark.contains("Two sizes always lie on a line"), "{}", table.remark);
         results.sizes[0].fit.as_mut().unwrap().sizes = 3;
-        assert!(laws(&results).unwrap().remark.contains("Of two sizes the interval knows"));
+        assert!(laws(&results).unwrap().remark.contains("With two sizes the interval reflects"));
         results.sizes.iter_mut().for_each(|series| series.fit = None);
         assert!(laws(&results).is_none() && effects(&results).is_some());
     }

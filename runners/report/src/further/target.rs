@@ -1,10 +1,10 @@
-//! What it takes to reach a target loss: steps, tokens, time.
+//! Steps, tokens and time until a target loss is reached.
 
 use super::{Cell, Further, Row};
 use crate::number::{fixed, grouped, significant};
-use crate::{Arm, OverSeeds, Results, ToTarget};
+use crate::{Arm, Interval, OverSeeds, PairedRatio, Results, ToTarget};
 
-/// A row for each target and arm, the arms of a target together; none where the study names no target.
+/// A row for each target and arm, sorted by target; `None` where the study names no target.
 pub fn targets(results: &Results) -> Option<Further> {
     let mut targets: Vec<f64> = results.arms.iter().flat_map(|arm| &arm.to_target).map(|of| of.target).collect();
     targets.sort_by(f64::total_cmp);
@@ -18,8 +18,15 @@ pub fn targets(results: &Results) -> Option<Further> {
     if rows.is_empty() {
         return None;
     }
-    let remark = "What an arm's training takes until its validation loss is at most the target: mean ± standard deviation over the \
-                  seeds that reach it. Where some seeds do not reach it, the mean flatters the arm: compare arms that all reach it.";
+    let first = results.arms.iter().flat_map(|arm| &arm.to_target).next()?;
+    let comparisons = results.arms.iter().flat_map(|arm| &arm.to_target).find_map(|of| of.steps_ratio).map(|of| of.comparisons);
+    let which = if first.of_baseline { "the baseline's final one with the same seed" } else { "the target" };
+    let remark = format!(
+        "What an arm's training takes until its validation loss is first at most {which}: mean ± standard deviation over the seeds \
+         that reach it, on straight lines between measurements. Ratios are to the baseline, paired by seed: below 1 is quicker, and \
+         an interval{} that leaves out 1 tells a difference. There is no ratio where a seed of either does not reach the target.",
+        comparisons.filter(|&count| count > 1).map_or_else(String::new, |count| format!(", corrected for {count} comparisons,"))
+    );
     let titles = [
         ("target loss", true),
         ("arm", false),
@@ -27,8 +34,10 @@ pub fn targets(results: &Results) -> Option<Further> {
         ("steps", true),
         ("tokens", true),
         ("seconds", true),
+        ("steps / baseline's", true),
+        ("seconds / baseline's", true),
     ];
-    Some(Further { title: "Time to a target loss", plots: &[], remark: remark.to_owned(), titles: titles.to_vec(), rows })
+    Some(Further { title: "Time to a target loss", plots: &[], remark, titles: titles.to_vec(), rows })
 }
 
 fn row(arm: &Arm, of: &ToTarget) -> Row {
@@ -36,14 +45,23 @@ fn row(arm: &Arm, of: &ToTarget) -> Row {
         let spread = |over: &OverSeeds| if over.sd.is_finite() { format!(" ± {}", text(over.sd)) } else { String::new() };
         over.map_or(Cell::words(""), |over| Cell::number(text(over.mean) + &spread(&over), over.mean))
     };
+    let ratio = |of: Option<PairedRatio>| {
+        let text = |of: &PairedRatio| {
+            let Interval { low, high } = of.corrected;
+            format!("{}x ({} to {})", fixed(of.mean, 2), fixed(low, 2), fixed(high, 2))
+        };
+        of.map_or(Cell::words(""), |of| Cell::number(text(&of), of.mean))
+    };
     Row {
         cells: vec![
             Cell::number(fixed(of.target, 3), of.target),
             Cell::words(&arm.name),
-            Cell::number(format!("{} of {}", of.reached, arm.planned), of.reached as f64),
+            Cell::number(format!("{} of {}", of.reached, of.tried), of.reached as f64),
             measure(of.steps, grouped),
             measure(of.tokens, grouped),
             measure(of.seconds, |seconds| significant(seconds, 3)),
+            ratio(of.steps_ratio),
+            ratio(of.seconds_ratio),
         ],
         marked: false,
     }
@@ -62,16 +80,23 @@ mod tests {
         let over = |mean, sd| Some(OverSeeds { mean, sd, low: mean, high: mean, count: 2 });
         let reached = ToTarget {
             target: 3.6,
+            of_baseline: false,
+            tried: 3,
             reached: 2,
             steps: over(1200.0, 50.0),
             tokens: over(1.2e6, f64::NAN),
             seconds: over(14.6, 0.5),
+            steps_ratio: Some(PairedRatio { mean: 0.8, corrected: Interval { low: 0.7, high: 0.91 }, comparisons: 1, pairs: 3 }),
+            seconds_ratio: None,
         };
-        let missed = ToTarget { reached: 0, steps: None, tokens: None, seconds: None, ..reached.clone() };
+        let missed = ToTarget { reached: 0, steps: None, tokens: None, seconds: None, steps_ratio: None, ..reached.clone() };
         results.arms[0].to_target = vec![missed];
         results.arms[1].to_target = vec![reached];
         let table = targets(&results).unwrap();
-        assert_eq!(row(&table, 0), ["3.600", "baseline", "0 of 3", "", "", ""]);
-        assert_eq!(row(&table, 1), ["3.600", "dispersion", "2 of 3", "1,200 ± 50", "1,200,000", "14.6 ± 0.500"]);
+        assert_eq!(row(&table, 0), ["3.600", "baseline", "0 of 3", "", "", "", "", ""]);
+        assert_eq!(
+            row(&table, 1),
+            ["3.600", "dispersion", "2 of 3", "1,200 ± 50", "1,200,000", "14.6 ± 0.500", "0.80x (0.70 to 0.91)", ""]
+        );
     }
 }

@@ -4,12 +4,27 @@ use super::{Cell, Further, Row};
 use crate::number::{fixed, signed};
 use crate::text::counted;
 use crate::verdict::{VerdictWords, corrected_for};
-use crate::{Arm, OverSeeds, Results, TaskResult};
+use crate::{Arm, OverSeeds, Results, TaskResult, TaskVerdict};
+
+/// Titles of the columns, and whether they are of numbers.
+const TITLES: [(&str, bool); 11] = [
+    ("task", false),
+    ("kind", false),
+    ("arm", false),
+    ("accuracy", true),
+    ("by length", true),
+    ("chance", true),
+    ("items", true),
+    ("cut short", true),
+    ("difference", true),
+    ("95% interval", true),
+    ("verdict", false),
+];
 
 /// Columns of a study whose tasks are not judged.
 const UNJUDGED: usize = 8;
 
-/// A row for each task and arm, the arms of a task together; none where the study names no tasks.
+/// A row for each task and arm, sorted by task; `None` where the study names no tasks.
 pub fn accuracies(results: &Results) -> Option<Further> {
     let mut known: Vec<(&str, bool)> = Vec::new();
     for task in results.arms.iter().flat_map(|arm| &arm.tasks) {
@@ -20,33 +35,31 @@ pub fn accuracies(results: &Results) -> Option<Further> {
     if known.is_empty() {
         return None;
     }
-    let several = results.arms.iter().flat_map(|arm| &arm.tasks).any(|task| task.accuracy.sd.is_finite());
     let mut rows = Vec::new();
     for (name, pairs) in &known {
         for arm in &results.arms {
             rows.extend(arm.tasks.iter().filter(|task| task.task == *name && task.pairs == *pairs).map(|task| row(arm, task)));
         }
     }
-    let all_tasks = || results.arms.iter().flat_map(|arm| &arm.tasks);
-    let judged = all_tasks().find_map(|task| task.judged);
+    let judged = results.arms.iter().flat_map(|arm| &arm.tasks).find_map(|task| task.judged);
     if judged.is_none() {
         rows.iter_mut().for_each(|row: &mut Row| row.cells.truncate(UNJUDGED));
     }
-    let titles = [
-        ("task", false),
-        ("kind", false),
-        ("arm", false),
-        ("accuracy", true),
-        ("by length", true),
-        ("chance", true),
-        ("items", true),
-        ("cut short", true),
-        ("difference", true),
-        ("95% interval", true),
-        ("verdict", false),
-    ];
+    Some(Further {
+        title: "Minimal pairs and multiple choice",
+        plots: &[],
+        remark: remark(results, judged),
+        titles: TITLES[..if judged.is_some() { TITLES.len() } else { UNJUDGED }].to_vec(),
+        rows,
+    })
+}
+
+/// What the columns are, and what their errors and verdicts mean.
+fn remark(results: &Results, judged: Option<TaskVerdict>) -> String {
+    let tasks = || results.arms.iter().flat_map(|arm| &arm.tasks);
+    let several = tasks().any(|task| task.accuracy.sd.is_finite());
     let over_seeds = if several { "Mean over seeds ± " } else { "Accuracy ± " };
-    let truncated = results.arms.iter().flat_map(|arm| &arm.tasks).map(|task| task.truncated).max().unwrap_or(0);
+    let truncated = tasks().map(|task| task.truncated).max().unwrap_or(0);
     let cut = if truncated > 0 {
         format!(" Of up to {} the front did not fit the model's context.", counted(truncated, "choice"))
     } else {
@@ -56,30 +69,23 @@ pub fn accuracies(results: &Results) -> Option<Further> {
         let corrected = corrected_for(of.comparisons).map(|words| format!(", {words}")).unwrap_or_default();
         format!("Verdicts are read from the 95% interval of the difference in accuracy from the baseline's, paired by seed{corrected}.")
     });
-    let remark = format!(
-        "Share of items whose right choice the model finds likeliest, and the same with log-likelihoods divided by length. \
+    format!(
+        "Fraction of items whose right choice the model finds likeliest, and the same with log-likelihoods divided by length. \
          {over_seeds}the standard error of one model's accuracy as an estimate for more such items: not that of a difference between \
          arms, which answer the same items. Chance is 0.5 on minimal pairs, and 1 over the number of choices on multiple choice.{cut} \
          {verdicts}"
-    );
-    Some(Further {
-        title: "Minimal pairs and multiple choice",
-        plots: &[],
-        remark,
-        titles: titles[..if judged.is_some() { titles.len() } else { UNJUDGED }].to_vec(),
-        rows,
-    })
+    )
 }
 
 fn row(arm: &Arm, task: &TaskResult) -> Row {
-    let share = |of: &OverSeeds, error: f64| Cell::number(format!("{} ± {}", fixed(of.mean, 3), fixed(error, 3)), of.mean);
+    let fraction = |of: &OverSeeds, error: f64| Cell::number(format!("{} ± {}", fixed(of.mean, 3), fixed(error, 3)), of.mean);
     Row {
         cells: vec![
             Cell::words(&task.task),
             Cell::words(if task.pairs { "minimal pairs" } else { "multiple choice" }),
             Cell::words(&arm.name),
-            share(&task.accuracy, task.standard_error),
-            share(&task.normalised, task.normalised_standard_error),
+            fraction(&task.accuracy, task.standard_error),
+            fraction(&task.normalised, task.normalised_standard_error),
             if task.pairs { Cell::number("0.5", 0.5) } else { Cell::words("1 / choices") },
             Cell::number(task.items.to_string(), task.items as f64),
             Cell::number(task.truncated.to_string(), task.truncated as f64),
@@ -95,7 +101,7 @@ fn row(arm: &Arm, task: &TaskResult) -> Row {
 mod tests {
     use super::super::tests::row;
     use super::*;
-    use crate::{Interval, TaskVerdict, Verdict, sample};
+    use crate::{Interval, Verdict, sample};
 
     #[test]
     fn the_arms_of_a_task_stand_together() {

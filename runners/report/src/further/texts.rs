@@ -1,10 +1,10 @@
-//! What arms lose on further texts, and how far that is from the baseline.
+//! Losses on further texts, for each arm and against the baseline.
 
 use super::{Cell, Further, Row};
 use crate::number::{brief, decimals_for, fixed, signed};
 use crate::{Arm, PairedDifference, Results, TextResult};
 
-/// A row for each text and arm, the arms of a text together; none where the study names no texts.
+/// A row for each text and arm, sorted by text; `None` where the study names no texts.
 pub fn losses(results: &Results) -> Option<Further> {
     let all = || results.arms.iter().flat_map(|arm| &arm.texts);
     all().next()?;
@@ -19,7 +19,7 @@ pub fn losses(results: &Results) -> Option<Further> {
                 Cell::words(&text.text),
                 Cell::words(&arm.name),
                 Cell::number(fixed(text.loss.mean, decimals) + &spread, text.loss.mean),
-                Cell::number(fixed(text.bits_per_byte.mean, 3), text.bits_per_byte.mean),
+                text.bits_per_byte.as_ref().map_or(Cell::words(""), |of| Cell::number(fixed(of.mean, 3), of.mean)),
                 difference.map_or(Cell::words(""), |of| Cell::number(signed(of.mean, finer), of.mean)),
                 Cell::interval(difference.map(|of| of.interval), finer),
                 difference.map_or(Cell::words(""), |of| Cell::number(of.pairs.to_string(), of.pairs as f64)),
@@ -44,15 +44,15 @@ pub fn losses(results: &Results) -> Option<Further> {
         ("arm", false),
         ("loss", true),
         ("bits per byte", true),
-        ("less the baseline's", true),
+        ("difference", true),
         ("95% interval", true),
         ("pairs", true),
     ];
     let compared = all().filter(|text| text.difference.is_some()).count();
     let remark = format!(
-        "Loss of the trained model on texts beside the study's own data, in nats per token: mean ± standard deviation over seeds. The \
-         difference from the baseline's loss is paired by seed. Its intervals hold one by one: of {compared} such differences that \
-         are none, about {} would leave out 0. No verdict is read from them.",
+        "Loss of the trained model on texts beside the study's own data, in nats per token: mean ± standard deviation over seeds. \
+         Difference: from the baseline's loss, paired by seed. The intervals are not corrected: of {compared} comparisons without a \
+         true difference, about {} would have an interval that excludes 0. No verdict is read from them.",
         brief(compared as f64 * 0.05, 2)
     );
     Some(Further { title: "Further texts", plots: &[], remark, titles: titles.to_vec(), rows })
@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(row(&table, 0), ["wiki", "baseline", "4.000 ± 0.010", "2.000", "", "", ""]);
         assert_eq!(row(&table, 1)[..4], ["wiki", "dispersion", "3.980 ± 0.010", "2.000"]);
         assert_eq!(row(&table, 1)[4..], ["-0.020", "-0.030 to -0.010", "3"]);
-        assert!(table.remark.contains("of 3 such differences"), "{}", table.remark);
+        assert!(table.remark.contains("of 3 comparisons without a true difference"), "{}", table.remark);
         assert!(losses(&sample::results()).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! The whole tuning table, and what tuning leaves open.
+//! The tuning table, and cautions about the choices.
 
 use super::{Cell, Further, Row};
 use crate::number::{brief, decimals_for, fixed};
@@ -6,7 +6,7 @@ use crate::text::{counted, listed, one_line, shortened};
 use crate::verdict::split;
 use crate::{Edge, Results, Tuning, TuningCandidate};
 
-/// A row for each candidate of each arm; none where nothing was tuned.
+/// A row for each candidate of each arm; `None` where nothing was tuned.
 pub fn candidates(results: &Results) -> Option<Further> {
     if results.tuning.is_empty() {
         return None;
@@ -33,10 +33,11 @@ pub fn candidates(results: &Results) -> Option<Further> {
         ("mean validation loss", true),
         ("outcome", false),
     ];
-    let remark = "Settings were chosen by the mean validation loss after the last step, over tuning seeds alone; a candidate of \
-                  which a trial did not finish is never chosen. The chosen settings were then trained afresh and judged with the \
-                  study's own seeds, none of which took part in the choice."
-        .to_owned();
+    let remark =
+        "Settings were chosen by the mean validation loss after the last step, over tuning seeds alone; a candidate with \
+                  an unfinished trial is never chosen. The chosen settings were then trained and judged with the study's own \
+                  seeds, none of which took part in the choice."
+            .to_owned();
     Some(Further { title: "Tuning", plots: &[], remark, titles: titles.to_vec(), rows: rows.collect() })
 }
 
@@ -47,7 +48,7 @@ fn gaps(tuning: &Tuning) -> Vec<f64> {
     losses.windows(2).map(|pair| pair[1] - pair[0]).collect()
 }
 
-/// `chosen; largest weight tried`, or what did not finish.
+/// `chosen; largest weight tried`, or the failures.
 fn outcome(tuning: &Tuning, candidate: &TuningCandidate) -> String {
     if !candidate.chosen {
         return listed(&candidate.failures);
@@ -66,17 +67,17 @@ fn seeds(seeds: &[u64]) -> String {
 }
 
 fn side(edge: &Edge) -> &'static str {
-    if edge.largest { "largest" } else { "least" }
+    if edge.largest { "largest" } else { "smallest" }
 }
 
-/// What tuning leaves open, a sentence each: values at the end of their grids, and a choice by the split that is reported.
+/// Cautions about the choices, a sentence each: values at the end of their lists, and a choice by the reported split.
 pub fn cautions(results: &Results) -> Vec<String> {
     /// Arms that are named before the rest is counted.
     const MOST: usize = 6;
     let mut cautions = Vec::new();
     if !results.tuning.is_empty() && split(results).0 != "test" {
         cautions
-            .push("The split that is reported chose the tuned settings too, which flatters them: test data would not.".into());
+            .push("The reported split was also used to choose the tuned settings, so their losses are too good: add test data to avoid this.".into());
     }
     let edges: Vec<_> = results.tuning.iter().flat_map(|tuning| tuning.edges.iter().map(move |edge| (tuning, edge))).collect();
     for (tuning, edge) in edges.iter().take(MOST) {
@@ -138,7 +139,7 @@ mod tests {
         results.held_out = "validation (the study names no test data)".into();
         results.tuning = vec![results.tuning[0].clone(); 9];
         let cautions = cautions(&results);
-        assert!(cautions[0].starts_with("The split that is reported chose") && cautions.len() == 8, "{cautions:?}");
+        assert!(cautions[0].starts_with("The reported split was also used") && cautions.len() == 8, "{cautions:?}");
         assert_eq!(cautions[7], "The same holds for 3 other values, which the tuning table marks.");
     }
 

@@ -4,7 +4,7 @@ use crate::plot::{MOST_POINTS, thinned};
 use crate::{Result, Results};
 use serde_json::Value;
 
-/// What is left out of the data where it would be too long, in this order, and how the page calls it.
+/// The parts that are left out, in this order, where the data would be too long, and their names on the page.
 const PARTS: [(&str, &str); 5] =
     [("curves", "curves"), ("trials", "trials"), ("geometry", "diagnoses"), ("arms", "arms"), ("tuning", "tuning and sizes")];
 
@@ -13,7 +13,7 @@ const PARTS: [(&str, &str); 5] =
 /// Long curves are thinned as they are plotted.
 pub fn data(results: &Results, most: usize) -> Result<(String, Vec<&'static str>)> {
     let mut left_out = Vec::new();
-    // more trials or rows than this are never short: they are not written only to be dropped
+    // data of so many trials or rows is always too long: do not serialize them only to drop them
     let many = results.arms.len().saturating_mul(1_000) > most || results.trials.len().saturating_mul(300) > most;
     let mut results = results.clone();
     for arm in &mut results.arms {
@@ -26,7 +26,8 @@ pub fn data(results: &Results, most: usize) -> Result<(String, Vec<&'static str>
         left_out.extend([PARTS[0].1, PARTS[1].1]);
     }
     let mut value = serde_json::to_value(&results)?;
-    let mut text = value.to_string();
+    let written = |value: &Value| value.to_string().replace('<', "\\u003c");
+    let mut text = written(&value);
     for (part, name) in PARTS {
         if text.len() <= most {
             break;
@@ -36,9 +37,9 @@ pub fn data(results: &Results, most: usize) -> Result<(String, Vec<&'static str>
         }
         remove(&mut value, part);
         left_out.push(name);
-        text = value.to_string();
+        text = written(&value);
     }
-    Ok((text.replace('<', "\\u003c"), left_out))
+    Ok((text, left_out))
 }
 
 fn remove(value: &mut Value, part: &str) {
@@ -76,5 +77,13 @@ mod tests {
         let (least, left_out) = data(&results, 2_000).unwrap();
         assert!(least.len() <= 2_000 && left_out.len() >= 4, "{least}");
         assert!(serde_json::from_str::<Value>(&least).unwrap()["study"] == "quickstart");
+    }
+
+    #[test]
+    fn escapes_count_among_the_bytes() {
+        let mut results = sample::results();
+        results.arms[1].terms = "<".repeat(10_000);
+        let (text, left_out) = data(&results, 30_000).unwrap();
+        assert!(text.len() <= 30_000 && left_out.contains(&"arms"), "{} bytes without {left_out:?}", text.len());
     }
 }

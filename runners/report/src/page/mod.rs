@@ -1,4 +1,4 @@
-//! `report.html`: one page that needs nothing but itself.
+//! `report.html`: one self-contained page.
 
 mod data;
 mod explain;
@@ -19,12 +19,12 @@ use minijinja::{Environment, context};
 use std::collections::BTreeMap;
 use table::Table;
 
-/// The plots of how hidden states lie, in the order of reading.
+/// The plots of the geometry of hidden states, in reading order.
 const CONDENSATION: [&str; 6] =
     ["condensation", "cosine_by_layer", "cosine_along_training", "spectrum", "mean_cosine", "effective_rank"];
 
-/// Bytes of the rows of all tables, of the series that plots are redrawn from, and of the data at the foot: together with the
-/// plots the page stays below 5 MB.
+/// Most bytes of the rows of all tables, of the series that plots are redrawn from, and of the data at the end: with the plots, the
+/// page stays below 5 MB.
 const MOST_OF_ROWS: usize = 2_000_000;
 const MOST_OF_SERIES: usize = 1_100_000;
 const MOST_OF_DATA: usize = 600_000;
@@ -33,8 +33,8 @@ const MOST_IN_WORDS: usize = 40;
 
 /// The study as one self-contained page: style, script, plots and data are inside, nothing is fetched.
 ///
-/// Every name and reason is escaped. The page stays below 5 MB: of a large study, the plots draw the best and the worst arms and
-/// those that a reader chooses, long tables are paged, and what is left out is said and stands in the files beside the page.
+/// Every name and reason is escaped. The page stays below 5 MB: for a large study, the plots draw the best and the worst arms and
+/// those that a reader chooses, and long tables are paged. The page says what it leaves out, which is in the files beside it.
 pub fn page(results: &Results) -> Result<String> {
     let mut environment = Environment::new();
     environment.add_template("page.html", include_str!("page.html"))?; // by its name: escaped as HTML
@@ -94,7 +94,7 @@ pub fn page(results: &Results) -> Result<String> {
     })?)
 }
 
-/// Characters of a note or a question; a note that lists thousands of arms is cut.
+/// Most characters of a note or a question: a note may list thousands of arms.
 const MOST_OF_A_NOTE: usize = 1_500;
 
 /// The tables of the page.
@@ -132,7 +132,7 @@ fn tables(results: &Results, dense: bool, priority: &[usize]) -> Tables {
     tables
 }
 
-/// For each arm how important it is, 0 first: baselines, then the best and the worst in turn, then those without a number.
+/// The priority of each arm, 0 first: baselines, then alternately the best and the worst, then those without a number.
 fn priority(results: &Results) -> Vec<usize> {
     let ranked = drawn::ranked(results);
     let in_turn =

@@ -14,15 +14,15 @@ use minijinja::context;
 use minijinja::value::Value;
 use std::collections::BTreeMap;
 
-/// A column of a table of arms; it is left out where no arm has it.
+/// A column of a table of arms, omitted where no arm has a value.
 type Column<'a> = (&'static str, Box<dyn Fn(&Arm) -> Option<Cell> + 'a>);
 
-/// A column of a number that only some studies have.
+/// A column of numbers that only some studies have.
 fn optional<'a>(title: &'static str, of: fn(&Arm) -> Option<f64>, text: impl Fn(f64) -> String + Copy + 'a) -> Column<'a> {
     (title, Box::new(move |arm| of(arm).map(|value| Cell::number(text(value), value))))
 }
 
-/// Did it help, by how much, at what cost: a row for each arm. A dense table has short verdicts and no terms.
+/// The main table, a row for each arm. A dense table has short verdicts and no terms.
 pub fn arms(results: &Results, dense: bool) -> Table {
     let loss_decimals = loss_decimals(results);
     let terms = Terms::of(results);
@@ -59,7 +59,7 @@ fn fixed_0(value: f64) -> String {
     fixed(value, 0)
 }
 
-/// The same index for row and arm.
+/// Rows in the order of the arms, so that a row has the index of its arm.
 fn of_arms(rows: impl Iterator<Item = Vec<Cell>>) -> Vec<Row> {
     rows.enumerate().map(|(index, cells)| Row { cells, marked: false, arm: Some(index) }).collect()
 }
@@ -138,7 +138,7 @@ pub fn statistics(results: &Results) -> Table {
 fn figure_cell(difference: Option<&Difference>, figure: &figures::Figure, decimals: usize) -> Cell {
     let Some(difference) = difference else { return Cell { sort: Some(String::new()), ..Cell::default() } };
     match (figure.text)(difference, decimals) {
-        // where a cell is broken, the second end of an interval keeps its word
+        // a line break must not separate the upper end of an interval from its `to`
         Some(text) => {
             let text = text.replace("to ", "to\u{a0}").replace("< ", "<\u{a0}");
             Cell::number(text, (figure.sort)(difference).unwrap_or(f64::NAN))
@@ -192,9 +192,9 @@ pub fn further(table: &Further, indices: &BTreeMap<&str, usize>) -> Table {
     }
 }
 
-/// What did not finish, the first of it: the arm and its reason.
+/// The first failures: arm and reason.
 pub fn failures(results: &Results) -> Vec<Value> {
-    /// Failures that are listed; the table of trials has all.
+    /// Most failures that are listed; the table of trials has all.
     const MOST: usize = 40;
     let failures = results.arms.iter().flat_map(|arm| arm.failures.iter().map(move |failure| (arm, failure)));
     let count = failures.clone().count();
@@ -249,7 +249,7 @@ fn measure_names(results: &Results) -> Vec<&str> {
     all.filter(|name| known.insert(*name)).collect()
 }
 
-/// The measure at `index` of `names`; trials list their measures in one order, so it is usually at that place.
+/// The measure at `index` of `names`. Trials usually list their measures in the same order.
 fn measure(trial: &Trial, index: usize, names: &[&str]) -> Option<f64> {
     match trial.measures.get(index) {
         Some((name, value)) if name == names[index] => *value,

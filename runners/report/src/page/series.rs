@@ -7,9 +7,9 @@ use crate::{Arm, CurvePoint, Results, UNIT};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// Points of a curve at most: a reader compares a few curves on a small plot.
+/// Most points of a curve: enough to compare a few curves on a small plot.
 const MOST_POINTS: usize = 32;
-/// The signs of a number, six bits each; the script has the same.
+/// The digits of a number, six bits each; the script has the same.
 const SIGNS: &[u8; 64] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_";
 
 /// A plot of curves: its name, its axes, and the points of an arm.
@@ -22,8 +22,8 @@ struct Plot {
 /// The points of an arm, as x and value.
 type Points = Box<dyn Fn(&Arm) -> Vec<(f64, f64)>>;
 
-/// The series as JSON that may stand inside a script element, of at most about `most` bytes; none where the plots draw all arms.
-/// Arms beyond it, those with the largest `priority`, cannot be chosen.
+/// The series as JSON that is safe in a script element, of at most about `most` bytes; `None` where the plots draw all arms. Arms
+/// beyond the limit, those with the largest `priority`, cannot be chosen.
 pub fn series(results: &Results, priority: &[usize], most: usize) -> Option<String> {
     if drawn::all(results) {
         return None;
@@ -107,7 +107,7 @@ fn plots() -> Vec<Plot> {
     ]
 }
 
-/// The curves of all arms on one grid of x, each number in three signs; none where there is no point.
+/// The curves of all arms on one grid of x, each number in three characters; `None` without points.
 fn encoded(plot: &Plot, arms: &[Arm]) -> Option<Value> {
     let curves: Vec<Vec<(f64, f64)>> = arms.iter().map(|arm| (plot.points)(arm)).collect();
     let finite = || curves.iter().flatten().filter(|(_, value)| value.is_finite() && value.abs() < 1e12);
@@ -117,7 +117,7 @@ fn encoded(plot: &Plot, arms: &[Arm]) -> Option<Value> {
     if grid.is_empty() {
         return None;
     }
-    // one arm that diverges shall not take the digits of the others
+    // a diverging arm must not cost the others their resolution
     let mut starts: Vec<f64> =
         curves.iter().filter_map(|curve| curve.first()).map(|(_, value)| *value).filter(|v| v.is_finite()).collect();
     starts.sort_by(f64::total_cmp);
@@ -137,7 +137,7 @@ fn grid(mut x: Vec<f64>) -> Vec<[f64; 2]> {
     x.chunks(x.len().div_ceil(MOST_POINTS).max(1)).map(|part| [part[0], part[part.len() - 1]]).collect()
 }
 
-/// Means over each part of the grid between `low` and `high`, in three signs each; dots where there is none.
+/// Means over each part of the grid, scaled to `low..high`, in three digits each; dots where there is none.
 fn row(curve: &[(f64, f64)], grid: &[[f64; 2]], low: f64, high: f64) -> String {
     let mut text = String::new();
     for [from, to] in grid {

@@ -1,5 +1,5 @@
-//! A table of the page: the first rows are HTML, and of a long table all rows are data from which the script builds the page of
-//! the table that is looked at.
+//! A table of the page. The rows of a short table are HTML. A long table has its first rows as HTML and all rows as data, from
+//! which the script builds one page of rows at a time.
 
 use crate::csv::number;
 use crate::text::counted;
@@ -44,7 +44,7 @@ pub struct Row {
 /// A cell of a row.
 #[derive(Default, Serialize)]
 pub struct Cell {
-    /// What stands out in front of the text.
+    /// Bold text before the text.
     pub strong: String,
     pub text: String,
     /// A second line in small type.
@@ -79,7 +79,7 @@ impl Cell {
         Self { text: text.as_ref().replace('-', "−"), sort: Some(number(sort)), ..Self::default() }
     }
 
-    /// A number that may not be known: a dash, sorted last.
+    /// A number, or a dash that is sorted last.
     pub fn maybe(value: Option<f64>, text: impl Fn(f64) -> String) -> Self {
         match value {
             Some(value) => Self::number(text(value), value),
@@ -137,7 +137,7 @@ impl Table {
         self.left_out = before - self.rows.len();
     }
 
-    /// What the template and the script need; `ranking` says by what rows are left out.
+    /// What the template and the script need; `ranking` names the measure by which rows are left out.
     pub fn context(&self, ranking: &str) -> Value {
         let long = self.is_long();
         let shown = if long { PAGE } else { self.rows.len() };
@@ -163,14 +163,14 @@ impl Table {
     /// All rows as JSON that may stand inside a script element.
     fn data(&self) -> String {
         let rows: Vec<String> = self.rows.iter().map(row_data).collect();
-        format!("[{}]", rows.join(",\n")).replace('<', "\\u003c")
+        format!("[{}]", rows.join(",\n"))
     }
 }
 
-/// A row as JSON: its cells, then 1 where it stands out.
+/// A row as JSON without `<`: its cells, then 1 where it stands out.
 fn row_data(row: &Row) -> String {
     let marked = row.marked.then(|| serde_json::Value::from(1));
-    serde_json::Value::Array(row.cells.iter().map(Cell::data).chain(marked).collect()).to_string()
+    serde_json::Value::Array(row.cells.iter().map(Cell::data).chain(marked).collect()).to_string().replace('<', "\\u003c")
 }
 
 fn size(row: &Row) -> usize {
@@ -238,5 +238,14 @@ mod tests {
         let (mut one, mut other, mut small) = (table(400), table(400), table(150)); // 8,000, 8,000 and 3,000 bytes
         fit(&mut [&mut one, &mut other, &mut small], 9_000, &[]);
         assert_eq!([one.rows.len(), other.rows.len(), small.rows.len()], [150, 150, 150]);
+    }
+
+    #[test]
+    fn escapes_count_among_the_bytes() {
+        let row = || Row { cells: vec![Cell::words("<".repeat(20))], marked: false, arm: None };
+        let mut table = Table { titles: vec![Title::words("arm")], rows: (0..200).map(|_| row()).collect(), ..Table::default() };
+        fit(&mut [&mut table], 12_600, &[]);
+        assert_eq!(table.rows.len(), 100); // 20 escapes of 6 bytes, two brackets, two quotes and a separator: 126 bytes each
+        assert_eq!(table.data().len(), 12_600);
     }
 }

@@ -8,47 +8,74 @@ use crate::{Difference, Results, UNIT, Verdict};
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
-/// Shown width, in pixels; more where names are long.
+/// Width in shown pixels; more where names are long.
 const WIDTH: i32 = 580;
-/// The least that is left for the intervals.
+/// The smallest width of the intervals.
 const FRAME: i32 = 320;
 /// Right of the frame: the verdicts.
 const RIGHT: i32 = 104;
-/// A row's height, and that of one among many.
+/// Height of a row, and of a row among many.
 const ROW: [i32; 2] = [30, 21];
-/// More rows than this are many.
+/// Most rows of full height.
 const MOST_WIDE: usize = 24;
 const TOP: i32 = 44;
 const BOTTOM: i32 = 58;
 
-/// The differences as SVG; none where no arm has one.
+/// The differences as SVG; `None` where no arm has one.
 pub fn forest(title: &str, results: &Results) -> Option<String> {
-    let longest = if results.is_sweep() { 52 } else { 26 }; // what varies is in the names
-    let drawn = drawn::rows(results);
-    let arms = results.arms.iter().zip(drawn).filter(|(_, drawn)| *drawn).map(|(arm, _)| arm);
-    let mut rows: Vec<(String, &Difference, Verdict)> = arms
-        .filter_map(|arm| arm.difference.as_ref().map(|difference| (shortened(&arm.name, longest), difference, arm.verdict)))
-        .filter(|(_, difference, _)| plottable(difference.mean))
-        .collect();
-    if rows.is_empty() {
-        return None;
+    let forest = Forest::new(results)?;
+    Some(sheet(title, forest.width as u32, forest.height as u32, |area| {
+        forest.paint_intervals(area)?;
+        forest.write_labels(area)
+    }))
+}
+
+/// The rows, and where they are drawn, in shown pixels.
+struct Forest<'a> {
+    rows: Vec<(String, &'a Difference, Verdict)>,
+    /// How far the axis goes on both sides of 0.
+    reach: f64,
+    left: i32,
+    width: i32,
+    height: i32,
+    row: i32,
+}
+
+impl<'a> Forest<'a> {
+    fn new(results: &'a Results) -> Option<Self> {
+        let longest = if results.is_sweep() { 52 } else { 26 }; // the names of a sweep include its point
+        let drawn = drawn::rows(results);
+        let arms = results.arms.iter().zip(drawn).filter(|(_, drawn)| *drawn).map(|(arm, _)| arm);
+        let mut rows: Vec<(String, &Difference, Verdict)> = arms
+            .filter_map(|arm| arm.difference.as_ref().map(|difference| (shortened(&arm.name, longest), difference, arm.verdict)))
+            .filter(|(_, difference, _)| plottable(difference.mean))
+            .collect();
+        if rows.is_empty() {
+            return None;
+        }
+        if !drawn::all(results) {
+            rows.sort_by(|a, b| a.1.mean.total_cmp(&b.1.mean));
+        }
+        let left = 28 + rows.iter().map(|(name, ..)| text_width(name, 12.5)).max().unwrap_or(0);
+        let row = ROW[usize::from(rows.len() > MOST_WIDE)];
+        Some(Self {
+            reach: reach(rows.iter().map(|(_, difference, _)| *difference)),
+            left,
+            width: WIDTH.max(left + FRAME + RIGHT),
+            height: TOP + row * rows.len() as i32 + BOTTOM,
+            row,
+            rows,
+        })
     }
-    if !drawn::all(results) {
-        rows.sort_by(|a, b| a.1.mean.total_cmp(&b.1.mean));
-    }
-    let reach = reach(rows.iter().map(|(_, difference, _)| *difference));
-    let left = 28 + rows.iter().map(|(name, ..)| text_width(name, 12.5)).max().unwrap_or(0);
-    let width = WIDTH.max(left + FRAME + RIGHT);
-    let row = ROW[usize::from(rows.len() > MOST_WIDE)];
-    let height = TOP + row * rows.len() as i32 + BOTTOM;
-    Some(sheet(title, width as u32, height as u32, |area| {
-        let label = kind(11.5, MUTED, HPos::Center);
-        let x = with_air(-reach, reach, 0.04);
-        let count = rows.len() as f64;
+
+    /// The frame, and in it the mean and the interval of each row.
+    fn paint_intervals(&self, area: &Area) -> Drawn {
+        let x = with_air(-self.reach, self.reach, 0.04);
+        let count = self.rows.len() as f64;
         let mut chart = ChartBuilder::on(area)
             .margin_top(TOP * SCALE)
             .margin_right(RIGHT * SCALE)
-            .margin_left(left * SCALE)
+            .margin_left(self.left * SCALE)
             .margin_bottom(22 * SCALE)
             .x_label_area_size((BOTTOM - 22) * SCALE)
             .build_cartesian_2d(x.clone(), count..0.0)?;
@@ -60,40 +87,44 @@ pub fn forest(title: &str, results: &Results) -> Option<String> {
             .light_line_style(TRANSPARENT)
             .axis_style(stroke(GRID, 1.0))
             .set_all_tick_mark_size(px(4.0))
-            .label_style(label.clone())
+            .label_style(kind(11.5, MUTED, HPos::Center))
             .x_labels(7)
             .x_label_formatter(&|value| tick(*value, &x))
             .draw()?;
         chart.draw_series([PathElement::new(vec![(0.0, 0.0), (0.0, count)], stroke(MUTED, 1.25))])?;
-        for (index, (_, difference, verdict)) in rows.iter().enumerate() {
-            let y = index as f64 + 0.5;
-            let colour = colour(*verdict);
-            let within = |value: f64| value.clamp(-reach, reach);
-            if plottable(difference.corrected.low) && plottable(difference.corrected.high) {
-                let (low, high) = (within(difference.corrected.low), within(difference.corrected.high));
-                chart.draw_series([PathElement::new(vec![(low, y), (high, y)], stroke(colour, 2.0))])?;
-                // An end beyond the frame has no cap.
-                let caps = [difference.corrected.low, difference.corrected.high].into_iter().filter(|end| end.abs() <= reach);
-                chart
-                    .draw_series(caps.map(|end| PathElement::new(vec![(end, y - 0.14), (end, y + 0.14)], stroke(colour, 2.0))))?;
+        for (index, (_, difference, verdict)) in self.rows.iter().enumerate() {
+            let (y, colour) = (index as f64 + 0.5, colour(*verdict));
+            let ends = [difference.corrected.low, difference.corrected.high];
+            if ends.into_iter().all(plottable) {
+                let line = ends.map(|end| (end.clamp(-self.reach, self.reach), y));
+                chart.draw_series([PathElement::new(line.to_vec(), stroke(colour, 2.0))])?;
+                // an end beyond the frame has no cap
+                let caps = ends.into_iter().filter(|end| end.abs() <= self.reach);
+                let cap = |end| PathElement::new(vec![(end, y - 0.14), (end, y + 0.14)], stroke(colour, 2.0));
+                chart.draw_series(caps.map(cap))?;
             }
-            if difference.mean.abs() <= reach {
+            if difference.mean.abs() <= self.reach {
                 chart.draw_series([Circle::new((difference.mean, y), px(4.5), colour.filled())])?;
             }
         }
-        for (index, (name, _, verdict)) in rows.iter().enumerate() {
-            let y = TOP + row * index as i32 + row / 2;
+        Ok(())
+    }
+
+    /// Names on the left, verdicts on the right, and the directions below.
+    fn write_labels(&self, area: &Area) -> Drawn {
+        let (left, right) = (self.left, self.width - RIGHT);
+        for (index, (name, _, verdict)) in self.rows.iter().enumerate() {
+            let y = TOP + self.row * index as i32 + self.row / 2;
             write(area, name, (left - 10, y), &kind(12.5, INK, HPos::Right))?;
-            write(area, verdict.label(), (width - RIGHT + 10, y), &kind(12.5, colour(*verdict), HPos::Left))?;
+            write(area, verdict.label(), (right + 10, y), &kind(12.5, colour(*verdict), HPos::Left))?;
         }
-        let (from, to, below) = (left, width - RIGHT, height - 24);
-        write(area, "← lower loss", (from, below), &kind(11.5, MUTED, HPos::Left))?;
-        write(area, UNIT, ((from + to) / 2, below), &label)?;
-        write(area, "higher loss →", (to, below), &kind(11.5, MUTED, HPos::Right))
-    }))
+        let below = self.height - 24;
+        write(area, "← lower loss", (left, below), &kind(11.5, MUTED, HPos::Left))?;
+        write(area, UNIT, ((left + right) / 2, below), &kind(11.5, MUTED, HPos::Center))?;
+        write(area, "higher loss →", (right, below), &kind(11.5, MUTED, HPos::Right))
+    }
 }
 
-/// The colour of a verdict.
 pub fn colour(verdict: Verdict) -> RGBColor {
     match verdict {
         Verdict::Better => COLOURS[0],

@@ -1,4 +1,4 @@
-//! How hidden states and embeddings lie, as curves: by layer, along training, by frequency.
+//! The geometry of hidden states and embeddings as curves: by layer, along training, by frequency.
 
 use super::canvas::MUTED;
 use super::lines::{Chart, Line, MOST_BANDS, Point};
@@ -36,9 +36,9 @@ fn cells(of: &OverSeeds) -> [String; 4] {
     [of.mean, of.sd, of.low, of.high].map(number)
 }
 
-/// What is said of ranges, given how many lines there are.
+/// The remark on ranges over seeds.
 fn ranges(lines: &[Line]) -> &'static str {
-    if lines.len() <= MOST_BANDS { "Shaded: least to greatest over seeds." } else { "Drawn without ranges over seeds." }
+    if lines.len() <= MOST_BANDS { "Shaded: minimum to maximum over seeds." } else { "Ranges over seeds are omitted." }
 }
 
 fn by_layer(results: &Results) -> Option<Plot> {
@@ -70,7 +70,7 @@ fn by_layer(results: &Results) -> Option<Plot> {
     Some(Plot { name: "cosine_by_layer".into(), title: title.into(), remark, svg, data_csv })
 }
 
-/// None where there is but one diagnosis.
+/// `None` where there is only one diagnosis.
 fn along_training(results: &Results) -> Option<Plot> {
     let mut data_csv = row(["arm", "step", "mean", "low", "high"].map(String::from));
     let mut lines = Vec::new();
@@ -112,7 +112,8 @@ fn by_frequency(
         let points = known().filter_map(|(class, measure)| Some(point(place(class)?, &measure))).collect();
         lines.extend(look.map(|look| Line { look, points }));
     }
-    let remark = format!("Rows of the embedding matrix; tokens that never occur in training apart. {}", ranges(&lines));
+    let remark =
+        format!("Rows of the embedding matrix; tokens that never occur in training are a class of their own. {}", ranges(&lines));
     let x = "tenth of the tokens, the most frequent first";
     let svg = Chart { title, x, y, marks: true, names: &classes, ceiling: None, lines }.svg()?;
     Some(Plot { name: name.into(), title: title.into(), remark, svg, data_csv })

@@ -1,5 +1,4 @@
-//! Condensation: for each arm, how the cosines of the pairs within sequences are spread at each layer. All panels share one
-//! scale of colours.
+//! Condensation: for each arm, the distribution of cosines within sequences at each layer. All panels share one colour scale.
 
 use super::Plot;
 use super::canvas::*;
@@ -55,8 +54,8 @@ pub fn condensation(results: &Results) -> Option<Plot> {
     let mean = |panel: &&Panel| Some((panel.name.clone(), panel.depths.layers.last()?.cosine.mean));
     let svg = described(svg, title, "mean cosine of the last layer", drawn.iter().filter_map(mean));
     let mut remark =
-        "Share of the pairs of tokens of one sequence by their cosine, from the embedding (0) up; mean over seeds, on the \
-                      held-out split. Points mark the mean. One scale of colours for all panels; a narrow stripe at 1 is a layer \
+        "Fraction of the pairs of tokens within a sequence by their cosine, from the embedding (0) up; mean over seeds, on the \
+                      held-out split. Dots mark the mean. All panels share one colour scale; a narrow stripe at 1 is a layer \
                       that has condensed."
             .to_owned();
     if panels.len() > drawn.len() {
@@ -65,11 +64,15 @@ pub fn condensation(results: &Results) -> Option<Plot> {
     Some(Plot { name: "condensation".into(), title: title.into(), remark, svg, data_csv: data(&panels) })
 }
 
-/// The panels that are drawn: of the first weights, and of arms that other plots draw.
+/// The panels that are drawn: of the first weights, and of arms that other plots draw. Where there are too many, the first weights
+/// take at most half of the panels.
 fn chosen<'a>(results: &Results, panels: &'a [Panel<'a>]) -> Vec<&'a Panel<'a>> {
     let rows = drawn::rows(results);
     let names: BTreeSet<&str> = results.arms.iter().zip(rows).filter(|of| of.1).map(|(arm, _)| arm.name.as_str()).collect();
-    panels.iter().filter(|panel| panel.start || names.contains(panel.name.as_str())).take(MOST_PANELS).collect()
+    let starts = panels.iter().filter(|panel| panel.start);
+    let ends: Vec<&Panel> = panels.iter().filter(|panel| !panel.start && names.contains(panel.name.as_str())).collect();
+    let most = (MOST_PANELS / 2).max(MOST_PANELS.saturating_sub(ends.len()));
+    starts.take(most).chain(ends).take(MOST_PANELS).collect()
 }
 
 fn panels(results: &Results) -> Vec<Panel<'_>> {
@@ -116,8 +119,8 @@ fn data(panels: &[Panel]) -> String {
     csv
 }
 
-/// The step of the scale that a share has: the scale is of the root of shares, or one condensed layer would leave all others in
-/// the dark.
+/// A fraction's step on the colour scale, which is linear in the root of fractions: otherwise one condensed layer would darken all
+/// others.
 fn level(share: f64, greatest: f64) -> usize {
     let place = (share.max(0.0) / greatest).sqrt();
     if place.is_finite() { ((place * (LEVELS - 1) as f64).round() as usize).min(LEVELS - 1) } else { 0 }
@@ -157,7 +160,7 @@ fn paint(area: &Area, panel: &Panel, (x, y): (i32, i32), tall: i32, greatest: f6
     let grid = Cartesian2d::<RangedCoordf64, RangedCoordf64>::new(-1.0..1.0, 0.0..layers.len() as f64, pixels);
     let cells = cells.apply_coord_spec(grid);
     for (layer, of) in layers.iter().enumerate() {
-        // the embedding at the foot; bins of one colour are one rectangle, those without pairs none
+        // the embedding is at the bottom; neighbouring bins of one colour are one rectangle, bins without pairs have none
         let (top, bottom) = ((layers.len() - layer - 1) as f64, (layers.len() - layer) as f64);
         let bins = of.histogram.len() as f64;
         let levels: Vec<usize> = of.histogram.iter().map(|share| level(*share, greatest)).collect();
@@ -203,7 +206,7 @@ fn bar(area: &Area, y: i32, greatest: f64) -> Drawn {
         let text = if share < 10.0 { brief(share, 2) } else { fixed(share, 0) };
         write(area, &(text + "%"), (x + quarter * long / 4, y + 22), &kind(11.5, MUTED, HPos::Center))?;
     }
-    write(area, "share of the pairs in one bin", (x + long / 2, y + 38), &kind(11.5, MUTED, HPos::Center))
+    write(area, "fraction of the pairs in one bin", (x + long / 2, y + 38), &kind(11.5, MUTED, HPos::Center))
 }
 
 #[cfg(test)]
@@ -214,7 +217,7 @@ mod tests {
     #[test]
     fn a_panel_for_each_arm_and_one_for_the_first_weights() {
         let plot = condensation(&sample::measured()).unwrap();
-        for name in ["first weights", "baseline", "dispersion", "share of the pairs"] {
+        for name in ["first weights", "baseline", "dispersion", "fraction of the pairs"] {
             assert!(plot.svg.contains(name), "{name}");
         }
         assert_eq!(plot.svg.matches("first weights<").count() + plot.svg.matches("first weights\n<").count(), 1);
@@ -244,5 +247,17 @@ mod tests {
     fn the_scale_is_of_roots() {
         assert_eq!((level(0.0, 0.5), level(0.5, 0.5), level(0.125, 0.5)), (0, LEVELS - 1, 32)); // a quarter is half way
         assert_eq!((level(f64::NAN, 0.5), level(-1.0, 0.5), level(9.0, 0.5)), (0, 0, LEVELS - 1));
+    }
+
+    #[test]
+    fn first_weights_leave_panels_for_the_arms() {
+        let results = sample::measured();
+        let depths = &results.arms[0].geometry.as_ref().unwrap().end;
+        let panel = |name: &str, start: bool| Panel { name: name.to_owned(), start, depths };
+        let starts = (0..MOST_PANELS).map(|_| panel("first weights", true)); // of a sweep over twelve widths
+        let panels: Vec<Panel> = starts.chain(results.arms.iter().map(|arm| panel(&arm.name, false))).collect();
+        let names: Vec<&str> = chosen(&results, &panels).into_iter().map(|panel| panel.name.as_str()).collect();
+        assert_eq!(names[..8], ["first weights"; 8]);
+        assert_eq!(names[8..], ["baseline", "dispersion", "infonce", "vicreg"]);
     }
 }

@@ -7,14 +7,14 @@ use crate::text::shortened;
 use crate::{Arm, Results, SizeSeries, Verdict};
 use plotters::style::RGBColor;
 
-/// More series than this are told apart by their arms alone.
+/// Most series with strokes of their own; more share the look of their arm.
 const MOST_SERIES: usize = 12;
 /// Kinds of strokes.
 pub const ROUNDS: usize = 5;
 
-/// How a row is drawn, the same in all plots; its colour is that of its mark in the table too.
+/// How a row is drawn, the same in all plots; its marker in the table has the same colour.
 pub struct Look {
-    /// What the legend calls it: the row, or its arm where rows are not told apart.
+    /// Its name in the legend: the row, or its arm where rows share a look.
     pub name: String,
     pub colour: RGBColor,
     /// Chooses the dashes: which of the strokes of its colour it has.

@@ -24,11 +24,11 @@ pub use thin::{MOST_POINTS, thinned};
 /// A plot and its data.
 #[derive(Debug, Clone)]
 pub struct Plot {
-    /// A file's name without its ending: `validation_loss`.
+    /// A file's name without its extension: `validation_loss`.
     pub name: String,
-    /// What it shows, for people.
+    /// What it shows.
     pub title: String,
-    /// What else a reader of it should know; empty where there is nothing.
+    /// What else a reader should know; may be empty.
     pub remark: String,
     /// The picture: a whole SVG document.
     pub svg: String,
@@ -42,22 +42,22 @@ pub struct Plot {
 pub fn plots(results: &Results) -> Vec<Plot> {
     let cosine = "Mean cosine by layer (1: all states point the same way)";
     let rank = "Effective rank by layer (1: collapsed to a line)";
-    let plots = [
-        differences(results),
-        pareto::plot(results),
-        sizes::differences(results),
-        sizes::losses(results),
+    let comparisons = [differences(results), pareto::plot(results)];
+    let by_size = [sizes::differences(results), sizes::losses(results)];
+    let curves = [
         curves(results, "validation_loss", "Validation loss", |arm| &arm.validation_curve),
         late(results),
         curves(results, "training_loss", "Training loss (cross-entropy alone)", |arm| &arm.training_curve),
         layers(results, "mean_cosine", cosine, "mean cosine", |arm| &arm.mean_cosine_by_layer),
         layers(results, "effective_rank", rank, "effective rank, directions", |arm| &arm.effective_rank_by_layer),
     ];
-    let plots = plots.into_iter().flatten().chain(geometry::plots(results)).chain(rounding::plots(results));
-    plots.map(|plot| with_remark(plot, drawn::remark(results))).collect()
+    let of_rows = |plot| with_remark(plot, drawn::remark(results));
+    let curves = curves.into_iter().flatten().chain(geometry::plots(results)).chain(rounding::plots(results));
+    let by_size = by_size.into_iter().flatten(); // lines are series, of which other ones may be drawn
+    comparisons.into_iter().flatten().map(of_rows).chain(by_size).chain(curves.map(of_rows)).collect()
 }
 
-/// Points that the curves of one plot have at most, all of them together.
+/// Most points of all curves of a plot together.
 const MOST_IN_ALL: usize = 12_000;
 
 /// The plot, with a sentence in front of its remark.
@@ -82,9 +82,7 @@ fn differences(results: &Results) -> Option<Plot> {
         remarks.push(format!("Intervals are {corrected}."));
     }
     if !with.iter().all(|(_, of)| within(of)) {
-        remarks.push(
-            "What lies beyond the frame, and intervals that are not known, are not drawn: the table has the figures.".into(),
-        );
+        remarks.push("Points beyond the frame and unknown intervals are not drawn: the table has the figures.".into());
     }
     Some(Plot { name: "differences".into(), title, remark: remarks.join(" "), svg, data_csv })
 }
@@ -109,7 +107,7 @@ fn curves(results: &Results, name: &str, title: &str, curve: impl Fn(&Arm) -> &[
     let above = lines.iter().flat_map(|line| &line.points).any(|point| Some(point.mean) > ceiling);
     let mut remarks = Vec::new();
     if lines::names(&lines).len() < lines.len() {
-        remarks.push("Colours tell the arms; each line is one of their rows.".into());
+        remarks.push("Each colour is an arm; each line is one of its rows.".into());
     }
     if bucket > 1 {
         remarks.push(format!("Each point is the mean of up to {bucket} consecutive measurements."));
@@ -119,8 +117,12 @@ fn curves(results: &Results, name: &str, title: &str, curve: impl Fn(&Arm) -> &[
     }
     let bands = lines.len() <= MOST_BANDS;
     remarks.push(
-        if bands { "Shaded: least to greatest over seeds." } else { "So many arms are drawn without their ranges over seeds." }
-            .into(),
+        if bands {
+            "Shaded: minimum to maximum over seeds."
+        } else {
+            "Ranges over seeds are omitted because there are many arms."
+        }
+        .into(),
     );
     let y = format!("loss, {UNIT}");
     let svg = Chart { title, x: "optimizer step", y: &y, marks: false, names: &[], ceiling, lines }.svg()?;
@@ -214,5 +216,18 @@ mod tests {
                 assert!(plot.svg.len() < 400_000, "{what}: {} has {} bytes", plot.name, plot.svg.len());
             }
         }
+    }
+
+    #[test]
+    fn only_plots_of_the_best_and_worst_rows_say_that_they_are() {
+        let mut results = sample::sweep();
+        let rows = 20; // of each of four arms at one size: 80 rows, two series
+        results.arms = (0..rows).flat_map(|_| results.arms.clone()).collect();
+        let begins = |name: &str| {
+            let plot = plots(&results).into_iter().find(|plot| plot.name == name).unwrap();
+            plot.remark.starts_with("Drawn: the baseline, the best 10 and the worst 3 of 80 rows")
+        };
+        assert!(begins("differences") && begins("validation_loss"));
+        assert!(!begins("difference_by_size") && !begins("loss_by_size"), "both series are drawn");
     }
 }

@@ -1,11 +1,11 @@
-//! What rounding costs, by bits: a plot for each choice of weights that share a scale.
+//! The loss after rounding, by bits: a plot for each granularity.
 
 use super::lines::{Chart, Line, MOST_BANDS, Point};
 use super::{Plot, looks};
 use crate::csv::{number, row, text};
 use crate::{Results, Rounding, UNIT};
 
-/// `rounding_channel` and its like, one for each granularity.
+/// `rounding_channel` and others, one for each granularity.
 pub fn plots(results: &Results) -> Vec<Plot> {
     granularities(results).into_iter().filter_map(|granularity| plot(results, &granularity)).collect()
 }
@@ -30,7 +30,7 @@ pub fn in_words(granularity: &str) -> String {
     }
 }
 
-/// Where a number of bits stands: the more bits, the earlier.
+/// The position of a number of bits: more bits come first.
 fn order(bits: &str) -> usize {
     match bits {
         "ternary" => 101,
@@ -63,10 +63,10 @@ fn plot(results: &Results, granularity: &str) -> Option<Plot> {
     lines.retain(|line| line.points.iter().any(Point::is_plottable));
     let title = format!("Loss after rounding: {}", in_words(granularity));
     let remark =
-        if lines.len() <= MOST_BANDS { "Shaded: least to greatest over seeds." } else { "Drawn without ranges over seeds." };
+        if lines.len() <= MOST_BANDS { "Shaded: minimum to maximum over seeds." } else { "Ranges over seeds are omitted." };
     let y = format!("increase of loss, {UNIT}");
     let svg = Chart { title: &title, x: "bits of a weight", y: &y, marks: true, names: &bits, ceiling: None, lines }.svg()?;
-    // what a user writes as a group's size is a number: the name is safe for a file
+    // a group's size is a number, so the name is safe for a file
     Some(Plot { name: format!("rounding_{granularity}"), title, remark: remark.to_owned(), svg, data_csv })
 }
 

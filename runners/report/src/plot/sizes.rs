@@ -1,4 +1,4 @@
-//! Series against the number of parameters, on a logarithmic axis whose ticks are the sizes tried.
+//! Series against the number of parameters, on a logarithmic axis with a tick at each size tried.
 
 use super::canvas::*;
 use super::lines::{Legend, Line, MOST_BANDS, Point, dashes, names};
@@ -48,7 +48,9 @@ fn plot(
 ) -> Option<Plot> {
     let mut data_csv = row(["arm", "parameters", "mean", "low", "high"].map(String::from));
     let mut lines = Vec::new();
-    for (series, look) in looks::series(results) {
+    let all = looks::series(results);
+    let (count, drawn) = (all.len(), all.iter().filter(|(_, look)| look.is_some()).count());
+    for (series, look) in all {
         let mut points = Vec::new();
         for (point, [mean, low, high]) in series.points.iter().filter_map(|point| Some((point, of(point)?))) {
             data_csv += &row([text(&series.name), point.parameters.to_string(), number(mean), number(low), number(high)]);
@@ -60,18 +62,21 @@ fn plot(
     let mut remarks = vec![whiskers];
     if lines.len() > MOST_BANDS {
         lines.iter_mut().flat_map(|line| &mut line.points).for_each(|point| (point.low, point.high) = (f64::NAN, f64::NAN));
-        remarks = vec!["So many lines are drawn without their intervals: the table has them."];
+        remarks = vec!["Intervals are omitted because there are many lines: the table has them."];
     }
     if names(&lines).len() < lines.len() {
-        remarks.push("Colours tell the arms.");
+        remarks.push("Each colour is an arm.");
+    }
+    let chosen = format!("{drawn} of {count} lines are drawn: the best and the worst at the largest size.");
+    if drawn < count {
+        remarks.push(&chosen);
     }
     let remark = remarks.join(" ").trim().to_owned();
     let svg = SizesPlot { title, y: UNIT, lines, reach }.svg()?;
     Some(Plot { name: name.into(), title: title.into(), remark, svg, data_csv })
 }
 
-/// A plot of lines whose x are parameters. Whiskers go from low to high; what lies beyond `reach` on either side of 0 ends at
-/// the frame.
+/// A plot of lines over parameters. Whiskers go from low to high; values beyond `reach` on either side of 0 end at the frame.
 struct SizesPlot<'a> {
     title: &'a str,
     y: &'a str,

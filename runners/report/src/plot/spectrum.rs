@@ -33,7 +33,7 @@ pub fn spectrum(results: &Results) -> Option<Plot> {
     let title = "Singular values of the last hidden state";
     let svg = svg(title, &lines)?;
     let ranks = lines.iter().map(|line| (line.look.name.clone(), 10f64.powf(line.points[0].mean)));
-    let svg = described(svg, title, "share of the first", ranks);
+    let svg = described(svg, title, "fraction of the first", ranks);
     let remark =
         "As shares of their sum, largest first; mean over seeds, at the end of training. A steep fall: few directions hold \
                   all states."
@@ -62,7 +62,7 @@ fn paint(area: &Area, x: Range<f64>, y: Range<f64>, lines: &[Line]) -> Drawn {
     let frame = Frame {
         x: x.clone(),
         y: y.clone(),
-        descriptions: ["rank, logarithmic", "share of their sum, logarithmic"],
+        descriptions: ["rank, logarithmic", "fraction of their sum, logarithmic"],
         left: 60.0,
         labels: [0, 0],
         x_tick: &|_| String::new(),

@@ -78,7 +78,7 @@ fn roundings(arm: usize) -> Vec<Rounding> {
 fn text(arm: usize) -> TextResult {
     let difference = PairedDifference { mean: -0.02, interval: Interval { low: -0.03, high: -0.01 }, pairs: 3 };
     let loss = over(4.0 - 0.02 * arm as f64);
-    TextResult { text: "wiki".into(), loss, bits_per_byte: over(2.0), difference: (arm > 0).then_some(difference) }
+    TextResult { text: "wiki".into(), loss, bits_per_byte: Some(over(2.0)), difference: (arm > 0).then_some(difference) }
 }
 
 fn task(task: &str, pairs: bool) -> TaskResult {

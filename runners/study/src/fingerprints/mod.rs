@@ -1,5 +1,5 @@
-//! What the plugins of a study compute, measured in a process of its own: a plugin that crashes, hangs or takes all memory costs its
-//! fingerprint, and neither the run nor, by what it leaves behind in its process, a bit of a trial.
+//! What the plugins of a study compute, measured in a separate process: a plugin that crashes, hangs or takes all memory costs only
+//! its fingerprint, and nothing that it leaves in its process can affect a trial.
 
 mod probe;
 
@@ -20,7 +20,7 @@ use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-/// A fingerprint takes milliseconds: a plugin that gives none for so long hangs.
+/// A fingerprint takes milliseconds: a plugin without one after this time hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(50);
 
@@ -48,7 +48,9 @@ impl Fingerprints {
                 RecordError::new(out, format!("could not start a process that measures what plugins compute: {error}"))
             })?;
             let fingerprint = answer.map_err(|reason| {
-                tracing::warn!("what `{name}` computes could not be measured, so a change of its formula goes unseen: {reason}");
+                tracing::warn!(
+                    "what `{name}` computes could not be measured, so a change of its formula would go unnoticed: {reason}"
+                );
             });
             let first = |mine: Fingerprint| {
                 let same = known.iter().find(|(other, theirs)| other == name && theirs.agrees(&mine));

@@ -1,4 +1,4 @@
-//! In what two trials differ, by the inputs that their identities are hashes of.
+//! The differences between two trials, from the inputs that their identities hash.
 
 use serde_json::Value;
 

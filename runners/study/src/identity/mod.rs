@@ -9,7 +9,7 @@ use regatta_config::{Arm, Study};
 use regatta_core::{Fingerprint, registry};
 use regatta_lm::checkpoint::weight_files;
 use regatta_lm::data::Corpus;
-use regatta_lm::spec::{ModelSpec, TrainSpec};
+use regatta_lm::spec::{EvaluateSpec, ModelSpec, TrainSpec};
 use regatta_lm::tasks::{Kind, Tasks};
 use regatta_records::RecordError;
 use serde_json::{Value, json};
@@ -77,8 +77,8 @@ pub fn identity(
     Ok(Identity { hash: blake3::hash(inputs.to_string().as_bytes()).to_hex().to_string(), inputs })
 }
 
-/// What is listed: of an intervention's checkpoint its files in the place of its path. An arm's own learning rate is that of its
-/// training, whoever said it.
+/// The listed plugins, with the files of an intervention's checkpoint instead of its path. An arm's own learning rate is part of
+/// its training, wherever it was set.
 fn listed(arm: &Arm) -> Result<Value, RecordError> {
     let mut list = to_value(&arm.list())?;
     for (place, plugin, field, folder) in arm.folders() {
@@ -88,8 +88,8 @@ fn listed(arm: &Arm) -> Result<Value, RecordError> {
     Ok(list)
 }
 
-/// The files of a checkpoint that the model is read from. One file of weights is named by its hash alone, as it was before there were
-/// others.
+/// The files of a checkpoint that the model is read from. One file of weights is named by its hash alone, as it was before there
+/// were others.
 fn checkpoint(folder: &Path) -> Result<Value, RecordError> {
     let files = weight_files(folder).map_err(|error| RecordError::new(folder, error))?;
     let hashes = files.iter().map(|file| file_hash(file)).collect::<Result<Vec<String>, _>>()?;
@@ -100,9 +100,10 @@ fn checkpoint(folder: &Path) -> Result<Value, RecordError> {
     Ok(json!({ "config": file_hash(&folder.join("config.json"))?, "weights": weights }))
 }
 
-/// What is measured: of a task its name and its items in the place of its path.
+/// The evaluation, with the name and items of a task instead of its path.
 fn evaluation(study: &Study, tasks: &Tasks) -> Result<Value, RecordError> {
-    let mut value = to_value(&study.evaluate)?;
+    // A target is what arms are compared at; it changes no trial.
+    let mut value = to_value(&EvaluateSpec { target: None, ..study.evaluate.clone() })?;
     for kind in [Kind::MinimalPairs, Kind::MultipleChoice] {
         let items: Vec<Value> = tasks.of(kind).map(|task| json!({ "task": task.name, "items": task.fingerprint })).collect();
         if !items.is_empty() {

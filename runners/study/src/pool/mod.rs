@@ -141,7 +141,7 @@ impl<'a, 'b> Pool<'a, 'b> {
         Ok(place)
     }
 
-    /// Waits for one line of a worker's output, and not for long.
+    /// Waits briefly for one line of a worker's output.
     fn wait(&mut self) -> Result<(), RunError> {
         let (place, output) = match self.receiver.recv_timeout(TICK) {
             Ok(heard) => heard,

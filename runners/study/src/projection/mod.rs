@@ -102,7 +102,7 @@ impl Request {
     }
 
     /// The model at the size asked for: an MLP as many times wider than the stream, heads of the same dims and so more of them, as
-    /// models of a family grow. Where that many heads are no whole number, the heads' dims grow in their place.
+    /// models of a family grow. Where that number of heads is not whole, the heads' dims grow instead.
     fn config(&self, own: &Decoder) -> Result<Decoder, String> {
         /// More parameters than this are a typo, and their FLOPs no longer exact.
         const MOST: u128 = 1_000_000_000_000_000;

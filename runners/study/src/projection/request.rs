@@ -12,7 +12,7 @@ pub struct Request {
     pub accelerator: Option<Accelerator>,
     /// Its peak, 10¹² FLOPs a second.
     pub peak: f64,
-    /// Share of the peak that training reaches: model FLOPs utilisation, above 0 and up to 1.
+    /// Fraction of the peak that training reaches: model FLOPs utilisation, above 0 and up to 1.
     pub mfu: f64,
     /// What an accelerator costs for an hour, in any currency.
     pub price: Option<f64>,
@@ -51,15 +51,15 @@ impl FromStr for Request {
             (Some(_), Some(_)) => return Err("expected `gpu` or `peak`, found both".into()),
             (None, None) => return Err("expected `gpu`, as in gpu=h100, or `peak`, as in peak=989 TFLOP/s, found neither".into()),
         };
-        let mfu = mfu.ok_or("expected `mfu`, the share of the peak that training reaches, as in mfu=0.4, found none")?;
-        let price = price.map(|text| number("price", text, "a price an hour, 0 or above", |price| (0.0..=1e9).contains(&price)));
+        let mfu = mfu.ok_or("expected `mfu`, the fraction of the peak that training reaches, as in mfu=0.4, found none")?;
+        let price = price.map(|text| number("price", text, "a price per hour, 0 or above", |price| (0.0..=1e9).contains(&price)));
         let size = |key: &str, text: Option<&str>, range: RangeInclusive<u64>| {
             text.map(|text| whole(key, text, range).map(|size| size as usize)).transpose()
         };
         Ok(Self {
             accelerator,
             peak,
-            mfu: number("mfu", mfu, "a share above 0 and up to 1", |mfu| mfu > 0.0 && mfu <= 1.0)?,
+            mfu: number("mfu", mfu, "a fraction above 0 and up to 1", |mfu| mfu > 0.0 && mfu <= 1.0)?,
             price: price.transpose()?,
             layers: size("layers", layers, 0..=10_000)?,
             width: size("width", width, 1..=1 << 20)?,
@@ -132,14 +132,14 @@ mod tests {
         check("gpu=h200,gpu=h100", "expected `gpu` once, found it twice");
         check("gpu=h200,peak=1,mfu=1", "expected `gpu` or `peak`, found both");
         check("mfu=0.4", "expected `gpu`, as in gpu=h100, or `peak`, as in peak=989 TFLOP/s, found neither");
-        check("gpu=h200", "expected `mfu`, the share of the peak that training reaches, as in mfu=0.4, found none");
+        check("gpu=h200", "expected `mfu`, the fraction of the peak that training reaches, as in mfu=0.4, found none");
         for mfu in ["0", "1.01", "-0.1", "NaN", "inf", "40%", ""] {
-            check(&format!("gpu=h200,mfu={mfu}"), &format!("mfu: expected a share above 0 and up to 1, found {mfu:?}"));
+            check(&format!("gpu=h200,mfu={mfu}"), &format!("mfu: expected a fraction above 0 and up to 1, found {mfu:?}"));
         }
         for price in ["-1", "NaN", "inf", "three"] {
             check(
                 &format!("gpu=h200,mfu=1,price={price}"),
-                &format!("price: expected a price an hour, 0 or above, found {price:?}"),
+                &format!("price: expected a price per hour, 0 or above, found {price:?}"),
             );
         }
         for tokens in ["0", "1.5", "1e30", "-4", "many"] {

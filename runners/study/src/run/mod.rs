@@ -18,7 +18,7 @@ use regatta_config::StudyFile;
 use regatta_records::{Fence, Lease, LeaseError, RecordError, State, Status, TuningRow, check_out, disk};
 
 /// Trains every trial of the study that is not settled yet, seed by seed so that a run cut short still has whole pairs. A trial
-/// that was cut off goes on from its last checkpoint. Where the study tunes, all tuning trials come first.
+/// that was interrupted resumes from its last checkpoint. Where the study tunes, all tuning trials come first.
 ///
 /// # Errors
 /// Before anything is trained, when the study, its data or the folder cannot be used; later only when a status cannot be

@@ -1,4 +1,4 @@
-//! Which trials a folder is about, without the regularizers that a plan is made with.
+//! The trials of a folder, read without the plugins that its arms name.
 
 use regatta_config::yaml;
 use regatta_records::{PlanRow, RecordError, TrialFolder, read_json, study_of_a_run};
@@ -52,7 +52,7 @@ pub(crate) struct Listed {
 }
 
 impl Listing {
-    /// What the study in `folder` is made of.
+    /// The listing of the study in `folder`.
     ///
     /// # Errors
     /// When it holds no study, or a plan that cannot be read.
@@ -64,7 +64,7 @@ impl Listing {
         let of_plan = || plan.as_ref()?.first()?.steps; // where the study says how many tokens
         let steps = study.train.steps.or_else(of_plan).unwrap_or_default();
         let arms = || study.arms.keys().map(|arm| (arm.clone(), arm.clone()));
-        let named = |row: PlanRow| (row.place, [row.arm, row.point].join(" ").trim_end().to_owned());
+        let named = |row: PlanRow| (row.place.clone(), row.name());
         Ok(Self {
             steps,
             is_tuned: study.tune.is_some(),
@@ -108,7 +108,7 @@ fn tuned(folder: &Path) -> Result<Vec<(String, u64)>, RecordError> {
     Ok(found)
 }
 
-/// The names in a folder, sorted; none where there is no folder.
+/// The names in a folder, sorted; none without a folder.
 fn names(folder: &Path) -> Result<Vec<String>, RecordError> {
     let list = || std::fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<OsString>>>();
     let names = match list() {

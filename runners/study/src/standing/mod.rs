@@ -1,12 +1,14 @@
-//! How a study stands, from what is on disk, whether or not it is being run.
+//! The state of a study, from what is on disk, whether or not it is being run.
 
 mod listing;
+mod state;
 
 use regatta_records::{Holder, RecordError, State, Status, TrialFolder, holder};
 use serde::Serialize;
 use std::path::Path;
 
 pub(crate) use listing::{Listed, Listing};
+pub use state::TrialState;
 
 /// A study's trials, and who is running it.
 #[derive(Debug, Serialize)]
@@ -17,25 +19,25 @@ pub struct Standing {
     pub trials: Vec<TrialStanding>,
 }
 
-/// How one trial stands.
+/// The state of one trial.
 #[derive(Debug, Serialize)]
 pub struct TrialStanding {
     /// The arm, its point of the sweep, and what is tuned.
     pub name: String,
     /// The seed.
     pub seed: u64,
-    /// `running` with nobody running it is `cut off`: the next run goes on from its last checkpoint.
-    pub state: &'static str,
+    /// Its state.
+    pub state: TrialState,
     /// Steps that were made.
     pub made: usize,
-    /// Steps that it is to make.
+    /// Steps in all.
     pub steps: usize,
     /// Why, where it did not end well.
     pub reason: Option<String>,
 }
 
 impl Standing {
-    /// How the study in `folder` stands.
+    /// The state of the study in `folder`.
     ///
     /// # Errors
     /// When the folder holds no study, or a record that cannot be read.
@@ -59,24 +61,20 @@ impl Standing {
     }
 
     /// The states that trials are in, in the order in which states follow each other, and how many are in each.
-    pub fn counted(&self) -> Vec<(&'static str, usize)> {
-        let states = ["done", "running", "cut off", "pending", "incomplete", "diverged", "failed", UNREADABLE];
+    pub fn counted(&self) -> Vec<(TrialState, usize)> {
         let count = |state| self.trials.iter().filter(|trial| trial.state == state).count();
-        states.into_iter().map(|state| (state, count(state))).filter(|(_, count)| *count > 0).collect()
+        TrialState::ALL.into_iter().map(|state| (state, count(state))).filter(|(_, count)| *count > 0).collect()
     }
 }
 
-/// The state of a trial whose status holds something else.
-pub(crate) const UNREADABLE: &str = "unreadable";
-
 impl TrialStanding {
-    /// What a trial's status and its number of lines come to, where somebody runs the study or nobody does.
+    /// From a trial's status and its number of steps; `is_run` where somebody runs the study.
     pub(crate) fn new(listed: &Listed, status: Option<&Status>, made: usize, steps: usize, is_run: bool) -> Self {
         let state = status.map_or(State::Pending, |status| status.state);
         Self {
             name: listed.name.clone(),
             seed: listed.seed,
-            state: if state == State::Running && !is_run { "cut off" } else { state.word() },
+            state: TrialState::new(state, is_run),
             made,
             steps,
             reason: status.and_then(|status| status.reason.clone()),

@@ -94,8 +94,8 @@ impl<'a> ToFolder<'a> {
     /// A spike that ends the trial is reported as the trial's end.
     fn warn_of_spike(&self, record: &StepRecord) {
         let fate = match self.on_spike {
-            OnSpike::Record => "recorded, and its update made all the same (train.on_spike: record)",
-            OnSpike::Skip => "its update is left out (train.on_spike: skip)",
+            OnSpike::Record => "recorded, and its update is made (train.on_spike: record)",
+            OnSpike::Skip => "its update is skipped (train.on_spike: skip)",
             OnSpike::Stop => return,
         };
         if let Some(outlier) = record.outlier() {
@@ -155,7 +155,7 @@ impl Recorder for ToFolder<'_> {
             self.check()?;
         }
         if due && let Err(error) = self.keep(learner) {
-            tracing::error!("{}: could not keep a checkpoint: {error}; it is tried again when the next is due", self.name);
+            tracing::error!("{}: could not save a checkpoint: {error}; the next attempt is when the next one is due", self.name);
         }
         Ok(())
     }

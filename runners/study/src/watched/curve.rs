@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// Points of a curve: more cannot be told apart on a terminal.
+/// Most points of a curve: a terminal cannot show more.
 const POINTS: usize = 128;
 
 /// Means of a value over stretches of steps, which grow as the steps become many.

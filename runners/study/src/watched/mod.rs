@@ -1,4 +1,4 @@
-//! A study that is looked at again and again while it runs: of what was read before, only what changed is read again.
+//! A study that is read repeatedly while it runs. Only what changed since the last read is read again.
 
 mod curve;
 mod trail;
@@ -16,7 +16,7 @@ use trail::{LEAST_TIMED, Trail, seconds};
 
 pub use trail::TrialTime;
 
-/// A study's folder, as it was at the last look. Nothing in it is ever written.
+/// A study's folder, as it was at the last refresh. Nothing in it is written.
 #[derive(Debug)]
 pub struct Watched {
     folder: PathBuf,
@@ -32,7 +32,7 @@ pub struct Watched {
     now: f64,
 }
 
-/// What curves are drawn of.
+/// The measures that curves show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Measure {
     /// Training loss by step, smoothed.
@@ -45,7 +45,7 @@ pub enum Measure {
     MeanCosine,
 }
 
-/// How a study stands as a whole.
+/// The state of a study as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
     /// Somebody runs it.
@@ -89,8 +89,8 @@ impl Watched {
         })
     }
 
-    /// Looks again, and reads about `budget` bytes of lines; returns whether there is more to read at once. What cannot be read is
-    /// reported by [`fault`](Self::fault) or the trial's standing, and tried again at the next look.
+    /// Reads what changed, at most about `budget` bytes of lines; returns whether there is more to read at once. What cannot be
+    /// read is reported by [`fault`](Self::fault) or the trial's standing, and tried again at the next refresh.
     pub fn refresh(&mut self, now: SystemTime, mut budget: usize) -> bool {
         self.now = now.duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
         self.fault = self.list().err().map(|error| error.to_string());
@@ -108,7 +108,7 @@ impl Watched {
         has_more
     }
 
-    /// Lists the trials anew where the study or its plan changed, or tuning may have begun another.
+    /// Lists the trials again where the study or its plan changed, or tuning may have begun another.
     fn list(&mut self) -> Result<(), RecordError> {
         let found = stamps(&self.folder);
         if found != self.stamps || self.fault.is_some() {
@@ -142,22 +142,21 @@ impl Watched {
         &self.standing
     }
 
-    /// Time since whoever runs the study gave a sign of life.
+    /// Time since the last heartbeat of the runner.
     pub fn heartbeat(&self) -> Option<Duration> {
         self.heartbeat
     }
 
-    /// What could not be read at the last look, trials aside.
+    /// What could not be read at the last refresh, except for trials.
     pub fn fault(&self) -> Option<&str> {
         self.fault.as_deref()
     }
 
-    /// How the study stands as a whole.
+    /// The state of the study as a whole.
     pub fn phase(&self) -> Phase {
-        let ended = |state| ["done", "diverged", "failed"].contains(&state);
         match &self.standing.holder {
             Some(_) => Phase::Running,
-            None if self.standing.trials.iter().all(|trial| ended(trial.state)) => Phase::Done,
+            None if self.standing.trials.iter().all(|trial| trial.state.has_ended()) => Phase::Done,
             None => Phase::Stopped,
         }
     }
@@ -168,8 +167,11 @@ impl Watched {
         let attempt = self.standing.holder.as_ref().map(|holder| holder.attempt);
         for ((_, trail), standing) in self.trials.iter().zip(&self.standing.trials) {
             made += standing.made;
-            let to_come = ["running", "pending", "cut off", "incomplete"].contains(&standing.state);
-            steps = steps.saturating_add(if to_come { standing.steps.max(standing.made) } else { standing.made });
+            steps = steps.saturating_add(if standing.state.has_steps_left() {
+                standing.steps.max(standing.made)
+            } else {
+                standing.made
+            });
             if let Some(status) = trail.status().filter(|status| Some(status.attempt) == attempt)
                 && let Some(started) = status.started
             {

@@ -47,7 +47,7 @@ fn look(watched: &mut Watched) {
 }
 
 fn states(watched: &Watched) -> Vec<&'static str> {
-    watched.standing().trials.iter().map(|trial| trial.state).collect()
+    watched.standing().trials.iter().map(|trial| trial.state.word()).collect()
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! One trial, followed: of its files only what changed is read.
 
 use super::curve::Curve;
-use crate::standing::{Listed, TrialStanding, UNREADABLE, own_steps};
+use crate::standing::{Listed, TrialStanding, TrialState, own_steps};
 use regatta_lm::training::StepRecord;
 use regatta_records::{
     METRICS_FILE, RecordError, STATUS_FILE, Stamp, State, Status, Tail, TrialEvaluation, TrialFolder, VALIDATIONS_FILE,
@@ -134,12 +134,12 @@ impl Trail {
         self.evaluation.as_ref().map_or(&[], |evaluation| &evaluation.measures.mean_cosine)
     }
 
-    /// How it stands.
+    /// The trial's state.
     pub fn standing(&self, listed: &Listed, steps: usize, is_run: bool) -> TrialStanding {
         let steps = self.own_steps.unwrap_or(steps);
         let standing = TrialStanding::new(listed, self.status.as_ref(), self.made, steps, is_run);
         match &self.fault {
-            Some(fault) => TrialStanding { state: UNREADABLE, reason: Some(fault.clone()), ..standing },
+            Some(fault) => TrialStanding { state: TrialState::Unreadable, reason: Some(fault.clone()), ..standing },
             None => standing,
         }
     }
@@ -149,11 +149,11 @@ impl Trail {
         let status = self.status.as_ref()?;
         let started = status.started? as f64;
         match standing.state {
-            "done" | "diverged" | "failed" => {
+            state if state.has_ended() => {
                 let measured = self.evaluation.as_ref().map(|evaluation| evaluation.cost.wall_seconds);
                 seconds(measured.or_else(|| Some(status.ended? as f64 - started))?).map(TrialTime::Took)
             }
-            "running" => {
+            TrialState::Running => {
                 let made = self.made.checked_sub(status.resumed_from.unwrap_or(0)).filter(|made| *made > 0)? as f64;
                 let elapsed = Some(now - started).filter(|elapsed| *elapsed >= LEAST_TIMED)?;
                 let missing = standing.steps.saturating_sub(self.made) as f64;
@@ -164,12 +164,12 @@ impl Trail {
     }
 }
 
-/// A time that files say: none where they say nonsense.
+/// A time computed from files; `None` where it is negative or too long.
 pub(super) fn seconds(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// The lines that hold a `T`; others are passed over.
+/// The lines that hold a `T`; others are skipped.
 fn values<T: DeserializeOwned>(lines: &[u8]) -> impl Iterator<Item = T> + '_ {
     lines.split(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok())
 }

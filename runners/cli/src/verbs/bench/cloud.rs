@@ -1,5 +1,5 @@
 //! One penalty on clouds of standard normal points: the time of value and gradient, and the memory that they take. A regularizer
-//! that compares two views gets a second such cloud of each.
+//! that compares two views gets a second view of each, one that asks for labels random ones.
 
 use super::shape::Shape;
 use super::{Named, PROGRAM, Seconds, mib, products, round};
@@ -8,9 +8,12 @@ use crate::memory::{peak_resident_mib, resident_mib};
 use rayon::prelude::*;
 use regatta_core::candle::{Device, Var};
 use regatta_core::simd::{self, Level};
-use regatta_core::{Cloud, Draw, differentiate};
+use regatta_core::{Cloud, Draw, Regularizer, Tensor, differentiate};
 use serde::Serialize;
 use std::fmt;
+
+/// Labels of a cloud are drawn evenly from so many.
+const LABELS: usize = 64;
 
 /// What was measured.
 #[derive(Debug, Serialize)]
@@ -18,7 +21,7 @@ pub(super) struct Measured {
     program: &'static str,
     /// [groups, points, dims]
     cloud: [usize; 3],
-    /// How many, in parallel.
+    /// Number of clouds in parallel.
     clouds: usize,
     regularizer: String,
     threads: usize,
@@ -29,13 +32,13 @@ pub(super) struct Measured {
     products_ms: Option<f64>,
     /// Of one cloud and view.
     cloud_mib: f64,
-    /// With the cloud made, before the first penalty.
+    /// After the cloud is made, before the first penalty.
     resident_before_mib: Option<f64>,
-    /// Of the penalty: the products alone come after it.
+    /// Peak of the penalty, before the products.
     peak_rss_mib: Option<f64>,
 }
 
-/// A cloud, and what its gradients are with respect to.
+/// A cloud, and the leaves of its gradients.
 struct Normal {
     points: Var,
     view: Option<Var>,
@@ -43,19 +46,26 @@ struct Normal {
 }
 
 impl Normal {
-    fn new(Shape { groups, points, dims }: Shape, views: bool, draw: &mut Draw) -> Result<Self, Failure> {
-        // Written as float32 at once: a wider copy that is freed again would be memory that the penalty takes unseen.
+    fn new(shape: Shape, regularizer: &dyn Regularizer, draw: &mut Draw) -> Result<Self, Failure> {
+        let Shape { groups, points, dims } = shape;
+        // float32 from the start: a wider copy that is freed again would hide memory that the penalty takes
         let mut normal = || {
             let numbers: Vec<f32> = (0..groups * points * dims).map(|_| draw.normal() as f32).collect();
             Var::from_vec(numbers, (groups, points, dims), &Device::Cpu).map_err(Failure::failed)
         };
         let points = normal()?;
-        let view = if views { Some(normal()?) } else { None };
+        let view = if regularizer.needs_view() { Some(normal()?) } else { None };
         let cloud = match &view {
             Some(view) => Cloud::with_view(points.as_tensor().clone(), view.as_tensor().clone()),
             None => Cloud::new(points.as_tensor().clone()),
         };
-        Ok(Self { cloud: cloud.map_err(Failure::refused)?, points, view })
+        let mut cloud = cloud.map_err(Failure::refused)?;
+        if regularizer.needs_labels() {
+            let ids: Vec<u32> = (0..shape.groups * shape.points).map(|_| draw.below(LABELS) as u32).collect();
+            let ids = Tensor::from_vec(ids, (shape.groups, shape.points), &Device::Cpu).map_err(Failure::failed)?;
+            cloud = cloud.with_labels(ids).map_err(Failure::failed)?;
+        }
+        Ok(Self { cloud, points, view })
     }
 
     /// Value and gradients.
@@ -71,12 +81,10 @@ impl Normal {
     }
 }
 
-/// Times the penalty of `count` clouds, side by side as a step works on those of its blocks, and the two products alone where they
-/// are requested.
+/// Times the penalty of `count` clouds, in parallel as for the blocks of a step, and on request the two products alone.
 pub(super) fn measure(shape: Shape, count: usize, named: &Named, products: bool) -> Result<Measured, Failure> {
     let mut draw = Draw::new(0, "bench cloud", 0, 0);
-    let views = named.plugin.0.needs_view();
-    let clouds = (0..count).map(|_| Normal::new(shape, views, &mut draw)).collect::<Result<Vec<_>, _>>()?;
+    let clouds = (0..count).map(|_| Normal::new(shape, &*named.plugin.0, &mut draw)).collect::<Result<Vec<_>, _>>()?;
     let before = resident_mib();
     let mut repetition = 0;
     let penalty = Seconds::of(|| {

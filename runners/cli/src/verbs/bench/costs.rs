@@ -8,8 +8,8 @@ use regatta_core::{Intervention, Plugin, registry};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-const ABOUT: &str = "as a share of a step without it. A regularizer: value and gradient at all blocks of the shape side by side, as in \
-                     a step, median of three, each beside steps measured just before. An intervention: what steps with it take \
+const ABOUT: &str = "as a fraction of a step without it. A regularizer: value and gradient of the clouds of a step at its home, side by side, \
+                     as in a step, median of three, each beside steps measured just before. An intervention: what steps with it take \
                      more than steps without, by turns, median of 24; a teacher has the model's own shape. By `regatta bench \
                      --costs > docs/costs.json`";
 
@@ -30,7 +30,7 @@ fn measure_all(teacher: &Path) -> Result<BTreeMap<String, Option<f64>>, Failure>
             tracing::info!("{words}");
             let share = match form {
                 Form::Regularizer(form) => {
-                    let (shape, blocks) = training::usual_cloud(card.name);
+                    let (shape, blocks) = training::cloud_at(form.home());
                     penalty(shape, blocks, &Named { words: words.clone(), plugin: Plugin(form) })?
                 }
                 Form::Intervention(form) => intervention(form, teacher)?,

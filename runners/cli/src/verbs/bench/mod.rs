@@ -62,7 +62,7 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
 }
 
-/// A regularizer, and the words that named it.
+/// A regularizer, and the argument that named it.
 struct Named {
     words: String,
     plugin: Plugin,
@@ -88,7 +88,7 @@ fn print(measured: &(impl Serialize + Display), json: bool) -> Result<ExitCode, 
 struct Seconds(Vec<f64>);
 
 impl Seconds {
-    /// Of at least three runs, and of as many as begin within two seconds, after one that is not counted.
+    /// Times `work` at least three times, and as often as it starts within two seconds, after one run that does not count.
     fn of(mut work: impl FnMut() -> Result<(), Failure>) -> Result<Self, Failure> {
         work()?;
         let (begin, mut all) = (Instant::now(), Vec::new());
@@ -105,7 +105,7 @@ impl Seconds {
         Self(all)
     }
 
-    /// The upper one of an even number, as the peer takes it.
+    /// The upper one of the two for an even number, as in the peer.
     fn median(&self) -> f64 {
         self.0[self.0.len() / 2]
     }

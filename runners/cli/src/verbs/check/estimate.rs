@@ -13,7 +13,7 @@ const MOST_MEASURED: usize = 24;
 
 /// Prints the time of a step and of all trials of each variant, and of the whole study.
 pub(super) fn print(file: &StudyFile, prepared: &[Prepared], trials: Trials, outlook: Option<&Outlook>) -> Result<(), Failure> {
-    say("\nestimated from a few steps of each arm on random weights, thrown away again:")?;
+    say("\nestimated from a few steps of each arm on fresh weights, which are discarded:")?;
     let (mut total, mut measured) = (0.0, BTreeMap::new());
     for (number, (variant, prepared)) in file.variants().iter().zip(prepared).enumerate() {
         let tokens = variant.study.train.batch_size.get() * prepared.context;

@@ -1,4 +1,4 @@
-//! What a study trains, a line for each fact.
+//! The facts of a study, one per line: trials, model, tokens, data.
 
 use super::{Trials, slow_precision};
 use crate::failure::{Failure, say};
@@ -7,7 +7,6 @@ use regatta_lm::model::{Role, TensorSpec};
 use regatta_lm::spec::{DataSpec, ModelSpec};
 use regatta_study::Prepared;
 use std::collections::BTreeSet;
-
 use std::path::PathBuf;
 
 /// Prints trials, folder, model, tokens and data.
@@ -22,6 +21,9 @@ pub(super) fn print(file: &StudyFile, prepared: &[Prepared], trials: Trials, fol
     let all: usize = prepared.iter().map(Prepared::tokens).sum();
     say(format_args!("tokens      {} per trial, {} in all", each.join(" or "), all * trials.each()))?;
     data(file, prepared)?;
+    for away in away_from_home(file) {
+        say(format_args!("not at home {away}"))?;
+    }
     if let Some(note) = slow_precision(file.variants()) {
         say(format_args!("precision   {note}"))?;
     }
@@ -59,13 +61,21 @@ fn model(prepared: &[Prepared]) -> Result<(), Failure> {
 fn data(file: &StudyFile, prepared: &[Prepared]) -> Result<(), Failure> {
     let manifest = prepared[0].manifest(file).map_err(Failure::refused)?;
     let data = &manifest.data;
-    let test = data.test_tokens.map_or("none: validation stands in".to_owned(), |count| count.to_string());
+    let test = data.test_tokens.map_or("none: validation is used".to_owned(), |count| count.to_string());
     say(format_args!(
         "data        {}: {} train, {} validation, test {test}, vocabulary {}",
         data.source, data.train_tokens, data.validation_tokens, manifest.model.vocab_size
     ))?;
     if let Some(path) = kept_tokenizer(&file.study) {
         say(format_args!("tokenizer   that of the checkpoint, {}", path.display()))?;
+    }
+    if let Some(split) = prepared.iter().flat_map(|of| of.corpus.splits()).find(|split| split.lost.is_some()) {
+        let lost = 100.0 * split.lost.unwrap_or_default();
+        say(format_args!(
+            "            the tokenizer loses text: decoding the tokens of {} does not give it back ({lost:.2}% of its characters are \
+             lost), so there will be no bits per byte",
+            split.name
+        ))?;
     }
     let most = prepared.iter().map(Prepared::tokens).max().unwrap_or(0);
     if most > data.train_tokens {
@@ -74,7 +84,22 @@ fn data(file: &StudyFile, prepared: &[Prepared]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Of biographies: how many of the exposures the steps of each variant cover.
+/// The terms that are applied elsewhere than where their papers apply them, each once however many arms share it.
+fn away_from_home(file: &StudyFile) -> Vec<String> {
+    let mut found = Vec::new();
+    for variant in file.variants() {
+        for term in variant.terms() {
+            let away = term.at.away_from(term.regularizer.0.home());
+            let line = format!("{}: {} at {}", variant.arm, term.regularizer.name(), away.join(", "));
+            if !away.is_empty() && !found.contains(&line) {
+                found.push(line);
+            }
+        }
+    }
+    found
+}
+
+/// For biographies, how many of the exposures the steps of each variant cover.
 fn exposures(file: &StudyFile, prepared: &[Prepared]) -> Vec<String> {
     let passes = file.variants().iter().zip(prepared).filter_map(|(variant, prepared)| {
         let DataSpec::Biographies(spec) = &variant.study.data else { return None };
@@ -91,19 +116,19 @@ fn embeddings(prepared: &Prepared) -> usize {
     tensors.iter().filter(|spec| embeds(spec.role)).map(TensorSpec::len).sum()
 }
 
-/// The tokenizer of the checkpoint that the model starts from, where text goes through it.
+/// The tokenizer of the checkpoint that the model starts from, where the data is text.
 fn kept_tokenizer(study: &Study) -> Option<PathBuf> {
     let ModelSpec::Init(folder) = &study.model else { return None };
     Some(folder.join("tokenizer.json")).filter(|path| path.exists() && !matches!(study.data, DataSpec::Tokens(_)))
 }
 
-/// Who can read the checkpoints, where that is not the family that the study names.
+/// The layout of the checkpoints, where it is not that of the family that the study names.
 fn checkpoints(prepared: &[Prepared]) -> Option<String> {
     let models = || prepared.iter().map(|prepared| &prepared.model);
     if let Some(own) = models().find(|model| model.stored_as().is_none()) {
         let some = if models().all(|model| model.stored_as().is_none()) { "" } else { "some are " };
-        return Some(format!("{some}for Regatta alone: no family of transformers is a {}", own.kind()));
+        return Some(format!("{some}for Regatta only: no family of transformers is a {}", own.kind()));
     }
     let other = models().find_map(|model| model.stored_as().filter(|family| *family != model.family))?;
-    Some(format!("written as those of a {}, which this model is", other.title()))
+    Some(format!("in the layout of {}, which this model is", other.title()))
 }

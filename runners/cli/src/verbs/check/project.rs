@@ -61,7 +61,7 @@ fn machine(request: &Request) -> String {
     format!("{name}; model FLOPs utilisation (mfu) {}{price}", request.mfu)
 }
 
-/// What is trained, a line for each size.
+/// The models, a line for each size.
 fn models(rows: &[Row]) -> Vec<String> {
     let line = |row: &Row| {
         let config = &row.config;
@@ -117,7 +117,7 @@ fn losses(file: &StudyFile, rows: &[Row], folder: &Path, named: bool) -> Result<
 
 fn expected(of: &SizeForecast) -> String {
     let interval = match (of.interval, of.sizes) {
-        (Some(interval), 2) => format!(" (95% interval of the seeds' noise alone {:.4} to {:.4})", interval.low, interval.high),
+        (Some(interval), 2) => format!(" (95% interval from the seeds' noise only {:.4} to {:.4})", interval.low, interval.high),
         (Some(interval), _) => format!(" (95% interval {:.4} to {:.4})", interval.low, interval.high),
         (None, _) => " (no interval: one seed at two sizes gives no uncertainty)".to_owned(),
     };
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn hours_and_price_by_hand() {
-        // 989e12 · 0.5 FLOPs a second: 1.7802e18 an hour
+        // 989e12 · 0.5 FLOPs per second: 1.7802e18 per hour
         let request: Request = "gpu=h100,mfu=0.5,price=3".parse().unwrap();
         assert_eq!(hours(&request, 1.7802e18), "1.00 GPU hours, price 3.00");
         let request: Request = "gpu=h100,mfu=0.5".parse().unwrap();
@@ -208,7 +208,7 @@ mod tests {
         let words =
             "3.2500 (95% interval 3.0000 to 3.5000) at 50,000 parameters, 12.5 times the largest that was trained; 3 sizes";
         assert!(far.contains(words), "{far}");
-        assert!(expected(&of(2000, 2, interval)).contains("seeds' noise alone 3.0000 to 3.5000) at 2,000 parameters, within"));
+        assert!(expected(&of(2000, 2, interval)).contains("seeds' noise only 3.0000 to 3.5000) at 2,000 parameters, within"));
         assert!(expected(&of(500, 2, None)).contains("(no interval: one seed at two sizes"), "{}", expected(&of(500, 2, None)));
         assert!(expected(&of(500, 2, None)).contains("0.50 of the smallest"));
     }

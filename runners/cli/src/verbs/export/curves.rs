@@ -47,7 +47,7 @@ impl Curves {
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
         let results = regatta_analysis::results(folder)?;
         let names = match read_json::<Vec<PlanRow>>(&folder.join("plan.json"))? {
-            Some(plan) => plan.into_iter().map(|row| ([row.arm, row.point].join(" ").trim_end().to_owned(), row.place)).collect(),
+            Some(plan) => plan.into_iter().map(|row| (row.name(), row.place)).collect(),
             None => results.arms.iter().map(|arm| (arm.name.clone(), arm.name.clone())).collect::<Vec<_>>(),
         };
         let of_row = |(_, place): &(String, String)| -> Result<_, RecordError> {

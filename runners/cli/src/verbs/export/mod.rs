@@ -13,10 +13,10 @@ use std::process::ExitCode;
 pub(crate) struct Arguments {
     /// A study's folder of results, such as runs/quickstart
     dir: PathBuf,
-    /// Write event files that TensorBoard reads: a run per trial, with its curves, final measures and settings
+    /// Write TensorBoard event files: one run per trial, with its curves, final measures and settings
     #[arg(long, required = true)]
     tensorboard: bool,
-    /// The folder to write; DIR/tensorboard if left out
+    /// Folder to write [default: DIR/tensorboard]
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
@@ -31,23 +31,25 @@ pub(crate) fn export(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
     let out = arguments.out.clone().unwrap_or_else(|| arguments.dir.join("tensorboard"));
     let mut folder = ExportFolder::open(&out, curves.study()).map_err(Failure::refused)?;
-    let (mut exported, mut left_out) = (0, 0);
+    // printed at the end: whoever closes the pipe early must not leave trials behind
+    let (mut lines, mut exported, mut left_out) = (Vec::new(), 0, 0);
     for trial in trials {
         let name = trial.place.display();
         match trial.run().map_err(Failure::failed)? {
             Ok(run) => {
                 let is_new = folder.put(&trial.place, &run.file_name(), &run.events()).map_err(Failure::failed)?;
                 let change = if is_new { "" } else { ", unchanged" };
-                say(format_args!("{name}: {} steps{change}", trial.steps))?;
+                lines.push(format!("{name}: {} steps{change}", trial.steps));
                 exported += 1;
             }
             Err(reason) => {
-                say(format_args!("{name}: left out, {reason}"))?;
+                lines.push(format!("{name}: left out, {reason}"));
                 left_out += 1;
             }
         }
     }
     folder.retire_others(regatta_export::is_event_file).map_err(Failure::failed)?;
-    say(format_args!("\n{exported} runs exported, {left_out} left out\ntensorboard --logdir {}", out.display()))?;
+    let lines = lines.join("\n");
+    say(format_args!("{lines}\n\n{exported} runs exported, {left_out} left out\ntensorboard --logdir {}", out.display()))?;
     Ok(ExitCode::SUCCESS)
 }

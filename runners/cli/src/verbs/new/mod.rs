@@ -22,7 +22,7 @@ enum What {
     Study(study::Arguments),
 }
 
-/// Writes files where there are none.
+/// Writes new files and replaces none.
 pub(crate) fn new(arguments: &Arguments) -> Result<ExitCode, Failure> {
     match &arguments.what {
         What::Plugin(arguments) => plugin::new(arguments),

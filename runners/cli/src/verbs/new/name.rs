@@ -1,4 +1,4 @@
-//! The names of a new plugin: those of its crate, its word in studies, and its type.
+//! The names of a new plugin: its crate, its tag in studies, and its type.
 
 use regatta_core::registry;
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ pub(super) struct Names {
     pub package: String,
     /// The package as Rust code names it, `my_spread` or `regatta_my_spread`.
     pub library: String,
-    /// The word in YAML, `my_spread`.
+    /// The tag in YAML, `my_spread`.
     pub tag: String,
     /// `MySpread`
     pub type_name: String,
@@ -129,10 +129,10 @@ const TYPES: [&str; 30] = [
 ];
 
 impl Names {
-    /// Those of the crate `name`, where no plugin of `cards` has its word.
+    /// The names for the crate `name`, where no plugin of `cards` has its tag.
     ///
     /// # Errors
-    /// When the name cannot be a crate's, a word of a study and a type at once, or is taken.
+    /// When the name cannot be a crate, a tag and a type at once, or is taken.
     pub fn of(name: &str, cards: &BTreeMap<&'static str, &'static registry::Card>) -> Result<Self, String> {
         let shape = "expected a name of 1 to 64 lower-case letters, digits, `_` or `-`, beginning with a letter";
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';

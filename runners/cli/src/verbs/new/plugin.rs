@@ -48,7 +48,7 @@ pub(crate) fn new(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a template is for.
+/// The kind of plugin.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Kind {
     Regularizer,
@@ -84,7 +84,7 @@ impl Kind {
         }
     }
 
-    /// What the kit checks of a plugin of this kind.
+    /// What the conformance kit checks.
     fn conformance(self) -> &'static str {
         match self {
             Self::Regularizer => {
@@ -122,7 +122,7 @@ fn files(kind: Kind, names: &Names, source: &Source) -> Result<Vec<(&'static str
     Ok(templates.into_iter().map(|(path, template)| (path, fill(template, &values))).collect())
 }
 
-/// A crate is written where nothing is lost.
+/// Refuses a folder that is not empty.
 fn check_empty(folder: &Path) -> Result<(), Failure> {
     let shown = folder.display();
     let mut entries = match std::fs::read_dir(folder) {

@@ -1,4 +1,4 @@
-//! Where a new crate finds Regatta's own.
+//! Where a new crate finds Regatta's crates.
 
 use crate::failure::Failure;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ impl Source {
         std::fs::read_to_string(folder.join("Cargo.lock")).ok()
     }
 
-    /// What a user is told of the choice.
+    /// The choice in words.
     pub fn words(&self) -> String {
         match self {
             Self::Clone(folder) => format!("it uses Regatta's crates in {}", folder.display()),

@@ -4,6 +4,7 @@ use super::fill;
 use crate::failure::{Failure, say};
 use crate::verbs::explain;
 use clap::{ValueEnum, ValueHint};
+use regatta_core::Points;
 use regatta_core::registry::{self, Card, Kind};
 use regatta_records::write_whole;
 use std::collections::BTreeMap;
@@ -80,7 +81,7 @@ pub(crate) fn new(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// A name that is a file's, a folder's and plain text in YAML.
+/// Accepts names that are legal for a file, for a folder and as plain text in YAML.
 fn check_name(name: &str) -> Result<(), String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let begins = name.starts_with(|c: char| c.is_ascii_alphabetic());
@@ -130,7 +131,7 @@ fn chosen(named: &[String], cards: &Cards) -> Result<Vec<&'static Card>, String>
     Ok(found)
 }
 
-/// A field that has no default, as a teacher's folder has none.
+/// A field without a default, such as a teacher's folder.
 fn lacks(card: &Card) -> Option<String> {
     card.defaults().into_iter().find(|(_, default)| default == "").map(|(field, _)| field)
 }
@@ -155,7 +156,7 @@ fn text(name: &str, file: &str, from: From, arms: &[&Card]) -> String {
     fill(include_str!("../../../templates/study/quickstart.yaml"), &values) + &section
 }
 
-/// Around the guesses for all arms: every arm tries the same ones.
+/// Candidates around the guesses for all arms, since every arm tries the same ones.
 fn weights(arms: &[&Card]) -> &'static str {
     let guesses = arms.iter().filter(|card| is_regularizer(card)).map(|card| weight(card));
     match (guesses.clone().any(|guess| guess < 0.1), guesses.clone().any(|guess| guess >= 0.1)) {
@@ -167,17 +168,16 @@ fn weights(arms: &[&Card]) -> &'static str {
 
 /// `  vicreg:` and its one term.
 fn arm(card: &Card) -> String {
-    let Card { name, home, summary, .. } = card;
+    let Card { name, summary, .. } = card;
     if !is_regularizer(card) {
         return format!("  {name}: # {summary}\n    - intervention: {name}");
     }
-    let place = if home.is_empty() { String::new() } else { format!("\n      at: {{{home}}}") };
-    format!("  {name}: # {summary}\n    - regularizer: {name}\n      weight: {}{place}", weight(card))
+    format!("  {name}: # {summary}\n    - regularizer: {name}\n      weight: {}", weight(card))
 }
 
 /// A guess: penalties of covariances and of normality are larger numbers than those of pairs.
 fn weight(card: &Card) -> f64 {
-    if card.home.contains("points: batch") { 0.01 } else { 0.1 }
+    if card.home().is_some_and(|home| home.points == Points::Batch) { 0.01 } else { 0.1 }
 }
 
 fn is_regularizer(card: &Card) -> bool {

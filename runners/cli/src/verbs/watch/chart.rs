@@ -11,15 +11,15 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Axis, Block, Borders, Chart, Dataset, GraphType, Paragraph};
 use regatta_study::{Measure, Watched};
 
-/// Below this width and height there is no chart.
+/// The smallest width and height of a chart.
 pub(super) const LEAST: (u16, u16) = (44, 8);
-/// Below this width there is no room for the names of the arms: their marks in the table must do.
+/// The smallest width with a legend. Below it, the markers in the table have to identify the arms.
 const WITH_NAMES: u16 = 64;
 
 /// An arm, its name and its points.
 type Curve<'a> = (usize, &'a str, Vec<(f64, f64)>);
 
-/// Draws the measure that was chosen: of all arms, or of the eight around the marked trial's.
+/// Draws the chosen measure of all arms, or of the eight around the marked trial's arm.
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, watched: &Watched, screen: &Screen) {
     let (measure, _) = CHARTS[screen.chart % CHARTS.len()];
     let rows = screen.rows(watched);
@@ -38,7 +38,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, watched: &Watched, screen:
     frame.render_widget(block, area);
     if curves.iter().all(|(_, _, points)| points.is_empty()) {
         let nothing = match measure {
-            Measure::MeanCosine => "measured when a trial is done: none is yet",
+            Measure::MeanCosine => "measured at the end of a trial: none is done yet",
             _ => "nothing measured yet",
         };
         frame.render_widget(Paragraph::new(Line::styled(nothing, quiet())).centered(), inner);
@@ -52,7 +52,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, watched: &Watched, screen:
     }
 }
 
-/// All measures, with the one that is drawn made plain; of a narrow chart only that one.
+/// The names of all measures, with the drawn one highlighted; a narrow chart has only that one.
 fn tabs(screen: &Screen, width: usize) -> Line<'static> {
     let all = width >= CHARTS.iter().map(|(_, name)| name.len() + 3).sum();
     let mut line = vec![Span::raw(" ")];
@@ -85,7 +85,7 @@ fn draw_curves(frame: &mut Frame<'_>, area: Rect, curves: &[Curve<'_>], measure:
     let (low, high) = bounds(curves);
     let last = curves.iter().filter_map(|(_, _, points)| points.last()).map(|(step, _)| *step).fold(1.0, f64::max);
     let end = if measure == Measure::MeanCosine { last } else { last.max(steps as f64) };
-    // What lies outside, as the first losses do, is drawn at the edge.
+    // values outside the range, such as the first losses, are drawn at the edge
     let inside = |points: &Vec<(f64, f64)>| points.iter().map(|(step, value)| (*step, value.clamp(low, high))).collect();
     let points: Vec<Vec<(f64, f64)>> = curves.iter().map(|(_, _, points)| inside(points)).collect();
     let line = || Dataset::default().marker(Marker::Braille).graph_type(GraphType::Line);
@@ -102,13 +102,13 @@ fn whole(number: f64) -> String {
     if number.fract() == 0.0 { format!("{number:.0}") } else { format!("{number:.1}") }
 }
 
-/// A number of the axis from `low` to `high`, with digits enough to tell its labels apart.
+/// A number on the axis from `low` to `high`, with enough digits to distinguish its labels.
 fn scale(low: f64, high: f64, value: f64) -> String {
     let digits = (1.5 - (high - low).log10()).ceil().clamp(0.0, 6.0) as usize;
     if low.abs().max(high.abs()) < 1e5 { format!("{value:.digits$}") } else { format!("{value:.1e}") }
 }
 
-/// From the lowest value to nearly the highest: the first steps, or one arm that diverges, must not press all others flat.
+/// From the lowest value to nearly the highest: the first steps, or one diverging arm, must not flatten all others.
 fn bounds(curves: &[Curve<'_>]) -> (f64, f64) {
     let mut values: Vec<f64> = curves.iter().flat_map(|(_, _, points)| points.iter().map(|(_, value)| *value)).collect();
     values.sort_by(f64::total_cmp);

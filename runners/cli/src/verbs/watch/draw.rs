@@ -1,4 +1,4 @@
-//! One picture: what is known of the study, laid out in the room there is.
+//! One frame: the study, fitted to the size of the terminal.
 
 use super::palette::{alarm, quiet};
 use super::screen::Screen;
@@ -9,11 +9,11 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph};
-use regatta_study::{Phase, Watched};
+use regatta_study::{Phase, TrialState, Watched};
 
-/// No line is wider than the smallest terminal that is drawn on has room for.
+/// Each line fits the smallest terminal that is supported.
 const HELP: [(&str, &str); 8] = [
-    ("q Esc Ctrl-C", "leave; the run goes on"),
+    ("q Esc Ctrl-C", "leave; the run continues"),
     ("up down", "mark another trial"),
     ("PgUp PgDn", "a page of trials"),
     ("Home End", "first trial, last trial"),
@@ -26,7 +26,6 @@ const HELP: [(&str, &str); 8] = [
 /// Table and chart stand side by side from this width on.
 const WIDE: u16 = 130;
 
-/// Draws everything.
 pub(super) fn draw(frame: &mut Frame<'_>, watched: &Watched, screen: &mut Screen) {
     let areas = [Constraint::Length(3), Constraint::Fill(1), Constraint::Length(1)];
     let [header, body, footer] = Layout::vertical(areas).areas(frame.area());
@@ -39,7 +38,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, watched: &Watched, screen: &mut Screen
     }
 }
 
-/// Table, what went wrong, and the chart where it has room.
+/// The table, what went wrong, and the chart where it fits.
 fn draw_body(frame: &mut Frame<'_>, area: Rect, watched: &Watched, screen: &mut Screen) {
     let wanted = table::height(screen, watched);
     if area.width >= WIDE && area.height >= 2 * chart::LEAST.1 {
@@ -58,7 +57,7 @@ fn draw_body(frame: &mut Frame<'_>, area: Rect, watched: &Watched, screen: &mut 
     chart::draw(frame, below, watched, screen);
 }
 
-/// The table, and below it what went wrong, in at most a third of the room.
+/// The table, and below it what went wrong, in at most a third of the area.
 fn draw_trials(frame: &mut Frame<'_>, area: Rect, watched: &Watched, screen: &mut Screen) {
     let lines = table::failures(watched, area.width, (area.height / 3).saturating_sub(1));
     let letters =
@@ -71,15 +70,15 @@ fn draw_trials(frame: &mut Frame<'_>, area: Rect, watched: &Watched, screen: &mu
     }
 }
 
-/// The study, how it stands, and how many trials are in which state.
+/// The study's name and state, and how many trials are in which state.
 fn summary(watched: &Watched, width: u16) -> Line<'static> {
     let standing = watched.standing();
-    let count = |states: &[&str]| standing.trials.iter().filter(|trial| states.contains(&trial.state)).count();
-    let wrong = count(&["diverged", "failed", "incomplete", "unreadable"]);
+    let count = |is: fn(TrialState) -> bool| standing.trials.iter().filter(|trial| is(trial.state)).count();
+    let (done, wrong) = (count(|state| state == TrialState::Done), count(TrialState::is_wrong));
     let (phase, style) = match watched.phase() {
         Phase::Running => ("running", Style::new().add_modifier(Modifier::BOLD)),
         Phase::Stopped => ("stopped", Style::new().add_modifier(Modifier::BOLD)),
-        Phase::Done if wrong > 0 => ("done, not all went well", alarm()),
+        Phase::Done if wrong > 0 => ("done, with failures", alarm()),
         Phase::Done => ("done", Style::new().add_modifier(Modifier::BOLD)),
     };
     let trials = standing.trials.len();
@@ -88,15 +87,15 @@ fn summary(watched: &Watched, width: u16) -> Line<'static> {
     let counts = if taken + full.chars().count() <= usize::from(width) {
         full
     } else if wrong > 0 {
-        format!("{}/{trials}, {wrong} wrong", count(&["done"]))
+        format!("{done}/{trials}, {wrong} wrong")
     } else {
-        format!("{}/{trials} done", count(&["done"]))
+        format!("{done}/{trials} done")
     };
     let name = Span::styled(watched.name().to_owned(), Style::new().add_modifier(Modifier::BOLD));
     Line::from(vec![name, "  ".into(), Span::styled(phase, style), "  ".into(), counts.into()])
 }
 
-/// Who runs it, and how long ago a sign of life was seen.
+/// Who runs it, and the age of its last heartbeat.
 fn holder(watched: &Watched, width: u16) -> Line<'static> {
     let Some(holder) = &watched.standing().holder else { return Line::styled("nobody is running it", quiet()) };
     let age = watched.heartbeat().map(words).unwrap_or_default();
@@ -108,20 +107,20 @@ fn holder(watched: &Watched, width: u16) -> Line<'static> {
 /// `██████░░░░  45%  810/1800 steps  3m 20s left`
 fn progress(watched: &Watched, width: u16) -> Line<'static> {
     let progress = watched.progress();
-    let share = if progress.steps == 0 { 0.0 } else { progress.made as f64 / progress.steps as f64 };
+    let fraction = if progress.steps == 0 { 0.0 } else { progress.made as f64 / progress.steps as f64 };
     let least = if progress.is_open { "at least " } else { "" };
     let left = match (watched.phase(), progress.left) {
         (Phase::Running, Some(left)) => format!("  {least}{} left", words(left)),
         _ => String::new(),
     };
-    let text = format!(" {:3.0}%  {}/{} steps{left}", (share * 100.0).floor(), progress.made, progress.steps);
+    let text = format!(" {:3.0}%  {}/{} steps{left}", (fraction * 100.0).floor(), progress.made, progress.steps);
     let bar = usize::from(width).saturating_sub(text.chars().count()).min(60);
-    let full = (share * bar as f64) as usize;
+    let full = (fraction * bar as f64) as usize;
     let bar = if bar < 6 { String::new() } else { "█".repeat(full) + &"░".repeat(bar - full) };
     Line::from(vec![Span::raw(bar), Span::raw(text)])
 }
 
-/// The keys that matter most, or what could not be read.
+/// The most important keys, or what could not be read.
 fn keys(watched: &Watched, width: u16) -> Line<'static> {
     match watched.fault() {
         Some(fault) => Line::styled(fault.replace(char::is_control, " "), alarm()),

@@ -1,4 +1,4 @@
-//! The loop: look at the files, draw, wait for a key.
+//! The loop: read the files, draw, wait for a key.
 
 use super::draw::draw;
 use super::screen::{Next, Screen};
@@ -12,12 +12,12 @@ use signal_hook::iterator::Signals;
 use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Time between two looks.
+/// Time between two reads.
 const TICK: Duration = Duration::from_secs(1);
-/// Bytes of lines that are read before keys are heard again: a fraction of a second's work.
+/// Bytes of lines that are read before keys are handled again: a fraction of a second's work.
 const BUDGET: usize = 8 << 20;
 
-/// A terminal that is what it was before as soon as this is dropped.
+/// The terminal, restored when this is dropped.
 struct Borrowed(DefaultTerminal);
 
 impl Borrowed {

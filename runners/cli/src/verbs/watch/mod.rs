@@ -1,4 +1,4 @@
-//! `regatta watch DIR`: reads what a run writes, in a process of its own, and writes nothing.
+//! `regatta watch DIR`: reads a run's files from another process, and writes nothing.
 
 mod chart;
 mod draw;

@@ -1,6 +1,7 @@
 //! Colours that people with any kind of colour vision can tell apart, and that dark and light terminals show.
 
 use ratatui::style::{Color, Modifier, Style};
+use regatta_study::TrialState;
 
 /// The colours of Okabe and Ito, as near as the 256 of most terminals come; black is left to the text.
 const CURVES: [Color; ARMS] = [
@@ -14,30 +15,29 @@ const CURVES: [Color; ARMS] = [
     Color::Indexed(175), // reddish purple
 ];
 
-/// Arms that are told apart at once.
+/// Arms with colours of their own.
 pub(super) const ARMS: usize = 8;
 
-/// The colour of an arm.
 pub(super) fn colour(variant: usize) -> Color {
     CURVES[variant % ARMS]
 }
 
-/// How a state is written. The word says it all: colour only finds it sooner.
-pub(super) fn state(state: &str) -> Style {
+/// The style of a state's word. Colour only makes it easier to find.
+pub(super) fn state(state: TrialState) -> Style {
     match state {
-        "running" => Style::new().add_modifier(Modifier::BOLD),
-        "failed" | "diverged" | "incomplete" | "unreadable" => alarm(),
-        "pending" => quiet(),
+        TrialState::Running => Style::new().add_modifier(Modifier::BOLD),
+        TrialState::Pending => quiet(),
+        state if state.is_wrong() => alarm(),
         _ => Style::new(),
     }
 }
 
-/// Of what went wrong.
+/// For what went wrong.
 pub(super) fn alarm() -> Style {
     Style::new().fg(Color::Indexed(166)).add_modifier(Modifier::BOLD)
 }
 
-/// Of what matters less.
+/// For what matters less.
 pub(super) fn quiet() -> Style {
     Style::new().add_modifier(Modifier::DIM)
 }

@@ -1,7 +1,7 @@
-//! What is shown of a study: chosen with keys, and nothing else that outlasts a picture.
+//! The state of the screen: what the user chose with keys. Nothing else outlasts a frame.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use regatta_study::{Measure, Watched};
+use regatta_study::{Measure, TrialState, Watched};
 
 /// The charts, in the order of the tab key.
 pub(super) const CHARTS: [(Measure, &str); 4] = [
@@ -11,15 +11,15 @@ pub(super) const CHARTS: [(Measure, &str); 4] = [
     (Measure::MeanCosine, "mean cosine by layer"),
 ];
 
-/// What is shown.
+/// What is shown, and where.
 #[derive(Debug, Default)]
 pub(super) struct Screen {
     /// Which of [`CHARTS`].
     pub chart: usize,
-    /// The state that trials are shown of; all where there is none.
-    pub filter: Option<&'static str>,
+    /// Only trials in this state are shown.
+    pub filter: Option<TrialState>,
     pub help: bool,
-    /// Row of the table that is marked; the first that runs, until the user moves it.
+    /// The marked row of the table, once the user moved it.
     moved_to: Option<usize>,
     /// First row of the table on the screen.
     offset: usize,
@@ -27,7 +27,7 @@ pub(super) struct Screen {
     page: usize,
 }
 
-/// What a key leads to.
+/// The effect of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
     Stay,
@@ -72,11 +72,12 @@ impl Screen {
         trials.filter(|(_, trial)| self.filter.is_none_or(|state| trial.state == state)).map(|(index, _)| index).collect()
     }
 
-    /// The row that is marked: where the user moved it, or of the trial that runs, or comes next.
+    /// The marked row: where the user moved it, else that of the running trial, else of the next one.
     pub fn row(&self, rows: &[usize], watched: &Watched) -> usize {
         let trials = &watched.standing().trials;
-        let first = |states: &[&str]| rows.iter().position(|&trial| states.contains(&trials[trial].state));
-        let followed = || first(&["running"]).or_else(|| first(&["pending", "cut off"])).unwrap_or_default();
+        let first = |states: &[TrialState]| rows.iter().position(|&trial| states.contains(&trials[trial].state));
+        let followed =
+            || first(&[TrialState::Running]).or_else(|| first(&[TrialState::Pending, TrialState::CutOff])).unwrap_or_default();
         self.moved_to.unwrap_or_else(followed).min(rows.len().saturating_sub(1))
     }
 
@@ -89,7 +90,7 @@ impl Screen {
 }
 
 /// The state after `current` that some trial is in; after the last, all.
-fn next_state(current: Option<&'static str>, watched: &Watched) -> Option<&'static str> {
+fn next_state(current: Option<TrialState>, watched: &Watched) -> Option<TrialState> {
     let states = watched.standing().counted();
     let after =
         current.map_or(0, |current| states.iter().position(|(state, _)| *state == current).map_or(states.len(), |at| at + 1));

@@ -1,4 +1,4 @@
-//! The trials: as many columns as have room, the most telling first.
+//! The table of trials: as many columns as fit, the most important first.
 
 use super::palette::{alarm, colour, quiet, state};
 use super::screen::Screen;
@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Borders, Paragraph, Row, Table, Wrap};
 use regatta_study::{TrialStanding, TrialTime, Watched};
 
-/// The name of an arm has at least this much room before another column gets any.
+/// The width that the name of an arm gets before optional columns.
 const NAME: u16 = 12;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -55,13 +55,13 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, watched: &Watched, screen:
     frame.render_widget(table.block(Block::new().borders(Borders::TOP).title(title)), area);
 }
 
-/// The columns that have room, and how wide they are.
+/// The columns that fit, with their widths.
 fn columns(width: u16, shown: &[usize], watched: &Watched) -> Vec<(Column, Constraint)> {
     let trials = || shown.iter().filter_map(|&trial| watched.standing().trials.get(trial));
     let widest = |least: usize, text: &dyn Fn(&TrialStanding) -> String| {
         trials().map(|trial| text(trial).chars().count()).max().unwrap_or_default().max(least) as u16
     };
-    let state = widest(7, &|trial| trial.state.to_owned());
+    let state = widest(7, &|trial| trial.state.to_string());
     let mut left = width.saturating_sub(1 + 1 + 1 + state + 1); // the mark, the name's gap, the state
     let mut fits = |wanted: u16| {
         let fits = left > NAME + wanted;
@@ -111,7 +111,7 @@ fn cell(column: Column, index: usize, watched: &Watched) -> Line<'static> {
         Column::Mark => watched.variant(index).map(mark).unwrap_or_default().into(),
         Column::Name => trial.name.clone().into(),
         Column::Seed => right(trial.seed.to_string()),
-        Column::State => Span::styled(trial.state, state(trial.state)).into(),
+        Column::State => Span::styled(trial.state.word(), state(trial.state)).into(),
         Column::Steps => right(steps(trial)),
         Column::Loss => right(watched.loss(index).map(number).unwrap_or_default()),
         Column::Time => right(match watched.time(index) {
@@ -122,7 +122,7 @@ fn cell(column: Column, index: usize, watched: &Watched) -> Line<'static> {
     }
 }
 
-/// The sign of an arm, in the colour of its curve.
+/// The marker of an arm, in the colour of its curve.
 pub(super) fn mark(variant: usize) -> Span<'static> {
     Span::styled("●", Style::new().fg(colour(variant)))
 }
@@ -138,22 +138,17 @@ pub(super) fn number(value: f64) -> String {
 
 /// What went wrong in which trial, in at most `most` lines.
 pub(super) fn failures(watched: &Watched, width: u16, most: u16) -> Vec<Line<'static>> {
-    let wrong = watched
-        .standing()
-        .trials
-        .iter()
-        .filter(|trial| ["diverged", "failed", "incomplete", "unreadable"].contains(&trial.state));
-    let wrong: Vec<&TrialStanding> = wrong.collect();
+    let wrong: Vec<&TrialStanding> = watched.standing().trials.iter().filter(|trial| trial.state.is_wrong()).collect();
     let (mut lines, mut room) = (Vec::new(), usize::from(most));
     for (index, trial) in wrong.iter().enumerate() {
         let reason = trial.reason.as_deref().unwrap_or("no reason given").replace(char::is_control, " ");
         let head = format!("{} seed {} {}: ", trial.name, trial.seed, trial.state);
-        // A line that is broken between words may take one more than its letters need.
+        // a line that is broken between words may take one more row than its characters need
         let letters = head.chars().count() + reason.chars().count();
         let needed = letters.div_ceil(usize::from(width.max(1))) + usize::from(letters > usize::from(width));
         let is_last = index + 1 == wrong.len();
         if needed + usize::from(!is_last) > room && !(index == 0 && room > 1) {
-            lines.push(Line::styled(format!("{} more: press f until they are shown", wrong.len() - index), quiet()));
+            lines.push(Line::styled(format!("{} more: press f to filter by state", wrong.len() - index), quiet()));
             break;
         }
         room = room.saturating_sub(needed);
@@ -162,7 +157,6 @@ pub(super) fn failures(watched: &Watched, width: u16, most: u16) -> Vec<Line<'st
     lines
 }
 
-/// Draws them.
 pub(super) fn draw_failures(frame: &mut Frame<'_>, area: Rect, lines: Vec<Line<'static>>) {
     let block = Block::new().borders(Borders::TOP).title(" what went wrong ");
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: false }).block(block), area);

@@ -1,4 +1,4 @@
-//! Pictures of small folders, and what keys change of them.
+//! Frames of small folders, and the effects of keys on them.
 
 use super::draw::draw;
 use super::screen::{Next, Screen};
@@ -134,7 +134,7 @@ fn tab_chooses_the_chart_and_f_the_state() {
     folder.press(&[KeyCode::Tab]);
     folder.expect(80, 24, &["nothing measured yet"]);
     folder.press(&[KeyCode::Tab, KeyCode::Tab]);
-    folder.expect(80, 24, &["measured when a trial is done"]);
+    folder.expect(80, 24, &["measured at the end of a trial"]);
     folder.press(&[KeyCode::Tab, KeyCode::BackTab, KeyCode::Tab]);
     folder.expect(80, 24, &["● good"]);
 
@@ -168,9 +168,9 @@ fn long_tables_scroll_and_follow_what_runs() {
 fn keys_leave_help_first_and_then_the_program() {
     let mut folder = Folder::with_trials();
     assert_eq!(folder.press(&[KeyCode::Char('?')]), Next::Stay);
-    folder.expect(80, 24, &["leave; the run goes on"]);
+    folder.expect(80, 24, &["leave; the run continues"]);
     assert_eq!(folder.press(&[KeyCode::Esc]), Next::Stay);
-    folder.expect_none(80, 24, &["leave; the run goes on"]);
+    folder.expect_none(80, 24, &["leave; the run continues"]);
     assert_eq!(folder.press(&[KeyCode::Esc]), Next::Leave);
     assert_eq!(folder.press(&[KeyCode::Char('q')]), Next::Leave);
     let watched = folder.watched();

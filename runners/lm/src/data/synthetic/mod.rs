@@ -8,7 +8,7 @@
 //!
 //! The text then grows word by word. Let z be the topic, c₁ and c₂ the classes of the last word but one and of the last word:
 //! ```text
-//! topic      z stays with chance 1 - 1/topic_length, and is else drawn anew, uniformly from all K
+//! topic      z stays with chance 1 - 1/topic_length, and is otherwise drawn again, uniformly from all K
 //! grammar    G(c | c₁, c₂) = 0.2·M(c) + 0.4·(fraction of c among the favourites of c₂) + 0.4·(the same of (c₁, c₂))
 //! words      p(w | c, z) = ζ(w)·b(w, z) / Σ_{w' in c} ζ(w')·b(w', z),    b = 8 where z is w's favourite topic, 1 elsewhere
 //! repetition where the last word has been seen before, with chance `copy` the word that followed it then, the last time, comes again

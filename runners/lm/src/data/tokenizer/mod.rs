@@ -7,6 +7,7 @@ use super::{DataError, files, prefix};
 use byte_level::{all_bytes, byte_level, letter, pieces};
 use foreign::{guarded, merges_lie_in_vocabulary};
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::Path;
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
@@ -95,6 +96,26 @@ impl Tokenizer {
             }
             Kind::File(read, _) => encode_by_file(read, text, false),
         }
+    }
+
+    /// The fraction of a text's characters that its tokens lose, at least; none where decoding them gives the text back. A character
+    /// is lost that the decoded text has fewer times: where it stands is not compared, so a text may come back in another order, or
+    /// with more spaces, and have lost 0.
+    ///
+    /// # Errors
+    /// When a tokenizer from a file cannot decode.
+    pub(super) fn lost(&self, text: &str, tokens: &[u32]) -> Result<Option<f64>, DataError> {
+        let Kind::File(read, _) = &self.kind else { return Ok(None) }; // ours are made of bytes
+        let decode =
+            |skip_special| guarded(|| read.decode(tokens, skip_special)).map_err(|message| DataError::Tokenizer { message });
+        if decode(false)? == text {
+            return Ok(None);
+        }
+        let mut missing: HashMap<char, i64> = HashMap::new();
+        text.chars().for_each(|c| *missing.entry(c).or_default() += 1);
+        decode(true)?.chars().for_each(|c| *missing.entry(c).or_default() -= 1);
+        let lost: i64 = missing.into_values().filter(|&count| count > 0).sum();
+        Ok(Some(lost as f64 / text.chars().count() as f64))
     }
 
     /// Token ids of a text with the special tokens that a tokenizer from a file adds by itself; ours add none.
@@ -262,6 +283,27 @@ mod tests {
                                              "pad_id": 0, "pad_type_id": 0, "pad_token": "!"});
         json["model"]["dropout"] = 0.5.into();
         assert_eq!(read(&json.to_string()).unwrap().encode(TEXT).unwrap(), whole);
+    }
+
+    #[test]
+    fn what_unknown_tokens_and_normalisers_lose_by_hand() {
+        let word_level = |normalizer: &str| {
+            read(&format!(
+                r#"{{"version": "1.0", "added_tokens": [{{"id": 0, "content": "[UNK]", "special": true, "single_word": false,
+                     "lstrip": false, "rstrip": false, "normalized": false}}], "normalizer": {normalizer},
+                    "pre_tokenizer": {{"type": "Whitespace"}},
+                    "model": {{"type": "WordLevel", "vocab": {{"[UNK]": 0, "one": 1, "two": 2}}, "unk_token": "[UNK]"}}}}"#
+            ))
+            .unwrap()
+        };
+        let lost = |tokenizer: &Tokenizer, text: &str| tokenizer.lost(text, &tokenizer.encode(text).unwrap()).unwrap();
+        let plain = word_level("null");
+        assert_eq!(lost(&plain, "one two one"), None);
+        assert_eq!(lost(&plain, "one  two one"), Some(1.0 / 12.0), "a space of two");
+        assert_eq!(lost(&plain, "one два two"), Some(4.0 / 11.0), "a word of three letters that is not known, and a space");
+        assert_eq!(lost(&word_level(r#"{"type": "Lowercase"}"#), "One two"), Some(1.0 / 7.0), "a capital");
+        let bytes = read(&saved(&Tokenizer::bpe(TEXT, 300).unwrap())).unwrap();
+        assert_eq!(lost(&bytes, TEXT), None);
     }
 
     #[test]

@@ -24,8 +24,11 @@ pub struct Evaluation {
     pub loss_standard_error: f64,
     /// `e^loss`.
     pub perplexity: f64,
-    /// Bits per byte of text, where the tokens stand for text.
+    /// Bits per byte of text, where the tokens stand for text and give it back.
     pub bits_per_byte: Option<f64>,
+    /// Fraction of the text's characters that the tokens lose, where they do not give it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_lost: Option<f64>,
     /// Loss minus the best possible loss on the same tokens, where the data's process is known.
     pub excess_loss: Option<f64>,
     /// Entropy of the split's token frequencies: the loss of a model that knows nothing else.
@@ -61,6 +64,7 @@ pub fn evaluate(model: &Model, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Ev
         loss_standard_error,
         perplexity: libm::exp(loss),
         bits_per_byte: bits_per_byte(split, loss),
+        text_lost: split.lost,
         excess_loss: best.map(|best| loss - best),
         unigram_entropy: unigram_entropy(split),
         windows: windows.len(),

@@ -40,8 +40,8 @@ pub(super) fn text_loss(model: &Model, text: &Text, of: Evaluated<'_>, watch: Wa
     let of = Evaluated { split: &text.split, ..of };
     let windows = of.windows();
     let (loss, loss_standard_error) = over_windows(&token_losses(model, of, &windows, watch)?, of.context);
-    let bits_per_byte = bits_per_byte(of.split, loss).unwrap_or(f64::NAN); // a file of text has bytes
-    Ok(TextLoss { text: text.name.clone(), loss, loss_standard_error, bits_per_byte, windows: windows.len() })
+    let (bits_per_byte, text_lost) = (bits_per_byte(of.split, loss), of.split.lost);
+    Ok(TextLoss { text: text.name.clone(), loss, loss_standard_error, bits_per_byte, text_lost, windows: windows.len() })
 }
 
 /// The loss of each token of the windows, in order.
@@ -70,8 +70,10 @@ pub(super) fn mean(numbers: &[f32]) -> f64 {
     numbers.iter().map(|&x| f64::from(x)).sum::<f64>() / numbers.len() as f64
 }
 
+/// None where the tokens do not give the text back: its bytes are not what the loss is about.
 pub(super) fn bits_per_byte(split: &Split, loss: f64) -> Option<f64> {
-    split.bytes.map(|bytes| loss * (split.tokens.len() as f64 / bytes as f64) / std::f64::consts::LN_2)
+    let bytes = split.bytes.filter(|_| split.lost.is_none());
+    bytes.map(|bytes| loss * (split.tokens.len() as f64 / bytes as f64) / std::f64::consts::LN_2)
 }
 
 #[cfg(test)]
@@ -87,8 +89,9 @@ mod tests {
 
     #[test]
     fn bits_per_byte_count_the_bytes_of_a_token() {
-        let split = |bytes| Split { name: "text".into(), tokens: vec![0; 10], bytes, best_loss: None };
+        let split = |bytes| Split { name: "text".into(), tokens: vec![0; 10], bytes, lost: None, best_loss: None };
         assert_eq!(bits_per_byte(&split(Some(20)), std::f64::consts::LN_2), Some(0.5)); // 1 bit per token of 2 bytes
         assert_eq!(bits_per_byte(&split(None), 1.0), None);
+        assert_eq!(bits_per_byte(&Split { lost: Some(0.1), ..split(Some(20)) }, 1.0), None, "not of a text that tokens lose");
     }
 }

@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn targets_are_inputs_one_token_later() {
-        let split = Split { name: "text".into(), tokens: (0..9).collect(), bytes: None, best_loss: None };
+        let split = Split { name: "text".into(), tokens: (0..9).collect(), bytes: None, lost: None, best_loss: None };
         assert_eq!(gather(&split, &[1, 0], 3), (vec![3, 4, 5, 0, 1, 2], vec![4, 5, 6, 1, 2, 3]));
     }
 }

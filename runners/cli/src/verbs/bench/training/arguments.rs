@@ -1,13 +1,12 @@
-//! What the command line asks to train.
+//! The training that the command line requests.
 
 use super::size::{Shape, Work};
 use crate::verbs::bench::shape;
-use clap::ValueEnum;
-use regatta_core::number::{Count, Fraction};
-use regatta_core::registry;
+use clap::{ValueEnum, ValueHint};
+use regatta_core::number::Fraction;
 use regatta_kernels::Precision;
 use regatta_lm::model::Family;
-use regatta_lm::spec::{At, OrNone, Points};
+use regatta_lm::spec::{At, Home, Place, Points, Site};
 use serde::Serialize;
 
 #[derive(Debug, clap::Args)]
@@ -33,12 +32,10 @@ pub(in crate::verbs::bench) struct Training {
     /// Vocabulary size, in place of the shape's
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=16_777_216))]
     pub(super) vocab: Option<u64>,
-    /// Which points form a cloud [default: those of the regularizer's home, which `explain` shows; tokens where it names none]
-    #[arg(long, value_enum)]
-    pub(super) points: Option<Group>,
-    /// Most points per group; a larger group is subsampled, in a study to 256 by default [default: all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..=1_000_000_000))]
-    pub(super) max_points: Option<u64>,
+    /// Where the regularizer is applied, as `at` in a study, without layers: 'points: batch, max_points: none' [default: the
+    /// regularizer's home, which `explain` shows]
+    #[arg(long, value_name = "YAML", value_hint = ValueHint::Other)]
+    pub(super) at: Option<String>,
     /// Dropout rate [default: 0, and 0.1 where the regularizer compares two views]
     #[arg(long, value_name = "RATE", value_parser = rate)]
     pub(super) dropout: Option<Fraction>,
@@ -51,16 +48,6 @@ pub(in crate::verbs::bench) struct Training {
     /// Unmeasured steps before them
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub(super) warmup: u64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Group {
-    /// Each sequence by itself
-    Tokens,
-    /// All tokens of the batch
-    Batch,
-    /// The mean of each sequence
-    Pooled,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
@@ -81,18 +68,16 @@ impl From<Factors> for Precision {
     }
 }
 
-pub(super) type MaxPoints = OrNone<Count<2, 1_000_000_000>>;
-
 impl Training {
     /// A few steps of `small`.
     pub fn small() -> Self {
         let (family, shape) = (Family::Gpt2, Shape::Small);
         let (layers, width, context, batch, vocab) = (None, None, None, None, None);
-        let (points, max_points, dropout, precision) = (None, None, None, Factors::F32);
-        Self { family, shape, layers, width, context, batch, vocab, points, max_points, dropout, precision, steps: 5, warmup: 1 }
+        let (at, dropout, precision) = (None, None, Factors::F32);
+        Self { family, shape, layers, width, context, batch, vocab, at, dropout, precision, steps: 5, warmup: 1 }
     }
 
-    /// That of the shape, but for what is named.
+    /// The work of the shape, with the options that are given.
     pub(super) fn work(&self) -> Result<Work, String> {
         let Work { decoder: own, batch } = self.shape.work(self.family);
         let or = |named: Option<u64>, own: usize| named.map_or(own, |named| named as usize);
@@ -110,43 +95,27 @@ impl Training {
         }
     }
 
-    pub(super) fn most_points(&self) -> MaxPoints {
-        self.max_points.map_or(OrNone::None, |most| OrNone::Some(Count::new(most as usize)))
-    }
-
-    pub(super) fn points(&self, regularizer: &str) -> Points {
-        match self.points {
-            Some(Group::Tokens) => Points::Tokens,
-            Some(Group::Batch) => Points::Batch,
-            Some(Group::Pooled) => Points::Pooled,
-            None => usual_points(regularizer),
-        }
+    /// All layers of the home, but for what is named.
+    pub(super) fn place(&self, home: Home) -> Result<At, String> {
+        let named = self.at.as_ref().map(|text| {
+            let map = if text.trim_start().starts_with('{') { text.clone() } else { format!("{{{text}}}") };
+            regatta_config::section::<Place>(&map).map_err(|message| format!("--at: {message}"))
+        });
+        Ok(named.transpose()?.unwrap_or_default().from_home(home))
     }
 }
 
-/// The points of a regularizer's home, as its card says.
-fn usual_points(regularizer: &str) -> Points {
-    let cards = registry::cards().unwrap_or_default();
-    points_of_home(cards.get(regularizer).map_or("", |card| card.home))
-}
-
-/// `home` holds fields of `at`, as in a study.
-fn points_of_home(home: &str) -> Points {
-    regatta_config::section::<At>(&format!("{{{home}}}")).unwrap_or_default().points
-}
-
-/// The usual cloud of `small`, and from how many blocks a step takes one.
-pub(in crate::verbs::bench) fn usual_cloud(regularizer: &str) -> (shape::Shape, usize) {
-    cloud_of_small(usual_points(regularizer))
-}
-
-fn cloud_of_small(points: Points) -> (shape::Shape, usize) {
+/// The cloud of `small` at a home, and how many of them a step takes side by side.
+pub(in crate::verbs::bench) fn cloud_at(home: Home) -> (shape::Shape, usize) {
     let Work { decoder: model, batch } = Shape::Small.work(Family::Gpt2);
-    let (groups, points) = match points {
-        Points::Batch => (1, batch * model.context),
-        _ => (batch, model.context),
+    let (groups, points, clouds) = match (home.site, home.points) {
+        (Site::Embedding | Site::Unembedding, _) => (1, model.vocab_size, 1),
+        (_, Points::Tokens) => (batch, model.context, model.layers),
+        (_, Points::Batch) => (1, batch * model.context, model.layers),
+        (_, Points::Pooled) => (1, batch, model.layers),
     };
-    (shape::Shape { groups, points, dims: model.width }, model.layers)
+    let points = home.max_points.map_or(points, |most| points.min(most.get()));
+    (shape::Shape { groups, points, dims: model.width }, clouds)
 }
 
 fn family(text: &str) -> Result<Family, String> {
@@ -165,7 +134,7 @@ fn rate(text: &str) -> Result<Fraction, String> {
 mod tests {
     use super::*;
     use clap::Parser;
-    use regatta_lm::spec::At;
+    use regatta_lm::spec::{Layers, Scale};
 
     #[derive(Debug, Parser)]
     struct Program {
@@ -202,15 +171,22 @@ mod tests {
     }
 
     #[test]
-    fn points_are_those_of_the_home_unless_asked_for() {
-        assert_eq!(points_of_home("points: batch, scale: layer_norm"), Points::Batch);
-        assert_eq!([points_of_home("site: embedding"), points_of_home("")], [Points::Tokens; 2]);
-        assert_eq!(training("").points("a_plugin_that_is_not_linked"), Points::Tokens);
-        assert_eq!(training("--points batch").points("a_plugin_that_is_not_linked"), Points::Batch);
-        assert_eq!(training("--points pooled").points("a_plugin_that_is_not_linked"), Points::Pooled);
-        assert_eq!(cloud_of_small(Points::Batch), ("1x2048x256".parse().unwrap(), 6));
-        assert_eq!(cloud_of_small(Points::Tokens), ("8x256x256".parse().unwrap(), 6));
-        assert_eq!(training("").most_points(), OrNone::None);
-        assert_eq!(training("--max-points 256").most_points(), At::default().max_points);
+    fn the_place_is_the_home_but_for_what_is_named() {
+        let batch = Home { scale: Scale::LayerNorm, ..Home::BATCH };
+        assert_eq!(training("").place(batch).unwrap(), At::from(batch));
+        let named = |at: &str| Program::try_parse_from(["bench", "--at", at]).unwrap().training.place(batch);
+        let expected = At { points: Points::Tokens, layers: Layers::Last, ..At::from(batch) };
+        assert_eq!(named("points: tokens, layers: last").unwrap(), expected);
+        assert_eq!(named("{points: tokens, layers: last}").unwrap(), expected);
+        assert!(named("piont: tokens").unwrap_err().starts_with("--at: piont: unknown name `piont`"));
+    }
+
+    #[test]
+    fn clouds_of_small_by_hand() {
+        let check = |home, shape: &str, clouds| assert_eq!(cloud_at(home), (shape.parse().unwrap(), clouds));
+        check(Home::DEFAULT, "8x256x256", 6);
+        check(Home::BATCH, "1x2048x256", 6);
+        check(Home { points: Points::Batch, ..Home::DEFAULT }, "1x256x256", 6);
+        check(Home { site: Site::Embedding, max_points: None, ..Home::DEFAULT }, "1x4096x256", 1);
     }
 }

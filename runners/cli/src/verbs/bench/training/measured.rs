@@ -5,7 +5,7 @@ use super::size::Shape;
 use crate::verbs::bench::mib;
 use regatta_core::simd::Level;
 use regatta_lm::model::Family;
-use regatta_lm::spec::Points;
+use regatta_lm::spec::At;
 use serde::Serialize;
 use std::fmt;
 
@@ -17,9 +17,7 @@ pub(in crate::verbs::bench) struct Measured {
     pub(super) shape: Shape,
     pub(super) regularizer: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) points: Option<Points>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) max_points: Option<u64>,
+    pub(super) at: Option<At>,
     pub(super) precision: Factors,
     pub(super) threads: usize,
     pub(super) instructions: Level,

@@ -1,6 +1,6 @@
 //! The speed of training, measured as `tests/peers/peer.py` measures PyTorch's.
 //!
-//! One step is forward, cross-entropy over the vocabulary, the penalty averaged over all blocks with weight 0.1, backward,
+//! One step is forward, cross-entropy over the vocabulary, the penalty at its home with weight 0.1, backward,
 //! clip by global norm 1, AdamW; float32, or with products of factors rounded to bfloat16. Token ids are random: the cost does not
 //! depend on them. A regularizer that compares two views is trained with dropout, and its steps include the second pass;
 //! `--dropout` gives a step to compare it with.
@@ -9,18 +9,17 @@ mod arguments;
 mod measured;
 mod size;
 
-pub(super) use arguments::{Training, usual_cloud};
+pub(super) use arguments::{Training, cloud_at};
 
 use super::{Named, PROGRAM, Seconds, round};
 use crate::failure::Failure;
 use crate::memory::peak_resident_mib;
-use arguments::MaxPoints;
 use measured::Measured;
 use regatta_core::number::{Count, Finite, Fraction};
 use regatta_core::simd;
 use regatta_core::{Draw, Intervention, Plugin};
 use regatta_lm::model::Family;
-use regatta_lm::spec::{At, Points, Schedule, Term, TrainSpec, Weight};
+use regatta_lm::spec::{Schedule, Term, TrainSpec, Weight};
 use regatta_lm::training::{Learner, flops_per_token};
 use size::{Shape, Work};
 use std::time::Instant;
@@ -28,11 +27,17 @@ use std::time::Instant;
 /// Trains on random tokens.
 pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Result<Measured, Failure> {
     let work = arguments.work().map_err(Failure::refused)?;
+    if arguments.at.is_some() && regularizer.is_none() {
+        return Err(Failure::refused("--at: expected a --regularizer that is applied there, found none"));
+    }
     let Work { decoder, batch } = &work;
-    let points = regularizer.as_ref().map(|named| arguments.points(named.plugin.name()));
     let words = regularizer.as_ref().map_or("none".to_owned(), |named| named.words.clone());
-    let most = arguments.most_points();
-    let terms: Vec<Term> = regularizer.into_iter().zip(points).map(|(named, points)| term(named, points, most)).collect();
+    let terms = regularizer.into_iter().map(|named| {
+        let at = arguments.place(named.plugin.0.home())?;
+        at.check(decoder).map_err(|(field, message)| format!("--at: {field}: {message}"))?;
+        Ok(Term { regularizer: named.plugin, weight: Weight::Constant(Finite::new(0.1)), at })
+    });
+    let terms: Vec<Term> = terms.collect::<Result<_, String>>().map_err(Failure::refused)?;
 
     let compares_views = terms.iter().any(|term| term.regularizer.0.needs_view());
     let dropout = arguments.dropout.unwrap_or(Fraction::new(if compares_views { 0.1 } else { 0.0 }));
@@ -58,8 +63,7 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
         family: arguments.family,
         shape: arguments.shape,
         regularizer: words,
-        points,
-        max_points: points.and(arguments.max_points),
+        at: terms.first().map(|term| term.at.clone()),
         precision: arguments.precision,
         threads: rayon::current_num_threads(),
         instructions: simd::level(),
@@ -95,8 +99,8 @@ fn timed_step(learner: &mut Learner<'_>, step: usize, Work { decoder, batch }: &
     }
 }
 
-/// What interventions add to a step of `small`, as a fraction of a step without them: the median over pairs of steps, with and
-/// without in alternating order.
+/// What interventions add to a step of `small`, as a fraction of a step without them: the median over pairs of steps, one with
+/// and one without them, in alternating order.
 pub(super) fn added_by(interventions: &[Plugin<dyn Intervention>]) -> Result<f64, Failure> {
     const STEPS: usize = 24;
     let work = Shape::Small.work(Family::Gpt2);
@@ -123,8 +127,14 @@ pub(super) fn write_teacher(folder: &std::path::Path) -> Result<(), Failure> {
     Shape::Small.work(Family::Gpt2).fresh().write(folder).map_err(Failure::failed)
 }
 
-/// Every block's output, the last after the final norm.
-fn term(named: Named, points: Points, max_points: MaxPoints) -> Term {
-    let at = At { points, max_points, ..At::default() };
-    Term { regularizer: named.plugin, weight: Weight::Constant(Finite::new(0.1)), at }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_needs_a_regularizer() {
+        let at = Training { at: Some("points: batch".into()), ..Training::small() };
+        let refused = format!("{:?}", measure(&at, None).unwrap_err());
+        assert!(refused.contains("--at: expected a --regularizer that is applied there, found none"), "{refused}");
+    }
 }

@@ -11,7 +11,7 @@ impl Process {
     pub fn splits(&self) -> [Split; 3] {
         let [train, validation, test] = self.streams();
         let heard = |tokens: &Vec<u32>| Some(Oracle::new(self).losses(tokens));
-        let split = |(name, tokens), best_loss| Split { name, tokens, bytes: None, best_loss };
+        let split = |(name, tokens), best_loss| Split { name, tokens, bytes: None, lost: None, best_loss };
         let (of_validation, of_test) = (heard(&validation.1), heard(&test.1));
         [split(train, None), split(validation, of_validation), split(test, of_test)]
     }
@@ -125,7 +125,7 @@ mod tests {
         let tokens = process.speak(200_000, &mut Draw::new(0, "test", 0, 0));
         let best = Oracle::new(&process).losses(&tokens).iter().map(|&loss| f64::from(loss)).sum::<f64>() / 2e5;
         let pairs = tokens.windows(2).map(|pair| pair[0] * 64 + pair[1]).collect();
-        let entropy = |tokens| unigram_entropy(&Split { name: String::new(), tokens, bytes: None, best_loss: None });
+        let entropy = |tokens| unigram_entropy(&Split { name: String::new(), tokens, bytes: None, lost: None, best_loss: None });
         let both = entropy(pairs);
         let one = entropy(tokens);
         let bigram = both - one; // H(w₂ | w₁); an estimate that errs on the low side
