@@ -246,6 +246,7 @@ mod tests {
         refused(&"[".repeat(80_000), (1, 65), "", "at most 64 deep");
         refused(&"{a: ".repeat(20_000), (1, 257), "", "at most 64 deep");
         refused(&"- ".repeat(40_000), (1, 129), "", "at most 64 deep");
+        refused(&format!("\u{feff}{}", "[".repeat(80_000)), (1, 66), "", "at most 64 deep"); // a byte order mark hides nothing
         let stairs: String = (0..300).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
         refused(&stairs, (65, 65), "", "at most 64 deep");
         let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
