@@ -171,6 +171,20 @@ impl<T: 'static> Forms<T> {
         self.described(SchemaGenerator::subschema_for::<U>)
     }
 
+    /// What the form before this stands for, for editors and the reference.
+    ///
+    /// # Panics
+    /// When there is no form before this.
+    #[must_use]
+    pub fn meaning(mut self, meaning: &'static str) -> Self {
+        let describe = self.described.pop().expect("a form before its meaning");
+        self.described(move |generator| {
+            let mut schema = describe(generator);
+            schema.insert("description".into(), meaning.into());
+            schema
+        })
+    }
+
     fn described(mut self, describe: impl FnOnce(&mut SchemaGenerator) -> Schema + 'static) -> Self {
         self.described.push(Box::new(describe));
         self
@@ -298,6 +312,7 @@ mod tests {
             .constant("word", "A word.", Any::Word)
             .whole(0..=9, Any::Steps)
             .fraction(Any::Fraction)
+            .meaning("Of ten.")
             .list(|list| Ok(Any::List(list)))
             .map(|Fields { size }| if size.get() < 9.0 { Ok(Any::Map(size)) } else { Err("too large".into()) })
     }
@@ -335,6 +350,6 @@ mod tests {
         assert_eq!(forms.len(), 6);
         assert_eq!(forms[1], json!({"const": "word", "description": "A word."}));
         assert_eq!(forms[2], json!({"type": "integer", "minimum": 0, "maximum": 9}));
-        assert_eq!(forms[3], json!({"type": "number", "minimum": 0, "exclusiveMaximum": 1}));
+        assert_eq!(forms[3], json!({"type": "number", "minimum": 0, "exclusiveMaximum": 1, "description": "Of ten."}));
     }
 }

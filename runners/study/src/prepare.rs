@@ -1,6 +1,6 @@
 //! Everything that can be refused before the first step is refused here: data, checkpoint, layers, contexts.
 
-use regatta_config::{Refusal, StudyFile, Variant, folders};
+use regatta_config::{Refusal, StudyFile, Variant};
 use regatta_core::{Action, Companion, Plugin, registry};
 use regatta_lm::data::{Corpus, DataError, Origin};
 use regatta_lm::model::{Decoder, Model};
@@ -130,7 +130,8 @@ impl Prepared {
     /// Whether each companion fits the model and the data.
     fn check_interventions(&self, file: &StudyFile, variant: &Variant) -> Result<(), Refusal> {
         for (place, plugin) in variant.arm().listed_interventions() {
-            let field = folders(plugin).first().map(|(field, _)| format!(".{field}")).unwrap_or_default();
+            let mut folders = variant.arm().folders().filter(|(other, ..)| *other == place);
+            let field = folders.next().map(|(_, _, field, _)| format!(".{field}")).unwrap_or_default();
             let path = format!("arms.{}.{place}.intervention.{}{field}", variant.arm, plugin.name());
             let used = check_companion(&*plugin.0, &self.model, self.context);
             let used = used.map_err(|error| file.refuse_variant(variant, &path, error))?;

@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A named list of terms and interventions, with a learning rate of its own if wanted; an empty one is the baseline. It is written
 /// as it was listed.
@@ -25,6 +25,8 @@ pub struct Arm {
     rates: Vec<Positive>,
     /// The list, in order.
     listed: Vec<Listed>,
+    /// Of each intervention, its checkpoint folders: a plugin lends its fields only to be changed.
+    folders: Vec<Vec<(&'static str, PathBuf)>>,
 }
 
 /// An entry of an arm's list: which of the terms, of the interventions, or of the learning rates.
@@ -71,7 +73,23 @@ impl Arm {
         listed.filter_map(|(place, listed)| matches!(listed, Listed::Rate(_)).then_some(place))
     }
 
-    /// The same, to change.
+    /// The checkpoint folders of its interventions: the place in the list, the plugin's name, its field, and the path.
+    pub fn folders(&self) -> impl Iterator<Item = (usize, &'static str, &'static str, &Path)> {
+        let plugins = self.listed_interventions().zip(&self.folders);
+        plugins.flat_map(|((place, plugin), folders)| {
+            folders.iter().map(move |(field, path)| (place, plugin.name(), *field, path.as_path()))
+        })
+    }
+
+    /// Notes the folders that the interventions have now.
+    pub(super) fn note_folders(&mut self) {
+        let of = |plugin: &mut Plugin<dyn Intervention>| {
+            plugin.0.folders().into_iter().map(|(field, path)| (field, path.clone())).collect()
+        };
+        self.folders = self.interventions.iter_mut().map(of).collect();
+    }
+
+    /// The interventions, each with its place in the list, to change; [`Arm::note_folders`] comes after.
     pub(super) fn listed_interventions_mut(&mut self) -> impl Iterator<Item = (usize, &mut Plugin<dyn Intervention>)> {
         let places = self.listed.iter().enumerate().filter(|(_, listed)| matches!(listed, Listed::Intervention(_)));
         places.map(|(place, _)| place).zip(&mut self.interventions)
@@ -92,8 +110,10 @@ impl Arm {
     }
 
     fn of(name: String, entries: Vec<Entry>) -> Self {
-        let mut arm = Self { name, terms: Vec::new(), interventions: Vec::new(), rates: Vec::new(), listed: Vec::new() };
+        let (terms, interventions, rates) = (Vec::new(), Vec::new(), Vec::new());
+        let mut arm = Self { name, terms, interventions, rates, listed: Vec::new(), folders: Vec::new() };
         entries.into_iter().for_each(|entry| arm.push(entry));
+        arm.note_folders();
         arm
     }
 
@@ -131,15 +151,6 @@ impl Serialize for AsListed<'_> {
     }
 }
 
-/// The fields of `plugin` that hold a checkpoint folder, each with its path.
-pub fn folders(plugin: &Plugin<dyn Intervention>) -> Vec<(&'static str, PathBuf)> {
-    let written = serde_json::to_value(plugin).unwrap_or_default();
-    let copy: Option<Plugin<dyn Intervention>> = serde_json::from_value(written).ok(); // folders are lent to be changed
-    copy.into_iter()
-        .flat_map(|mut copy| copy.0.folders().into_iter().map(|(field, folder)| (field, folder.clone())).collect::<Vec<_>>())
-        .collect()
-}
-
 pub(super) fn write<S: Serializer>(arms: &[Arm], serializer: S) -> Result<S::Ok, S::Error> {
     let mut map = serializer.serialize_map(Some(arms.len()))?;
     for arm in arms {
@@ -153,9 +164,11 @@ pub(super) struct Arms(Vec<Arm>);
 
 forms! {
     Arms => Forms::expecting("a map of arms, each a name and its list of terms and interventions")
-        .map(|arms: IndexMap<String, Entries>| match arms.is_empty() {
-            true => Err("expected at least one arm, found none".into()),
-            false => Ok(Self(arms.into_iter().map(|(name, Entries(entries))| Arm::of(name, entries)).collect())),
+        .map(|arms: IndexMap<String, Entries>| {
+            if arms.is_empty() {
+                return Err("expected at least one arm, found none".into());
+            }
+            Ok(Self(arms.into_iter().map(|(name, Entries(entries))| Arm::of(name, entries)).collect()))
         })
 }
 
@@ -185,7 +198,7 @@ impl JsonSchema for Entries {
     }
 }
 
-/// An entry that is an intervention.
+/// A change of training that is not a penalty.
 #[derive(serde::Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Acts<'a> {
@@ -193,11 +206,11 @@ struct Acts<'a> {
     intervention: &'a Plugin<dyn Intervention>,
 }
 
-/// An entry that is a learning rate.
+/// A learning rate of the arm's own.
 #[derive(serde::Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Rate {
-    /// The arm's peak learning rate, in place of the study's.
+    /// Peak learning rate of the arm, in place of `train.lr`; one entry at most.
     lr: Positive,
 }
 

@@ -2,6 +2,7 @@
 
 use super::layer::Layer;
 use super::refusal::{Refusal, in_one_line};
+use super::understand::CHOICES;
 use super::wording::found;
 use crate::yaml::Target;
 use serde_json::{Map, Value};
@@ -9,6 +10,9 @@ use std::path::{Path, PathBuf};
 
 /// Files that may extend each other, the study's own included.
 const MAX_LAYERS: usize = 8;
+
+/// How long a trial trains is written in one of these.
+const LENGTHS: [&str; 3] = ["steps", "tokens", "tokens_per_parameter"];
 
 /// The study's own file `first`, then what it extends, and so on.
 ///
@@ -64,6 +68,9 @@ pub(super) fn merged(layers: &[Layer]) -> Value {
 fn merge<'a>(base: &mut Value, over: &'a Value, path: &mut Vec<&'a str>) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) if !other_choice(path, base, over) => {
+            if path[..] == ["train"] && LENGTHS.iter().any(|length| over.contains_key(*length)) {
+                LENGTHS.iter().for_each(|length| _ = base.shift_remove(*length));
+            }
             for (key, value) in over {
                 // An arm has a list of terms or is not there; for any other value, nothing has a meaning of its own.
                 if path[..] == ["arms"] && value.is_null() && base.shift_remove(key).is_some() {
@@ -86,7 +93,7 @@ fn other_choice(path: &[&str], base: &Map<String, Value>, over: &Map<String, Val
     let has = |map: &Map<String, Value>, keys: &[&str]| keys.iter().any(|key| map.contains_key(*key));
     let (file, splits): (&[&str], &[&str]) = (&["file", "split"], &["train", "validation", "test"]);
     match path {
-        ["data" | "tokenizer"] | ["train", "schedule"] => !over.is_empty() && !over.keys().any(|key| base.contains_key(key)),
+        choice if CHOICES.contains(&choice) => !over.is_empty() && !over.keys().any(|key| base.contains_key(key)),
         ["model"] => !over.is_empty() && has(base, &["init"]) != has(over, &["init"]),
         ["data", "text"] => has(base, file) && has(over, splits) || has(base, splits) && has(over, file),
         _ => false,

@@ -4,8 +4,7 @@ use super::refusal::{Misfit, Refusal};
 use super::source::Source;
 use super::sweep::{Sweep, Variant};
 use super::understand::{self, understand};
-use super::wording::Explained;
-use super::{Study, limits, overrides, schedules};
+use super::{Study, limits, path, schedules};
 use crate::yaml::Target;
 use regatta_lm::model::Decoder;
 use regatta_lm::spec::Steps;
@@ -31,7 +30,7 @@ impl StudyFile {
         let (source, memory) = (Source::read(path, overrides)?, limits::memory());
         let folder = |field: &[String]| source.folder(field);
         let understood = understand(&source.document, &folder, memory);
-        let mut study = understood.map_err(|fault| source.refuse_fault(fault))?;
+        let mut study = understood.map_err(|misfit| source.refuse(misfit))?;
         let sweep = Sweep::of(&source, &mut study, memory)?;
         study.open = understand::open(&source.document, &mut study);
         Ok(Self { study, sweep, source })
@@ -52,15 +51,13 @@ impl StudyFile {
 
     /// Refuses the study for what stands at `path` (dotted, as in `data.text.train`).
     pub fn refuse(&self, path: &str, message: impl Display) -> Refusal {
-        let path = overrides::split(&self.source.document, path);
-        self.source.refuse(path, Target::Value, message.to_string())
+        self.source.refuse(self.misfit(path, message))
     }
 
     /// Refuses `variant` of this study for what stands at `path` of its study: at the value of `vary` that wrote it, where one
     /// did.
     pub fn refuse_variant(&self, variant: &Variant, path: &str, message: impl Display) -> Refusal {
-        let path = overrides::split(&self.source.document, path);
-        self.sweep.refuse(&self.source, variant, Explained { path, target: Target::Value, message: message.to_string() })
+        self.sweep.refuse(&self.source, variant, self.misfit(path, message))
     }
 
     /// Checks that the places which the arms name exist in a model. A study that starts from a checkpoint knows its model when it
@@ -69,7 +66,7 @@ impl StudyFile {
     /// # Errors
     /// At the first that does not.
     pub fn check_places(&self, model: &Decoder) -> Result<(), Refusal> {
-        limits::places(&self.study, model).map_err(|misfit| self.misfit(misfit))
+        limits::places(&self.study, model).map_err(|misfit| self.source.refuse(misfit))
     }
 
     /// Checks that `train.context` fits in a model of `positions` positions; as [`StudyFile::check_places`].
@@ -77,7 +74,7 @@ impl StudyFile {
     /// # Errors
     /// When it does not.
     pub fn check_context(&self, positions: usize) -> Result<(), Refusal> {
-        limits::context(&self.study, positions).map_err(|misfit| self.misfit(misfit))
+        limits::context(&self.study, positions).map_err(|misfit| self.source.refuse(misfit))
     }
 
     /// As [`StudyFile::check_places`] and [`StudyFile::check_context`], of `variant` of this study.
@@ -86,20 +83,20 @@ impl StudyFile {
     /// At the first that does not fit.
     pub fn check_variant(&self, variant: &Variant, model: &Decoder) -> Result<(), Refusal> {
         let fits = limits::places(&variant.study, model).and_then(|()| limits::context(&variant.study, model.context));
-        fits.map_err(|misfit| self.sweep.refuse(&self.source, variant, misfit.into()))
+        fits.map_err(|misfit| self.sweep.refuse(&self.source, variant, misfit))
     }
 
-    /// Checks what only the model and the number of steps can tell of `variant` of this study: that its optimizer finds the
-    /// tensors that it names, and that what ends or forgets does so in time.
+    /// Checks `variant` of this study against its model and number of steps: its optimizer finds the tensors that it names, and
+    /// terms end and embeddings are reset within the trial.
     ///
     /// # Errors
     /// At the first that does not fit.
     pub fn check_trained(&self, variant: &Variant, model: &Decoder, steps: Steps) -> Result<(), Refusal> {
         let fits = schedules::optimizer(&variant.study, model).and_then(|()| schedules::timing(&variant.study, steps));
-        fits.map_err(|misfit| self.sweep.refuse(&self.source, variant, misfit.into()))
+        fits.map_err(|misfit| self.sweep.refuse(&self.source, variant, misfit))
     }
 
-    fn misfit(&self, misfit: Misfit) -> Refusal {
-        self.source.refuse_fault(misfit.into())
+    fn misfit(&self, path: &str, message: impl Display) -> Misfit {
+        Misfit { path: path::split(&self.source.document, path), target: Target::Value, message: message.to_string() }
     }
 }

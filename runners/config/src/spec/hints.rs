@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 /// What was meant by `word` in place of one of `known`, as a sentence; `path` ends at the word.
 ///
-/// One slip of the keyboard away from a known name is that name. Or else it may be a name that belongs to another section, and
-/// last comes the nearest known name.
+/// First comes a known name that differs by one edit, then the same name in another section, then the nearest known name.
 pub(super) fn meant(word: &str, known: &[String], path: &[String]) -> Option<String> {
     if let Some(hint) = moved(path).or_else(|| other_kind(word, known)) {
         return Some(hint);
@@ -53,6 +52,11 @@ pub(super) fn near_start<'a>(parts: &[&str], known: &'a [String]) -> Option<&'a 
     let distance = |start: &str, near: &str| (strsim::damerau_levenshtein(&plain(start), near), std::cmp::Reverse(start.len()));
     let near = starts.filter_map(|start| near(&start, known).map(|near| (distance(&start, near), near)));
     near.min().map(|(_, near)| near)
+}
+
+/// The end of a message, where there is something `near`.
+pub(super) fn did_you_mean(near: Option<&str>) -> String {
+    near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
 }
 
 fn plain(word: &str) -> String {

@@ -2,19 +2,20 @@
 
 use super::refusal::{Origin, Refusal};
 use super::wording;
-use crate::yaml::{self, Target};
+use crate::yaml::{self, Places, Target};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// One file.
 #[derive(Debug)]
 pub(super) struct Layer {
     /// As it was named.
     pub file: PathBuf,
-    pub text: String,
     pub document: Value,
+    places: Arc<Places>,
 }
 
 impl Layer {
@@ -30,16 +31,16 @@ impl Layer {
     pub fn parse(file: &Path, bytes: Vec<u8>) -> Result<Self, Refusal> {
         let at = |place, path, message| Refusal { origin: Origin::file(file, place), path, message };
         let text = yaml::decode(bytes).map_err(|fault| at(fault.place, String::new(), fault.message))?;
-        let document = yaml::parse(&text).map_err(|fault| at(fault.place, fault.path.join("."), fault.message))?;
+        let (document, places) = yaml::read(&text).map_err(|fault| at(fault.place, fault.path.join("."), fault.message))?;
         if !document.is_object() {
             let message = format!("expected a study, a map with at least `arms`, found {}", wording::found(&document));
-            return Err(at(yaml::locate(&text, &[], Target::Value), String::new(), message));
+            return Err(at(places.locate(&[], Target::Value), String::new(), message));
         }
-        Ok(Self { file: file.to_owned(), text, document })
+        Ok(Self { file: file.to_owned(), document, places })
     }
 
     pub fn refuse(&self, path: &[String], target: Target, message: String) -> Refusal {
-        let origin = Origin::file(&self.file, yaml::locate(&self.text, path, target));
+        let origin = Origin::file(&self.file, self.places.locate(path, target));
         Refusal { origin, path: path.join("."), message }
     }
 

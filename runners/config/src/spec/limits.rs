@@ -1,4 +1,4 @@
-//! What the parts of a study must be to each other, and to the machine.
+//! Checks across the sections of a study, and against the memory of the machine.
 
 use super::refusal::Misfit;
 use super::{Study, pattern, schedules};
@@ -11,9 +11,9 @@ use std::collections::HashSet;
 /// Parameters that a model may have.
 const MAX_PARAMETERS: u128 = 1 << 31;
 /// f32 weights and gradients.
-const BYTES_A_PARAMETER: u128 = 8;
+const BYTES_PER_PARAMETER: u128 = 8;
 
-/// Judges the whole study; `memory` is the machine's, in bytes, where it is known.
+/// Checks the whole study; `memory` is the machine's, in bytes, where it is known.
 ///
 /// # Errors
 /// At the first thing that does not fit.
@@ -36,7 +36,7 @@ pub(super) fn check(study: &Study, memory: Option<u128>) -> Result<(), Misfit> {
     study.size().map_or(Ok(()), |size| fits(size, memory))
 }
 
-/// Where the number of steps is known before the data are.
+/// Checks of steps, where their number is known before the data are read.
 fn length(study: &Study) -> Result<(), Misfit> {
     let context = match (study.train.length, study.train.context) {
         (Length::Tokens(_), None) => return Ok(()), // the checkpoint's context, which is read later
@@ -49,7 +49,7 @@ fn length(study: &Study) -> Result<(), Misfit> {
     }
 }
 
-/// Names become those of folders.
+/// Names are used for folders.
 fn names(study: &Study) -> Result<(), Misfit> {
     let name = &study.name;
     let bad = name.trim().is_empty() || name.starts_with('.') || name.chars().any(|c| c.is_control() || matches!(c, '/' | '\\'));
@@ -69,12 +69,12 @@ fn names(study: &Study) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// What is tuned is judged by other seeds, and does not vary too.
+/// Tuning and comparison have different seeds, and what is tuned does not vary.
 fn tuning(study: &Study) -> Result<(), Misfit> {
     let Some(tune) = &study.tune else { return Ok(()) };
-    let judges: HashSet<u64> = study.seeds.iter().copied().collect();
-    if let Some(seed) = tune.seeds.iter().find(|seed| judges.contains(seed)) {
-        let why = "what a seed chose, fresh seeds judge";
+    let compared: HashSet<u64> = study.seeds.iter().copied().collect();
+    if let Some(seed) = tune.seeds.iter().find(|seed| compared.contains(seed)) {
+        let why = "an arm is not compared on the seeds that it was tuned on";
         let message = format!("expected seeds that the study does not have, found {seed} in its `seeds`: {why}");
         return Err(Misfit::new(["tune", "seeds"], message));
     }
@@ -95,7 +95,7 @@ fn tuning(study: &Study) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// Bits of knowledge can be counted where it is known what there is to know.
+/// Only the facts of `biographies` are known, so only their bits can be counted.
 fn capacity(study: &Study) -> Result<(), Misfit> {
     let found = match &study.data {
         DataSpec::Biographies(_) => return Ok(()),
@@ -109,12 +109,12 @@ fn capacity(study: &Study) -> Result<(), Misfit> {
     }
 }
 
-/// One sequence pooled is one point, and a cloud has two.
+/// A pooled sequence is one point, and a cloud needs two.
 fn pooled(study: &Study) -> Result<(), Misfit> {
     for arm in &study.arms {
         for (index, term) in arm.listed_terms() {
             if term.at.points == Points::Pooled && study.train.batch_size.get() < 2 {
-                let message = "expected a `train.batch_size` of at least 2 for `pooled`, one point a sequence, found 1";
+                let message = "expected a `train.batch_size` of at least 2 for `pooled`, one point per sequence, found 1";
                 return Err(Misfit::new(["arms", &arm.name, &index.to_string(), "at", "points"], message));
             }
         }
@@ -122,16 +122,14 @@ fn pooled(study: &Study) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// Every pass of a step has the same size.
+/// All micro-batches of a step have the same size.
 fn accumulation(study: &Study) -> Result<(), Misfit> {
     let (batch, passes) = (study.train.batch_size.get(), study.train.accumulate.get());
-    match batch.is_multiple_of(passes) {
-        true => Ok(()),
-        false => {
-            let message = format!("expected a divisor of `train.batch_size`, {batch}, found {passes}");
-            Err(Misfit::new(["train", "accumulate"], message))
-        }
+    if !batch.is_multiple_of(passes) {
+        let message = format!("expected a divisor of `train.batch_size`, {batch}, found {passes}");
+        return Err(Misfit::new(["train", "accumulate"], message));
     }
+    Ok(())
 }
 
 /// A point has a next token where it is a token.
@@ -154,8 +152,8 @@ fn labels(study: &Study) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// A second view of a point is what another dropout mask makes of it: there must be dropout, and the point no row of a weight
-/// matrix.
+/// The second view of a point comes from another dropout mask. So there must be dropout, and the points cannot be the rows of a
+/// weight matrix.
 fn views(study: &Study) -> Result<(), Misfit> {
     for arm in &study.arms {
         for (index, term) in arm.listed_terms().filter(|(_, term)| term.regularizer.0.needs_view()) {
@@ -180,7 +178,7 @@ fn views(study: &Study) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// Of two that forget or round only one could act.
+/// An arm has at most one intervention that resets the embedding and one that rounds weights: of two, only one could act.
 fn interventions(study: &Study) -> Result<(), Misfit> {
     for arm in &study.arms {
         let (mut forgets, mut rounds) = (None, None);
@@ -227,28 +225,28 @@ pub(super) fn places(study: &Study, model: &Decoder) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// What a trial takes, about.
+/// An estimate of what a trial needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    /// Numbers that are trained.
+    /// Trainable parameters.
     pub parameters: u128,
     /// Bytes of memory.
     pub bytes: u128,
 }
 
 impl Study {
-    /// What a trial takes, about; nothing is known of a checkpoint before it is read. Where the vocabulary is known only with
-    /// the data, its part is left out.
+    /// An estimate of what a trial needs; `None` for a model that starts from a checkpoint, which is read later. A vocabulary that
+    /// only the data know is left out.
     ///
     /// ```text
     /// bytes = 8 parameters + 4 state + 4 tokens (inputs and outputs of linear maps + layers heads context + 2 v)
     /// ```
-    /// Tokens are those of one pass: where a batch is accumulated, of a part of it; then clouds of all of it are kept beside, and
-    /// the gradients of a part. State is what the optimizer keeps: of AdamW two numbers per parameter.
-    ///
-    /// Where an arm compares two views, the second pass takes as much again for its layers, and 4 bytes a parameter; where one
-    /// rounds weights, the rounded ones take 4 bytes a parameter, and a moving average as many. Where one compares logits, those of
-    /// both models and their gradient are there at once.
+    /// - Tokens are those of one pass: of a micro-batch where gradients are accumulated. Then whole-batch clouds and the gradients of
+    ///   a micro-batch are kept too.
+    /// - State is the optimizer's: two numbers per parameter for AdamW.
+    /// - A second view needs as much again for its layers, and 4 bytes per parameter.
+    /// - Rounded weights need 4 bytes per parameter, and so does a moving average.
+    /// - An objective on logits keeps those of both models and their gradient.
     pub fn size(&self) -> Option<Size> {
         let ModelSpec::Fresh(fresh) = &self.model else { return None };
         let decoder = fresh.decoder(self.vocabulary().unwrap_or(0));
@@ -279,10 +277,10 @@ impl Study {
         let state = 4 * self.train.optimizer.state(&decoder) as u128;
         let room = u128::from(views || passes > 1); // the gradients of every pass but the first
         let copies = 4 * (room + rounds + averages);
-        Some(Size { parameters, bytes: (BYTES_A_PARAMETER + copies) * parameters + state + activations + gathered })
+        Some(Size { parameters, bytes: (BYTES_PER_PARAMETER + copies) * parameters + state + activations + gathered })
     }
 
-    /// How many tokens there are, where the study says so.
+    /// Size of the vocabulary, where the study says so.
     fn vocabulary(&self) -> Option<usize> {
         match (&self.tokenizer, &self.data) {
             (_, DataSpec::Tokens(tokens)) => tokens.vocab_size.map(|count| count.get()),

@@ -1,16 +1,16 @@
-//! A study as users write it: one YAML file and what it extends, read whole and judged whole before anything is trained or
-//! written.
+//! A study: one YAML file and the files that it extends, read and checked as a whole.
 
 mod arms;
 mod baseline;
 mod extends;
 mod file;
+mod files;
 mod hints;
 mod label;
 mod layer;
 mod limits;
 mod overrides;
-mod paths;
+mod path;
 mod pattern;
 mod refusal;
 mod regularizer;
@@ -24,7 +24,6 @@ mod vary;
 mod wording;
 
 pub use arms::Arm;
-pub use arms::folders;
 pub use baseline::baseline;
 pub use file::StudyFile;
 pub use limits::Size;
@@ -44,29 +43,30 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// One question, and everything needed to answer it.
+/// A question, and all settings of the trials that answer it.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Study {
-    /// What it is called; the file's stem where it is not named.
+    /// Name of the study, and of the folder of its results; the file's stem where it is not named.
     #[schemars(with = "Option<String>")]
     pub name: String,
-    /// What it asks, for the reader of its report.
+    /// The question that the study answers, in a sentence at the top of its page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
-    /// One trial of each arm a seed. Written as a list, or as a count: 3 means [0, 1, 2].
+    /// Every arm is trained once with each seed.
     #[serde(default = "three_seeds", deserialize_with = "Seeds::<0>::read")]
     #[schemars(with = "Option<Seeds<0>>")]
     pub seeds: Vec<u64>,
-    /// The model that every arm trains.
+    /// The model that every arm trains. Options that are not named are those of its `family`; the defaults here are of `gpt2`.
     #[serde(default)]
     #[schemars(with = "Option<ModelSpec>")]
     pub model: ModelSpec,
-    /// How text becomes tokens.
+    /// How text becomes tokens. Where it is not named: by the tokenizer of the checkpoint that the model starts from, or else by
+    /// `bpe`; synthetic words are tokens themselves.
     #[schemars(with = "Option<Choice<TokenizerSpec>>")]
     #[serde(default, deserialize_with = "TokenizerSpec::optional", skip_serializing_if = "Option::is_none")]
     pub tokenizer: Option<TokenizerSpec>,
-    /// Where tokens come from; paths are absolute.
+    /// Where tokens come from. A path is looked up beside the file that names it, then in the current folder.
     #[serde(default, deserialize_with = "bare_or_map")]
     #[schemars(with = "Option<Choice<DataSpec>>")]
     pub data: DataSpec,
@@ -78,17 +78,18 @@ pub struct Study {
     #[serde(default)]
     #[schemars(with = "Option<EvaluateSpec>")]
     pub evaluate: EvaluateSpec,
-    /// What is compared, in the order written.
+    /// The arms that are compared, by name and in the order of the page: each a list of regularizers with their weights, of
+    /// interventions, and of at most one learning rate. An empty list is the baseline.
     #[serde(serialize_with = "arms::write", deserialize_with = "arms::read")]
     #[schemars(with = "arms::Arms")]
     pub arms: Vec<Arm>,
-    /// What is varied, where the arms are compared at more than one point.
+    /// Fields that take several values: every arm is trained at every point, and arms are compared within a point.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vary: Option<Vary>,
-    /// What is tuned for each arm, with the same budget.
+    /// Weights and learning rates that are tuned for each arm, with the same number of trials.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tune: Option<Tune>,
-    /// What the study's file starts from. It is resolved as files are read, so a study never holds it.
+    /// Path of another study's file, whose settings hold where this file has none; only in a file, not with `--set`.
     #[serde(default, rename = "extends", skip_serializing, deserialize_with = "only_in_a_file")]
     #[schemars(with = "Option<PathBuf>")]
     _extends: (),
@@ -106,8 +107,8 @@ impl Study {
         StudyFile::read(path, overrides).map(|file| file.study)
     }
 
-    /// The study as understood, every default spelled out; reading it gives an equal study with equal variants. Defaults that
-    /// follow what is varied (`model.mlp_width` a varied `model.width`) are left to follow it.
+    /// The study with every default spelled out; reading it gives an equal study with equal variants. Defaults that depend on what
+    /// is varied (`model.mlp_width` on a varied `model.width`) are left out.
     ///
     /// # Panics
     /// When a regularizer cannot be written, which is refused as a study is read.
@@ -123,7 +124,7 @@ impl Study {
         baseline(&self.arms.iter().map(|arm| arm.weights().collect()).collect::<Vec<_>>())
     }
 
-    /// How `arm` is trained: as the study says, with the arm's own learning rate where it has one.
+    /// How `arm` is trained: the study's `train`, with the arm's own learning rate where it has one.
     pub fn train_of(&self, arm: &Arm) -> TrainSpec {
         TrainSpec { lr: arm.lr().unwrap_or(self.train.lr), ..self.train.clone() }
     }

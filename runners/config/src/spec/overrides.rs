@@ -1,13 +1,11 @@
 //! `--set path=value`: one value of a study, changed from the command line.
 
 use super::hints;
+use super::path::{MAX_STEPS, longest_key};
 use super::refusal::{Origin, Refusal, in_one_line};
 use super::wording::found;
 use crate::yaml;
 use serde_json::{Map, Value};
-
-/// Steps that a path may have.
-pub(super) const MAX_STEPS: usize = 64;
 
 /// An override that was made.
 #[derive(Debug)]
@@ -83,9 +81,8 @@ fn set(here: &mut Value, parts: &[&str], value: Value, keys: Keys, taken: &mut V
             let (key, rest) = (parts[..count].join("."), &parts[count..]);
             if !map.contains_key(&key) && rest.first().is_some_and(|next| next.parse::<usize>().is_ok()) {
                 let known: Vec<String> = map.keys().cloned().collect();
-                let near = hints::near_start(parts, &known);
-                let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
                 taken.push(key);
+                let hint = hints::did_you_mean(hints::near_start(parts, &known));
                 return Err(format!("expected a list, found nothing of that name{hint}"));
             }
             taken.push(key.clone());
@@ -109,28 +106,6 @@ fn set(here: &mut Value, parts: &[&str], value: Value, keys: Keys, taken: &mut V
 fn key_of_vary(map: &Map<String, Value>, parts: &[&str]) -> usize {
     let count = longest_key(map, parts);
     if map.contains_key(&parts[..count].join(".")) { count } else { parts.len() }
-}
-
-/// How many parts the longest key of `map` takes that begins `parts`; 1 where there is none.
-pub(super) fn longest_key(map: &Map<String, Value>, parts: &[&str]) -> usize {
-    (1..=parts.len()).rev().find(|&count| map.contains_key(&parts[..count].join("."))).unwrap_or(1)
-}
-
-/// The steps of a dotted path, where a key that holds dots is one step.
-pub(super) fn split(document: &Value, dotted: &str) -> Vec<String> {
-    let parts: Vec<&str> = dotted.split('.').filter(|part| !part.is_empty()).collect();
-    let (mut here, mut rest, mut steps) = (document, &parts[..], Vec::new());
-    while let Some(first) = rest.first() {
-        let count = here.as_object().map_or(1, |map| longest_key(map, rest));
-        let step = rest[..count].join(".");
-        here = match here {
-            Value::Array(list) => first.parse::<usize>().ok().and_then(|index| list.get(index)).unwrap_or(&Value::Null),
-            other => other.get(&step).unwrap_or(&Value::Null),
-        };
-        steps.push(step);
-        rest = &rest[count..];
-    }
-    steps
 }
 
 #[cfg(test)]

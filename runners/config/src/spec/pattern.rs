@@ -1,24 +1,24 @@
 //! What a path of `vary` stands for: the fields of a study that it writes.
 
 use super::refusal::in_one_line;
-use super::{hints, overrides};
+use super::{hints, path};
 use serde_json::Value;
 
-/// The fields that `path` writes, each as keys and indices down to it; `whole` is the study with every default spelled out.
+/// The fields that `dotted` writes, each as keys and indices down to it; `whole` is the study with every default spelled out.
 ///
 /// `*` stands for every arm, or every item of a list, that has the rest of the path. A path without it may name what is not
 /// there yet: whether it belongs there, the types say.
 ///
 /// # Errors
 /// When it is no path, when what it names may not vary, or when no arm has it, in words.
-pub(super) fn fields(whole: &Value, path: &str) -> Result<Vec<Vec<String>>, String> {
-    let parts: Vec<&str> = path.split('.').collect();
-    if parts.iter().any(|part| part.is_empty()) || parts.len() > overrides::MAX_STEPS {
+pub(super) fn fields(whole: &Value, dotted: &str) -> Result<Vec<Vec<String>>, String> {
+    let parts: Vec<&str> = dotted.split('.').collect();
+    if parts.iter().any(|part| part.is_empty()) || parts.len() > path::MAX_STEPS {
         return Err("expected a dotted path, as in `train.lr` or `arms.*.0.weight`".into());
     }
     fixed(&parts)?;
     if parts[0] != "arms" && !parts.contains(&"*") {
-        return Ok(vec![overrides::split(whole, path)]);
+        return Ok(vec![path::split(whole, dotted)]);
     }
     let mut search = Search { parts: &parts, steps: Vec::new(), found: Vec::new(), stuck: None };
     search.follow(whole, 0);
@@ -27,7 +27,7 @@ pub(super) fn fields(whole: &Value, path: &str) -> Result<Vec<Vec<String>>, Stri
     }
     match search.stuck {
         // Below an arm that is there, the types know what is missing.
-        Some(stuck) if !parts.contains(&"*") && stuck.at > 1 => Ok(vec![overrides::split(whole, path)]),
+        Some(stuck) if !parts.contains(&"*") && stuck.at > 1 => Ok(vec![path::split(whole, dotted)]),
         Some(stuck) => Err(stuck.message(&parts)),
         None => Err("expected a path that an arm of the study has, found none".into()),
     }
@@ -77,7 +77,7 @@ impl Search<'_> {
                 map.iter().for_each(|(name, value)| self.step(name.clone(), value, at + 1));
             }
             Value::Object(map) if part != "*" => {
-                let count = overrides::longest_key(map, &self.parts[at..]);
+                let count = path::longest_key(map, &self.parts[at..]);
                 let key = self.parts[at..at + count].join(".");
                 match map.get(&key) {
                     Some(value) => self.step(key, value, at + count),
@@ -126,7 +126,7 @@ impl Stuck {
             };
         }
         let rest = &parts[self.at..];
-        let hint = hints::near_start(rest, &self.known).map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
+        let hint = hints::did_you_mean(hints::near_start(rest, &self.known));
         format!("expected a path that an arm of the study has, found no `{word}` in `{before}`{hint}")
     }
 }

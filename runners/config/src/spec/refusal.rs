@@ -1,7 +1,7 @@
 //! Why a study is refused.
 
 pub(super) use crate::yaml::in_one_line;
-use crate::yaml::{Place, escaped};
+use crate::yaml::{Place, Target, escaped};
 use std::fmt;
 use std::path::Path;
 
@@ -48,16 +48,21 @@ impl fmt::Display for Origin {
     }
 }
 
-/// What is wrong with a study whose parts are each legal, before it is known where that was written.
+/// What is wrong with a document, before it is known where that was written.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Misfit {
     /// Keys and indices down to the field.
     pub path: Vec<String>,
+    /// Whether the last key is at fault or what it names.
+    pub target: Target,
     pub message: String,
 }
 
 impl Misfit {
-    pub fn new<'a>(path: impl IntoIterator<Item = &'a str>, message: impl Into<String>) -> Self {
-        Self { path: path.into_iter().map(str::to_owned).collect(), message: message.into() }
+    /// Of the value at `path`, or of the name of an arm.
+    pub fn new<S: Into<String>>(path: impl IntoIterator<Item = S>, message: impl Into<String>) -> Self {
+        let path: Vec<String> = path.into_iter().map(Into::into).collect();
+        let is_arm = path.len() == 2 && path[0] == "arms";
+        Self { path, target: if is_arm { Target::Key } else { Target::Value }, message: message.into() }
     }
 }

@@ -19,10 +19,8 @@ pub fn regularizer(text: &str) -> Result<Plugin, String> {
 /// As [`regularizer`].
 pub fn section<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     let document = yaml::parse(text).map_err(|fault| format!("{text}: {}", fault.message))?;
-    serde_path_to_error::deserialize(&document).map_err(|error| {
-        let path = error.path().iter().filter_map(wording::segment).collect();
-        let fault = wording::explain(&document, path, &error.inner().to_string());
-        let at = if fault.path.is_empty() { String::new() } else { format!("{}: ", fault.path.join(".")) };
-        format!("{at}{}", fault.message)
+    wording::typed(&document).map_err(|misfit| {
+        let at = if misfit.path.is_empty() { String::new() } else { format!("{}: ", misfit.path.join(".")) };
+        format!("{at}{}", misfit.message)
     })
 }

@@ -1,4 +1,4 @@
-//! What learning rates, schedules and optimizers, and what ends or forgets, must be to the rest of a study.
+//! Checks of learning rates, schedules, optimizers, and of what happens at a step, against the rest of a study.
 
 use super::refusal::Misfit;
 use super::{Study, Vary, pattern};
@@ -6,8 +6,8 @@ use regatta_core::Action;
 use regatta_lm::model::Decoder;
 use regatta_lm::spec::{Length, Steps};
 
-/// An arm has one learning rate: the study's, or its own. Where the study tunes or varies its own, an arm with another would not
-/// follow.
+/// An arm has one learning rate: the study's, or its own. An arm with its own would not take part where the study tunes or varies
+/// `train.lr`.
 pub(super) fn rates(study: &Study) -> Result<(), Misfit> {
     let of_vary = |vary: &Vary| -> Vec<Vec<String>> {
         let whole = study.plain();
@@ -47,7 +47,7 @@ pub(super) fn optimizer(study: &Study, model: &Decoder) -> Result<(), Misfit> {
         .map_err(|(path, message)| Misfit::new(["train", "optimizer"].into_iter().chain(path), message))
 }
 
-/// What is said to happen at a step happens within the trial.
+/// Everything that has a step happens within the trial.
 pub(super) fn timing(study: &Study, steps: Steps) -> Result<(), Misfit> {
     let steps = steps.get();
     let all = match study.train.length {
@@ -59,7 +59,7 @@ pub(super) fn timing(study: &Study, steps: Steps) -> Result<(), Misfit> {
     forgets(study, steps, &all)
 }
 
-/// Where rise and fall both have a length, they do not overlap.
+/// Warmup and decay do not overlap.
 fn warmup_and_decay(study: &Study, steps: usize, all: &str) -> Result<(), Misfit> {
     match study.train.schedule.rise_and_fall(steps) {
         Some((rise, fall)) if rise.saturating_add(fall) > steps as u64 => {
@@ -70,7 +70,7 @@ fn warmup_and_decay(study: &Study, steps: usize, all: &str) -> Result<(), Misfit
     }
 }
 
-/// An embedding is forgotten while there are steps left.
+/// Embedding resets happen before the last step, with room for the schedule between them.
 fn forgets(study: &Study, steps: usize, all: &str) -> Result<(), Misfit> {
     for arm in &study.arms {
         for (index, plugin) in arm.listed_interventions() {

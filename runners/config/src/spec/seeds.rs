@@ -23,7 +23,9 @@ impl<const FIRST: u64> Seeds<FIRST> {
     fn forms() -> Forms<Self> {
         Forms::expecting(format!("a count of seeds from 1 to {MAX_SEEDS}, or a list of them"))
             .whole(Self::COUNTS, |count| Self((FIRST..FIRST + count).collect()))
+            .meaning(if FIRST == 0 { "That many seeds, from 0 on." } else { "That many seeds, from 1,000,000 on." })
             .list(|List(seeds)| Ok(Self(seeds)))
+            .meaning("The seeds, each once.")
     }
 }
 

@@ -3,10 +3,9 @@
 use super::extends;
 use super::layer::Layer;
 use super::overrides::{self, Override};
-use super::refusal::{Origin, Refusal, in_one_line};
+use super::refusal::{Misfit, Origin, Refusal, in_one_line};
 use super::understand::{name_after, nothing_means_defaults};
-use super::wording::Explained;
-use crate::yaml::{Place, Target};
+use crate::yaml::Place;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -41,12 +40,8 @@ impl Source {
         layer.file.parent().unwrap_or(Path::new("")).to_owned()
     }
 
-    pub fn refuse_fault(&self, Explained { path, target, message }: Explained) -> Refusal {
-        self.refuse(path, target, message)
-    }
-
     /// The last override that wrote the value is to blame, or else the file that wrote it.
-    pub fn refuse(&self, path: Vec<String>, target: Target, mut message: String) -> Refusal {
+    pub fn refuse(&self, Misfit { path, target, mut message }: Misfit) -> Refusal {
         if let Some(set) = self.overrides.iter().rev().find(|set| path.starts_with(&set.path)) {
             return Refusal { origin: Origin::Set(set.assignment.clone()), path: path.join("."), message };
         }

@@ -1,11 +1,10 @@
 //! The points of a sweep: what every arm is at each of them.
 
-use super::refusal::Refusal;
+use super::refusal::{Misfit, Refusal};
 use super::source::Source;
 use super::understand::{nothing_means_defaults, understand};
 use super::vary::{self, Assignment, Vary};
-use super::wording::Explained;
-use super::{Arm, Study, label, overrides, paths, pattern};
+use super::{Arm, Study, files, label, overrides, path, pattern};
 use crate::yaml::Target;
 use regatta_core::{Intervention, Plugin};
 use regatta_lm::spec::Term;
@@ -101,7 +100,7 @@ impl Sweep {
             if points > MAX_POINTS || points * size > MAX_VALUES {
                 let most = format!("expected at most {MAX_POINTS} points, and at most {MAX_VALUES} values in all of them");
                 let message = format!("{most}, found {points} points of a study with {size} values");
-                return Err(source.refuse(vec!["vary".into()], Target::Value, message));
+                return Err(source.refuse(Misfit::new(["vary"], message)));
             }
             (sweep.entries, sweep.points) = entries(source, &whole, vary)?;
         }
@@ -114,33 +113,32 @@ impl Sweep {
                     let found = absolute(&sweep.entries, point, &mut at_point);
                     studies.push((at_point, found));
                 }
-                Err(fault) => {
+                Err(misfit) => {
                     let others = |entry| point.iter().copied().filter(|&other| other != entry).collect::<Vec<_>>();
                     let alone = |entry: &usize| sweep.study_at(source, &document, &others(*entry), memory).is_ok();
                     let culprit = point.iter().rev().copied().find(alone).or(point.last().copied());
-                    return Err(sweep.blame(source, point, culprit, fault));
+                    return Err(sweep.blame(source, point, culprit, misfit));
                 }
             }
         }
-        for (entry, within, path) in studies.iter_mut().flat_map(|(_, found)| std::mem::take(found)) {
+        for (entry, within, file) in studies.iter_mut().flat_map(|(_, found)| std::mem::take(found)) {
             let Entry { set, at, .. } = &mut sweep.entries[entry];
             let written = study.vary.as_mut().and_then(|vary| vary.value_mut(at));
             for value in [Some(&mut set.value), written].into_iter().flatten() {
-                let field = within.iter().try_fold(value, |here, step| here.get_mut(step));
-                field.into_iter().for_each(|field| *field = path.clone().into());
+                path::get_mut(value, &within).into_iter().for_each(|field| *field = file.clone().into());
             }
         }
         sweep.collect(study, studies.into_iter().map(|(study, _)| study));
         Ok(sweep)
     }
 
-    fn study_at(&self, source: &Source, base: &Value, point: &[usize], memory: Option<u128>) -> Result<Study, Explained> {
+    fn study_at(&self, source: &Source, base: &Value, point: &[usize], memory: Option<u128>) -> Result<Study, Misfit> {
         let mut document = base.clone();
         for &entry in point {
             let Entry { set, fields, .. } = &self.entries[entry];
             for field in fields.iter() {
                 let put = overrides::put(&mut document, field, set.value.clone());
-                put.map_err(|(path, message)| Explained { path, target: Target::Key, message })?;
+                put.map_err(|(path, message)| Misfit { path, target: Target::Key, message })?;
             }
         }
         nothing_means_defaults(&mut document);
@@ -153,30 +151,30 @@ impl Sweep {
 
     /// Refuses what is wrong at `point`: at the value of `vary` that wrote it, or else at `culprit`, or else at a value that
     /// wrote a part of it, or else where the study has it.
-    fn blame(&self, source: &Source, point: &[usize], culprit: Option<usize>, fault: Explained) -> Refusal {
-        let Explained { path, target, message } = fault;
+    fn blame(&self, source: &Source, point: &[usize], culprit: Option<usize>, misfit: Misfit) -> Refusal {
+        let Misfit { path, target, message } = misfit;
         let entries = || point.iter().rev().map(|&entry| &self.entries[entry]);
         let above = |entry: &&Entry| entry.fields.iter().any(|field| field.starts_with(&path) && !path.is_empty());
         let wrote = entries().find_map(|entry| Some((entry, entry.fields.iter().find(|field| path.starts_with(field))?)));
         if let Some((entry, field)) = wrote {
             let rest = &path[field.len()..];
             let start = if target == Target::Key && rest.is_empty() { &entry.key } else { &entry.at };
-            return source.refuse([start, rest].concat(), target, message);
+            return source.refuse(Misfit { path: [start, rest].concat(), target, message });
         }
         if let Some(entry) = entries().find(above).filter(|_| target == Target::Key) {
-            return source.refuse(entry.key.clone(), target, message);
+            return source.refuse(Misfit { path: entry.key.clone(), target, message });
         }
         let all: Vec<Assignment> = point.iter().map(|&entry| self.entries[entry].set.clone()).collect();
         let message = if all.is_empty() { message } else { format!("{message} (at {})", vary::shown(&all)) };
         match culprit.map(|entry| &self.entries[entry]).or_else(|| entries().find(above)) {
-            Some(culprit) => source.refuse(culprit.at.clone(), Target::Value, format!("{}: {message}", path.join("."))),
-            None => source.refuse(path, target, message),
+            Some(culprit) => source.refuse(Misfit::new(culprit.at.clone(), format!("{}: {message}", path.join(".")))),
+            None => source.refuse(Misfit { path, target, message }),
         }
     }
 
     /// Refuses `variant` for what is wrong at `path` of its study.
-    pub fn refuse(&self, source: &Source, variant: &Variant, fault: Explained) -> Refusal {
-        self.blame(source, &self.points[variant.number], None, fault)
+    pub fn refuse(&self, source: &Source, variant: &Variant, misfit: Misfit) -> Refusal {
+        self.blame(source, &self.points[variant.number], None, misfit)
     }
 
     /// The variant of `arm` at the point of `variant`, or the one that comes to the same there.
@@ -233,7 +231,9 @@ fn entries(source: &Source, whole: &Value, vary: &Vary) -> Result<(Vec<Entry>, V
             Some(fields) => fields.clone(),
             None => {
                 let fields = pattern::fields(whole, path);
-                let fields = Arc::new(fields.map_err(|message| source.refuse(key.clone(), Target::Key, message))?);
+                let fields = Arc::new(
+                    fields.map_err(|message| source.refuse(Misfit { path: key.clone(), target: Target::Key, message }))?,
+                );
                 known.entry(path.to_owned()).or_insert(fields).clone()
             }
         };
@@ -275,7 +275,7 @@ fn entries(source: &Source, whole: &Value, vary: &Vary) -> Result<(Vec<Entry>, V
 /// Paths of files that entries of `point` name: the entry, where in its value, and the path made absolute.
 fn absolute(entries: &[Entry], point: &[usize], study: &mut Study) -> Vec<(usize, Vec<String>, String)> {
     let mut found = Vec::new();
-    for (field, file, _) in paths::named(study) {
+    for (field, file, _) in files::named(study) {
         let wrote = |&&entry: &&usize| entries[entry].fields.iter().any(|written| field.starts_with(written));
         if let (Some(&entry), Some(file)) = (point.iter().rev().find(wrote), file.to_str()) {
             let length = entries[entry].fields[0].len();

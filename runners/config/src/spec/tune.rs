@@ -1,4 +1,4 @@
-//! `tune:` in a study: the same budget of tuning trials for every arm, before fresh seeds judge.
+//! `tune:` in a study: the same number of tuning trials for every arm. The winner is trained with other seeds.
 
 use super::arms::there;
 use super::seeds::{MAX_SEEDS, Seeds};
@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
-/// The first seed of a count of tuning seeds: far from those that a study counts from 0.
+/// The first of a count of tuning seeds, far above the seeds that a study counts from 0.
 const FIRST_SEED: u64 = 1_000_000;
 
-/// What is tuned, for every arm by itself: each arm is tried with each candidate and seed, and its best candidate is trained
-/// and judged with the study's own seeds.
+/// What is tuned, for each arm on its own: an arm is trained with every candidate and tuning seed, and its best candidate is then
+/// trained with the study's seeds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Fields")]
 pub struct Tune {
@@ -27,8 +27,7 @@ pub struct Tune {
     pub lr: Option<Vec<Positive>>,
     /// What is compared; lower is better.
     pub metric: Metric,
-    /// Seeds of tuning trials, of which the study has none: what was chosen for its luck with a seed is not judged by it.
-    /// Written as a list, or as a count from 1,000,000 on.
+    /// Seeds of tuning trials. The study has none of them, so that no candidate is compared on the seeds that it was chosen by.
     pub seeds: Vec<u64>,
 }
 
@@ -56,7 +55,7 @@ struct Fields {
     /// What is compared; lower is better.
     #[serde(default)]
     metric: Metric,
-    /// Seeds of tuning trials, of which the study has none: a list, or a count from 1,000,000 on.
+    /// Seeds of tuning trials. The study has none of them, so that no arm is compared on the seeds that it was tuned on.
     #[serde(default = "one_seed", deserialize_with = "Seeds::<FIRST_SEED>::read")]
     #[schemars(with = "Seeds<FIRST_SEED>")]
     seeds: Vec<u64>,
@@ -70,7 +69,7 @@ impl TryFrom<Fields> for Tune {
         let tune = Self { weight, lr, metric, seeds };
         match tune.trials() {
             _ if tune.weight.is_none() && tune.lr.is_none() => Err("expected `weight`, `lr` or both, found neither".into()),
-            trials if trials > MAX_SEEDS => Err(format!("expected at most {MAX_SEEDS} tuning trials an arm, found {trials}")),
+            trials if trials > MAX_SEEDS => Err(format!("expected at most {MAX_SEEDS} tuning trials per arm, found {trials}")),
             _ => Ok(tune),
         }
     }
@@ -89,7 +88,7 @@ fn one_seed() -> Vec<u64> {
     vec![FIRST_SEED]
 }
 
-/// Settings that an arm is tried with; what is `None` stays as the study says.
+/// Settings that an arm is tuned with; `None` leaves the study's.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Candidate {
     /// The weight of the arm's terms.
@@ -101,12 +100,11 @@ pub struct Candidate {
 }
 
 impl Study {
-    /// The tuning trials of `arm`: each candidate, weights before learning rates, and the seeds that it is tried with. None
-    /// where nothing is tuned.
+    /// The tuning trials of `arm`: each candidate, weights before learning rates, and its seeds. Empty where nothing is tuned.
     ///
     /// Every arm gets the same number of trials. An arm without a weight to tune (a baseline, or interventions alone) has a
-    /// candidate for each learning rate alone, and tries it with as many times the seeds as there are weights: further seeds follow
-    /// the listed ones.
+    /// candidate for each learning rate alone, each with as many times the seeds as there are weights: further seeds follow the
+    /// listed ones.
     pub fn candidates(&self, arm: &Arm) -> Vec<(Candidate, Vec<u64>)> {
         let Some(tune) = &self.tune else { return Vec::new() };
         let has_weight = arm.terms.iter().any(|term| !term.weight.is_zero());
@@ -157,7 +155,7 @@ impl Study {
     }
 }
 
-/// `old`, a constant or a ramp, as strong as `weight`.
+/// `old`, a constant or a ramp, scaled to `weight`.
 fn reweighted(old: &Weight, weight: f64) -> Value {
     let mut written = json!(old);
     let Some(ramp) = written.as_object_mut() else { return json!(weight) };
@@ -175,7 +173,7 @@ fn reweighted(old: &Weight, weight: f64) -> Value {
 pub struct Winner {
     /// Which of the candidates.
     pub index: usize,
-    /// Whether its weight is the least or the greatest of those that were tried, so that a better one may lie beyond them.
+    /// Whether its weight is the smallest or the largest of the grid, so that a better one may lie outside.
     pub weight_at_edge: bool,
     /// Whether its learning rate is.
     pub lr_at_edge: bool,

@@ -1,4 +1,4 @@
-//! `vary:` in a study: which fields take which values.
+//! `vary:` in a study: the fields that vary and their values.
 
 use super::refusal::in_one_line;
 use indexmap::IndexMap;
@@ -98,7 +98,9 @@ impl Serialize for Vary {
 forms! {
     Vary => Forms::expecting("a map of paths to lists of values, or a list of points, each a map of paths to values")
         .map(Self::product)
+        .meaning("Paths, each to a list of values: every combination is a point, and the last path varies fastest.")
         .list(Self::points)
+        .meaning("The points, each a map of paths to values.")
 }
 
 impl Vary {
@@ -141,8 +143,10 @@ forms! {
 struct Point(Vec<Assignment>);
 
 forms! {
-    Point => Forms::expecting("a point, a map of paths to values").map(|point: IndexMap<String, Value>| match point.is_empty() {
-        true => Err("expected a point with at least one path, found none".into()),
-        false => Ok(Self(point.into_iter().map(|(path, value)| Assignment { path, value }).collect())),
+    Point => Forms::expecting("a point, a map of paths to values").map(|point: IndexMap<String, Value>| {
+        if point.is_empty() {
+            return Err("expected a point with at least one path, found none".into());
+        }
+        Ok(Self(point.into_iter().map(|(path, value)| Assignment { path, value }).collect()))
     })
 }

@@ -1,48 +1,48 @@
-//! What serde says of a value that does not fit, in the words of a study.
+//! Reads a document as a type; serde's errors become messages in the words of a study.
 
-use super::hints;
-use super::refusal::in_one_line;
+use super::refusal::{Misfit, in_one_line};
+use super::{hints, path};
 use crate::yaml::Target;
 use regatta_core::registry::IDLE;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::Segment;
 
 /// Known names are listed when they are at most this many.
 const MAX_LISTED: usize = 32;
 
-/// Where a study does not fit its types, and why.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Explained {
-    pub path: Vec<String>,
-    pub target: Target,
-    pub message: String,
-}
-
-/// A step of a path as it is written.
-pub(super) fn segment(segment: &Segment) -> Option<String> {
-    match segment {
-        Segment::Seq { index } => Some(index.to_string()),
-        Segment::Map { key } => Some(key.clone()),
-        Segment::Enum { variant } => Some(variant.clone()),
-        Segment::Unknown => None,
-    }
+/// Reads `document` as a `T`.
+///
+/// # Errors
+/// At the first thing that does not fit, in the words of a study.
+pub(super) fn typed<T: DeserializeOwned>(document: &Value) -> Result<T, Misfit> {
+    serde_path_to_error::deserialize(document).map_err(|error| {
+        let path = error.path().iter().filter_map(|segment| match segment {
+            Segment::Seq { index } => Some(index.to_string()),
+            Segment::Map { key } => Some(key.clone()),
+            Segment::Enum { variant } => Some(variant.clone()),
+            Segment::Unknown => None,
+        });
+        explain(document, path.collect(), &error.inner().to_string())
+    })
 }
 
 /// The error at `path` of `document` that serde words as `error`.
-pub(super) fn explain(document: &Value, mut path: Vec<String>, error: &str) -> Explained {
-    if let Some(field) = error.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
+fn explain(document: &Value, mut path: Vec<String>, error: &str) -> Misfit {
+    let mut target = Target::Value;
+    let message = if let Some(field) = error.strip_prefix("missing field `").and_then(|rest| rest.strip_suffix('`')) {
         path.push(field.to_owned());
-        return Explained { path, target: Target::Value, message: "expected a value, found none".into() };
-    }
-    if let Some((field, _)) = error.strip_prefix(IDLE).and_then(|rest| rest.split_once('`')) {
-        let target = end_at_key(document, &mut path, field);
-        return Explained { path, target, message: error.to_owned() };
-    }
-    if let Some((word, known)) = unknown(error) {
-        let target = end_at_key(document, &mut path, &word);
-        return Explained { message: unknown_name(&word, &known, &path), path, target };
-    }
-    Explained { message: mismatch(error).unwrap_or_else(|| error.to_owned()), path, target: Target::Value }
+        "expected a value, found none".into()
+    } else if let Some((field, _)) = error.strip_prefix(IDLE).and_then(|rest| rest.split_once('`')) {
+        target = end_at_key(document, &mut path, field);
+        error.to_owned()
+    } else if let Some((word, known)) = unknown(error) {
+        target = end_at_key(document, &mut path, &word);
+        unknown_name(&word, &known, &path)
+    } else {
+        mismatch(error).unwrap_or_else(|| error.to_owned())
+    };
+    Misfit { path, target, message }
 }
 
 /// Of ``unknown field `a`, expected `b` or `c` ``: a, and b and c. Of variants likewise.
@@ -62,17 +62,12 @@ fn backticked(text: &str) -> Vec<String> {
 
 /// Makes `path` end at the unknown name where that is a key.
 fn end_at_key(document: &Value, path: &mut Vec<String>, word: &str) -> Target {
-    let at = |path: &[String]| {
-        path.iter().try_fold(document, |value, step| match value {
-            Value::Array(list) => list.get(step.parse::<usize>().ok()?),
-            value => value.get(step),
-        })
-    };
-    if at(path).is_some_and(|value| value.get(word).is_some()) {
+    let here = path::get(document, path);
+    if here.is_some_and(|value| value.get(word).is_some()) {
         path.push(word.to_owned());
         return Target::Key;
     }
-    let is_key = path.last().is_some_and(|last| last == word) && at(path).is_some();
+    let is_key = path.last().is_some_and(|last| last == word) && here.is_some();
     if is_key { Target::Key } else { Target::Value }
 }
 
@@ -101,13 +96,10 @@ fn mismatch(error: &str) -> Option<String> {
     let rest = error.strip_prefix("invalid type: ").or_else(|| error.strip_prefix("invalid value: "))?;
     let (found, expected) = rest.split_at(rest.rfind(", expected ")?);
     let expected = &expected[", expected ".len()..];
-    let mut message = format!("expected {}, found {}", in_words(expected), in_one_line(&plain(found)));
     let word = found.strip_prefix("string \"").and_then(|found| found.strip_suffix('"'));
     let known = backticked(expected);
-    if let Some(near) = word.and_then(|word| hints::near(word, &known)) {
-        message += &format!("; did you mean `{near}`?");
-    }
-    Some(message)
+    let hint = hints::did_you_mean(word.and_then(|word| hints::near(word, &known)));
+    Some(format!("expected {}, found {}{hint}", in_words(expected), in_one_line(&plain(found))))
 }
 
 /// What was found, without serde's name of its type.

@@ -1,19 +1,20 @@
 //! YAML in, a tree of plain values out: the only module that touches a YAML parser.
 //!
-//! The parser takes seconds on a file of brackets and minutes on one of aliases, so everything that it is given has passed
-//! [`decode`] and `nesting` first. The tree is JSON's: no tags, no NaN, no infinities, names as keys, no key twice.
+//! serde_yaml takes seconds on a file of brackets and minutes on one of aliases. So [`decode`] bounds the bytes of a text and
+//! `places` what its events are, before serde_yaml reads the values. The tree is JSON's: no tags, no NaN, no infinities, names as
+//! keys, no key twice. What is found wrong with it, here or later, is located by its path in [`Places`].
 
-mod nesting;
-mod tree;
+mod places;
 mod words;
 
-pub use tree::{Target, locate, parse};
+pub use places::{Places, Target};
 pub use words::{escaped, in_one_line};
+
+use serde_json::{Map, Number, Value};
+use std::sync::Arc;
 
 /// Bytes that a study may have.
 pub const MAX_BYTES: usize = 1 << 20;
-/// Lists and maps that may lie within each other.
-const MAX_DEPTH: usize = 64;
 
 /// A line and a column of a text, both from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,11 +55,93 @@ impl Fault {
     }
 }
 
+/// Reads `text`, one document; an empty text is nothing (null).
+///
+/// # Errors
+/// At the first place that is not YAML or not a plain value, that has a key twice, or that nests or repeats too much.
+pub fn parse(text: &str) -> Result<Value, Fault> {
+    read(text).map(|(value, _)| value)
+}
+
+/// As [`parse`], with the places of all values.
+///
+/// # Errors
+/// As [`parse`].
+pub fn read(text: &str) -> Result<(Value, Arc<Places>), Fault> {
+    let places = Places::of(text)?;
+    let value = serde_yaml::from_str(text).map_err(|error| {
+        let place = error.location().map_or(Place::START, |at| Place { line: at.line(), column: at.column() });
+        Fault::new(place, format!("expected YAML, found a mistake: {error}"))
+    })?;
+    let mut path = Vec::new();
+    match plain(value, &mut path) {
+        Ok(value) => Ok((value, places)),
+        Err((target, message)) => {
+            let place = places.locate(&path, target);
+            if target == Target::Key {
+                path.pop(); // the name at fault is none
+            }
+            Err(Fault { place, path, message })
+        }
+    }
+}
+
+/// What JSON knows of `value`; after an error, `path` leads to what caused it.
+fn plain(value: serde_yaml::Value, path: &mut Vec<String>) -> Result<Value, (Target, String)> {
+    use serde_yaml::Value as Yaml;
+    match value {
+        Yaml::Null => Ok(Value::Null),
+        Yaml::Bool(flag) => Ok(flag.into()),
+        Yaml::String(word) => Ok(word.into()),
+        Yaml::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(whole), _) => Ok(whole.into()),
+            (None, Some(whole)) => Ok(whole.into()),
+            (None, None) => {
+                let float = number.as_f64().unwrap_or(f64::NAN);
+                let finite = Number::from_f64(float).map(Value::Number);
+                finite.ok_or_else(|| (Target::Value, format!("expected a finite number, found {float}")))
+            }
+        },
+        Yaml::Sequence(list) => {
+            let mut values = Vec::new();
+            for value in list {
+                path.push(values.len().to_string());
+                values.push(plain(value, path)?);
+                path.pop();
+            }
+            Ok(Value::Array(values))
+        }
+        Yaml::Mapping(map) => {
+            let mut entries = Map::new();
+            for (key, value) in map {
+                let name = match key {
+                    Yaml::String(name) => name,
+                    other => {
+                        let other = plain(other, path)?;
+                        path.push(other.to_string());
+                        let found = if other.is_null() { "nothing".to_owned() } else { other.to_string() };
+                        return Err((Target::Key, not_a_name(&found)));
+                    }
+                };
+                path.push(name.clone());
+                entries.insert(name, plain(value, path)?);
+                path.pop();
+            }
+            Ok(Value::Object(entries))
+        }
+        Yaml::Tagged(_) => Err((Target::Value, "expected a plain value, found a tag: a study has none".into())),
+    }
+}
+
+fn not_a_name(found: &str) -> String {
+    format!("expected a name before the `:`, found {found}; a name that looks like it needs quotes")
+}
+
 /// `value` as YAML.
 ///
 /// # Panics
 /// Never: every plain value can be written.
-pub fn write(value: &serde_json::Value) -> String {
+pub fn write(value: &Value) -> String {
     serde_yaml::to_string(value).expect("plain values can be written")
 }
 
@@ -86,6 +169,7 @@ pub fn decode(bytes: Vec<u8>) -> Result<String, Fault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::{Duration, Instant};
 
     fn check(bytes: &[u8], expected: Result<&str, (usize, usize, &str)>) {
         match (decode(bytes.to_vec()), expected) {
@@ -105,5 +189,69 @@ mod tests {
         check(b"a: 1\n\xc3\xa9\xff", Err((2, 2, "found byte 0xff at offset 7"))); // the two bytes before it are one character
         check(b"a: \0", Err((1, 4, "found a NUL at byte 3")));
         check(&vec![b' '; MAX_BYTES + 1], Err((1, 1, "at most 1048576 bytes")));
+    }
+
+    #[test]
+    fn plain_values_are_read_in_order() {
+        let value = parse("b: [1, -2, 1.0e-3, yes, true, ~]\na: {c: '3'}\n").unwrap();
+        assert_eq!(value.to_string(), r#"{"b":[1,-2,0.001,"yes",true,null],"a":{"c":"3"}}"#);
+        assert_eq!(parse("\u{feff}a: 1\n").unwrap().to_string(), r#"{"a":1}"#); // decode drops one mark, a file may have two
+        assert_eq!(parse("\u{feff}...").unwrap(), "..."); // no end of a document: it stands in the second column
+        assert_eq!(parse("# nothing\n").unwrap(), Value::Null);
+        assert_eq!(parse("a: &x b\n*x : *x\n").unwrap().to_string(), r#"{"a":"b","b":"b"}"#);
+        assert_eq!(parse("---\na: 1\n...\n").unwrap().to_string(), r#"{"a":1}"#);
+        assert_eq!(parse("a: 18446744073709551615\nb: -9223372036854775808\n").unwrap()["b"], i64::MIN);
+    }
+
+    fn refused(text: &str, place: (usize, usize), path: &str, part: &str) {
+        let started = Instant::now();
+        let fault = parse(text).unwrap_err();
+        assert!(started.elapsed() < Duration::from_millis(50), "{:?} for {:?}", started.elapsed(), &text[..text.len().min(40)]);
+        assert!(fault.message.contains(part), "{}", fault.message);
+        assert_eq!((fault.place.line, fault.place.column), place, "{}", fault.message);
+        assert_eq!(fault.path.join("."), path);
+    }
+
+    #[test]
+    fn what_is_not_plain_is_refused_where_it_is() {
+        refused("a: 1\nb:\n  c: 1\n  c: 2", (4, 3), "b.c", "found `c` twice");
+        refused("a: 1\n'a': 2", (2, 1), "a", "found `a` twice");
+        refused("a: [1, .nan]", (1, 8), "a.1", "expected a finite number, found NaN");
+        refused("a: -.inf", (1, 4), "a", "expected a finite number, found -inf");
+        refused("a: 18446744073709551616", (1, 4), "a", "below 2^64");
+        refused("a: [-9223372036854775809]", (1, 5), "a.0", "above -2^63");
+        refused("a:\n  3: 1", (2, 3), "a", "expected a name before the `:`, found 3");
+        refused("a:\n  ~: 1", (2, 3), "a", "found nothing");
+        refused("a: \"\\", (1, 6), "a", "unexpected end of stream");
+        refused("a: [!x {}, b]", (1, 5), "a.0", "found a tag");
+        refused("- &a !x [b]", (1, 3), "0", "found a tag");
+        refused("[a]: 1", (1, 1), "", "found a list");
+        refused(
+            "a: [1, 2\nb: 3",
+            (2, 2),
+            "a.2",
+            "did not find expected ',' or ']' while parsing a flow sequence at line 1 column 4",
+        );
+        refused("a: *b", (1, 4), "a", "unknown anchor");
+        refused("a: &a [*a]", (1, 8), "a.0", "found `*a` within it");
+        refused("a: 1\nb: !!str 2", (2, 4), "b", "found a tag");
+        refused("a: ! x", (1, 4), "a", "found a tag");
+        refused("a: 1\n--- \nb: 2", (2, 1), "", "found a second");
+        refused("a: 1\n...\nb: 2", (3, 1), "", "found a second");
+        refused("%YAML 1.1\n---\na: 1", (1, 1), "", "directive");
+    }
+
+    #[test]
+    fn bombs_are_refused_at_once() {
+        refused(&"[".repeat(80_000), (1, 65), "", "at most 64 deep");
+        refused(&"{a: ".repeat(20_000), (1, 257), "", "at most 64 deep");
+        refused(&"- ".repeat(40_000), (1, 129), "", "at most 64 deep");
+        refused(&format!("\u{feff}{}", "[".repeat(80_000)), (1, 66), "", "at most 64 deep"); // a byte order mark hides nothing
+        let stairs: String = (0..300).map(|depth| format!("{}a:\n", " ".repeat(depth))).collect();
+        refused(&stairs, (65, 65), "", "at most 64 deep");
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i"];
+        let laughs = names.windows(2).map(|w| format!("{}: &{} [{}]\n", w[1], w[1], vec![format!("*{}", w[0]); 10].join(",")));
+        let bomb = format!("a: &a [lol,lol,lol,lol,lol,lol,lol,lol,lol]\n{}", laughs.collect::<String>());
+        refused(&bomb, (5, 35), "e.9", "at most 100000 values"); // d is 10,111 values, and e has ten of it
     }
 }

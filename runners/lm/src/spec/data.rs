@@ -121,7 +121,7 @@ struct TextFields {
     test: Option<PathBuf>,
     /// One file, cut in order into train, validation and test.
     file: Option<PathBuf>,
-    /// Shares of train, validation and test of `file`, in that order; they sum to 1.
+    /// Fractions of `file` for train, validation and test, which sum to 1; [0.9, 0.05, 0.05] where not named.
     split: Option<[f64; 3]>,
     /// Order in which windows of the train split are seen.
     #[serde(default)]

@@ -141,9 +141,9 @@ enum PositionsFields {
 #[derive(PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct RotaryFields {
-    /// Base of the angles.
+    /// Base of the angles; the family's where not named, or else 10000.
     theta: Option<Positive>,
-    /// Fraction of a head's dims that are rotated.
+    /// Fraction of a head's dims that are rotated; the family's where not named, or else 1.
     fraction: Option<Proportion>,
     /// Slower rotation for long contexts, as in Llama 3.
     scaling: Option<RotaryScaling>,

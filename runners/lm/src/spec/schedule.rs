@@ -14,7 +14,7 @@ pub enum Schedule {
     Constant,
     /// Linear up to lr, then half a cosine down to `final` times lr at the last step.
     Cosine {
-        /// Steps of linear rise.
+        /// Linear rise: steps, or a fraction of all steps where written as a number below 1.
         #[serde(default = "warmup")]
         warmup: Span,
         /// Fraction of lr left at the last step.
@@ -23,7 +23,7 @@ pub enum Schedule {
     },
     /// Linear up to lr, then linear down to `final` times lr at the last step.
     Linear {
-        /// Steps of linear rise.
+        /// Linear rise: steps, or a fraction of all steps where written as a number below 1.
         #[serde(default = "warmup")]
         warmup: Span,
         /// Fraction of lr left at the last step.
@@ -33,10 +33,10 @@ pub enum Schedule {
     /// Warmup, stable, decay: linear up to lr, lr itself, and over the last `decay` steps linear down to `final` times lr at the
     /// last (Hu et al. 2024, MiniCPM, arXiv:2404.06395; Hägele et al. 2024, arXiv:2405.18392).
     Wsd {
-        /// Steps of linear rise.
+        /// Linear rise: steps, or a fraction of all steps where written as a number below 1.
         #[serde(default = "warmup")]
         warmup: Span,
-        /// Steps of linear fall.
+        /// Linear fall: steps, or a fraction of all steps where written as a number below 1.
         #[serde(default = "decay")]
         decay: Span,
         /// Fraction of lr left at the last step.

@@ -84,7 +84,7 @@ pub struct Ramp {
     to: Finite,
     /// Steps of the ramp.
     steps: Step,
-    /// How it gets from one to the other.
+    /// How it gets from one to the other; linear where not named.
     #[serde(default, skip_serializing_if = "Shape::is_linear")]
     shape: Shape,
 }

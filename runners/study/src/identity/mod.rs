@@ -5,7 +5,7 @@ mod differences;
 pub use differences::Code;
 pub(crate) use differences::FINGERPRINTS;
 
-use regatta_config::{Arm, Study, folders};
+use regatta_config::{Arm, Study};
 use regatta_core::{Fingerprint, registry};
 use regatta_lm::checkpoint::weight_files;
 use regatta_lm::data::Corpus;
@@ -81,11 +81,8 @@ pub fn identity(
 /// its training, wherever it was set.
 fn listed(arm: &Arm) -> Result<Value, RecordError> {
     let mut list = to_value(&arm.list())?;
-    for (place, plugin) in arm.listed_interventions() {
-        let fields = &mut list[place]["intervention"][plugin.name()];
-        for (field, folder) in folders(plugin) {
-            fields[field] = checkpoint(&folder)?;
-        }
+    for (place, plugin, field, folder) in arm.folders() {
+        list[place]["intervention"][plugin][field] = checkpoint(folder)?;
     }
     list.as_array_mut().into_iter().for_each(|list| list.retain(|entry| entry.get("lr").is_none()));
     Ok(list)

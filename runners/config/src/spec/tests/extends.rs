@@ -74,6 +74,9 @@ fn another_choice_replaces_the_one_before() {
     assert!(read("data: {text: {file: t.txt}}").to_yaml().contains("t.txt"));
     assert!(read("data: {synthetic: {zipf: 2}}").to_yaml().contains("seed: 3"));
     assert!(read("model: {init: .}").to_yaml().contains("init: /"));
+    let muon = read("train: {optimizer: {muon: {momentum: 0.9}}}"); // in place of the base's `adamw: {betas: ...}`
+    assert!(muon.to_yaml().contains("momentum: 0.9") && muon.train.length == Length::of_steps(20));
+    assert!(read("train: {tokens: 20K}").to_yaml().contains("tokens: 20000"));
     let chain =
         [("base.yaml", "extends: more/deep.yaml\nmodel: {layers: 1}"), ("more/deep.yaml", "model: {init: .}\narms: {a: []}")];
     let study = desk("extends: base.yaml\nmodel: {width: 32}", &chain).read(&[]).unwrap();

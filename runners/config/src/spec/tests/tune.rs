@@ -103,8 +103,12 @@ fn what_cannot_be_tuned_is_refused() {
     refused("{lr: 1}", "12: tune.lr: ", "expected a list, found 1");
     refused("{lr: [0]}", "13: tune.lr.0: ", "expected a finite number above 0, found 0");
     refused("{lr: [1], seeds: 0}", "24: tune.seeds: ", "a count of seeds from 1 to 10000");
-    refused("{lr: [1], seeds: [1]}", "24: tune.seeds: ", "found 1 in its `seeds`: what a seed chose, fresh seeds judge");
-    refused("{lr: [1, 2], seeds: 5001}", "7: tune: ", "expected at most 10000 tuning trials an arm, found 10002");
+    refused(
+        "{lr: [1], seeds: [1]}",
+        "24: tune.seeds: ",
+        "found 1 in its `seeds`: an arm is not compared on the seeds that it was tuned on",
+    );
+    refused("{lr: [1, 2], seeds: 5001}", "7: tune: ", "expected at most 10000 tuning trials per arm, found 10002");
     refused("{lr: [1], metric: loss}", "25: tune.metric: ", "unknown name `loss`, expected `validation_loss`");
     refused("{lr: [1]}\nvary: {train.lr: [1, 2]}", "12: tune.lr: ", "found that `vary` has `train.lr`: tune it or vary it");
     for path in ["arms.*.0.weight", "arms.two.1.weight.to", "arms.two.0", "arms.two"] {

@@ -1,7 +1,7 @@
 //! The files and folders that a study names.
 
-use super::Study;
 use super::refusal::Misfit;
+use super::{Arm, Study};
 use regatta_lm::spec::{DataSpec, ModelSpec, TextFiles, TokenizerSpec};
 use std::path::{Path, PathBuf};
 
@@ -19,8 +19,9 @@ pub(super) enum Kind {
 /// At the first that leads to nothing, or to a folder where a file is wanted.
 pub(super) fn resolve(study: &mut Study, folder: &dyn Fn(&[String]) -> PathBuf) -> Result<(), Misfit> {
     for (field, path, kind) in named(study) {
-        *path = absolute(path, &folder(&field), kind).map_err(|message| Misfit { path: field, message })?;
+        *path = absolute(path, &folder(&field), kind).map_err(|message| Misfit::new(field, message))?;
     }
+    study.arms.iter_mut().for_each(Arm::note_folders);
     Ok(())
 }
 

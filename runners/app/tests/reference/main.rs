@@ -1,4 +1,7 @@
-//! The reference in docs/reference is written by the program: from the cards of its plugins, and from the help of its verbs.
+//! The reference in docs/reference is written by the program: from the cards of its plugins, the schema of its studies, and the help
+//! of its verbs.
+
+mod study;
 
 use regatta_builtin as _; // whose cards are written
 use regatta_core::registry::{self, Card, Kind};
@@ -121,6 +124,11 @@ fn page(title: &str, word: &str) -> String {
         );
     }
     page
+}
+
+#[test]
+fn fields_of_a_study() {
+    check("study.md", &study::page(&regatta_config::schema()));
 }
 
 #[test]
