@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn the_number_of_seeds_chooses_the_test() {
         let one = vec![1.0, -1.0, 1.0, 0.0];
-        let found = TaskDifference::of(&[one.clone()]).unwrap();
+        let found = TaskDifference::of(std::slice::from_ref(&one)).unwrap();
         assert_eq!(found, TaskDifference::OfItems(McNemar { wins: 2, losses: 1, items: 4 }));
         check(found.mean(), 0.25);
         check(found.p(), 1.0); // 2 P(W ≥ 2) = 2·(3 + 1)/8
