@@ -1,6 +1,6 @@
 //! The cloud of points that a regularizer sees.
 
-use crate::{Error, Regularizer, Result};
+use crate::{Error, Result};
 use candle_core::{DType, Tensor};
 
 /// Floating-point points `[groups, points, dims]`, with at least two points per group.
@@ -98,18 +98,6 @@ impl Cloud {
     /// Dims per point, d.
     pub fn dims(&self) -> usize {
         self.points.dims()[2]
-    }
-}
-
-impl Cloud {
-    /// For checks of a regularizer that asks for labels: 1 where a point's first coordinate is above 0, else 0, so that labels move
-    /// with their points. Of any other regularizer, the cloud as it is.
-    pub(crate) fn with_labels_for(self, regularizer: &dyn Regularizer) -> Result<Self> {
-        if !regularizer.needs_labels() {
-            return Ok(self);
-        }
-        let labels = self.points.detach().narrow(2, 0, 1)?.squeeze(2)?.gt(0f64)?.to_dtype(DType::U32)?;
-        self.with_labels(labels)
     }
 }
 

@@ -8,6 +8,7 @@
 //! Lines are compared within a tolerance and never hashed. The last digits may depend on the machine or the number of threads, and
 //! such a difference can cross the edge of any rounding.
 
+use crate::labels::labelled_for;
 use crate::{Action, Companion, CompanionObjective, Draw, Intervention, Regularizer, Result, Tensor, differentiate};
 use candle_core::{DType, Device, Var};
 use serde::{Deserialize, Serialize};
@@ -152,7 +153,7 @@ fn clouds() -> Result<Vec<(&'static str, Tensor)>> {
 /// Value and gradient of a penalty of points, or of points and their view.
 fn penalised(regularizer: &dyn Regularizer, views: &[Tensor], dtype: DType) -> Result<(f64, Vec<f64>)> {
     let (leaves, cloud) = differentiate::leaves(views.iter().map(|view| Ok(view.to_dtype(dtype)?)))?;
-    let cloud = cloud.with_labels_for(regularizer)?;
+    let cloud = labelled_for(regularizer, cloud)?;
     let mut draw = Draw::new(0, "fingerprint penalty", 0, 0);
     if dtype == DType::F32 {
         let leaves: Vec<&Var> = leaves.iter().collect();

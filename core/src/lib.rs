@@ -87,6 +87,7 @@ pub mod forms;
 mod home;
 mod intervention;
 mod kernel;
+mod labels;
 pub mod maths;
 pub mod number;
 pub mod registry;

@@ -2,6 +2,7 @@
 
 use super::kernel::{TOLERANCE, by_kernel, kernel_agrees};
 use super::{round_trips, written_form};
+use crate::labels::labelled_for;
 use crate::{Cloud, Draw, Regularizer};
 use candle_core::{DType, Device, Tensor, Var};
 
@@ -177,7 +178,7 @@ fn cloud(regularizer: &dyn Regularizer, views: &[Tensor]) -> Cloud {
         Some(view) => Cloud::with_view(points, view.clone()),
         None => Cloud::new(points),
     };
-    let cloud = cloud.and_then(|cloud| cloud.with_labels_for(regularizer));
+    let cloud = cloud.and_then(|cloud| labelled_for(regularizer, cloud));
     cloud.unwrap_or_else(|e| panic!("the kit's own cloud: {e}"))
 }
 
