@@ -4,6 +4,7 @@ mod accumulate;
 mod capacity;
 mod companions;
 mod export;
+mod fair;
 mod families;
 mod faults;
 mod folder;
