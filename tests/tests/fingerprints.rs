@@ -53,17 +53,25 @@ struct Altered {
 
 #[typetag::serde(name = "altered")]
 impl Regularizer for Altered {
-    fn penalty(&self, cloud: &Cloud, draw: &mut Draw) -> Result<Tensor> {
+    fn penalty(&self, from: &Cloud, draw: &mut Draw) -> Result<Tensor> {
         let moved = |points: &Tensor| {
             let unit = if points.dtype() == candle::DType::F64 { f64::EPSILON } else { f32::EPSILON.into() };
             let noise = Draw::new(0, "altered", 0, 0).normals(points.dims(), points.dtype(), points.device())?;
             Ok::<_, regatta_core::Error>((points + ((noise * (unit * self.moved))? * points)?)?)
         };
-        let cloud = match cloud.view() {
-            Some(view) => Cloud::with_view(moved(cloud.points())?, moved(view)?)?,
-            None => Cloud::new(moved(cloud.points())?)?,
+        let cloud = match from.view() {
+            Some(view) => Cloud::with_view(moved(from.points())?, moved(view)?)?,
+            None => Cloud::new(moved(from.points())?)?,
+        };
+        let cloud = match (self.of.0.needs_labels(), from.labels()) {
+            (true, labels) => cloud.with_labels(labels?.clone())?,
+            (false, _) => cloud,
         };
         Ok((self.of.0.penalty(&cloud, draw)? * self.scale)?)
+    }
+
+    fn needs_labels(&self) -> bool {
+        self.of.0.needs_labels()
     }
 
     fn needs_view(&self) -> bool {

@@ -35,7 +35,8 @@ fn a_new_plugin_is_a_crate_and_never_replaces_one() {
     assert_eq!(written.status.code(), Some(0), "{}", text(&written.stderr));
     let manifest = std::fs::read_to_string(study.path().join("my-spread/Cargo.toml")).unwrap();
     let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().canonicalize().unwrap();
-    assert!(manifest.contains(&format!("regatta-core = {{ path = \"{}\" }}", root.join("core").display())), "{manifest}");
+    let core = format!("regatta-core = {{ version = \"0.1\", path = \"{}\" }}", root.join("core").display());
+    assert!(manifest.contains(&core), "{manifest}");
     let library = std::fs::read_to_string(study.path().join("my-spread/src/lib.rs")).unwrap();
     for part in ["name: \"my_spread\"", "pub struct MySpread {", "conforms::<MySpread>()"] {
         assert!(library.contains(part), "{library}");
