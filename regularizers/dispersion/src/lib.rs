@@ -82,7 +82,8 @@ perplexity_entropy: mean_i Σ_j p_ij log₂(p_ij + ε), p_i = softmax over j≠i
         /// The loss: angular_spread, l2_repel, decorrelation, orthogonalization or perplexity_entropy.
         pub variant: Variant = Variant::AngularSpread,
         /// Temperature τ of angular_spread, l2_repel and perplexity_entropy. A smaller τ gives more weight to the closest pairs.
-        pub temperature: Positive = Positive::new(1.0) => [variant: Variant::AngularSpread | Variant::L2Repel | Variant::PerplexityEntropy],
+        pub temperature: Positive = Positive::new(1.0)
+            => [variant: Variant::AngularSpread | Variant::L2Repel | Variant::PerplexityEntropy],
         /// Minimum angle of orthogonalization, in half turns: 0.5 is a right angle. Pairs beyond it are not penalised.
         pub margin: NonNegative = NonNegative::new(0.5) => [variant: Variant::Orthogonalization],
         /// ε, added to norms, exponents and arguments of logarithms.
