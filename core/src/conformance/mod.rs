@@ -99,7 +99,8 @@ fn every_field_has_an_effect(card: &Card) {
         let fields = written[card.name].as_object().cloned().unwrap_or_default();
         for (field, number) in fields.iter().filter_map(|(field, value)| Some((field, value.as_f64()?))) {
             // 2 is below the dims of the points that a fingerprint is made of: a width takes effect there.
-            let others = [number * 0.75, number * 1.5, number + 1.0, (number * 0.5).floor(), 2.0, 0.0];
+            let others =
+                [number * 0.75, number * 1.5, number + 0.01, number + 0.25, number + 1.0, (number * 0.5).floor(), 2.0, 0.0];
             let others = others.map(|other| match number.fract() {
                 0.0 if fields[field].is_u64() => Value::from(other.floor() as u64),
                 _ => Value::from(other),
