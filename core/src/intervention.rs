@@ -10,8 +10,8 @@ use std::path::PathBuf;
 /// `#[typetag::serde(name = "...")]`, where the name is what users write in YAML.
 ///
 /// The training step is a single function in the runner, and [`Action`] lists the points in it at which an intervention may act.
-/// Each intervention acts at one point; an arm may list several interventions. Like a regularizer, an intervention never sees
-/// labels, the optimizer or other plugins. The runner owns all state, checkpoints it and restores it.
+/// Each intervention acts at one point; an arm may list several interventions. An intervention never sees labels, the
+/// optimizer or other plugins. The runner owns all state, checkpoints it and restores it.
 #[typetag::serde]
 pub trait Intervention: Debug + Send + Sync {
     /// Where it acts and what it does there, or `None` if its settings turn it off. The result depends only on the settings.

@@ -165,6 +165,26 @@ crate::vectorize! {
     pub fn sum_of_exponentials(x: &[f32], shift: f32, rate: f32) -> f32 = sum_of_exponentials_with;
 }
 
+crate::vectorize! {
+    /// Adds each row of points (n, d) to sums (d).
+    fn add_rows(sums: &mut [f64], points: &[f32]) = add_rows_with;
+}
+
+#[inline(always)]
+fn add_rows_with<S: Simd>(sums: &mut [f64], points: &[f32]) {
+    for row in points.chunks_exact(sums.len()) {
+        sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
+    }
+}
+
+/// The mean of the rows, summed in order in float64, so that rows that nearly cancel keep their digits. points (n, dims) -> (dims)
+pub fn mean_row(points: &[f32], dims: usize) -> Vec<f64> {
+    let (mut mean, rows) = (vec![0f64; dims], (points.len() / dims) as f64);
+    add_rows(&mut mean, points);
+    mean.iter_mut().for_each(|sum| *sum /= rows);
+    mean
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,6 +226,11 @@ mod tests {
         assert!((sum_of_exponentials(&x, 0.0, 1.0) - 21.0).abs() < 1e-5);
         assert!((exponentials(&mut x, 2f32.ln()) - 10.5).abs() < 1e-5);
         assert!(x[..18].iter().all(|x| (x - 0.5).abs() < 1e-6) && (x[18] - 1.5).abs() < 1e-6, "{x:?}");
+    }
+
+    #[test]
+    fn the_mean_of_rows_that_nearly_cancel_by_hand() {
+        assert_eq!(mean_row(&[1e8, 3.0, 2.0, 5.0, -1e8 + 8.0, 1.0], 2), [10.0 / 3.0, 3.0]);
     }
 
     #[test]

@@ -14,6 +14,7 @@
 //! # Shapes
 //! matrix (v, d)
 
+use regatta_core::kernels::vector;
 use regatta_core::{Action, Intervention, OutputUpdate, intervention, typetag};
 
 intervention! {
@@ -34,12 +35,7 @@ impl Intervention for CentredOutput {
 
 impl OutputUpdate for CentredOutput {
     fn apply(&self, matrix: &mut [f32], dims: usize) {
-        let mut mean = vec![0.0; dims];
-        for row in matrix.chunks_exact(dims) {
-            mean.iter_mut().zip(row).for_each(|(sum, &x)| *sum += f64::from(x));
-        }
-        let rows = (matrix.len() / dims) as f64;
-        mean.iter_mut().for_each(|sum| *sum /= rows);
+        let mean = vector::mean_row(matrix, dims);
         for row in matrix.chunks_exact_mut(dims) {
             row.iter_mut().zip(&mean).for_each(|(x, mean)| *x = (f64::from(*x) - mean) as f32);
         }

@@ -34,6 +34,21 @@ vectorize! {
 }
 
 #[inline(always)]
+fn cross_entropy_with<S: Simd>(logits: &mut [f32], targets: &[u32], losses: &mut [f32], gradient: Gradient) {
+    let vocabulary = logits.len() / targets.len();
+    for ((row, &target), loss) in logits.chunks_exact_mut(vocabulary).zip(targets).zip(losses) {
+        let target = target as usize;
+        *loss = match gradient {
+            Gradient::Unwanted => {
+                let (most, at_target) = (max_with::<S>(row), row[target]);
+                libm::logf(sum_of_exponentials_with::<S>(row, most, 1.0)) + (most - at_target)
+            }
+            Gradient::Times(scale) => gradient_with::<S>(row, target, scale, 0.0).0,
+        };
+    }
+}
+
+#[inline(always)]
 fn cross_entropy_and_normalizers_with<S: Simd>(
     logits: &mut [f32],
     targets: &[u32],
@@ -45,32 +60,21 @@ fn cross_entropy_and_normalizers_with<S: Simd>(
     let vocabulary = logits.len() / targets.len();
     let outputs = losses.iter_mut().zip(normalizers);
     for ((row, &target), (loss, normalizer)) in logits.chunks_exact_mut(vocabulary).zip(targets).zip(outputs) {
-        let target = target as usize;
-        let (most, at_target) = (max_with::<S>(row), row[target]);
-        let sum = exponentials_with::<S>(row, most);
-        let log_sum = libm::logf(sum);
-        *loss = log_sum + (most - at_target);
-        *normalizer = log_sum + most;
-        scale_with::<S>(row, scale * (1.0 + 2.0 * weight * *normalizer) / sum);
-        row[target] -= scale;
+        (*loss, *normalizer) = gradient_with::<S>(row, target as usize, scale, weight);
     }
 }
 
+/// Writes the gradient of `scale·(loss + weight·z²)` over a row, and returns loss and z. With weight 0 the factor of the softmax is
+/// exactly `scale`.
 #[inline(always)]
-fn cross_entropy_with<S: Simd>(logits: &mut [f32], targets: &[u32], losses: &mut [f32], gradient: Gradient) {
-    let vocabulary = logits.len() / targets.len();
-    for ((row, &target), loss) in logits.chunks_exact_mut(vocabulary).zip(targets).zip(losses) {
-        let target = target as usize;
-        let (most, at_target) = (max_with::<S>(row), row[target]);
-        let Gradient::Times(scale) = gradient else {
-            *loss = libm::logf(sum_of_exponentials_with::<S>(row, most, 1.0)) + (most - at_target);
-            continue;
-        };
-        let sum = exponentials_with::<S>(row, most);
-        *loss = libm::logf(sum) + (most - at_target);
-        scale_with::<S>(row, scale / sum);
-        row[target] -= scale;
-    }
+fn gradient_with<S: Simd>(row: &mut [f32], target: usize, scale: f32, weight: f32) -> (f32, f32) {
+    let (most, at_target) = (max_with::<S>(row), row[target]);
+    let sum = exponentials_with::<S>(row, most);
+    let log_sum = libm::logf(sum);
+    let normalizer = log_sum + most;
+    scale_with::<S>(row, scale * (1.0 + 2.0 * weight * normalizer) / sum);
+    row[target] -= scale;
+    (log_sum + (most - at_target), normalizer)
 }
 
 #[cfg(test)]

@@ -12,8 +12,8 @@
 //! # Shapes
 //! points (g, n, d) -> scalar
 
-use regatta_core::simd::Simd;
-use regatta_core::{Cloud, Draw, FloatCloud, Home, Kernel, Regularizer, Result, Site, Tensor, regularizer, typetag, vectorize};
+use regatta_core::kernels::vector;
+use regatta_core::{Cloud, Draw, FloatCloud, Home, Kernel, Regularizer, Result, Site, Tensor, regularizer, typetag};
 
 regularizer! {
     name: "centering",
@@ -50,24 +50,10 @@ impl Kernel for Centering {
 /// Value and gradient together, on the float32 points of one group. points (n, d), gradient (n, d)
 fn fused(points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
     let n = (points.len() / d) as f64;
-    let mut mean = vec![0f64; d]; // in float64: of rows that cancel, little is left
-    add_rows(&mut mean, points);
-    mean.iter_mut().for_each(|sum| *sum /= n);
+    let mean = vector::mean_row(points, d); // in float64: of rows that cancel, little is left
     let pull: Vec<f32> = mean.iter().map(|x| (2.0 * x / n) as f32).collect();
     gradient.chunks_exact_mut(d).for_each(|row| row.copy_from_slice(&pull));
     mean.iter().map(|x| x * x).sum()
-}
-
-vectorize! {
-    /// Adds each row of points (n, d) to the sums (d).
-    fn add_rows(sums: &mut [f64], points: &[f32]) = add_rows_with;
-}
-
-#[inline(always)]
-fn add_rows_with<S: Simd>(sums: &mut [f64], points: &[f32]) {
-    for row in points.chunks_exact(sums.len()) {
-        sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
-    }
 }
 
 #[cfg(test)]

@@ -72,8 +72,8 @@ impl PairTerm for Hinge {
     #[inline(always)]
     fn of<S: Simd>(&self, cosine: Lanes<S>) -> (Lanes<S>, Lanes<S>) {
         let over = cosine - Lanes::splat(self.least);
-        let slope = Lanes::ZERO.simd_lt(over).select(Lanes::ONE, Lanes::ZERO);
-        (Lanes::ZERO.fast_max(over), slope) // NaN where the cosine is
+        let derivative = Lanes::ZERO.simd_lt(over).select(Lanes::ONE, Lanes::ZERO);
+        (Lanes::ZERO.fast_max(over), derivative) // NaN where the cosine is
     }
 }
 

@@ -17,8 +17,7 @@
 
 use regatta_core::kernels::{Scaled, vector};
 use regatta_core::maths::unit;
-use regatta_core::simd::Simd;
-use regatta_core::{Cloud, Draw, FloatCloud, Home, Kernel, Regularizer, Result, Site, Tensor, regularizer, typetag, vectorize};
+use regatta_core::{Cloud, Draw, FloatCloud, Home, Kernel, Regularizer, Result, Site, Tensor, regularizer, typetag};
 
 regularizer! {
     name: "cosreg",
@@ -59,27 +58,13 @@ impl Kernel for CosReg {
 fn fused(points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
     let u = Scaled::new(points.to_vec(), d, 0.0);
     let n = (points.len() / d) as f64;
-    let mut mean = vec![0f64; d]; // in float64: if the cosines cancel, the square of the mean is small
-    add_rows(&mut mean, u.points());
-    mean.iter_mut().for_each(|sum| *sum /= n);
+    let mean = vector::mean_row(u.points(), d); // in float64: if the cosines cancel, the square of the mean is small
     let narrow: Vec<f32> = mean.iter().map(|x| *x as f32).collect();
     // The pairs i = j are not subtracted: their gradient is radial, and the backward pass of the normalisation removes it.
     gradient.chunks_exact_mut(d).for_each(|row| row.copy_from_slice(&narrow));
     u.backward(gradient, (2.0 / n) as f32);
     let own: f64 = u.points().chunks_exact(d).map(|u| f64::from(vector::dot(u, u))).sum();
     mean.iter().map(|x| x * x).sum::<f64>() - own / (n * n)
-}
-
-vectorize! {
-    /// sums (d), points (n, d)
-    fn add_rows(sums: &mut [f64], points: &[f32]) = add_rows_with;
-}
-
-#[inline(always)]
-fn add_rows_with<S: Simd>(sums: &mut [f64], points: &[f32]) {
-    for row in points.chunks_exact(sums.len()) {
-        sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += f64::from(*x));
-    }
 }
 
 #[cfg(test)]

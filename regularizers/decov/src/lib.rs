@@ -63,7 +63,7 @@ fn at_least_two(dims: usize) -> Result<()> {
 fn fused(points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
     let z = centred_rows(points, d);
     let n = (points.len() / d) as f64;
-    let mut c = gram(&z, d); // C, and then the slope along zᵀz: the gradient is twice z times that
+    let mut c = gram(&z, d); // C, then the derivative with respect to zᵀz: the gradient is twice z times that
     let mut squares = 0.0;
     for (k, row) in c.chunks_exact_mut(d).enumerate() {
         vector::scale(row, (1.0 / n) as f32);

@@ -18,7 +18,7 @@ const NEAR: f32 = 1.0 / 32.0;
 struct Panel<'a> {
     pull: Pull<'a>,
     energy: f64,
-    /// Of near pairs: `Σ_j W_ij (u_j - u_i)`, W the slope of their term. (points, d), or empty where there are none
+    /// Of near pairs: `Σ_j W_ij (u_j - u_i)`, W the derivative of their term. (points, d), or empty where there are none
     of_near: Vec<f32>,
 }
 
@@ -93,7 +93,7 @@ fn room(numbers: &mut Vec<f32>, len: usize) -> &mut [f32] {
 }
 
 vectorize! {
-    /// Replaces each q by the slope of its term, and sums the values. Pairs that are near are noted by row and column, and count as
+    /// Replaces each q by the derivative of its term, and sums the values. Pairs that are near are noted by row and column, and count as
     /// none. q (rows, columns), limits (rows): q of a near pair is above
     fn weigh(q: &mut [f32], limits: &[f32], term: &impl PairTerm, near: &mut Vec<[usize; 2]>) -> f64 = weigh_with;
 
@@ -121,9 +121,9 @@ fn weigh_with<S: Simd>(q: &mut [f32], limits: &[f32], term: &impl PairTerm, near
                 set_aside(chunk, *limit, row, first, near);
             }
             let q = load_or(chunk, f32::NEG_INFINITY);
-            let (value, slope) = term.of(q);
+            let (value, derivative) = term.of(q);
             let absent = q.simd_eq(none);
-            store(chunk, absent.select(Lanes::ZERO, slope));
+            store(chunk, absent.select(Lanes::ZERO, derivative));
             sums += absent.select(Lanes::ZERO, value);
         }
         all += f64::from(total(sums));
@@ -155,13 +155,13 @@ fn repel_near_with<S: Simd>(
     let mut energy = 0.0;
     for [row, column] in near {
         let square = directions.difference([first[0] + row, first[1] + column], &mut apart);
-        let (value, slope) = term.of(Lanes::<S>::splat((-0.5 * square) as f32));
-        let slope = f64::from(slope.to_array()[0]);
+        let (value, derivative) = term.of(Lanes::<S>::splat((-0.5 * square) as f32));
+        let derivative = f64::from(derivative.to_array()[0]);
         energy += f64::from(value.to_array()[0]);
         let pulls = row_pulls[row * d..(row + 1) * d].iter_mut();
-        pulls.zip(&apart).for_each(|(pull, apart)| *pull += (slope * apart) as f32);
+        pulls.zip(&apart).for_each(|(pull, apart)| *pull += (derivative * apart) as f32);
         if let Some(pulls) = column_pulls.get_mut(column * d..(column + 1) * d) {
-            pulls.iter_mut().zip(&apart).for_each(|(pull, apart)| *pull -= (slope * apart) as f32);
+            pulls.iter_mut().zip(&apart).for_each(|(pull, apart)| *pull -= (derivative * apart) as f32);
         }
     }
     energy

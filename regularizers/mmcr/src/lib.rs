@@ -15,7 +15,7 @@
 //! - Points are hidden states, without a projector; the second view is another dropout mask's.
 //! - A singular value σ counts as `sqrt(σ² + ε)`, ε = 1e-8. The nuclear norm has no gradient where a singular value is 0, and the
 //!   second of `[u_i, v_i]` one that changes its direction at once where views coincide. Here both are smooth: what belongs to
-//!   singular values of 0 has slope 0. Each singular value counts for at most 1e-4 too much.
+//!   singular values of 0 has derivative 0. Each singular value counts for at most 1e-4 too much.
 //!
 //! # Shapes
 //! points and view (g, n, d) -> scalar, by way of (g, m, m), m the smaller of n and d
@@ -76,7 +76,7 @@ impl Regularizer for Mmcr {
     }
 }
 
-/// The root of an eigenvalue of the Gram, and its slope; one that was rounded below 0 counts as 0.
+/// The root of an eigenvalue of the Gram, and its derivative; one that was rounded below 0 counts as 0.
 fn root(eigenvalue: f64) -> (f64, f64) {
     let root = (eigenvalue.max(0.0) + EPSILON).sqrt();
     (root, 0.5 / root)
@@ -140,9 +140,10 @@ const LARGEST_INVERSE: f64 = 512.0;
 /// The sum of `sqrt(λ + ε)` over the eigenvalues of a Gram, and `(G + εI)^(-1/2)`. (m, m) -> scalar, (m, m)
 fn by_eigenvectors(gram: &[f64], m: usize) -> Result<(f64, Vec<f64>)> {
     let (values, vectors) = symmetric_eigen_of(gram, m)?;
-    let (roots, slopes): (Vec<f64>, Vec<f64>) = values.into_iter().map(root).unzip();
+    let (roots, derivatives): (Vec<f64>, Vec<f64>) = values.into_iter().map(root).unzip();
     let rows = vectors.chunks_exact(m);
-    let weighted: Vec<f64> = rows.flat_map(|row| row.iter().zip(&slopes).map(|(x, slope)| 2.0 * slope * x)).collect();
+    let weighted: Vec<f64> =
+        rows.flat_map(|row| row.iter().zip(&derivatives).map(|(x, derivative)| 2.0 * derivative * x)).collect();
     let mut inverse = vec![0f64; m * m];
     times(&weighted, Matrix::new(&vectors, m, m).transposed(), &mut inverse, |_, _| {});
     Ok((roots.iter().sum(), inverse))

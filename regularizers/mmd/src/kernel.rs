@@ -15,11 +15,11 @@ pub fn value_and_gradient(points: &[f32], d: usize, closed: &Closed, gradient: &
     scale(gradient, (1.0 / (n * n)) as f32);
 
     let mut of_points = 0.0;
-    for (point, slope) in points.chunks_exact(d).zip(gradient.chunks_exact_mut(d)) {
+    for (point, grad) in points.chunks_exact(d).zip(gradient.chunks_exact_mut(d)) {
         let exponent = -0.5 * closed.point_rate * f64::from(dot(point, point));
         of_points += libm::expm1(exponent);
         let pull = closed.point_weight * closed.point_rate * libm::exp(exponent) / n;
-        add_multiple(slope, pull as f32, point);
+        add_multiple(grad, pull as f32, point);
     }
     of_pairs - closed.point_weight * of_points / n + closed.rest
 }

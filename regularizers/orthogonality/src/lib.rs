@@ -53,7 +53,7 @@ impl Kernel for Orthogonality {
 
 /// Value and gradient together, on the float32 points of one group. points (n, d), gradient (n, d)
 fn fused(points: &[f32], d: usize, gradient: &mut [f32]) -> f64 {
-    let mut excess = gram(points, d); // WᵀW - I, and then the slope along WᵀW: the gradient is twice W times that
+    let mut excess = gram(points, d); // WᵀW - I, then the derivative with respect to WᵀW: the gradient is twice W times that
     let mut squares = 0.0;
     for (k, row) in excess.chunks_exact_mut(d).enumerate() {
         row[k] -= 1.0;

@@ -68,11 +68,11 @@ fn polynomial<S: Simd>(coefficients: &[f32], x: Lanes<S>) -> Lanes<S> {
 
 vectorize! {
     /// The mean of `(F(x) - midpoint)²`, less the square of the mean of `F(x) - midpoint` where `shift_free`; each x is replaced
-    /// by the slope along it. x, midpoints (n), the midpoints of the points' ranks, which are written over
+    /// by the derivative with respect to it. x, midpoints (n), the midpoints of the points' ranks, which are written over
     pub fn squared_excess(x: &mut [f32], midpoints: &mut [f32], shift_free: bool) -> f64 = squared_excess_with;
 
     /// The sum over points of the Kullback-Leibler divergence of F(x) from the midpoint, as chances of two outcomes; each x is
-    /// replaced by the slope along it. x, midpoints (n)
+    /// replaced by the derivative with respect to it. x, midpoints (n)
     pub fn divergence(x: &mut [f32], midpoints: &[f32]) -> f64 = divergence_with;
 }
 
@@ -164,35 +164,35 @@ mod tests {
 
     /// Two of each x, since a slice has two values at least.
     #[test]
-    fn excess_and_slope_are_close_everywhere() {
+    fn excess_and_derivative_are_close_everywhere() {
         for step in -900..=900 {
             let x = step as f32 / 100.0;
             for midpoint in [0.25f32, 0.75] {
-                let (mut slopes, mut midpoints) = ([x; 2], [midpoint; 2]);
-                let found = squared_excess(&mut slopes, &mut midpoints, false);
+                let (mut derivatives, mut midpoints) = ([x; 2], [midpoint; 2]);
+                let found = squared_excess(&mut derivatives, &mut midpoints, false);
                 let excess = distribution(x) - f64::from(midpoint);
                 assert!((found - excess * excess).abs() < 1e-6, "{x}: {found}");
                 let density = (-0.5 * f64::from(x * x)).exp() / std::f64::consts::TAU.sqrt();
-                assert!((f64::from(slopes[0]) - excess * density).abs() < 1e-6, "{x}: {slopes:?}");
+                assert!((f64::from(derivatives[0]) - excess * density).abs() < 1e-6, "{x}: {derivatives:?}");
             }
         }
     }
 
     #[test]
-    fn divergence_and_slope_are_close_everywhere() {
+    fn divergence_and_derivative_are_close_everywhere() {
         for step in -500..=500 {
             let x = step as f32 / 100.0;
             for midpoint in [0.001f32, 0.25, 0.75] {
-                let mut slopes = [x; 2];
-                let found = divergence(&mut slopes, &[midpoint; 2]);
+                let mut derivatives = [x; 2];
+                let found = divergence(&mut derivatives, &[midpoint; 2]);
                 let (f, t) = (distribution(x), f64::from(midpoint));
                 let above = distribution(-x);
                 let expected = 2.0 * (t * (t / f).ln() + (1.0 - t) * ((1.0 - t) / above).ln());
                 assert!((found - expected).abs() < 2e-6 * expected.max(0.25), "{x} {midpoint}: {found}, expected {expected}");
                 let density = (-0.5 * f64::from(x * x)).exp() / std::f64::consts::TAU.sqrt();
                 let expected = 2.0 * (f - t) * density / (f * above);
-                let off = (f64::from(slopes[0]) - expected).abs();
-                assert!(off < 4e-6 * expected.abs().max(0.5), "{x} {midpoint}: {slopes:?}, expected {expected}");
+                let off = (f64::from(derivatives[0]) - expected).abs();
+                assert!(off < 4e-6 * expected.abs().max(0.5), "{x} {midpoint}: {derivatives:?}, expected {expected}");
             }
         }
     }
@@ -200,10 +200,10 @@ mod tests {
     #[test]
     fn far_numbers_are_finite() {
         for x in [-1e5f32, 1e5, -40.0, 40.0] {
-            let mut slopes = [x, -x];
-            let value = divergence(&mut slopes, &[0.25, 0.75]);
+            let mut derivatives = [x, -x];
+            let value = divergence(&mut derivatives, &[0.25, 0.75]);
             assert!((value / f64::from(x * x)).is_finite() && value > 0.2 * f64::from(x * x), "{x}: {value}");
-            assert!(slopes.iter().all(|slope| slope.is_finite()), "{x}: {slopes:?}");
+            assert!(derivatives.iter().all(|derivative| derivative.is_finite()), "{x}: {derivatives:?}");
         }
     }
 }

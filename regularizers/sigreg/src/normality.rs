@@ -91,13 +91,13 @@ fn excess(x: &Tensor) -> Result<(Tensor, Tensor)> {
 /// Log of the normal distribution function of each number, computed in float64 on the CPU.
 fn log_distribution(x: &Tensor) -> Result<Tensor> {
     let numbers = x.detach().to_dtype(DType::F64)?.flatten_all()?.to_vec1::<f64>()?;
-    let (values, slopes): (Vec<f64>, Vec<f64>) = numbers.into_iter().map(log_distribution_at).unzip();
+    let (values, derivatives): (Vec<f64>, Vec<f64>) = numbers.into_iter().map(log_distribution_at).unzip();
     let like_x =
         |numbers: Vec<f64>| Tensor::from_vec(numbers, x.shape(), &Device::Cpu)?.to_dtype(x.dtype())?.to_device(x.device());
-    attach_gradient(x, &like_x(values)?, &like_x(slopes)?)
+    attach_gradient(x, &like_x(values)?, &like_x(derivatives)?)
 }
 
-/// `log F(x)` and its slope. Where the complementary error function would underflow, by its asymptotic series.
+/// `log F(x)` and its derivative. Where the complementary error function would underflow, by its asymptotic series.
 fn log_distribution_at(x: f64) -> (f64, f64) {
     const FAR: f64 = -30.0;
     let density = libm::exp(-0.5 * x * x) / TAU.sqrt();
@@ -121,18 +121,21 @@ mod tests {
     #[test]
     fn the_logarithm_of_the_distribution_in_both_tails() {
         let check = |x: f64, expected: f64| {
-            let (found, slope) = log_distribution_at(x);
+            let (found, derivative) = log_distribution_at(x);
             assert!((found / expected - 1.0).abs() < 1e-12, "{x}: {found}, expected {expected}");
             let step = 1e-4 * x.abs().max(1.0);
             let difference = (log_distribution_at(x + step).0 - log_distribution_at(x - step).0) / (2.0 * step);
-            assert!((slope - difference).abs() < 1e-6 * slope.abs().max(1e-3), "{x}: {slope}, expected {difference}");
+            assert!(
+                (derivative - difference).abs() < 1e-6 * derivative.abs().max(1e-3),
+                "{x}: {derivative}, expected {difference}"
+            );
         };
         check(0.0, 0.5f64.ln());
         check(1.0, -0.172_753_779_023_449_88); // log 0.841344746068543
         check(-3.0, -6.607_726_221_510_342); // log 0.001349898031630
         check(-29.999, -454.291_211_196_123_87);
         check(-30.001, -454.351_277_715_458_76);
-        let (value, slope) = log_distribution_at(-1e6);
-        assert!((value + 5e11).abs() < 20.0 && (slope - 1e6).abs() < 1e-3);
+        let (value, derivative) = log_distribution_at(-1e6);
+        assert!((value + 5e11).abs() < 20.0 && (derivative - 1e6).abs() < 1e-3);
     }
 }

@@ -1,5 +1,5 @@
 //! The tests on ranks and moments, value and gradient together, a slice at a time: the float32 points of one group are projected
-//! to slices that each lie in one piece, and each value is then replaced by the slope along it.
+//! to slices that each lie in one piece, and each value is then replaced by the derivative with respect to it.
 
 use crate::normal::{divergence, squared_excess};
 use crate::normality::{LEAST_VARIANCE, Test, midpoint};
@@ -78,14 +78,14 @@ impl Sliced {
             let (x, mean) = (&*x, 1.0 / k as f32);
             gradient.par_chunks_mut(ROWS * d).enumerate().with_max_len(1).for_each(|(index, gradient)| {
                 let rows = gradient.len() / d;
-                let slopes = Matrix::part(&x[index * ROWS..], k, rows, n).transposed(); // (rows, k)
-                product_of_panels(MatrixMut::new(gradient, rows, d), Onto::Replace, mean, slopes, &self.panels);
+                let derivatives = Matrix::part(&x[index * ROWS..], k, rows, n).transposed(); // (rows, k)
+                product_of_panels(MatrixMut::new(gradient, rows, d), Onto::Replace, mean, derivatives, &self.panels);
             });
             of_midpoints + sums.iter().sum::<f64>() / k as f64
         })
     }
 
-    /// The statistic of one slice, whose values are replaced by the slopes along them; of anderson_darling without the part that
+    /// The statistic of one slice, whose values are replaced by the derivatives with respect to them; of anderson_darling without the part that
     /// depends on n alone. x (n)
     fn statistic(&self, x: &mut [f32], points: &[f32], direction: &[f32], room: &mut Room) -> f64 {
         if self.test == Test::JarqueBera {
@@ -156,7 +156,7 @@ fn point_of(key: u64) -> usize {
 }
 
 /// Puts neighbours that float32 may have exchanged in the order of their projections in float64: a rank is a whole number, and an
-/// exchange would be seen in the slopes. Where many are so near, the rounded points themselves tell no order, and it stays.
+/// exchange would be seen in the derivatives. Where many are so near, the rounded points themselves tell no order, and it stays.
 fn settle_near_ties(points: &[f32], direction: &[f32], keys: &mut [u64]) {
     let ends = value_of(keys[0]).abs().max(value_of(keys[keys.len() - 1]).abs());
     let tolerance = ends * 2f32.powi(-20);
@@ -180,7 +180,7 @@ fn settle_near_ties(points: &[f32], direction: &[f32], keys: &mut [u64]) {
 }
 
 vectorize! {
-    /// See [`jarque_bera`](crate::normality::jarque_bera); each x is replaced by the slope along it. x (n)
+    /// See [`jarque_bera`](crate::normality::jarque_bera); each x is replaced by the derivative with respect to it. x (n)
     fn jarque_bera(x: &mut [f32]) -> f64 = jarque_bera_with;
 }
 
@@ -200,7 +200,7 @@ fn jarque_bera_with<S: Simd>(x: &mut [f32]) -> f64 {
         + (n - 1.0) / 2.0 * (raw_variance - 1.0) * (raw_variance - 1.0)
         + n / 6.0 * (skewness * skewness + (kurtosis - 3.0) * (kurtosis - 3.0) / 4.0);
 
-    // The slope is a polynomial of y = (x - mean) / deviation.
+    // The derivative is a polynomial of y = (x - mean) / deviation.
     let (along_skewness, along_kurtosis) = (n * skewness / 3.0, n * (kurtosis - 3.0) / 12.0);
     let cubic = 4.0 * along_kurtosis / (n * deviation);
     let quadratic = 3.0 * along_skewness / (n * deviation);

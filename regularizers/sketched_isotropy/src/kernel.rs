@@ -44,10 +44,10 @@ impl Sketch {
         let Self { numbers, dims, width } = self;
         let sketch = Matrix::new(numbers, *dims, *width);
         let count = points.len() / dims;
-        let (mut y, mut slopes) = (vec![0f32; count * width], vec![0f32; count * width]);
+        let (mut y, mut grad_y) = (vec![0f32; count * width], vec![0f32; count * width]);
         times(&centred_rows(points, *dims), sketch, &mut y, |_, _| {});
-        let value = distance_from_identity(&y, *width, &mut slopes);
-        times(&slopes, sketch.transposed(), gradient, |_, _| {});
+        let value = distance_from_identity(&y, *width, &mut grad_y);
+        times(&grad_y, sketch.transposed(), gradient, |_, _| {});
         value
     }
 }
@@ -56,7 +56,7 @@ impl Sketch {
 /// y, gradient (n, k)
 fn distance_from_identity(y: &[f32], k: usize, gradient: &mut [f32]) -> f64 {
     let degrees = (y.len() / k - 1) as f64;
-    let mut excess = gram(y, k); // (n - 1)·C, then C - I, then the slope
+    let mut excess = gram(y, k); // (n - 1)·C, then C - I, then the derivative
     let mut squares = TINY_SQUARE;
     for (index, row) in excess.chunks_exact_mut(k).enumerate() {
         vector::scale(row, (1.0 / degrees) as f32);

@@ -10,7 +10,7 @@
 //! (there on the residual stream after each block, all tokens of a batch, as they are). All groups of a call share the sketch.
 //!
 //! An isotropic group does not reach zero: then C is SᵀS, which is not I, and the value stays near `sqrt(k (k + 1) / d)`.
-//! Deviation: their code divides by `n - 1 + 1e-6`. Where C is I to the last digit the slope is 0.
+//! Deviation: their code divides by `n - 1 + 1e-6`. Where C is I to the last digit the gradient is 0.
 //!
 //! # Shapes
 //! points (g, n, d), sketch (d, k) -> scalar, by way of (g, n, k) and (g, k, k)

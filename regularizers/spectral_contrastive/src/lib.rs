@@ -7,7 +7,7 @@
 //! HaoChen, Wei, Gaidon, Ma, "Provable Guarantees for Self-Supervised Deep Learning with Spectral Contrastive Loss", NeurIPS 2021,
 //! arXiv:2106.04156, as in the authors' code, which shortens long points and divides by μ. Its least value over unrestricted
 //! points factorises the graph of which points are views of one another. Deviations: points are hidden states, without a projector;
-//! the second view is another dropout mask's. Where a point's norm is sqrt(μ), value and slope are continuous from one side alone.
+//! the second view is another dropout mask's. The gradient jumps where a point's norm is sqrt(μ).
 //!
 //! With more points than dims, the sum over pairs is `tr(ZᵀZ YᵀY)` less that over i = j: the kernel needs no (n, n) matrix, and its
 //! cost is linear in n.
@@ -85,8 +85,8 @@ impl SpectralContrastive {
         let pairs = n * (n - 1.0);
         let all = all_products([&z.points, &y.points], d, [&mut *of_z, &mut *of_y]);
 
-        // The slope along `z_i·y_i`: that of the first mean, less what all products count of the pair itself.
-        let scale = (2.0 / (mu * pairs)) as f32; // of half the slope of all squares
+        // The derivative with respect to `z_i·y_i`: that of the first mean, minus the pair's own part of all products.
+        let scale = (2.0 / (mu * pairs)) as f32; // of half the gradient of all squares
         let (mut own, mut own_squares) = (0f64, 0f64);
         let rows = of_z.chunks_exact_mut(d).zip(of_y.chunks_exact_mut(d));
         for ((of_z, of_y), (z, y)) in rows.zip(z.points.chunks_exact(d).zip(y.points.chunks_exact(d))) {

@@ -4,7 +4,7 @@ use super::arm::ArmRecords;
 use regatta_core::Plugin;
 
 /// What stands behind the name of such an arm, in every table and plot.
-pub(super) const MARK: &str = " (label-aware)";
+const MARK: &str = " (label-aware)";
 
 /// Marks the names of such arms. A plugin that is not linked is taken for one that sees no labels.
 pub(super) fn mark(arms: &mut [ArmRecords]) {
@@ -21,8 +21,7 @@ fn is_label_aware(arm: &ArmRecords) -> bool {
 
 /// What the mark means, where an arm has it.
 pub(super) fn note(arms: &[&ArmRecords]) -> Option<String> {
-    let marked = arms.iter().any(|arm| arm.name.ends_with(MARK));
-    marked.then(|| {
+    arms.iter().any(|arm| is_label_aware(arm)).then(|| {
         "Label-aware arms are told the next token of each point, which no other arm sees: a difference to them is one of what is known, \
          too."
             .to_owned()

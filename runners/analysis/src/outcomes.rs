@@ -8,7 +8,7 @@ use regatta_records::{RecordError, TrialFolder};
 /// folders from before outcomes were recorded.
 pub(super) fn read(trial: &TrialFolder, worth: &Worth) -> Result<Option<Vec<Outcomes>>, RecordError> {
     let path = trial.outcomes_file();
-    if (worth.minimal_pairs.is_empty() && worth.multiple_choice.is_empty()) || !path.exists() {
+    if worth.scores().next().is_none() || !path.exists() {
         return Ok(None);
     }
     let outcomes = trial.outcomes()?;
@@ -53,12 +53,7 @@ fn fit(outcomes: &[Outcomes], worth: &Worth) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn outcomes(task: &str, right: &str, fingerprint: &str) -> Outcomes {
-        let line = serde_json::json!({"kind": "minimal_pairs", "task": task, "fingerprint": fingerprint, "right": right,
-            "right_normalised": right});
-        serde_json::from_value(line).unwrap()
-    }
+    use crate::testing::outcomes;
 
     fn worth(task: &str, accuracy: f64, items: usize) -> Worth {
         let score = serde_json::json!({"task": task, "accuracy": accuracy, "standard_error": 0.1, "accuracy_normalised": accuracy,

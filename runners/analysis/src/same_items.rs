@@ -2,7 +2,6 @@
 
 use super::arm::ArmRecords;
 use regatta_lm::tasks::Outcomes;
-use regatta_lm::training::Worth;
 use regatta_records::{RecordError, TrialFolder};
 use std::path::Path;
 
@@ -33,16 +32,20 @@ pub(super) fn check(arms: &[ArmRecords], folder: &Path) -> Result<(), RecordErro
 }
 
 /// Whether both are outcomes of a file of that kind and name.
-pub(super) fn is_same_task(one: &Outcomes, other: &Outcomes) -> bool {
+fn is_same_task(one: &Outcomes, other: &Outcomes) -> bool {
     (one.kind, &one.task) == (other.kind, &other.task)
+}
+
+/// The outcomes of a task among those of a trial, where it was asked the same items.
+pub(super) fn of_same_items<'a>(outcomes: &'a [Outcomes], task: &Outcomes) -> Option<&'a Outcomes> {
+    outcomes.iter().find(|of| is_same_task(of, task) && of.fingerprint == task.fingerprint)
 }
 
 /// Why tasks are not judged, where trials of an earlier version have their scores alone.
 pub(super) fn not_recorded(arms: &[&ArmRecords]) -> Option<String> {
-    let has_tasks = |worth: &Worth| !worth.minimal_pairs.is_empty() || !worth.multiple_choice.is_empty();
     let without = |arm: &ArmRecords| {
         let read = |seed: &u64| arm.runs.contains_key(seed) && !arm.outcomes.contains_key(seed);
-        arm.evaluations.iter().filter(|(seed, of)| read(seed) && has_tasks(&of.measures.worth)).count()
+        arm.evaluations.iter().filter(|(seed, of)| read(seed) && of.measures.worth.scores().next().is_some()).count()
     };
     let count: usize = arms.iter().map(|arm| without(arm)).sum();
     let trials = if count == 1 { "1 trial has".to_owned() } else { format!("{count} trials have") };
@@ -54,13 +57,7 @@ pub(super) fn not_recorded(arms: &[&ArmRecords]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::arm;
-
-    fn outcomes(task: &str, right: &str, fingerprint: &str) -> Outcomes {
-        let line = serde_json::json!({"kind": "minimal_pairs", "task": task, "fingerprint": fingerprint, "right": right,
-            "right_normalised": right});
-        serde_json::from_value(line).unwrap()
-    }
+    use crate::testing::{arm, outcomes};
 
     #[test]
     fn other_items_are_refused_with_both_trials() {

@@ -3,7 +3,7 @@
 use super::arm::ArmRecords;
 use super::comparison::{Family, verdict_of};
 use super::over::{ends, over};
-use super::same_items::is_same_task;
+use super::same_items::of_same_items;
 use regatta_lm::tasks::{Kind, Outcomes, TaskScore};
 use regatta_lm::training::Worth;
 use regatta_results::{TaskAverage, TaskResult, TaskTest, TaskVerdict};
@@ -28,8 +28,7 @@ pub(super) fn tasks(arm: &ArmRecords, reference: &ArmRecords, family: &Family<'_
 
 /// `arm` on all of its tasks, each with the same weight; none without a task.
 pub(super) fn average(arm: &ArmRecords, reference: &ArmRecords, family: &Family<'_>) -> Option<TaskAverage> {
-    let scores =
-        |worth: &Worth| worth.minimal_pairs.iter().chain(&worth.multiple_choice).map(|of| of.accuracy).collect::<Vec<_>>();
+    let scores = |worth: &Worth| worth.scores().map(|of| of.accuracy).collect::<Vec<_>>();
     let scores: Vec<Vec<f64>> = arm.evaluations.values().map(|evaluation| scores(&evaluation.measures.worth)).collect();
     let accuracy = over(&scores.iter().filter_map(|scores| mean(scores)).collect::<Vec<_>>())?;
     let tasks = scores.iter().map(Vec::len).max()?;
@@ -61,11 +60,8 @@ fn shared<'a>(arm: &'a ArmRecords, reference: &ArmRecords) -> Vec<Shared<'a>> {
         .collect();
     let Some((first, _)) = both.first() else { return Vec::new() };
     let task = |named: &'a Outcomes| {
-        let of =
-            |all: &'a [Outcomes]| all.iter().find(|other| is_same_task(other, named) && other.fingerprint == named.fingerprint);
-        let row = |(own, other): &(&'a Vec<Outcomes>, &Vec<Outcomes>)| {
-            let own = of(own)?;
-            let other = other.iter().find(|other| is_same_task(other, named) && other.fingerprint == named.fingerprint)?;
+        let row = |(own, other): &(&Vec<Outcomes>, &Vec<Outcomes>)| {
+            let (own, other) = (of_same_items(own, named)?, of_same_items(other, named)?);
             let difference = |(own, other): (&bool, &bool)| f64::from(i8::from(*own) - i8::from(*other));
             Some(own.right.iter().zip(&other.right).map(difference).collect::<Vec<f64>>())
         };
@@ -120,7 +116,7 @@ fn of_kind(worths: &[&Worth], pairs: bool, scores: fn(&Worth) -> &Vec<TaskScore>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::arm;
+    use crate::testing::{arm, outcomes};
     use regatta_results::Verdict;
 
     #[test]
@@ -151,12 +147,9 @@ mod tests {
             let worth =
                 serde_json::json!({"minimal_pairs": [score(("a", tasks[0]))], "multiple_choice": [score(("b", tasks[1]))]});
             arm.evaluations.get_mut(&(seed as u64)).unwrap().measures.worth = serde_json::from_value(worth).unwrap();
-            let line = |kind: &str, task: &str, right: &str| {
-                serde_json::from_value(serde_json::json!({"kind": kind, "task": task, "fingerprint": "f", "right": right,
-                    "right_normalised": right}))
-                .unwrap()
-            };
-            let lines = vec![line("minimal_pairs", "a", tasks[0]), line("multiple_choice", "b", tasks[1])];
+            let of_pairs = outcomes("a", tasks[0], "f");
+            let of_choices = Outcomes { kind: Kind::MultipleChoice, ..outcomes("b", tasks[1], "f") };
+            let lines = vec![of_pairs, of_choices];
             arm.outcomes.insert(seed as u64, lines);
         }
         arm

@@ -1,6 +1,7 @@
 //! Arms for tests.
 
 use super::arm::ArmRecords;
+use regatta_lm::tasks::Outcomes;
 use regatta_lm::training::Evaluation;
 use regatta_records::{Cost, TrialEvaluation};
 
@@ -27,4 +28,11 @@ pub(crate) fn arm(name: &str, losses: &[Option<f64>]) -> ArmRecords {
         arm.evaluations.insert(seed as u64, TrialEvaluation { split: "test".into(), measures, validation_loss: loss, cost });
     }
     arm
+}
+
+/// Outcomes of minimal pairs, a character per item.
+pub(crate) fn outcomes(task: &str, right: &str, fingerprint: &str) -> Outcomes {
+    let line = serde_json::json!({"kind": "minimal_pairs", "task": task, "fingerprint": fingerprint, "right": right,
+        "right_normalised": right});
+    serde_json::from_value(line).unwrap()
 }

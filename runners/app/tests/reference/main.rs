@@ -148,10 +148,9 @@ fn costs() {
 # Built-in plugins
 
 `regatta list` prints this table, with the plugins that your program links. The last column is the time that a plugin adds to a
-training step of the shape `small`, as a fraction of a step without it. For a regularizer it is value and gradient at every block, over all
-points; by default a study takes at most 256 points of a group, and whole-batch clouds then cost less than shown. For an
-intervention it is the difference between steps with and without it. [Performance](../performance.md#what-a-regularizer-costs) says
-how and where this was measured.
+training step of the shape `small`, as a fraction of a step without it. For a regularizer it is value and gradient of the clouds
+of a step at its home; for an intervention, the difference between steps with and without it.
+[Performance](../performance.md#what-a-regularizer-costs) says how and where this was measured.
 
 [Regularizers](regularizers.md) and [interventions](interventions.md) have formulas, settings and defaults.
 ";

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 use regatta_core::forms::Forms;
 use regatta_core::number::Positive;
 use regatta_core::{Intervention, Plugin, forms};
-use regatta_lm::spec::{Place, Step, Term, Weight};
+use regatta_lm::spec::{Place, Step, Term, Weight, there};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
@@ -250,11 +250,6 @@ struct Fields {
     until: Option<Step>,
     #[serde(default, deserialize_with = "there")]
     lr: Option<Positive>,
-}
-
-/// A field that is there has a value: nothing is none.
-pub(super) fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
 }
 
 impl TryFrom<Fields> for Entry {

@@ -1,11 +1,10 @@
 //! `tune:` in a study: the same number of tuning trials for every arm. The winner is trained with other seeds.
 
-use super::arms::there;
 use super::seeds::{MAX_SEEDS, Seeds};
 use super::{Arm, Study};
 use regatta_core::forms::Distinct;
 use regatta_core::number::{Finite, Positive};
-use regatta_lm::spec::Weight;
+use regatta_lm::spec::{Weight, there};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

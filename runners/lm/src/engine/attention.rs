@@ -81,7 +81,7 @@ impl AttentionKept {
         let mixed = self.mixed.chunks_exact_mut(time * decoder.query_width());
         let log_sums = self.log_sums.chunks_exact_mut(time * decoder.heads);
         for (index, ((qkv, mixed), log_sums)) in sequences.zip(mixed).zip(log_sums).enumerate() {
-            angles.turn(decoder, qkv, Rotation::Forward);
+            angles.rotate(decoder, qkv, Rotation::Forward);
             heads.forward(first + index, qkv, mixed, log_sums, scratch);
         }
     }
@@ -136,7 +136,7 @@ impl AttentionKept {
         let log_sums = self.log_sums.chunks_exact(decoder.heads * time);
         for (index, (((qkv, out), (grad_out, grad_qkv)), log_sums)) in forward.zip(backward).zip(log_sums).enumerate() {
             heads.backward(first + index, qkv, (out, log_sums), grad_out, grad_qkv, scratch);
-            angles.turn(decoder, grad_qkv, Rotation::Inverse);
+            angles.rotate(decoder, grad_qkv, Rotation::Inverse);
         }
     }
 

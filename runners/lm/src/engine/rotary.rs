@@ -24,10 +24,10 @@ impl Angles {
     }
 
     /// Turns the queries and keys of one sequence, or their gradients back. qkv (t, (h + 2k)·c)
-    pub fn turn(&self, decoder: &Decoder, qkv: &mut [f32], turn: Rotation) {
+    pub fn rotate(&self, decoder: &Decoder, qkv: &mut [f32], rotation: Rotation) {
         if !self.cosines.is_empty() {
             let heads = Heads { heads: decoder.heads + decoder.kv_heads, ..queries(decoder) }; // the keys follow the queries
-            rotate(qkv, heads, &self.cosines, &self.sines, turn);
+            rotate(qkv, heads, &self.cosines, &self.sines, rotation);
         }
     }
 }

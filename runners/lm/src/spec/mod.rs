@@ -26,7 +26,7 @@ pub use model::{Fresh, ModelSpec};
 pub use optimizer::{AdamWSpec, Coupled, CoupledAdamSpec, GroupSpec, MuonScale, MuonSpec, OptimizerSpec};
 pub use or_none::OrNone;
 pub use order::Order;
-pub use place::{At, Home, Layers, MaxPoints, Place, Points, Scale, Site};
+pub use place::{At, Home, Layers, MaxPoints, Place, Points, Scale, Site, there};
 pub use quantisation::QuantisationSpec;
 pub use schedule::{Schedule, Span};
 pub use term::{Step, Term, Weight};

@@ -80,8 +80,11 @@ impl Place {
     }
 }
 
-/// A field that is there has a value: `null` is not the same as leaving it out.
-fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+/// Reads a field that may be left out, but has a value where it is there: `null` is not the same as leaving it out.
+///
+/// # Errors
+/// As the value's own `Deserialize`.
+pub fn there<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
     T::deserialize(deserializer).map(Some)
 }
 

@@ -32,6 +32,13 @@ pub struct Worth {
     pub outcomes: Vec<Outcomes>,
 }
 
+impl Worth {
+    /// The scores on all tasks, minimal pairs first.
+    pub fn scores(&self) -> impl Iterator<Item = &TaskScore> {
+        self.minimal_pairs.iter().chain(&self.multiple_choice)
+    }
+}
+
 /// Scores `model` on `tasks`, and measures its loss with its weights rounded as the spec says; the model itself stays as it is.
 ///
 /// # Errors
