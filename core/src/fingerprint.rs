@@ -62,7 +62,12 @@ impl Fingerprint {
         let mut put = |place: &str, numbers| drop(float32.insert(place.to_owned(), line(numbers)));
         match intervention.action() {
             None => {}
-            Some(Action::EmbeddingReset { every }) => put("forgets", Ok((every.get() as f64, Vec::new()))),
+            Some(Action::EmbeddingReset { every, lr_factor }) => {
+                put("forgets", Ok((every.get() as f64, Vec::new())));
+                if lr_factor != 1.0 {
+                    put("embedding lr", Ok((lr_factor, Vec::new())));
+                }
+            }
             Some(Action::WeightRounding(rounding)) => {
                 let mut weights = normals(0, 12 * 5, 0.02)?;
                 rounding.round(&mut weights, 12, 5);
@@ -83,6 +88,11 @@ impl Fingerprint {
                 put("objective", objective_of_fixed_outputs(objective));
             }
             Some(Action::LogNormalizer { weight }) => put("normalizer", Ok((weight, Vec::new()))),
+            Some(Action::OutputGate(gate)) => {
+                let gates = gate.gates(&[0, 1, 2, 3, 5, 8, 13, 200, 3000], 100);
+                let numbers = gates.iter().flat_map(|row| [row.token as f32, row.from_others, row.from_gated]);
+                put("output gate", Ok((gate.memory().get() as f64, numbers.map(f64::from).collect())));
+            }
             Some(Action::OutputUpdate(update)) => {
                 let mut matrix = normals(4, 7 * DIMS, 1.0)?;
                 update.apply(&mut matrix, DIMS);

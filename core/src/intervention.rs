@@ -10,8 +10,8 @@ use std::path::PathBuf;
 /// `#[typetag::serde(name = "...")]`, where the name is what users write in YAML.
 ///
 /// The training step is a single function in the runner, and [`Action`] lists the points in it at which an intervention may act.
-/// Each intervention acts at one point; an arm may list several interventions. An intervention never sees labels, the
-/// optimizer or other plugins. The runner owns all state, checkpoints it and restores it.
+/// Each intervention acts at one point; an arm may list several interventions. An intervention never sees the
+/// optimizer, other plugins or labels; a gate sees how often each token occurred among them. The runner owns all state, checkpoints it and restores it.
 #[typetag::serde]
 pub trait Intervention: Debug + Send + Sync {
     /// Where it acts and what it does there, or `None` if its settings turn it off. The result depends only on the settings.
@@ -32,6 +32,8 @@ pub enum Action<'a> {
     EmbeddingReset {
         /// Steps between resets. With steps counted from 0, the first reset is before step `every`.
         every: NonZeroUsize,
+        /// Factor of the embedding's learning rate, above 0; 1 is that of the study.
+        lr_factor: f64,
     },
     /// In the forward pass: adds noise to the embeddings of each training sequence.
     EmbeddingNoise(&'a dyn EmbeddingNoise),
@@ -45,8 +47,37 @@ pub enum Action<'a> {
         /// Its factor in the loss, above 0.
         weight: f64,
     },
+    /// In the backward pass of the cross-entropy: scales rows of the gradient of the output matrix.
+    OutputGate(&'a dyn OutputGate),
     /// After the optimizer's update: changes the output matrix in place.
     OutputUpdate(&'a dyn OutputUpdate),
+}
+
+/// Gates on the gradient of the output matrix, chosen by how often each token occurred lately.
+///
+/// Token i of a batch, with target y_i, adds `(p_iv - [v = y_i]) h_i` to the gradient of row v, p_iv its probability of token v and
+/// h_i its last hidden state. A gate scales what tokens with other targets add to a row: those that push it away. All other
+/// gradients are left alone, those of the hidden states too.
+pub trait OutputGate: Debug + Send + Sync {
+    /// Steps whose targets are counted, the current one included.
+    fn memory(&self) -> NonZeroUsize;
+
+    /// The gated rows of a step. All other rows keep their gradient.
+    ///
+    /// # Shapes
+    /// counts (v): how often each token was a target in the last `steps` steps, which are fewer than [`Self::memory`] at the start
+    fn gates(&self, counts: &[u64], steps: usize) -> Vec<RowGate>;
+}
+
+/// The gates of a row of the output matrix; 1 lets its gradient through.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RowGate {
+    /// The row's token.
+    pub token: u32,
+    /// Factor of what tokens add whose target is a token without gates.
+    pub from_others: f32,
+    /// Factor of what tokens add whose target is another gated token.
+    pub from_gated: f32,
 }
 
 /// A change of the output matrix after each update of the optimizer, such as a projection.

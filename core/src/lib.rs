@@ -100,7 +100,8 @@ pub use error::{Error, Result};
 pub use fingerprint::Fingerprint;
 pub use home::{Home, MaxPoints, Points, Scale, Site};
 pub use intervention::{
-    Action, Companion, CompanionObjective, Compared, EmbeddingNoise, Intervention, OutputUpdate, Outputs, WeightRounding,
+    Action, Companion, CompanionObjective, Compared, EmbeddingNoise, Intervention, OutputGate, OutputUpdate, Outputs, RowGate,
+    WeightRounding,
 };
 pub use kernel::{FloatCloud, FloatOutputs, Floats, Kernel, ObjectiveKernel};
 pub use registry::{Card, Plugin};

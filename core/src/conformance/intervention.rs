@@ -3,7 +3,8 @@
 use super::kernel::objective_agrees;
 use super::{round_trips, written_form};
 use crate::{
-    Action, Companion, CompanionObjective, Compared, Draw, EmbeddingNoise, Intervention, OutputUpdate, Outputs, WeightRounding,
+    Action, Companion, CompanionObjective, Compared, Draw, EmbeddingNoise, Intervention, OutputGate, OutputUpdate, Outputs,
+    WeightRounding,
 };
 use candle_core::{Device, Tensor, Var};
 use std::path::Path;
@@ -19,7 +20,12 @@ pub fn keeps_its_promises(intervention: &dyn Intervention) {
     let written = written_form(intervention);
     round_trips::<dyn Intervention>(&written);
     match intervention.action().unwrap_or_else(|| panic!("{intervention:?} is turned off by its settings: no place to check")) {
-        Action::EmbeddingReset { .. } => {} // its type leaves nothing to check
+        Action::EmbeddingReset { lr_factor, .. } => {
+            assert!(
+                lr_factor.is_finite() && lr_factor > 0.0,
+                "{intervention:?}: expected a finite factor above 0, found {lr_factor}"
+            );
+        }
         Action::EmbeddingNoise(noise) => noise_depends_on_the_draw_alone(noise),
         Action::WeightRounding(rounding) => rounding_depends_on_the_weights_alone(rounding),
         Action::Objective(objective) => {
@@ -29,6 +35,7 @@ pub fn keeps_its_promises(intervention: &dyn Intervention) {
         Action::LogNormalizer { weight } => {
             assert!(weight.is_finite() && weight > 0.0, "{intervention:?}: expected a finite weight above 0, found {weight}");
         }
+        Action::OutputGate(gate) => gates_depend_on_the_counts_alone(gate),
         Action::OutputUpdate(update) => updates_depend_on_the_matrix_alone(update),
     }
     a_checkpoint_is_one_of_its_folders(&written);
@@ -46,6 +53,22 @@ fn a_checkpoint_is_one_of_its_folders(written: &str) {
 fn numbers(count: usize, scale: f64) -> Vec<f32> {
     let mut draw = Draw::new(0, "conformance", 0, 0);
     (0..count).map(|_| (scale * draw.normal()) as f32).collect()
+}
+
+/// The same counts give the same gates, between 0 and 1, each for a token of its own, in any vocabulary and from the first step on.
+fn gates_depend_on_the_counts_alone(gate: &dyn OutputGate) {
+    let some = (0..40).map(|token| token * token).collect::<Vec<u64>>();
+    for (counts, steps) in [(some.clone(), 1), (some, gate.memory().get()), (vec![0; 7], 1), (vec![5], 1)] {
+        let gates = gate.gates(&counts, steps);
+        assert_eq!(gates, gate.gates(&counts, steps), "{gate:?}: the same counts give other gates");
+        let mut tokens: Vec<u32> = gates.iter().map(|row| row.token).collect();
+        tokens.sort_unstable();
+        tokens.dedup();
+        assert_eq!(tokens.len(), gates.len(), "{gate:?}: a token has two gates");
+        assert!(tokens.iter().all(|&token| (token as usize) < counts.len()), "{gate:?}: a token outside the vocabulary");
+        let within = |row: &crate::RowGate| [row.from_others, row.from_gated].iter().all(|gate| (0.0..=1.0).contains(gate));
+        assert!(gates.iter().all(within), "{gate:?}: a gate outside [0, 1]: {gates:?}");
+    }
 }
 
 /// The same matrix becomes the same matrix, which is finite and another one, also where it has one row.

@@ -22,6 +22,7 @@ pub use regatta_cosreg as cosreg;
 pub use regatta_decov as decov;
 pub use regatta_dispersion as dispersion;
 pub use regatta_distillation as distillation;
+pub use regatta_gradient_gating as gradient_gating;
 pub use regatta_hyperspherical_energy as hyperspherical_energy;
 pub use regatta_infonce as infonce;
 pub use regatta_istar as istar;
@@ -54,6 +55,7 @@ mod tests {
         "decov",
         "dispersion",
         "distillation",
+        "gradient_gating",
         "hyperspherical_energy",
         "infonce",
         "istar",

@@ -132,8 +132,8 @@ fn arms_that_are_told_the_next_token_are_marked() {
 }
 
 #[test]
-fn the_loss_of_log_normalisers_and_a_centred_output_are_trained_and_resumed() {
-    let arms = "  z: [{intervention: {z_loss: {weight: 0.01}}}]\n  centred: [{intervention: centred_output}]\n";
+fn log_normalisers_a_centred_output_and_gated_gradients_are_trained() {
+    let arms = "  z: [{intervention: {z_loss: {weight: 0.01}}}]\n  centred: [{intervention: centred_output}]\n  gated: [{intervention: {gradient_gating: {alpha: 0.9}}}]\n";
     let study = Study::new(&tiny(arms));
     study.run("out", &["--set", "seeds=[0]"], 0);
     let record = &study.metrics("out", "z", 0)[0];
@@ -144,7 +144,11 @@ fn the_loss_of_log_normalisers_and_a_centred_output_are_trained_and_resumed() {
     assert!(study.weights("out", "centred", 0) != study.weights("out", "baseline", 0));
     let parts = Study::new(&tiny(arms).replace("batch_size: 4,", "batch_size: 4, accumulate: 2,"));
     parts.run("out", &["--set", "seeds=[0]"], 0);
-    let (whole, parts) = (&study.metrics("out", "z", 0)[7], &parts.metrics("out", "z", 0)[7]);
-    let loss = |record: &serde_json::Value| record["loss"].as_f64().unwrap();
-    assert!((loss(whole) - loss(parts)).abs() < 1e-5, "{whole} {parts}");
+    let loss = |study: &Study, arm: &str, step: usize| study.metrics("out", arm, 0)[step]["loss"].as_f64().unwrap();
+    for arm in ["z", "gated"] {
+        let [whole, parts] = [&study, &parts].map(|study| loss(study, arm, 7));
+        assert!((whole - parts).abs() < 1e-5, "{arm}: {whole} {parts}");
+    }
+    let apart = |step: usize| loss(&study, "gated", step) - loss(&study, "baseline", step);
+    assert!(apart(0) == 0.0 && apart(1) != 0.0, "the loss is the cross-entropy, and its gradient is gated");
 }

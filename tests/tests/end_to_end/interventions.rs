@@ -95,6 +95,8 @@ fn what_makes_no_sense_is_refused_in_one_line() {
     );
     let two = "{intervention: {active_forgetting: {every: 2}}}, {intervention: {active_forgetting: {every: 3}}}";
     refused(two, &[], &["arms.d.1.intervention: ", "one intervention of an arm that forgets the embedding"]);
+    let two = "{intervention: gradient_gating}, {intervention: {gradient_gating: {alpha: 0.1}}}";
+    refused(two, &[], &["arms.d.1.intervention: ", "one intervention of an arm that gates the gradient of the output matrix"]);
     let noisy = "{intervention: noisy_embedding}";
     refused(noisy, &["--set", "arms.d.0.weight=2"], &["--set", "arms.d.0.weight: ", "an intervention has no `weight`"]);
     refused(noisy, &["--set", "vary={arms.d.0.weight: [1, 2]}"], &["an intervention has no `weight`"]);

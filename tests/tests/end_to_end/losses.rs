@@ -25,7 +25,7 @@ pub(crate) const KINDS: [(&str, &str); 17] = [
 ];
 
 /// Those that compare two views, which dropout makes.
-pub(crate) const KINDS_OF_VIEWS: [(&str, &str); 5] = [
+pub(crate) const KINDS_OF_VIEWS: [(&str, &str); 8] = [
     ("barlow_twins", "barlow_twins"),
     ("contrastive", "{infonce: {form: contrastive}}"),
     ("align_uniform", "{infonce: {form: align_uniform}}"),
@@ -40,6 +40,9 @@ pub(crate) const INTERVENTIONS: [(&str, &str); 5] = [
     ("ternary_weights", "quantised_weights"),
     ("binary_weights", "{quantised_weights: {bits: binary, granularity: channel}}"),
     ("byol", "byol"),
+    ("z_loss", "{z_loss: {weight: 0.001}}"),
+    ("centred_output", "centred_output"),
+    ("gradient_gating", "{gradient_gating: {alpha: 0.5, memory: 30}}"),
 ];
 
 /// 100 steps of a baseline and an arm of each kind, trained with `more` settings.

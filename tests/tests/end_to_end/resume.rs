@@ -131,6 +131,7 @@ fn every_intervention_goes_on_bit_for_bit_on_one_thread_and_on_two() {
         forgetting,
         "{intervention: quantised_weights}",
         "{intervention: {quantised_weights: {bits: binary, granularity: channel}}}",
+        "{intervention: {gradient_gating: {alpha: 0.9, memory: 3}}}", // what is counted goes back over interruptions
         "{intervention: byol}",
         "{intervention: {byol: {hidden: 0, decay: 0.5}}}, {intervention: {byol: {hidden: 8}}}, {intervention: {quantised_weights: {bits: 4}}}",
         &format!("{all}, {{regularizer: barlow_twins, weight: 0.05, at: {{points: batch}}}}"),

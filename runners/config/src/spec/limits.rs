@@ -178,10 +178,11 @@ fn views(study: &Study) -> Result<(), Misfit> {
     Ok(())
 }
 
-/// An arm has at most one intervention that resets the embedding and one that rounds weights: of two, only one could act.
+/// An arm has at most one intervention that resets the embedding, one that rounds weights and one that gates the gradient of the
+/// output matrix: of two, only one could act.
 fn interventions(study: &Study) -> Result<(), Misfit> {
     for arm in &study.arms {
-        let (mut forgets, mut rounds) = (None, None);
+        let (mut forgets, mut rounds, mut gates) = (None, None, None);
         for (index, plugin) in arm.listed_interventions() {
             let name = plugin.name();
             let index = index.to_string();
@@ -189,6 +190,7 @@ fn interventions(study: &Study) -> Result<(), Misfit> {
             let (before, what) = match plugin.0.action() {
                 Some(Action::EmbeddingReset { .. }) => (&mut forgets, "forgets the embedding"),
                 Some(Action::WeightRounding(_)) => (&mut rounds, "rounds weights"),
+                Some(Action::OutputGate(_)) => (&mut gates, "gates the gradient of the output matrix"),
                 Some(
                     Action::EmbeddingNoise(_) | Action::Objective(_) | Action::LogNormalizer { .. } | Action::OutputUpdate(_),
                 )

@@ -75,7 +75,7 @@ fn forgets(study: &Study, steps: usize, all: &str) -> Result<(), Misfit> {
     for arm in &study.arms {
         for (index, plugin) in arm.listed_interventions() {
             let every = match plugin.0.action() {
-                Some(Action::EmbeddingReset { every }) => Some(every),
+                Some(Action::EmbeddingReset { every, .. }) => Some(every),
                 _ => None,
             };
             if let Some(every) = every.filter(|every| every.get() >= steps) {

@@ -1,7 +1,9 @@
 //! What a pass keeps of a batch, what perturbs its embeddings, and what comes from elsewhere than the loss on the way back.
 
+use super::gates::Gates;
 use crate::model::Map;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What a pass remembers of the activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +41,8 @@ pub struct Upstream {
     pub logits: Option<Vec<f32>>,
     /// Factor of the mean squared log-normaliser of the logits, which is added to the loss: none where it is 0.
     pub normalizers: f64,
+    /// Gates on the gradient that the output matrix has of the loss and of `logits`.
+    pub gates: Option<Arc<Gates>>,
 }
 
 /// Why a batch cannot go through a model.

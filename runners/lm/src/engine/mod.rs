@@ -20,6 +20,7 @@ mod batch;
 mod block;
 mod dropout;
 mod embedding;
+mod gates;
 mod linear;
 mod mlp;
 mod norm;
@@ -44,6 +45,7 @@ use rotary::Angles;
 pub(crate) use batch::Perturb;
 pub use batch::{BatchError, Keep, Upstream};
 pub use dropout::Dropout;
+pub use gates::Gates;
 
 /// Rows of a part, where a sequence is shorter: enough for matrix products to be fast.
 const ROWS: usize = 256;

@@ -146,6 +146,9 @@ impl Part {
                 add(logits, self.grads_of(upstream, vocabulary));
             }
             self.logits_backward(output, logits);
+            if let Some(gates) = upstream.and_then(|upstream| upstream.gates.as_deref()) {
+                gates.apply(logits, targets);
+            }
         }
     }
 

@@ -16,12 +16,13 @@ pub(super) struct Cycles {
     /// The index of the arm's intervention that resets.
     index: usize,
     every: usize,
+    lr_factor: f64,
 }
 
 impl Cycles {
     pub fn of(interventions: &Interventions) -> Option<Self> {
         interventions.iter().enumerate().find_map(|(index, plugin)| match plugin.0.action() {
-            Some(Action::EmbeddingReset { every }) => Some(Self { index, every: every.get() }),
+            Some(Action::EmbeddingReset { every, lr_factor }) => Some(Self { index, every: every.get(), lr_factor }),
             _ => None,
         })
     }
@@ -39,7 +40,8 @@ impl Cycles {
     /// The embedding's pace: the study's schedule over a cycle, and updates counted from its start.
     pub fn pace(self, train: &TrainSpec, step: usize) -> Pace {
         let since = step % self.every;
-        Pace { factor: train.schedule.factor(since, self.every), updates: i32::try_from(since + 1).unwrap_or(i32::MAX) }
+        let factor = self.lr_factor * train.schedule.factor(since, self.every);
+        Pace { factor, updates: i32::try_from(since + 1).unwrap_or(i32::MAX) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::TrainError;
 use super::companion::Companions;
+use super::gating::Gating;
 use super::interventions::{Cycles, Interventions, rounded, sync_rounded, update_output};
 use super::passes::Passes;
 use super::snapshot::{Restored, Snapshot};
@@ -10,6 +11,7 @@ use crate::model::{Model, Parameters};
 use crate::optimizer::Optimizer;
 use crate::spec::{OnSpike, Term, TrainSpec};
 use regatta_core::Draw;
+use std::ops::Range;
 
 /// A model and its optimizer, with what a step needs to know.
 pub struct Learner<'a> {
@@ -30,6 +32,7 @@ pub struct Learner<'a> {
     pub(super) terms: &'a [Term],
     pub(super) interventions: &'a Interventions,
     pub(super) cycles: Option<Cycles>,
+    pub(super) gating: Option<Gating<'a>>,
     pub(super) seed: u64,
 }
 
@@ -48,6 +51,7 @@ impl<'a> Learner<'a> {
         let gradients = Parameters::zeros(model.decoder());
         let optimizer = Optimizer::new(model.decoder(), train);
         let (rounded, cycles) = (rounded(interventions, &model), Cycles::of(interventions));
+        let gating = Gating::of(interventions, model.decoder().vocab_size);
         let companions = Companions::new(interventions, &model, train, seed)?;
         let steps = train.steps_of(model.decoder()).map_err(TrainError::Length)?.get();
         Ok(Self {
@@ -64,6 +68,7 @@ impl<'a> Learner<'a> {
             terms,
             interventions,
             cycles,
+            gating,
             seed,
         })
     }
@@ -95,6 +100,18 @@ impl<'a> Learner<'a> {
         let updates = steps.saturating_sub(left_out);
         self.optimizer.restore(optimizer, updates);
         self.companions.restore(companions, updates);
+    }
+
+    /// The steps before `step` whose targets a learner that goes on there has to count again, in order.
+    pub(super) fn counted_before(&self, step: usize) -> Range<usize> {
+        self.gating.as_ref().map_or(0..0, |gating| gating.before(step))
+    }
+
+    /// Counts the targets of a step, where an intervention depends on them.
+    pub(super) fn count(&mut self, targets: &[u32]) {
+        if let Some(gating) = &mut self.gating {
+            gating.count(targets);
+        }
     }
 
     /// Updates the model, its rounded weights, the optimizer and the companions by the gradients of `step` times `clip`.

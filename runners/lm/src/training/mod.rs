@@ -7,6 +7,7 @@ mod companion;
 mod error;
 mod evaluation;
 mod flops;
+mod gating;
 mod gradients;
 mod interventions;
 mod learner;

@@ -1,6 +1,7 @@
 //! One training step.
 
 use super::accumulate::{Parts, whole_batch_penalties};
+use super::gating::Gating;
 use super::gradients::global_norm;
 use super::interventions::begin_normalizers;
 use super::passes::{Passes, Randomness};
@@ -16,9 +17,9 @@ impl Learner<'_> {
     /// update, record.
     ///
     /// A batch that is accumulated goes through in parts, each with one more forward pass before all others where a cloud is of the
-    /// whole batch. Interventions act at six places: a reset of the embedding comes first, noise is added in the forward pass,
+    /// whole batch. Interventions act at seven places: a reset of the embedding comes first, noise is added in the forward pass,
     /// weights are rounded in the model that the passes go through, objectives follow the penalties, the
-    /// log-normaliser joins the cross-entropy, and the output matrix is changed after the update. `inputs` and `targets` are
+    /// log-normaliser joins the cross-entropy, gates scale the gradient of the output matrix, and the output matrix is changed after the update. `inputs` and `targets` are
     /// `rows` sequences, one after the other, with `rows` a multiple of the passes per step. There is no update, and the record says
     /// why, where loss, penalty or gradient is not finite, or where the loss is a spike that the study leaves out.
     ///
@@ -29,6 +30,8 @@ impl Learner<'_> {
         if let Some(cycles) = self.cycles.filter(|cycles| cycles.begin(step)) {
             self.reset_embedding(&mut cycles.draw(self.seed, step));
         }
+        self.count(targets);
+        let gates = self.gating.as_ref().map(Gating::gates);
         let model = self.rounded.as_ref().unwrap_or(&self.latent);
         let (decoder, terms, train, of_step) = (model.decoder(), self.terms, self.train, (self.seed, step));
         let parts = Parts::new(rows, inputs.len(), train.accumulate.get());
@@ -52,6 +55,7 @@ impl Learner<'_> {
                 add_rows(upstream, whole, (part.tokens.clone(), inputs.len()));
             }
             upstream[0].normalizers = normalizers;
+            upstream[0].gates = gates.clone();
             let objectives = (&mut computed[of_terms..of_objectives], &mut upstream[0]);
             self.companions.objectives((model, &passes.pass), (ids, rows), step, objectives)?;
             let (targets, gradients) = ((&targets[part.tokens], targets.len()), (&mut self.gradients, part.first == 0));

@@ -95,6 +95,9 @@ fn steps(
     corpus.check(context)?;
     let mut batches = Batches::new(corpus.order, trial.seed, corpus.train.windows(context), rows);
     let validation = Validation::of(trial, context, steps);
+    for step in learner.counted_before(first) {
+        learner.count(&gather(&corpus.train, &batches.windows(step), context).1);
+    }
 
     for step in first..steps {
         if recorder.stop() {

@@ -20,7 +20,7 @@ intervention! {
 #[typetag::serde(name = "amnesia")]
 impl Intervention for Amnesia {
     fn action(&self) -> Option<Action<'_>> {
-        NonZeroUsize::new(self.every.get()).map(|every| Action::EmbeddingReset { every })
+        NonZeroUsize::new(self.every.get()).map(|every| Action::EmbeddingReset { every, lr_factor: 1.0 })
     }
 }
 

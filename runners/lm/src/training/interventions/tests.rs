@@ -20,7 +20,7 @@ intervention! {
 #[typetag::serde(name = "amnesia")]
 impl Intervention for Amnesia {
     fn action(&self) -> Option<Action<'_>> {
-        NonZeroUsize::new(self.every.get()).map(|every| Action::EmbeddingReset { every })
+        NonZeroUsize::new(self.every.get()).map(|every| Action::EmbeddingReset { every, lr_factor: 1.0 })
     }
 }
 
@@ -96,6 +96,8 @@ fn a_cycle_has_the_schedule_and_the_count_of_its_own_steps() {
     let paces: Vec<Pace> = (3..6).map(|step| cycles.pace(&train, step)).collect();
     let by_hand = |part: f64, updates| Pace { factor: part / 31.0, updates };
     assert_eq!(paces, [by_hand(4.0, 4), by_hand(1.0, 1), by_hand(2.0, 2)]);
+    let faster = Cycles { lr_factor: 2.0, ..cycles };
+    assert_eq!(faster.pace(&train, 4), Pace { factor: 2.0 / 31.0, updates: 1 }, "its own learning rate");
     assert!(Cycles::of(&list(Static {})).is_none());
 }
 
