@@ -20,6 +20,7 @@ mod differs;
 mod error;
 mod files;
 mod origin;
+mod permutation;
 mod prefix;
 mod split;
 pub mod synthetic;
