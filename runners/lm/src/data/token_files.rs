@@ -49,7 +49,7 @@ fn name(files: &[PathBuf]) -> String {
 }
 
 /// Whether no file occurs twice, by whatever name: what is trained on must not be what is reported.
-fn each_once<'a>(splits: impl Iterator<Item = (&'static str, &'a Vec<PathBuf>)>) -> Result<(), DataError> {
+pub(super) fn each_once<'a>(splits: impl Iterator<Item = (&'static str, &'a Vec<PathBuf>)>) -> Result<(), DataError> {
     let mut seen: HashMap<Identity, (&'static str, &Path)> = HashMap::new();
     for (split, files) in splits {
         for path in files {
