@@ -2,7 +2,7 @@
 
 use regatta_config::{Refusal, StudyFile, Variant};
 use regatta_core::{Action, Companion, Plugin, registry};
-use regatta_lm::data::{Corpus, DataError, Origin};
+use regatta_lm::data::{Cache, Corpus, DataError, Origin, Unwatched, Watch};
 use regatta_lm::model::{Decoder, Model};
 use regatta_lm::spec::{DataSpec, ModelSpec, Steps};
 use regatta_lm::tasks::{Recall, Tasks};
@@ -35,7 +35,15 @@ pub struct Prepared {
 /// With the place in the study's file, when the data is missing, broken or too short, a token id lies outside the vocabulary,
 /// a checkpoint, to start from or of an intervention, cannot be used, or a term names a layer that the model does not have.
 pub fn prepare(file: &StudyFile) -> Result<Vec<Prepared>, Refusal> {
-    let mut loaded = HashMap::new();
+    prepare_with(file, None, &Unwatched)
+}
+
+/// As [`prepare`], with the tokens of text from a cache, or put there, while `watch` looks on.
+///
+/// # Errors
+/// As [`prepare`]; when the cache cannot be written, and when `watch` stops it.
+pub fn prepare_with(file: &StudyFile, cache: Option<&Cache>, watch: &dyn Watch) -> Result<Vec<Prepared>, Refusal> {
+    let mut loaded = Loaded { both: HashMap::new(), cache, watch };
     file.variants().iter().map(|variant| prepare_variant(file, variant, &mut loaded)).collect()
 }
 
@@ -44,14 +52,20 @@ fn at_fault(error: &DataError) -> &'static str {
     match error {
         DataError::NoTokenizer { .. } => "model.init",
         DataError::OtherTokenizer { .. } => "tokenizer",
+        DataError::Separator { .. } => "data.text.separator",
         _ => "data",
     }
 }
 
-/// Tokens and tasks, by what they depend on.
-type Loaded = HashMap<String, (Arc<Corpus>, Arc<Tasks>)>;
+/// Tokens and tasks, and where they come from.
+struct Loaded<'a> {
+    /// By what they depend on.
+    both: HashMap<String, (Arc<Corpus>, Arc<Tasks>)>,
+    cache: Option<&'a Cache>,
+    watch: &'a dyn Watch,
+}
 
-fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> Result<Prepared, Refusal> {
+fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded<'_>) -> Result<Prepared, Refusal> {
     let study = &variant.study;
     let of_checkpoint = match &study.model {
         ModelSpec::Fresh(_) => None,
@@ -67,13 +81,14 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
         (ModelSpec::Init(folder), Some(config)) => Some(Origin { folder: folder.clone(), vocab_size: config.vocab_size }),
         _ => None,
     };
-    let (corpus, tasks) = load(file, variant, origin.as_ref(), loaded)?;
-    let model = match (&study.model, of_checkpoint) {
-        (ModelSpec::Fresh(fresh), _) => fresh.decoder(corpus.vocab_size),
-        (ModelSpec::Init(_), Some(config)) => config,
+    let model = |vocab_size| match (&study.model, &of_checkpoint) {
+        (ModelSpec::Fresh(fresh), _) => fresh.decoder(vocab_size),
+        (ModelSpec::Init(_), Some(config)) => config.clone(),
         (ModelSpec::Init(_), None) => unreachable!("the checkpoint's config was read above"),
     };
-    let context = study.train.context.map_or(model.context, |context| context.get());
+    let context = study.train.context.map_or_else(|| model(1).context, |context| context.get());
+    let (corpus, tasks) = load(file, variant, origin.as_ref(), context, loaded)?;
+    let model = model(corpus.vocab_size);
     let too_many = |error| file.refuse_variant(variant, &format!("train.{}", study.train.length.field()), error);
     let steps = study.train.steps_of(&model).map_err(too_many)?;
     file.check_trained(variant, &model, steps)?;
@@ -88,15 +103,17 @@ fn load(
     file: &StudyFile,
     variant: &Variant,
     origin: Option<&Origin>,
-    loaded: &mut Loaded,
+    context: usize,
+    loaded: &mut Loaded<'_>,
 ) -> Result<(Arc<Corpus>, Arc<Tasks>), Refusal> {
     let study = &variant.study;
     let start = origin.map(|origin| (&origin.folder, origin.vocab_size));
     let key = serde_json::json!([study.data, study.tokenizer, start]).to_string();
-    if let Some(both) = loaded.get(&key) {
+    if let Some(both) = loaded.both.get(&key) {
         return Ok(both.clone());
     }
-    let corpus = Corpus::load(&study.data, study.tokenizer.as_ref(), origin);
+    let cache = loaded.cache.map(|cache| cache.for_windows_of(context));
+    let corpus = Corpus::load_with(&study.data, study.tokenizer.as_ref(), origin, cache.as_ref(), loaded.watch);
     let corpus = corpus.map_err(|error| file.refuse_variant(variant, at_fault(&error), error))?;
     let tasks = Tasks::read(&study.evaluate, corpus.tokenizer.as_ref());
     let refuse_task = |(field, error)| file.refuse_variant(variant, &format!("evaluate.{field}"), error);
@@ -106,7 +123,7 @@ fn load(
         tasks.recall = Some(Recall::new(people, tokenizer, spec).map_err(refuse)?);
     }
     let both = (Arc::new(corpus), Arc::new(tasks));
-    Ok(loaded.entry(key).or_insert(both).clone())
+    Ok(loaded.both.entry(key).or_insert(both).clone())
 }
 
 impl Prepared {

@@ -7,10 +7,12 @@ use crate::ended::RunError;
 use crate::event::Event;
 use crate::memory::MemoryMeter;
 use crate::plan::PlannedTrial;
-use crate::prepare::{Prepared, prepare};
+use crate::prepare::{Prepared, prepare_with};
 use crate::protocol::{Request, Setup, Task};
+use crate::tokens::tokens_of;
 use crate::trial::{Surroundings, run_trial};
 use regatta_config::StudyFile;
+use regatta_lm::data::Unwatched;
 use regatta_records::{Fence, RecordError};
 use std::io::{BufRead, Write};
 use std::path::Path;
@@ -82,7 +84,7 @@ struct Ready {
 impl Ready {
     fn of(setup: Setup) -> Result<Self, RunError> {
         let file = StudyFile::read(Path::new(&setup.study), &setup.overrides)?;
-        let prepared = prepare(&file)?;
+        let prepared = prepare_with(&file, Some(&tokens_of(Path::new(&setup.out))), &Unwatched)?;
         let fence = Fence::of(Path::new(&setup.out), setup.holder.clone());
         Ok(Self { setup, file, prepared, fence })
     }

@@ -40,7 +40,7 @@ pub(super) fn open(spec: &TokensSpec, vocab_size: Option<usize>) -> Result<([Spl
 }
 
 /// What messages call a split.
-fn name(files: &[PathBuf]) -> String {
+pub(super) fn name(files: &[PathBuf]) -> String {
     match files {
         [one] => one.display().to_string(),
         [first, .., last] => format!("{} … {} ({} files)", first.display(), last.display(), files.len()),
