@@ -15,6 +15,7 @@ mod order;
 mod place;
 mod quantisation;
 mod schedule;
+mod tasks;
 mod term;
 mod train;
 
@@ -29,5 +30,6 @@ pub use order::Order;
 pub use place::{At, Home, Layers, MaxPoints, Place, Points, Scale, Site, there};
 pub use quantisation::QuantisationSpec;
 pub use schedule::{Schedule, Span};
+pub use tasks::{FewShotSpec, Sampler, TaskForm, TaskSpec, TasksAt};
 pub use term::{Step, Term, Weight};
 pub use train::{EvaluateSpec, OnSpike, TrainSpec};
