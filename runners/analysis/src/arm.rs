@@ -4,7 +4,7 @@ use super::diagnosed::Diagnosed;
 use super::outcomes;
 use super::run::Run;
 use super::terms::Terms;
-use regatta_lm::tasks::Outcomes;
+use regatta_lm::tasks::{Outcomes, ScoredTasks};
 use regatta_records::{RecordError, State, Status, TrialEvaluation, TrialFolder};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -37,6 +37,8 @@ pub(super) struct ArmRecords {
     pub diagnosed: BTreeMap<u64, Diagnosed>,
     /// By seed; of trials that are done and have tasks, which items they have right, once [`Self::read_runs`] has read them.
     pub outcomes: BTreeMap<u64, Vec<Outcomes>>,
+    /// By seed; of trials that are done, the scores on tasks before the end, once [`Self::read_runs`] has read them.
+    pub scored: BTreeMap<u64, Vec<ScoredTasks>>,
 }
 
 impl ArmRecords {
@@ -65,6 +67,7 @@ impl ArmRecords {
             if let Some(outcomes) = outcomes::read(&trial, &evaluation.measures.worth)? {
                 self.outcomes.insert(seed, outcomes);
             }
+            self.scored.insert(seed, trial.scored_tasks()?);
         }
         Ok(())
     }
@@ -86,6 +89,7 @@ impl ArmRecords {
             runs: BTreeMap::new(),
             diagnosed: BTreeMap::new(),
             outcomes: BTreeMap::new(),
+            scored: BTreeMap::new(),
         }
     }
 

@@ -37,6 +37,8 @@ mod setup;
 mod sizes;
 mod study;
 mod summary;
+mod task_checkpoints;
+mod task_measures;
 mod tasks;
 mod terms;
 #[cfg(test)]

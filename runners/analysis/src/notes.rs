@@ -58,7 +58,7 @@ fn lost_text(arms: &[&ArmRecords]) -> Option<String> {
 /// Tasks some of whose items no model could answer.
 fn indistinct(arms: &[&ArmRecords]) -> Option<String> {
     let worths = arms.iter().flat_map(|arm| arm.evaluations.values()).map(|evaluation| &evaluation.measures.worth);
-    let scores = worths.flat_map(|worth| worth.scores()).filter(|of| of.indistinct > 0);
+    let scores = worths.flat_map(|worth| worth.accuracies()).filter(|of| of.indistinct > 0);
     let mut named: Vec<String> = Vec::new();
     for score in scores {
         let words = format!("{} of {} items of `{}`", score.indistinct, score.items, score.task);

@@ -1,6 +1,6 @@
 //! Which items of its tasks a trial has right: read, and held against what the trial counted.
 
-use regatta_lm::tasks::{Kind, Outcomes, TaskScore};
+use regatta_lm::tasks::Outcomes;
 use regatta_lm::training::Worth;
 use regatta_records::{RecordError, TrialFolder};
 
@@ -8,7 +8,7 @@ use regatta_records::{RecordError, TrialFolder};
 /// folders from before outcomes were recorded.
 pub(super) fn read(trial: &TrialFolder, worth: &Worth) -> Result<Option<Vec<Outcomes>>, RecordError> {
     let path = trial.outcomes_file();
-    if worth.scores().next().is_none() || !path.exists() {
+    if worth.accuracies().is_empty() || !path.exists() {
         return Ok(None);
     }
     let outcomes = trial.outcomes()?;
@@ -18,19 +18,17 @@ pub(super) fn read(trial: &TrialFolder, worth: &Worth) -> Result<Option<Vec<Outc
 
 /// Whether there is a line for each task of the evaluation, with as many items and as many of them right.
 fn fit(outcomes: &[Outcomes], worth: &Worth) -> Result<(), String> {
-    let kinds = [(Kind::MinimalPairs, &worth.minimal_pairs), (Kind::MultipleChoice, &worth.multiple_choice)];
-    let scores: Vec<(Kind, &TaskScore)> =
-        kinds.into_iter().flat_map(|(kind, scores)| scores.iter().map(move |of| (kind, of))).collect();
+    let scores = worth.accuracies();
     let names = |names: &mut dyn Iterator<Item = &str>| {
         let quoted: Vec<String> = names.map(|name| format!("`{name}`")).collect();
         if quoted.is_empty() { "none".to_owned() } else { quoted.join(", ") }
     };
-    if !outcomes.iter().map(|of| (of.kind, &of.task)).eq(scores.iter().map(|(kind, score)| (*kind, &score.task))) {
-        let expected = names(&mut scores.iter().map(|(_, score)| score.task.as_str()));
+    if !outcomes.iter().map(|of| (of.kind, of.task.as_str())).eq(scores.iter().map(|score| (score.form, score.task))) {
+        let expected = names(&mut scores.iter().map(|score| score.task));
         let found = names(&mut outcomes.iter().map(|of| of.task.as_str()));
         return Err(format!("expected a line for each task of evaluation.json ({expected}), found {found}"));
     }
-    for (index, (of, (_, score))) in outcomes.iter().zip(&scores).enumerate() {
+    for (index, (of, score)) in outcomes.iter().zip(&scores).enumerate() {
         let check = |field: &str, right: &[bool], accuracy: f64| {
             let count = right.iter().filter(|right| **right).count();
             let expected = (accuracy * score.items as f64).round();
@@ -45,7 +43,9 @@ fn fit(outcomes: &[Outcomes], worth: &Worth) -> Result<(), String> {
             ))
         };
         check("right", &of.right, score.accuracy)?;
-        check("right_normalised", &of.right_normalised, score.accuracy_normalised)?;
+        if let Some([accuracy, _]) = score.normalised {
+            check("right_normalised", &of.right_normalised, accuracy)?;
+        }
     }
     Ok(())
 }

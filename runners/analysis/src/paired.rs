@@ -12,8 +12,17 @@ pub(super) fn paired(
     reference: &ArmRecords,
     measure: impl Fn(&TrialEvaluation) -> Option<f64>,
 ) -> Option<PairedDifference> {
-    let of_seed = |arm: &ArmRecords, seed: &u64| arm.evaluations.get(seed).and_then(&measure);
-    let gaps = arm.evaluations.keys().filter_map(|seed| Some(of_seed(arm, seed)? - of_seed(reference, seed)?));
+    let of_seed = |arm: &ArmRecords, seed: u64| arm.evaluations.get(&seed).and_then(&measure);
+    paired_by_seed(arm, reference, of_seed)
+}
+
+/// The same of a measure of an arm's seed.
+pub(super) fn paired_by_seed(
+    arm: &ArmRecords,
+    reference: &ArmRecords,
+    measure: impl Fn(&ArmRecords, u64) -> Option<f64>,
+) -> Option<PairedDifference> {
+    let gaps = arm.evaluations.keys().filter_map(|&seed| Some(measure(arm, seed)? - measure(reference, seed)?));
     let paired = Paired::of(&gaps.collect::<Vec<_>>()).filter(|_| arm.name != reference.name)?;
     Some(PairedDifference { mean: paired.mean, interval: ends(paired.interval(1)), pairs: paired.pairs })
 }

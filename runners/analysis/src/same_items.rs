@@ -45,7 +45,7 @@ pub(super) fn of_same_items<'a>(outcomes: &'a [Outcomes], task: &Outcomes) -> Op
 pub(super) fn not_recorded(arms: &[&ArmRecords]) -> Option<String> {
     let without = |arm: &ArmRecords| {
         let read = |seed: &u64| arm.runs.contains_key(seed) && !arm.outcomes.contains_key(seed);
-        arm.evaluations.iter().filter(|(seed, of)| read(seed) && of.measures.worth.scores().next().is_some()).count()
+        arm.evaluations.iter().filter(|(seed, of)| read(seed) && !of.measures.worth.accuracies().is_empty()).count()
     };
     let count: usize = arms.iter().map(|arm| without(arm)).sum();
     let trials = if count == 1 { "1 trial has".to_owned() } else { format!("{count} trials have") };

@@ -7,7 +7,7 @@ use super::folder::Records;
 use super::listed::listed;
 use super::over::over;
 use super::to_target::to_target;
-use super::{geometry, rounding, tasks, texts};
+use super::{geometry, rounding, task_checkpoints, task_measures, tasks, texts};
 use regatta_records::{State, Status, TrialEvaluation};
 use regatta_results::{Arm, Interval, Spent, Spread, Verdict};
 use regatta_statistics::{interquartile_mean, mean, standard_deviation};
@@ -54,6 +54,8 @@ pub(super) fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<
         roundings: rounding::roundings(arm, reference),
         tasks: tasks::tasks(arm, reference, family),
         task_average: tasks::average(arm, reference, family),
+        task_measures: task_measures::measures(arm, reference),
+        task_checkpoints: task_checkpoints::checkpoints(arm, reference),
         texts: texts::texts(arm, reference),
         to_target: to_target(arm, reference, records.study.evaluate.target, family.comparisons()).into_iter().collect(),
     }

@@ -4,8 +4,9 @@ use super::arm::ArmRecords;
 use super::comparison::{Family, verdict_of};
 use super::over::{ends, over};
 use super::same_items::of_same_items;
-use regatta_lm::tasks::{Kind, Outcomes, TaskScore};
-use regatta_lm::training::Worth;
+use regatta_lm::spec::TaskForm;
+use regatta_lm::tasks::Outcomes;
+use regatta_lm::training::{Accuracy, Worth};
 use regatta_results::{TaskAverage, TaskResult, TaskTest, TaskVerdict};
 use regatta_statistics::{TaskDifference, mean};
 
@@ -13,14 +14,13 @@ use regatta_statistics::{TaskDifference, mean};
 /// item.
 pub(super) fn tasks(arm: &ArmRecords, reference: &ArmRecords, family: &Family<'_>) -> Vec<TaskResult> {
     let worths: Vec<&Worth> = arm.evaluations.values().map(|evaluation| &evaluation.measures.worth).collect();
-    let pairs = of_kind(&worths, true, |worth| &worth.minimal_pairs);
-    let mut tasks: Vec<TaskResult> = pairs.into_iter().chain(of_kind(&worths, false, |worth| &worth.multiple_choice)).collect();
+    let scores: Vec<Vec<Accuracy<'_>>> = worths.iter().map(|worth| worth.accuracies()).collect();
+    let mut tasks = over_seeds(&scores);
     // any of the tasks of any of the arms might have been picked
     let comparisons = family.comparisons() * tasks.len();
     let outcomes = shared(arm, reference);
     for task in &mut tasks {
-        let kind = if task.pairs { Kind::MinimalPairs } else { Kind::MultipleChoice };
-        let found = outcomes.iter().find(|of| (of.kind, of.task) == (kind, task.task.as_str()));
+        let found = outcomes.iter().find(|of| (in_words(of.kind), of.task) == (task.form.clone(), task.task.as_str()));
         task.judged = found.and_then(|of| Some(judged(TaskDifference::of(&of.rows)?, of.rows.len(), comparisons)));
     }
     tasks
@@ -28,7 +28,7 @@ pub(super) fn tasks(arm: &ArmRecords, reference: &ArmRecords, family: &Family<'_
 
 /// `arm` on all of its tasks, each with the same weight; none without a task.
 pub(super) fn average(arm: &ArmRecords, reference: &ArmRecords, family: &Family<'_>) -> Option<TaskAverage> {
-    let scores = |worth: &Worth| worth.scores().map(|of| of.accuracy).collect::<Vec<_>>();
+    let scores = |worth: &Worth| worth.accuracies().iter().map(|of| of.accuracy).collect::<Vec<_>>();
     let scores: Vec<Vec<f64>> = arm.evaluations.values().map(|evaluation| scores(&evaluation.measures.worth)).collect();
     let accuracy = over(&scores.iter().filter_map(|scores| mean(scores)).collect::<Vec<_>>())?;
     let tasks = scores.iter().map(Vec::len).max()?;
@@ -45,7 +45,7 @@ pub(super) fn average(arm: &ArmRecords, reference: &ArmRecords, family: &Family<
 /// What both arms say to the items of a task: a row for each seed that both finished, and for each item 1 where the arm alone is
 /// right, -1 where the reference alone is.
 struct Shared<'a> {
-    kind: Kind,
+    kind: TaskForm,
     task: &'a str,
     rows: Vec<Vec<f64>>,
 }
@@ -92,25 +92,38 @@ fn judged(difference: TaskDifference, pairs: usize, comparisons: usize) -> TaskV
     }
 }
 
-fn of_kind(worths: &[&Worth], pairs: bool, scores: fn(&Worth) -> &Vec<TaskScore>) -> Vec<TaskResult> {
-    let Some(first) = worths.first() else { return Vec::new() };
-    let result = |named: &TaskScore| {
-        let own = |worth: &&Worth| scores(worth).iter().find(|score| score.task == named.task).cloned();
-        let found: Vec<TaskScore> = worths.iter().filter_map(own).collect();
-        let all = |measure: fn(&TaskScore) -> f64| found.iter().map(measure).collect::<Vec<f64>>();
+/// A form as pages have it.
+fn in_words(form: TaskForm) -> String {
+    form.field().replace('_', " ")
+}
+
+/// The tasks of the first seed, each over all seeds.
+fn over_seeds(seeds: &[Vec<Accuracy<'_>>]) -> Vec<TaskResult> {
+    let Some(first) = seeds.first() else { return Vec::new() };
+    let result = |named: &Accuracy<'_>| {
+        let own = |scores: &Vec<Accuracy<'_>>| {
+            scores.iter().find(|score| (score.form, score.task) == (named.form, named.task)).map(|score| {
+                let normalised = score.normalised.unwrap_or([f64::NAN; 2]);
+                [score.accuracy, score.standard_error, normalised[0], normalised[1]]
+            })
+        };
+        let found: Vec<[f64; 4]> = seeds.iter().filter_map(own).collect();
+        let all = |measure: usize| found.iter().map(|measures| measures[measure]).collect::<Vec<f64>>();
+        let has_lengths = named.normalised.is_some();
         Some(TaskResult {
-            task: named.task.clone(),
-            pairs,
-            accuracy: over(&all(|score| score.accuracy))?,
-            standard_error: mean(&all(|score| score.standard_error))?,
-            normalised: over(&all(|score| score.accuracy_normalised))?,
-            normalised_standard_error: mean(&all(|score| score.standard_error_normalised))?,
+            task: named.task.to_owned(),
+            pairs: named.form == TaskForm::MinimalPairs,
+            form: in_words(named.form),
+            accuracy: over(&all(0))?,
+            standard_error: mean(&all(1))?,
+            normalised: over(&all(2)).filter(|_| has_lengths),
+            normalised_standard_error: mean(&all(3)).filter(|_| has_lengths),
             items: named.items,
             truncated: named.truncated,
             judged: None,
         })
     };
-    scores(first).iter().filter_map(result).collect()
+    first.iter().filter_map(result).collect()
 }
 
 #[cfg(test)]
@@ -127,10 +140,11 @@ mod tests {
             serde_json::from_value(serde_json::json!({"multiple_choice": [score]})).unwrap()
         };
         let (one, other) = (worth(0.5), worth(0.75));
-        let found = of_kind(&[&one, &other], false, |worth| &worth.multiple_choice);
+        let found = over_seeds(&[one.accuracies(), other.accuracies()]);
         assert_eq!((found[0].task.as_str(), found[0].pairs, found[0].items), ("agreement", false, 4));
+        assert_eq!((found[0].form.as_str(), found[0].normalised.unwrap().mean), ("multiple choice", 0.5));
         assert_eq!((found[0].accuracy.mean, found[0].accuracy.count, found[0].standard_error), (0.625, 2, 0.25));
-        assert!(of_kind(&[&one], true, |worth| &worth.minimal_pairs).is_empty());
+        assert!(over_seeds(&[]).is_empty());
         let (none, family) = (ArmRecords::empty("none"), Family::with_baselines(&[]));
         assert!(tasks(&none, &none, &family).is_empty() && average(&none, &none, &family).is_none());
     }
@@ -148,7 +162,7 @@ mod tests {
                 serde_json::json!({"minimal_pairs": [score(("a", tasks[0]))], "multiple_choice": [score(("b", tasks[1]))]});
             arm.evaluations.get_mut(&(seed as u64)).unwrap().measures.worth = serde_json::from_value(worth).unwrap();
             let of_pairs = outcomes("a", tasks[0], "f");
-            let of_choices = Outcomes { kind: Kind::MultipleChoice, ..outcomes("b", tasks[1], "f") };
+            let of_choices = Outcomes { kind: TaskForm::MultipleChoice, ..outcomes("b", tasks[1], "f") };
             let lines = vec![of_pairs, of_choices];
             arm.outcomes.insert(seed as u64, lines);
         }

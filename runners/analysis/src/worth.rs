@@ -3,7 +3,8 @@
 use regatta_lm::tasks::Capacity;
 use regatta_lm::training::Worth;
 
-/// Names and values: for each task `<kind>_<task>_accuracy` and related columns, for each further text `text_<name>_loss` and
+/// Names and values: for each task `<kind>_<task>_accuracy` and related columns, for each of `evaluate.tasks`
+/// `task_<task>_<measure>`, for each further text `text_<name>_loss` and
 /// related columns, for each rounding `quantised_<bits>_<granularity>_loss`, for biographies `capacity_bits` and related columns.
 pub(super) fn measures(worth: &Worth) -> Vec<(String, Option<f64>)> {
     let mut measures = Vec::new();
@@ -17,6 +18,12 @@ pub(super) fn measures(worth: &Worth) -> Vec<(String, Option<f64>)> {
             add("items", score.items as f64);
             add("truncated", score.truncated as f64);
         }
+    }
+    for score in &worth.tasks {
+        let mut add = |name: &str, value: f64| measures.push((format!("task_{}_{name}", score.task), Some(value)));
+        score.measures.iter().for_each(|(name, value)| add(name, *value));
+        add("items", score.items as f64);
+        add("truncated", score.truncated as f64);
     }
     for text in &worth.texts {
         let mut add = |name: &str, value: f64| measures.push((format!("text_{}_{name}", text.text), Some(value)));
@@ -59,6 +66,14 @@ mod tests {
         assert_eq!(names, expected);
         assert_eq!(measures[0].1, Some(0.75));
         assert!(super::measures(&Worth::default()).is_empty());
+    }
+
+    #[test]
+    fn named_tasks_have_a_column_for_each_measure() {
+        let score = r#"{"task": "wiki", "form": "rolling", "items": 2, "truncated": 0, "measures": {"bits_per_byte": 1.5}}"#;
+        let measures = measures(&serde_json::from_str(&format!(r#"{{"tasks": [{score}]}}"#)).unwrap());
+        let names: Vec<&str> = measures.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["task_wiki_bits_per_byte", "task_wiki_items", "task_wiki_truncated"]);
     }
 
     #[test]

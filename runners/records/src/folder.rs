@@ -1,11 +1,11 @@
 //! The folder of one trial.
 
 use super::{
-    Checkpoints, DIAGNOSES, EVALUATION, Fence, INPUTS, ITEMS, Lines, METRICS_FILE, RecordError, STATUS_FILE, State, Status,
-    TrialEvaluation, VALIDATIONS_FILE, Validation, checkpoints, disk,
+    Checkpoints, DIAGNOSES, EVALUATION, Fence, INPUTS, ITEMS, Lines, METRICS_FILE, RecordError, SCORED_TASKS, STATUS_FILE, State,
+    Status, TrialEvaluation, VALIDATIONS_FILE, Validation, checkpoints, disk,
 };
 use super::{first_lines, lines::read_or_empty, read_json, read_lines, write_json, write_whole};
-use regatta_lm::tasks::Outcomes;
+use regatta_lm::tasks::{Outcomes, ScoredTasks};
 use regatta_lm::training::{Diagnosis, StepRecord};
 use std::path::{Path, PathBuf};
 
@@ -21,6 +21,8 @@ pub struct Written {
     pub measured: Vec<Validation>,
     /// The diagnoses before them.
     pub diagnosed: Vec<Diagnosis>,
+    /// The scores on tasks before them.
+    pub scored: Vec<ScoredTasks>,
 }
 
 /// A trial's folder and the names in it.
@@ -187,6 +189,22 @@ impl TrialFolder {
         Lines::after(&self.path.join(DIAGNOSES), found, self.check()?)
     }
 
+    /// `tasks.jsonl` with these lines alone, to be appended to.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn scored_tasks_after(&self, scored: &[ScoredTasks]) -> Result<Lines, RecordError> {
+        Lines::after(&self.path.join(SCORED_TASKS), scored, self.check()?)
+    }
+
+    /// The scores on tasks before the end, in the order of their steps; empty where the study does not request them.
+    ///
+    /// # Errors
+    /// When the file holds something else.
+    pub fn scored_tasks(&self) -> Result<Vec<ScoredTasks>, RecordError> {
+        read_lines(&self.path.join(SCORED_TASKS))
+    }
+
     /// The lines of the first `steps` steps of an interrupted trial: each step, and the measurements before them.
     ///
     /// # Errors
@@ -201,6 +219,7 @@ impl TrialFolder {
             made,
             measured: first_lines(&self.path.join(VALIDATIONS_FILE), |validation: &Validation| validation.step < steps)?,
             diagnosed: first_lines(&self.path.join(DIAGNOSES), |diagnosis: &Diagnosis| diagnosis.step < steps)?,
+            scored: first_lines(&self.path.join(SCORED_TASKS), |scored: &ScoredTasks| scored.step < steps)?,
         })
     }
 

@@ -11,6 +11,7 @@
 //!                                  /metrics.jsonl     a line per step
 //!                                  /validation.jsonl  a line per measurement of the validation loss
 //!                                  /diagnostics.jsonl a line per diagnosis of the hidden states
+//!                                  /tasks.jsonl       a line per scoring of `evaluate.tasks` before the end
 //!                                  /evaluation.json   the final measures
 //!                                  /items.jsonl       a line per task: which of its items the model has right
 //!                                  /trial.json        all that its results depend on
@@ -61,11 +62,14 @@ pub use place::{check_out, study_of_a_run};
 pub use rows::{PlanRow, TuningRow, TuningTrial};
 pub use status::{State, Status};
 pub use tail::{News, Stamp, Tail};
+pub use whole::Asked;
 
 const DIAGNOSES: &str = "diagnostics.jsonl";
 const EVALUATION: &str = "evaluation.json";
 /// Of each task, which items the trained model has right.
 const ITEMS: &str = "items.jsonl";
+/// A line per scoring of the tasks while a trial trains.
+const SCORED_TASKS: &str = "tasks.jsonl";
 const INPUTS: &str = "trial.json";
 /// A trial's state.
 pub const STATUS_FILE: &str = "status.json";

@@ -114,6 +114,8 @@ pub fn arm(name: &str, verdict: Verdict, difference: Option<[f64; 3]>) -> Arm {
         roundings: vec![],
         tasks: vec![],
         task_average: None,
+        task_measures: vec![],
+        task_checkpoints: None,
         texts: vec![],
         to_target: vec![],
     }

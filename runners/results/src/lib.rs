@@ -10,8 +10,8 @@ mod text;
 mod values;
 
 pub use measured::{
-    Depths, FrequencyClass, Geometry, Layer, OverSeeds, PairedDifference, PairedRatio, Rounding, TaskAverage, TaskResult,
-    TaskTest, TaskVerdict, TextResult, ToTarget,
+    Depths, FrequencyClass, Geometry, Layer, OverSeeds, PairedDifference, PairedRatio, Rounding, TaskAtCheckpoints, TaskAverage,
+    TaskMeasure, TaskResult, TaskTest, TaskVerdict, TasksAtCheckpoints, TextResult, ToTarget,
 };
 pub use results::{Arm, Results, Setting, Spent, Term, Trial, UNIT};
 pub use sweep::{Edge, PowerLaw, SizePoint, SizeSeries, Tuning, TuningCandidate};

@@ -102,16 +102,19 @@ pub struct TaskResult {
     pub task: String,
     /// Whether each item is a pair of sentences, of which chance gets half.
     pub pairs: bool,
+    /// What an item asks, in words: `minimal pairs`, `multiple choice`, `last word`, `partial`.
+    pub form: String,
     /// Fraction of items whose right choice is the likeliest.
     pub accuracy: OverSeeds,
     /// Its standard error as an estimate for more such items, mean over seeds.
     #[serde(serialize_with = "json::number")]
     pub standard_error: f64,
-    /// Fraction of items whose right choice is the likeliest for its length.
-    pub normalised: OverSeeds,
+    /// Fraction of items whose right choice is the likeliest for its length; none where the form does not take lengths.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub normalised: Option<OverSeeds>,
     /// Its standard error, mean over seeds.
-    #[serde(serialize_with = "json::number")]
-    pub normalised_standard_error: f64,
+    #[serde(serialize_with = "json::maybe", skip_serializing_if = "Option::is_none")]
+    pub normalised_standard_error: Option<f64>,
     /// Items.
     pub items: usize,
     /// Choices of which only the last tokens fit the model.
@@ -119,6 +122,47 @@ pub struct TaskResult {
     /// Its accuracy against the baseline's; none for the baseline, and where tasks are not judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub judged: Option<TaskVerdict>,
+}
+
+/// A measure of a task that is not an accuracy: a perplexity, or a probability mass.
+#[derive(Debug, Clone, Serialize)]
+pub struct TaskMeasure {
+    /// The task.
+    pub task: String,
+    /// What is measured, in words.
+    pub measure: String,
+    /// Whether more is better.
+    pub higher_is_better: bool,
+    /// The measure.
+    pub value: OverSeeds,
+    /// The measure minus the baseline's, paired by seed; `None` for the baseline and below two pairs.
+    pub difference: Option<PairedDifference>,
+}
+
+/// An arm on the reported tasks at two checkpoints: the last one, and for each seed the one with the best average of these tasks.
+#[derive(Debug, Clone, Serialize)]
+pub struct TasksAtCheckpoints {
+    /// Updates made before the checkpoints that were scored, the last one among them.
+    pub scored: Vec<usize>,
+    /// Updates made before the best one, seed by seed.
+    pub selected: Vec<usize>,
+    /// Each task, and at the end the average of them.
+    pub tasks: Vec<TaskAtCheckpoints>,
+}
+
+/// A task at the last checkpoint and at the one with the best average.
+#[derive(Debug, Clone, Serialize)]
+pub struct TaskAtCheckpoints {
+    /// The task; none of the average.
+    pub task: Option<String>,
+    /// At the last checkpoint.
+    pub last: OverSeeds,
+    /// At the selected one.
+    pub selected: OverSeeds,
+    /// At the last checkpoint minus the baseline there, paired by seed.
+    pub last_difference: Option<PairedDifference>,
+    /// At the selected checkpoint minus the baseline at its own.
+    pub selected_difference: Option<PairedDifference>,
 }
 
 /// An arm on all tasks of the study, each with the same weight.

@@ -2,7 +2,9 @@
 
 use crate::text::one_line;
 use crate::values::{CurvePoint, Difference, Interval, Spread, Verdict};
-use crate::{Geometry, Rounding, SizeSeries, TaskAverage, TaskResult, TextResult, ToTarget, Tuning, json};
+use crate::{
+    Geometry, Rounding, SizeSeries, TaskAverage, TaskMeasure, TaskResult, TasksAtCheckpoints, TextResult, ToTarget, Tuning, json,
+};
 use serde::Serialize;
 
 /// The unit of every loss, difference and excess loss in [`Results`].
@@ -131,6 +133,12 @@ pub struct Arm {
     /// The average over its tasks; none where the study names none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_average: Option<TaskAverage>,
+    /// Measures of tasks that are not accuracies, in the study's order; empty where it names no such tasks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub task_measures: Vec<TaskMeasure>,
+    /// The tasks of `evaluate.tasks` at the last checkpoint and at the best one; none where they are scored at the end alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_checkpoints: Option<TasksAtCheckpoints>,
     /// Losses on further texts, in one order for all arms; empty where the study names none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub texts: Vec<TextResult>,

@@ -90,7 +90,16 @@ impl PlannedTrial {
         let Study { model, evaluate, .. } = &*self.study;
         let train = &self.train;
         let Arm { terms, interventions, .. } = self.arm();
-        Trial { model, train, evaluate, terms, interventions, corpus: &self.prepared.corpus, seed: self.key.seed }
+        Trial {
+            model,
+            train,
+            evaluate,
+            terms,
+            interventions,
+            corpus: &self.prepared.corpus,
+            tasks: self.tasks(),
+            seed: self.key.seed,
+        }
     }
 
     /// Whether a status is that of this trial, or of one that stands in for it.

@@ -16,6 +16,7 @@ mod instructions;
 mod interventions;
 mod losses;
 mod missing;
+mod named_tasks;
 mod optimizers;
 mod page;
 mod places;

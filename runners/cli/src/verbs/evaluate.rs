@@ -4,8 +4,8 @@ use crate::failure::{Failure, say};
 use regatta_core::number::Count;
 use regatta_lm::data::{Split, Tokenizer};
 use regatta_lm::model::{Decoder, Model};
-use regatta_lm::spec::{EvaluateSpec, OrNone};
-use regatta_lm::tasks::{Kind, Task, TaskScore, Tasks, log_likelihoods};
+use regatta_lm::spec::{EvaluateSpec, OrNone, TaskForm};
+use regatta_lm::tasks::{Asked, NamedScore, Task, TaskScore, Tasks, ask, log_likelihoods};
 use regatta_lm::training::{Evaluated, Evaluation, Worth, worth};
 use serde_json::{Value, json};
 use std::fmt::Write;
@@ -16,8 +16,8 @@ use std::process::ExitCode;
 const ROWS: usize = 16;
 
 #[derive(Debug, clap::Args)]
-#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["minimal_pairs", "multiple_choice", "text"]))]
-#[command(group = clap::ArgGroup::new("tasks").multiple(true).args(["minimal_pairs", "multiple_choice"]))]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["minimal_pairs", "multiple_choice", "tasks", "text"]))]
+#[command(group = clap::ArgGroup::new("scored").multiple(true).args(["minimal_pairs", "multiple_choice", "tasks"]))]
 pub(crate) struct Arguments {
     /// A folder in Hugging Face's layout, such as runs/quickstart/trials/baseline/seed-0/checkpoint
     checkpoint: PathBuf,
@@ -27,6 +27,9 @@ pub(crate) struct Arguments {
     /// JSONL files of questions: `question`, `choices`, `answer`
     #[arg(long, value_name = "FILE", num_args = 1..)]
     multiple_choice: Vec<PathBuf>,
+    /// Tasks as in a study's `evaluate.tasks`: '{lambada: {file: lambada.jsonl, form: last_word, limit: 500}}'
+    #[arg(long, value_name = "YAML")]
+    tasks: Option<String>,
     /// A text to measure the loss on
     #[arg(long, value_name = "FILE")]
     text: Option<PathBuf>,
@@ -40,7 +43,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "COUNT", default_value_t = 256, requires = "text")]
     max_windows: usize,
     /// Write the log-likelihoods of every item of the tasks, one JSON object per line
-    #[arg(long, value_name = "FILE", requires = "tasks")]
+    #[arg(long, value_name = "FILE", requires = "scored")]
     items: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
@@ -60,16 +63,19 @@ pub(crate) fn evaluate(arguments: &Arguments) -> Result<ExitCode, Failure> {
     split.iter().try_for_each(|split| split.check(context)).map_err(Failure::refused)?;
 
     let (mut found, mut items) = (Worth::default(), String::new());
-    for kind in [Kind::MinimalPairs, Kind::MultipleChoice] {
-        for task in tasks.of(kind) {
+    for (form, scores) in
+        [(TaskForm::MinimalPairs, &mut found.minimal_pairs), (TaskForm::MultipleChoice, &mut found.multiple_choice)]
+    {
+        for task in tasks.of(form) {
             let numbers = log_likelihoods(&model, &task.items, &|| true).map_err(Failure::failed)?;
-            write_items(&mut items, task, &numbers);
-            let score = TaskScore::of(task, &numbers, model.decoder().context);
-            match kind {
-                Kind::MinimalPairs => found.minimal_pairs.push(score),
-                Kind::MultipleChoice => found.multiple_choice.push(score),
-            }
+            scores.push(TaskScore::of(task, &numbers, model.decoder().context));
+            write_items(&mut items, task, &Asked { log_likelihoods: numbers, greedy: Vec::new() });
         }
+    }
+    for task in &tasks.named {
+        let asked = ask(&model, task, &|| true).map_err(Failure::failed)?;
+        write_items(&mut items, task, &asked);
+        found.tasks.push(NamedScore::of(task, &asked, model.decoder().context).0);
     }
     if let Some(path) = &arguments.items {
         std::fs::write(path, items).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
@@ -90,6 +96,7 @@ pub(crate) fn evaluate(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 fn spec(arguments: &Arguments) -> Result<EvaluateSpec, Failure> {
     let quantisation = arguments.quantisation.as_deref().map(regatta_config::section).transpose();
+    let tasks = arguments.tasks.as_deref().map(regatta_config::section).transpose();
     let windows = match arguments.max_windows {
         0 => OrNone::None,
         most => OrNone::Some(Count::try_from(most as u64).map_err(|error| Failure::refused(format!("--max-windows: {error}")))?),
@@ -98,6 +105,7 @@ fn spec(arguments: &Arguments) -> Result<EvaluateSpec, Failure> {
         max_windows: windows,
         minimal_pairs: arguments.minimal_pairs.clone(),
         multiple_choice: arguments.multiple_choice.clone(),
+        tasks: tasks.map_err(|message| Failure::refused(format!("--tasks: {message}")))?.unwrap_or_default(),
         quantisation: quantisation.map_err(|message| Failure::refused(format!("--quantisation: {message}")))?,
         ..Default::default()
     })
@@ -111,13 +119,24 @@ fn context(arguments: &Arguments, model: &Decoder) -> Result<usize, Failure> {
     }
 }
 
-/// A line for each item: the log-likelihoods of its choices in order, and the index of the right one.
-fn write_items(text: &mut String, task: &Task, log_likelihoods: &[f64]) {
-    let mut rest = log_likelihoods.iter();
-    for item in &task.items {
-        let here: Vec<f64> = rest.by_ref().take(item.choices.len()).copied().collect();
-        let line = json!({ "task": task.name, "log_likelihoods": here, "answer": item.answer });
+/// A line for each item: the log-likelihoods of its choices in order, and the index of the right one; whether greedy decoding says
+/// it, where that is asked; of a document its words and bytes.
+fn write_items(text: &mut String, task: &Task, asked: &Asked) {
+    let mut write = |line: Value| {
         let _ = writeln!(text, "{line}"); // writing to a string cannot fail
+    };
+    let mut rest = asked.log_likelihoods.iter();
+    for (index, item) in task.items.iter().enumerate() {
+        let here: Vec<f64> = rest.by_ref().take(item.choices.len()).copied().collect();
+        let mut line = json!({ "task": task.name, "log_likelihoods": here, "answer": item.answer });
+        if let Some(greedy) = asked.greedy.get(index) {
+            line["greedy"] = (*greedy).into();
+        }
+        write(line);
+    }
+    for (document, log_likelihood) in task.documents.iter().zip(&asked.log_likelihoods) {
+        let (words, bytes) = (document.words, document.bytes);
+        write(json!({ "task": task.name, "log_likelihoods": [log_likelihood], "words": words, "bytes": bytes }));
     }
 }
 
@@ -150,6 +169,13 @@ fn as_text(worth: &Worth, measures: Option<&Evaluation>) -> String {
             }
         }
     }
+    for score in &worth.tasks {
+        line(format_args!("{} ({}, {} items)", score.task, score.form.field().replace('_', " "), score.items));
+        score.measures.iter().for_each(|(name, value)| line(format_args!("  {name:<46} {value:>17.4}")));
+        if score.truncated > 0 {
+            line(format_args!("    of {} choices only the last tokens fit the model's positions", score.truncated));
+        }
+    }
     if let Some(measures) = measures {
         let (loss, error, windows) = (measures.loss, measures.loss_standard_error, measures.windows);
         line(format_args!("loss                      {loss:.4} ± {error:.4} nats per token, {windows} windows"));
@@ -176,6 +202,7 @@ mod tests {
     fn items_are_those_of_tasks() {
         let parsed = |arguments: &str| Program::try_parse_from(["evaluate"].into_iter().chain(arguments.split_whitespace()));
         assert!(parsed("checkpoint --minimal-pairs pairs.jsonl --items items.jsonl").is_ok());
+        assert!(parsed("checkpoint --tasks {} --items items.jsonl").is_ok());
         assert!(parsed("checkpoint --multiple-choice questions.jsonl --text held-out.txt --items items.jsonl").is_ok());
         let refused = parsed("checkpoint --text held-out.txt --items items.jsonl").unwrap_err().to_string();
         assert!(refused.contains("--minimal-pairs") && refused.contains("--multiple-choice"), "{refused}");

@@ -57,6 +57,12 @@ pub(super) fn named(study: &mut Study) -> Vec<(Vec<String>, &mut PathBuf, Kind)>
         let indexed = files.iter_mut().enumerate();
         indexed.map(move |(index, file)| (["evaluate", field, &index.to_string()].map(str::to_owned).into(), file, Kind::File))
     });
+    let named_tasks = study.evaluate.tasks.iter_mut().flat_map(|(name, task)| {
+        let own = |fields: &[&str]| ["evaluate", "tasks", name].iter().chain(fields).map(|&field| field.to_owned()).collect();
+        let examples = task.few_shot.as_mut().and_then(|few_shot| few_shot.file.as_mut());
+        let examples = examples.map(|file| (own(&["few_shot", "file"]), file, Kind::File));
+        [(own(&["file"]), &mut task.file, Kind::File)].into_iter().chain(examples).collect::<Vec<_>>()
+    });
     let texts = study.evaluate.texts.iter_mut();
     let texts = texts.map(|(name, file)| (["evaluate", "texts", name].map(str::to_owned).into(), file, Kind::File));
     let of_interventions = study.arms.iter_mut().flat_map(|arm| {
@@ -68,7 +74,7 @@ pub(super) fn named(study: &mut Study) -> Vec<(Vec<String>, &mut PathBuf, Kind)>
         })
     });
     let named = named.into_iter().map(|(field, path, kind)| (field.split('.').map(str::to_owned).collect(), path, kind));
-    named.chain(tasks).chain(texts).chain(of_interventions).collect()
+    named.chain(tasks).chain(named_tasks).chain(texts).chain(of_interventions).collect()
 }
 
 /// The entries of a field that holds files and patterns.

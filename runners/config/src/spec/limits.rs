@@ -5,7 +5,7 @@ use super::{Study, pattern, schedules};
 use regatta_core::number::Count;
 use regatta_core::{Action, Companion, Compared};
 use regatta_lm::model::{Decoder, Role};
-use regatta_lm::spec::{DataSpec, Length, ModelSpec, Points, TokenizerSpec};
+use regatta_lm::spec::{DataSpec, Length, ModelSpec, Points, TaskForm, TokenizerSpec};
 use std::collections::HashSet;
 
 /// Parameters that a model may have.
@@ -28,6 +28,7 @@ pub(super) fn check(study: &Study, memory: Option<u128>) -> Result<(), Misfit> {
     length(study)?;
     tuning(study)?;
     capacity(study)?;
+    tasks(study)?;
     if let ModelSpec::Fresh(fresh) = &study.model {
         context(study, fresh.decoder.context)?;
         places(study, &fresh.decoder)?;
@@ -59,7 +60,8 @@ fn names(study: &Study) -> Result<(), Misfit> {
     }
     let arms = study.arms.iter().map(|arm| (vec!["arms", &arm.name], &arm.name));
     let texts = study.evaluate.texts.keys().map(|name| (vec!["evaluate", "texts", name], name)); // and columns of results
-    for (path, name) in arms.chain(texts) {
+    let tasks = study.evaluate.tasks.keys().map(|name| (vec!["evaluate", "tasks", name], name));
+    for (path, name) in arms.chain(texts).chain(tasks) {
         let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
         if name.is_empty() || name.len() > 64 || name.starts_with('.') || !name.chars().all(legal) {
             let expected = "expected a name of 1 to 64 letters, digits, `.`, `_` or `-`, no dot in front";
@@ -90,6 +92,26 @@ fn tuning(study: &Study) -> Result<(), Misfit> {
         if let Some((field, _)) = both.iter().find(|(_, both)| *both) {
             let message = format!("expected what does not vary, found that `vary` has `{path}`: tune it or vary it");
             return Err(Misfit::new(["tune", field], message));
+        }
+    }
+    Ok(())
+}
+
+/// What of a task has no effect.
+fn tasks(study: &Study) -> Result<(), Misfit> {
+    let evaluate = &study.evaluate;
+    if evaluate.tasks.is_empty() && !evaluate.tasks_at.is_default() {
+        return Err(Misfit::new(["evaluate", "tasks_at"], "expected `tasks` beside it, found none"));
+    }
+    for (name, task) in &evaluate.tasks {
+        let around = [
+            ("few_shot", task.few_shot.is_some()),
+            ("description", !task.description.is_empty()),
+            ("target_delimiter", task.target_delimiter != " "),
+        ];
+        if let Some((field, _)) = around.iter().find(|(_, said)| *said && task.form == TaskForm::Rolling) {
+            let message = format!("expected nothing around the documents of a rolling perplexity, found `{field}`");
+            return Err(Misfit::new(["evaluate", "tasks", name, field], message));
         }
     }
     Ok(())

@@ -56,7 +56,11 @@ pub(super) fn timing(study: &Study, steps: Steps) -> Result<(), Misfit> {
     };
     warmup_and_decay(study, steps, &all)?;
     ends(study, steps, &all)?;
-    forgets(study, steps, &all)
+    forgets(study, steps, &all)?;
+    match study.evaluate.tasks_at.beyond(steps) {
+        Some(step) => Err(Misfit::new(["evaluate", "tasks_at"], format!("expected steps within {all}, found {step}"))),
+        None => Ok(()),
+    }
 }
 
 /// Warmup and decay do not overlap.

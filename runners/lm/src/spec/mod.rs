@@ -16,6 +16,7 @@ mod paths;
 mod place;
 mod quantisation;
 mod schedule;
+mod tasks;
 mod term;
 mod train;
 
@@ -31,5 +32,6 @@ pub use paths::{Paths, PathsError, is_pattern, matching, pattern_in};
 pub use place::{At, Home, Layers, MaxPoints, Place, Points, Scale, Site, there};
 pub use quantisation::QuantisationSpec;
 pub use schedule::{Schedule, Span};
+pub use tasks::{FewShotSpec, Sampler, TaskForm, TaskSpec, TasksAt};
 pub use term::{Step, Term, Weight};
 pub use train::{EvaluateSpec, OnSpike, TrainSpec};

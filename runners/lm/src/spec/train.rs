@@ -1,6 +1,8 @@
 //! `train:` and `evaluate:` in a study.
 
-use super::{CapacitySpec, DiagnosticsSpec, Length, OptimizerSpec, OrNone, QuantisationSpec, Schedule, Steps, Tokens};
+use super::{
+    CapacitySpec, DiagnosticsSpec, Length, OptimizerSpec, OrNone, QuantisationSpec, Schedule, Steps, TaskSpec, TasksAt, Tokens,
+};
 use crate::model::Decoder;
 use regatta_core::forms::{Choice, bare_or_map};
 use regatta_core::number::{Count, Fraction, Positive};
@@ -213,6 +215,12 @@ pub struct EvaluateSpec {
     /// JSONL files of questions with choices that the trained model is scored on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub multiple_choice: Vec<PathBuf>,
+    /// Tasks that the model is scored on while it trains and at the end, by the names of their columns.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tasks: BTreeMap<String, TaskSpec>,
+    /// When the tasks of `tasks` are scored; after the last step they always are.
+    #[serde(skip_serializing_if = "TasksAt::is_default")]
+    pub tasks_at: TasksAt,
     /// Further text files, by the names of their columns, on which the trained model's loss is measured.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub texts: BTreeMap<String, PathBuf>,
@@ -235,6 +243,8 @@ impl Default for EvaluateSpec {
             target: None,
             minimal_pairs: Vec::new(),
             multiple_choice: Vec::new(),
+            tasks: BTreeMap::new(),
+            tasks_at: TasksAt::default(),
             texts: BTreeMap::new(),
             quantisation: None,
             capacity: None,
@@ -247,6 +257,11 @@ impl EvaluateSpec {
     /// The same measurements of the loss, and nothing else.
     pub fn of_losses(&self) -> Self {
         Self { every: self.every, max_windows: self.max_windows, ..Self::default() }
+    }
+
+    /// Whether tasks are scored before the end too.
+    pub fn scores_on_the_way(&self) -> bool {
+        !self.tasks.is_empty() && self.tasks_at != TasksAt::End
     }
 }
 

@@ -24,10 +24,12 @@ pub enum TaskError {
         found: String,
     },
     /// A standard error needs two items.
-    #[error("{}: expected at least 2 lines, found {found}", path.display())]
+    #[error("{}: expected at least {least} lines, found {found}", path.display())]
     TooFew {
         /// The file.
         path: PathBuf,
+        /// How many it needs.
+        least: usize,
         /// How many there are.
         found: usize,
     },
@@ -38,6 +40,30 @@ pub enum TaskError {
         path: PathBuf,
         /// Their stem.
         name: String,
+    },
+    /// Outcomes are named by form and task.
+    #[error("expected a name that no file of `{form}` has, found `{name}`, which is that of {}", path.display())]
+    Taken {
+        /// The list that has the file.
+        form: &'static str,
+        /// The name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// More examples than there are.
+    #[error("expected at most {most}, of {lines} lines in {}{}, found {count}", path.display(), if *excluded { " of which one may be the item itself" } else { "" })]
+    Examples {
+        /// The file that they are drawn from.
+        path: PathBuf,
+        /// How many can be in front of an item.
+        most: usize,
+        /// How many it has.
+        lines: usize,
+        /// How many are asked for.
+        count: usize,
+        /// Whether an item is left out of its own examples.
+        excluded: bool,
     },
     /// The data are tokens already.
     #[error("expected data that are text, found tokens without a tokenizer, by which sentences could be read")]

@@ -1,7 +1,6 @@
-//! From the lines of a file to questions and choices.
+//! The lines of a file as JSON objects, and what is common to their fields.
 
-use super::request::Written;
-use super::{Kind, TaskError};
+use super::TaskError;
 use crate::data;
 use serde_json::{Map, Value};
 use std::path::Path;
@@ -10,17 +9,25 @@ use std::path::Path;
 const MOST_SHOWN: usize = 60;
 
 /// What is wrong with a field: its name, what was expected, what was found.
-type Fault = (String, &'static str, String);
+pub(super) type Fault = (String, &'static str, String);
 
-/// The items of a file, each with its line, from 1. Empty lines are skipped.
-pub(super) fn read(path: &Path, kind: Kind) -> Result<Vec<(usize, Written)>, TaskError> {
-    objects(
-        path,
-        match kind {
-            Kind::MinimalPairs => minimal_pair,
-            Kind::MultipleChoice => multiple_choice,
-        },
-    )
+/// An object of a file, with its line, from 1.
+pub(super) type Numbered = (usize, Map<String, Value>);
+
+/// The first objects of a file, at most `most` of them. Empty lines are skipped.
+pub(super) fn read(path: &Path, most: usize) -> Result<Vec<Numbered>, TaskError> {
+    let text = data::text(path)?;
+    let lines = (1..).zip(text.lines()).filter(|(_, content)| !content.trim().is_empty()).take(most);
+    let items = lines.map(|(line, content)| match object(content) {
+        Ok(object) => Ok((line, object)),
+        Err((field, expected, found)) => Err(TaskError::item(path, line, field, expected, found)),
+    });
+    items.collect()
+}
+
+/// Whether there are so many items.
+pub(super) fn enough(path: &Path, found: usize, least: usize) -> Result<(), TaskError> {
+    if found < least { Err(TaskError::TooFew { path: path.to_owned(), least, found }) } else { Ok(()) }
 }
 
 /// Two texts, and how alike they are.
@@ -38,13 +45,12 @@ pub(super) fn scored_pairs(path: &Path) -> Result<Vec<(usize, ScoredTexts)>, Tas
 
 /// What `item` makes of the JSON object on each line, at least two of them.
 fn objects<T>(path: &Path, item: impl Fn(&Map<String, Value>) -> Result<T, Fault>) -> Result<Vec<(usize, T)>, TaskError> {
-    let text = data::text(path)?;
-    let mut items = Vec::new();
-    for (line, content) in (1..).zip(text.lines()).filter(|(_, content)| !content.trim().is_empty()) {
-        let refuse = |(field, expected, found): Fault| TaskError::item(path, line, field, expected, found);
-        items.push((line, object(content).and_then(|object| item(&object)).map_err(refuse)?));
-    }
-    if items.len() < 2 { Err(TaskError::TooFew { path: path.to_owned(), found: items.len() }) } else { Ok(items) }
+    let refuse = |line, (field, expected, found): Fault| TaskError::item(path, line, field, expected, found);
+    let items = read(path, usize::MAX)?.into_iter();
+    let items = items.map(|(line, object)| Ok((line, item(&object).map_err(|fault| refuse(line, fault))?)));
+    let items = items.collect::<Result<Vec<_>, TaskError>>()?;
+    enough(path, items.len(), 2)?;
+    Ok(items)
 }
 
 fn object(line: &str) -> Result<Map<String, Value>, Fault> {
@@ -56,33 +62,15 @@ fn object(line: &str) -> Result<Map<String, Value>, Fault> {
     }
 }
 
-fn minimal_pair(line: &Map<String, Value>) -> Result<Written, Fault> {
-    let sentence = |field: &str| words(field, line.get(field));
-    Ok(Written {
-        question: String::new(),
-        choices: vec![("sentence_good".into(), sentence("sentence_good")?), ("sentence_bad".into(), sentence("sentence_bad")?)],
-        answer: 0,
-    })
-}
-
-fn multiple_choice(line: &Map<String, Value>) -> Result<Written, Fault> {
-    let question = words("question", line.get("question"))?;
-    let Some(Value::Array(list)) = line.get("choices").filter(|list| list.as_array().is_some_and(|list| list.len() >= 2)) else {
-        return Err(("choices".into(), "a list of at least 2", shown(line.get("choices"))));
-    };
-    let named = list.iter().enumerate().map(|(index, choice)| (format!("choices.{index}"), choice));
-    let choices = named.map(|(field, choice)| words(&field, Some(choice)).map(|words| (field, words)));
-    let choices = choices.collect::<Result<Vec<_>, _>>()?;
-    let found = line.get("answer");
+/// The index of a choice among `count`: from 0, or a letter from A.
+pub(super) fn index_of_choice(field: &str, found: Option<&Value>, count: usize) -> Result<usize, Fault> {
     let index = match found {
         Some(Value::Number(number)) => number.as_u64().and_then(|number| usize::try_from(number).ok()),
         Some(Value::String(word)) => letter(word),
         _ => None,
     };
-    match index.filter(|&index| index < choices.len()) {
-        Some(answer) => Ok(Written { question, choices, answer }),
-        None => Err(("answer".into(), "the index of a choice, from 0, or its letter, from A", shown(found))),
-    }
+    let expected = "the index of a choice, from 0, or its letter, from A";
+    index.filter(|&index| index < count).ok_or_else(|| (field.to_owned(), expected, shown(found)))
 }
 
 /// The index that a letter stands for: A or a is 0.
@@ -93,7 +81,8 @@ fn letter(word: &str) -> Option<usize> {
     }
 }
 
-fn words(field: &str, value: Option<&Value>) -> Result<String, Fault> {
+/// Text that is not blank.
+pub(super) fn words(field: &str, value: Option<&Value>) -> Result<String, Fault> {
     match value {
         Some(Value::String(words)) if !words.trim().is_empty() => Ok(words.clone()),
         other => Err((field.to_owned(), "words", shown(other))),
@@ -101,7 +90,7 @@ fn words(field: &str, value: Option<&Value>) -> Result<String, Fault> {
 }
 
 /// What was found, in one short line.
-fn shown(value: Option<&Value>) -> String {
+pub(super) fn shown(value: Option<&Value>) -> String {
     match value {
         None => "nothing".into(),
         Some(Value::Object(_)) => "a map".into(),

@@ -33,24 +33,31 @@
 
 mod batched;
 mod capacity;
+mod documents;
+mod draws;
 mod error;
-mod kind;
+mod few_shot;
+mod fingerprint;
 mod lines;
+mod named;
 mod outcomes;
+mod python;
 mod recall;
 mod request;
 mod score;
 mod similarity;
 mod task;
 mod text;
+mod worded;
 
 pub use capacity::{Capacity, Known, KnownValue};
+pub use documents::Document;
 pub use error::TaskError;
-pub use kind::Kind;
+pub use named::{NamedScore, ScoredTasks, score};
 pub use outcomes::Outcomes;
 pub use recall::{Answer, Question, Recall};
 pub use request::{Item, Request};
-pub use score::{TaskScore, log_likelihoods};
+pub use score::{Asked, TaskScore, ask, log_likelihoods};
 pub use similarity::SimilarityPairs;
 pub use task::{Task, Tasks, read};
 pub use text::{Text, TextLoss};

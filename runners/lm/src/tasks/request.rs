@@ -1,25 +1,19 @@
 //! From words to tokens.
 
 use super::TaskError;
+use super::python::trim_end;
+use super::worded::{Asked, Worded};
 use crate::data::Tokenizer;
-
-/// An item as a file has it.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct Written {
-    /// Empty where there is none.
-    pub question: String,
-    /// Each with the field that it is from.
-    pub choices: Vec<(String, String)>,
-    pub answer: usize,
-}
 
 /// Choices of which one is right.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Item {
-    /// At least two.
+    /// At least two; one where the last word is asked for.
     pub choices: Vec<Request>,
     /// The index of the right one.
     pub answer: usize,
+    /// The indices of others that are right too.
+    pub also: Vec<usize>,
 }
 
 /// What a model is asked for the likelihood of.
@@ -31,30 +25,46 @@ pub struct Request {
     pub context: usize,
     /// Unicode code points of the choice.
     pub characters: usize,
+    /// Bytes of the choice in UTF-8.
+    pub bytes: usize,
 }
 
-impl Written {
-    /// The item in tokens; `refuse` words what is wrong with a field.
+impl Item {
+    /// An item of which one choice is right.
+    pub fn new(choices: Vec<Request>, answer: usize) -> Self {
+        Self { choices, answer, also: Vec::new() }
+    }
+
+    /// Whether a choice is right.
+    pub fn is_right(&self, choice: usize) -> bool {
+        choice == self.answer || self.also.contains(&choice)
+    }
+}
+
+impl Worded {
+    /// The item in tokens, with `before` in front of each context; `refuse` words what is wrong with a field.
     pub fn tokenized(
         self,
         tokenizer: &Tokenizer,
         prefix: u32,
+        before: &str,
         refuse: impl Fn(String, String) -> TaskError,
     ) -> Result<Item, TaskError> {
-        let request = |(field, choice): (String, String)| {
-            let (tokens, context) = encode(tokenizer, prefix, &self.question, &format!(" {choice}"))?;
+        let request = |asked: Asked| {
+            let (tokens, context) = encode(tokenizer, prefix, &format!("{before}{}", asked.context), &asked.continuation)?;
             if context >= tokens.len() {
-                return Err(refuse(field, format!("{choice:?}")));
+                return Err(refuse(asked.field, format!("{:?}", asked.choice)));
             }
-            Ok(Request { tokens, context, characters: choice.chars().count() })
+            Ok(Request { tokens, context, characters: asked.choice.chars().count(), bytes: asked.choice.len() })
         };
-        Ok(Item { choices: self.choices.into_iter().map(request).collect::<Result<_, _>>()?, answer: self.answer })
+        let choices = self.asked.into_iter().map(request).collect::<Result<_, _>>()?;
+        Ok(Item { choices, answer: self.right[0], also: self.right[1..].to_vec() })
     }
 }
 
 /// The tokens of context and continuation, and how many of them are the context's.
 fn encode(tokenizer: &Tokenizer, prefix: u32, context: &str, continuation: &str) -> Result<(Vec<u32>, usize), TaskError> {
-    let bare = context.trim_end_matches(|c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)); // as Python's rstrip
+    let bare = trim_end(context);
     if bare.is_empty() {
         let mut tokens = tokenizer.encode(&format!("{context}{continuation}"))?;
         if tokens.first() != Some(&prefix) {
@@ -64,19 +74,4 @@ fn encode(tokenizer: &Tokenizer, prefix: u32, context: &str, continuation: &str)
     }
     let tokens = tokenizer.encode_with_special(&format!("{context}{continuation}"))?;
     Ok((tokens, tokenizer.encode_with_special(bare)?.len()))
-}
-
-/// See [`super::Task::fingerprint`]. Numbers are u64, little-endian; of each item the answer and the number of choices, of each
-/// choice its tokens' number, its context's, its characters', and the tokens.
-pub(super) fn fingerprint(items: &[Item]) -> String {
-    let mut hash = blake3::Hasher::new();
-    let mut add = |number: u64| _ = hash.update(&number.to_le_bytes());
-    for item in items {
-        [item.answer, item.choices.len()].into_iter().for_each(|number| add(number as u64));
-        for Request { tokens, context, characters } in &item.choices {
-            [tokens.len(), *context, *characters].into_iter().for_each(|number| add(number as u64));
-            tokens.iter().for_each(|&token| add(token.into()));
-        }
-    }
-    hash.finalize().to_hex().to_string()
 }

@@ -1,6 +1,6 @@
 use super::*;
 use crate::data::Tokenizer;
-use crate::spec::EvaluateSpec;
+use crate::spec::{EvaluateSpec, TaskForm};
 use std::path::PathBuf;
 use tempfile::TempDir;
 
@@ -10,7 +10,7 @@ fn write(folder: &TempDir, name: &str, text: &str) -> PathBuf {
     path
 }
 
-fn read_text(kind: Kind, text: &str) -> Result<Task, String> {
+fn read_text(kind: TaskForm, text: &str) -> Result<Task, String> {
     let folder = TempDir::new().unwrap();
     read(&write(&folder, "task.jsonl", text), kind, &Tokenizer::bytes()).map_err(|error| error.to_string())
 }
@@ -22,7 +22,7 @@ fn bytes(text: &str) -> Vec<u32> {
 #[test]
 fn a_minimal_pair_begins_with_a_line_break_and_a_space() {
     let line = r#"{"sentence_good": "Héy.", "sentence_bad": "No", "UID": "x"}"#;
-    let task = read_text(Kind::MinimalPairs, &format!("{line}\n\n{line}\n")).unwrap();
+    let task = read_text(TaskForm::MinimalPairs, &format!("{line}\n\n{line}\n")).unwrap();
     assert_eq!((task.name.as_str(), task.items.len(), task.items[0].answer), ("task", 2, 0));
     let [good, bad] = &task.items[0].choices[..] else { panic!() };
     assert_eq!((&good.tokens, good.context, good.characters), (&bytes("\n Héy."), 1, 4)); // é is one character of two bytes
@@ -32,7 +32,7 @@ fn a_minimal_pair_begins_with_a_line_break_and_a_space() {
 #[test]
 fn a_choice_follows_its_question_and_takes_the_white_space_between() {
     let line = |answer: &str| format!(r#"{{"question": "Is it? ", "choices": ["yes", "no"], "answer": {answer}}}"#);
-    let task = read_text(Kind::MultipleChoice, &[line("1"), line("\"b\""), line("\"A\"")].join("\n")).unwrap();
+    let task = read_text(TaskForm::MultipleChoice, &[line("1"), line("\"b\""), line("\"A\"")].join("\n")).unwrap();
     assert_eq!(task.items.iter().map(|item| item.answer).collect::<Vec<_>>(), [1, 1, 0]);
     let [yes, no] = &task.items[0].choices[..] else { panic!() };
     assert_eq!((&yes.tokens, yes.context, yes.characters), (&bytes("Is it?  yes"), 6, 3));
@@ -46,7 +46,7 @@ fn bad_lines_are_named_with_field_and_line() {
         assert!(found.contains("task.jsonl") && found.ends_with(expected), "{found}");
     };
     let good = r#"{"sentence_good": "a", "sentence_bad": "b"}"#;
-    let pairs = Kind::MinimalPairs;
+    let pairs = TaskForm::MinimalPairs;
     check(pairs, "", "expected text or tokens, found an empty file");
     check(pairs, good, "task.jsonl: expected at least 2 lines, found 1");
     check(pairs, &format!("{good}\n[1]\n"), "task.jsonl:2: expected a JSON object, found [1]");
@@ -56,7 +56,7 @@ fn bad_lines_are_named_with_field_and_line() {
     check(pairs, r#"{"sentence_good": 3, "sentence_bad": "b"}"#, "task.jsonl:1: sentence_good: expected words, found 3");
     check(pairs, r#"{"sentence_good": " ", "sentence_bad": "b"}"#, r#"sentence_good: expected words, found " ""#);
     let choice = |choices: &str, answer: &str| format!(r#"{{"question": "q", "choices": {choices}, "answer": {answer}}}"#);
-    let kind = Kind::MultipleChoice;
+    let kind = TaskForm::MultipleChoice;
     check(kind, r#"{"choices": ["a", "b"], "answer": 0}"#, "task.jsonl:1: question: expected words, found nothing");
     check(kind, &choice("[\"a\"]", "0"), r#"task.jsonl:1: choices: expected a list of at least 2, found ["a"]"#);
     check(kind, &choice("[\"a\", null]", "0"), "task.jsonl:1: choices.1: expected words, found null");
@@ -68,7 +68,7 @@ fn bad_lines_are_named_with_field_and_line() {
 
 #[test]
 fn the_fingerprint_holds_what_scores_depend_on() {
-    let print = |text: &str| read_text(Kind::MultipleChoice, &format!("{text}\n{text}")).unwrap().fingerprint;
+    let print = |text: &str| read_text(TaskForm::MultipleChoice, &format!("{text}\n{text}")).unwrap().fingerprint;
     let base = r#"{"question": "q", "choices": ["a", "b"], "answer": 0}"#;
     assert_eq!(print(base), print(r#"{"id": 7, "answer": "A", "choices": ["a", "b"], "question": "q"}"#));
     for other in [base.replace(": 0", ": 1"), base.replace("\"b\"", "\"c\""), base.replace("\"q\"", "\"r\"")] {
@@ -84,7 +84,7 @@ fn a_study_names_tasks_once_and_needs_a_tokenizer() {
     let spec = |minimal_pairs| EvaluateSpec { minimal_pairs, ..Default::default() };
     let tokenizer = Tokenizer::bytes();
     let tasks = Tasks::read(&spec(vec![path.clone()]), Some(&tokenizer)).unwrap();
-    assert_eq!((tasks.of(Kind::MinimalPairs).count(), tasks.of(Kind::MultipleChoice).count()), (1, 0));
+    assert_eq!((tasks.of(TaskForm::MinimalPairs).count(), tasks.of(TaskForm::MultipleChoice).count()), (1, 0));
     let (field, error) = Tasks::read(&spec(vec![path.clone(), path.clone()]), Some(&tokenizer)).unwrap_err();
     assert_eq!(field, "minimal_pairs.1");
     assert!(error.to_string().ends_with("expected files of different names, found a second `task`"), "{error}");

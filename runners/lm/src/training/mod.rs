@@ -24,7 +24,7 @@ mod upstream;
 
 pub use companion::check_companion;
 pub use error::TrainError;
-pub use evaluation::{CloudDiagnosis, Diagnosed, Diagnosis, Evaluated, Evaluation, Worth, diagnose, evaluate, worth};
+pub use evaluation::{Accuracy, CloudDiagnosis, Diagnosed, Diagnosis, Evaluated, Evaluation, Worth, diagnose, evaluate, worth};
 pub use flops::flops_per_token;
 pub use interventions::Interventions;
 pub use learner::Learner;

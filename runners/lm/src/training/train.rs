@@ -1,11 +1,12 @@
 //! The loop of one trial.
 
-use super::evaluation::{Diagnosed, Diagnosis, Evaluated, diagnose, gather, mean_loss};
+use super::evaluation::{Diagnosed, Diagnosis, Evaluated, diagnose, gather, mean_loss, named_scores};
 use super::{Learner, Restored, StepRecord, TrainError, Trial};
 use crate::data::{Batches, token_counts};
 use crate::measure::MeasureError;
 use crate::model::Model;
 use crate::spec::OnSpike;
+use crate::tasks::{ScoredTasks, Tasks};
 
 /// Keeps the records of a trial, and can stop it.
 pub trait Recorder {
@@ -26,6 +27,15 @@ pub trait Recorder {
     /// # Errors
     /// When it cannot be kept; the trial then fails.
     fn diagnosis(&mut self, _diagnosis: &Diagnosis) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    /// How the weights after [`ScoredTasks::step`] updates do on the tasks of `evaluate.tasks`, where the study asks for it before
+    /// the end.
+    ///
+    /// # Errors
+    /// When it cannot be kept; the trial then fails.
+    fn tasks(&mut self, _scored: &ScoredTasks) -> std::io::Result<()> {
         Ok(())
     }
 
@@ -110,6 +120,7 @@ fn steps(
             validation.loss(learner.model(), step, recorder)?;
         }
         validation.diagnosis(learner.model(), step, recorder)?;
+        validation.tasks(learner.model(), step, recorder)?;
         let (inputs, targets) = gather(&corpus.train, &batches.windows(step), context)?;
         let record = learner.step(step, rows, &inputs, &targets)?;
         recorder.step(&record)?;
@@ -130,6 +141,7 @@ struct Validation<'a> {
     of: Evaluated<'a>,
     /// How often each token occurs in training, where the study asks for diagnoses.
     counts: Option<Vec<u64>>,
+    tasks: &'a Tasks,
     /// Steps to make.
     steps: usize,
 }
@@ -138,7 +150,7 @@ impl<'a> Validation<'a> {
     fn of(trial: &Trial<'a>, context: usize, steps: usize) -> Result<Self, TrainError> {
         let (corpus, rows, spec) = (trial.corpus, trial.train.batch_size.get(), trial.evaluate);
         let counts = spec.diagnostics.as_ref().map(|_| token_counts(&corpus.train, corpus.vocab_size)).transpose()?;
-        Ok(Self { of: Evaluated { split: &corpus.validation, context, rows, spec }, counts, steps })
+        Ok(Self { of: Evaluated { split: &corpus.validation, context, rows, spec }, counts, tasks: trial.tasks, steps })
     }
 
     /// Measures and records the loss after `step` updates.
@@ -159,6 +171,18 @@ impl<'a> Validation<'a> {
         recorder.diagnosis(&diagnose(model, step, of, &|| !recorder.stop())?)?;
         Ok(())
     }
+
+    /// Scores the tasks after `step` updates and records it, where that is due. After the last one they are scored with all else.
+    fn tasks(&self, model: &Model, step: usize, recorder: &mut impl Recorder) -> Result<(), TrainError> {
+        let spec = self.of.spec;
+        if self.tasks.named.is_empty() || !spec.tasks_at.is_due(step, self.steps, spec.every.get()) {
+            return Ok(());
+        }
+        let scores = named_scores(model, self.tasks, &|| !recorder.stop())?;
+        let scores = scores.into_iter().map(|(score, _)| score).collect();
+        recorder.tasks(&ScoredTasks { step, scores })?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -166,6 +190,7 @@ mod tests {
     use super::*;
     use crate::data::Corpus;
     use crate::spec::{DataSpec, EvaluateSpec, ModelSpec, TrainSpec};
+    use crate::tasks::Tasks;
     use serde_json::{from_value, json};
 
     /// Truncates a file after the second step.
@@ -197,7 +222,7 @@ mod tests {
         let corpus = Corpus::load(&data, None, None).unwrap();
         let model: ModelSpec = from_value(json!({"layers": 1, "width": 8, "heads": 1, "context": 8})).unwrap();
         let length: TrainSpec = from_value(json!({"steps": 5, "batch_size": 2})).unwrap();
-        let evaluate = EvaluateSpec::default();
+        let (evaluate, tasks) = (EvaluateSpec::default(), Tasks::default());
         let trial = Trial {
             model: &model,
             train: &length,
@@ -205,6 +230,7 @@ mod tests {
             terms: &[],
             interventions: &[],
             corpus: &corpus,
+            tasks: &tasks,
             seed: 0,
         };
         let Err(error) = train(&trial, None, &mut Truncates(train_file.clone(), 0)) else { panic!("it read what is not there") };

@@ -5,6 +5,7 @@ use super::interventions::Interventions;
 use crate::data::Corpus;
 use crate::model::{Decoder, Model};
 use crate::spec::{EvaluateSpec, ModelSpec, Term, TrainSpec};
+use crate::tasks::Tasks;
 
 /// One arm with one seed: everything that one training run depends on.
 #[derive(Clone, Copy)]
@@ -21,6 +22,8 @@ pub struct Trial<'a> {
     pub interventions: &'a Interventions,
     /// The tokens.
     pub corpus: &'a Corpus,
+    /// What it is scored on while it trains.
+    pub tasks: &'a Tasks,
     /// First weights, order of batches, dropout and draws of plugins derive from it, each by a purpose of its own.
     pub seed: u64,
 }

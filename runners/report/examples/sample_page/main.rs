@@ -125,6 +125,8 @@ fn arm(name: &str, difference: Option<[f64; 3]>, cosine: f64, rank: f64, cost: f
         roundings: vec![],
         tasks: vec![],
         task_average: None,
+        task_measures: vec![],
+        task_checkpoints: None,
         texts: vec![],
         to_target: vec![],
     }

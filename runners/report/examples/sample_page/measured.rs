@@ -35,10 +35,11 @@ fn of_arm(index: usize, arm: Arm) -> Arm {
     let task = |(task, pairs, base): (&str, bool, f64)| TaskResult {
         task: task.into(),
         pairs,
+        form: if pairs { "minimal pairs".into() } else { "multiple choice".into() },
         accuracy: over(base + 0.013 * index as f64, 0.011),
         standard_error: 0.0154,
-        normalised: over(base + 0.01 * index as f64, 0.012),
-        normalised_standard_error: 0.0156,
+        normalised: Some(over(base + 0.01 * index as f64, 0.012)),
+        normalised_standard_error: Some(0.0156),
         items: 1000,
         truncated: 0,
         judged: None,

@@ -6,6 +6,8 @@ mod geometry;
 mod rounding;
 mod sizes;
 mod target;
+mod task_checkpoints;
+mod task_measures;
 mod tasks;
 mod texts;
 mod tuning;
@@ -65,7 +67,8 @@ pub fn further(results: &Results) -> Vec<Further> {
     [sizes::effects(results), sizes::laws(results), tuning::candidates(results)].into_iter().flatten().collect()
 }
 
-/// The tables of what was measured beside the loss: further texts, the last hidden state, rounding, tasks, cost.
+/// The tables of what was measured beside the loss: further texts, the last hidden state, rounding, tasks (accuracies, other
+/// measures, and at two checkpoints), cost.
 pub fn measured(results: &Results) -> Vec<Further> {
     let tables = [
         texts::losses(results),
@@ -73,6 +76,8 @@ pub fn measured(results: &Results) -> Vec<Further> {
         geometry::measures(results),
         rounding::increases(results),
         tasks::accuracies(results),
+        task_measures::measures(results),
+        task_checkpoints::both_ways(results),
         cost::costs(results),
     ];
     tables.into_iter().flatten().collect()

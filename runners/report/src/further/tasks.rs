@@ -24,24 +24,27 @@ const TITLES: [(&str, bool); 13] = [
     ("detectable at 80%", true),
 ];
 
+/// Forms that a list of files has.
+const LISTED: [&str; 2] = ["minimal pairs", "multiple choice"];
+
 /// Columns of a study whose tasks are not judged.
 const UNJUDGED: usize = 8;
 
 /// A row for each task and arm, sorted by task; `None` where the study names no tasks.
 pub fn accuracies(results: &Results) -> Option<Further> {
-    let mut known: Vec<(&str, bool)> = Vec::new();
+    let mut known: Vec<(&str, &str)> = Vec::new();
     for task in results.arms.iter().flat_map(|arm| &arm.tasks) {
-        if !known.contains(&(&task.task, task.pairs)) {
-            known.push((&task.task, task.pairs));
+        if !known.contains(&(&task.task, &task.form)) {
+            known.push((&task.task, &task.form));
         }
     }
     if known.is_empty() {
         return None;
     }
     let mut rows = Vec::new();
-    for (name, pairs) in &known {
+    for (name, form) in &known {
         for arm in &results.arms {
-            rows.extend(arm.tasks.iter().filter(|task| task.task == *name && task.pairs == *pairs).map(|task| row(arm, task)));
+            rows.extend(arm.tasks.iter().filter(|task| task.task == *name && task.form == *form).map(|task| row(arm, task)));
         }
     }
     let averaged = || results.arms.iter().filter_map(|arm| Some((arm, arm.task_average.as_ref()?)));
@@ -53,7 +56,11 @@ pub fn accuracies(results: &Results) -> Option<Further> {
         rows.iter_mut().for_each(|row: &mut Row| row.cells.truncate(UNJUDGED));
     }
     Some(Further {
-        title: "Minimal pairs and multiple choice",
+        title: if results.arms.iter().flat_map(|arm| &arm.tasks).all(|task| LISTED.contains(&&task.form[..])) {
+            "Minimal pairs and multiple choice"
+        } else {
+            "Accuracy on tasks"
+        },
         plots: &[],
         remark: remark(results, judged),
         titles: TITLES[..if judged.is_some() { TITLES.len() } else { UNJUDGED }].to_vec(),
@@ -162,11 +169,18 @@ fn row(arm: &Arm, task: &TaskResult) -> Row {
     let fraction = |of: &OverSeeds, error: f64| Cell::number(format!("{} ± {}", fixed(of.mean, 3), fixed(error, 3)), of.mean);
     let mut cells = vec![
         Cell::words(&task.task),
-        Cell::words(if task.pairs { "minimal pairs" } else { "multiple choice" }),
+        Cell::words(&task.form),
         Cell::words(&arm.name),
         fraction(&task.accuracy, task.standard_error),
-        fraction(&task.normalised, task.normalised_standard_error),
-        if task.pairs { Cell::number("0.5", 0.5) } else { Cell::words("1 / choices") },
+        match (&task.normalised, task.normalised_standard_error) {
+            (Some(of), Some(error)) => fraction(of, error),
+            _ => Cell::words(""),
+        },
+        match &task.form[..] {
+            "minimal pairs" => Cell::number("0.5", 0.5),
+            "last word" => Cell::words(""),
+            _ => Cell::words("1 / choices"),
+        },
         Cell::number(task.items.to_string(), task.items as f64),
         Cell::number(task.truncated.to_string(), task.truncated as f64),
     ];

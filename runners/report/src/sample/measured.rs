@@ -85,10 +85,11 @@ fn task(task: &str, pairs: bool) -> TaskResult {
     TaskResult {
         task: task.into(),
         pairs,
+        form: if pairs { "minimal pairs".into() } else { "multiple choice".into() },
         accuracy: over(0.75),
         standard_error: 0.04,
-        normalised: over(0.7),
-        normalised_standard_error: 0.05,
+        normalised: Some(over(0.7)),
+        normalised_standard_error: Some(0.05),
         items: 100,
         truncated: 3,
         judged: None,

@@ -9,8 +9,8 @@ use regatta_config::{Arm, Study};
 use regatta_core::{Fingerprint, registry};
 use regatta_lm::checkpoint::weight_files;
 use regatta_lm::data::Corpus;
-use regatta_lm::spec::{EvaluateSpec, ModelSpec, TrainSpec};
-use regatta_lm::tasks::{Kind, Tasks};
+use regatta_lm::spec::{EvaluateSpec, ModelSpec, TaskForm, TrainSpec};
+use regatta_lm::tasks::Tasks;
 use regatta_records::RecordError;
 use serde_json::{Value, json};
 use std::path::Path;
@@ -104,11 +104,14 @@ fn checkpoint(folder: &Path) -> Result<Value, RecordError> {
 fn evaluation(study: &Study, tasks: &Tasks) -> Result<Value, RecordError> {
     // A target is what arms are compared at; it changes no trial.
     let mut value = to_value(&EvaluateSpec { target: None, ..study.evaluate.clone() })?;
-    for kind in [Kind::MinimalPairs, Kind::MultipleChoice] {
-        let items: Vec<Value> = tasks.of(kind).map(|task| json!({ "task": task.name, "items": task.fingerprint })).collect();
+    for form in [TaskForm::MinimalPairs, TaskForm::MultipleChoice] {
+        let items: Vec<Value> = tasks.of(form).map(|task| json!({ "task": task.name, "items": task.fingerprint })).collect();
         if !items.is_empty() {
-            value[kind.field()] = items.into();
+            value[form.field()] = items.into();
         }
+    }
+    for task in &tasks.named {
+        value["tasks"][&task.name] = json!({ "form": task.form.field(), "items": task.fingerprint });
     }
     for text in &tasks.texts {
         value["texts"][&text.name] = text.fingerprint.clone().into();

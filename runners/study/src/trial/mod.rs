@@ -16,7 +16,7 @@ use regatta_lm::tasks::Tasks;
 use regatta_lm::training::{
     Evaluated, Evaluation, Learner, Outcome, Recorder, TrainError, Trial, evaluate, flops_per_token, train, worth,
 };
-use regatta_records::{Checkpoints, Cost, RecordError, State, Status, TrialEvaluation, TrialFolder};
+use regatta_records::{Asked, Checkpoints, Cost, RecordError, State, Status, TrialEvaluation, TrialFolder};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -62,11 +62,15 @@ fn whole(trial: &Trial<'_>, (folder, tasks): (&TrialFolder, &Tasks), status: Sta
     if !status.state.is_settled() {
         return status;
     }
-    let is_diagnosed = trial.evaluate.diagnostics.is_some();
+    let asked = Asked {
+        diagnoses: trial.evaluate.diagnostics.is_some(),
+        tasks: trial.evaluate.scores_on_the_way(),
+        items: tasks.have_items(),
+    };
     let count = || -> Result<_, String> {
         let config = trial.decoder().map_err(|error| error.to_string())?;
         let steps = trial.train.steps_of(&config)?.get();
-        folder.count_records(status.state, steps, is_diagnosed, tasks.have_items()).map_err(|error| error.to_string())
+        folder.count_records(status.state, steps, asked).map_err(|error| error.to_string())
     };
     match count() {
         Ok(records) => Status { records: Some(records), ..status },

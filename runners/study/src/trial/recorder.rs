@@ -6,6 +6,7 @@ use crate::energy::EnergyMeter;
 use crate::event::Event;
 use crate::options::Every;
 use regatta_lm::spec::OnSpike;
+use regatta_lm::tasks::ScoredTasks;
 use regatta_lm::training::{Diagnosis, Learner, Recorder, StepRecord, TrainError, Trial};
 use regatta_records::{Checkpoints, Lines, RecordError, State, Validation, Written};
 use std::cell::RefCell;
@@ -20,6 +21,7 @@ pub(super) struct ToFolder<'a> {
     pub metrics: Lines,
     pub validations: Lines,
     pub diagnoses: Option<Lines>,
+    pub scored: Option<Lines>,
     pub checkpoints: &'a Checkpoints,
     pub every: Every,
     pub stop: &'a AtomicBool,
@@ -47,14 +49,16 @@ impl<'a> ToFolder<'a> {
         began: &Began,
     ) -> Result<Self, RecordError> {
         let Surroundings { name, folder, every, stop, .. } = *surroundings;
-        let Written { made, measured, diagnosed } = &began.written;
+        let Written { made, measured, diagnosed, scored } = &began.written;
         let diagnosed = trial.evaluate.diagnostics.as_ref().map(|_| folder.diagnoses_after(diagnosed));
+        let scored = trial.evaluate.scores_on_the_way().then(|| folder.scored_tasks_after(scored));
         Ok(Self {
             name,
             on_spike: trial.train.on_spike,
             metrics: folder.metrics_after(made)?,
             validations: folder.validations_after(measured)?,
             diagnoses: diagnosed.transpose()?,
+            scored: scored.transpose()?,
             checkpoints,
             every,
             stop,
@@ -80,7 +84,7 @@ impl<'a> ToFolder<'a> {
     pub fn sync(&self) -> std::io::Result<()> {
         self.metrics.sync()?;
         self.validations.sync()?;
-        self.diagnoses.as_ref().map_or(Ok(()), Lines::sync)?;
+        self.diagnoses.iter().chain(&self.scored).try_for_each(Lines::sync)?;
         self.check()
     }
 
@@ -88,7 +92,7 @@ impl<'a> ToFolder<'a> {
     fn check(&self) -> std::io::Result<()> {
         self.metrics.check()?;
         self.validations.check()?;
-        self.diagnoses.as_ref().map_or(Ok(()), Lines::check)
+        self.diagnoses.iter().chain(&self.scored).try_for_each(Lines::check)
     }
 
     /// A spike that ends the trial is reported as the trial's end.
@@ -135,6 +139,10 @@ impl Recorder for ToFolder<'_> {
 
     fn diagnosis(&mut self, diagnosis: &Diagnosis) -> std::io::Result<()> {
         self.diagnoses.as_mut().map_or(Ok(()), |lines| lines.push(diagnosis))
+    }
+
+    fn tasks(&mut self, scored: &ScoredTasks) -> std::io::Result<()> {
+        self.scored.as_mut().map_or(Ok(()), |lines| lines.push(scored))
     }
 
     fn stop(&self) -> bool {

@@ -49,7 +49,7 @@ fn step_seconds(variant: &Variant, prepared: &Prepared) -> Result<f64, TrainErro
     let study = &variant.study;
     let (model, train, evaluate) = (&study.model, &study.train_of(&study.arms[variant.index]), &study.evaluate);
     let (terms, interventions) = (variant.terms(), variant.interventions());
-    let trial = Trial { model, train, evaluate, terms, interventions, corpus: &prepared.corpus, seed: 0 };
+    let trial = Trial { model, train, evaluate, terms, interventions, corpus: &prepared.corpus, tasks: &prepared.tasks, seed: 0 };
     let mut learner = Learner::new(trial.start()?, train, terms, interventions, 0)?;
     let rows = train.batch_size.get();
     let (started, mut best) = (Instant::now(), f64::INFINITY);

@@ -11,4 +11,5 @@ pub use evaluate::{Evaluation, evaluate};
 pub use losses::Evaluated;
 pub(super) use losses::mean_loss;
 pub(super) use windows::gather;
-pub use worth::{Worth, worth};
+pub(super) use worth::named_scores;
+pub use worth::{Accuracy, Worth, worth};

@@ -5,7 +5,8 @@ use super::losses::{Evaluated, mean_loss, text_loss};
 use crate::measure::{MeasureError, Watch};
 use crate::model::Model;
 use crate::quantise::{QuantisedLoss, quantised, settings};
-use crate::tasks::{Capacity, Kind, Outcomes, Task, TaskScore, Tasks, TextLoss, log_likelihoods};
+use crate::spec::TaskForm;
+use crate::tasks::{Capacity, NamedScore, Outcomes, Task, TaskScore, Tasks, TextLoss, log_likelihoods};
 use serde::{Deserialize, Serialize};
 
 /// What a study asks for beside the loss; each is empty where it does not.
@@ -18,6 +19,9 @@ pub struct Worth {
     /// Scores on questions with choices, file by file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub multiple_choice: Vec<TaskScore>,
+    /// Scores on the tasks of `evaluate.tasks`, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<NamedScore>,
     /// Losses on further texts, by name.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub texts: Vec<TextLoss>,
@@ -27,15 +31,61 @@ pub struct Worth {
     /// Bits of the biographies that the model knows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity: Option<Capacity>,
-    /// Each task's outcomes item by item, minimal pairs first. They have a file of their own.
+    /// Outcomes item by item of each task that has them: minimal pairs, multiple choice, then those of `tasks`. They have a file of their own.
     #[serde(skip)]
     pub outcomes: Vec<Outcomes>,
 }
 
 impl Worth {
-    /// The scores on all tasks, minimal pairs first.
-    pub fn scores(&self) -> impl Iterator<Item = &TaskScore> {
-        self.minimal_pairs.iter().chain(&self.multiple_choice)
+    /// The accuracy on each task whose items are right or wrong: minimal pairs, multiple choice, then those of `tasks`.
+    pub fn accuracies(&self) -> Vec<Accuracy<'_>> {
+        let lists = [(TaskForm::MinimalPairs, &self.minimal_pairs), (TaskForm::MultipleChoice, &self.multiple_choice)];
+        let listed = lists.into_iter().flat_map(|(form, scores)| scores.iter().map(move |score| Accuracy::listed(form, score)));
+        listed.chain(self.tasks.iter().filter_map(Accuracy::named)).collect()
+    }
+}
+
+/// How often a model is right on a task.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Accuracy<'a> {
+    /// What the task asks.
+    pub form: TaskForm,
+    /// The task.
+    pub task: &'a str,
+    /// Fraction of items that are right.
+    pub accuracy: f64,
+    /// Its standard error.
+    pub standard_error: f64,
+    /// Both for the likeliest choice for its length, where the form takes lengths.
+    pub normalised: Option<[f64; 2]>,
+    /// Items.
+    pub items: usize,
+    /// Choices of which only the last tokens fit the model's positions.
+    pub truncated: usize,
+    /// Items whose right choice has the tokens of another.
+    pub indistinct: usize,
+}
+
+impl<'a> Accuracy<'a> {
+    fn listed(form: TaskForm, score: &'a TaskScore) -> Self {
+        Self {
+            form,
+            task: &score.task,
+            accuracy: score.accuracy,
+            standard_error: score.standard_error,
+            normalised: Some([score.accuracy_normalised, score.standard_error_normalised]),
+            items: score.items,
+            truncated: score.truncated,
+            indistinct: score.indistinct,
+        }
+    }
+
+    fn named(score: &'a NamedScore) -> Option<Self> {
+        let measure = |name: &str| score.measures.get(name).copied();
+        let normalised = measure("accuracy_normalised").zip(measure("standard_error_normalised")).map(|(p, error)| [p, error]);
+        let (accuracy, standard_error) = (measure("accuracy")?, measure("standard_error")?);
+        let NamedScore { form, ref task, items, truncated, indistinct, .. } = *score;
+        Some(Self { form, task, accuracy, standard_error, normalised, items, truncated, indistinct })
     }
 }
 
@@ -58,9 +108,20 @@ pub fn worth(model: &Model, tasks: &Tasks, of: Evaluated<'_>, watch: Watch<'_>) 
         }
     }
     let capacity = tasks.recall.as_ref().map(|recall| Capacity::measure(model, recall, watch)).transpose()?;
-    let (minimal_pairs, multiple_choice) = (scores(Kind::MinimalPairs)?, scores(Kind::MultipleChoice)?);
+    let (minimal_pairs, multiple_choice) = (scores(TaskForm::MinimalPairs)?, scores(TaskForm::MultipleChoice)?);
+    let (named, of_named): (Vec<NamedScore>, Vec<Option<Outcomes>>) = named_scores(model, tasks, watch)?.into_iter().unzip();
+    outcomes.extend(of_named.into_iter().flatten());
     let texts = tasks.texts.iter().map(|text| text_loss(model, text, of, watch)).collect::<Result<_, _>>()?;
-    Ok(Worth { minimal_pairs, multiple_choice, texts, quantised: losses, capacity, outcomes })
+    Ok(Worth { minimal_pairs, multiple_choice, tasks: named, texts, quantised: losses, capacity, outcomes })
+}
+
+/// Scores `model` on each task of `evaluate.tasks`.
+pub(in crate::training) fn named_scores(
+    model: &Model,
+    tasks: &Tasks,
+    watch: Watch<'_>,
+) -> Result<Vec<(NamedScore, Option<Outcomes>)>, MeasureError> {
+    tasks.named.iter().map(|task| crate::tasks::score(model, task, watch)).collect()
 }
 
 fn score(model: &Model, task: &Task, outcomes: &mut Vec<Outcomes>, watch: Watch<'_>) -> Result<TaskScore, MeasureError> {
