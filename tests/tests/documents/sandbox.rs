@@ -53,6 +53,10 @@ impl Sandbox {
         for name in ["shards/a.jsonl", "shards/b.jsonl"] {
             fs::write(folder.join(name), "{\"text\": \"Ships sailed past.\"}\n".repeat(200)).unwrap();
         }
+        for name in ["shards/train_000.bin", "shards/train_001.bin", "shards/validation.bin"] {
+            let ids = (0..4000u32).flat_map(|position| (position * 7 % 251).to_le_bytes());
+            fs::write(folder.join(name), ids.collect::<Vec<u8>>()).unwrap();
+        }
         fs::create_dir(folder.join("blimp")).unwrap();
         let tasks = [("blimp/transitive.jsonl", PAIR), ("blimp/anaphor_gender_agreement.jsonl", PAIR)];
         for (name, item) in tasks.into_iter().chain([("questions.jsonl", QUESTION), ("similar.jsonl", SCORED)]) {

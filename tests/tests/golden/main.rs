@@ -7,6 +7,7 @@ mod models;
 mod objectives;
 mod regularizers;
 mod statistics;
+mod tokens;
 mod trajectories;
 
 use std::path::PathBuf;

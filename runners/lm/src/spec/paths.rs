@@ -156,7 +156,7 @@ impl Serialize for Paths {
 
 forms! {
     Paths => Forms::expecting("a path, a pattern of paths or a list of them")
-        .text("", |path| Some(Self::from(PathBuf::from(path))))
+        .text(".+", |path| Some(Self::from(PathBuf::from(path))))
         .meaning("A file, or a pattern of files such as `shards/train_*.bin`, which are read in the order of their names.")
         .list(|entries: Vec<PathBuf>| {
             let empty = || "expected at least one file, found an empty list".to_owned();

@@ -157,3 +157,55 @@ impl<'a> Validation<'a> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::Corpus;
+    use crate::spec::{DataSpec, EvaluateSpec, ModelSpec, TrainSpec};
+    use serde_json::{from_value, json};
+
+    /// Truncates a file after the second step.
+    struct Truncates(std::path::PathBuf, usize);
+
+    impl Recorder for Truncates {
+        fn step(&mut self, _: &StepRecord) -> std::io::Result<()> {
+            self.1 += 1;
+            if self.1 == 2 {
+                std::fs::write(&self.0, [1, 0])?;
+            }
+            Ok(())
+        }
+
+        fn validation(&mut self, _: usize, _: f64) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_token_file_that_shrinks_ends_the_trial_with_its_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let [train_file, validation] = ["train.bin", "validation.bin"].map(|name| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, (0..2000u16).flat_map(|i| (i % 89).to_le_bytes()).collect::<Vec<_>>()).unwrap();
+            path
+        });
+        let data: DataSpec = from_value(json!({"tokens": {"train": train_file, "validation": validation}})).unwrap();
+        let corpus = Corpus::load(&data, None, None).unwrap();
+        let model: ModelSpec = from_value(json!({"layers": 1, "width": 8, "heads": 1, "context": 8})).unwrap();
+        let length: TrainSpec = from_value(json!({"steps": 5, "batch_size": 2})).unwrap();
+        let evaluate = EvaluateSpec::default();
+        let trial = Trial {
+            model: &model,
+            train: &length,
+            evaluate: &evaluate,
+            terms: &[],
+            interventions: &[],
+            corpus: &corpus,
+            seed: 0,
+        };
+        let Err(error) = train(&trial, None, &mut Truncates(train_file.clone(), 0)) else { panic!("it read what is not there") };
+        let expected = format!("{}: expected 4000 bytes, as when the data were opened, found 2 (id ", train_file.display());
+        assert!(error.to_string().starts_with(&expected), "{error}");
+    }
+}

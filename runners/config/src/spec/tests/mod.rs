@@ -2,6 +2,7 @@
 
 mod extends;
 mod faults;
+mod files;
 mod interventions;
 mod model;
 mod noise;
