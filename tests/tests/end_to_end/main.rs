@@ -27,6 +27,7 @@ mod starters;
 mod statistics;
 mod sweeps;
 mod tasks;
+mod tokens;
 mod verbs;
 mod warm_start;
 mod watch;

@@ -6,15 +6,12 @@ mod npy;
 mod sample;
 mod shard;
 
-use super::tokens::Tokens;
+use super::tokens::{LARGEST_VOCABULARY, Tokens};
 use super::{DataError, Split};
 use crate::spec::{Paths, TokensSpec};
 use forms::form_of;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-
-/// Ids lie below this, in any file.
-pub(super) const LARGEST_VOCABULARY: usize = 1 << 24;
 
 /// Train, validation, and test where there is one. Ids lie below `vocab_size` where that is known, which is checked when they are
 /// read.

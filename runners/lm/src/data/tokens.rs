@@ -9,6 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+/// Ids lie below this, in any file.
+pub(super) const LARGEST_VOCABULARY: usize = 1 << 24;
+
 /// Ids read at a time where all are needed.
 const CHUNK: usize = 65_536;
 
@@ -249,22 +252,22 @@ pub(super) fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) 
     Ok(())
 }
 
-/// A file of raw ids from its first byte to its last, for tests of other modules.
-#[cfg(test)]
-pub(crate) fn raw(path: &std::path::Path, dtype: Dtype) -> TokenFile {
-    let count = std::fs::metadata(path).unwrap().len() as usize / dtype.bytes();
-    TokenFile { path: path.into(), offset: 0, dtype, count }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
     use tempfile::TempDir;
 
     fn write(folder: &TempDir, name: &str, bytes: &[u8]) -> PathBuf {
         let path = folder.path().join(name);
         std::fs::write(&path, bytes).unwrap();
         path
+    }
+
+    /// A file of ids alone.
+    fn raw(path: &Path, dtype: Dtype) -> TokenFile {
+        let count = std::fs::metadata(path).unwrap().len() as usize / dtype.bytes();
+        TokenFile { path: path.into(), offset: 0, dtype, count }
     }
 
     /// 10, 11 as u16 behind one byte of header; 70000, 13, 14 as u32; 15 as u16.

@@ -1,7 +1,7 @@
 //! How large the vocabulary of a model is.
 
 use super::DataError;
-use super::token_files::LARGEST_VOCABULARY;
+use super::tokens::LARGEST_VOCABULARY;
 
 /// The vocabulary of the model, where the data's has `found` entries.
 pub(super) fn fit(name: &str, found: usize, checkpoint: Option<usize>) -> Result<usize, DataError> {

@@ -45,12 +45,9 @@ pub(super) fn looks_like(head: &[u8]) -> Option<&'static str> {
 
 /// Whether text begins with two lines, or one that is all of it, that are JSON objects.
 pub(super) fn looks_like_lines(head: &[u8], is_whole: bool) -> bool {
-    let mut lines = head.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
-    let mut is_object = || {
-        let line = lines.next()?.trim_ascii();
-        (line.starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok()).then_some(())
-    };
-    is_object().is_some() && (is_object().is_some() || (is_whole && lines.next().is_none()))
+    let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
+    let is_object = |line: &[u8]| line.starts_with(b"{") && serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
+    lines.next().is_some_and(is_object) && lines.next().map_or(is_whole, is_object)
 }
 
 #[cfg(test)]

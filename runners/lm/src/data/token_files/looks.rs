@@ -3,8 +3,8 @@
 //! Each rule must leave honest ids alone: a signature is long enough that ids make it once in more than 10⁹ files, and a pattern of
 //! numbers needs [`ENOUGH`] witnesses, which ids in any order that does not depend on odd and even places give once in 2⁴⁰ files.
 
-use super::LARGEST_VOCABULARY;
 use super::sample::Sample;
+use crate::data::tokens::LARGEST_VOCABULARY;
 use crate::spec::Dtype;
 use std::collections::HashSet;
 

@@ -169,7 +169,7 @@ impl Tokenizer {
     /// The text of a token, for messages.
     pub(super) fn shown(&self, id: u32) -> String {
         match &self.kind {
-            Kind::Bytes => format!("{:?}", char::from(id as u8)),
+            Kind::Bytes => format!("{:?}", char::from(id as u8).to_string()),
             Kind::Bpe(inner) | Kind::File(inner, _) => format!("{:?}", inner.decode(&[id], false).unwrap_or_default()),
         }
     }
