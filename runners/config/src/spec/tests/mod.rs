@@ -3,6 +3,7 @@
 mod extends;
 mod faults;
 mod interventions;
+mod merge;
 mod model;
 mod noise;
 mod schedules;
