@@ -10,8 +10,9 @@
 //! | [`prepare()`] | loads the data and refuses all that can be refused before the first step |
 //! | `fingerprints` | measures what the plugins compute, in a process of its own ([`probe()`]) |
 //! | `identity` | what a trial's results depend on, its hash, and in what two trials differ |
-//! | `plan`, `tuning`, `adopt` | which trials; what tuning chose; trials that are there under another name |
+//! | `plan`, `supply`, `tuning`, `adopt` | which trials; what tuning chose; trials that are there under another name |
 //! | [`run()`], `options`, `ended` | a run from the study to its records; how to run; how it ends |
+//! | `resolved` | a trial with every default resolved, as it is planned, identified and sent |
 //! | `pool`, `process` | the run's side of its worker processes |
 //! | [`work`], `protocol` | a worker process, and what it is sent |
 //! | `event` | what happens in a trial, for the worker, the pool and the watcher |
@@ -37,8 +38,10 @@ mod prepare;
 mod process;
 pub mod projection;
 mod protocol;
+mod resolved;
 mod run;
 mod standing;
+mod supply;
 mod trial;
 mod tuning;
 mod watched;

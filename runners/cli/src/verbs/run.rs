@@ -95,8 +95,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (fresh, allow_mismatch) = (arguments.fresh, arguments.allow_mismatch);
     let may_discard = |trials| discard::may(trials, &out, arguments.yes, &signals.stop);
     let options = Options {
-        study: &arguments.study,
-        overrides: &arguments.set,
         out: &out,
         fresh,
         may_discard: &may_discard,

@@ -61,6 +61,26 @@ impl Corpus {
         let texts = Texts::of(data)?.expect("token ids were read above");
         let (name, tokenizer) = choose(tokenizer, origin, &texts)?;
         let vocab_size = fit(&name, tokenizer.vocab_size(), checkpoint)?;
+        Self::of_texts(texts, tokenizer, vocab_size)
+    }
+
+    /// The corpus that [`load`](Self::load) made by this tokenizer, with the vocabulary that it found.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or what it holds does not fit.
+    pub(super) fn again(data: &DataSpec, tokenizer: Option<Tokenizer>, vocab_size: usize) -> Result<Self, DataError> {
+        match (data, tokenizer) {
+            (DataSpec::Tokens(spec), tokenizer) => Ok(Self { tokenizer, ..read_tokens(spec, Some(vocab_size))? }),
+            (DataSpec::Synthetic(spec), None) => words(spec, Some(vocab_size)),
+            (data, tokenizer) => {
+                let texts = Texts::of(data)?.expect("token ids were read above");
+                let tokenizer = tokenizer.unwrap_or_else(Tokenizer::bytes); // text has one
+                Self::of_texts(texts, tokenizer, vocab_size)
+            }
+        }
+    }
+
+    fn of_texts(texts: Texts, tokenizer: Tokenizer, vocab_size: usize) -> Result<Self, DataError> {
         let (splits, test) = texts.encode(&tokenizer)?;
         let corpus = Self::new(vocab_size, splits, test, Some(tokenizer), texts.order);
         Ok(Self { biographies: texts.biographies, ..corpus })

@@ -53,8 +53,20 @@ impl Tokenizer {
             .into();
         let mut learned = byte_level(BPE::default());
         learned.train(&mut trainer, pieces(text).into_iter()).map_err(failed)?;
+        Ok(Self::of_trained(learned))
+    }
+
+    /// What [`bpe`](Self::bpe) learned, from its `tokenizer.json`.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub(super) fn trained(json: &str) -> Result<Self, DataError> {
+        json.parse().map(Self::of_trained).map_err(failed)
+    }
+
+    fn of_trained(learned: HuggingFace) -> Self {
         let prefix = learned.token_to_id(&letter(b'\n').to_string());
-        Ok(Self { vocab_size: vocabulary(&learned), kind: Kind::Bpe(Box::new(learned)), prefix })
+        Self { vocab_size: vocabulary(&learned), kind: Kind::Bpe(Box::new(learned)), prefix }
     }
 
     /// Reads a `tokenizer.json` of Hugging Face. Its truncation, padding and dropout of merges are switched off: they are made for
