@@ -81,11 +81,12 @@ fn shards_are_started_from_and_learnt_from() {
     for layout in ["sharded", "bin"] {
         let study = with_model(&format!("{{init: {}}}", folder.join(layout).display()));
         let ids: Vec<u8> = (0..4000u32).flat_map(|i| ((i * i % 89) as u16).to_le_bytes()).collect();
-        std::fs::write(study.path().join("tokens.bin"), ids).unwrap();
+        std::fs::write(study.path().join("tokens.bin"), &ids).unwrap();
+        std::fs::write(study.path().join("valid.bin"), ids).unwrap();
         let teacher = folder.join(layout).display().to_string();
         let arms = format!("arms: {{baseline: [], d: [{{intervention: {{distillation: {{teacher: {teacher}}}}}}}]}}\n");
         let yaml = format!(
-            "name: t\nseeds: 1\nmodel: {{init: {teacher}}}\ndata: {{tokens: {{train: tokens.bin, validation: tokens.bin}}}}\n\
+            "name: t\nseeds: 1\nmodel: {{init: {teacher}}}\ndata: {{tokens: {{train: tokens.bin, validation: valid.bin}}}}\n\
              train: {{steps: 3, batch_size: 2, context: 16, schedule: constant}}\n{arms}"
         );
         std::fs::write(study.path().join("study.yaml"), yaml).unwrap();

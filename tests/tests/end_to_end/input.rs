@@ -103,10 +103,13 @@ fn text_that_cannot_be_read() {
 #[test]
 fn token_files_that_cannot_be_used() {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/models/gpt2").canonicalize().unwrap();
-    let tokens = with_data("data: {tokens: {train: train.bin, validation: train.bin}}")
+    let tokens = with_data("data: {tokens: {train: train.bin, validation: valid.bin}}")
         .replace("model: {layers: 1, width: 16, heads: 2, context: 16}", &format!("model: {{init: {}}}", golden.display()));
-    refused(&tokens, &[("train.bin", &[1, 0, 200, 0].repeat(100))], &["train.bin", "200", "97"]);
-    refused(&tokens, &[("train.bin", &[1, 0, 2])], &["train.bin"]);
+    let valid: (&str, &[u8]) = ("valid.bin", &[1, 0].repeat(100));
+    refused(&tokens, &[valid, ("train.bin", &[1, 0, 200, 0].repeat(100))], &["train.bin", "200", "97"]);
+    refused(&tokens, &[valid, ("train.bin", &[1, 0, 2])], &["train.bin", "u16", "3 bytes"]);
+    refused(&tokens, &[valid, ("train.bin", "some words in a row".as_bytes())], &["train.bin", "UTF-8 text", "some words"]);
+    refused(&tokens.replace("valid.bin", "train.bin"), &[("train.bin", &[1, 0])], &["train.bin", "in one split"]);
 }
 
 #[test]
@@ -116,20 +119,20 @@ fn a_checkpoint_whose_shapes_do_not_fit() {
     std::fs::copy(golden.join("model.safetensors"), folder.path().join("model.safetensors")).unwrap();
     let config = std::fs::read_to_string(golden.join("config.json")).unwrap();
     let yaml = |_: ()| {
-        with_data("data: {tokens: {train: train.bin, validation: train.bin}}").replace(
+        with_data("data: {tokens: {train: train.bin, validation: valid.bin}}").replace(
             "model: {layers: 1, width: 16, heads: 2, context: 16}",
             &format!("model: {{init: {}}}", folder.path().display()),
         )
     };
-    let tokens: (&str, &[u8]) = ("train.bin", &[1, 0].repeat(1000));
+    let [tokens, valid]: [(&str, &[u8]); 2] = [("train.bin", &[1, 0].repeat(1000)), ("valid.bin", &[1, 0].repeat(1000))];
     let with_config = |config: &str| std::fs::write(folder.path().join("config.json"), config).unwrap();
     with_config(&config.replace("\"n_embd\": 48", "\"n_embd\": 64"));
-    refused(&yaml(()), &[tokens], &["study.yaml:3:", "model.init", "wte.weight", "[97, 64]", "[97, 48]"]);
+    refused(&yaml(()), &[tokens, valid], &["study.yaml:3:", "model.init", "wte.weight", "[97, 64]", "[97, 48]"]);
     with_config(&config.replace("\"n_layer\": 3", "\"n_layer\": 4"));
-    refused(&yaml(()), &[tokens], &["model.init", "h.3."]);
+    refused(&yaml(()), &[tokens, valid], &["model.init", "h.3."]);
     with_config(&config.replace("gelu_new", "relu"));
-    refused(&yaml(()), &[tokens], &["model.init", "activation_function", "relu"]);
+    refused(&yaml(()), &[tokens, valid], &["model.init", "activation_function", "relu"]);
     with_config(&config);
     std::fs::write(folder.path().join("model.safetensors"), [255; 64]).unwrap();
-    refused(&yaml(()), &[tokens], &["model.init", "safetensors"]);
+    refused(&yaml(()), &[tokens, valid], &["model.init", "safetensors"]);
 }

@@ -39,7 +39,7 @@ fn study(folder: &Path, settings: &Value, arm: &Value) -> Value {
         "name": "trajectories",
         "seeds": [0],
         "model": { "init": folder.join(arm["model"].as_str().unwrap_or("gpt2")) },
-        "data": { "tokens": { "train": tokens, "validation": tokens, "order": "sequential" } },
+        "data": { "tokens": { "train": tokens, "validation": "validation.bin", "order": "sequential" } },
         "train": {
             "context": settings["context"],
             "steps": settings["steps"],
@@ -98,6 +98,7 @@ fn compare(mut study: Value, arms: &BTreeMap<&String, &Value>, tolerance: f64) {
     study["arms"] = arms.iter().map(|(name, arm)| ((*name).clone(), placed(arm["terms"].clone()))).collect();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("trajectories.yaml");
+    std::fs::copy(study["data"]["tokens"]["train"].as_str().unwrap(), folder.path().join("validation.bin")).unwrap(); // the same, by a copy
     std::fs::write(&file, serde_yaml::to_string(&study).unwrap()).unwrap();
     let out = folder.path().join("out");
     let run =

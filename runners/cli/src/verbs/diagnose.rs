@@ -50,7 +50,8 @@ pub(crate) fn diagnose(arguments: &Arguments) -> Result<ExitCode, Failure> {
         return Err(Failure::refused(expected));
     }
     split.check(context).map_err(Failure::refused)?;
-    if let Some(&token) = split.tokens.iter().find(|&&token| token as usize >= config.vocab_size) {
+    let largest = split.tokens.largest().map_err(Failure::refused)?;
+    if let Some(token) = largest.filter(|&token| token as usize >= config.vocab_size) {
         let known = config.vocab_size;
         return Err(Failure::refused(format!("{}: token {token} in a vocabulary of {known}: not its tokenizer", split.name)));
     }
@@ -59,7 +60,7 @@ pub(crate) fn diagnose(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
     let pairs = pairs.map(|path| SimilarityPairs::read(path, &tokenizer)).transpose().map_err(Failure::refused)?;
 
-    let counts = token_counts(&split, config.vocab_size);
+    let counts = token_counts(&split, config.vocab_size).map_err(Failure::failed)?;
     let of = Diagnosed { split: &split, counts: &counts, context, rows: ROWS, points: arguments.points as usize };
     let found = measure(&model, 0, of, &|| true).map_err(Failure::failed)?;
     let mapped = pairs.map(|pairs| pairs.after_training(&model, arguments.dims, &|| true));

@@ -2,13 +2,15 @@
 
 use super::refusal::Misfit;
 use super::{Arm, Study};
-use regatta_lm::spec::{DataSpec, ModelSpec, TextFiles, TokenizerSpec};
+use regatta_lm::spec::{DataSpec, ModelSpec, Paths, PathsError, TextFiles, TokenizerSpec, is_pattern, matching, pattern_in};
 use std::path::{Path, PathBuf};
 
 /// What a path leads to.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     File,
+    /// A file, or a pattern of files.
+    Files,
     Folder,
 }
 
@@ -27,26 +29,27 @@ pub(super) fn resolve(study: &mut Study, folder: &dyn Fn(&[String]) -> PathBuf) 
 
 /// The fields that hold paths, with what each leads to.
 pub(super) fn named(study: &mut Study) -> Vec<(Vec<String>, &mut PathBuf, Kind)> {
-    let mut named: Vec<(&'static str, &mut PathBuf, Kind)> = Vec::new();
+    let mut named: Vec<(String, &mut PathBuf, Kind)> = Vec::new();
     if let ModelSpec::Init(folder) = &mut study.model {
-        named.push(("model.init", folder, Kind::Folder));
+        named.push(("model.init".into(), folder, Kind::Folder));
     }
     if let Some(TokenizerSpec::File(file)) = &mut study.tokenizer {
-        named.push(("tokenizer.file", file, Kind::File));
+        named.push(("tokenizer.file".into(), file, Kind::File));
     }
     match &mut study.data {
         DataSpec::Synthetic(_) | DataSpec::Biographies(_) => {}
         DataSpec::Text(text) => match &mut text.files {
-            TextFiles::Cut { file, .. } => named.push(("data.text.file", file, Kind::File)),
+            TextFiles::Cut { file, .. } => named.push(("data.text.file".into(), file, Kind::File)),
             TextFiles::Splits { train, validation, test } => {
-                named.extend([("data.text.train", train, Kind::File), ("data.text.validation", validation, Kind::File)]);
-                named.extend(test.as_mut().map(|test| ("data.text.test", test, Kind::File)));
+                named.push(("data.text.train".into(), train, Kind::File));
+                named.push(("data.text.validation".into(), validation, Kind::File));
+                named.extend(test.as_mut().map(|test| ("data.text.test".into(), test, Kind::File)));
             }
         },
         DataSpec::Tokens(tokens) => {
-            named.push(("data.tokens.train", &mut tokens.train, Kind::File));
-            named.push(("data.tokens.validation", &mut tokens.validation, Kind::File));
-            named.extend(tokens.test.as_mut().map(|test| ("data.tokens.test", test, Kind::File)));
+            named.extend(files("data.tokens.train", &mut tokens.train));
+            named.extend(files("data.tokens.validation", &mut tokens.validation));
+            named.extend(tokens.test.iter_mut().flat_map(|test| files("data.tokens.test", test)));
         }
     }
     let tasks = [("minimal_pairs", &mut study.evaluate.minimal_pairs), ("multiple_choice", &mut study.evaluate.multiple_choice)];
@@ -68,12 +71,21 @@ pub(super) fn named(study: &mut Study) -> Vec<(Vec<String>, &mut PathBuf, Kind)>
     named.chain(tasks).chain(texts).chain(of_interventions).collect()
 }
 
+/// The entries of a field that holds files and patterns.
+fn files<'a>(field: &'a str, paths: &'a mut Paths) -> impl Iterator<Item = (String, &'a mut PathBuf, Kind)> {
+    let named = move |index: Option<usize>| index.map_or(field.to_owned(), |index| format!("{field}.{index}"));
+    paths.entries_mut().map(move |(index, path)| (named(index), path, Kind::Files))
+}
+
 fn absolute(path: &Path, folder: &Path, kind: Kind) -> Result<PathBuf, String> {
-    let wanted = if kind == Kind::File { "a file" } else { "a folder" };
+    let wanted = if kind == Kind::Folder { "a folder" } else { "a file" };
     if path.as_os_str().is_empty() {
         return Err(format!("expected {wanted}, found none"));
     }
     let beside = folder.join(path);
+    if kind == Kind::Files && is_pattern(path) && is_pattern(&beside) {
+        return pattern(path, folder);
+    }
     let existing = [&beside, path].into_iter().find_map(|candidate| candidate.canonicalize().ok());
     let Some(existing) = existing else {
         let (beside, here) = (shown(&beside), shown(path));
@@ -88,6 +100,20 @@ fn absolute(path: &Path, folder: &Path, kind: Kind) -> Result<PathBuf, String> {
     match existing.to_str() {
         Some(_) => Ok(existing),
         None => Err(format!("expected a path in UTF-8, found {}", existing.display())),
+    }
+}
+
+/// A pattern in full: what it matches below `folder`, or else below the current directory.
+fn pattern(path: &Path, folder: &Path) -> Result<PathBuf, String> {
+    let in_full = |folder: &Path| pattern_in(&std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf()), path);
+    let [beside, here] = [folder, Path::new(".")].map(in_full);
+    match (matching(&beside), matching(&here)) {
+        (Ok(_), _) => Ok(beside),
+        (Err(PathsError::NoMatch { .. }), Ok(_)) => Ok(here),
+        (Err(error), Err(PathsError::NoMatch { folder, .. })) if beside != here => {
+            Err(format!("{error} nor in {}", folder.display()))
+        }
+        (Err(error), _) => Err(error.to_string()),
     }
 }
 

@@ -1,13 +1,17 @@
 //! Which windows are the batch of each step.
 
+use super::permutation::Permutation;
 use crate::spec::Order;
 use regatta_core::Draw;
+
+/// Windows of an epoch whose order is drawn at once: 8 MiB of indices.
+const DRAWN: usize = 1 << 20;
 
 /// The window index of each row of each batch: a pure function of (seed, step), so a resumed trial needs no state of it.
 ///
 /// Row b of step s is entry `i = s·batch_size + b` of an endless list of windows. Sequential: window `i mod windows`. Shuffled:
 /// epoch `i div windows` has a permutation of its own, drawn from the seed, and the window is its entry `i mod windows`.
-/// A batch may therefore begin in one epoch and end in the next; no window is seen more often than another by more than once.
+/// Of more than 2²⁰ windows the order is [computed window by window](Permutation), so it takes no memory. A batch may therefore begin in one epoch and end in the next; no window is seen more often than another by more than once.
 #[derive(Debug, Clone)]
 pub struct Batches {
     order: Order,
@@ -15,7 +19,31 @@ pub struct Batches {
     windows: usize,
     batch_size: usize,
     /// The epoch drawn last and its permutation: only a cache.
-    epoch: Option<(usize, Vec<usize>)>,
+    epoch: Option<(usize, Shuffled)>,
+}
+
+/// The order of an epoch's windows.
+#[derive(Debug, Clone)]
+enum Shuffled {
+    Drawn(Vec<usize>),
+    Computed(Permutation),
+}
+
+impl Shuffled {
+    fn new(windows: usize, seed: u64, epoch: usize) -> Self {
+        let draw = |kind| Draw::new(seed, "data order", epoch as u64, kind);
+        match windows {
+            ..=DRAWN => Self::Drawn(draw(0).permutation(windows)),
+            _ => Self::Computed(Permutation::new(windows, &mut draw(1))),
+        }
+    }
+
+    fn at(&self, place: usize) -> usize {
+        match self {
+            Self::Drawn(order) => order[place],
+            Self::Computed(permutation) => permutation.at(place),
+        }
+    }
 }
 
 impl Batches {
@@ -39,11 +67,11 @@ impl Batches {
             return place;
         }
         match &self.epoch {
-            Some((cached, permutation)) if *cached == epoch => permutation[place],
+            Some((cached, order)) if *cached == epoch => order.at(place),
             _ => {
-                let permutation = Draw::new(self.seed, "data order", epoch as u64, 0).permutation(self.windows);
-                let window = permutation[place];
-                self.epoch = Some((epoch, permutation));
+                let order = Shuffled::new(self.windows, self.seed, epoch);
+                let window = order.at(place);
+                self.epoch = Some((epoch, order));
                 window
             }
         }
@@ -80,6 +108,25 @@ mod tests {
             assert_eq!(Batches::new(Order::Shuffled, 7, 10, 3).windows(step), steps[step]);
         }
         assert_ne!(Batches::new(Order::Shuffled, 8, 10, 3).windows(0), steps[0]);
+    }
+
+    #[test]
+    fn an_order_that_takes_no_memory_holds_each_window_once_too() {
+        let (windows, rows) = (DRAWN + 1, 1024);
+        let mut batches = Batches::new(Order::Shuffled, 5, windows, rows);
+        let mut seen = vec![0u8; windows];
+        for step in 0..windows.div_ceil(rows) {
+            let epoch = windows - (step * rows).min(windows);
+            batches.windows(step).into_iter().take(epoch).for_each(|window| seen[window] += 1);
+        }
+        assert!(seen.iter().all(|&times| times == 1));
+        let memory = |shuffled: &Shuffled| matches!(shuffled, Shuffled::Drawn(_));
+        assert!(memory(&Shuffled::new(DRAWN, 5, 0)) && !memory(&Shuffled::new(DRAWN + 1, 5, 0)));
+        let later = 3 * windows / rows; // begins in the third epoch
+        assert_eq!(Batches::new(Order::Shuffled, 5, windows, rows).windows(later), batches.windows(later));
+        assert_ne!(Batches::new(Order::Shuffled, 6, windows, rows).windows(later), batches.windows(later));
+        let huge = Batches::new(Order::Shuffled, 0, 1 << 45, 4).windows(1 << 40);
+        assert!(huge.iter().all(|&window| window < 1 << 45));
     }
 
     #[test]

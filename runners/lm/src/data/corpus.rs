@@ -1,16 +1,16 @@
 //! The three splits of a trial's data.
 
 use super::biographies::Biographies;
-use super::files::token_ids;
 use super::origin::{Origin, beside, choose};
 use super::synthetic::Process;
 use super::texts::Texts;
+use super::token_files::{self, LARGEST_VOCABULARY};
 use super::{DataError, Split, Tokenizer};
 use crate::spec::{DataSpec, Order, SyntheticSpec, TokenizerSpec, TokensSpec};
 use std::path::Path;
 
-/// Token ids are at most u16, on disk and off.
-const LARGEST_VOCABULARY: usize = 65_536;
+/// Stands before the sample of a split in a fingerprint.
+const SAMPLED: &[u8] = b"sampled tokens, version 1";
 
 /// Tokens to learn from, to watch and to report on.
 #[derive(Debug, Clone)]
@@ -25,8 +25,9 @@ pub struct Corpus {
     pub test: Option<Split>,
     /// What made tokens of text.
     pub tokenizer: Option<Tokenizer>,
-    /// BLAKE3 of all token ids, in hexadecimal: for each split (train, validation, test where there is one) the number of its
-    /// tokens as u64, then the tokens as u32, little-endian.
+    /// BLAKE3 of the token ids, in hexadecimal: for each split (train, validation, test where there is one) the number of its
+    /// tokens as u64, then the tokens as u32, little-endian. Of a split of [many](super::Tokens::are_many) a mark and a
+    /// [sample](super::Tokens::sample) of its tokens stand for all.
     pub fingerprint: String,
     /// Order in which windows of the train split are seen.
     pub order: Order,
@@ -48,7 +49,9 @@ impl Corpus {
     pub fn load(data: &DataSpec, tokenizer: Option<&TokenizerSpec>, origin: Option<&Origin>) -> Result<Self, DataError> {
         let checkpoint = origin.map(|origin| origin.vocab_size);
         match (data, tokenizer) {
-            (DataSpec::Tokens(spec), Some(_)) => return Err(DataError::TokensNeedNoTokenizer { path: spec.train.clone() }),
+            (DataSpec::Tokens(spec), Some(_)) => {
+                return Err(DataError::TokensNeedNoTokenizer { path: spec.train.entries()[0].clone() });
+            }
             (DataSpec::Tokens(spec), None) => {
                 let own = origin.map(Origin::tokenizer).transpose()?.flatten();
                 return Ok(Self { tokenizer: own.map(|(_, own)| own), ..read_tokens(spec, checkpoint)? });
@@ -82,7 +85,7 @@ impl Corpus {
 
     fn of_texts(texts: Texts, tokenizer: Tokenizer, vocab_size: usize) -> Result<Self, DataError> {
         let (splits, test) = texts.encode(&tokenizer)?;
-        let corpus = Self::new(vocab_size, splits, test, Some(tokenizer), texts.order);
+        let corpus = Self::new(vocab_size, splits, test, Some(tokenizer), texts.order)?;
         Ok(Self { biographies: texts.biographies, ..corpus })
     }
 
@@ -110,18 +113,21 @@ impl Corpus {
         test: Option<Split>,
         tokenizer: Option<Tokenizer>,
         order: Order,
-    ) -> Self {
+    ) -> Result<Self, DataError> {
         let mut corpus =
             Self { vocab_size, train, validation, test, tokenizer, fingerprint: String::new(), order, biographies: None };
         let mut hash = blake3::Hasher::new();
         for split in corpus.splits() {
             hash.update(&(split.tokens.len() as u64).to_le_bytes());
-            for chunk in split.tokens.chunks(16_384) {
-                hash.update(&chunk.iter().flat_map(|token| token.to_le_bytes()).collect::<Vec<_>>());
+            if split.tokens.are_many() {
+                hash.update(SAMPLED);
+            }
+            for chunk in split.tokens.sample() {
+                hash.update(&chunk?.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<_>>());
             }
         }
         corpus.fingerprint = hash.finalize().to_hex().to_string();
-        corpus
+        Ok(corpus)
     }
 }
 
@@ -129,7 +135,7 @@ impl Corpus {
 fn words(spec: &SyntheticSpec, checkpoint: Option<usize>) -> Result<Corpus, DataError> {
     let vocab_size = fit("data.synthetic.vocab_size", spec.vocab_size.get(), checkpoint)?;
     let [train, validation, test] = Process::new(spec)?.splits();
-    Ok(Corpus::new(vocab_size, [train, validation], Some(test), None, spec.order))
+    Corpus::new(vocab_size, [train, validation], Some(test), None, spec.order)
 }
 
 fn read_tokens(spec: &TokensSpec, checkpoint: Option<usize>) -> Result<Corpus, DataError> {
@@ -137,21 +143,16 @@ fn read_tokens(spec: &TokensSpec, checkpoint: Option<usize>) -> Result<Corpus, D
     if let Some(found) = named {
         fit("data.tokens.vocab_size", found, checkpoint)?;
     }
-    let limit = named.or(checkpoint).unwrap_or(LARGEST_VOCABULARY);
-    let read = |path: &Path| {
-        let tokens = token_ids(path)?;
-        match tokens.iter().position(|&id| id as usize >= limit) {
-            Some(position) => {
-                Err(DataError::OutsideVocabulary { path: path.into(), position, id: tokens[position], vocab_size: limit })
-            }
-            None => Ok(Split { name: path.display().to_string(), tokens, bytes: None, lost: None, best_loss: None }),
+    let known = named.or(checkpoint);
+    let (splits, test) = token_files::open(spec, known)?;
+    let vocab_size = match known {
+        Some(known) => checkpoint.unwrap_or(known),
+        None => {
+            let largest = splits.iter().chain(&test).map(Split::largest).collect::<Result<Vec<_>, _>>()?;
+            largest.into_iter().flatten().max().map_or(0, |id| id as usize + 1)
         }
     };
-    let splits = [read(&spec.train)?, read(&spec.validation)?];
-    let test = spec.test.as_deref().map(read).transpose()?;
-    let largest = splits.iter().chain(&test).flat_map(|split| &split.tokens).max();
-    let used = largest.map_or(0, |&id| id as usize + 1);
-    Ok(Corpus::new(checkpoint.or(named).unwrap_or(used), splits, test, None, spec.order))
+    Corpus::new(vocab_size, splits, test, None, spec.order)
 }
 
 /// The vocabulary of the model, where the data's has `found` entries.

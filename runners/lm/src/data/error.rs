@@ -1,6 +1,7 @@
 //! Why data are refused.
 
 use super::Differs;
+use crate::spec::PathsError;
 use std::io;
 use std::path::PathBuf;
 
@@ -51,13 +52,56 @@ pub enum DataError {
         /// Where the sequence starts.
         offset: usize,
     },
-    /// A file of token ids that ends in half a number.
-    #[error("{}: expected u16 numbers, two bytes each, found {bytes} bytes", path.display())]
-    OddLength {
+    /// A pattern without files, or what is no pattern.
+    #[error("{field}: {error}")]
+    Paths {
+        /// The field.
+        field: String,
+        /// What is wrong.
+        error: Box<PathsError>,
+    },
+    /// What cannot be a file of token ids, or not as the study says.
+    #[error("{}: {message}", path.display())]
+    NotTokens {
         /// The file.
         path: PathBuf,
-        /// Length of the file.
-        bytes: usize,
+        /// What was expected, and what the file looks like.
+        message: String,
+    },
+    /// A file of two splits.
+    #[error(
+        "{}: expected each file in one split, found it in {} and in {} (as {}): what a model learns from says nothing of what it has \
+         not seen",
+        path.display(),
+        splits[1],
+        splits[0],
+        other.display()
+    )]
+    Shared {
+        /// The file, as the later split names it.
+        path: PathBuf,
+        /// As the earlier split names it.
+        other: PathBuf,
+        /// The two splits.
+        splits: [&'static str; 2],
+    },
+    /// A file that is named twice.
+    #[error("{}: expected each file once in {split}, found it twice (also as {})", path.display(), other.display())]
+    Twice {
+        /// The file.
+        path: PathBuf,
+        /// Its other name.
+        other: PathBuf,
+        /// The split.
+        split: &'static str,
+    },
+    /// A split too large to look for its largest id.
+    #[error("data.tokens.vocab_size: expected a number, for {name} has {tokens} tokens, too many to look for the largest id")]
+    VocabularyNotNamed {
+        /// The split.
+        name: String,
+        /// How many tokens it has.
+        tokens: usize,
     },
     /// A token that the model could not look up.
     #[error("{}: expected token ids below the vocabulary of {vocab_size}, found {id} at position {position}", path.display())]
@@ -71,6 +115,32 @@ pub enum DataError {
         /// How many ids there are.
         vocab_size: usize,
     },
+    /// A file of token ids that was longer when it was opened.
+    #[error(
+        "{}: expected {expected} bytes, as when the data were opened, found {found} (id {position} was to be read)",
+        path.display()
+    )]
+    Shrunk {
+        /// The file.
+        path: PathBuf,
+        /// The first id that was to be read, counted from 0.
+        position: usize,
+        /// Length that it had or must have.
+        expected: u64,
+        /// Length that it has.
+        found: u64,
+    },
+    /// A file of token ids that was written to while it was in use.
+    #[error(
+        "{}: expected the file as it was when the data were opened, found it written to (id {position} was to be read)",
+        path.display()
+    )]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// The first id that was to be read, counted from 0.
+        position: usize,
+    },
     /// Not one window fits.
     #[error("{name}: expected at least {expected} tokens (the context and one more), found {found}")]
     TooShort {
@@ -81,8 +151,8 @@ pub enum DataError {
         /// Tokens that the split has.
         found: usize,
     },
-    /// Token ids that would not fit u16.
-    #[error("{name}: expected a vocabulary of at most 65536, found {found}")]
+    /// Ids beyond what any vocabulary has.
+    #[error("{name}: expected a vocabulary of at most 16777216, found {found}")]
     VocabularyTooLarge {
         /// The field or file that sets the vocabulary.
         name: String,

@@ -1,22 +1,28 @@
-//! Files of text and of token ids, read whole.
+//! Files of text, read whole.
 
 use super::DataError;
+use std::fs::Metadata;
 use std::io;
 use std::path::Path;
 
-/// The bytes of a regular file that is not empty.
-pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, DataError> {
-    let read = |source: io::Error| match source.kind() {
+/// Length and the like of a regular file.
+pub(super) fn facts(path: &Path) -> Result<Metadata, DataError> {
+    let facts = std::fs::metadata(path).map_err(|source| match source.kind() {
         io::ErrorKind::NotFound => DataError::Missing { path: path.into() },
         _ => DataError::Read { path: path.into(), source },
-    };
+    })?;
     // A pipe would give its text once, and a trial that resumes would find none.
-    let kind = std::fs::metadata(path).map_err(read)?.file_type();
-    if !kind.is_file() {
-        let found = if kind.is_dir() { "a folder" } else { "a pipe or a device" };
+    if !facts.is_file() {
+        let found = if facts.is_dir() { "a folder" } else { "a pipe or a device" };
         return Err(DataError::NotAFile { path: path.into(), found });
     }
-    let bytes = std::fs::read(path).map_err(read)?;
+    Ok(facts)
+}
+
+/// The bytes of a regular file that is not empty.
+pub(super) fn bytes(path: &Path) -> Result<Vec<u8>, DataError> {
+    facts(path)?;
+    let bytes = std::fs::read(path).map_err(|source| DataError::Read { path: path.into(), source })?;
     if bytes.is_empty() { Err(DataError::Empty { path: path.into() }) } else { Ok(bytes) }
 }
 
@@ -28,17 +34,6 @@ pub(crate) fn text(path: &Path) -> Result<String, DataError> {
         text.drain(..'\u{feff}'.len_utf8());
     }
     if text.is_empty() { Err(DataError::Empty { path: path.into() }) } else { Ok(text) }
-}
-
-/// Token ids: u16, little-endian.
-pub(super) fn token_ids(path: &Path) -> Result<Vec<u32>, DataError> {
-    let bytes = bytes(path)?;
-    let (pairs, rest) = bytes.as_chunks::<2>();
-    if rest.is_empty() {
-        Ok(pairs.iter().map(|&pair| u16::from_le_bytes(pair).into()).collect())
-    } else {
-        Err(DataError::OddLength { path: path.into(), bytes: bytes.len() })
-    }
 }
 
 /// Cuts a text in three, in order, by shares of its bytes; a cut that falls into a character moves to its front.
@@ -72,8 +67,6 @@ mod tests {
         check(text, b"", "expected text or tokens, found an empty file");
         check(text, b"\xef\xbb\xbf", "expected text or tokens, found an empty file");
         check(text, b"caf\xe9 au lait", "expected UTF-8 text, found an invalid sequence at byte 3");
-        check(token_ids, b"", "expected text or tokens, found an empty file");
-        check(token_ids, b"\x01\x00\x02", "expected u16 numbers, two bytes each, found 3 bytes");
     }
 
     #[test]
@@ -93,12 +86,6 @@ mod tests {
     fn the_byte_order_mark_goes_and_the_rest_stays() {
         let folder = TempDir::new().unwrap();
         assert_eq!(text(&write(&folder, "a.txt", b"\xef\xbb\xbfa\r\nb\0\n")).unwrap(), "a\r\nb\0\n");
-    }
-
-    #[test]
-    fn token_ids_are_little_endian() {
-        let folder = TempDir::new().unwrap();
-        assert_eq!(token_ids(&write(&folder, "a.bin", &[1, 0, 0, 1, 255, 255])).unwrap(), [1, 256, 65_535]);
     }
 
     #[test]

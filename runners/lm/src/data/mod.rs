@@ -8,10 +8,11 @@
 //! | [`Batches`] | which windows of the train split are the batch of each step |
 //! | [`biographies`] | text about people whose facts are known |
 //! | [`synthetic`] | text drawn from a known process, and its best possible loss |
+//! | [`Tokens`] | token ids, in memory or in files |
 //! | [`Tokenizer`] | from text to token ids, and its `tokenizer.json` |
 //!
-//! A fourth part reads files: text as UTF-8, token ids as u16. Files are read whole into memory, never mapped, so one that
-//! changes on disk while a trial runs cannot change the trial.
+//! A further part reads files. Text is UTF-8, and read whole. [`Tokens`] may stay in their files, which are read by position and
+//! never mapped: one that changes on disk while a trial runs ends the trial with an error.
 
 mod batches;
 pub mod biographies;
@@ -20,12 +21,15 @@ mod differs;
 mod error;
 mod files;
 mod origin;
+mod permutation;
 mod prefix;
 mod recipe;
 mod split;
 pub mod synthetic;
 mod texts;
+mod token_files;
 mod tokenizer;
+mod tokens;
 
 pub use batches::Batches;
 pub use corpus::Corpus;
@@ -36,3 +40,4 @@ pub use origin::Origin;
 pub use recipe::Recipe;
 pub use split::{Split, token_counts, unigram_entropy};
 pub use tokenizer::Tokenizer;
+pub use tokens::{TokenFile, Tokens};

@@ -1,7 +1,7 @@
 //! One split of a corpus.
 
 use super::files::text;
-use super::{DataError, Tokenizer};
+use super::{DataError, Tokenizer, Tokens};
 use regatta_core::libm;
 use std::path::Path;
 
@@ -11,7 +11,7 @@ pub struct Split {
     /// What messages call it: the file's name, or that of the stream it was drawn from.
     pub name: String,
     /// Token ids.
-    pub tokens: Vec<u32>,
+    pub tokens: Tokens,
     /// Bytes of text that the tokens cover, where they stand for text.
     pub bytes: Option<usize>,
     /// Fraction of the text's characters that the tokens lose; none where decoding them gives the text back.
@@ -29,7 +29,7 @@ impl Split {
         let text = text(path)?;
         let name = path.display().to_string();
         let tokens = tokenizer.encode(&text)?;
-        Ok(Self { name, lost: tokenizer.lost(&text, &tokens)?, tokens, bytes: Some(text.len()), best_loss: None })
+        Ok(Self { name, lost: tokenizer.lost(&text, &tokens)?, tokens: tokens.into(), bytes: Some(text.len()), best_loss: None })
     }
 
     /// Whether it fills at least one window of `context` tokens and its last target.
@@ -46,36 +46,66 @@ impl Split {
         self.tokens.len().saturating_sub(1) / context
     }
 
-    /// Inputs and targets of window `index`, `context` tokens each; the targets are the inputs shifted by one.
+    /// The `context` tokens of window `index` and the one behind them: its inputs are all but the last, its targets all but the
+    /// first.
+    ///
+    /// # Errors
+    /// As [`Tokens::read`].
     ///
     /// # Panics
     /// When `index` is not below [`windows`](Self::windows).
-    pub fn window(&self, index: usize, context: usize) -> (&[u32], &[u32]) {
+    pub fn window(&self, index: usize, context: usize) -> Result<Vec<u32>, DataError> {
         let start = index * context;
-        (&self.tokens[start..start + context], &self.tokens[start + 1..start + context + 1])
+        self.tokens.read(start..start + context + 1)
     }
 }
 
-/// How often each token of a vocabulary occurs.
+impl Split {
+    /// The largest id, where there is one.
+    ///
+    /// # Errors
+    /// As [`Tokens::read`]; when there are too many tokens to look at all.
+    pub(super) fn largest(&self) -> Result<Option<u32>, DataError> {
+        match self.tokens.are_many() {
+            true => Err(DataError::VocabularyNotNamed { name: self.name.clone(), tokens: self.tokens.len() }),
+            false => self.tokens.largest(),
+        }
+    }
+}
+
+/// How often each token of a vocabulary occurs; in a [sample](Tokens::sample), where there are [many](Tokens::are_many) tokens.
+///
+/// # Errors
+/// As [`Tokens::read`].
 ///
 /// # Panics
 /// When a token lies outside the vocabulary.
-pub fn token_counts(split: &Split, vocab_size: usize) -> Vec<u64> {
+pub fn token_counts(split: &Split, vocab_size: usize) -> Result<Vec<u64>, DataError> {
     let mut counts = vec![0; vocab_size];
-    for &token in &split.tokens {
-        counts[token as usize] += 1;
+    for chunk in split.tokens.sample() {
+        chunk?.into_iter().for_each(|token| counts[token as usize] += 1);
     }
-    counts
+    Ok(counts)
 }
 
-/// Entropy of a split's token counts, in nats: `-Σ_v f_v ln f_v`, f_v the fraction of token v.
+/// Entropy of a split's [token counts](token_counts), in nats: `-Σ_v f_v ln f_v`, f_v the fraction of token v.
 ///
 /// It is the least loss on this split of a model that knows how frequent each token is and looks at nothing else.
-pub fn unigram_entropy(split: &Split) -> f64 {
-    let counts = token_counts(split, split.tokens.iter().max().map_or(0, |&largest| largest as usize + 1));
-    let total = split.tokens.len() as f64;
+///
+/// # Errors
+/// As [`Tokens::read`].
+pub fn unigram_entropy(split: &Split) -> Result<f64, DataError> {
+    let mut counts: Vec<u64> = Vec::new();
+    for chunk in split.tokens.sample() {
+        for token in chunk? {
+            let token = token as usize;
+            counts.resize(counts.len().max(token + 1), 0);
+            counts[token] += 1;
+        }
+    }
+    let total = counts.iter().sum::<u64>() as f64;
     let fractions = counts.iter().filter(|&&count| count > 0).map(|&count| count as f64 / total);
-    fractions.map(|fraction| -fraction * libm::log(fraction)).sum()
+    Ok(fractions.map(|fraction| -fraction * libm::log(fraction)).sum())
 }
 
 #[cfg(test)]
@@ -83,15 +113,15 @@ mod tests {
     use super::*;
 
     fn split(tokens: &[u32]) -> Split {
-        Split { name: "test".into(), tokens: tokens.to_vec(), bytes: None, lost: None, best_loss: None }
+        Split { name: "test".into(), tokens: tokens.to_vec().into(), bytes: None, lost: None, best_loss: None }
     }
 
     #[test]
     fn windows_do_not_overlap_and_each_has_its_last_target() {
         let split = split(&[0, 1, 2, 3, 4, 5, 6]);
         assert_eq!(split.windows(3), 2);
-        assert_eq!(split.window(0, 3), (&[0, 1, 2][..], &[1, 2, 3][..]));
-        assert_eq!(split.window(1, 3), (&[3, 4, 5][..], &[4, 5, 6][..]));
+        assert_eq!(split.window(0, 3).unwrap(), [0, 1, 2, 3]);
+        assert_eq!(split.window(1, 3).unwrap(), [3, 4, 5, 6]);
     }
 
     #[test]
@@ -104,8 +134,8 @@ mod tests {
     #[test]
     fn unigram_entropy_by_hand() {
         // shares 1/2, 1/4, 1/4: ln 2 / 2 + 2 · ln 4 / 4 = 1.5 ln 2
-        assert!((unigram_entropy(&split(&[7, 7, 0, 3])) - 1.5 * 2f64.ln()).abs() < 1e-12);
-        assert_eq!(unigram_entropy(&split(&[5, 5])), 0.0);
-        assert_eq!(unigram_entropy(&split(&[])), 0.0);
+        assert!((unigram_entropy(&split(&[7, 7, 0, 3])).unwrap() - 1.5 * 2f64.ln()).abs() < 1e-12);
+        assert_eq!(unigram_entropy(&split(&[5, 5])).unwrap(), 0.0);
+        assert_eq!(unigram_entropy(&split(&[])).unwrap(), 0.0);
     }
 }

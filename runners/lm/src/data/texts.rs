@@ -72,7 +72,7 @@ impl Texts {
         let split = |(name, text): &Named| {
             let tokens = tokenizer.encode(text)?;
             let lost = tokenizer.lost(text, &tokens)?;
-            Ok(Split { name: name.clone(), tokens, bytes: Some(text.len()), lost, best_loss: None })
+            Ok(Split { name: name.clone(), tokens: tokens.into(), bytes: Some(text.len()), lost, best_loss: None })
         };
         Ok(([split(&self.train)?, split(&self.validation)?], self.test.as_ref().map(split).transpose()?))
     }
@@ -88,9 +88,10 @@ impl Texts {
     ) -> Result<Option<Box<Differs>>, DataError> {
         for ((name, text), split) in [&self.train, &self.validation].into_iter().chain(&self.test).zip(splits) {
             let ids = tokenizer.encode(text)?;
-            let differs = |position: &usize| ids.get(*position) != split.tokens.get(*position);
-            if let Some(position) = (0..ids.len().max(split.tokens.len())).find(differs) {
-                let [expected, found] = [&split.tokens, &ids].map(|ids| ids.get(position).copied());
+            let known = split.tokens.all()?;
+            let differs = |position: &usize| ids.get(*position) != known.get(*position);
+            if let Some(position) = (0..ids.len().max(known.len())).find(differs) {
+                let [expected, found] = [&known, &ids].map(|ids| ids.get(position).copied());
                 return Ok(Some(Box::new(Differs { text: name.clone(), position, expected, found })));
             }
         }

@@ -2,6 +2,7 @@
 
 use super::BiographiesSpec;
 use super::order::Order;
+use super::paths::Paths;
 use regatta_core::forms::bare_or_map;
 use regatta_core::number::{Count, Fraction, NonNegative, Positive};
 use schemars::JsonSchema;
@@ -18,7 +19,7 @@ pub enum DataSpec {
     Biographies(BiographiesSpec),
     /// UTF-8 text files.
     Text(TextSpec),
-    /// Files of token ids, u16, little-endian.
+    /// Files of token ids.
     Tokens(TokensSpec),
 }
 
@@ -149,23 +150,53 @@ impl TryFrom<TextFields> for TextSpec {
     }
 }
 
-/// Files of token ids: u16, little-endian, nothing else in the file.
+/// Files of token ids: NumPy's `.npy`, shards of llm.c, or the ids alone, little-endian. Each file's own bytes say which it is.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TokensSpec {
     /// What the model learns from.
-    pub train: PathBuf,
+    pub train: Paths,
     /// What is watched.
-    pub validation: PathBuf,
+    pub validation: Paths,
     /// The split that is reported; without it, the validation split is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub test: Option<PathBuf>,
-    /// How many ids there are; the largest id in any split plus 1 where it is not named.
+    pub test: Option<Paths>,
+    /// Type of the ids; where it is not named, what the file says, or u16 where it holds ids alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vocab_size: Option<Count<2, 65_536>>,
+    pub dtype: Option<Dtype>,
+    /// How many ids there are; the largest id in any split plus 1 where it is not named, which large splits need.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocab_size: Option<Count<2, 16_777_216>>,
     /// Order in which windows of the train split are seen.
     #[serde(default)]
     pub order: Order,
+}
+
+/// Type of the token ids in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Dtype {
+    /// Two bytes per id: at most 65,536 ids.
+    #[default]
+    U16,
+    /// Four bytes per id.
+    U32,
+}
+
+impl std::fmt::Display for Dtype {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if *self == Self::U16 { "u16" } else { "u32" })
+    }
+}
+
+impl Dtype {
+    /// Bytes per id.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::U16 => 2,
+            Self::U32 => 4,
+        }
+    }
 }
 
 /// `tokenizer:` in a study.

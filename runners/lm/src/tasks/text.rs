@@ -25,7 +25,9 @@ impl Text {
         let split = Split::read(path, tokenizer)?;
         let mut hash = blake3::Hasher::new();
         hash.update(&(split.bytes.unwrap_or_default() as u64).to_le_bytes());
-        split.tokens.iter().for_each(|token| _ = hash.update(&token.to_le_bytes()));
+        for chunk in split.tokens.chunks() {
+            hash.update(&chunk?.into_iter().flat_map(u32::to_le_bytes).collect::<Vec<_>>());
+        }
         Ok(Self { name: name.to_owned(), split, fingerprint: hash.finalize().to_hex().to_string() })
     }
 }

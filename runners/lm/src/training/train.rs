@@ -94,7 +94,7 @@ fn steps(
     let (corpus, rows) = (trial.corpus, trial.train.batch_size.get());
     corpus.check(context)?;
     let mut batches = Batches::new(corpus.order, trial.seed, corpus.train.windows(context), rows);
-    let validation = Validation::of(trial, context, steps);
+    let validation = Validation::of(trial, context, steps)?;
 
     for step in first..steps {
         if recorder.stop() {
@@ -107,7 +107,7 @@ fn steps(
             validation.loss(learner.model(), step, recorder)?;
         }
         validation.diagnosis(learner.model(), step, recorder)?;
-        let (inputs, targets) = gather(&corpus.train, &batches.windows(step), context);
+        let (inputs, targets) = gather(&corpus.train, &batches.windows(step), context)?;
         let record = learner.step(step, rows, &inputs, &targets)?;
         recorder.step(&record)?;
         let outlier = || record.outlier().filter(|_| trial.train.on_spike == OnSpike::Stop);
@@ -132,10 +132,10 @@ struct Validation<'a> {
 }
 
 impl<'a> Validation<'a> {
-    fn of(trial: &Trial<'a>, context: usize, steps: usize) -> Self {
+    fn of(trial: &Trial<'a>, context: usize, steps: usize) -> Result<Self, TrainError> {
         let (corpus, rows, spec) = (trial.corpus, trial.train.batch_size.get(), trial.evaluate);
-        let counts = spec.diagnostics.as_ref().map(|_| token_counts(&corpus.train, corpus.vocab_size));
-        Self { of: Evaluated { split: &corpus.validation, context, rows, spec }, counts, steps }
+        let counts = spec.diagnostics.as_ref().map(|_| token_counts(&corpus.train, corpus.vocab_size)).transpose()?;
+        Ok(Self { of: Evaluated { split: &corpus.validation, context, rows, spec }, counts, steps })
     }
 
     /// Measures and records the loss after `step` updates.

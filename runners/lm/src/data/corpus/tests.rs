@@ -28,7 +28,7 @@ fn lengths(corpus: &Corpus) -> Vec<usize> {
 fn synthetic_words_are_tokens_and_their_best_loss_is_known() {
     let corpus = load(DataSpec::Synthetic(synthetic()), None, None).unwrap();
     assert_eq!((corpus.vocab_size, lengths(&corpus)), (64, vec![2000, 300, 400]));
-    assert!(corpus.splits().all(|split| split.bytes.is_none() && split.tokens.iter().all(|&token| token < 64)));
+    assert!(corpus.splits().all(|split| split.bytes.is_none() && split.tokens.largest().unwrap() < Some(64)));
     assert!(corpus.train.best_loss.is_none());
     assert_eq!(corpus.validation.best_loss.as_ref().unwrap().len(), 300);
     assert_eq!(corpus.held_out().best_loss.as_ref().unwrap().len(), 400);
@@ -96,8 +96,8 @@ fn token_files_set_or_keep_the_vocabulary() {
     let validation = write(&folder, "b.bin", &[3, 0, 1, 1]); // 3, 257
     let spec = |vocab_size: Option<usize>| {
         let vocab_size = vocab_size.map(Count::new);
-        let (train, validation) = (train.clone(), validation.clone());
-        DataSpec::Tokens(TokensSpec { train, validation, test: None, vocab_size, order: Order::Shuffled })
+        let (train, validation) = (train.clone().into(), validation.clone().into());
+        DataSpec::Tokens(TokensSpec { train, validation, test: None, dtype: None, vocab_size, order: Order::Shuffled })
     };
     let vocabulary = |named, checkpoint| load(spec(named), None, checkpoint).map(|corpus| corpus.vocab_size);
     let b = validation.display();
@@ -133,7 +133,7 @@ fn a_warm_start_keeps_the_tokenizer_of_its_checkpoint() {
     let own = Tokenizer::file(&folder.path().join("tokenizer.json")).unwrap();
     let corpus = Corpus::load(&data, None, Some(&origin)).unwrap();
     assert_eq!(
-        corpus.train.tokens,
+        corpus.train.tokens.all().unwrap(),
         own.encode("the cat sat on the mat. the dog sat on the log. ".repeat(9)[..216].as_ref()).unwrap()
     );
     let fresh = Corpus::load(&data, None, None).unwrap();
@@ -141,8 +141,8 @@ fn a_warm_start_keeps_the_tokenizer_of_its_checkpoint() {
 
     let words = Corpus::load(&DataSpec::Synthetic(synthetic()), None, Some(&origin)).unwrap();
     assert!(words.tokenizer.is_some() && words.train.bytes == Some(5999), "the words are written out");
-    let ids = write(&folder, "ids.bin", &[1, 0, 2, 0]);
-    let tokens = TokensSpec { train: ids.clone(), validation: ids, test: None, vocab_size: None, order: Order::Shuffled };
+    let [train, validation] = ["ids.bin", "more.bin"].map(|name| write(&folder, name, &[1, 0, 2, 0]).into());
+    let tokens = TokensSpec { train, validation, test: None, dtype: None, vocab_size: None, order: Order::Shuffled };
     let tokens = Corpus::load(&DataSpec::Tokens(tokens), None, Some(&origin)).unwrap();
     assert!(tokens.tokenizer.is_some() && tokens.train.bytes.is_none(), "they are exported with the model");
 }

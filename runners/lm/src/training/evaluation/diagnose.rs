@@ -143,7 +143,7 @@ mod tests {
     use crate::model::{Decoder, Family, Sizes};
 
     fn split(tokens: Vec<u32>) -> Split {
-        Split { name: "text".into(), tokens, bytes: None, lost: None, best_loss: None }
+        Split { name: "text".into(), tokens: tokens.into(), bytes: None, lost: None, best_loss: None }
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub fn evaluate(model: &Model, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Ev
         bits_per_byte: bits_per_byte(split, loss),
         text_lost: split.lost,
         excess_loss: best.map(|best| loss - best),
-        unigram_entropy: unigram_entropy(split),
+        unigram_entropy: unigram_entropy(split)?,
         windows: windows.len(),
         tokens: losses.len(),
         mean_cosine: geometry.iter().map(|layer| layer.mean_cosine).collect(),

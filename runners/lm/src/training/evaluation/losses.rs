@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn bits_per_byte_count_the_bytes_of_a_token() {
-        let split = |bytes| Split { name: "text".into(), tokens: vec![0; 10], bytes, lost: None, best_loss: None };
+        let split = |bytes| Split { name: "text".into(), tokens: vec![0; 10].into(), bytes, lost: None, best_loss: None };
         assert_eq!(bits_per_byte(&split(Some(20)), std::f64::consts::LN_2), Some(0.5)); // 1 bit per token of 2 bytes
         assert_eq!(bits_per_byte(&split(None), 1.0), None);
         assert_eq!(bits_per_byte(&Split { lost: Some(0.1), ..split(Some(20)) }, 1.0), None, "not of a text that tokens lose");

@@ -1,6 +1,6 @@
 //! Windows of a split, taken through a model in batches.
 
-use crate::data::Split;
+use crate::data::{DataError, Split};
 use crate::engine::{Keep, Pass};
 use crate::measure::{MeasureError, Watch};
 use crate::model::Model;
@@ -12,20 +12,23 @@ pub(super) fn spread_evenly(all: usize, most: usize) -> Vec<usize> {
 }
 
 /// The windows of a batch, one after the other: inputs, and the targets that follow them.
-pub(in crate::training) fn gather(split: &Split, windows: &[usize], context: usize) -> (Vec<u32>, Vec<u32>) {
+///
+/// # Errors
+/// When the tokens cannot be read.
+pub(in crate::training) fn gather(split: &Split, windows: &[usize], context: usize) -> Result<(Vec<u32>, Vec<u32>), DataError> {
     let (mut inputs, mut targets) = (Vec::with_capacity(windows.len() * context), Vec::with_capacity(windows.len() * context));
     for &window in windows {
-        let (window_inputs, window_targets) = split.window(window, context);
-        inputs.extend_from_slice(window_inputs);
-        targets.extend_from_slice(window_targets);
+        let tokens = split.window(window, context)?;
+        inputs.extend_from_slice(&tokens[..context]);
+        targets.extend_from_slice(&tokens[1..]);
     }
-    (inputs, targets)
+    Ok((inputs, targets))
 }
 
 /// Takes the windows through the model, `rows` at a time, and shows each pass and its targets.
 ///
 /// # Errors
-/// When a batch does not fit the model, or `watch` ends it.
+/// When the tokens cannot be read or a batch does not fit the model, or `watch` ends it.
 pub(super) fn in_batches(
     model: &Model,
     (split, context, rows): (&Split, usize, usize),
@@ -41,7 +44,7 @@ pub(super) fn in_batches(
         if windows.len() != pass.shape().0 {
             pass = Pass::new(model.decoder(), windows.len(), context, keep);
         }
-        let (inputs, targets) = gather(split, windows, context);
+        let (inputs, targets) = gather(split, windows, context)?;
         pass.forward(model, &inputs, None)?;
         see(&mut pass, &targets);
     }
@@ -61,7 +64,8 @@ mod tests {
 
     #[test]
     fn targets_are_inputs_one_token_later() {
-        let split = Split { name: "text".into(), tokens: (0..9).collect(), bytes: None, lost: None, best_loss: None };
-        assert_eq!(gather(&split, &[1, 0], 3), (vec![3, 4, 5, 0, 1, 2], vec![4, 5, 6, 1, 2, 3]));
+        let split =
+            Split { name: "text".into(), tokens: (0..9).collect::<Vec<_>>().into(), bytes: None, lost: None, best_loss: None };
+        assert_eq!(gather(&split, &[1, 0], 3).unwrap(), (vec![3, 4, 5, 0, 1, 2], vec![4, 5, 6, 1, 2, 3]));
     }
 }
