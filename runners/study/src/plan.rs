@@ -187,3 +187,6 @@ pub(crate) fn judged_keys(file: &StudyFile, chosen: &[Option<Candidate>]) -> Vec
     }
     keys
 }
+
+#[cfg(test)]
+mod tests;

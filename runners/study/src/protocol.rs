@@ -35,6 +35,7 @@ pub(crate) struct Setup {
 
 /// A trial to run.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Order<'a, T> {
     /// The arm and its point, for messages.
     pub name: String,

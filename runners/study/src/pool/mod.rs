@@ -149,7 +149,9 @@ impl<'a, 'b> Pool<'a, 'b> {
                 self.ended(trial, status);
             }
             (Output::Message(event), Some(trial)) => {
-                if let (Event::Step(_), Some(waited)) = (&event, worker.first_step()) {
+                if matches!(event, Event::Step(_))
+                    && let Some(waited) = worker.first_step()
+                {
                     let PlannedTrial { name, key, .. } = &self.trials[trial];
                     tracing::debug!("{name}, seed {}: first step {:.2} s after its order", key.seed, waited.as_secs_f64());
                 }
