@@ -53,6 +53,8 @@ enum Verb {
     Run(verbs::run::Arguments),
     /// Read a study, print it with all defaults, and estimate its cost; train nothing
     Check(verbs::check::Arguments),
+    /// Make the tokens of a study's text ahead of time, and say what is kept; train nothing
+    Tokenize(verbs::tokenize::Arguments),
     /// List the plugins linked into this program: regularizers and interventions
     List(verbs::list::Arguments),
     /// Explain a plugin: formula, paper, fields and defaults
@@ -131,6 +133,7 @@ pub fn main() -> ExitCode {
     let done = ready.and_then(|_| match arguments.verb {
         Verb::Run(arguments) => verbs::run::run(&arguments),
         Verb::Check(arguments) => verbs::check::check(&arguments),
+        Verb::Tokenize(arguments) => verbs::tokenize::tokenize(&arguments),
         Verb::List(arguments) => verbs::list::list(&arguments),
         Verb::Explain(arguments) => verbs::explain::explain(&arguments),
         Verb::Schema(arguments) => verbs::schema::schema(&arguments),

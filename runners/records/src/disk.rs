@@ -1,6 +1,7 @@
 //! Every change to the disk, in one place, so that a test can make the n-th of them fail, or kill the process there.
 //! `tests/tests/disk_changes.rs` scans the sources for changes made anywhere else.
 
+use regatta_lm::data::{Disk, Output};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -80,6 +81,50 @@ pub(super) fn open_guard(path: &Path) -> io::Result<File> {
         announce("create", path)?;
     }
     File::options().create(true).append(true).open(path)
+}
+
+/// The disk of a study's cache of tokens.
+pub struct TokensDisk;
+
+impl Disk for TokensDisk {
+    fn create_folder(&self, path: &Path) -> io::Result<()> {
+        create_folder(path)
+    }
+
+    fn create_file(&self, path: &Path) -> io::Result<Box<dyn Output>> {
+        announce("create", path)?;
+        Ok(Box::new(Open { path: path.to_owned(), file: File::create(path)? }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        rename(from, to)
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        sync_folder(path)
+    }
+
+    fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        remove_folder(path)
+    }
+
+    fn remove_empty_folder(&self, path: &Path) -> io::Result<()> {
+        remove_empty_folder(path)
+    }
+}
+
+impl Output for Open {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        Self::append(self, bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Self::sync(self)
+    }
+
+    fn lock(&self) -> io::Result<()> {
+        Self::lock(self)
+    }
 }
 
 /// A file that is kept open: to be appended to, locked, or touched.

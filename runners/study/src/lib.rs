@@ -8,6 +8,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`prepare()`] | loads the data and refuses all that can be refused before the first step |
+//! | [`tokens_of`] | where the tokens of a study's text are kept |
 //! | `fingerprints` | measures what the plugins compute, in a process of its own ([`probe()`]) |
 //! | `identity` | what a trial's results depend on, its hash, and in what two trials differ |
 //! | `plan`, `supply`, `tuning`, `adopt` | which trials; what tuning chose; trials that are there under another name |
@@ -42,6 +43,7 @@ mod resolved;
 mod run;
 mod standing;
 mod supply;
+mod tokens;
 mod trial;
 mod tuning;
 mod watched;
@@ -54,8 +56,9 @@ pub use identity::Code;
 pub use memory::MemoryMeter;
 pub use options::{Every, Limits, Options};
 pub use outlook::Outlook;
-pub use prepare::{Prepared, prepare};
+pub use prepare::{Prepared, prepare, prepare_with};
 pub use run::run;
 pub use standing::{Standing, TrialStanding, TrialState};
+pub use tokens::{tokens_of, tokens_there};
 pub use watched::{Measure, Phase, Progress, TrialTime, Watched};
 pub use worker::{Work, work};

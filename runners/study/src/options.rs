@@ -1,5 +1,6 @@
 //! How a study is run.
 
+use regatta_lm::data::Watch;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::process::Command;
@@ -20,6 +21,8 @@ pub struct Options<'a> {
     pub every: Every,
     /// Set from outside when the run should stop after the current step.
     pub stop: &'a AtomicBool,
+    /// Told while text becomes tokens, before anything is trained.
+    pub tokens: &'a dyn Watch,
     /// The program that runs [`work`](crate::work).
     pub worker: &'a dyn Fn() -> Command,
     /// The program that runs [`probe`](crate::probe()).

@@ -3,7 +3,7 @@
 use regatta_config::{Refusal, StudyFile, Variant};
 use regatta_core::{Plugin, registry};
 use regatta_lm::checkpoint::CheckpointError;
-use regatta_lm::data::{Corpus, DataError, Origin, Recipe};
+use regatta_lm::data::{Cache, Corpus, DataError, Origin, Recipe, Unwatched, Watch};
 use regatta_lm::model::Decoder;
 use regatta_lm::spec::{DataSpec, EvaluateSpec, ModelSpec, Steps};
 use regatta_lm::tasks::{Recall, Tasks};
@@ -38,7 +38,15 @@ pub struct Prepared {
 /// With the place in the study's file, when the data is missing, broken or too short, a token id lies outside the vocabulary,
 /// a checkpoint, to start from or of an intervention, cannot be used, or a term names a layer that the model does not have.
 pub fn prepare(file: &StudyFile) -> Result<Vec<Prepared>, Refusal> {
-    let mut loaded = Loaded::default();
+    prepare_with(file, None, &Unwatched)
+}
+
+/// As [`prepare`], with the tokens of text from a cache, or put there, while `watch` looks on.
+///
+/// # Errors
+/// As [`prepare`]; when the cache cannot be written, and when `watch` stops it.
+pub fn prepare_with(file: &StudyFile, cache: Option<&Cache>, watch: &dyn Watch) -> Result<Vec<Prepared>, Refusal> {
+    let mut loaded = Loaded { data: HashMap::new(), models: HashMap::new(), cache, watch };
     file.variants().iter().map(|variant| prepare_variant(file, variant, &mut loaded)).collect()
 }
 
@@ -47,23 +55,25 @@ fn at_fault(error: &DataError) -> &'static str {
     match error {
         DataError::NoTokenizer { .. } => "model.init",
         DataError::OtherTokenizer { .. } => "tokenizer",
+        DataError::Separator { .. } => "data.text.separator",
         _ => "data",
     }
 }
 
 /// What variants share.
-#[derive(Default)]
-struct Loaded {
+struct Loaded<'a> {
     /// By what they depend on.
     data: HashMap<String, Data>,
     /// Models of checkpoint folders whose weights were checked.
     models: HashMap<PathBuf, Decoder>,
+    cache: Option<&'a Cache>,
+    watch: &'a dyn Watch,
 }
 
 /// Tokens, how to get them again, and tasks.
 type Data = (Arc<Corpus>, Arc<Recipe>, Arc<Tasks>);
 
-impl Loaded {
+impl Loaded<'_> {
     fn model(&mut self, folder: &Path) -> Result<Decoder, CheckpointError> {
         if let Some(known) = self.models.get(folder) {
             return Ok(known.clone());
@@ -74,7 +84,7 @@ impl Loaded {
     }
 }
 
-fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> Result<Prepared, Refusal> {
+fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded<'_>) -> Result<Prepared, Refusal> {
     let study = &variant.study;
     let of_checkpoint = match &study.model {
         ModelSpec::Fresh(_) => None,
@@ -90,13 +100,14 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> 
         (ModelSpec::Init(folder), Some(config)) => Some(Origin { folder: folder.clone(), vocab_size: config.vocab_size }),
         _ => None,
     };
-    let (corpus, recipe, tasks) = load(file, variant, origin.as_ref(), loaded)?;
-    let model = match (&study.model, of_checkpoint) {
-        (ModelSpec::Fresh(fresh), _) => fresh.decoder(corpus.vocab_size),
-        (ModelSpec::Init(_), Some(config)) => config,
+    let model = |vocab_size| match (&study.model, &of_checkpoint) {
+        (ModelSpec::Fresh(fresh), _) => fresh.decoder(vocab_size),
+        (ModelSpec::Init(_), Some(config)) => config.clone(),
         (ModelSpec::Init(_), None) => unreachable!("the checkpoint's config was read above"),
     };
-    let context = study.train.context.map_or(model.context, |context| context.get());
+    let context = study.train.context.map_or_else(|| model(1).context, |context| context.get());
+    let (corpus, recipe, tasks) = load(file, variant, origin.as_ref(), context, loaded)?;
+    let model = model(corpus.vocab_size);
     let too_many = |error| file.refuse_variant(variant, &format!("train.{}", study.train.length.field()), error);
     let steps = study.train.steps_of(&model).map_err(too_many)?;
     file.check_trained(variant, &model, steps)?;
@@ -111,7 +122,8 @@ fn load(
     file: &StudyFile,
     variant: &Variant,
     origin: Option<&Origin>,
-    loaded: &mut Loaded,
+    context: usize,
+    loaded: &mut Loaded<'_>,
 ) -> Result<Data, Refusal> {
     let study = &variant.study;
     let start = origin.map(|origin| (&origin.folder, origin.vocab_size));
@@ -120,8 +132,10 @@ fn load(
         return Ok(data.clone());
     }
     let refuse = |error: DataError| file.refuse_variant(variant, at_fault(&error), error);
-    let corpus = Corpus::load(&study.data, study.tokenizer.as_ref(), origin).map_err(refuse)?;
-    let recipe = Recipe::of(&corpus, &study.data, study.tokenizer.as_ref(), origin).map_err(refuse)?;
+    let cache = loaded.cache.map(|cache| cache.for_windows_of(context));
+    let tokenizer = study.tokenizer.as_ref();
+    let corpus = Corpus::load_with(&study.data, tokenizer, origin, cache.as_ref(), loaded.watch).map_err(refuse)?;
+    let recipe = Recipe::of(&corpus, &study.data, tokenizer, (origin, cache.as_ref())).map_err(refuse)?;
     let refuse_task = |(field, message)| file.refuse_variant(variant, &format!("evaluate.{field}"), message);
     let tasks = read_tasks(&study.evaluate, &corpus).map_err(refuse_task)?;
     let data = (Arc::new(corpus), Arc::new(recipe), Arc::new(tasks));
@@ -161,7 +175,7 @@ impl Prepared {
     }
 
     /// Whether each companion fits the model and the data.
-    fn check_interventions(&self, file: &StudyFile, variant: &Variant, loaded: &mut Loaded) -> Result<(), Refusal> {
+    fn check_interventions(&self, file: &StudyFile, variant: &Variant, loaded: &mut Loaded<'_>) -> Result<(), Refusal> {
         for (place, plugin) in variant.arm().listed_interventions() {
             let mut folders = variant.arm().folders().filter(|(other, ..)| *other == place);
             let field = folders.next().map(|(_, _, field, _)| format!(".{field}")).unwrap_or_default();

@@ -49,6 +49,10 @@ impl Sandbox {
             let ids = (0..4000u16).flat_map(|position| (position * 7 % 251).to_le_bytes());
             fs::write(folder.join(name), ids.collect::<Vec<u8>>()).unwrap();
         }
+        fs::create_dir(folder.join("shards")).unwrap();
+        for name in ["shards/a.jsonl", "shards/b.jsonl"] {
+            fs::write(folder.join(name), "{\"text\": \"Ships sailed past.\"}\n".repeat(200)).unwrap();
+        }
         fs::create_dir(folder.join("blimp")).unwrap();
         let tasks = [("blimp/transitive.jsonl", PAIR), ("blimp/anaphor_gender_agreement.jsonl", PAIR)];
         for (name, item) in tasks.into_iter().chain([("questions.jsonl", QUESTION), ("similar.jsonl", SCORED)]) {

@@ -19,6 +19,7 @@ pub(crate) mod results;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod status;
+pub(crate) mod tokenize;
 #[cfg(feature = "tui")]
 pub(crate) mod watch;
 pub(crate) mod worker;

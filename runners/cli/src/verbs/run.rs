@@ -4,12 +4,14 @@ use super::check::slow_precision;
 use super::probe::this_program;
 use super::{discard, probe, report, worker};
 use crate::failure::Failure;
+use crate::progress::Tokens;
 use crate::{memory, progress, signals::Signals};
 use regatta_config::StudyFile;
-use regatta_study::{Ended, Every, Limits, Options};
+use regatta_study::{Ended, Every, Limits, Options, RunError};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::str::FromStr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
@@ -94,6 +96,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     };
     let (fresh, allow_mismatch) = (arguments.fresh, arguments.allow_mismatch);
     let may_discard = |trials| discard::may(trials, &out, arguments.yes, &signals.stop);
+    let tokens = Tokens::new(&signals.stop);
     let options = Options {
         out: &out,
         fresh,
@@ -101,12 +104,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         allow_mismatch,
         every: arguments.checkpoint_every.0,
         stop: &signals.stop,
+        tokens: &tokens,
         worker: &worker,
         probe: &probe,
         limits,
     };
     let mut watcher = progress::watcher();
-    let ended = regatta_study::run(&file, &options, &mut *watcher)?;
+    let ended = match regatta_study::run(&file, &options, &mut *watcher) {
+        Err(RunError::Refused(_)) if signals.stop.load(Ordering::Relaxed) => {
+            tracing::warn!("stopped on request before anything was trained");
+            return Ok(ExitCode::from(signals.exit_code()));
+        }
+        ended => ended?,
+    };
     drop(watcher);
     report::write(&out, &regatta_analysis::results(&out).map_err(Failure::failed)?)?;
     Ok(match ended {

@@ -39,11 +39,11 @@ pub(super) fn named(study: &mut Study) -> Vec<(Vec<String>, &mut PathBuf, Kind)>
     match &mut study.data {
         DataSpec::Synthetic(_) | DataSpec::Biographies(_) => {}
         DataSpec::Text(text) => match &mut text.files {
-            TextFiles::Cut { file, .. } => named.push(("data.text.file".into(), file, Kind::File)),
+            TextFiles::Cut { file, .. } => named.extend(files("data.text.file", file)),
             TextFiles::Splits { train, validation, test } => {
-                named.push(("data.text.train".into(), train, Kind::File));
-                named.push(("data.text.validation".into(), validation, Kind::File));
-                named.extend(test.as_mut().map(|test| ("data.text.test".into(), test, Kind::File)));
+                named.extend(files("data.text.train", train));
+                named.extend(files("data.text.validation", validation));
+                named.extend(test.iter_mut().flat_map(|test| files("data.text.test", test)));
             }
         },
         DataSpec::Tokens(tokens) => {

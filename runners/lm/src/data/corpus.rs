@@ -1,12 +1,17 @@
 //! The three splits of a trial's data.
 
 use super::biographies::Biographies;
+use super::cache::Kept;
 use super::origin::{Origin, beside, choose};
 use super::synthetic::Process;
 use super::texts::Texts;
-use super::token_files::{self, LARGEST_VOCABULARY};
-use super::{DataError, Split, Tokenizer};
+use super::token_files;
+use super::tokenizing::Tokenizing;
+use super::vocabulary::fit;
+use super::watch::{Unwatched, Watch};
+use super::{Cache, DataError, Split, Tokenizer};
 use crate::spec::{DataSpec, Order, SyntheticSpec, TokenizerSpec, TokensSpec};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Stands before the sample of a split in a fingerprint.
@@ -29,6 +34,8 @@ pub struct Corpus {
     /// tokens as u64, then the tokens as u32, little-endian. Of a split of [many](super::Tokens::are_many) a mark and a
     /// [sample](super::Tokens::sample) of its tokens stand for all.
     pub fingerprint: String,
+    /// The entry of a [`Cache`] that holds the tokens, where one does: see [`Corpus::open`].
+    pub address: Option<String>,
     /// Order in which windows of the train split are seen.
     pub order: Order,
     /// Of whom the text tells, where that is known.
@@ -47,6 +54,20 @@ impl Corpus {
     /// vocabulary outside the checkpoint's; when a checkpoint's tokenizer is missing or another one is named. That a split fills a
     /// window is for [`check`](Self::check).
     pub fn load(data: &DataSpec, tokenizer: Option<&TokenizerSpec>, origin: Option<&Origin>) -> Result<Self, DataError> {
+        Self::load_with(data, tokenizer, origin, None, &Unwatched)
+    }
+
+    /// As [`load`](Self::load), with the tokens of text files from a cache, or put there, while `watch` looks on.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load); when the cache cannot be written, and when `watch` stops it.
+    pub fn load_with(
+        data: &DataSpec,
+        tokenizer: Option<&TokenizerSpec>,
+        origin: Option<&Origin>,
+        cache: Option<&Cache>,
+        watch: &dyn Watch,
+    ) -> Result<Self, DataError> {
         let checkpoint = origin.map(|origin| origin.vocab_size);
         match (data, tokenizer) {
             (DataSpec::Tokens(spec), Some(_)) => {
@@ -62,9 +83,38 @@ impl Corpus {
             _ => {}
         }
         let texts = Texts::of(data)?.expect("token ids were read above");
-        let (name, tokenizer) = choose(tokenizer, origin, &texts)?;
-        let vocab_size = fit(&name, tokenizer.vocab_size(), checkpoint)?;
-        Self::of_texts(texts, tokenizer, vocab_size)
+        let (choice, other) = choose(tokenizer, origin)?;
+        let kept = cache.map(|cache| cache.entry(&texts, &choice, checkpoint, watch)).transpose()?.flatten();
+        let corpus = match kept {
+            Some(kept) => {
+                let vocab_size = fit(choice.name(), kept.entry.vocab_size, checkpoint)?;
+                let names: BTreeMap<&str, &str> = texts.splits().map(|(split, text)| (split, &*text.name)).collect();
+                Self::of_entry(&kept, vocab_size, texts.order, |split| names[split])?
+            }
+            None => {
+                let tokenizer = choice.tokenizer(texts.train(), watch)?;
+                let vocab_size = fit(choice.name(), tokenizer.vocab_size(), checkpoint)?;
+                Self::in_memory(&texts, tokenizer, vocab_size, watch)?
+            }
+        };
+        if let (Some((other, path)), Some(own)) = (other, &corpus.tokenizer) {
+            let second = other.tokenizer(texts.train(), watch)?;
+            if own.json()? != second.json()? {
+                let how = Tokenizing::new(&second, texts.separator.as_deref(), watch)?;
+                if let Some(differs) = how.first_difference(&texts, corpus.splits())? {
+                    return Err(DataError::OtherTokenizer { name: other.name().into(), path, differs });
+                }
+            }
+        }
+        Ok(Self { biographies: texts.biographies, ..corpus })
+    }
+
+    fn in_memory(texts: &Texts, tokenizer: Tokenizer, vocab_size: usize, watch: &dyn Watch) -> Result<Self, DataError> {
+        let how = Tokenizing::new(&tokenizer, texts.separator.as_deref(), watch)?;
+        let mut splits = texts.splits().map(|(split, text)| how.in_memory(split, text));
+        let mut next = || splits.next().transpose();
+        let (Some(train), Some(validation), test) = (next()?, next()?, next()?) else { unreachable!("two splits at least") };
+        Self::new(vocab_size, [train, validation], test, Some(tokenizer), texts.order)
     }
 
     /// The corpus that [`load`](Self::load) made by this tokenizer, with the vocabulary that it found.
@@ -78,15 +128,41 @@ impl Corpus {
             (data, tokenizer) => {
                 let texts = Texts::of(data)?.expect("token ids were read above");
                 let tokenizer = tokenizer.unwrap_or_else(Tokenizer::bytes); // text has one
-                Self::of_texts(texts, tokenizer, vocab_size)
+                let corpus = Self::in_memory(&texts, tokenizer, vocab_size, &Unwatched)?;
+                Ok(Self { biographies: texts.biographies, ..corpus })
             }
         }
     }
 
-    fn of_texts(texts: Texts, tokenizer: Tokenizer, vocab_size: usize) -> Result<Self, DataError> {
-        let (splits, test) = texts.encode(&tokenizer)?;
-        let corpus = Self::new(vocab_size, splits, test, Some(tokenizer), texts.order)?;
-        Ok(Self { biographies: texts.biographies, ..corpus })
+    /// The corpus whose [`address`](Self::address) this is, without a look at the text that it was made of. `vocab_size` and `order`
+    /// are those of that corpus, which depend on the study. Lengths of files are checked, and no more is read than is used.
+    ///
+    /// # Errors
+    /// When there is no such entry, or it is damaged.
+    pub fn open(cache: &Cache, address: &str, vocab_size: usize, order: Order) -> Result<Self, DataError> {
+        let kept = cache.open(address)?;
+        Self::of_entry(&kept, vocab_size, order, |split| &kept.entry.splits[split].name)
+    }
+
+    fn of_entry<'n>(
+        kept: &Kept,
+        vocab_size: usize,
+        order: Order,
+        name: impl Fn(&'static str) -> &'n str,
+    ) -> Result<Self, DataError> {
+        let split = |which| kept.split(which, name(which));
+        let test = kept.entry.splits.contains_key("test").then(|| split("test")).transpose()?;
+        Ok(Self {
+            vocab_size,
+            train: split("train")?,
+            validation: split("validation")?,
+            test,
+            tokenizer: Some(kept.tokenizer()?),
+            fingerprint: kept.entry.fingerprint.clone(),
+            address: Some(kept.entry.address.clone()),
+            order,
+            biographies: None,
+        })
     }
 
     /// Whether each split fills at least one window of `context` tokens and its last target.
@@ -114,8 +190,17 @@ impl Corpus {
         tokenizer: Option<Tokenizer>,
         order: Order,
     ) -> Result<Self, DataError> {
-        let mut corpus =
-            Self { vocab_size, train, validation, test, tokenizer, fingerprint: String::new(), order, biographies: None };
+        let mut corpus = Self {
+            vocab_size,
+            train,
+            validation,
+            test,
+            tokenizer,
+            fingerprint: String::new(),
+            address: None,
+            order,
+            biographies: None,
+        };
         let mut hash = blake3::Hasher::new();
         for split in corpus.splits() {
             hash.update(&(split.tokens.len() as u64).to_le_bytes());
@@ -155,17 +240,6 @@ fn read_tokens(spec: &TokensSpec, checkpoint: Option<usize>) -> Result<Corpus, D
     Corpus::new(vocab_size, splits, test, None, spec.order)
 }
 
-/// The vocabulary of the model, where the data's has `found` entries.
-fn fit(name: &str, found: usize, checkpoint: Option<usize>) -> Result<usize, DataError> {
-    let name = || name.to_string();
-    match checkpoint {
-        _ if found > LARGEST_VOCABULARY => Err(DataError::VocabularyTooLarge { name: name(), found }),
-        Some(model) if found > model => Err(DataError::BeyondCheckpoint { name: name(), found, model }),
-        Some(model) => Ok(model),
-        None => Ok(found),
-    }
-}
-
 impl Corpus {
     /// Whether a second model, the checkpoint in `folder`, knows the ids of this corpus, which was loaded from `data`, by the same
     /// meaning. Where one of the two has no tokenizer nobody can tell, but for synthetic words: no tokenizer made those.
@@ -179,8 +253,9 @@ impl Corpus {
             (None, _) => Ok(()),
             (Some(own), _) if own.json()? == other.json()? => Ok(()),
             (Some(_), _) => {
-                let differs = Texts::of(data)?.map(|texts| texts.first_difference(&other, self.splits())).transpose()?;
-                match differs.flatten() {
+                let Some(texts) = Texts::of(data)? else { return Ok(()) };
+                let how = Tokenizing::new(&other, texts.separator.as_deref(), &Unwatched)?;
+                match how.first_difference(&texts, self.splits())? {
                     Some(differs) => Err(DataError::OtherTokens { path, differs }),
                     None => Ok(()),
                 }

@@ -52,6 +52,43 @@ pub enum DataError {
         /// Where the sequence starts.
         offset: usize,
     },
+    /// A file of documents that is not what it should be, or one of its documents.
+    #[error("{}{at}: {message}", path.display())]
+    Document {
+        /// The file.
+        path: PathBuf,
+        /// The line or row of the document, with the punctuation before it; empty where the file as a whole is meant.
+        at: String,
+        /// What was expected, and what was found.
+        message: String,
+    },
+    /// A split whose files hold no text.
+    #[error("{name}: expected documents, found none with any text")]
+    NoDocuments {
+        /// The split.
+        name: String,
+    },
+    /// What stands between documents is not one token.
+    #[error("expected one token of {tokenizer}, found that {text:?} is {found}")]
+    Separator {
+        /// The tokenizer.
+        tokenizer: String,
+        /// What was to stand between documents.
+        text: String,
+        /// What it is in tokens.
+        found: String,
+    },
+    /// An entry of a cache of tokens that is not there, or damaged.
+    #[error("{}: expected the tokens that were put there: {why}", folder.display())]
+    Entry {
+        /// The entry.
+        folder: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+    /// Someone asked to stop.
+    #[error("stopped on request while text was tokenized; nothing half-made is left")]
+    Stopped,
     /// A pattern without files, or what is no pattern.
     #[error("{field}: {error}")]
     Paths {

@@ -36,14 +36,6 @@ pub(crate) fn text(path: &Path) -> Result<String, DataError> {
     if text.is_empty() { Err(DataError::Empty { path: path.into() }) } else { Ok(text) }
 }
 
-/// Cuts a text in three, in order, by shares of its bytes; a cut that falls into a character moves to its front.
-pub(super) fn cut(text: &str, shares: [f64; 3]) -> [&str; 3] {
-    let end = |fraction: f64| text.floor_char_boundary((fraction * text.len() as f64).round() as usize);
-    let first = end(shares[0]);
-    let second = end(shares[0] + shares[1]).max(first);
-    [&text[..first], &text[first..second], &text[second..]]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,15 +78,5 @@ mod tests {
     fn the_byte_order_mark_goes_and_the_rest_stays() {
         let folder = TempDir::new().unwrap();
         assert_eq!(text(&write(&folder, "a.txt", b"\xef\xbb\xbfa\r\nb\0\n")).unwrap(), "a\r\nb\0\n");
-    }
-
-    #[test]
-    fn a_cut_keeps_characters_whole_and_loses_nothing() {
-        assert_eq!(cut("0123456789", [0.5, 0.2, 0.3]), ["01234", "56", "789"]);
-        // é is two bytes, so "aéébc" is seven: half is 3.5, up to 4, inside the second é; three quarters is 5.25, down to 5, behind
-        // it
-        assert_eq!(cut("aéébc", [0.5, 0.25, 0.25]), ["aé", "é", "bc"]);
-        assert_eq!(cut("aéébc", [0.3, 0.4, 0.3]), ["a", "éé", "bc"]);
-        assert_eq!(cut("é", [0.4, 0.3, 0.3]), ["", "", "é"]);
     }
 }

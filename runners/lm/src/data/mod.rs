@@ -10,14 +10,17 @@
 //! | [`synthetic`] | text drawn from a known process, and its best possible loss |
 //! | [`Tokens`] | token ids, in memory or in files |
 //! | [`Tokenizer`] | from text to token ids, and its `tokenizer.json` |
+//! | [`Cache`] | tokens of text files that are kept on disk, so that no text is tokenized twice |
 //!
-//! A further part reads files. Text is UTF-8, and read whole. [`Tokens`] may stay in their files, which are read by position and
+//! A further part reads files. Documents stream by, and become tokens as they do. [`Tokens`] may stay in their files, which are read by position and
 //! never mapped: one that changes on disk while a trial runs ends the trial with an error.
 
 mod batches;
 pub mod biographies;
+mod cache;
 mod corpus;
 mod differs;
+mod documents;
 mod error;
 mod files;
 mod origin;
@@ -29,9 +32,13 @@ pub mod synthetic;
 mod texts;
 mod token_files;
 mod tokenizer;
+mod tokenizing;
 mod tokens;
+mod vocabulary;
+mod watch;
 
 pub use batches::Batches;
+pub use cache::{Cache, Disk, Entry, EntrySplit, Mark, Output};
 pub use corpus::Corpus;
 pub use differs::Differs;
 pub use error::DataError;
@@ -41,3 +48,4 @@ pub use recipe::Recipe;
 pub use split::{Split, token_counts, unigram_entropy};
 pub use tokenizer::Tokenizer;
 pub use tokens::{TokenFile, Tokens};
+pub use watch::{Amount, Seen, Unwatched, Watch};

@@ -1,8 +1,8 @@
 //! How a corpus is made a second time, in another process: by the tokenizer that was found the first time. None is trained, chosen or
 //! compared with another.
 
-use super::{Corpus, DataError, Origin, Tokenizer};
-use crate::spec::{DataSpec, TokenizerSpec};
+use super::{Cache, Corpus, DataError, Origin, Tokenizer};
+use crate::spec::{DataSpec, Order, TokenizerSpec};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -11,9 +11,20 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
+    /// Where its tokens are kept, in place of all that the data say.
+    kept: Option<Address>,
     data: DataSpec,
     tokenizer: Made,
     vocab_size: usize,
+    order: Order,
+}
+
+/// An entry of a [`Cache`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Address {
+    folder: PathBuf,
+    address: String,
 }
 
 /// What makes tokens of text.
@@ -30,7 +41,7 @@ enum Made {
 }
 
 impl Recipe {
-    /// That of `corpus`, which was loaded by these arguments of [`Corpus::load`].
+    /// That of `corpus`, which was loaded by these arguments of [`Corpus::load_with`].
     ///
     /// # Errors
     /// When a tokenizer that was trained cannot be serialized.
@@ -38,24 +49,30 @@ impl Recipe {
         corpus: &Corpus,
         data: &DataSpec,
         tokenizer: Option<&TokenizerSpec>,
-        origin: Option<&Origin>,
+        (origin, cache): (Option<&Origin>, Option<&Cache>),
     ) -> Result<Self, DataError> {
         let own = origin.filter(|origin| origin.has_tokenizer()).map(Origin::tokenizer_file);
+        let kept = corpus.address.clone().zip(cache);
+        let kept = kept.map(|(address, cache)| Address { folder: cache.folder().to_owned(), address });
         let tokenizer = match (&corpus.tokenizer, own, tokenizer) {
+            _ if kept.is_some() => Made::Nothing, // it is kept with its tokens
             (None, ..) => Made::Nothing,
             (Some(_), Some(own), _) => Made::File(own),
             (Some(_), None, Some(TokenizerSpec::Bytes)) => Made::Bytes,
             (Some(_), None, Some(TokenizerSpec::File(file))) => Made::File(file.clone()),
             (Some(trained), None, Some(TokenizerSpec::Bpe(_)) | None) => Made::Trained(trained.json()?),
         };
-        Ok(Self { data: data.clone(), tokenizer, vocab_size: corpus.vocab_size })
+        Ok(Self { kept, data: data.clone(), tokenizer, vocab_size: corpus.vocab_size, order: corpus.order })
     }
 
     /// The corpus.
     ///
     /// # Errors
-    /// When a file cannot be read any more, or holds other data that do not fit.
+    /// When a file cannot be read any more, or holds other data that do not fit, or an entry is gone or damaged.
     pub fn make(&self) -> Result<Corpus, DataError> {
+        if let Some(Address { folder, address }) = &self.kept {
+            return Corpus::open(&Cache::readonly(folder.clone()), address, self.vocab_size, self.order);
+        }
         let tokenizer = match &self.tokenizer {
             Made::Nothing => None,
             Made::Bytes => Some(Tokenizer::bytes()),
@@ -74,7 +91,7 @@ mod tests {
 
     fn again(data: &DataSpec, tokenizer: Option<&TokenizerSpec>, origin: Option<&Origin>) -> (Recipe, Corpus) {
         let first = Corpus::load(data, tokenizer, origin).unwrap();
-        let recipe = Recipe::of(&first, data, tokenizer, origin).unwrap();
+        let recipe = Recipe::of(&first, data, tokenizer, (origin, None)).unwrap();
         let sent: Recipe = serde_json::from_str(&serde_json::to_string(&recipe).unwrap()).unwrap();
         assert_eq!(sent, recipe);
         let second = sent.make().unwrap();
@@ -115,9 +132,9 @@ mod tests {
         again(&words, Some(&bpe), None);
         again(&data(serde_json::json!({"biographies": {"people": 20, "exposures": 2}})), Some(&bpe), None);
         let ids: Vec<u8> = (0..200u16).flat_map(|id| (id % 17).to_le_bytes()).collect();
-        std::fs::write(folder.path().join("ids.bin"), ids).unwrap();
-        let ids = folder.path().join("ids.bin");
-        again(&data(serde_json::json!({"tokens": {"train": ids, "validation": ids}})), None, None);
+        let [train, validation] = ["train.bin", "validation.bin"].map(|name| folder.path().join(name));
+        [&train, &validation].map(|file| std::fs::write(file, &ids).unwrap());
+        again(&data(serde_json::json!({"tokens": {"train": train, "validation": validation}})), None, None);
     }
 
     #[test]

@@ -29,7 +29,13 @@ impl Split {
         let text = text(path)?;
         let name = path.display().to_string();
         let tokens = tokenizer.encode(&text)?;
-        Ok(Self { name, lost: tokenizer.lost(&text, &tokens)?, tokens: tokens.into(), bytes: Some(text.len()), best_loss: None })
+        Ok(Self {
+            name,
+            lost: tokenizer.lost(&text, &tokens)?.fraction(),
+            tokens: tokens.into(),
+            bytes: Some(text.len()),
+            best_loss: None,
+        })
     }
 
     /// Whether it fills at least one window of `context` tokens and its last target.

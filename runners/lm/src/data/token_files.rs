@@ -40,7 +40,7 @@ pub(super) fn open(spec: &TokensSpec, vocab_size: Option<usize>) -> Result<([Spl
 }
 
 /// What messages call a split.
-fn name(files: &[PathBuf]) -> String {
+pub(super) fn name(files: &[PathBuf]) -> String {
     match files {
         [one] => one.display().to_string(),
         [first, .., last] => format!("{} … {} ({} files)", first.display(), last.display(), files.len()),
@@ -49,7 +49,7 @@ fn name(files: &[PathBuf]) -> String {
 }
 
 /// Whether no file occurs twice, by whatever name: what is trained on must not be what is reported.
-fn each_once<'a>(splits: impl Iterator<Item = (&'static str, &'a Vec<PathBuf>)>) -> Result<(), DataError> {
+pub(super) fn each_once<'a>(splits: impl Iterator<Item = (&'static str, &'a Vec<PathBuf>)>) -> Result<(), DataError> {
     let mut seen: HashMap<Identity, (&'static str, &Path)> = HashMap::new();
     for (split, files) in splits {
         for path in files {

@@ -17,7 +17,7 @@ pub enum DataSpec {
     Synthetic(SyntheticSpec),
     /// Text about invented people, of which it is known how many bits of knowledge it holds.
     Biographies(BiographiesSpec),
-    /// UTF-8 text files.
+    /// Files of text: UTF-8 text, JSON Lines or Parquet, as they are or packed by gzip or Zstandard.
     Text(TextSpec),
     /// Files of token ids.
     Tokens(TokensSpec),
@@ -75,7 +75,7 @@ impl Default for SyntheticSpec {
     }
 }
 
-/// Text files: three splits, or one file cut in three.
+/// Files of text: three splits, or files cut in three.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "TextFields")]
 #[schemars(with = "TextFields")]
@@ -83,28 +83,45 @@ pub struct TextSpec {
     /// Which files.
     #[serde(flatten)]
     pub files: TextFiles,
+    /// Field of the objects in JSON Lines that holds the text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+    /// Column of Parquet files that holds the text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub column: Option<String>,
+    /// Token between two documents, by its text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub separator: Option<String>,
     /// Order in which windows of the train split are seen.
     pub order: Order,
+}
+
+impl TextSpec {
+    /// These files, with nothing else said.
+    pub fn of(files: TextFiles) -> Self {
+        Self { files, field: None, column: None, separator: None, order: Order::default() }
+    }
 }
 
 /// The files of a [`TextSpec`].
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum TextFiles {
-    /// A file for each split; without a test file, the validation split is used.
+    /// Files for each split; without test files, the validation split is used.
     Splits {
         /// What the model learns from, and the tokenizer.
-        train: PathBuf,
+        train: Paths,
         /// What is watched.
-        validation: PathBuf,
+        validation: Paths,
         /// What is reported.
         #[serde(skip_serializing_if = "Option::is_none")]
-        test: Option<PathBuf>,
+        test: Option<Paths>,
     },
-    /// One file, cut in order into train, validation and test.
+    /// Files that are cut, in order, into train, validation and test: inside the document where there is one file of text, else
+    /// between documents.
     Cut {
-        /// The file.
-        file: PathBuf,
+        /// The files.
+        file: Paths,
         /// Shares of train, validation and test, in that order; they sum to 1.
         split: [f64; 3],
     },
@@ -115,15 +132,23 @@ pub enum TextFiles {
 #[schemars(extend("minProperties" = 1))]
 struct TextFields {
     /// Text that the model learns from, and the tokenizer.
-    train: Option<PathBuf>,
+    train: Option<Paths>,
     /// Text whose loss is watched.
-    validation: Option<PathBuf>,
+    validation: Option<Paths>,
     /// Text whose loss is reported; the validation text where it is not named.
-    test: Option<PathBuf>,
-    /// One file, cut in order into train, validation and test.
-    file: Option<PathBuf>,
+    test: Option<Paths>,
+    /// Text that is cut in order into train, validation and test: inside the document where it is one file of text, else between
+    /// documents.
+    file: Option<Paths>,
     /// Fractions of `file` for train, validation and test, which sum to 1; [0.9, 0.05, 0.05] where not named.
     split: Option<[f64; 3]>,
+    /// Field that holds the text of each line, an object of JSON Lines; `text` where it is not named and a file's name ends in
+    /// `.jsonl` or `.ndjson`.
+    field: Option<String>,
+    /// Column of Parquet files that holds the text; `text` where it is not named.
+    column: Option<String>,
+    /// What stands between two documents of a split: the text of one token of the tokenizer. Nothing where it is not named.
+    separator: Option<String>,
     /// Order in which windows of the train split are seen.
     #[serde(default)]
     order: Order,
@@ -133,11 +158,10 @@ impl TryFrom<TextFields> for TextSpec {
     type Error = String;
 
     fn try_from(fields: TextFields) -> Result<Self, String> {
-        let files = match fields {
-            TextFields { train: Some(train), validation: Some(validation), test, file: None, split: None, .. } => {
-                TextFiles::Splits { train, validation, test }
-            }
-            TextFields { train: None, validation: None, test: None, file: Some(file), split, .. } => {
+        let TextFields { field, column, separator, order, .. } = fields;
+        let files = match (fields.train, fields.validation, fields.test, fields.file, fields.split) {
+            (Some(train), Some(validation), test, None, None) => TextFiles::Splits { train, validation, test },
+            (None, None, None, Some(file), split) => {
                 let split = split.unwrap_or([0.9, 0.05, 0.05]);
                 if split.iter().any(|share| share.is_nan() || *share <= 0.0) || (split.iter().sum::<f64>() - 1.0).abs() > 1e-9 {
                     return Err(format!("expected `split` to be three fractions above 0 that sum to 1, found {split:?}"));
@@ -146,7 +170,10 @@ impl TryFrom<TextFields> for TextSpec {
             }
             _ => return Err("expected `train` and `validation` (and `test`), or `file` (and `split`)".into()),
         };
-        Ok(Self { files, order: fields.order })
+        match (&field, &column) {
+            (Some(_), Some(_)) => Err("expected `field`, of JSON Lines, or `column`, of Parquet, found both".into()),
+            _ => Ok(Self { files, field, column, separator, order }),
+        }
     }
 }
 

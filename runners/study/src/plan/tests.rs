@@ -16,7 +16,7 @@ fn supplies(file: &StudyFile) -> Vec<Supply> {
     let few = serde_json::json!({"train_tokens": 100, "validation_tokens": 50, "test_tokens": 50, "vocab_size": 512});
     let data = DataSpec::Synthetic(serde_json::from_value::<SyntheticSpec>(few).unwrap());
     let corpus = Corpus::load(&data, None, None).unwrap();
-    let (recipe, tokens) = (Arc::new(Recipe::of(&corpus, &data, None, None).unwrap()), crate::identity::Tokens::of(&corpus));
+    let (recipe, tokens) = (Arc::new(Recipe::of(&corpus, &data, None, (None, None)).unwrap()), crate::identity::Tokens::of(&corpus));
     let supply = |variant: &Variant| {
         let decoder = match &variant.study.model {
             ModelSpec::Fresh(fresh) => fresh.decoder(512),
@@ -91,7 +91,7 @@ fn numbers_ramps_places_and_interventions_arrive_to_the_last_digit() {
     let study = "
 model: {family: llama, layers: 2, width: 16, heads: 2, norm_epsilon: 1.2345678901234567e-6, positions: {rotary: {theta: 12345.678901234567}}}
 train: {tokens: 1M, lr: 0.30000000000000004, dropout: 0.1, grad_clip: 0.3333333333333333, schedule: {wsd: {warmup: 0.1, decay: 0.7}},
-        optimizer: {adamw: {betas: [0.9, 0.9999999999999999], epsilon: 1.0e-300, embedding: {lr: 0.1}}}}
+        optimizer: {adamw: {betas: [0.9, 0.9999999999999999], epsilon: 1.2345678901234567e-30, embedding: {lr: 0.1}}}}
 data: {text: {file: text.txt, split: [0.8, 0.1, 0.1]}}
 evaluate: {target: 3.3000000000000003, diagnostics: {}, texts: {}}
 vary: {train.batch_size: [2, 4], arms.*.0.weight: [0.1, 0.7000000000000001]}
@@ -119,14 +119,16 @@ fn a_field_that_nobody_knows_is_refused() {
     let (supplies, key) = (supplies(&file), judged_keys(&file, &[None]).remove(0));
     let planned = PlannedTrial::new(&file, &supplies, Path::new("out"), key, vec![None], &mut Checkpoints::default()).unwrap();
     let request = serde_json::to_value(planned.request()).unwrap();
-    let mut refused = |path: &str| {
+    let refused = |path: &str| {
         let mut request = request.clone();
         request.pointer_mut(path).unwrap()["unknown"] = Value::Null;
         let error = serde_json::from_value::<Request<'_, Received>>(request).err().map(|error| error.to_string());
         assert!(error.as_ref().is_some_and(|error| error.contains("unknown")), "{path}: {error:?}");
     };
     let trial = "/Trial/trial";
-    ["", "/model", "/train", "/evaluate", "/arm", "/arm/list/0", "/arm/list/0/at"].map(|part| refused(&format!("{trial}{part}")));
+    for part in ["", "/model", "/train", "/evaluate", "/arm", "/arm/list/0", "/arm/list/0/at"] {
+        refused(&format!("{trial}{part}"));
+    }
     refused("/Trial/data");
     refused("/Trial");
 }

@@ -10,8 +10,9 @@ use crate::fingerprints::Fingerprints;
 use crate::options::Options;
 use crate::plan::{PlannedTrial, judged_keys, planned, tuning_keys};
 use crate::pool::Pool;
-use crate::prepare::prepare;
+use crate::prepare::prepare_with;
 use crate::supply::Supply;
+use crate::tokens::tokens_of;
 use crate::tuning;
 use folder::{put, rows};
 use others::refuse_others;
@@ -27,7 +28,7 @@ use regatta_records::{Fence, Lease, LeaseError, RecordError, State, Status, Tuni
 pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -> Result<Ended, RunError> {
     let out = options.out;
     check_out(out).map_err(RunError::Folder)?;
-    let prepared = prepare(file)?;
+    let prepared = prepare_with(file, Some(&tokens_of(out)), options.tokens)?;
     Lease::look(out).map_err(refuse_lease)?; // at once, and again when all else is known to be in order
     let fingerprints = Fingerprints::measure(file, out, &options.limits, options.probe)?;
     let supplies = Supply::of(&prepared);

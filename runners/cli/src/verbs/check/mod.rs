@@ -10,8 +10,9 @@ use clap::ValueHint;
 use regatta_config::{StudyFile, Tune, Variant};
 use regatta_core::simd;
 use regatta_kernels::Precision;
+use regatta_lm::data::Unwatched;
 use regatta_study::projection::Request;
-use regatta_study::{Outlook, Prepared, prepare};
+use regatta_study::{Outlook, Prepared, prepare_with, tokens_there};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -38,7 +39,8 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let request = arguments.project.as_deref().map(str::parse::<Request>).transpose();
     let request = request.map_err(|message| Failure::refused(format!("--project: {message}")))?;
     let file = StudyFile::read(&arguments.study, &arguments.set)?;
-    let prepared = prepare(&file)?;
+    let results = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&file.study.name));
+    let prepared = prepare_with(&file, Some(&tokens_there(&results)), &Unwatched)?;
     if let Some(request) = &request {
         return project::project(&file, &prepared, request, arguments.out.as_deref());
     }

@@ -59,8 +59,8 @@ fn the_fingerprint_holds_every_token() {
 fn one_text_is_cut_in_three_and_the_tokenizer_learns_from_the_first() {
     let folder = TempDir::new().unwrap();
     let file = write(&folder, "all.txt", "aaaaaaaabbbbbbbb".as_bytes());
-    let files = TextFiles::Cut { file, split: [0.5, 0.25, 0.25] };
-    let corpus = load(DataSpec::Text(TextSpec { files, order: Order::Sequential }), None, None).unwrap();
+    let files = TextFiles::Cut { file: file.into(), split: [0.5, 0.25, 0.25] };
+    let corpus = load(DataSpec::Text(TextSpec { order: Order::Sequential, ..TextSpec::of(files) }), None, None).unwrap();
     assert_eq!(corpus.splits().map(|split| split.bytes.unwrap()).collect::<Vec<_>>(), [8, 4, 4]);
     assert_eq!(lengths(&corpus), [1, 4, 4]); // eight a are merged into one token, b has none but its byte
     assert_eq!((corpus.vocab_size, corpus.order), (259, Order::Sequential)); // aa, aaaa, aaaaaaaa
@@ -70,8 +70,8 @@ fn one_text_is_cut_in_three_and_the_tokenizer_learns_from_the_first() {
 fn without_a_test_file_validation_stands_in() {
     let folder = TempDir::new().unwrap();
     let (train, validation) = (write(&folder, "a.txt", b"train"), write(&folder, "b.txt", b"valid"));
-    let files = TextFiles::Splits { train, validation, test: None };
-    let spec = TextSpec { files, order: Order::Shuffled };
+    let files = TextFiles::Splits { train: train.into(), validation: validation.into(), test: None };
+    let spec = TextSpec::of(files);
     let corpus = load(DataSpec::Text(spec.clone()), Some(TokenizerSpec::Bytes), Some(300)).unwrap();
     assert!(corpus.test.is_none());
     assert_eq!(corpus.held_out(), &corpus.validation);
@@ -122,7 +122,7 @@ fn warm(text: &str) -> (TempDir, DataSpec, Origin) {
     let folder = TempDir::new().unwrap();
     Tokenizer::bpe(text, 300).unwrap().save(folder.path()).unwrap();
     let file = write(&folder, "all.txt", "the cat sat on the mat. the dog sat on the log. ".repeat(9).as_bytes());
-    let data = DataSpec::Text(TextSpec { files: TextFiles::Cut { file, split: [0.5, 0.25, 0.25] }, order: Order::Shuffled });
+    let data = DataSpec::Text(TextSpec::of(TextFiles::Cut { file: file.into(), split: [0.5, 0.25, 0.25] }));
     let origin = Origin { folder: folder.path().to_owned(), vocab_size: 300 };
     (folder, data, origin)
 }

@@ -2,12 +2,12 @@
 
 use super::failed;
 use crate::data::DataError;
-use tokenizers::Tokenizer as HuggingFace;
 use tokenizers::models::bpe::BPE;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::{DecoderWrapper, ModelWrapper, PostProcessorWrapper, PreTokenizerWrapper, Tokenizer as HuggingFace};
 
 /// Text is cut into pieces of about this many bytes, which are encoded in parallel.
-const PIECE: usize = 16_384;
+pub(super) const PIECE: usize = 16_384;
 
 /// A tokenizer that reads text as bytes, by GPT-2's pattern.
 pub(super) fn byte_level(model: BPE) -> HuggingFace {
@@ -35,6 +35,30 @@ pub(super) fn letter(byte: u8) -> char {
     char::from_u32(0x100 + hidden_before as u32).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
+/// Whether a tokenizer of someone else is like ours: it splits text by GPT-2's pattern and does nothing that a cut at a line break
+/// might change, and decoding its tokens gives every text back. It has no normalizer, puts no space in front, encodes each word by
+/// byte-pair encoding with a token for each byte, and marks no part of a word. Its added tokens are visible ASCII, which has no white
+/// space and stands for itself, and take none from around them.
+pub(super) fn is_by_pattern(read: &HuggingFace) -> bool {
+    let ModelWrapper::BPE(model) = read.get_model() else { return false };
+    let unmarked = |mark: &Option<String>| mark.as_deref().is_none_or(str::is_empty);
+    let by_pattern = matches!(
+        read.get_pre_tokenizer(),
+        Some(PreTokenizerWrapper::ByteLevel(bytes)) if bytes.use_regex && !bytes.add_prefix_space
+    );
+    by_pattern
+        && read.get_normalizer().is_none()
+        && matches!(read.get_post_processor(), None | Some(PostProcessorWrapper::ByteLevel(_)))
+        && matches!(read.get_decoder(), Some(DecoderWrapper::ByteLevel(_)))
+        && unmarked(&model.continuing_subword_prefix)
+        && unmarked(&model.end_of_word_suffix)
+        && (0..=255).all(|byte| read.token_to_id(&letter(byte).to_string()).is_some())
+        && read.get_added_tokens_decoder().values().all(|token| {
+            let is_visible = token.content.bytes().all(|byte| byte.is_ascii_graphic());
+            is_visible && !token.lstrip && !token.rstrip && !token.single_word
+        })
+}
+
 /// Cuts a text where GPT-2's pattern splits whatever stands around: in front of a line break that follows no white space.
 ///
 /// In the pattern, white space only ever begins a word (`" ?\p{L}+"`) or is the whole of it (`"\s+"`), so one always ends where
@@ -42,14 +66,23 @@ pub(super) fn letter(byte: u8) -> char {
 pub(super) fn pieces(text: &str) -> Vec<&str> {
     let mut pieces = Vec::with_capacity(text.len() / PIECE + 1);
     let mut start = 0;
-    let mut space_before = true;
-    for (at, character) in text.char_indices() {
-        if character == '\n' && !space_before && at - start >= PIECE {
-            pieces.push(&text[start..at]);
-            start = at;
-        }
-        space_before = character.is_whitespace();
+    while let Some(at) = cut_behind(text, start + PIECE) {
+        pieces.push(&text[start..at]);
+        start = at;
     }
     pieces.push(&text[start..]);
     pieces
+}
+
+/// The first place at byte `least` or behind it where a text may be cut.
+pub(super) fn cut_behind(text: &str, least: usize) -> Option<usize> {
+    let mut from = least;
+    while let Some(found) = text.as_bytes().get(from..)?.iter().position(|byte| *byte == b'\n') {
+        let at = from + found;
+        if text[..at].chars().next_back().is_some_and(|before| !before.is_whitespace()) {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+    None
 }
