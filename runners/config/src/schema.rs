@@ -24,7 +24,8 @@ pub fn schema() -> Value {
     schema.insert("if".into(), json!({"required": ["extends"]}));
     let arms = json!({"minProperties": 1, "additionalProperties": {"type": "array"}});
     schema.insert("else".into(), json!({"required": ["arms"], "properties": {"arms": arms}}));
-    let shared = json!({"description": "Pieces for other sections to share by anchors (`&name`, `*name`, `<<: *name`); not read."});
+    let shared =
+        json!({"description": "Pieces for other sections to share by anchors (`&name`, `*name`, `<<: *name`); not read."});
     schema.insert("patternProperties".into(), json!({"^x-": shared}));
     let mut schema = Value::from(schema);
     vary::describe(&mut schema);

@@ -63,11 +63,7 @@ mod tests {
         use std::os::unix::ffi::OsStringExt;
         let holder = Holder { host: "here".into(), pid: 7, attempt: 3, released: false };
         for every in [Every::Time(Duration::from_millis(1500)), Every::Steps(200)] {
-            let setup = Setup {
-                out: OsString::from_vec(b"a \xff\n".to_vec()),
-                holder: holder.clone(),
-                every,
-            };
+            let setup = Setup { out: OsString::from_vec(b"a \xff\n".to_vec()), holder: holder.clone(), every };
             let line = serde_json::to_string(&Request::<()>::Setup(setup.clone())).unwrap();
             assert!(!line.contains('\n'));
             assert_eq!(serde_json::from_str::<Request<'_, ()>>(&line).unwrap(), Request::Setup(setup));

@@ -59,7 +59,10 @@ fn unexpected(message: impl std::fmt::Display) -> RecordError {
 }
 
 /// Reads requests in a thread of its own, which asks for a stop when there are no more.
-fn read_requests(stdin: impl BufRead + Send + 'static, stop: Arc<AtomicBool>) -> Receiver<Result<Request<'static, Received>, RecordError>> {
+fn read_requests(
+    stdin: impl BufRead + Send + 'static,
+    stop: Arc<AtomicBool>,
+) -> Receiver<Result<Request<'static, Received>, RecordError>> {
     let (sender, requests) = channel();
     std::thread::spawn(move || {
         for line in stdin.lines() {

@@ -305,7 +305,8 @@ mod tests {
         let laughs = names.windows(2).map(|w| format!("{}: &{} [{}]\n", w[1], w[1], vec![format!("*{}", w[0]); 10].join(",")));
         let bomb = format!("a: &a [lol,lol,lol,lol,lol,lol,lol,lol,lol]\n{}", laughs.collect::<String>());
         refused(&bomb, (5, 35), "e.9", "at most 100000 values"); // d is 10,111 values, and e has ten of it
-        let merged = names.windows(2).map(|w| format!("{}: &{} {{<<: [{}]}}\n", w[1], w[1], vec![format!("*{}", w[0]); 10].join(",")));
+        let merged =
+            names.windows(2).map(|w| format!("{}: &{} {{<<: [{}]}}\n", w[1], w[1], vec![format!("*{}", w[0]); 10].join(",")));
         let bomb = format!("a: &a {{l: lol, o: lol, ll: lol, lo: lol, lol: lol}}\n{}", merged.collect::<String>());
         refused(&bomb, (5, 37), "e.<<.8", "at most 100000 values"); // d is 11,333 values, although it has five entries
     }

@@ -79,7 +79,9 @@ impl Places {
         let Held::Map(entries) = &mut self.held else { return Ok(()) };
         let Some((place, named)) = entries.get(MERGE).cloned() else { return Ok(()) };
         let pieces: Vec<(Vec<String>, Arc<Self>)> = match &named.held {
-            Held::List(items) => (0..).zip(items).map(|(index, item): (usize, _)| (vec![index.to_string()], item.clone())).collect(),
+            Held::List(items) => {
+                (0..).zip(items).map(|(index, item): (usize, _)| (vec![index.to_string()], item.clone())).collect()
+            }
             Held::Map(_) | Held::Text(_) => vec![(Vec::new(), named)],
         };
         for (way, piece) in pieces {

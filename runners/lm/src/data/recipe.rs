@@ -96,7 +96,8 @@ mod tests {
         assert_eq!(sent, recipe);
         let second = sent.make().unwrap();
         assert_eq!((&second.fingerprint, second.vocab_size, second.order), (&first.fingerprint, first.vocab_size, first.order));
-        let named = |corpus: &Corpus| corpus.splits().map(|split| (split.name.clone(), split.bytes, split.lost)).collect::<Vec<_>>();
+        let named =
+            |corpus: &Corpus| corpus.splits().map(|split| (split.name.clone(), split.bytes, split.lost)).collect::<Vec<_>>();
         assert_eq!(named(&second), named(&first));
         let exported = |corpus: &Corpus| corpus.tokenizer.as_ref().map(|tokenizer| tokenizer.files().unwrap());
         assert_eq!(exported(&second), exported(&first));

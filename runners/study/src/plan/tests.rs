@@ -16,7 +16,8 @@ fn supplies(file: &StudyFile) -> Vec<Supply> {
     let few = serde_json::json!({"train_tokens": 100, "validation_tokens": 50, "test_tokens": 50, "vocab_size": 512});
     let data = DataSpec::Synthetic(serde_json::from_value::<SyntheticSpec>(few).unwrap());
     let corpus = Corpus::load(&data, None, None).unwrap();
-    let (recipe, tokens) = (Arc::new(Recipe::of(&corpus, &data, None, (None, None)).unwrap()), crate::identity::Tokens::of(&corpus));
+    let (recipe, tokens) =
+        (Arc::new(Recipe::of(&corpus, &data, None, (None, None)).unwrap()), crate::identity::Tokens::of(&corpus));
     let supply = |variant: &Variant| {
         let decoder = match &variant.study.model {
             ModelSpec::Fresh(fresh) => fresh.decoder(512),
@@ -40,8 +41,7 @@ fn check(study: &Path, overrides: &[String]) -> usize {
     for key in &keys {
         let measured = |term: &Term| Fingerprint::of_regularizer(&*term.regularizer.0).ok();
         let fingerprints = file.variants()[key.variant].terms().iter().map(measured).collect();
-        let planned =
-            PlannedTrial::new(&file, &supplies, Path::new("out"), key.clone(), fingerprints, &mut checkpoints).unwrap();
+        let planned = PlannedTrial::new(&file, &supplies, Path::new("out"), key.clone(), fingerprints, &mut checkpoints).unwrap();
         let line = serde_json::to_string(&planned.request()).unwrap();
         let Request::Trial(order) = serde_json::from_str::<Request<'_, Received>>(&line).unwrap() else { panic!("{line}") };
         let supply = &supplies[key.variant];
@@ -106,7 +106,11 @@ arms:
     let path = desk.path().join("study.yaml");
     fs::write(&path, study).unwrap();
     assert!(check(&path, &[]) > 50);
-    fs::write(&path, "model: {init: teacher}\ntokenizer: bytes\ndata: biographies\nevaluate: {capacity: {people: 3}}\narms: {a: []}").unwrap();
+    fs::write(
+        &path,
+        "model: {init: teacher}\ntokenizer: bytes\ndata: biographies\nevaluate: {capacity: {people: 3}}\narms: {a: []}",
+    )
+    .unwrap();
     assert_eq!(check(&path, &[]), 3);
 }
 

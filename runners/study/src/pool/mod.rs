@@ -114,11 +114,7 @@ impl<'a, 'b> Pool<'a, 'b> {
     fn start(&mut self) -> Result<usize, RunError> {
         let place = self.workers.iter().position(Option::is_none).unwrap_or(self.workers.len());
         let Options { out, every, worker, limits, .. } = self.options;
-        let setup = Setup {
-            out: out.as_os_str().to_owned(),
-            holder: self.fence.holder().clone(),
-            every: *every,
-        };
+        let setup = Setup { out: out.as_os_str().to_owned(), holder: self.fence.holder().clone(), every: *every };
         let threads = (rayon::current_num_threads() / limits.jobs).max(1);
         let mut command = worker();
         command.env("RAYON_NUM_THREADS", threads.to_string());

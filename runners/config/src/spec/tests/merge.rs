@@ -57,7 +57,12 @@ fn what_is_wrong_in_a_piece_is_refused_where_it_was_written() {
     changed("lr: 2.0e-3", "lr: -1\n  batch_size: 0", "x.yaml:7:15: train.batch_size: ", "found 0"); // the -1 is replaced
     changed("weight: 0.1", "wieght: 0.1", "x.yaml:3:3: arms.spread.0.wieght: ", "did you mean `weight`?");
     changed("<<: *term\n", "<<: *term\n      wieght: 1\n", "x.yaml:16:7: arms.strong.0.wieght: ", "did you mean `weight`?");
-    changed("<<: *short", "<<: [*short, 20]", "x.yaml:8:3: train.<<.1: ", "expected a map to merge, or a list of maps, found `20`");
+    changed(
+        "<<: *short",
+        "<<: [*short, 20]",
+        "x.yaml:8:3: train.<<.1: ",
+        "expected a map to merge, or a list of maps, found `20`",
+    );
     changed("x-term: &term", "terms: &term", "x.yaml:1:1: terms: ", "unknown name `terms`");
 }
 
