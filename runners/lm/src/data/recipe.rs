@@ -134,7 +134,7 @@ mod tests {
         again(&data(serde_json::json!({"biographies": {"people": 20, "exposures": 2}})), Some(&bpe), None);
         let ids: Vec<u8> = (0..200u16).flat_map(|id| (id % 17).to_le_bytes()).collect();
         let [train, validation] = ["train.bin", "validation.bin"].map(|name| folder.path().join(name));
-        [&train, &validation].map(|file| std::fs::write(file, &ids).unwrap());
+        [&train, &validation].into_iter().for_each(|file| std::fs::write(file, &ids).unwrap());
         again(&data(serde_json::json!({"tokens": {"train": train, "validation": validation}})), None, None);
     }
 
