@@ -94,7 +94,7 @@ train: {tokens: 1M, lr: 0.30000000000000004, dropout: 0.1, grad_clip: 0.33333333
         optimizer: {adamw: {betas: [0.9, 0.9999999999999999], epsilon: 1.2345678901234567e-30, embedding: {lr: 0.1}}}}
 data: {text: {file: text.txt, split: [0.8, 0.1, 0.1]}}
 evaluate: {target: 3.3000000000000003, diagnostics: {}, texts: {}}
-vary: {train.batch_size: [2, 4], arms.matrix.0.weight: [-0.1, 0.7000000000000001]}
+vary: {train.batch_size: [2, 4], train.dropout: [0.1, 0.30000000000000004]}
 tune: {weight: [0.0123456789012345678, 2], seeds: 2}
 arms:
   baseline: []
