@@ -1,7 +1,8 @@
 //! JSON Schema of studies, for editors: what the reader reads, with every plugin linked into this program.
 //!
 //! Types describe themselves where they are read: numbers by their ranges, choices by their variants, values of several forms by
-//! [`regatta_core::forms`], plugins by their cards. Here is only what a file may leave out or must not combine.
+//! [`regatta_core::forms`], plugins by their cards. Here is only what a file may leave out or must not combine. No map admits the
+//! merge key `<<`: what checks YAML against a schema (the YAML language server of editors, this crate's tests) merges first.
 
 mod vary;
 
@@ -23,6 +24,9 @@ pub fn schema() -> Value {
     schema.insert("if".into(), json!({"required": ["extends"]}));
     let arms = json!({"minProperties": 1, "additionalProperties": {"type": "array"}});
     schema.insert("else".into(), json!({"required": ["arms"], "properties": {"arms": arms}}));
+    let shared =
+        json!({"description": "Pieces for other sections to share by anchors (`&name`, `*name`, `<<: *name`); not read."});
+    schema.insert("patternProperties".into(), json!({"^x-": shared}));
     let mut schema = Value::from(schema);
     vary::describe(&mut schema);
     schema

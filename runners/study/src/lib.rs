@@ -11,8 +11,9 @@
 //! | [`tokens_of`] | where the tokens of a study's text are kept |
 //! | `fingerprints` | measures what the plugins compute, in a process of its own ([`probe()`]) |
 //! | `identity` | what a trial's results depend on, its hash, and in what two trials differ |
-//! | `plan`, `tuning`, `adopt` | which trials; what tuning chose; trials that are there under another name |
+//! | `plan`, `supply`, `tuning`, `adopt` | which trials; what tuning chose; trials that are there under another name |
 //! | [`run()`], `options`, `ended` | a run from the study to its records; how to run; how it ends |
+//! | `resolved` | a trial with every default resolved, as it is planned, identified and sent |
 //! | `pool`, `process` | the run's side of its worker processes |
 //! | [`work`], `protocol` | a worker process, and what it is sent |
 //! | `event` | what happens in a trial, for the worker, the pool and the watcher |
@@ -38,8 +39,10 @@ mod prepare;
 mod process;
 pub mod projection;
 mod protocol;
+mod resolved;
 mod run;
 mod standing;
+mod supply;
 mod tokens;
 mod trial;
 mod tuning;

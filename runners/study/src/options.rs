@@ -9,10 +9,6 @@ use std::time::Duration;
 
 /// How to run a study.
 pub struct Options<'a> {
-    /// The study's file, and the values that replace some of its own: each worker reads them again.
-    pub study: &'a Path,
-    /// `train.steps=50`
-    pub overrides: &'a [String],
     /// The folder for results.
     pub out: &'a Path,
     /// Discard the trials that are there and start over.

@@ -5,6 +5,7 @@ use crate::fingerprints::Fingerprints;
 use crate::options::Limits;
 use crate::plan::{PlannedTrial, judged_keys, planned, tuning_keys};
 use crate::prepare::Prepared;
+use crate::supply::Supply;
 use crate::tuning;
 use regatta_config::StudyFile;
 use regatta_records::{RecordError, State, TrialFolder, TuningRow};
@@ -37,7 +38,8 @@ impl Outlook {
     pub fn of(file: &StudyFile, prepared: &[Prepared], out: &Path, probe: &dyn Fn() -> Command) -> Result<Self, RecordError> {
         let mut outlook = Self { steps: vec![0; file.variants().len()], ..Self::default() };
         let fingerprints = Fingerprints::measure(file, out, &Limits::default(), probe)?;
-        let planned = |keys| planned(file, prepared, out, &fingerprints, keys);
+        let supplies = Supply::of(prepared);
+        let planned = |keys| planned(file, &supplies, out, &fingerprints, keys);
         let tuning = planned(tuning_keys(file))?;
         let tuned = outlook.add(&tuning, out)?;
         let chosen = if tuning.is_empty() || !tuned {

@@ -1,20 +1,21 @@
 //! Which trials a study is made of, and where each is kept.
 
 use crate::fingerprints::Fingerprints;
-use crate::identity::{Identity, identity};
-use crate::prepare::Prepared;
+use crate::identity::{Checkpoints, Identity, identity};
+use crate::protocol::{Order, Request};
+use crate::resolved::Resolved;
+use crate::supply::Supply;
 use regatta_config::{Arm, Candidate, Study, StudyFile, Variant};
 use regatta_core::Fingerprint;
 use regatta_lm::spec::TrainSpec;
 use regatta_lm::tasks::Tasks;
-use regatta_lm::training::Trial;
 use regatta_records::{RecordError, Status, TrialFolder};
-use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Which trial: a variant of the study, perhaps with settings that are tuned, and a seed.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TrialKey {
     /// Its place among the variants.
     pub variant: usize,
@@ -40,7 +41,7 @@ pub(crate) struct PlannedTrial {
     index: usize,
     /// How its arm is trained.
     train: TrainSpec,
-    prepared: Prepared,
+    supply: Supply,
 }
 
 impl PlannedTrial {
@@ -53,13 +54,14 @@ impl PlannedTrial {
     /// When the study has no such variant.
     pub fn new(
         file: &StudyFile,
-        prepared: &[Prepared],
+        supplies: &[Supply],
         out: &Path,
         key: TrialKey,
         fingerprints: Vec<Option<Fingerprint>>,
+        checkpoints: &mut Checkpoints,
     ) -> Result<Self, RecordError> {
-        let (variant, prepared) = (&file.variants()[key.variant], &prepared[key.variant]);
-        let mut prepared = prepared.clone();
+        let (variant, supply) = (&file.variants()[key.variant], supplies[key.variant].clone());
+        let mut tasks = supply.tasks.clone();
         let study = match &key.candidate {
             Some(candidate) => {
                 let mut study = variant.study.with(variant.index, candidate);
@@ -67,7 +69,7 @@ impl PlannedTrial {
                     // A candidate is chosen by its validation loss: nobody reads what else is measured, and no identity depends on
                     // it.
                     study.evaluate = study.evaluate.of_losses();
-                    prepared.tasks = Arc::default();
+                    tasks = Arc::<Tasks>::default();
                 }
                 Arc::new(study)
             }
@@ -80,26 +82,28 @@ impl PlannedTrial {
         }
         let folder = TrialFolder::of(out, &place, key.seed);
         let arm = &study.arms[variant.index];
-        let (index, train) = (variant.index, study.train_of(arm).in_steps(prepared.steps));
-        let identity = identity(&study, arm, &train, &fingerprints, key.seed, &prepared.corpus, &prepared.tasks)?;
-        Ok(Self { key, name, folder, identity, stand_in: None, fingerprints, study, index, train, prepared })
+        let (index, train) = (variant.index, study.train_of(arm).in_steps(supply.steps));
+        let resolved = Resolved { model: &study.model, train: &train, evaluate: &study.evaluate, arm, seed: key.seed };
+        let identity = identity(resolved, &fingerprints, &supply.tokens, &tasks, checkpoints)?;
+        Ok(Self { key, name, folder, identity, stand_in: None, fingerprints, study, index, train, supply })
     }
 
-    /// What the trainer needs of it.
-    pub fn trial(&self) -> Trial<'_> {
+    /// All that its results depend on but its data.
+    pub fn resolved(&self) -> Resolved<'_> {
         let Study { model, evaluate, .. } = &*self.study;
-        let train = &self.train;
-        let Arm { terms, interventions, .. } = self.arm();
-        Trial {
-            model,
-            train,
-            evaluate,
-            terms,
-            interventions,
-            corpus: &self.prepared.corpus,
-            tasks: self.tasks(),
-            seed: self.key.seed,
-        }
+        Resolved { model, train: &self.train, evaluate, arm: self.arm(), seed: self.key.seed }
+    }
+
+    /// What a worker needs to run it.
+    pub fn request(&self) -> Request<'_, Resolved<'_>> {
+        Request::Trial(Box::new(Order {
+            name: self.name.clone(),
+            folder: self.folder.path().as_os_str().to_owned(),
+            identity: self.identity.hash.clone(),
+            fingerprints: self.fingerprints.clone(),
+            trial: self.resolved(),
+            data: Cow::Borrowed(&self.supply.recipe),
+        }))
     }
 
     /// Whether a status is that of this trial, or of one that stands in for it.
@@ -107,17 +111,12 @@ impl PlannedTrial {
         status.identity == self.identity.hash || self.stand_in.as_ref() == Some(&status.identity)
     }
 
-    /// What the trained model is scored on.
-    pub fn tasks(&self) -> &Tasks {
-        &self.prepared.tasks
-    }
-
     pub fn arm(&self) -> &Arm {
         &self.study.arms[self.index]
     }
 
     pub fn steps(&self) -> usize {
-        self.prepared.steps.get()
+        self.supply.steps.get()
     }
 }
 
@@ -127,16 +126,17 @@ impl PlannedTrial {
 /// When a checkpoint to start from cannot be read.
 pub(crate) fn planned(
     file: &StudyFile,
-    prepared: &[Prepared],
+    supplies: &[Supply],
     out: &Path,
     fingerprints: &Fingerprints,
     keys: Vec<TrialKey>,
 ) -> Result<Vec<PlannedTrial>, RecordError> {
-    let planned = |key: TrialKey| {
+    let mut checkpoints = Checkpoints::default();
+    let mut planned = |key: TrialKey| {
         let fingerprints = fingerprints.of(file.variants()[key.variant].arm())?;
-        PlannedTrial::new(file, prepared, out, key, fingerprints)
+        PlannedTrial::new(file, supplies, out, key, fingerprints, &mut checkpoints)
     };
-    keys.into_iter().map(planned).collect()
+    keys.into_iter().map(&mut planned).collect()
 }
 
 /// Where the trials of a variant are kept, below `trials/`.
@@ -187,3 +187,6 @@ pub(crate) fn judged_keys(file: &StudyFile, chosen: &[Option<Candidate>]) -> Vec
     }
     keys
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,16 @@
 //! Everything that can be refused before the first step is refused here: data, checkpoint, layers, contexts.
 
 use regatta_config::{Refusal, StudyFile, Variant};
-use regatta_core::{Action, Companion, Plugin, registry};
-use regatta_lm::data::{Cache, Corpus, DataError, Origin, Unwatched, Watch};
-use regatta_lm::model::{Decoder, Model};
-use regatta_lm::spec::{DataSpec, ModelSpec, Steps};
+use regatta_core::{Plugin, registry};
+use regatta_lm::checkpoint::CheckpointError;
+use regatta_lm::data::{Cache, Corpus, DataError, Origin, Recipe, Unwatched, Watch};
+use regatta_lm::model::Decoder;
+use regatta_lm::spec::{DataSpec, EvaluateSpec, ModelSpec, Steps};
 use regatta_lm::tasks::{Recall, Tasks};
 use regatta_lm::training::check_companion;
 use regatta_records::{DataFacts, Manifest, ModelFacts, RecordError};
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A variant whose data is loaded and whose parts fit together.
@@ -17,6 +18,8 @@ use std::sync::Arc;
 pub struct Prepared {
     /// The tokens; variants with the same data share them.
     pub corpus: Arc<Corpus>,
+    /// How another process gets them.
+    pub recipe: Arc<Recipe>,
     /// What a trained model is scored on.
     pub tasks: Arc<Tasks>,
     /// The model's shape.
@@ -43,7 +46,7 @@ pub fn prepare(file: &StudyFile) -> Result<Vec<Prepared>, Refusal> {
 /// # Errors
 /// As [`prepare`]; when the cache cannot be written, and when `watch` stops it.
 pub fn prepare_with(file: &StudyFile, cache: Option<&Cache>, watch: &dyn Watch) -> Result<Vec<Prepared>, Refusal> {
-    let mut loaded = Loaded { both: HashMap::new(), cache, watch };
+    let mut loaded = Loaded { data: HashMap::new(), models: HashMap::new(), cache, watch };
     file.variants().iter().map(|variant| prepare_variant(file, variant, &mut loaded)).collect()
 }
 
@@ -57,12 +60,28 @@ fn at_fault(error: &DataError) -> &'static str {
     }
 }
 
-/// Tokens and tasks, and where they come from.
+/// What variants share.
 struct Loaded<'a> {
     /// By what they depend on.
-    both: HashMap<String, (Arc<Corpus>, Arc<Tasks>)>,
+    data: HashMap<String, Data>,
+    /// Models of checkpoint folders whose weights were checked.
+    models: HashMap<PathBuf, Decoder>,
     cache: Option<&'a Cache>,
     watch: &'a dyn Watch,
+}
+
+/// Tokens, how to get them again, and tasks.
+type Data = (Arc<Corpus>, Arc<Recipe>, Arc<Tasks>);
+
+impl Loaded<'_> {
+    fn model(&mut self, folder: &Path) -> Result<Decoder, CheckpointError> {
+        if let Some(known) = self.models.get(folder) {
+            return Ok(known.clone());
+        }
+        let checked = Decoder::check(folder)?;
+        self.models.insert(folder.to_owned(), checked.clone());
+        Ok(checked)
+    }
 }
 
 fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded<'_>) -> Result<Prepared, Refusal> {
@@ -70,8 +89,8 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded<'_>)
     let of_checkpoint = match &study.model {
         ModelSpec::Fresh(_) => None,
         ModelSpec::Init(folder) => {
-            let refuse = |error: regatta_lm::checkpoint::CheckpointError| file.refuse_variant(variant, "model.init", error);
-            Some(Model::read(folder).map_err(refuse)?.decoder().clone())
+            let refuse = |error: CheckpointError| file.refuse_variant(variant, "model.init", error);
+            Some(loaded.model(folder).map_err(refuse)?)
         }
     };
     if let Some(config) = &of_checkpoint {
@@ -87,14 +106,14 @@ fn prepare_variant(file: &StudyFile, variant: &Variant, loaded: &mut Loaded<'_>)
         (ModelSpec::Init(_), None) => unreachable!("the checkpoint's config was read above"),
     };
     let context = study.train.context.map_or_else(|| model(1).context, |context| context.get());
-    let (corpus, tasks) = load(file, variant, origin.as_ref(), context, loaded)?;
+    let (corpus, recipe, tasks) = load(file, variant, origin.as_ref(), context, loaded)?;
     let model = model(corpus.vocab_size);
     let too_many = |error| file.refuse_variant(variant, &format!("train.{}", study.train.length.field()), error);
     let steps = study.train.steps_of(&model).map_err(too_many)?;
     file.check_trained(variant, &model, steps)?;
-    let prepared = Prepared { corpus, tasks, model, context, rows: study.train.batch_size.get(), steps };
+    let prepared = Prepared { corpus, recipe, tasks, model, context, rows: study.train.batch_size.get(), steps };
     prepared.check_context(file, variant)?;
-    prepared.check_interventions(file, variant)?;
+    prepared.check_interventions(file, variant, loaded)?;
     Ok(prepared)
 }
 
@@ -105,25 +124,36 @@ fn load(
     origin: Option<&Origin>,
     context: usize,
     loaded: &mut Loaded<'_>,
-) -> Result<(Arc<Corpus>, Arc<Tasks>), Refusal> {
+) -> Result<Data, Refusal> {
     let study = &variant.study;
     let start = origin.map(|origin| (&origin.folder, origin.vocab_size));
     let key = serde_json::json!([study.data, study.tokenizer, start]).to_string();
-    if let Some(both) = loaded.both.get(&key) {
-        return Ok(both.clone());
+    if let Some(data) = loaded.data.get(&key) {
+        return Ok(data.clone());
     }
+    let refuse = |error: DataError| file.refuse_variant(variant, at_fault(&error), error);
     let cache = loaded.cache.map(|cache| cache.for_windows_of(context));
-    let corpus = Corpus::load_with(&study.data, study.tokenizer.as_ref(), origin, cache.as_ref(), loaded.watch);
-    let corpus = corpus.map_err(|error| file.refuse_variant(variant, at_fault(&error), error))?;
-    let tasks = Tasks::read(&study.evaluate, corpus.tokenizer.as_ref());
-    let refuse_task = |(field, error)| file.refuse_variant(variant, &format!("evaluate.{field}"), error);
-    let mut tasks = tasks.map_err(refuse_task)?;
-    if let (Some(spec), Some(people), Some(tokenizer)) = (&study.evaluate.capacity, &corpus.biographies, &corpus.tokenizer) {
-        let refuse = |error| file.refuse_variant(variant, "evaluate.capacity", error);
-        tasks.recall = Some(Recall::new(people, tokenizer, spec).map_err(refuse)?);
+    let tokenizer = study.tokenizer.as_ref();
+    let corpus = Corpus::load_with(&study.data, tokenizer, origin, cache.as_ref(), loaded.watch).map_err(refuse)?;
+    let recipe = Recipe::of(&corpus, &study.data, tokenizer, (origin, cache.as_ref())).map_err(refuse)?;
+    let refuse_task = |(field, message)| file.refuse_variant(variant, &format!("evaluate.{field}"), message);
+    let tasks = read_tasks(&study.evaluate, &corpus).map_err(refuse_task)?;
+    let data = (Arc::new(corpus), Arc::new(recipe), Arc::new(tasks));
+    Ok(loaded.data.entry(key).or_insert(data).clone())
+}
+
+/// The tasks that `evaluate` asks for.
+///
+/// # Errors
+/// The field of `evaluate` at fault, and what is wrong with it.
+pub(crate) fn read_tasks(evaluate: &EvaluateSpec, corpus: &Corpus) -> Result<Tasks, (String, String)> {
+    let tasks = Tasks::read(evaluate, corpus.tokenizer.as_ref());
+    let mut tasks = tasks.map_err(|(field, error)| (field.to_string(), error.to_string()))?;
+    if let (Some(spec), Some(people), Some(tokenizer)) = (&evaluate.capacity, &corpus.biographies, &corpus.tokenizer) {
+        let recall = Recall::new(people, tokenizer, spec);
+        tasks.recall = Some(recall.map_err(|error| ("capacity".to_owned(), error.to_string()))?);
     }
-    let both = (Arc::new(corpus), Arc::new(tasks));
-    Ok(loaded.both.entry(key).or_insert(both).clone())
+    Ok(tasks)
 }
 
 impl Prepared {
@@ -145,16 +175,14 @@ impl Prepared {
     }
 
     /// Whether each companion fits the model and the data.
-    fn check_interventions(&self, file: &StudyFile, variant: &Variant) -> Result<(), Refusal> {
+    fn check_interventions(&self, file: &StudyFile, variant: &Variant, loaded: &mut Loaded<'_>) -> Result<(), Refusal> {
         for (place, plugin) in variant.arm().listed_interventions() {
             let mut folders = variant.arm().folders().filter(|(other, ..)| *other == place);
             let field = folders.next().map(|(_, _, field, _)| format!(".{field}")).unwrap_or_default();
             let path = format!("arms.{}.{place}.intervention.{}{field}", variant.arm, plugin.name());
-            let used = check_companion(&*plugin.0, &self.model, self.context);
+            let used = check_companion(&*plugin.0, &self.model, self.context, |folder| loaded.model(folder));
             let used = used.map_err(|error| file.refuse_variant(variant, &path, error))?;
-            if let (Some(_), Some(Action::Objective(objective))) = (used, plugin.0.action())
-                && let Companion::Checkpoint(folder) = objective.companion()
-            {
+            if let Some(folder) = used {
                 let known = self.corpus.check_second(&variant.study.data, &folder);
                 known.map_err(|error| file.refuse_variant(variant, &path, error))?;
             }

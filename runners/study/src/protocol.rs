@@ -1,29 +1,31 @@
 //! What a run sends to a worker, a JSON value per line: its setup, then one trial after the other. What the worker sends back is
 //! [`Event`](crate::event::Event).
+//!
+//! A request holds all that was resolved when the plan was made. A worker reads no study, expands no sweep, trains no tokenizer and
+//! measures no plugin; it reads the data, tasks and weights of the trials that it runs.
 
 use crate::options::Every;
-use crate::plan::TrialKey;
 use regatta_core::Fingerprint;
+use regatta_lm::data::Recipe;
 use regatta_records::Holder;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::ffi::OsString;
 
-/// A request to a worker.
+/// A request to a worker. `T` is the trial as one side has it: [`Resolved`](crate::resolved::Resolved) or
+/// [`Received`](crate::resolved::Received).
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) enum Request {
+pub(crate) enum Request<'a, T> {
     /// Sent once, first.
     Setup(Setup),
     /// Run this trial.
-    Trial(Task),
+    Trial(Box<Order<'a, T>>),
 }
 
-/// The study that a worker runs trials of, and where.
+/// For whom and where a worker runs trials.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Setup {
-    /// The study's file. Paths are `OsString`s, since a path need not be UTF-8.
-    pub study: OsString,
-    pub overrides: Vec<String>,
-    /// The folder for results.
+    /// The folder for results. Paths are `OsString`s, since a path need not be UTF-8.
     pub out: OsString,
     /// The runner that the worker writes for.
     pub holder: Holder,
@@ -32,14 +34,22 @@ pub(crate) struct Setup {
 }
 
 /// A trial to run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Task {
-    pub key: TrialKey,
-    /// What it is, in case the study's files have changed since the plan was made.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Order<'a, T> {
+    /// The arm and its point, for messages.
+    pub name: String,
+    /// The trial's folder.
+    pub folder: OsString,
+    /// The hash of all that its results depend on: the worker computes it again from what it received and read, in case the data
+    /// have changed since the plan was made.
     pub identity: String,
     /// What its plugins compute, as measured when the plan was made. A worker never measures it: a plugin would be called there
     /// otherwise than in a trial by itself.
     pub fingerprints: Vec<Option<Fingerprint>>,
+    pub trial: T,
+    /// How to get its data.
+    pub data: Cow<'a, Recipe>,
 }
 
 #[cfg(test)]
@@ -53,16 +63,10 @@ mod tests {
         use std::os::unix::ffi::OsStringExt;
         let holder = Holder { host: "here".into(), pid: 7, attempt: 3, released: false };
         for every in [Every::Time(Duration::from_millis(1500)), Every::Steps(200)] {
-            let setup = Setup {
-                study: OsString::from_vec(b"a \xff\n.yaml".to_vec()),
-                overrides: vec!["train.lr=0.1".into(), "name='\n'".into()],
-                out: "runs/x".into(),
-                holder: holder.clone(),
-                every,
-            };
-            let line = serde_json::to_string(&Request::Setup(setup.clone())).unwrap();
+            let setup = Setup { out: OsString::from_vec(b"a \xff\n".to_vec()), holder: holder.clone(), every };
+            let line = serde_json::to_string(&Request::<()>::Setup(setup.clone())).unwrap();
             assert!(!line.contains('\n'));
-            assert_eq!(serde_json::from_str::<Request>(&line).unwrap(), Request::Setup(setup));
+            assert_eq!(serde_json::from_str::<Request<'_, ()>>(&line).unwrap(), Request::Setup(setup));
         }
     }
 }

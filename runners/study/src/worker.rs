@@ -5,15 +5,16 @@
 
 use crate::ended::RunError;
 use crate::event::Event;
+use crate::identity::{Checkpoints, Tokens, identity};
 use crate::memory::MemoryMeter;
-use crate::plan::PlannedTrial;
-use crate::prepare::{Prepared, prepare_with};
-use crate::protocol::{Request, Setup, Task};
-use crate::tokens::tokens_of;
+use crate::prepare::read_tasks;
+use crate::protocol::{Order, Request, Setup};
+use crate::resolved::{Received, Resolved};
 use crate::trial::{Surroundings, run_trial};
-use regatta_config::StudyFile;
-use regatta_lm::data::Unwatched;
-use regatta_records::{Fence, RecordError};
+use regatta_lm::data::{Corpus, Recipe};
+use regatta_lm::spec::EvaluateSpec;
+use regatta_lm::tasks::Tasks;
+use regatta_records::{Fence, RecordError, TrialFolder};
 use std::io::{BufRead, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -37,17 +38,17 @@ pub struct Work {
 /// Runs the trials that are requested until stdin ends.
 ///
 /// # Errors
-/// When a request cannot be read, the study cannot be run, its files have changed, or a status cannot be written.
+/// When a request cannot be read, data cannot be read or have changed, or a status cannot be written.
 pub fn work(work: &Work, stdin: impl BufRead + Send + 'static, stdout: impl Write) -> Result<(), RunError> {
     let requests = read_requests(stdin, Arc::clone(&work.stop));
     let mut events = Events { stdout, last: Instant::now(), held_back: None };
     let mut ready: Option<Ready> = None;
     while let Ok(request) = requests.recv() {
-        match (request?, &ready) {
-            (Request::Setup(setup), _) => ready = Some(Ready::of(setup)?),
+        match (request?, &mut ready) {
+            (Request::Setup(setup), _) => ready = Some(Ready::of(setup)),
             (Request::Trial(_), None) => return Err(unexpected("expected a setup before the first trial").into()),
             (Request::Trial(_), Some(_)) if work.stop.load(Ordering::Relaxed) => break,
-            (Request::Trial(task), Some(ready)) => ready.run(task, work, &mut events)?,
+            (Request::Trial(order), Some(ready)) => ready.run(*order, work, &mut events)?,
         }
     }
     Ok(())
@@ -58,7 +59,10 @@ fn unexpected(message: impl std::fmt::Display) -> RecordError {
 }
 
 /// Reads requests in a thread of its own, which asks for a stop when there are no more.
-fn read_requests(stdin: impl BufRead + Send + 'static, stop: Arc<AtomicBool>) -> Receiver<Result<Request, RecordError>> {
+fn read_requests(
+    stdin: impl BufRead + Send + 'static,
+    stop: Arc<AtomicBool>,
+) -> Receiver<Result<Request<'static, Received>, RecordError>> {
     let (sender, requests) = channel();
     std::thread::spawn(move || {
         for line in stdin.lines() {
@@ -73,53 +77,72 @@ fn read_requests(stdin: impl BufRead + Send + 'static, stop: Arc<AtomicBool>) ->
     requests
 }
 
-/// A study that is read and prepared.
+/// A worker that knows for whom it runs trials.
 struct Ready {
     setup: Setup,
-    file: StudyFile,
-    prepared: Vec<Prepared>,
     fence: Fence,
+    /// The data of the last trial: most trials of a study have the same.
+    held: Option<Held>,
+}
+
+/// Data in memory.
+struct Held {
+    recipe: Recipe,
+    corpus: Corpus,
+    /// Those of the last trial, and what asks for them.
+    tasks: Option<(EvaluateSpec, Tasks)>,
 }
 
 impl Ready {
-    fn of(setup: Setup) -> Result<Self, RunError> {
-        let file = StudyFile::read(Path::new(&setup.study), &setup.overrides)?;
-        let prepared = prepare_with(&file, Some(&tokens_of(Path::new(&setup.out))), &Unwatched)?;
+    fn of(setup: Setup) -> Self {
         let fence = Fence::of(Path::new(&setup.out), setup.holder.clone());
-        Ok(Self { setup, file, prepared, fence })
+        Self { setup, fence, held: None }
     }
 
-    fn run(&self, task: Task, work: &Work, events: &mut Events<impl Write>) -> Result<(), RunError> {
-        let Task { key, identity, fingerprints } = task;
-        let out = Path::new(&self.setup.out);
-        let changed = || RecordError::new(out, "the study or its data changed while it ran");
-        if key.variant >= self.file.variants().len() {
-            return Err(changed().into());
+    fn run(&mut self, order: Order<'_, Received>, work: &Work, events: &mut Events<impl Write>) -> Result<(), RunError> {
+        let Order { name, folder, identity: planned, fingerprints, trial, data } = order;
+        let (out, trial) = (Path::new(&self.setup.out), trial.resolved());
+        let (corpus, tasks) = held(&mut self.held, data.into_owned(), trial).map_err(|message| RecordError::new(out, message))?;
+        let identity = identity(trial, &fingerprints, &Tokens::of(corpus), tasks, &mut Checkpoints::default())?;
+        if identity.hash != planned {
+            return Err(RecordError::new(out, "the study or its data changed while it ran").into());
         }
-        let trial = PlannedTrial::new(&self.file, &self.prepared, out, key, fingerprints)?;
-        if trial.identity.hash != identity {
-            return Err(changed().into());
-        }
-        let folder = trial.folder.clone().guarded(&self.fence);
+        let folder = TrialFolder::at(folder.into()).guarded(&self.fence);
         let mut emit = |event: Event| {
             if events.emit(event).is_err() {
                 work.stop.store(true, Ordering::Relaxed); // the run is gone
             }
         };
-        let name = format!("{} seed {}", trial.name, trial.key.seed);
+        let name = format!("{name} seed {}", trial.seed);
         let surroundings = Surroundings {
             name: &name,
             folder: &folder,
-            tasks: trial.tasks(),
-            identity: &trial.identity,
+            tasks,
+            identity: &identity,
             attempt: self.fence.attempt(),
             every: self.setup.every,
             stop: &work.stop,
             memory: work.memory,
             emit: &mut emit,
         };
-        Ok(run_trial(&trial.trial(), surroundings)?)
+        Ok(run_trial(&trial.on(corpus, tasks), surroundings)?)
     }
+}
+
+/// The data and tasks of `trial`, read where those of the trial before are others; these are let go first.
+fn held<'a>(held: &'a mut Option<Held>, recipe: Recipe, trial: Resolved<'_>) -> Result<(&'a Corpus, &'a Tasks), String> {
+    let again = |error: &dyn std::fmt::Display| format!("the data could not be read again: {error}");
+    if held.as_ref().is_none_or(|held| held.recipe != recipe) {
+        *held = None;
+        let corpus = recipe.make().map_err(|error| again(&error))?;
+        *held = Some(Held { recipe, corpus, tasks: None });
+    }
+    let Some(Held { corpus, tasks, .. }) = held else { unreachable!("it was filled above") };
+    if tasks.as_ref().is_none_or(|(evaluate, _)| evaluate != trial.evaluate) {
+        let read = read_tasks(trial.evaluate, corpus).map_err(|(field, error)| again(&format!("evaluate.{field}: {error}")))?;
+        *tasks = Some((trial.evaluate.clone(), read));
+    }
+    Ok((corpus, tasks.as_ref().map(|(_, tasks)| tasks).expect("they were read above")))
 }
 
 /// The worker's stdout. Events that come fast are left out, but never the last step.
@@ -178,9 +201,9 @@ mod tests {
         assert!(refused("hello\n".into()).starts_with("stdin of a worker: expected value"));
         let holder = Holder { host: String::new(), pid: 1, attempt: 1, released: false };
         let every = crate::options::Every::Steps(1);
-        let setup = Setup { study: "nowhere.yaml".into(), overrides: Vec::new(), out: "out".into(), holder, every };
-        let line = serde_json::to_string(&Request::Setup(setup)).unwrap();
-        assert!(refused(line + "\n").contains("nowhere.yaml"));
+        let setup = Request::<()>::Setup(Setup { out: "out".into(), holder, every });
+        let line = serde_json::to_string(&setup).unwrap();
+        assert!(refused(line + "\n{\"Trial\": {\"name\": \"a\"}}\n").starts_with("stdin of a worker: missing field `folder`"));
     }
 
     fn step(step: usize) -> Event {

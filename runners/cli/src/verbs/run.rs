@@ -98,8 +98,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let may_discard = |trials| discard::may(trials, &out, arguments.yes, &signals.stop);
     let tokens = Tokens::new(&signals.stop);
     let options = Options {
-        study: &arguments.study,
-        overrides: &arguments.set,
         out: &out,
         fresh,
         may_discard: &may_discard,

@@ -7,7 +7,7 @@ use regatta_core::{Intervention, Plugin, forms};
 use regatta_lm::spec::{Place, Step, Term, Weight, there};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer};
-use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, SerializeStruct, Serializer};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
@@ -148,6 +148,29 @@ impl Serialize for AsListed<'_> {
             }
         }
         list.end()
+    }
+}
+
+/// By itself: its name and its list.
+impl Serialize for Arm {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Arm", 2)?;
+        fields.serialize_field("name", &self.name)?;
+        fields.serialize_field("list", &self.list())?;
+        fields.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Arm {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Named {
+            name: String,
+            list: Entries,
+        }
+        let Named { name, list: Entries(entries) } = Named::deserialize(deserializer)?;
+        Ok(Self::of(name, entries))
     }
 }
 

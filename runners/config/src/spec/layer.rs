@@ -9,6 +9,9 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// How the names of sections begin that hold pieces for the others to share, by anchors. They are not part of the study.
+pub(super) const SHARED: &str = "x-";
+
 /// One file.
 #[derive(Debug)]
 pub(super) struct Layer {
@@ -31,11 +34,12 @@ impl Layer {
     pub fn parse(file: &Path, bytes: Vec<u8>) -> Result<Self, Refusal> {
         let at = |place, path, message| Refusal { origin: Origin::file(file, place), path, message };
         let text = yaml::decode(bytes).map_err(|fault| at(fault.place, String::new(), fault.message))?;
-        let (document, places) = yaml::read(&text).map_err(|fault| at(fault.place, fault.path.join("."), fault.message))?;
-        if !document.is_object() {
+        let (mut document, places) = yaml::read(&text).map_err(|fault| at(fault.place, fault.path.join("."), fault.message))?;
+        let Some(study) = document.as_object_mut() else {
             let message = format!("expected a study, a map with at least `arms`, found {}", wording::found(&document));
             return Err(at(places.locate(&[], Target::Value), String::new(), message));
-        }
+        };
+        study.retain(|section, _| !section.starts_with(SHARED));
         Ok(Self { file: file.to_owned(), document, places })
     }
 

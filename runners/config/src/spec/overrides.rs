@@ -1,6 +1,7 @@
 //! `--set path=value`: one value of a study, changed from the command line.
 
 use super::hints;
+use super::layer::SHARED;
 use super::path::{MAX_STEPS, longest_key};
 use super::refusal::{Origin, Refusal, in_one_line};
 use super::wording::found;
@@ -28,6 +29,10 @@ pub(super) fn apply(document: &mut Value, assignment: &str) -> Result<Override, 
     let Some((path, value)) = given else {
         return Err(refuse("", "expected `path=value`, as in `train.steps=50`".into()));
     };
+    if path.starts_with(SHARED) {
+        let message = "expected a field of the study: pieces that a file shares are joined before anything is set";
+        return Err(refuse(path, message.into()));
+    }
     if value.len() > yaml::MAX_BYTES || path.split('.').count() > MAX_STEPS {
         return Err(refuse("", "expected a shorter path or value".into()));
     }
@@ -148,6 +153,7 @@ mod tests {
         check("arms.a-b.5.0.weight.to=7", Err("arms.a-b.5.0.weight: expected a list or a map with `to`, found 1"));
         check("seeds=[1", Err("did not find expected ',' or ']'"));
         check("seeds={a: 1, a: 2}", Err("found `a` twice"));
+        check("x-base.lr=1", Err("--set x-base.lr=1: x-base.lr: expected a field of the study"));
         check("seeds=.nan", Err("expected a finite number"));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! serde_yaml takes seconds on a file of brackets and minutes on one of aliases. So [`decode`] bounds the bytes of a text and
 //! `places` what its events are, before serde_yaml reads the values. The tree is JSON's: no tags, no NaN, no infinities, names as
-//! keys, no key twice. What is found wrong with it, here or later, is located by its path in [`Places`].
+//! keys, no key twice. Aliases and merge keys (`<<`) are resolved. What is found wrong with the tree, here or later, is located by
+//! its path in [`Places`].
 
 mod places;
 mod words;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 
 /// Bytes that a study may have.
 pub const MAX_BYTES: usize = 1 << 20;
+/// The key of a map that takes over the entries of another map, or of each in a list.
+const MERGE: &str = "<<";
 
 /// A line and a column of a text, both from 1; columns count characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,10 +130,35 @@ fn plain(value: serde_yaml::Value, path: &mut Vec<String>) -> Result<Value, (Tar
                 entries.insert(name, plain(value, path)?);
                 path.pop();
             }
-            Ok(Value::Object(entries))
+            Ok(Value::Object(merged(entries)))
         }
         Yaml::Tagged(_) => Err((Target::Value, "expected a plain value, found a tag: a study has none".into())),
     }
+}
+
+/// `written` with the entries of the maps that `<<` names, in its place. Keys that are written beside it win, then those of earlier
+/// maps. A key stands where it comes first, so a map that replaces one entry of another keeps the order.
+fn merged(mut written: Map<String, Value>) -> Map<String, Value> {
+    if !written.contains_key(MERGE) {
+        return written;
+    }
+    let mut entries = Map::new();
+    for name in written.keys().cloned().collect::<Vec<_>>() {
+        let pieces = match written.get_mut(&name).map(Value::take) {
+            Some(Value::Array(pieces)) if name == MERGE => pieces,
+            Some(piece) if name == MERGE => vec![piece],
+            Some(value) => {
+                entries.entry(name).or_insert(value);
+                continue;
+            }
+            None => continue,
+        };
+        for (name, value) in pieces.into_iter().filter_map(|mut piece| piece.as_object_mut().map(std::mem::take)).flatten() {
+            let value = written.get(&name).cloned().unwrap_or(value);
+            entries.entry(name).or_insert(value);
+        }
+    }
+    entries
 }
 
 fn not_a_name(found: &str) -> String {
@@ -203,6 +231,30 @@ mod tests {
         assert_eq!(parse("a: 18446744073709551615\nb: -9223372036854775808\n").unwrap()["b"], i64::MIN);
     }
 
+    fn merges(text: &str, expected: &str) {
+        assert_eq!(parse(text).unwrap().to_string(), expected);
+    }
+
+    #[test]
+    fn maps_are_merged() {
+        merges("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3, z: 4}", r#"{"a":{"x":1,"y":2},"b":{"x":1,"y":3,"z":4}}"#);
+        merges("a: &a {x: 1}\nb: &b {x: 2, y: 3}\nc: {<<: [*a, *b]}", r#"{"a":{"x":1},"b":{"x":2,"y":3},"c":{"x":1,"y":3}}"#);
+        merges("a: &a {x: 1}\nb: &b {<<: *a, y: 2}\nc: [{<<: *b}]", r#"{"a":{"x":1},"b":{"x":1,"y":2},"c":[{"x":1,"y":2}]}"#);
+        merges("z: 0\n<<: {x: {y: 1}, z: 2}\nx: {}", r#"{"z":0,"x":{}}"#); // a map is replaced as a whole
+        merges("a: {<<: [], x: 1}\nb: {<<: {}}", r#"{"a":{"x":1},"b":{}}"#);
+    }
+
+    #[test]
+    fn what_cannot_be_merged_is_refused_where_it_is_merged() {
+        refused("a: &a x\nb: {c: 1, <<: *a}", (2, 11), "b.<<", "expected a map to merge, or a list of maps, found `x`");
+        refused("a: &a {x: 1}\nb:\n  <<: [*a, 3]", (3, 3), "b.<<.1", "found `3`");
+        refused("a: &a [[1]]\nb: {<<: *a}", (2, 5), "b.<<.0", "found a list");
+        refused("a: {<<: }", (1, 5), "a.<<", "found nothing");
+        refused("a: &a {x: 1}\nb:\n  <<: *a\n  <<: *a", (4, 3), "b.<<", "twice: write a list of what to merge, `<<: [*a, *b]`");
+        refused("a: &a {<<: *a}", (1, 12), "a.<<", "found `*a` within it");
+        refused("a: {<<: {x: .nan}, x: 1}", (1, 13), "a.<<.x", "found NaN"); // although it is replaced
+    }
+
     fn refused(text: &str, place: (usize, usize), path: &str, part: &str) {
         let started = Instant::now();
         let fault = parse(text).unwrap_err();
@@ -253,5 +305,9 @@ mod tests {
         let laughs = names.windows(2).map(|w| format!("{}: &{} [{}]\n", w[1], w[1], vec![format!("*{}", w[0]); 10].join(",")));
         let bomb = format!("a: &a [lol,lol,lol,lol,lol,lol,lol,lol,lol]\n{}", laughs.collect::<String>());
         refused(&bomb, (5, 35), "e.9", "at most 100000 values"); // d is 10,111 values, and e has ten of it
+        let merged =
+            names.windows(2).map(|w| format!("{}: &{} {{<<: [{}]}}\n", w[1], w[1], vec![format!("*{}", w[0]); 10].join(",")));
+        let bomb = format!("a: &a {{l: lol, o: lol, ll: lol, lo: lol, lol: lol}}\n{}", merged.collect::<String>());
+        refused(&bomb, (5, 37), "e.<<.8", "at most 100000 values"); // d is 11,333 values, although it has five entries
     }
 }

@@ -4,7 +4,7 @@
 //! nothing here or after it takes longer than the text is long. The events are those of a port of the parser that serde_yaml
 //! calls, so that the two agree on what a bracket is.
 
-use super::{Fault, MAX_BYTES, Place, in_one_line};
+use super::{Fault, MAX_BYTES, MERGE, Place, in_one_line};
 use indexmap::IndexMap;
 use libyaml_safer::{Encoding, Error, Event, EventData, Mark, Parser, ScalarStyle};
 use std::cell::Cell;
@@ -68,6 +68,37 @@ impl Places {
     fn new(place: Place, held: Held) -> Self {
         let characters = if let Held::Text(text) = &held { text.len() } else { 0 };
         Self { place, held, values: 1, characters }
+    }
+
+    /// Adds the entries of the maps that `<<` names, where the map has none of that name. They stay below `<<` too, so that a path
+    /// through it leads somewhere.
+    ///
+    /// # Errors
+    /// When `<<` names anything else: its place, the way from the map to what it names, and what that is.
+    fn merge(&mut self) -> Result<(), (Place, Vec<String>, String)> {
+        let Held::Map(entries) = &mut self.held else { return Ok(()) };
+        let Some((place, named)) = entries.get(MERGE).cloned() else { return Ok(()) };
+        let pieces: Vec<(Vec<String>, Arc<Self>)> = match &named.held {
+            Held::List(items) => {
+                (0..).zip(items).map(|(index, item): (usize, _)| (vec![index.to_string()], item.clone())).collect()
+            }
+            Held::Map(_) | Held::Text(_) => vec![(Vec::new(), named)],
+        };
+        for (way, piece) in pieces {
+            let found = match &piece.held {
+                Held::Map(piece) => {
+                    for (name, entry) in piece.iter().filter(|(name, _)| *name != MERGE) {
+                        entries.entry(name.clone()).or_insert_with(|| entry.clone());
+                    }
+                    continue;
+                }
+                Held::List(_) => "a list".to_owned(),
+                Held::Text(text) if text.is_empty() => "nothing".to_owned(),
+                Held::Text(text) => format!("`{}`", in_one_line(text)),
+            };
+            return Err((place, [vec![MERGE.to_owned()], way].concat(), found));
+        }
+        Ok(())
     }
 
     /// The places of all values of `text`.
@@ -173,7 +204,11 @@ impl Reading {
             EventData::SequenceStart { anchor, .. } => self.begin(place, Held::List(Vec::new()), anchor),
             EventData::MappingStart { anchor, .. } => self.begin(place, Held::Map(IndexMap::new()), anchor),
             EventData::SequenceEnd | EventData::MappingEnd => {
-                let Open { places, anchor, .. } = self.open.pop().expect("what ends has begun");
+                let Open { mut places, anchor, .. } = self.open.pop().expect("what ends has begun");
+                if let Err((place, way, found)) = places.merge() {
+                    let message = format!("expected a map to merge, or a list of maps, found {found}");
+                    return Err(Fault { place, path: [self.path(), way].concat(), message });
+                }
                 let (place, node) = (places.place, Arc::new(places));
                 if let Some(index) = anchor {
                     self.anchored[index] = Some(node.clone());
@@ -226,7 +261,10 @@ impl Reading {
             },
         };
         match known {
-            Some(name) => Err(self.fault(place, format!("expected each name once, found `{}` twice", in_one_line(&name)))),
+            Some(name) => {
+                let hint = if name == MERGE { ": write a list of what to merge, `<<: [*a, *b]`" } else { "" };
+                Err(self.fault(place, format!("expected each name once, found `{}` twice{hint}", in_one_line(&name))))
+            }
             None => Ok(()),
         }
     }
@@ -364,7 +402,10 @@ mod tests {
         match &places.held {
             Held::Text(_) => Value::Null,
             Held::List(items) => items.iter().map(|item| shape(item)).collect(),
-            Held::Map(entries) => entries.iter().map(|(name, (_, value))| (name.clone(), shape(value))).collect(),
+            Held::Map(entries) => {
+                let own = entries.iter().filter(|(name, _)| *name != MERGE);
+                own.map(|(name, (_, value))| (name.clone(), shape(value))).collect()
+            }
         }
     }
 

@@ -58,6 +58,14 @@ impl Decoder {
     pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
         read_config(folder).map(|(decoder, _)| decoder)
     }
+
+    /// The model in a checkpoint folder without its weights, which are read one by one, checked and dropped.
+    ///
+    /// # Errors
+    /// As [`Model::read`].
+    pub fn check(folder: &Path) -> Result<Self, CheckpointError> {
+        read(folder, Keep::Nothing).map(|(decoder, _)| decoder)
+    }
 }
 
 fn read_config(folder: &Path) -> Result<(Decoder, Names), CheckpointError> {
@@ -86,21 +94,8 @@ impl Model {
     /// # Errors
     /// When a file is missing or broken, or a tensor is missing, unknown, there twice, or of another shape.
     pub fn read(folder: &Path) -> Result<Self, CheckpointError> {
-        let (decoder, names) = read_config(folder)?;
-        let weights = Weights::of(folder)?;
-        // A small file whose config asks for a huge model must not take the memory of one; two bytes is the smallest number.
-        let (numbers, bytes) = (decoder.numbers(), weights.bytes());
-        if numbers * 2 > u128::from(bytes) {
-            let message = format!("expected {numbers} numbers, as config.json asks for, found a file of {bytes} bytes");
-            return Err(CheckpointError::tensors(weights.path(), message));
-        }
-        let mut reading = Reading::new(decoder, &names);
-        weights.each(|path, file| {
-            let mut names = file.names();
-            names.sort_by_key(|name| reading.place(name)); // so that the first misfit is named, and not the alphabet's
-            names.iter().try_for_each(|name| reading.take(name, file).map_err(|m| CheckpointError::tensors(path, m)))
-        })?;
-        reading.finish().map_err(|message| CheckpointError::tensors(weights.path(), message))
+        let (decoder, parameters) = read(folder, Keep::Weights)?;
+        Ok(Self::from_parameters(decoder, parameters.expect("they were kept")))
     }
 
     /// `config.json` and `model.safetensors`, name and content: tensors in the order of their names, so that equal weights give
@@ -136,6 +131,32 @@ impl Model {
     }
 }
 
+/// What is kept of a checkpoint's weights.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keep {
+    Weights,
+    Nothing,
+}
+
+/// The model in a checkpoint folder, and its weights where they are kept.
+fn read(folder: &Path, keep: Keep) -> Result<(Decoder, Option<Parameters>), CheckpointError> {
+    let (decoder, names) = read_config(folder)?;
+    let weights = Weights::of(folder)?;
+    // A small file whose config asks for a huge model must not take the memory of one; two bytes is the smallest number.
+    let (numbers, bytes) = (decoder.numbers(), weights.bytes());
+    if numbers * 2 > u128::from(bytes) {
+        let message = format!("expected {numbers} numbers, as config.json asks for, found a file of {bytes} bytes");
+        return Err(CheckpointError::tensors(weights.path(), message));
+    }
+    let mut reading = Reading::new(decoder, &names, keep);
+    weights.each(|path, file| {
+        let mut names = file.names();
+        names.sort_by_key(|name| reading.place(name)); // so that the first misfit is named, and not the alphabet's
+        names.iter().try_for_each(|name| reading.take(name, file).map_err(|m| CheckpointError::tensors(path, m)))
+    })?;
+    reading.finish().map_err(|message| CheckpointError::tensors(weights.path(), message))
+}
+
 /// A tensor as it goes into a file.
 struct Written {
     shape: Vec<usize>,
@@ -163,13 +184,16 @@ impl safetensors::View for Written {
 /// A model whose tensors are read one by one.
 struct Reading {
     decoder: Decoder,
-    parameters: Parameters,
+    /// Where they are kept.
+    parameters: Option<Parameters>,
     prefix: &'static str,
     /// By name, without the prefix.
     wanted: HashMap<String, (Stored, Found)>,
     /// Name of the output matrix; where it is the embedding, what a file has for it nevertheless.
     unembedding: String,
     second: Option<(String, Vec<f32>)>,
+    /// The embedding, where that is it and the parameters are not kept.
+    embedding: Option<Vec<f32>>,
 }
 
 /// Whether a tensor was read.
@@ -180,17 +204,18 @@ enum Found {
 }
 
 impl Reading {
-    fn new(decoder: Decoder, names: &Names) -> Self {
+    fn new(decoder: Decoder, names: &Names, keep: Keep) -> Self {
         let bare = |stored: Stored| {
             let name = stored.name.strip_prefix(names.prefix).unwrap_or(&stored.name).to_owned();
             (name, (stored, Found::NotYet))
         };
         Self {
-            parameters: Parameters::zeros(&decoder),
+            parameters: (keep == Keep::Weights).then(|| Parameters::zeros(&decoder)),
             prefix: names.prefix,
             wanted: names.stored(&decoder).into_iter().map(bare).collect(),
             unembedding: format!("{}.weight", names.unembedding),
             second: None,
+            embedding: None,
             decoder,
         }
     }
@@ -212,7 +237,11 @@ impl Reading {
             if let Some(found) = numbers.iter().find(|number| !number.is_finite()) {
                 return Err(format!("expected finite numbers in `{name}`, found {found}"));
             }
-            stored.read(&numbers, &mut self.parameters.numbers_mut()[stored.ours.clone()]);
+            match &mut self.parameters {
+                Some(parameters) => stored.read(&numbers, &mut parameters.numbers_mut()[stored.ours.clone()]),
+                None if self.decoder.tied && stored.ours.start == 0 => self.embedding = Some(numbers), // it comes first
+                None => {}
+            }
             return Ok(());
         }
         if bare == self.unembedding && self.decoder.tied {
@@ -227,20 +256,24 @@ impl Reading {
         Err(format!("found `{}`, which a {family} of {blocks} does not have", short.escape_debug()))
     }
 
-    /// The model, when all tensors were found.
-    fn finish(self) -> Result<Model, String> {
+    /// The model and what was kept, when all tensors were found.
+    fn finish(self) -> Result<(Decoder, Option<Parameters>), String> {
         let missing = self.wanted.values().filter(|(_, found)| *found == Found::NotYet).map(|(stored, _)| stored);
         if let Some(Stored { name, shape, .. }) = missing.min_by_key(|stored| stored.ours.start) {
             return Err(format!("expected a tensor `{name}` of shape {shape:?}, found none"));
         }
+        let embedding = match &self.parameters {
+            Some(parameters) => parameters.of_role(Role::Embedding),
+            None => self.embedding.as_deref(),
+        };
         if let Some((name, second)) = &self.second
-            && self.parameters.of_role(Role::Embedding) != Some(second)
+            && embedding != Some(second)
         {
             return Err(format!(
                 "expected `{name}` to be the embedding, as `tie_word_embeddings` in config.json says, found other numbers"
             ));
         }
-        Ok(Model::from_parameters(self.decoder, self.parameters))
+        Ok((self.decoder, self.parameters))
     }
 }
 

@@ -30,6 +30,7 @@ fn changed(change: impl FnOnce(&mut Tensors)) -> TempDir {
 fn message(folder: &TempDir) -> String {
     let error = Model::read(folder.path()).err().expect("a refusal").to_string();
     assert_eq!(error.lines().count(), 1, "{error}");
+    assert_eq!(Decoder::check(folder.path()).err().map(|error| error.to_string()).as_ref(), Some(&error), "without weights");
     error.replace(&format!("{}/", folder.path().display()), "")
 }
 
@@ -53,7 +54,9 @@ fn every_family_is_read_as_it_was_written() {
         for decoder in [Decoder { kv_heads, ..own.clone() }, Decoder { logit_cap: Some(5.0), kv_heads: 1, ..own }] {
             let mut model = Model::fresh(decoder, 3);
             model.parameters_mut().numbers_mut().iter_mut().zip(1..).for_each(|(number, index)| *number = index as f32);
-            let again = Model::read(written(&model).path()).unwrap();
+            let folder = written(&model);
+            assert_eq!(&Decoder::check(folder.path()).unwrap(), model.decoder());
+            let again = Model::read(folder.path()).unwrap();
             assert_eq!(again.decoder(), model.decoder());
             assert_eq!(again.parameters().numbers(), model.parameters().numbers(), "{family:?}");
         }
@@ -89,6 +92,7 @@ fn names_without_a_prefix_buffers_and_a_tied_matrix_twice_are_read() {
         all.insert("lm_head.weight".into(), all["wte.weight"].clone());
     });
     assert_eq!(Model::read(folder.path()).unwrap().parameters().numbers(), testing::model(1).parameters().numbers());
+    assert_eq!(&Decoder::check(folder.path()).unwrap(), testing::model(1).decoder());
     let half = changed(|all| all.values_mut().for_each(|tensor| *tensor = tensor.to_dtype(DType::BF16).unwrap()));
     let (half, whole) = (Model::read(half.path()).unwrap(), testing::model(1));
     let rounded = half.parameters().numbers().iter().zip(whole.parameters().numbers());

@@ -94,13 +94,7 @@ impl Corpus {
             None => {
                 let tokenizer = choice.tokenizer(texts.train(), watch)?;
                 let vocab_size = fit(choice.name(), tokenizer.vocab_size(), checkpoint)?;
-                let how = Tokenizing::new(&tokenizer, texts.separator.as_deref(), watch)?;
-                let mut splits = texts.splits().map(|(split, text)| how.in_memory(split, text));
-                let mut next = || splits.next().transpose();
-                let (Some(train), Some(validation), test) = (next()?, next()?, next()?) else {
-                    unreachable!("two splits at least")
-                };
-                Self::new(vocab_size, [train, validation], test, Some(tokenizer), texts.order)?
+                Self::in_memory(&texts, tokenizer, vocab_size, watch)?
             }
         };
         if let (Some((other, path)), Some(own)) = (other, &corpus.tokenizer) {
@@ -113,6 +107,31 @@ impl Corpus {
             }
         }
         Ok(Self { biographies: texts.biographies, ..corpus })
+    }
+
+    fn in_memory(texts: &Texts, tokenizer: Tokenizer, vocab_size: usize, watch: &dyn Watch) -> Result<Self, DataError> {
+        let how = Tokenizing::new(&tokenizer, texts.separator.as_deref(), watch)?;
+        let mut splits = texts.splits().map(|(split, text)| how.in_memory(split, text));
+        let mut next = || splits.next().transpose();
+        let (Some(train), Some(validation), test) = (next()?, next()?, next()?) else { unreachable!("two splits at least") };
+        Self::new(vocab_size, [train, validation], test, Some(tokenizer), texts.order)
+    }
+
+    /// The corpus that [`load`](Self::load) made by this tokenizer, with the vocabulary that it found.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or what it holds does not fit.
+    pub(super) fn again(data: &DataSpec, tokenizer: Option<Tokenizer>, vocab_size: usize) -> Result<Self, DataError> {
+        match (data, tokenizer) {
+            (DataSpec::Tokens(spec), tokenizer) => Ok(Self { tokenizer, ..read_tokens(spec, Some(vocab_size))? }),
+            (DataSpec::Synthetic(spec), None) => words(spec, Some(vocab_size)),
+            (data, tokenizer) => {
+                let texts = Texts::of(data)?.expect("token ids were read above");
+                let tokenizer = tokenizer.unwrap_or_else(Tokenizer::bytes); // text has one
+                let corpus = Self::in_memory(&texts, tokenizer, vocab_size, &Unwatched)?;
+                Ok(Self { biographies: texts.biographies, ..corpus })
+            }
+        }
     }
 
     /// The corpus whose [`address`](Self::address) this is, without a look at the text that it was made of. `vocab_size` and `order`

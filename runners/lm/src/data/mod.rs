@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`Corpus`], [`Split`] | the tokens of train, validation and test |
+//! | [`Recipe`] | how a corpus is made again in another process |
 //! | [`Origin`] | the vocabulary of a checkpoint, which weights that start from it keep |
 //! | [`Batches`] | which windows of the train split are the batch of each step |
 //! | [`biographies`] | text about people whose facts are known |
@@ -25,6 +26,7 @@ mod files;
 mod origin;
 mod permutation;
 mod prefix;
+mod recipe;
 mod split;
 pub mod synthetic;
 mod texts;
@@ -42,6 +44,7 @@ pub use differs::Differs;
 pub use error::DataError;
 pub(crate) use files::text;
 pub use origin::Origin;
+pub use recipe::Recipe;
 pub use split::{Split, token_counts, unigram_entropy};
 pub use tokenizer::Tokenizer;
 pub use tokens::{TokenFile, Tokens};

@@ -22,7 +22,12 @@ pub struct Origin {
 impl Origin {
     /// Whether it says how text becomes its tokens.
     pub fn has_tokenizer(&self) -> bool {
-        self.folder.join(FILE).exists()
+        self.tokenizer_file().exists()
+    }
+
+    /// Where it says so.
+    pub(super) fn tokenizer_file(&self) -> PathBuf {
+        self.folder.join(FILE)
     }
 
     /// Its tokenizer and the file that it is in, where it has one.

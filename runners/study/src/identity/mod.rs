@@ -5,15 +5,18 @@ mod differences;
 pub use differences::Code;
 pub(crate) use differences::FINGERPRINTS;
 
-use regatta_config::{Arm, Study};
+use crate::resolved::Resolved;
+use regatta_config::Arm;
 use regatta_core::{Fingerprint, registry};
 use regatta_lm::checkpoint::weight_files;
 use regatta_lm::data::Corpus;
-use regatta_lm::spec::{EvaluateSpec, ModelSpec, TaskForm, TrainSpec};
+use regatta_lm::spec::{EvaluateSpec, ModelSpec, Order, TaskForm};
 use regatta_lm::tasks::Tasks;
 use regatta_records::RecordError;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 /// What a trial's results depend on, and its hash.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,24 +40,40 @@ impl Identity {
     }
 }
 
+/// What a corpus adds to the identity of a trial.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Tokens {
+    fingerprint: String,
+    vocab_size: usize,
+    order: Order,
+}
+
+impl Tokens {
+    pub fn of(corpus: &Corpus) -> Self {
+        Self { fingerprint: corpus.fingerprint.clone(), vocab_size: corpus.vocab_size, order: corpus.order }
+    }
+}
+
+/// Checkpoints that were hashed, by their folders: many trials may start from the same.
+#[derive(Debug, Default)]
+pub(crate) struct Checkpoints(HashMap<PathBuf, Value>);
+
 /// The identity of one arm, trained so, with one seed: model, training, evaluation, terms and interventions with their plugins'
 /// versions and `fingerprints`, in their order, the tokens themselves, the tasks' items, the seed and the program's version.
 /// Neither the arm's name, nor paths, nor the order of keys matter.
 ///
 /// # Errors
 /// When a checkpoint, to start from or of an intervention, cannot be read, or a plugin cannot be written as JSON.
-pub fn identity(
-    study: &Study,
-    arm: &Arm,
-    train: &TrainSpec,
+pub(crate) fn identity(
+    Resolved { model, train, evaluate, arm, seed }: Resolved<'_>,
     fingerprints: &[Option<Fingerprint>],
-    seed: u64,
-    corpus: &Corpus,
+    tokens: &Tokens,
     tasks: &Tasks,
+    checkpoints: &mut Checkpoints,
 ) -> Result<Identity, RecordError> {
-    let model = match &study.model {
-        ModelSpec::Fresh(_) => to_value(&study.model)?,
-        ModelSpec::Init(folder) => checkpoint(folder)?,
+    let model = match model {
+        ModelSpec::Fresh(_) => to_value(model)?,
+        ModelSpec::Init(folder) => checkpoints.of(folder)?,
     };
     let cards = registry::cards().map_err(unwritable)?;
     let versions: Vec<&str> = arm.plugins().map(|name| cards.get(name).map_or("", |card| card.version)).collect();
@@ -62,11 +81,11 @@ pub fn identity(
         "program": env!("CARGO_PKG_VERSION"),
         "model": model,
         "train": to_value(train)?,
-        "evaluate": evaluation(study, tasks)?,
-        "order": to_value(&corpus.order)?,
-        "tokens": corpus.fingerprint,
-        "vocab_size": corpus.vocab_size,
-        "terms": listed(arm)?,
+        "evaluate": evaluation(evaluate, tasks)?,
+        "order": to_value(&tokens.order)?,
+        "tokens": tokens.fingerprint,
+        "vocab_size": tokens.vocab_size,
+        "terms": listed(arm, checkpoints)?,
         "versions": versions,
         "seed": seed,
     });
@@ -79,13 +98,24 @@ pub fn identity(
 
 /// The listed plugins, with the files of an intervention's checkpoint instead of its path. An arm's own learning rate is part of
 /// its training, wherever it was set.
-fn listed(arm: &Arm) -> Result<Value, RecordError> {
+fn listed(arm: &Arm, checkpoints: &mut Checkpoints) -> Result<Value, RecordError> {
     let mut list = to_value(&arm.list())?;
     for (place, plugin, field, folder) in arm.folders() {
-        list[place]["intervention"][plugin][field] = checkpoint(folder)?;
+        list[place]["intervention"][plugin][field] = checkpoints.of(folder)?;
     }
     list.as_array_mut().into_iter().for_each(|list| list.retain(|entry| entry.get("lr").is_none()));
     Ok(list)
+}
+
+impl Checkpoints {
+    fn of(&mut self, folder: &Path) -> Result<Value, RecordError> {
+        if let Some(known) = self.0.get(folder) {
+            return Ok(known.clone());
+        }
+        let hashed = checkpoint(folder)?;
+        self.0.insert(folder.to_owned(), hashed.clone());
+        Ok(hashed)
+    }
 }
 
 /// The files of a checkpoint that the model is read from. One file of weights is named by its hash alone, as it was before there
@@ -101,9 +131,9 @@ fn checkpoint(folder: &Path) -> Result<Value, RecordError> {
 }
 
 /// The evaluation, with the name and items of a task instead of its path.
-fn evaluation(study: &Study, tasks: &Tasks) -> Result<Value, RecordError> {
+fn evaluation(evaluate: &EvaluateSpec, tasks: &Tasks) -> Result<Value, RecordError> {
     // A target is what arms are compared at; it changes no trial.
-    let mut value = to_value(&EvaluateSpec { target: None, ..study.evaluate.clone() })?;
+    let mut value = to_value(&EvaluateSpec { target: None, ..evaluate.clone() })?;
     for form in [TaskForm::MinimalPairs, TaskForm::MultipleChoice] {
         let items: Vec<Value> = tasks.of(form).map(|task| json!({ "task": task.name, "items": task.fingerprint })).collect();
         if !items.is_empty() {
@@ -129,8 +159,10 @@ fn unwritable(error: impl std::fmt::Display) -> RecordError {
 }
 
 fn file_hash(path: &Path) -> Result<String, RecordError> {
-    let bytes = std::fs::read(path).map_err(|error| RecordError::new(path, error))?;
-    Ok(blake3::hash(&bytes).to_hex().to_string())
+    let mut hash = blake3::Hasher::new();
+    let read = File::open(path).and_then(|file| hash.update_reader(file).map(drop));
+    read.map_err(|error| RecordError::new(path, error))?;
+    Ok(hash.finalize().to_hex().to_string())
 }
 
 /// The same value with the keys of every map in sorted order.

@@ -7,7 +7,7 @@ use crate::event::{Event, Watcher};
 use crate::options::Options;
 use crate::plan::PlannedTrial;
 use crate::process::Output;
-use crate::protocol::{Request, Setup, Task};
+use crate::protocol::Setup;
 use crate::trial::now;
 use regatta_records::{Fence, RecordError, State, Status};
 use std::collections::VecDeque;
@@ -103,13 +103,8 @@ impl<'a, 'b> Pool<'a, 'b> {
             self.queue.pop_front();
             self.tries[trial] += 1;
             let planned = &self.trials[trial];
-            let request = Request::Trial(Task {
-                key: planned.key.clone(),
-                identity: planned.identity.hash.clone(),
-                fingerprints: planned.fingerprints.clone(),
-            });
             if let Some(worker) = &mut self.workers[place] {
-                worker.begin(trial, &request).map_err(|error| RecordError::new(planned.folder.path(), error))?;
+                worker.begin(trial, &planned.request()).map_err(|error| RecordError::new(planned.folder.path(), error))?;
             }
         }
         Ok(())
@@ -118,14 +113,8 @@ impl<'a, 'b> Pool<'a, 'b> {
     /// Starts a worker; its place among them.
     fn start(&mut self) -> Result<usize, RunError> {
         let place = self.workers.iter().position(Option::is_none).unwrap_or(self.workers.len());
-        let Options { study, overrides, out, every, worker, limits, .. } = self.options;
-        let setup = Setup {
-            study: study.as_os_str().to_owned(),
-            overrides: overrides.to_vec(),
-            out: out.as_os_str().to_owned(),
-            holder: self.fence.holder().clone(),
-            every: *every,
-        };
+        let Options { out, every, worker, limits, .. } = self.options;
+        let setup = Setup { out: out.as_os_str().to_owned(), holder: self.fence.holder().clone(), every: *every };
         let threads = (rayon::current_num_threads() / limits.jobs).max(1);
         let mut command = worker();
         command.env("RAYON_NUM_THREADS", threads.to_string());
@@ -155,7 +144,15 @@ impl<'a, 'b> Pool<'a, 'b> {
                 worker.trial = None;
                 self.ended(trial, status);
             }
-            (Output::Message(event), Some(trial)) => self.watcher.event(trial, &event),
+            (Output::Message(event), Some(trial)) => {
+                if matches!(event, Event::Step(_))
+                    && let Some(waited) = worker.first_step()
+                {
+                    let PlannedTrial { name, key, .. } = &self.trials[trial];
+                    tracing::debug!("{name}, seed {}: first step {:.2} s after its order", key.seed, waited.as_secs_f64());
+                }
+                self.watcher.event(trial, &event);
+            }
             (Output::Message(_), None) => {}
             (Output::Ended, trial) => {
                 let Some(mut worker) = self.workers[place].take() else { return Ok(()) };

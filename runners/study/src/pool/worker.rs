@@ -4,10 +4,11 @@ use crate::event::Event;
 use crate::options::Limits;
 use crate::process::{Output, Process};
 use crate::protocol::{Request, Setup};
+use crate::resolved::Resolved;
 use std::collections::VecDeque;
 use std::io;
 use std::process::{Command, ExitStatus};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Lines of stderr that go into the reason of a trial whose worker died.
 const TAIL: usize = 4;
@@ -16,6 +17,8 @@ pub(super) struct Worker {
     process: Process,
     /// The trial that it runs.
     pub trial: Option<usize>,
+    /// When that was ordered, until its first step is reported.
+    ordered: Option<Instant>,
     /// When it last wrote something.
     heard: Instant,
     /// Why it was killed, where it was.
@@ -30,17 +33,24 @@ impl Worker {
     /// When it cannot be started.
     pub fn start(command: Command, setup: &Setup, hear: impl Fn(Output<Event>) + Clone + Send + 'static) -> io::Result<Self> {
         let mut process = Process::start(command, hear)?;
-        process.send(&Request::Setup(setup.clone()))?;
-        Ok(Self { process, trial: None, heard: Instant::now(), killed_for: None, stderr_tail: VecDeque::new() })
+        process.send(&Request::<()>::Setup(setup.clone()))?;
+        let (trial, ordered, killed_for, stderr_tail) = (None, None, None, VecDeque::new());
+        Ok(Self { process, trial, ordered, heard: Instant::now(), killed_for, stderr_tail })
     }
 
     /// Has it run a trial.
     ///
     /// # Errors
     /// When the request cannot be written as JSON.
-    pub fn begin(&mut self, trial: usize, request: &Request) -> io::Result<()> {
+    pub fn begin(&mut self, trial: usize, request: &Request<'_, Resolved<'_>>) -> io::Result<()> {
         (self.trial, self.heard) = (Some(trial), Instant::now());
+        self.ordered = Some(self.heard);
         self.process.send(request)
+    }
+
+    /// The time since its order, where a step is its trial's first that is reported.
+    pub fn first_step(&mut self) -> Option<Duration> {
+        self.ordered.take().map(|ordered| ordered.elapsed())
     }
 
     pub fn is_idle(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::options::Options;
 use crate::plan::place;
-use crate::prepare::Prepared;
+use crate::supply::Supply;
 use regatta_config::{Candidate, StudyFile, Variant};
 use regatta_records::{Fence, Manifest, PlanRow, RecordError, disk, write_json, write_whole};
 use serde::Serialize;
@@ -42,8 +42,8 @@ fn check(fence: &Fence, path: &Path) -> Result<(), RecordError> {
 }
 
 /// A row for each variant: what is compared with what.
-pub(super) fn rows(file: &StudyFile, prepared: &[Prepared], chosen: &[Option<Candidate>]) -> Result<Vec<PlanRow>, RecordError> {
-    let row = |((variant, prepared), chosen): ((&Variant, &Prepared), &Option<Candidate>)| {
+pub(super) fn rows(file: &StudyFile, supplies: &[Supply], chosen: &[Option<Candidate>]) -> Result<Vec<PlanRow>, RecordError> {
+    let row = |((variant, supply), chosen): ((&Variant, &Supply), &Option<Candidate>)| {
         let study = match chosen {
             Some(candidate) => variant.study.with(variant.index, candidate),
             None => variant.study.with(variant.index, &Candidate::default()),
@@ -55,13 +55,13 @@ pub(super) fn rows(file: &StudyFile, prepared: &[Prepared], chosen: &[Option<Can
             place: place(variant),
             baseline: place(file.baseline_of(variant)),
             terms: terms.map_err(|error| RecordError::new(Path::new("plan.json"), error))?,
-            parameters: prepared.model.parameters(),
-            tokens: prepared.tokens(),
-            steps: Some(prepared.steps.get()),
+            parameters: supply.parameters,
+            tokens: supply.tokens_seen,
+            steps: Some(supply.steps.get()),
             chosen: *chosen,
         })
     };
-    file.variants().iter().zip(prepared).zip(chosen).map(row).collect()
+    file.variants().iter().zip(supplies).zip(chosen).map(row).collect()
 }
 
 #[cfg(test)]

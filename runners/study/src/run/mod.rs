@@ -11,6 +11,7 @@ use crate::options::Options;
 use crate::plan::{PlannedTrial, judged_keys, planned, tuning_keys};
 use crate::pool::Pool;
 use crate::prepare::prepare_with;
+use crate::supply::Supply;
 use crate::tokens::tokens_of;
 use crate::tuning;
 use folder::{put, rows};
@@ -30,12 +31,14 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
     let prepared = prepare_with(file, Some(&tokens_of(out)), options.tokens)?;
     Lease::look(out).map_err(refuse_lease)?; // at once, and again when all else is known to be in order
     let fingerprints = Fingerprints::measure(file, out, &options.limits, options.probe)?;
-    let planned = |keys| planned(file, &prepared, out, &fingerprints, keys);
+    let supplies = Supply::of(&prepared);
+    let mut manifest = prepared[0].manifest(file)?;
+    drop(prepared); // the tokens are the workers'
+    let planned = |keys| planned(file, &supplies, out, &fingerprints, keys);
     let mut chosen = vec![None; file.variants().len()];
     let mut tuning = planned(tuning_keys(file))?;
     let mut judged = planned(judged_keys(file, &chosen))?; // none before tuning has chosen
     let first = if tuning.is_empty() { &mut judged } else { &mut tuning };
-    let mut manifest = prepared[0].manifest(file)?;
     manifest.mismatches = refuse_others(first, options)?;
     disk::create_folder(out).map_err(|error| RunError::Folder(RecordError::new(out, error)))?;
     let lease = Lease::take(out).map_err(refuse_lease)?;
@@ -45,7 +48,7 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
         return Err(RunError::Kept { folder: out.display().to_string(), trials });
     }
     folder::begin(file, &manifest, options, fence).map_err(RunError::Folder)?;
-    put(fence, &out.join("plan.json"), &rows(file, &prepared, &chosen)?).map_err(RunError::Folder)?;
+    put(fence, &out.join("plan.json"), &rows(file, &supplies, &chosen)?).map_err(RunError::Folder)?;
     let ended = train(first, options, fence, watcher)?;
     if tuning.is_empty() || ended == Ended::Interrupted {
         return Ok(ended);
@@ -57,7 +60,7 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
     for row in table.iter().filter(|row| row.winner.is_none()) {
         tracing::warn!("{}: no candidate could be trained with every tuning seed, so there is none to judge", row.name);
     }
-    put(fence, &out.join("plan.json"), &rows(file, &prepared, &chosen)?)?;
+    put(fence, &out.join("plan.json"), &rows(file, &supplies, &chosen)?)?;
     judged = planned(judged_keys(file, &chosen))?;
     let mismatches = refuse_others(&mut judged, options)?;
     if !mismatches.is_empty() {

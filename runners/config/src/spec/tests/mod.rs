@@ -4,6 +4,7 @@ mod extends;
 mod faults;
 mod files;
 mod interventions;
+mod merge;
 mod model;
 mod noise;
 mod schedules;

@@ -32,6 +32,7 @@ fn every_form_of_every_section_is_admitted() {
         "arms: {a: [{lr: 0.1}], b: [{intervention: amnesia}], c: [{intervention: {amnesia: {every: 5}}}], d: [{regularizer: {vicreg: }, weight: 1, at: }]}",
         "extends: x.yaml\narms: {a: , b: []}",
         "extends: x.yaml",
+        "x-term: &term {regularizer: vicreg, weight: 1}\narms: {a: [{<<: *term, weight: 2}]}",
         "arms: {a: []}\ndata: synthetic\ntokenizer: bytes\ntrain: {schedule: constant, optimizer: muon, tokens: 20M, grad_clip: none}",
         "arms: {a: []}\ndata: {biographies: {people: 10}}\ntrain: {schedule: {wsd: {decay: 0.1}}, tokens: 2.0e+7, precision: bf16}",
         "arms: {a: []}\ndata: {text: {file: a.txt}}\ntokenizer: {file: t.json}\nevaluate: {capacity: , quantisation: , texts: {a: b}}",
@@ -55,6 +56,8 @@ fn what_the_reader_refuses_for_its_form_the_schema_refuses() {
     }
     for (old, new) in [
         ("seeds:", "seed:"),
+        ("seeds:", "xx-seeds: 1\nseeds:"),
+        ("train:", "train:\n  <<: {stesp: 3}"),
         ("[0, 1, 2]", "0"),
         ("[0, 1, 2]", "[]"),
         ("[0, 1, 2]", "[0, 1, 0]"),

@@ -80,6 +80,14 @@ impl Tokenizer {
         Self { vocab_size: vocabulary(&learned), kind: Kind::Bpe(Box::new(learned)), prefix, by_pattern: true }
     }
 
+    /// What [`bpe`](Self::bpe) learned, from its `tokenizer.json`.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub(super) fn trained(json: &str) -> Result<Self, DataError> {
+        json.parse().map(Self::learned).map_err(failed)
+    }
+
     /// The tokenizer of this [kind](Self::kind) whose [`files`](Self::files) are in `folder`.
     ///
     /// # Errors

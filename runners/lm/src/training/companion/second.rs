@@ -1,5 +1,6 @@
 //! The second model of an objective: a checkpoint, or a moving average of the model.
 
+use crate::checkpoint::CheckpointError;
 use crate::engine::{Keep, Pass};
 use crate::model::{Decoder, Model, Parameters};
 use crate::training::TrainError;
@@ -7,27 +8,33 @@ use crate::training::interventions::objective;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 use regatta_core::{Companion, CompanionObjective, Compared, Intervention};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Numbers of a moving average that one thread updates at a time.
 const BLOCK: usize = 16_384;
 
-/// The checkpoint that `intervention` compares a model of shape `config` with, read and found to fit; `None` where it compares with
-/// none, or has weight 0.
+/// The folder of the checkpoint that `intervention` compares a model of shape `config` with, which `check` read and which was found
+/// to fit; `None` where it compares with none, or has weight 0.
 ///
 /// # Errors
 /// When the checkpoint cannot be read, or its output or the sequences of `context` tokens do not fit it.
-pub fn check_companion(intervention: &dyn Intervention, config: &Decoder, context: usize) -> Result<Option<Model>, TrainError> {
+pub fn check_companion(
+    intervention: &dyn Intervention,
+    config: &Decoder,
+    context: usize,
+    check: impl FnOnce(&Path) -> Result<Decoder, CheckpointError>,
+) -> Result<Option<PathBuf>, TrainError> {
     let Some(objective) = objective(intervention) else { return Ok(None) };
     match objective.companion() {
-        Companion::Checkpoint(folder) => read_fitting(&folder, objective.compared(), config, context).map(Some),
+        Companion::Checkpoint(folder) => {
+            fits(&check(&folder)?, &folder, objective.compared(), config, context)?;
+            Ok(Some(folder))
+        }
         Companion::MovingAverage { .. } => Ok(None),
     }
 }
 
-fn read_fitting(folder: &Path, compared: Compared, config: &Decoder, context: usize) -> Result<Model, TrainError> {
-    let other = Model::read(folder)?;
-    let found = other.decoder();
+fn fits(found: &Decoder, folder: &Path, compared: Compared, config: &Decoder, context: usize) -> Result<(), TrainError> {
     let misfit = if found.context < context {
         format!("at least {context} positions, the tokens of a training sequence, found {}", found.context)
     } else if found.vocab_size != config.vocab_size {
@@ -35,7 +42,7 @@ fn read_fitting(folder: &Path, compared: Compared, config: &Decoder, context: us
     } else if compared == Compared::LastHiddenState && found.width != config.width {
         format!("the model's width of {}, found {}", config.width, found.width)
     } else {
-        return Ok(other);
+        return Ok(());
     };
     Err(TrainError::Companion(format!("expected a checkpoint of {misfit} in {}", folder.display())))
 }
@@ -55,7 +62,11 @@ impl SecondModel {
     /// As [`check_companion`].
     pub fn new(objective: &dyn CompanionObjective, model: &Model, context: usize) -> Result<Self, TrainError> {
         let (model, decay) = match objective.companion() {
-            Companion::Checkpoint(folder) => (read_fitting(&folder, objective.compared(), model.decoder(), context)?, None),
+            Companion::Checkpoint(folder) => {
+                let other = Model::read(&folder)?;
+                fits(other.decoder(), &folder, objective.compared(), model.decoder(), context)?;
+                (other, None)
+            }
             Companion::MovingAverage { decay } => (model.copy(), Some(decay)),
         };
         Ok(Self { model, decay, pass: None })

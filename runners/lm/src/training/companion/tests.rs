@@ -215,7 +215,7 @@ fn a_checkpoint_that_does_not_fit_is_refused() {
     let teacher = |folder: &Path, logits| Beside { folder: Some(folder.to_owned()), decay: 0.0, logits, weight: 1.0 };
     let beside = |logits: bool, width: usize, vocabulary: usize, context: usize| {
         let config = Decoder::new(Family::Gpt2, Sizes { width, ..spec(2) }, vocabulary);
-        let found = check_companion(&teacher(folder.path(), logits), &config, context);
+        let found = check_companion(&teacher(folder.path(), logits), &config, context, Decoder::check);
         found.map(|other| assert!(other.is_some())).map_err(|error| error.to_string())
     };
     beside(true, 8, 5, 4).unwrap();
@@ -227,7 +227,8 @@ fn a_checkpoint_that_does_not_fit_is_refused() {
     refused(beside(true, 8, 6, 4), "expected a checkpoint of the model's vocabulary of 6 tokens, found 5 in ");
     refused(beside(true, 8, 5, 5), "expected a checkpoint of at least 5 positions, the tokens of a training sequence, found 4");
     refused(beside(false, 16, 5, 4), "expected a checkpoint of the model's width of 16, found 8");
-    let missing = check_companion(&teacher(&folder.path().join("none"), true), &Decoder::new(Family::Gpt2, spec(2), 5), 4);
+    let (nowhere, student) = (teacher(&folder.path().join("none"), true), Decoder::new(Family::Gpt2, spec(2), 5));
+    let missing = check_companion(&nowhere, &student, 4, Decoder::check);
     refused(missing.map(drop).map_err(|error| error.to_string()), "none/config.json");
 }
 
@@ -239,7 +240,7 @@ fn a_teacher_may_be_of_another_family() {
     Model::fresh(teacher, 3).write(folder.path()).unwrap();
     let beside = Beside { folder: Some(folder.path().to_owned()), decay: 0.0, logits: true, weight: 0.1 };
     let student = Decoder::new(Family::Llama, Sizes { width: 16, ..spec(2) }, 5);
-    assert!(check_companion(&beside, &student, 4).unwrap().is_some());
+    assert!(check_companion(&beside, &student, 4, Decoder::check).unwrap().is_some());
     let (train, interventions) = (train(), [Plugin(Box::new(beside) as Box<dyn Intervention>)]);
     let mut learner = Learner::new(Model::fresh(student, 0), &train, &[], &interventions, 0).unwrap();
     let first = learner.step(0, 2, &INPUTS, &TARGETS).unwrap();
