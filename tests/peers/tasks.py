@@ -45,7 +45,6 @@ def arguments():
 # Regatta's form, the harness's task, the file of items, examples in front of each and the file that they are from
 NAMED = [
     ("minimal_pairs", "blimp_transitive", "pairs", 0, None),
-    ("minimal_pairs", "blimp_transitive", "pairs", 2, None),
     ("multiple_choice", "hellaswag", "hellaswag", 0, None),
     ("multiple_choice", "arc_easy", "arc", 0, None),
     ("multiple_choice", "arc_easy", "arc", 3, None),
