@@ -200,7 +200,8 @@ def by_token(model, task, samples, ours):
             return len(found) - (found[0] == model.prefix_token_id)
 
         pairs = sample["arguments"]
-        pairs = [tuple(pair.values()) if isinstance(pair, dict) else pair for pair in (pairs.values() if isinstance(pairs, dict) else pairs)]
+        pairs = pairs.values() if isinstance(pairs, dict) else pairs
+        pairs = [tuple(pair.values()) if isinstance(pair, dict) else pair for pair in pairs]
         scaled = [response[0][0] / tokens(pair) for response, pair in zip(sample["resps"], pairs, strict=True)]
         target = sample["target"]
         right += scaled.index(max(scaled)) == int(target)
