@@ -104,8 +104,9 @@ fn read_named(lines: &str, task: serde_json::Value) -> Result<Tasks, String> {
 
 #[test]
 fn description_and_examples_stand_in_front_and_the_limit_cuts_items_alone() {
-    let lines: String =
-        (0..3).map(|i| format!("{{\"question\": \"q{i}\", \"choices\": [\"a{i}\", \"b{i}\"], \"answer\": {}}}\n", i % 2)).collect();
+    let lines: String = (0..3)
+        .map(|i| format!("{{\"question\": \"q{i}\", \"choices\": [\"a{i}\", \"b{i}\"], \"answer\": {}}}\n", i % 2))
+        .collect();
     let few_shot = serde_json::json!({"count": 1, "sampler": "first_n", "delimiter": "|"});
     let spec = serde_json::json!({"form": "multiple_choice", "description": "D ", "target_delimiter": "=", "limit": 2,
         "few_shot": few_shot});
