@@ -18,7 +18,7 @@ from pathlib import Path
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("task", help="a task's name in the harness, or the path of its YAML file")
-    parser.add_argument("--documents", type=Path, required=True, help="JSONL: the documents of the evaluated split, as its dataset has them")
+    parser.add_argument("--documents", type=Path, required=True, help="JSONL: the evaluated split, as its dataset has it")
     parser.add_argument("--train", type=Path, help="JSONL: those of the split that examples are drawn from")
     parser.add_argument("--few-shot", type=int, help="examples in front of each document (the task's own number)")
     parser.add_argument("--seed", type=int, default=1234, help="of the draws of examples (%(default)s, as in the harness)")
@@ -81,7 +81,13 @@ def lines(task, limit=None):
     return found, FORMS[kind(task)]
 
 
-FORMS = {"loglikelihood": "last_word", "loglikelihood_rolling": "rolling", "partial": "partial", "mass": "probability_mass", "choices": "multiple_choice"}
+FORMS = {
+    "loglikelihood": "last_word",
+    "loglikelihood_rolling": "rolling",
+    "partial": "partial",
+    "mass": "probability_mass",
+    "choices": "multiple_choice",
+}
 
 
 def kind(task):

@@ -45,7 +45,6 @@ def arguments():
 # Regatta's form, the harness's task, the file of items, examples in front of each and the file that they are from
 NAMED = [
     ("minimal_pairs", "blimp_transitive", "pairs", 0, None),
-    ("minimal_pairs", "blimp_transitive", "pairs", 2, None),
     ("multiple_choice", "hellaswag", "hellaswag", 0, None),
     ("multiple_choice", "arc_easy", "arc", 0, None),
     ("multiple_choice", "arc_easy", "arc", 3, None),
@@ -201,7 +200,8 @@ def by_token(model, task, samples, ours):
             return len(found) - (found[0] == model.prefix_token_id)
 
         pairs = sample["arguments"]
-        pairs = [tuple(pair.values()) if isinstance(pair, dict) else pair for pair in (pairs.values() if isinstance(pairs, dict) else pairs)]
+        pairs = pairs.values() if isinstance(pairs, dict) else pairs
+        pairs = [tuple(pair.values()) if isinstance(pair, dict) else pair for pair in pairs]
         scaled = [response[0][0] / tokens(pair) for response, pair in zip(sample["resps"], pairs, strict=True)]
         target = sample["target"]
         right += scaled.index(max(scaled)) == int(target)

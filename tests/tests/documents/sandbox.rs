@@ -63,6 +63,10 @@ impl Sandbox {
             let other = item.replace("4.5", "1.5"); // a rank needs two scores
             fs::write(folder.join(name), format!("{item}\n{other}\n{item}\n")).unwrap();
         }
+        for entry in fs::read_dir(root().join("tests/golden/tasks")).unwrap() {
+            let path = entry.unwrap().path();
+            fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+        }
         fs::create_dir(folder.join("configs")).unwrap();
         for entry in fs::read_dir(root().join("configs")).unwrap() {
             let path = entry.unwrap().path();

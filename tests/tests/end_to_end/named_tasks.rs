@@ -56,11 +56,14 @@ fn tasks_are_scored_on_the_way_and_at_the_end() {
     assert!(items[0].get("right_normalised").is_none() && items[2].get("right_normalised").is_some());
 
     let csv = std::fs::read_to_string(study.path().join("out/results.csv")).unwrap();
-    for column in ["task_last_perplexity", "task_pages_word_perplexity", "task_truth_probability_mass", "task_ways_accuracy_tokens"] {
+    for column in
+        ["task_last_perplexity", "task_pages_word_perplexity", "task_truth_probability_mass", "task_ways_accuracy_tokens"]
+    {
         assert!(csv.lines().next().unwrap().split(',').any(|name| name == column), "{column}: {csv}");
     }
     let page = std::fs::read_to_string(study.path().join("out/report.html")).unwrap();
-    for part in ["Accuracy on tasks", "Perplexity and probability mass on tasks", "Tasks at the last and at the best checkpoint"] {
+    for part in ["Accuracy on tasks", "Perplexity and probability mass on tasks", "Tasks at the last and at the best checkpoint"]
+    {
         assert!(page.contains(part), "{part}");
     }
     assert!(page.contains("selected on the reported tasks, so it is optimistic"));
@@ -71,8 +74,7 @@ fn tasks_are_scored_on_the_way_and_at_the_end() {
     assert!(odd["tasks"][1]["judged"]["verdict"].is_string(), "{odd}");
 
     let tasks = r#"{last: {file: lambada.jsonl, form: last_word, limit: 6}, pages: {file: wikitext.jsonl, form: rolling}}"#;
-    let output =
-        study.regatta(&["evaluate", "out/trials/odd/seed-0/checkpoint", "--tasks", tasks, "--items", "lines", "--json"]);
+    let output = study.regatta(&["evaluate", "out/trials/odd/seed-0/checkpoint", "--tasks", tasks, "--items", "lines", "--json"]);
     let again: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&again["tasks"][0], &again["tasks"][1]), (&evaluation["tasks"][1], &evaluation["tasks"][2]));
     let lines = std::fs::read_to_string(study.path().join("lines")).unwrap();
@@ -135,7 +137,10 @@ fn bad_tasks_are_refused_with_file_line_and_field() {
         "tasks: {a: {file: one-word.jsonl, form: last_word}}",
         &["evaluate.tasks.a.file: ", "one-word.jsonl:2: text: expected words before the last word, found \"one\""],
     );
-    check("tasks: {a: {file: one-word.jsonl, form: last_word, limit: 1}}", &["evaluate.tasks.a.limit: ", "at least 2 lines, found 1"]);
+    check(
+        "tasks: {a: {file: one-word.jsonl, form: last_word, limit: 1}}",
+        &["evaluate.tasks.a.limit: ", "at least 2 lines, found 1"],
+    );
     check(
         "tasks: {a: {file: empty-labels.jsonl, form: probability_mass}}",
         &["empty-labels.jsonl:1: labels: expected a 1 for at least one choice, found [0,0]"],
@@ -152,7 +157,10 @@ fn bad_tasks_are_refused_with_file_line_and_field() {
     check("tasks: {a: {file: lambada.jsonl, form: lastword}}", &["evaluate.tasks.a.form", "did you mean `last_word`?"]);
     check("tasks: {a: {file: none.jsonl, form: last_word}}", &["evaluate.tasks.a.file: expected a file, found"]);
     check("tasks: {a/b: {file: lambada.jsonl, form: last_word}}", &["expected a name of 1 to 64 letters"]);
-    check("tasks: {a: {file: documents.jsonl, form: rolling, few_shot: {count: 1}}}", &["evaluate.tasks.a.few_shot: expected nothing"]);
+    check(
+        "tasks: {a: {file: documents.jsonl, form: rolling, few_shot: {count: 1}}}",
+        &["evaluate.tasks.a.few_shot: expected nothing"],
+    );
     check("tasks_at: 3", &["evaluate.tasks_at: expected `tasks` beside it, found none"]);
     check(
         "tasks_at: [9], tasks: {a: {file: lambada.jsonl, form: last_word}}",

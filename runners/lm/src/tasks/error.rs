@@ -52,7 +52,11 @@ pub enum TaskError {
         path: PathBuf,
     },
     /// More examples than there are.
-    #[error("expected at most {most}, of {lines} lines in {}{}, found {count}", path.display(), if *excluded { " of which one may be the item itself" } else { "" })]
+    #[error(
+        "expected at most {most}, of {lines} lines in {}{}, found {count}",
+        path.display(),
+        if *excluded { " of which one may be the item itself" } else { "" }
+    )]
     Examples {
         /// The file that they are drawn from.
         path: PathBuf,

@@ -26,6 +26,12 @@
 //! Among equals the first counts, so a model to which both sentences of a minimal pair are equally likely is right, as in the
 //! harness. Normalising is that of its `acc_norm`; for ASCII, characters are bytes.
 //!
+//! # Tasks by name
+//!
+//! The tasks of `evaluate.tasks` have a [form](crate::spec::TaskForm), and each form reads the lines of the field's data sets. A
+//! description and examples may stand in front of an item. [`NamedScore`] has the measures of each form; a [`Document`] is read in
+//! disjoint windows.
+//!
 //! Where the data are biographies, [`Recall`] asks for the facts and [`Capacity`] counts them in bits.
 //!
 //! Sources: Warstadt et al. 2020, "BLiMP", TACL 8 (minimal pairs by whole-sentence likelihood); Gao et al.,

@@ -92,3 +92,54 @@ fn a_study_names_tasks_once_and_needs_a_tokenizer() {
     assert!(field == "minimal_pairs.0" && error.to_string().contains("tokens without a tokenizer"));
     assert_eq!(Tasks::read(&EvaluateSpec::default(), None).unwrap(), Tasks::default());
 }
+
+/// Reads one named task of `evaluate.tasks` on a file of these lines.
+fn read_named(lines: &str, task: serde_json::Value) -> Result<Tasks, String> {
+    let folder = TempDir::new().unwrap();
+    let mut task = task;
+    task["file"] = write(&folder, "items.jsonl", lines).to_str().unwrap().into();
+    let spec: EvaluateSpec = serde_json::from_value(serde_json::json!({"tasks": {"named": task}})).unwrap();
+    Tasks::read(&spec, Some(&Tokenizer::bytes())).map_err(|(field, error)| format!("{field}: {error}"))
+}
+
+#[test]
+fn description_and_examples_stand_in_front_and_the_limit_cuts_items_alone() {
+    let lines: String = (0..3)
+        .map(|i| format!("{{\"question\": \"q{i}\", \"choices\": [\"a{i}\", \"b{i}\"], \"answer\": {}}}\n", i % 2))
+        .collect();
+    let few_shot = serde_json::json!({"count": 1, "sampler": "first_n", "delimiter": "|"});
+    let spec = serde_json::json!({"form": "multiple_choice", "description": "D ", "target_delimiter": "=", "limit": 2,
+        "few_shot": few_shot});
+    let tasks = read_named(&lines, spec).unwrap();
+    let items = &tasks.named[0].items;
+    assert_eq!((items.len(), tasks.named[0].name.as_str(), tasks.have_items()), (2, "named", true));
+    // item 0 is left out of its own examples
+    assert_eq!((&items[0].choices[1].tokens, items[0].choices[1].context), (&bytes("D q1=b1|q0=b0"), 10));
+    assert_eq!(items[1].choices[0].tokens, bytes("D q0=a0|q1=a1"));
+}
+
+#[test]
+fn a_blank_context_and_white_space_behind_one() {
+    let line = r#"{"context": "", "continuation": "two words"}"#;
+    let last_word = serde_json::json!({"form": "last_word"});
+    let tasks = read_named(&format!("{line}\n{line}\n"), last_word.clone()).unwrap();
+    let choice = &tasks.named[0].items[0].choices[0];
+    assert_eq!((&choice.tokens, choice.context), (&bytes("\ntwo words"), 1), "the prefix token is the context");
+    let line = r#"{"context": "one ", "continuation": "two"}"#;
+    let tasks = read_named(&format!("{line}\n{line}\n"), last_word).unwrap();
+    let choice = &tasks.named[0].items[0].choices[0];
+    assert_eq!((&choice.tokens, choice.context), (&bytes("one two"), 3), "the space is scored with the word");
+}
+
+#[test]
+fn the_fingerprint_of_a_named_task_has_its_form_and_documents() {
+    let print = |form: &str, line: &str| {
+        let tasks = read_named(&format!("{line}\n{line}\n"), serde_json::json!({"form": form})).unwrap();
+        tasks.named[0].fingerprint.clone()
+    };
+    let pair = r#"{"sentence_good": "a", "sentence_bad": "b"}"#;
+    assert_ne!(print("minimal_pairs", pair), read_text(TaskForm::MinimalPairs, &format!("{pair}\n{pair}")).unwrap().fingerprint);
+    let document = |words: usize| print("rolling", &format!("{{\"text\": \"a b\", \"words\": {words}}}"));
+    assert_eq!(document(2), print("rolling", r#"{"text": "a b"}"#));
+    assert_ne!(document(2), document(3));
+}
