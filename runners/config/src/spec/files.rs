@@ -111,7 +111,10 @@ fn absolute(path: &Path, folder: &Path, kind: Kind) -> Result<PathBuf, String> {
 
 /// A pattern in full: what it matches below `folder`, or else below the current directory.
 fn pattern(path: &Path, folder: &Path) -> Result<PathBuf, String> {
-    let in_full = |folder: &Path| pattern_in(&std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf()), path);
+    let in_full = |folder: &Path| {
+        let folder = Path::new(".").join(folder); // where the study lies in the current directory its folder has no name
+        pattern_in(&std::path::absolute(&folder).unwrap_or(folder), path)
+    };
     let [beside, here] = [folder, Path::new(".")].map(in_full);
     match (matching(&beside), matching(&here)) {
         (Ok(_), _) => Ok(beside),

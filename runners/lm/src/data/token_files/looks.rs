@@ -19,7 +19,7 @@ pub(super) fn foreign(sample: &Sample) -> Option<&'static str> {
     let is = |signature: &[u8]| front.starts_with(signature);
     let at = |place: usize, signature: &[u8]| front.get(place..).is_some_and(|rest| rest.starts_with(signature));
     let byte = |place: usize| front.get(place).copied().unwrap_or(0xff);
-    let ends = |signature: &[u8]| sample.length % 8 != 0 || end.ends_with(signature); // the end may lack up to seven bytes
+    let ends = |signature: &[u8]| !sample.length.is_multiple_of(8) || end.ends_with(signature); // the end may lack up to seven bytes
     let header = front.first_chunk().map_or(u64::MAX, |length| u64::from_le_bytes(*length));
     let rules = [
         (is(b"MMIDIDX\0"), "the index of a Megatron dataset (`.idx`); the `.bin` beside it holds the ids"),
