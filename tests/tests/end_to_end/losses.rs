@@ -25,7 +25,7 @@ pub(crate) const KINDS: [(&str, &str); 17] = [
 ];
 
 /// Those that compare two views, which dropout makes.
-pub(crate) const KINDS_OF_VIEWS: [(&str, &str); 8] = [
+pub(crate) const KINDS_OF_VIEWS: [(&str, &str); 5] = [
     ("barlow_twins", "barlow_twins"),
     ("contrastive", "{infonce: {form: contrastive}}"),
     ("align_uniform", "{infonce: {form: align_uniform}}"),
@@ -34,7 +34,7 @@ pub(crate) const KINDS_OF_VIEWS: [(&str, &str); 8] = [
 ];
 
 /// Those that are no penalty.
-pub(crate) const INTERVENTIONS: [(&str, &str); 5] = [
+pub(crate) const INTERVENTIONS: [(&str, &str); 8] = [
     ("noisy_embedding", "noisy_embedding"),
     ("active_forgetting", "{active_forgetting: {every: 40}}"),
     ("ternary_weights", "quantised_weights"),
