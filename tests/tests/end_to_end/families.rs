@@ -11,11 +11,13 @@ fn words(output: &std::process::Output) -> String {
 
 fn with_model(model: &str) -> Study {
     let study = Study::new(&tiny("").replace(MODEL, model));
-    let text = "tokenizer: bytes\ndata: {text: {train: a.txt, validation: a.txt, test: a.txt}}\n";
+    let text = "tokenizer: bytes\ndata: {text: {train: a.txt, validation: b.txt, test: c.txt}}\n";
     let yaml = std::fs::read_to_string(study.path().join("study.yaml")).unwrap();
     let lines: Vec<&str> = yaml.lines().filter(|line| !line.starts_with("data:")).collect();
     std::fs::write(study.path().join("study.yaml"), format!("{text}{}\n", lines.join("\n"))).unwrap();
-    std::fs::write(study.path().join("a.txt"), "the cat sat on the mat, and the dog on the log. ".repeat(40)).unwrap();
+    for name in ["a.txt", "b.txt", "c.txt"] {
+        std::fs::write(study.path().join(name), "the cat sat on the mat, and the dog on the log. ".repeat(40)).unwrap();
+    }
     study
 }
 

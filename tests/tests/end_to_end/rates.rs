@@ -38,11 +38,12 @@ fn a_term_that_ends_is_computed_up_to_there() {
 #[test]
 fn a_spike_is_said_with_arm_seed_and_what_became_of_it() {
     // a long run of one letter, which is learnt, and then words that are not
-    let data = "tokenizer: bytes\ndata: {text: {train: text.txt, validation: text.txt, order: sequential}}";
+    let data = "tokenizer: bytes\ndata: {text: {train: text.txt, validation: same.txt, order: sequential}}";
     let yaml = tiny("").replace("train: {steps: 8,", "train: {steps: 125, lr: 1.0e-2,");
     let line = yaml.lines().find(|line| line.starts_with("data:")).unwrap().to_owned();
     let study = Study::new(&yaml.replace(&line, data));
-    study.write("text.txt", &("a".repeat(120 * 64 + 1) + &"the quick brown fox jumps over the lazy dog. ".repeat(20)));
+    let text = "a".repeat(120 * 64 + 1) + &"the quick brown fox jumps over the lazy dog. ".repeat(20);
+    ["text.txt", "same.txt"].iter().for_each(|name| study.write(name, &text));
     let said =
         |fate: &str| words(&study.run(fate, &["--set", "seeds=[3]", "--set", &format!("train.on_spike={fate}")], 0).stderr);
     let record = said("record");

@@ -201,6 +201,10 @@ fn every_config_parses() {
         let yaml = std::fs::read_to_string(&path).unwrap();
         let set = format!("data.text.file={}", text_file.path().display());
         let mut overrides = if yaml.contains("file:") || yaml.contains("extends: shakespeare") { vec![set] } else { vec![] };
+        if path.file_stem().is_some_and(|stem| stem.to_string_lossy().starts_with("paper-")) {
+            let (model, text) = (folder.path().display(), text_file.path().display());
+            overrides = vec![format!("model.init={model}"), format!("data.text={{file: {text}}}"), "evaluate={}".into()];
+        }
         if yaml.contains("teacher: ") {
             overrides.push(format!("arms.distilled.0.intervention.distillation.teacher={}", folder.path().display()));
         }

@@ -46,7 +46,7 @@ fn another_tokenizer_is_refused_before_anything_is_trained() {
     refused(&study, &["--set", "tokenizer=bytes"], &at);
     refused(&study, &["--set", &format!("tokenizer={BPE}")], &["tokenizer.bpe: expected the ids", "found others: token "]);
     // the same text gives the same tokenizer
-    study.run("same", &["--set", &format!("tokenizer={BPE}"), "--set", "data.text.train=text.txt", "--set", "seeds=[0]"], 0);
+    study.run("same", &["--set", &format!("tokenizer={BPE}"), "--set", "data.text.train=same.txt", "--set", "seeds=[0]"], 0);
     let config = std::fs::read_to_string(study.path().join("warm/config.json")).unwrap();
     let config: serde_json::Value = serde_json::from_str(&config).unwrap();
     let sizes = format!("vocab_size: {}, train_tokens: 4000, validation_tokens: 600, test_tokens: 600", config["vocab_size"]);
@@ -60,5 +60,5 @@ fn another_tokenizer_is_refused_before_anything_is_trained() {
         &[],
         &["study.yaml:3:", "model.init: ", "tokenizer.json, or a `tokenizer` that the study names, found neither"],
     );
-    study.run("named", &["--set", &format!("tokenizer={BPE}"), "--set", "data.text.train=text.txt", "--set", "seeds=[0]"], 0);
+    study.run("named", &["--set", &format!("tokenizer={BPE}"), "--set", "data.text.train=same.txt", "--set", "seeds=[0]"], 0);
 }

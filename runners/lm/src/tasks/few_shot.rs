@@ -22,11 +22,11 @@ impl Examples {
     ///
     /// # Errors
     /// With the field at fault: when the file cannot be read, a line is no item, or there are fewer than asked for.
-    pub fn read(task: &TaskSpec, spec: &FewShotSpec) -> Result<Self, (String, TaskError)> {
+    pub fn read(task: &TaskSpec, spec: &FewShotSpec) -> Result<Self, (String, Box<TaskError>)> {
         let own = spec.file.as_ref().is_none_or(|file| *file == task.file);
         let path = spec.file.as_ref().unwrap_or(&task.file);
         let field = if spec.file.is_some() { "few_shot.file" } else { "file" };
-        let at_file = |error| (field.to_owned(), error);
+        let at_file = |error| (field.to_owned(), Box::new(error));
         let example = |(line, object): (usize, Map<String, Value>)| {
             let refuse = |(field, expected, found): lines::Fault| TaskError::item(path, line, field, expected, found);
             let [question, answer] = worded::item(task.form, &object, &task.target_delimiter).map_err(refuse)?.example;
@@ -39,7 +39,7 @@ impl Examples {
         let most = pool.len().saturating_sub(usize::from(exclude_item));
         if count > most {
             let error = TaskError::Examples { path: path.clone(), most, lines: pool.len(), count, excluded: exclude_item };
-            return Err(("few_shot.count".to_owned(), error));
+            return Err(("few_shot.count".to_owned(), Box::new(error)));
         }
         Ok(Self { pool, count, sampler: spec.sampler, exclude_item, random: PythonRandom::new(spec.seed) })
     }

@@ -56,8 +56,8 @@ impl Tasks {
         }
         let mut named = Vec::new();
         for (name, of) in &spec.tasks {
-            let at_fault = |(field, error): (String, TaskError)| (format!("tasks.{name}.{field}"), Box::new(error));
-            let tokenizer = tokenizer.ok_or_else(|| at_fault(("file".into(), TaskError::NoTokenizer)))?;
+            let at_fault = |(field, error): (String, Box<TaskError>)| (format!("tasks.{name}.{field}"), error);
+            let tokenizer = tokenizer.ok_or_else(|| at_fault(("file".into(), Box::new(TaskError::NoTokenizer))))?;
             let form = of.form.field();
             if tasks.iter().any(|task| task.form == of.form && task.name == *name) {
                 let files = if of.form == TaskForm::MinimalPairs { &spec.minimal_pairs } else { &spec.multiple_choice };
@@ -113,15 +113,15 @@ pub fn read(path: &Path, form: TaskForm, tokenizer: &Tokenizer) -> Result<Task, 
 const NO_TOKEN: &str = "what makes at least one token";
 
 /// Reads a task of `evaluate.tasks`; in an error, the field of the task that is at fault.
-fn read_named(name: &str, spec: &TaskSpec, tokenizer: &Tokenizer) -> Result<Task, (String, TaskError)> {
+fn read_named(name: &str, spec: &TaskSpec, tokenizer: &Tokenizer) -> Result<Task, (String, Box<TaskError>)> {
     let (path, form) = (&spec.file, spec.form);
-    let at_file = |error| ("file".to_owned(), error);
+    let at_file = |error| ("file".to_owned(), Box::new(error));
     let prefix = tokenizer.prefix().ok_or_else(|| at_file(TaskError::NoPrefix))?;
     let mut examples = spec.few_shot.as_ref().map(|few_shot| Examples::read(spec, few_shot)).transpose()?;
     let most = spec.limit.map_or(usize::MAX, |limit| limit.get());
     let least = if form == TaskForm::Rolling { 1 } else { 2 };
     if most < least {
-        return Err(("limit".into(), TaskError::TooFew { path: path.clone(), least, found: most }));
+        return Err(("limit".into(), Box::new(TaskError::TooFew { path: path.clone(), least, found: most })));
     }
     let (mut items, mut documents) = (Vec::new(), Vec::new());
     for (line, object) in lines::read(path, most).map_err(at_file)? {
@@ -142,7 +142,7 @@ fn read_named(name: &str, spec: &TaskSpec, tokenizer: &Tokenizer) -> Result<Task
         let in_front = in_front.map_err(|left| {
             let found = format!("{left} that differ from the item");
             let error = TaskError::item(path, line, String::new(), "more lines to draw examples from", found);
-            ("few_shot.count".to_owned(), error)
+            ("few_shot.count".to_owned(), Box::new(error))
         })?;
         let before = format!("{}{in_front}", spec.description);
         items.push(item.tokenized(tokenizer, prefix, &before, no_token).map_err(at_file)?);

@@ -76,8 +76,13 @@ fn every_config_arrives_as_it_was_planned() {
             continue;
         }
         let overrides = match &*stem {
-            "families" | "rounding" | "shakespeare" | "shakespeare-tuned" => set("data.text.file", "text.txt"),
+            "families" | "homes" | "rounding" | "shakespeare" | "shakespeare-tuned" => set("data.text.file", "text.txt"),
             "distillation" => set("arms.distilled.0.intervention.distillation.teacher", "teacher"),
+            "paper-gpt2" | "paper-qwen3" => {
+                let model = "model={layers: 1, width: 16, heads: 2, context: 4096}".into();
+                let data = format!("data.text={{file: {}}}", desk.path().join("text.txt").display());
+                vec![model, data, "evaluate={}".into()]
+            }
             _ => Vec::new(),
         };
         (studies, trials) = (studies + 1, trials + check(&path, &overrides));

@@ -149,7 +149,7 @@ fn a_corpus_is_made_once_and_is_that_of_memory() {
     assert_eq!(seen, ["there"]);
     same(&there.unwrap(), &memory);
     let address = made.address.clone().unwrap();
-    assert_eq!(entries(folder.path()), [address.clone()]);
+    assert_eq!(entries(folder.path()), std::slice::from_ref(&address));
     assert_eq!(fs::read(cache.folder().join(&address).join("train.bin")).unwrap(), b"a\0b\0c\0\n\0d\0e\0\n\0f\0\n\0");
     let by_address = Corpus::open(&cache, &address, made.vocab_size, made.order).unwrap();
     same(&by_address, &memory);

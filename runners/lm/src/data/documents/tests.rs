@@ -120,7 +120,7 @@ fn members_of_gzip_and_frames_of_zstandard_follow_each_other() {
 #[test]
 fn a_character_may_lie_across_blocks() {
     let text = format!("{}é{}", "a".repeat((1 << 20) - 1), "b".repeat(1 << 20));
-    assert_eq!(documents("x.txt", text.as_bytes(), &plain()).unwrap(), [text.clone()]);
+    assert_eq!(documents("x.txt", text.as_bytes(), &plain()).unwrap(), std::slice::from_ref(&text));
     assert_eq!(documents("x.txt", &zstandard(text.as_bytes()), &plain()).unwrap(), [text]);
 }
 
