@@ -11,7 +11,8 @@ const DRAWN: usize = 1 << 20;
 ///
 /// Row b of step s is entry `i = s·batch_size + b` of an endless list of windows. Sequential: window `i mod windows`. Shuffled:
 /// epoch `i div windows` has a permutation of its own, drawn from the seed, and the window is its entry `i mod windows`.
-/// Of more than 2²⁰ windows the order is [computed window by window](Permutation), so it takes no memory. A batch may therefore begin in one epoch and end in the next; no window is seen more often than another by more than once.
+/// The order of more than 2²⁰ windows is computed window by window, so it takes no memory. A batch may begin in one epoch and end in
+/// the next; no window is seen more often than another by more than once.
 #[derive(Debug, Clone)]
 pub struct Batches {
     order: Order,
