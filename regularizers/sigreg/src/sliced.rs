@@ -25,10 +25,11 @@ pub struct Sliced {
 
 impl Kernel for Sliced {
     fn penalties(&self, cloud: FloatCloud<'_>, _: &mut Draw) -> Result<Vec<f64>> {
-        match cloud.dims() == self.dims {
-            true => cloud.each_group(|points, gradient| Ok(self.penalty(points, gradient))),
-            false => Err(candle::Error::msg(format!("expected points of {} dims, found {}", self.dims, cloud.dims())).into()),
+        if cloud.dims() != self.dims {
+            let message = format!("expected points of {} dims, found {}", self.dims, cloud.dims());
+            return Err(candle::Error::msg(message).into());
         }
+        cloud.each_group(|points, gradient| Ok(self.penalty(points, gradient)))
     }
 }
 

@@ -101,10 +101,10 @@ impl SketchedIsotropy {
 
     fn check_width(&self, sketch: &Tensor) -> Result<()> {
         let (expected, (_, found)) = (self.sketch_dims.get(), sketch.dims2()?);
-        match expected == found {
-            true => Ok(()),
-            false => Err(candle::Error::msg(format!("expected a sketch of {expected} dims, found {found}")).into()),
+        if expected != found {
+            return Err(candle::Error::msg(format!("expected a sketch of {expected} dims, found {found}")).into());
         }
+        Ok(())
     }
 }
 

@@ -41,7 +41,7 @@ pub fn prepare(file: &StudyFile) -> Result<Vec<Prepared>, Refusal> {
     prepare_with(file, None, &Unwatched)
 }
 
-/// As [`prepare`], with the tokens of text from a cache, or put there, while `watch` looks on.
+/// As [`prepare`], but the tokens of text are read from a cache, or written to it. `watch` sees the progress and may stop it.
 ///
 /// # Errors
 /// As [`prepare`]; when the cache cannot be written, and when `watch` stops it.

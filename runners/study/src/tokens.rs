@@ -9,7 +9,7 @@ pub fn tokens_of(out: &Path) -> Cache {
     Cache::writable(folder(out), &TokensDisk)
 }
 
-/// As [`tokens_of`], for whoever must not write.
+/// As [`tokens_of`], read-only.
 pub fn tokens_there(out: &Path) -> Cache {
     Cache::readonly(folder(out))
 }

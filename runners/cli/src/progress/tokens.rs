@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// Time between two plain lines.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Whoever waits for tokens: a person, who may ask to stop.
+/// Shows the progress of tokenizing; a signal stops it.
 pub(crate) struct Tokens {
     stop: Arc<AtomicBool>,
     state: Mutex<State>,
@@ -158,15 +158,7 @@ fn rate(bytes: u64, seconds: f64) -> String {
 
 /// `7,834,111`
 pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    regatta_report::grouped(number as f64)
 }
 
 #[cfg(test)]

@@ -57,7 +57,7 @@ impl Corpus {
         Self::load_with(data, tokenizer, origin, None, &Unwatched)
     }
 
-    /// As [`load`](Self::load), with the tokens of text files from a cache, or put there, while `watch` looks on.
+    /// As [`load`](Self::load), but the tokens of text are read from a cache, or written to it. `watch` sees the progress and may stop it.
     ///
     /// # Errors
     /// As [`load`](Self::load); when the cache cannot be written, and when `watch` stops it.
@@ -127,7 +127,8 @@ impl Corpus {
             (DataSpec::Synthetic(spec), None) => words(spec, Some(vocab_size)),
             (data, tokenizer) => {
                 let texts = Texts::of(data)?.expect("token ids were read above");
-                let tokenizer = tokenizer.unwrap_or_else(Tokenizer::bytes); // text has one
+                let tokenizer =
+                    tokenizer.ok_or_else(|| DataError::Tokenizer { message: "expected one for text, found none".into() })?;
                 let corpus = Self::in_memory(&texts, tokenizer, vocab_size, &Unwatched)?;
                 Ok(Self { biographies: texts.biographies, ..corpus })
             }

@@ -89,7 +89,7 @@ pub enum DataError {
     /// Someone asked to stop.
     #[error("stopped on request while text was tokenized; nothing half-made is left")]
     Stopped,
-    /// A pattern without files, or what is no pattern.
+    /// A pattern that matches no file, or is malformed.
     #[error("{field}: {error}")]
     Paths {
         /// The field.

@@ -72,10 +72,10 @@ impl Split {
     /// # Errors
     /// As [`Tokens::read`]; when there are too many tokens to look at all.
     pub(super) fn largest(&self) -> Result<Option<u32>, DataError> {
-        match self.tokens.are_many() {
-            true => Err(DataError::VocabularyNotNamed { name: self.name.clone(), tokens: self.tokens.len() }),
-            false => self.tokens.largest(),
+        if self.tokens.are_many() {
+            return Err(DataError::VocabularyNotNamed { name: self.name.clone(), tokens: self.tokens.len() });
         }
+        self.tokens.largest()
     }
 }
 

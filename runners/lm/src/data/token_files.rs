@@ -52,9 +52,10 @@ pub(super) fn each_once<'a>(splits: impl Iterator<Item = (&'static str, &'a Vec<
         for path in files {
             let Some((first, other)) = seen.insert(identity(path)?, (split, path)) else { continue };
             let (path, other) = (path.clone(), other.to_path_buf());
-            return Err(match first == split {
-                true => DataError::Twice { path, other, split },
-                false => DataError::Shared { path, other, splits: [first, split] },
+            return Err(if first == split {
+                DataError::Twice { path, other, split }
+            } else {
+                DataError::Shared { path, other, splits: [first, split] }
             });
         }
     }

@@ -135,7 +135,12 @@ impl Tokens {
 
     /// All ids, in pieces that fit any memory.
     pub fn chunks(&self) -> impl Iterator<Item = Result<Vec<u32>, DataError>> {
-        (0..self.len()).step_by(CHUNK).map(|start| self.read(start..self.len().min(start + CHUNK)))
+        self.in_chunks().map(|range| self.read(range))
+    }
+
+    fn in_chunks(&self) -> impl Iterator<Item = Range<usize>> {
+        let all = self.len();
+        (0..all).step_by(CHUNK).map(move |start| start..all.min(start + CHUNK))
     }
 
     /// Whether reading all ids takes a while: more than 2²⁷ in files.
@@ -147,10 +152,8 @@ impl Tokens {
     /// the last.
     pub fn sample(&self) -> impl Iterator<Item = Result<Vec<u32>, DataError>> {
         let (chunks, ids) = SAMPLE;
-        let places: Vec<Range<usize>> = match self.are_many() {
-            true => spread(self.len(), chunks, ids).collect(),
-            false => (0..self.len()).step_by(CHUNK).map(|start| start..self.len().min(start + CHUNK)).collect(),
-        };
+        let places: Vec<Range<usize>> =
+            if self.are_many() { spread(self.len(), chunks, ids).collect() } else { self.in_chunks().collect() };
         places.into_iter().map(|range| self.read(range))
     }
 

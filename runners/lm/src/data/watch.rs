@@ -1,9 +1,9 @@
-//! What whoever waits for text to become tokens may see, and may stop.
+//! Progress of tokenizing, and the way to stop it.
 
 use super::cache::Entry;
 use std::path::Path;
 
-/// Whoever waits for text to become tokens.
+/// Sees the progress of tokenizing, and may stop it.
 pub trait Watch: Sync {
     /// Whether to stop.
     fn stops(&self) -> bool {
@@ -51,7 +51,7 @@ pub enum Seen<'a> {
     },
 }
 
-/// Nobody waits.
+/// Ignores the progress and never stops.
 pub struct Unwatched;
 
 impl Watch for Unwatched {}

@@ -71,16 +71,17 @@ impl Paths {
         self.entries.iter_mut().enumerate().map(move |(index, path)| (list.then_some(index), path))
     }
 
-    /// The files, in order. An entry that is no pattern stands for itself, whether there is such a file or not.
+    /// The files, in order. An entry that is not a pattern stands for itself, whether or not the file exists.
     ///
     /// # Errors
     /// When a pattern is malformed or no file has a name of its form.
     pub fn files(&self) -> Result<Vec<PathBuf>, PathsError> {
         let mut files = Vec::new();
         for entry in &self.entries {
-            match is_pattern(entry) {
-                true => files.extend(matching(entry)?),
-                false => files.push(entry.clone()),
+            if is_pattern(entry) {
+                files.extend(matching(entry)?);
+            } else {
+                files.push(entry.clone());
             }
         }
         Ok(files)

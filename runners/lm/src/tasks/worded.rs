@@ -49,9 +49,9 @@ pub(super) fn item(form: TaskForm, line: &Line, delimiter: &str) -> Result<Worde
         }
         TaskForm::MultipleChoice => multiple_choice(line, delimiter),
         TaskForm::ProbabilityMass => probability_mass(line, delimiter),
-        TaskForm::LastWord => last_word(line, delimiter),
+        TaskForm::LastWord => last_word(line),
         TaskForm::Partial => partial(line, delimiter),
-        TaskForm::Rolling => unreachable!("documents are no items"),
+        TaskForm::Rolling => unreachable!("a document is not an item"),
     }
 }
 
@@ -171,7 +171,7 @@ fn probability_mass(line: &Line, delimiter: &str) -> Result<Worded, Fault> {
 }
 
 /// A passage of which the last word, cut off at the last space, is scored; or its two parts, the second as it is.
-fn last_word(line: &Line, _: &str) -> Result<Worded, Fault> {
+fn last_word(line: &Line) -> Result<Worded, Fault> {
     let (field, context, continuation) = if line.contains_key("continuation") {
         ("continuation", any("context", line.get("context"))?, words("continuation", line.get("continuation"))?)
     } else {

@@ -1,4 +1,4 @@
-//! How a cache changes the disk. This crate changes none by itself: whoever keeps the records does, in one place.
+//! How a cache changes the disk. This crate never writes by itself: all changes to the disk are made in one place, beside the records.
 
 use std::io;
 use std::path::Path;

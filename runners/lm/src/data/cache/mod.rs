@@ -53,7 +53,7 @@ impl Kept {
 
 /// In the names of entries that are being made.
 const PARTIAL: &str = ".partial-";
-/// Age at which an entry that nobody makes any more is removed.
+/// Age at which an unfinished entry that no process is writing is removed.
 const STALE: Duration = Duration::from_secs(60);
 
 /// Tokens on disk.
@@ -162,7 +162,7 @@ impl Cache {
             Ok(entry)
         });
         if made.is_err() {
-            // what cannot be removed is no reason to tell of anything but the error
+            // the error is reported, even where its leftovers cannot be removed
             let _ = disk.remove_folder(&partial);
             let _ = new.into_iter().try_for_each(|folder| disk.remove_empty_folder(folder));
         }

@@ -1,4 +1,4 @@
-//! What a file that is no text looks like.
+//! What a file that is not text looks like.
 
 /// A format, its first bytes, and at which byte they stand.
 const FORMATS: [(&str, usize, &[u8]); 31] = [

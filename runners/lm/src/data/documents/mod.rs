@@ -4,7 +4,7 @@
 //! | file | what |
 //! |---|---|
 //! | `file` | what a file holds, told by its bytes and its name; its hash |
-//! | `looks` | formats that are no text, by their first bytes |
+//! | `looks` | formats other than text, by their first bytes |
 //! | `packed` | gzip and Zstandard |
 //! | `text` | a file that is one document |
 //! | `lines` | a document for each line, in a field of its object |

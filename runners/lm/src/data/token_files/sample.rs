@@ -21,7 +21,7 @@ pub(super) struct Sample {
 
 impl Sample {
     /// # Errors
-    /// When the file cannot be read, is no file, or is empty.
+    /// When the file cannot be read, is not a regular file, or is empty.
     pub fn of(path: &Path) -> Result<Self, DataError> {
         let length = crate::data::files::facts(path)?.len();
         if length == 0 {
@@ -30,9 +30,10 @@ impl Sample {
         let failed = |source: io::Error| DataError::Read { path: path.into(), source };
         let file = File::open(path).map_err(failed)?;
         let whole = PIECES * PIECE as u64;
-        let places: Vec<(u64, usize)> = match length <= whole {
-            true => vec![(0, length as usize)],
-            false => (0..PIECES).map(|i| ((length - PIECE as u64) / (PIECES - 1) * i / 8 * 8, PIECE)).collect(),
+        let places: Vec<(u64, usize)> = if length <= whole {
+            vec![(0, length as usize)]
+        } else {
+            (0..PIECES).map(|i| ((length - PIECE as u64) / (PIECES - 1) * i / 8 * 8, PIECE)).collect()
         };
         let read = |(at, size): (u64, usize)| {
             let mut bytes = vec![0; size];

@@ -19,7 +19,7 @@ const OTHERS: [(u32, &str); 3] = [
 /// Where the ids begin, their type and how many there are; `None` where the file begins with no number of llm.c's.
 ///
 /// # Errors
-/// With what was expected and found, when it does and is no shard for all that.
+/// When it begins like a shard but is not one: what was expected, and what was found.
 pub(super) fn read(sample: &Sample) -> Option<Result<(u64, Dtype, usize), String>> {
     let front = sample.front();
     let header: Vec<u32> = front[..front.len().min(HEADER)].as_chunks().0.iter().map(|&four| u32::from_le_bytes(four)).collect();
