@@ -65,8 +65,8 @@ pub fn checkpoint(bytes: &[u8]) {
     fs::create_dir_all(&kept).expect("a folder of a test");
     write(&kept.join("MANIFEST.json"), bytes);
     write(&kept.join("model.safetensors"), bytes);
-    let nobody = Holder { host: String::new(), pid: 0, attempt: 1, released: false };
-    let checkpoints = Checkpoints::of(folder.path().join("resume"), Fence::of(folder.path(), nobody), "identity");
+    let nobody = Holder { runner: String::new(), host: String::new(), pid: 0, attempt: 1, released: false };
+    let checkpoints = Checkpoints::of(folder.path().join("resume"), Fence::of_trial(folder.path(), nobody), "identity");
     let found = checkpoints.newest(|_| Ok(())).expect("a folder that can be read");
     assert!(found.is_none_or(|kept| kept.files.is_empty()), "bytes that vouch for themselves");
 }

@@ -47,7 +47,7 @@ impl From<RunError> for Failure {
             | RunError::OtherStudy { .. }
             | RunError::Kept { .. }
             | RunError::Folder(_)
-            | RunError::Held(_) => Self::refused(error),
+            | RunError::Held { .. } => Self::refused(error),
         }
     }
 }

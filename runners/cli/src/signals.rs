@@ -1,6 +1,6 @@
 //! Signals: the first makes the run save its state and stop after the current step; a second SIGINT ends it at once.
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,26 +13,27 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Starts to handle SIGINT, SIGTERM and SIGUSR1.
+    /// Starts to handle SIGINT, SIGTERM, SIGHUP and SIGUSR1.
     ///
     /// # Errors
     /// When the system refuses.
     pub fn listen() -> std::io::Result<Self> {
         let (stop, last) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&stop))?; // before the flag is set: acts on the second
-        for signal in [SIGINT, SIGTERM, SIGUSR1] {
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGUSR1] {
             flag::register(signal, Arc::clone(&stop))?;
             flag::register_usize(signal, Arc::clone(&last), signal as usize)?;
         }
         Ok(Self { stop, last })
     }
 
-    /// The exit status that a shell expects of a program that the signal ended, 130 or 143; 0 after SIGUSR1, with which a scheduler
+    /// The exit status that a shell expects of a program that the signal ended, such as 130 or 143; 0 after SIGUSR1, with which a scheduler
     /// requests that the state be saved before it takes the machine.
     pub fn exit_code(&self) -> u8 {
         match self.last.load(Ordering::Relaxed) {
             signal if signal == SIGUSR1 as usize => 0,
-            signal => 128 + signal.max(SIGINT as usize) as u8,
+            0 => 128 + SIGINT as u8,
+            signal => 128 + signal as u8,
         }
     }
 }

@@ -191,16 +191,17 @@ impl Mark {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Lease;
+    use crate::lease::tests::taken;
+    use crate::{Lease, Runner};
 
-    fn setup() -> (tempfile::TempDir, Lease, Checkpoints) {
+    fn setup() -> (tempfile::TempDir, (Runner, Lease), Checkpoints) {
         let folder = tempfile::tempdir().unwrap();
-        let lease = Lease::take(folder.path()).unwrap();
+        let (runner, lease) = taken(folder.path());
         let checkpoints = Checkpoints::of(folder.path().join("resume"), lease.fence().clone(), "one");
         for steps in [5, 10, 15] {
             checkpoints.save(steps, &files(steps)).unwrap();
         }
-        (folder, lease, checkpoints)
+        (folder, (runner, lease), checkpoints)
     }
 
     fn files(steps: usize) -> [(&'static str, Vec<u8>); 2] {
@@ -260,7 +261,7 @@ mod tests {
 
     #[test]
     fn one_of_another_trial_and_one_that_is_not_accepted_are_passed_over() {
-        let (folder, lease, checkpoints) = setup();
+        let (folder, (_runner, lease), checkpoints) = setup();
         let other = Checkpoints::of(folder.path().join("resume"), lease.fence().clone(), "other");
         assert!(other.newest(|_| Ok(())).unwrap().is_none());
         let accept = |kept: &Kept| if kept.steps > 10 { Err("too new".to_owned()) } else { Ok(()) };
@@ -269,9 +270,9 @@ mod tests {
 
     #[test]
     fn a_fenced_runner_keeps_nothing() {
-        let (folder, lease, checkpoints) = setup();
-        drop(lease);
-        let _next = Lease::take(folder.path()).unwrap();
+        let (folder, (runner, lease), checkpoints) = setup();
+        drop((lease, runner));
+        let _next = taken(folder.path());
         assert!(checkpoints.save(20, &files(20)).unwrap_err().to_string().contains("taken over"));
         assert!(checkpoints.clear().is_err());
         assert_eq!(newest(&checkpoints), Some(15));

@@ -33,6 +33,34 @@ pub(super) fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()
 }
 
+/// Writes a file that nothing depends on after a loss of power.
+pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    announce("write", path)?;
+    std::fs::write(path, content)
+}
+
+/// Gives the file `from`, which holds `content`, a second name, unless something has that name already; whether it did. Where a
+/// file system has no second names, the file is created and then written.
+pub(super) fn create_from(from: &Path, path: &Path, content: &[u8]) -> io::Result<bool> {
+    announce("create", path)?;
+    let exists = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
+    match std::fs::hard_link(from, path) {
+        Ok(()) => Ok(true),
+        Err(error) if exists(&error) => Ok(false),
+        Err(_) => match File::options().write(true).create_new(true).open(path) {
+            Ok(mut file) => file.write_all(content).map(|()| true),
+            Err(error) if exists(&error) => Ok(false),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+/// Sets a file's time of modification to now.
+pub(super) fn touch(path: &Path) -> io::Result<()> {
+    announce("touch", path)?;
+    File::options().append(true).open(path)?.set_modified(SystemTime::now())
+}
+
 /// Renames a file or folder.
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     announce("rename", to)?;
@@ -73,14 +101,6 @@ pub fn remove_folder(path: &Path) -> io::Result<()> {
 pub fn remove_empty_folder(path: &Path) -> io::Result<()> {
     announce("remove", path)?;
     std::fs::remove_dir(path)
-}
-
-/// Opens a file that processes lock and nobody writes to; creates it if needed.
-pub(super) fn open_guard(path: &Path) -> io::Result<File> {
-    if !path.exists() {
-        announce("create", path)?;
-    }
-    File::options().create(true).append(true).open(path)
 }
 
 /// The disk of a study's cache of tokens.
@@ -127,7 +147,7 @@ impl Output for Open {
     }
 }
 
-/// A file that is kept open: to be appended to, locked, or touched.
+/// A file that is kept open: to be appended to or locked.
 #[derive(Debug)]
 pub(super) struct Open {
     path: PathBuf,
@@ -153,11 +173,5 @@ impl Open {
     /// Locks it for as long as it is open.
     pub fn lock(&self) -> io::Result<()> {
         self.file.lock()
-    }
-
-    /// Sets its time of modification to now.
-    pub fn touch(&self) -> io::Result<()> {
-        announce("touch", &self.path)?;
-        self.file.set_modified(SystemTime::now())
     }
 }

@@ -2,14 +2,28 @@
 
 use crate::{RecordError, disk};
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Writes a file whole or not at all: under another name first, flushed to disk, then renamed.
 ///
 /// # Errors
 /// When the folder cannot be written or the disk is full.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), RecordError> {
-    let partial = path.with_extension("partial");
-    let write = || disk::write_synced(&partial, content).and_then(|()| disk::rename(&partial, path));
+    whole(path, &path.with_extension("partial"), content)
+}
+
+/// As [`write_whole`], for a file that several processes may write at the same time: each has a name of its own to write to first.
+///
+/// # Errors
+/// As [`write_whole`].
+pub fn write_whole_beside_others(path: &Path, content: &[u8]) -> Result<(), RecordError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let partial = path.with_extension(format!("{}-{now:x}.partial", std::process::id())); // containers number processes alike
+    whole(path, &partial, content)
+}
+
+fn whole(path: &Path, partial: &Path, content: &[u8]) -> Result<(), RecordError> {
+    let write = || disk::write_synced(partial, content).and_then(|()| disk::rename(partial, path));
     write().map_err(|error| RecordError::new(path, format!("could not write {} bytes: {error}", content.len())))
 }
 

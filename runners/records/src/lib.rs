@@ -2,12 +2,14 @@
 //! then renamed.
 //!
 //! ```text
-//! runs/<name>/run.lock          the runner that holds the folder
+//! runs/<name>/runners/           who runs the study now, and whose turn it is
 //!            /study.yaml        the study with every default spelled out
 //!            /manifest.json     program, machine and data that the results come from
 //!            /plan.json         a row for each arm at each point of the sweep
 //!            /tuning.json       the tuning trials, and the settings chosen
+//!            /fingerprints.json what plugins compute, as the first machine measured it
 //!            /trials/<arm>/seed-<n>/status.json       the trial's state, and why
+//!                                  /lease.<n>         who trains it, or did
 //!                                  /metrics.jsonl     a line per step
 //!                                  /validation.jsonl  a line per measurement of the validation loss
 //!                                  /diagnostics.jsonl a line per diagnosis of the hidden states
@@ -22,7 +24,7 @@
 //! | file | what is in it |
 //! |---|---|
 //! | `disk` | every change to the disk |
-//! | `lease` | who may write: `run.lock`, its holder, and the fence that everything that writes asks first |
+//! | `lease` | who may write: the runners, what each of them holds, and the fence that everything that writes asks first |
 //! | `files`, `lines`, `tail` | files read and written whole; a line at a time; followed while another process writes |
 //! | `folder`, `checkpoints` | a trial's folder and what it resumes from |
 //! | `status`, `evaluation`, `manifest`, `rows` | the records as types |
@@ -53,9 +55,9 @@ pub use disk::{Hook, before_each_change};
 pub use error::RecordError;
 pub use evaluation::{Cost, TrialEvaluation, Validation};
 pub use export::ExportFolder;
-pub use files::{read_json, write_json, write_whole};
+pub use files::{read_json, write_json, write_whole, write_whole_beside_others};
 pub use folder::{TrialFolder, Written};
-pub use lease::{Fence, Holder, Lease, LeaseError, heartbeat, holder};
+pub use lease::{Card, Claim, Fence, Holder, Lease, Others, Present, Runner, holder_of, present};
 pub use lines::{Lines, first_lines, read_lines};
 pub use manifest::{DataFacts, Manifest, ModelFacts};
 pub use place::{check_out, study_of_a_run};

@@ -115,12 +115,13 @@ pub fn read_lines<T: DeserializeOwned>(path: &Path) -> Result<Vec<T>, RecordErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lease::tests::taken;
 
     #[test]
     fn a_torn_last_line_is_left_out_and_garbage_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("numbers.jsonl");
-        let lease = crate::Lease::take(folder.path()).unwrap();
+        let (_runner, lease) = taken(folder.path());
         let mut lines = Lines::after(&path, &[0], lease.fence()).unwrap();
         (1..3).for_each(|number| lines.push(&number).unwrap());
         assert_eq!(read_lines::<u32>(&path).unwrap(), [0, 1, 2]);

@@ -1,15 +1,16 @@
 //! Which folders are those of a run.
 
 use super::RecordError;
+use super::lease::had_turns;
 use std::path::Path;
 
-/// Files that only a run writes. The lock comes first; a copied folder has the others.
-const MARKS: [&str; 3] = ["run.lock", "manifest.json", "plan.json"];
+/// Files that only a run writes; a copied folder may lack the first turn, and `run.lock` is of earlier versions.
+const MARKS: [&str; 3] = ["manifest.json", "plan.json", "run.lock"];
 /// Names that a run and a report write, which a user's own files may have too.
 const REPLACED: [&str; 6] = ["study.yaml", "trials", "tuning.json", "results.csv", "report.html", "plots"];
 
 fn is_of_a_run(folder: &Path) -> bool {
-    MARKS.iter().any(|mark| folder.join(mark).is_file())
+    had_turns(folder) || MARKS.iter().any(|mark| folder.join(mark).is_file())
 }
 
 /// The study of a folder that a run made.

@@ -57,9 +57,15 @@ pub struct Status {
     /// When it ended, seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended: Option<u64>,
-    /// Which runner of the folder, counted from 1, wrote this.
+    /// Which attempt at the trial, counted from 1, wrote this.
     #[serde(default)]
     pub attempt: u64,
+    /// The runner that wrote this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runner: Option<String>,
+    /// The session of that runner: nobody else in it trains again what failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
     /// Updates made before that runner began, where it resumed from a checkpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resumed_from: Option<usize>,

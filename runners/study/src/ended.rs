@@ -2,7 +2,7 @@
 
 use crate::identity::Code;
 use regatta_config::Refusal;
-use regatta_records::{LeaseError, RecordError};
+use regatta_records::{Card, RecordError};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub enum Ended {
     AllDone,
     /// Some trial failed or diverged.
     SomeFailed,
+    /// What is left is trained by other runners.
+    LeftToOthers,
     /// It was asked to stop.
     Interrupted,
 }
@@ -35,9 +37,16 @@ pub enum RunError {
         /// How many are finished.
         trials: usize,
     },
-    /// Another runner holds the folder; nothing was trained.
-    #[error(transparent)]
-    Held(LeaseError),
+    /// Another runner runs another study in the folder, or this one that was to be discarded; nothing was trained.
+    #[error("{folder}: {runner} is running {what} here; wait for it, or name another --out")]
+    Held {
+        /// The folder for results.
+        folder: String,
+        /// Who.
+        runner: Box<Card>,
+        /// What it runs.
+        what: &'static str,
+    },
     /// The folder holds results of another study.
     #[error(
         "{folder}: trial {name}, seed {seed}, is there with other {} ({differences}): name another --out, say --fresh to start over{}",

@@ -14,7 +14,7 @@
 //! | `plan`, `supply`, `tuning`, `adopt` | which trials; what tuning chose; trials that are there under another name |
 //! | [`run()`], `options`, `ended` | a run from the study to its records; how to run; how it ends |
 //! | `resolved` | a trial with every default resolved, as it is planned, identified and sent |
-//! | `pool`, `process` | the run's side of its worker processes |
+//! | `pool`, `process` | which trials this runner takes, and its side of its worker processes |
 //! | [`work`], `protocol` | a worker process, and what it is sent |
 //! | `event` | what happens in a trial, for the worker, the pool and the watcher |
 //! | `trial`, `energy`, `memory` | one trial: begin or resume, train, measure, record; its cost |

@@ -29,6 +29,13 @@ pub struct Options<'a> {
     pub probe: &'a dyn Fn() -> Command,
     /// Limits of the workers.
     pub limits: Limits,
+    /// Runners of one session do not try again what failed under another of them; by default, those that work at the same time are
+    /// one.
+    pub session: Option<&'a str>,
+    /// Train only the judged trials of these seeds, and leave the rest to other runners.
+    pub seeds: Option<&'a [u64]>,
+    /// End when every trial that is left is being trained by another runner.
+    pub no_wait: bool,
 }
 
 /// Limits of the workers, and what to do with failed trials.

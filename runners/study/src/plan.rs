@@ -9,7 +9,7 @@ use regatta_config::{Arm, Candidate, Study, StudyFile, Variant};
 use regatta_core::Fingerprint;
 use regatta_lm::spec::TrainSpec;
 use regatta_lm::tasks::Tasks;
-use regatta_records::{RecordError, Status, TrialFolder};
+use regatta_records::{Holder, RecordError, State, Status, TrialFolder};
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
@@ -94,11 +94,12 @@ impl PlannedTrial {
         Resolved { model, train: &self.train, evaluate, arm: self.arm(), seed: self.key.seed }
     }
 
-    /// What a worker needs to run it.
-    pub fn request(&self) -> Request<'_, Resolved<'_>> {
+    /// What a worker needs to run it for `holder`.
+    pub fn request(&self, holder: &Holder) -> Request<'_, Resolved<'_>> {
         Request::Trial(Box::new(Order {
             name: self.name.clone(),
             folder: self.folder.path().as_os_str().to_owned(),
+            holder: holder.clone(),
             identity: self.identity.hash.clone(),
             fingerprints: self.fingerprints.clone(),
             trial: self.resolved(),
@@ -109,6 +110,18 @@ impl PlannedTrial {
     /// Whether a status is that of this trial, or of one that stands in for it.
     pub fn is_meant_by(&self, status: &Status) -> bool {
         status.identity == self.identity.hash || self.stand_in.as_ref() == Some(&status.identity)
+    }
+
+    /// Its status, where no runner of `session` needs to train it: it is settled, or it failed in that session.
+    ///
+    /// # Errors
+    /// When the status cannot be read.
+    pub fn over(&self, session: &str) -> Result<Option<Status>, RecordError> {
+        let is_over = |status: &Status| match status.state {
+            State::Failed => status.session.as_deref() == Some(session),
+            state => state.is_settled(),
+        };
+        Ok(self.folder.status()?.filter(|status| self.is_meant_by(status) && is_over(status)))
     }
 
     pub fn arm(&self) -> &Arm {

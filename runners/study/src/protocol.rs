@@ -27,8 +27,8 @@ pub(crate) enum Request<'a, T> {
 pub(crate) struct Setup {
     /// The folder for results. Paths are `OsString`s, since a path need not be UTF-8.
     pub out: OsString,
-    /// The runner that the worker writes for.
-    pub holder: Holder,
+    /// The session of the runner that the worker writes for.
+    pub session: String,
     /// How often a trial saves a checkpoint.
     pub every: Every,
 }
@@ -41,6 +41,8 @@ pub(crate) struct Order<'a, T> {
     pub name: String,
     /// The trial's folder.
     pub folder: OsString,
+    /// The runner that may write there.
+    pub holder: Holder,
     /// The hash of all that its results depend on: the worker computes it again from what it received and read, in case the data
     /// have changed since the plan was made.
     pub identity: String,
@@ -61,9 +63,8 @@ mod tests {
     #[test]
     fn a_setup_arrives_as_it_was_sent_whatever_its_paths() {
         use std::os::unix::ffi::OsStringExt;
-        let holder = Holder { host: "here".into(), pid: 7, attempt: 3, released: false };
         for every in [Every::Time(Duration::from_millis(1500)), Every::Steps(200)] {
-            let setup = Setup { out: OsString::from_vec(b"a \xff\n".to_vec()), holder: holder.clone(), every };
+            let setup = Setup { out: OsString::from_vec(b"a \xff\n".to_vec()), session: "one".into(), every };
             let line = serde_json::to_string(&Request::<()>::Setup(setup.clone())).unwrap();
             assert!(!line.contains('\n'));
             assert_eq!(serde_json::from_str::<Request<'_, ()>>(&line).unwrap(), Request::Setup(setup));

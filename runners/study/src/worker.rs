@@ -80,7 +80,6 @@ fn read_requests(
 /// A worker that knows for whom it runs trials.
 struct Ready {
     setup: Setup,
-    fence: Fence,
     /// The data of the last trial: most trials of a study have the same.
     held: Option<Held>,
 }
@@ -95,19 +94,19 @@ struct Held {
 
 impl Ready {
     fn of(setup: Setup) -> Self {
-        let fence = Fence::of(Path::new(&setup.out), setup.holder.clone());
-        Self { setup, fence, held: None }
+        Self { setup, held: None }
     }
 
     fn run(&mut self, order: Order<'_, Received>, work: &Work, events: &mut Events<impl Write>) -> Result<(), RunError> {
-        let Order { name, folder, identity: planned, fingerprints, trial, data } = order;
+        let Order { name, folder, holder, identity: planned, fingerprints, trial, data } = order;
         let (out, trial) = (Path::new(&self.setup.out), trial.resolved());
         let (corpus, tasks) = held(&mut self.held, data.into_owned(), trial).map_err(|message| RecordError::new(out, message))?;
         let identity = identity(trial, &fingerprints, &Tokens::of(corpus), tasks, &mut Checkpoints::default())?;
         if identity.hash != planned {
             return Err(RecordError::new(out, "the study or its data changed while it ran").into());
         }
-        let folder = TrialFolder::at(folder.into()).guarded(&self.fence);
+        let fence = Fence::of_trial(Path::new(&folder), holder);
+        let folder = TrialFolder::at(folder.into()).guarded(&fence);
         let mut emit = |event: Event| {
             if events.emit(event).is_err() {
                 work.stop.store(true, Ordering::Relaxed); // the run is gone
@@ -119,7 +118,8 @@ impl Ready {
             folder: &folder,
             tasks,
             identity: &identity,
-            attempt: self.fence.attempt(),
+            holder: fence.holder(),
+            session: &self.setup.session,
             every: self.setup.every,
             stop: &work.stop,
             memory: work.memory,
@@ -186,7 +186,7 @@ impl<W: Write> Events<W> {
 mod tests {
     use super::*;
     use regatta_lm::training::StepRecord;
-    use regatta_records::{Holder, State, Status};
+    use regatta_records::{State, Status};
     use std::io::Cursor;
 
     fn refused(stdin: String) -> String {
@@ -199,9 +199,8 @@ mod tests {
     fn a_request_that_cannot_be_read_is_an_error() {
         assert!(refused("{\"Trial\": 3}\n".into()).starts_with("stdin of a worker: invalid type"));
         assert!(refused("hello\n".into()).starts_with("stdin of a worker: expected value"));
-        let holder = Holder { host: String::new(), pid: 1, attempt: 1, released: false };
         let every = crate::options::Every::Steps(1);
-        let setup = Request::<()>::Setup(Setup { out: "out".into(), holder, every });
+        let setup = Request::<()>::Setup(Setup { out: "out".into(), session: String::new(), every });
         let line = serde_json::to_string(&setup).unwrap();
         assert!(refused(line + "\n{\"Trial\": {\"name\": \"a\"}}\n").starts_with("stdin of a worker: missing field `folder`"));
     }
@@ -220,6 +219,8 @@ mod tests {
             started: None,
             ended: None,
             attempt: 1,
+            runner: None,
+            session: None,
             resumed_from: None,
             records: None,
         };

@@ -1,9 +1,9 @@
-//! One runner at a time, and nothing done twice.
+//! Signals, frozen runners, folders of other studies; nothing is done twice.
 
 use crate::{Study, tiny};
 use std::io::Read;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 fn slow() -> Study {
     Study::new(&tiny("  slow: [{regularizer: {misbehaving: {how: sleep}}, weight: 0.1}]\n").replace("steps: 8", "steps: 60"))
@@ -21,19 +21,22 @@ fn children(pid: u32) -> Vec<u32> {
 }
 
 #[test]
-fn a_second_runner_is_refused_at_once_and_told_who_runs() {
+fn another_study_and_a_fresh_start_are_refused_at_once_while_somebody_runs() {
     let study = slow();
     let mut first = study.start("out", &[]);
     study.await_steps("out", "slow", 0);
-    let started = Instant::now();
-    let second = study.regatta(&["run", "study.yaml", "--out", "out"]);
-    assert!(started.elapsed() < Duration::from_secs(1));
-    assert_eq!(second.status.code(), Some(2));
-    let words = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert!(words.contains(&format!("process {} on ", first.id())), "{words}");
+    for (more, what) in [(&["--set", "seeds=3"][..], "another study"), (&["--fresh", "--yes"], "this study")] {
+        let started = Instant::now();
+        let second = study.regatta(&[&["run", "study.yaml", "--out", "out"], more].concat());
+        assert!(started.elapsed() < Duration::from_secs(2));
+        assert_eq!(second.status.code(), Some(2));
+        let words = String::from_utf8_lossy(&second.stderr).into_owned();
+        assert!(words.contains(&format!("process {} on ", first.id())) && words.contains(what), "{words}");
+    }
     let status = |arguments: &[&str]| String::from_utf8(study.regatta(arguments).stdout).unwrap();
     let told = status(&["status", "out"]);
     assert!(told.contains(&format!("run by process {} on ", first.id())) && told.contains("1 running"), "{told}");
+    assert!(told.contains(&format!("60   by process {} on ", first.id())), "{told}");
     signal("TERM", &[first.id()]);
     assert_eq!(first.wait().unwrap().code(), Some(143));
     let told = status(&["status", "out"]);
@@ -44,6 +47,8 @@ fn a_second_runner_is_refused_at_once_and_told_who_runs() {
     assert!(slow["made"].as_u64().unwrap() > 0 && slow["reason"].as_str().unwrap().contains("interrupted"), "{slow}");
 }
 
+/// The takeover needs half a minute in which the frozen runner shows no sign of life. When it wakes up, the trial is another's, and
+/// it ends as a runner does that finds nothing left to train.
 #[test]
 fn a_frozen_runner_is_taken_over_and_writes_nothing_when_it_wakes() {
     let study = slow();
@@ -51,16 +56,16 @@ fn a_frozen_runner_is_taken_over_and_writes_nothing_when_it_wakes() {
     study.await_steps("out", "slow", 0);
     let all = [&[frozen.id()][..], &children(frozen.id())].concat();
     signal("STOP", &all);
-    let lock = study.path().join("out/run.lock");
-    let long_ago = SystemTime::now() - Duration::from_secs(3600);
-    std::fs::File::options().append(true).open(&lock).unwrap().set_modified(long_ago).unwrap();
-    study.run("out", &[], 0);
+    let started = Instant::now();
+    let words = String::from_utf8_lossy(&study.run("out", &[], 0).stderr).into_owned();
+    assert!(words.contains(&format!("waits for process {} on ", frozen.id())), "{words}");
+    assert!(words.contains("no heartbeat for 30 s") && started.elapsed() > Duration::from_secs(25), "{words}");
     let state = |path: &std::path::Path| (std::fs::metadata(path).unwrap().modified().unwrap(), std::fs::read(path).unwrap());
     let files = ["status.json", "metrics.jsonl", "validation.jsonl", "evaluation.json", "checkpoint/model.safetensors"];
     let paths: Vec<_> = files.iter().map(|file| study.trial("out", "slow", 0).join(file)).collect();
     let before: Vec<_> = paths.iter().map(|path| state(path)).collect();
     signal("CONT", &all);
-    assert_eq!(frozen.wait().unwrap().code(), Some(1));
+    assert_eq!(frozen.wait().unwrap().code(), Some(0));
     let mut words = String::new();
     frozen.stderr.take().unwrap().read_to_string(&mut words).unwrap();
     assert!(words.contains("taken over by"), "{words}");
@@ -70,7 +75,7 @@ fn a_frozen_runner_is_taken_over_and_writes_nothing_when_it_wakes() {
 
 #[test]
 fn signals_keep_the_state_within_a_step_and_two_seconds() {
-    for (name, code) in [("INT", Some(130)), ("TERM", Some(143)), ("USR1", Some(0))] {
+    for (name, code) in [("INT", Some(130)), ("TERM", Some(143)), ("HUP", Some(129)), ("USR1", Some(0))] {
         let study = slow();
         let mut child = study.start("out", &[]);
         study.await_steps("out", "slow", 0);

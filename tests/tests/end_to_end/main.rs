@@ -23,6 +23,7 @@ mod places;
 mod projection;
 mod rates;
 mod resume;
+mod runners;
 mod starters;
 mod statistics;
 mod sweeps;

@@ -18,24 +18,33 @@ fn slow() -> Study {
 }
 
 #[test]
-fn a_trial_whose_folder_is_removed_while_it_runs_failed_and_is_trained_again() {
+fn a_trial_whose_lines_are_removed_while_it_runs_failed_and_is_trained_again() {
     let study = slow();
     study.run("whole", &[], 0);
-    for what in ["", "metrics.jsonl"] {
-        let out = if what.is_empty() { "all" } else { "lines" };
-        let child = study.start(out, &[]);
-        study.await_steps(out, "slow", 0);
-        let removed = study.trial(out, "slow", 0).join(what);
-        if what.is_empty() { std::fs::remove_dir_all(removed) } else { std::fs::remove_file(removed) }.unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert_eq!(output.status.code(), Some(1), "{}", words(&output));
-        let status = study.json(out, "slow", 0, "status.json");
-        let reason = status["reason"].as_str().unwrap();
-        assert_eq!(status["state"], "failed", "{status}");
-        assert!(reason.contains("metrics.jsonl") && reason.contains("removed or changed while the trial ran"), "{reason}");
-        study.run(out, &[], 0);
-        study.assert_equal_trials(out, "whole", "slow", 0, "trained again");
-    }
+    let child = study.start("out", &[]);
+    study.await_steps("out", "slow", 0);
+    std::fs::remove_file(study.trial("out", "slow", 0).join("metrics.jsonl")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", words(&output));
+    let status = study.json("out", "slow", 0, "status.json");
+    let reason = status["reason"].as_str().unwrap();
+    assert_eq!(status["state"], "failed", "{status}");
+    assert!(reason.contains("metrics.jsonl") && reason.contains("removed or changed while the trial ran"), "{reason}");
+    study.run("out", &[], 0);
+    study.assert_equal_trials("out", "whole", "slow", 0, "trained again");
+}
+
+/// The lease goes with the folder: nobody holds the trial, and the runner takes it anew.
+#[test]
+fn a_trial_whose_folder_is_removed_while_it_runs_starts_over() {
+    let study = slow();
+    study.run("whole", &[], 0);
+    let child = study.start("out", &[]);
+    study.await_steps("out", "slow", 0);
+    std::fs::remove_dir_all(study.trial("out", "slow", 0)).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && words(&output).contains("lease.1: gone"), "{}", words(&output));
+    study.assert_equal_trials("out", "whole", "slow", 0, "started over");
 }
 
 #[test]

@@ -50,15 +50,15 @@ fn a_run_replaces_no_file_of_someone_elses() {
             let name = file.split('/').next().unwrap();
             assert_eq!(output.status.code(), Some(2), "{words}");
             assert!(words.contains(&format!("found {name} that no run wrote")) && words.contains("another --out"), "{words}");
-            assert!(!study.path().join(out).join("run.lock").exists());
+            assert!(out == "." || !study.path().join(out).join("runners").exists());
         }
         assert!(out == "." || std::fs::read_to_string(study.path().join(out).join(file)).unwrap() == "my own");
     }
     assert_eq!(yaml(), before);
-    // files that a run does not write stay beside its own, and a copy without its lock is one that a run made
+    // files that a run does not write stay beside its own, and a copy without its turns is one that a run made
     put(&study, "beside/notes.txt", "my own");
     study.run("beside", &[], 0);
-    std::fs::remove_file(study.path().join("beside/run.lock")).unwrap();
+    std::fs::remove_dir_all(study.path().join("beside/runners")).unwrap();
     assert!(study.regatta(&["report", "beside"]).status.success());
     study.run("beside", &[], 0);
 }

@@ -195,12 +195,11 @@ fn a_change_to_the_disk_that_fails_is_never_swallowed() {
         every_change(process, how, |_, out, output, _| {
             let words = words(output);
             assert!(words.contains("on purpose"), "{out} does not say what failed: {words}");
-            // a checkpoint that could not be kept is tried again, and costs nothing else; all other failures cost the trial
-            let kept_on = output.status.success();
-            assert!(
-                !kept_on || words.contains("the next attempt is when the next one is due") || words.contains("run.lock"),
-                "{out}: {words}"
-            );
+            // a checkpoint that could not be kept is tried again, and costs nothing else, nor does a lease that is not given back by
+            // a runner that ends; all other failures cost the trial
+            let is_cheap = |what| words.contains(what);
+            let cheap = ["the next attempt is when the next one is due", "could not give it back", "/runners/"];
+            assert!(!output.status.success() || cheap.into_iter().any(is_cheap), "{out}: {words}");
         });
     }
 }

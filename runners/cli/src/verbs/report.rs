@@ -1,7 +1,7 @@
 //! `regatta report DIR`
 
 use crate::failure::{Failure, say};
-use regatta_records::{disk, write_whole};
+use regatta_records::{disk, write_whole_beside_others};
 use regatta_report::Results;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -22,9 +22,9 @@ pub(crate) fn report(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes results.csv, report.html and plots/, and prints the table.
+/// Writes results.csv, report.html and plots/, and prints the table. Several runners of a folder may do so at the same time.
 pub(crate) fn write(folder: &Path, results: &Results) -> Result<(), Failure> {
-    let put = |name: &Path, text: &str| write_whole(&folder.join(name), text.as_bytes()).map_err(Failure::failed);
+    let put = |name: &Path, text: &str| write_whole_beside_others(&folder.join(name), text.as_bytes()).map_err(Failure::failed);
     put(Path::new("results.csv"), &regatta_report::csv(results))?;
     put(Path::new("report.html"), &regatta_report::page(results).map_err(Failure::failed)?)?;
     let plots = Path::new("plots");

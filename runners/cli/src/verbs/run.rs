@@ -51,6 +51,12 @@ pub(crate) struct Arguments {
     /// Start no further trial after a failure
     #[arg(long)]
     fail_fast: bool,
+    /// Train only the trials of these seeds, and leave the rest to other runners of the folder
+    #[arg(long, value_name = "SEED", value_delimiter = ',')]
+    seeds: Option<Vec<u64>>,
+    /// End when other runners of the folder train all that is left
+    #[arg(long)]
+    no_wait: bool,
 }
 
 /// `45s`, `10m` or `200steps`.
@@ -81,6 +87,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if let Some(note) = slow_precision(file.variants()) {
         tracing::warn!("precision: {note}");
     }
+    if let Some(seed) = arguments.seeds.iter().flatten().find(|seed| !file.study.seeds.contains(seed)) {
+        let known: Vec<String> = file.study.seeds.iter().map(u64::to_string).collect();
+        return Err(Failure::refused(format!("--seeds: expected seeds of the study ({}), found {seed}", known.join(", "))));
+    }
     let signals = Signals::listen()?;
     let program = this_program()?;
     let worker = || worker::command(&program);
@@ -108,6 +118,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         worker: &worker,
         probe: &probe,
         limits,
+        session: None,
+        seeds: arguments.seeds.as_deref(),
+        no_wait: arguments.no_wait,
     };
     let mut watcher = progress::watcher();
     let ended = match regatta_study::run(&file, &options, &mut *watcher) {
@@ -118,9 +131,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         ended => ended?,
     };
     drop(watcher);
+    if ended == Ended::LeftToOthers {
+        tracing::info!("what is left is trained by other runners, or left to them; the last one writes the report");
+        return Ok(ExitCode::SUCCESS);
+    }
     report::write(&out, &regatta_analysis::results(&out).map_err(Failure::failed)?)?;
     Ok(match ended {
-        Ended::AllDone => ExitCode::SUCCESS,
+        Ended::AllDone | Ended::LeftToOthers => ExitCode::SUCCESS,
         Ended::SomeFailed => ExitCode::from(1),
         Ended::Interrupted => {
             tracing::warn!("stopped on request; the same command resumes from here");

@@ -29,17 +29,21 @@ pub(crate) fn status(arguments: &Arguments) -> Result<ExitCode, Failure> {
 pub(crate) fn print(standing: Standing) -> Result<ExitCode, Failure> {
     let mut table = Table::new();
     table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["trial", "seed", "state", "steps", ""]);
+    table.set_header(["trial", "seed", "state", "steps", "", ""]);
     for trial in &standing.trials {
         let steps = format!("{}/{}", trial.made, trial.steps);
         let reason = trial.reason.as_deref().unwrap_or_default();
-        table.add_row([&trial.name, &trial.seed.to_string(), trial.state.word(), &steps, reason]);
+        let runner =
+            trial.runner.as_ref().map(|runner| format!("by process {} on {}", runner.pid, runner.host)).unwrap_or_default();
+        table.add_row([&trial.name, &trial.seed.to_string(), trial.state.word(), &steps, &runner, reason]);
     }
     say(table.trim_fmt())?;
     say(format_args!("\n{} of {} trials", standing.summary(), standing.trials.len()))?;
-    match standing.holder {
-        Some(holder) => say(format_args!("run by {holder}"))?,
-        None => say("nobody is running it")?,
+    for runner in &standing.runners {
+        say(format_args!("run by {}", runner.card))?;
+    }
+    if standing.runners.is_empty() {
+        say("nobody is running it")?;
     }
     Ok(ExitCode::SUCCESS)
 }

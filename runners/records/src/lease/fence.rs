@@ -1,26 +1,23 @@
-//! The check before each write that a process may still write.
+//! The check before each write that a runner may still write to a folder.
 //!
-//! The lock is opened each time, and read only where it is not the very file that was read before. That is enough, since a lock is
-//! replaced whole and never changed in place: whoever takes the folder over puts another file under its name. A file is known by
-//! device and inode. Two things keep an inode from standing for another file:
-//!
-//! - the file that was read last stays open, so its inode is not free;
-//! - on network file systems, which may free it anyway, times and length must be equal too. A lock is taken over from a
-//!   frozen holder after half a minute at the earliest, so its times differ. The holder's heartbeat changes them as well, and has
-//!   the lock read again every two seconds.
+//! Two names are looked at each time: the file of the runner's own attempt, which is read only where it is not the very file that
+//! was read before, and that of the next attempt, which exists once another runner has taken the folder over. A file is known by
+//! device and inode. Two things keep an inode from standing for another file: the file that was read last stays open, so its inode
+//! is not free; and on network file systems, which may free it anyway, times and length must be equal too.
 
-use super::lock::{self, Holder};
+use super::claim::{Holder, file_of};
 use std::fs::{File, Metadata};
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The check that everything makes before it writes.
 #[derive(Debug, Clone)]
 pub struct Fence {
-    pub(super) lock: PathBuf,
+    own: PathBuf,
+    next: PathBuf,
     holder: Holder,
-    /// The lock when it last named the holder.
+    /// The runner's own file when it last named it.
     seen: Arc<Mutex<Option<Seen>>>,
     #[cfg(test)]
     pub(super) reads: Arc<std::sync::atomic::AtomicUsize>,
@@ -50,7 +47,7 @@ impl Mark {
         Some(Self { device: file.dev(), inode: file.ino(), bytes: file.len(), times })
     }
 
-    /// Where a file has no inode, the lock is read each time.
+    /// Where a file has no inode, it is read each time.
     #[cfg(not(unix))]
     fn of(_: &Metadata) -> Option<Self> {
         None
@@ -58,10 +55,15 @@ impl Mark {
 }
 
 impl Fence {
-    /// The fence of one runner of a folder, for itself and for processes that work for it.
-    pub fn of(folder: &Path, holder: Holder) -> Self {
+    /// The fence of the holder of a trial's folder, for itself and for processes that work for it.
+    pub fn of_trial(folder: &Path, holder: Holder) -> Self {
+        Self::of(folder, super::TRIAL, holder)
+    }
+
+    pub(super) fn of(folder: &Path, name: &str, holder: Holder) -> Self {
         Self {
-            lock: lock::path_in(folder),
+            own: file_of(folder, name, holder.attempt),
+            next: file_of(folder, name, holder.attempt + 1),
             holder,
             seen: Arc::default(),
             #[cfg(test)]
@@ -82,7 +84,7 @@ impl Fence {
     /// Whether this runner may still write.
     ///
     /// # Errors
-    /// When another holds the folder now, or the lock cannot be read.
+    /// When another holds the folder now, or nobody can tell.
     pub fn check(&self) -> io::Result<()> {
         self.lost()?.map_or(Ok(()), |reason| Err(io::Error::other(reason)))
     }
@@ -90,12 +92,23 @@ impl Fence {
     /// Why this runner may no longer write; `None` where it may.
     ///
     /// # Errors
-    /// When the lock cannot be read, so that nobody can tell.
-    pub(super) fn lost(&self) -> io::Result<Option<String>> {
+    /// When a file cannot be looked at, so that nobody can tell.
+    pub fn lost(&self) -> io::Result<Option<String>> {
+        if self.next.try_exists()? {
+            return Ok(Some(format!(
+                "{}: taken over by {}; this run writes no more there",
+                self.own.display(),
+                self.next_holder()
+            )));
+        }
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(file) = lock::open(&self.lock)? else {
-            *seen = None;
-            return Ok(Some(format!("{}: gone; this run writes no more", self.lock.display())));
+        let mut file = match File::open(&self.own) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                *seen = None;
+                return Ok(Some(format!("{}: gone; this run writes no more there", self.own.display())));
+            }
+            Err(error) => return Err(error),
         };
         let mark = Mark::of(&file.metadata()?);
         if mark.is_some() && mark.as_ref() == seen.as_ref().map(|seen| &seen.mark) {
@@ -104,13 +117,20 @@ impl Fence {
         *seen = None;
         #[cfg(test)]
         self.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        match lock::named(&file)? {
-            Some(found) if found == self.holder => {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        match serde_json::from_slice::<Holder>(&bytes) {
+            Ok(found) if found == self.holder => {
                 *seen = mark.map(|mark| Seen { mark, _open: file });
                 Ok(None)
             }
-            Some(found) => Ok(Some(format!("{}: taken over by {found}; this run writes no more", self.lock.display()))),
-            None => Ok(Some(format!("{}: it names no runner; this run writes no more", self.lock.display()))),
+            Ok(found) => Ok(Some(format!("{}: taken over by {found}; this run writes no more there", self.own.display()))),
+            Err(_) => Ok(Some(format!("{}: it names no runner; this run writes no more there", self.own.display()))),
         }
+    }
+
+    fn next_holder(&self) -> String {
+        let read = std::fs::read(&self.next).ok().and_then(|bytes| serde_json::from_slice::<Holder>(&bytes).ok());
+        read.map_or_else(|| "another runner".into(), |holder| holder.to_string())
     }
 }

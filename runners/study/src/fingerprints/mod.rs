@@ -11,11 +11,11 @@ use crate::process::{Output, Process};
 use probe::{Answer, Probe};
 use regatta_config::{Arm, StudyFile};
 use regatta_core::Fingerprint;
-use regatta_records::{RecordError, trials_below};
+use regatta_records::{RecordError, read_json, trials_below};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
@@ -24,15 +24,26 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(10);
 const TICK: Duration = Duration::from_millis(50);
 
-/// The fingerprints of a study's plugins, by the plugin and its fields as JSON; none where one could not be measured.
-pub(crate) struct Fingerprints(BTreeMap<String, Option<Fingerprint>>);
+/// What plugins compute, as the first machine measured it: a list of names and fingerprints.
+const FILE: &str = "fingerprints.json";
+
+/// The fingerprints of a study's plugins.
+pub(crate) struct Fingerprints(BTreeMap<String, Measured>);
+
+/// One of them.
+struct Measured {
+    name: &'static str,
+    /// As this machine measured it; none where it could not.
+    here: Option<Fingerprint>,
+    /// As it is part of a trial's identity.
+    agreed: Option<Fingerprint>,
+}
 
 impl Fingerprints {
-    /// Measures every plugin that an arm of `file` lists, once. Where a trial below `out` was trained with the same formula, its
-    /// numbers stand for those found here, which may differ in their last digits: a trial's identity is that of its first machine.
+    /// Measures every plugin that an arm of `file` lists, once, and [agrees](Self::agree) with the folder `out`.
     ///
     /// # Errors
-    /// When no process can be started to measure them, or a folder of trials cannot be listed.
+    /// When no process can be started to measure them, or the folder cannot be read.
     pub fn measure(file: &StudyFile, out: &Path, limits: &Limits, command: &dyn Fn() -> Command) -> Result<Self, RecordError> {
         let mut plugins: BTreeMap<String, (Probe<'_>, &'static str)> = BTreeMap::new();
         for variant in file.variants() {
@@ -41,7 +52,6 @@ impl Fingerprints {
                 plugins.entry(key).or_insert((probe, name));
             }
         }
-        let known = if plugins.is_empty() { Vec::new() } else { known_fingerprints(&out.join("trials"))? };
         let (mut found, mut prober) = (BTreeMap::new(), None);
         for (key, (plugin, name)) in plugins {
             let answer = ask(&mut prober, command, &plugin, limits).map_err(|error| {
@@ -52,13 +62,45 @@ impl Fingerprints {
                     "what `{name}` computes could not be measured, so a change of its formula would go unnoticed: {reason}"
                 );
             });
-            let first = |mine: Fingerprint| {
-                let same = known.iter().find(|(other, theirs)| other == name && theirs.agrees(&mine));
-                same.map_or(mine, |(_, theirs)| theirs.clone())
-            };
-            found.insert(key, fingerprint.ok().map(first));
+            let here = fingerprint.ok();
+            found.insert(key, Measured { name, agreed: here.clone(), here });
         }
-        Ok(Self(found))
+        let mut measured = Self(found);
+        measured.agree(out)?;
+        Ok(measured)
+    }
+
+    /// Where the same formula was measured for this folder before, those numbers stand for the ones found here, which may differ in
+    /// their last digits: a trial's identity is that of its first machine. Returns all that are known for the folder then.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn agree(&mut self, out: &Path) -> Result<Vec<(String, Fingerprint)>, RecordError> {
+        let before = if out.is_dir() { read_json(&out.join(FILE))? } else { None };
+        let mut known: Vec<(String, Fingerprint)> = before.unwrap_or_default();
+        let of = |known: &[(String, Fingerprint)], name: &str, here: &Fingerprint| {
+            known.iter().find(|(other, theirs)| other == name && theirs.agrees(here)).map(|(_, theirs)| theirs.clone())
+        };
+        let mut are_trials_read = false;
+        for Measured { name, here, agreed } in self.0.values_mut() {
+            let Some(here) = here else { continue };
+            let mut first = of(&known, name, here);
+            if first.is_none() && !are_trials_read {
+                are_trials_read = true;
+                known.extend(known_fingerprints(&out.join("trials"))?);
+                first = of(&known, name, here);
+            }
+            if first.is_none() {
+                known.push(((*name).to_owned(), here.clone()));
+            }
+            *agreed = Some(first.unwrap_or_else(|| here.clone()));
+        }
+        Ok(known)
+    }
+
+    /// The file of a folder that holds what [`agree`](Self::agree) returns.
+    pub fn file(out: &Path) -> PathBuf {
+        out.join(FILE)
     }
 
     /// Those of the plugins that an arm lists, in order.
@@ -66,7 +108,7 @@ impl Fingerprints {
     /// # Errors
     /// When a plugin cannot be written as JSON.
     pub fn of(&self, arm: &Arm) -> Result<Vec<Option<Fingerprint>>, RecordError> {
-        listed(arm).into_iter().map(|listed| Ok(self.0.get(&listed?.0).cloned().flatten())).collect()
+        listed(arm).into_iter().map(|listed| Ok(self.0.get(&listed?.0).and_then(|measured| measured.agreed.clone()))).collect()
     }
 }
 

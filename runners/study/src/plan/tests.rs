@@ -30,6 +30,10 @@ fn supplies(file: &StudyFile) -> Vec<Supply> {
     file.variants().iter().map(supply).collect()
 }
 
+fn holder() -> Holder {
+    Holder { runner: "one".into(), host: "here".into(), pid: 1, attempt: 1, released: false }
+}
+
 /// Sends every trial of the study and compares; how many there are.
 fn check(study: &Path, overrides: &[String]) -> usize {
     let file = StudyFile::read(study, overrides).unwrap_or_else(|refusal| panic!("{refusal}"));
@@ -42,7 +46,7 @@ fn check(study: &Path, overrides: &[String]) -> usize {
         let measured = |term: &Term| Fingerprint::of_regularizer(&*term.regularizer.0).ok();
         let fingerprints = file.variants()[key.variant].terms().iter().map(measured).collect();
         let planned = PlannedTrial::new(&file, &supplies, Path::new("out"), key.clone(), fingerprints, &mut checkpoints).unwrap();
-        let line = serde_json::to_string(&planned.request()).unwrap();
+        let line = serde_json::to_string(&planned.request(&holder())).unwrap();
         let Request::Trial(order) = serde_json::from_str::<Request<'_, Received>>(&line).unwrap() else { panic!("{line}") };
         let supply = &supplies[key.variant];
         let trial = order.trial.resolved();
@@ -127,7 +131,7 @@ fn a_field_that_nobody_knows_is_refused() {
     let file = StudyFile::read(&path, &[]).unwrap();
     let (supplies, key) = (supplies(&file), judged_keys(&file, &[None]).remove(0));
     let planned = PlannedTrial::new(&file, &supplies, Path::new("out"), key, vec![None], &mut Checkpoints::default()).unwrap();
-    let request = serde_json::to_value(planned.request()).unwrap();
+    let request = serde_json::to_value(planned.request(&holder())).unwrap();
     let refused = |path: &str| {
         let mut request = request.clone();
         request.pointer_mut(path).unwrap()["unknown"] = Value::Null;

@@ -1,5 +1,6 @@
 //! The worker processes of a run: hands out trials, passes on what happens in them, kills what hangs or takes too much memory.
 
+mod taking;
 mod worker;
 
 use crate::ended::{Ended, RunError};
@@ -9,12 +10,12 @@ use crate::plan::PlannedTrial;
 use crate::process::Output;
 use crate::protocol::Setup;
 use crate::trial::now;
-use regatta_records::{Fence, RecordError, State, Status};
-use std::collections::VecDeque;
+use regatta_records::{Fence, Lease, RecordError, Runner, State, Status};
 use std::process::ExitStatus;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
+use taking::{Next, Taking};
 use worker::Worker;
 
 const TICK: Duration = Duration::from_millis(50);
@@ -23,10 +24,11 @@ const TICK: Duration = Duration::from_millis(50);
 pub(crate) struct Pool<'a, 'b> {
     trials: &'a [PlannedTrial],
     options: &'a Options<'a>,
-    fence: &'a Fence,
     watcher: &'b mut dyn Watcher,
-    /// Trials that wait for a worker, by their places among `trials`.
-    queue: VecDeque<usize>,
+    /// The trials that no worker has yet.
+    taking: Taking<'a>,
+    /// Of the trials that workers run, and of those that are to be tried again.
+    leases: Vec<Option<Lease>>,
     /// How often each trial was begun.
     tries: Vec<usize>,
     /// A place is free where a worker is gone.
@@ -36,34 +38,46 @@ pub(crate) struct Pool<'a, 'b> {
     receiver: Receiver<(usize, Output<Event>)>,
 }
 
+/// What a pool waits for after its last trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Until {
+    /// Nobody trains any of the trials.
+    AllSettled,
+    /// This runner finds none that it could train.
+    NothingToTake,
+}
+
 impl<'a, 'b> Pool<'a, 'b> {
     /// Of the trials at the places `missing`.
     pub fn new(
         trials: &'a [PlannedTrial],
-        missing: VecDeque<usize>,
+        missing: Vec<usize>,
         options: &'a Options<'a>,
-        fence: &'a Fence,
+        runner: &'a Runner,
         watcher: &'b mut dyn Watcher,
     ) -> Self {
         let (sender, receiver) = channel();
+        let leases = trials.iter().map(|_| None).collect();
         let (tries, workers) = (vec![0; trials.len()], Vec::new());
-        Self { trials, options, fence, watcher, queue: missing, tries, workers, any_failed: false, sender, receiver }
+        let taking = Taking::new(trials, missing, options, runner);
+        Self { trials, options, watcher, taking, leases, tries, workers, any_failed: false, sender, receiver }
     }
 
-    /// Runs them all.
+    /// Runs those that other runners do not, and waits for these.
     ///
     /// # Errors
-    /// When a worker cannot be started, a status cannot be written, or another runner took the folder over.
-    pub fn run(mut self) -> Result<Ended, RunError> {
+    /// When a worker cannot be started, or a status cannot be written.
+    pub fn run(mut self, until: Until) -> Result<Ended, RunError> {
         loop {
             if self.is_stopped() {
-                self.queue.clear();
+                self.taking.stop();
                 self.workers.iter_mut().flatten().for_each(Worker::stop);
             } else if self.any_failed && self.options.limits.fail_fast {
-                self.queue.clear();
+                self.taking.stop();
             }
-            self.hand_out()?;
-            if self.workers.iter().flatten().all(|worker| worker.trial.is_none()) {
+            let others_work = self.hand_out()?;
+            let is_idle = self.workers.iter().flatten().all(|worker| worker.trial.is_none());
+            if is_idle && !(others_work && until == Until::AllSettled) {
                 break;
             }
             self.wait()?;
@@ -72,49 +86,64 @@ impl<'a, 'b> Pool<'a, 'b> {
         for worker in self.workers.iter_mut().flatten() {
             worker.wait().map_err(|error| RecordError::new(self.options.out, error))?;
         }
-        self.check_fence()?;
         if self.is_stopped() {
             return Ok(Ended::Interrupted);
         }
-        let mut all_done = true;
-        for trial in self.trials {
-            all_done &= trial.folder.status()?.is_some_and(|status| status.state == State::Done);
+        let (mut all_done, mut left) = (true, false);
+        for (trial, tries) in self.trials.iter().zip(&self.tries) {
+            let state = trial.folder.status()?.map_or(State::Pending, |status| status.state);
+            all_done &= state == State::Done;
+            left |= !state.is_settled() && state != State::Failed && *tries == 0;
         }
-        Ok(if all_done { Ended::AllDone } else { Ended::SomeFailed })
+        Ok(if all_done {
+            Ended::AllDone
+        } else if left && !self.any_failed {
+            Ended::LeftToOthers
+        } else {
+            Ended::SomeFailed
+        })
     }
 
     fn is_stopped(&self) -> bool {
         self.options.stop.load(Ordering::Relaxed)
     }
 
-    fn check_fence(&self) -> Result<(), RecordError> {
-        self.fence.check().map_err(|error| RecordError::new(self.options.out, error))
-    }
-
-    /// Gives trials to idle workers, and starts workers as long as there may be more.
-    fn hand_out(&mut self) -> Result<(), RunError> {
-        while let Some(&trial) = self.queue.front() {
+    /// Gives trials to idle workers, and starts workers as long as there may be more; whether other runners train some that are
+    /// left.
+    fn hand_out(&mut self) -> Result<bool, RunError> {
+        loop {
             let idle = self.workers.iter().position(|worker| worker.as_ref().is_some_and(Worker::is_idle));
+            let is_full = self.workers.iter().flatten().count() >= self.options.limits.jobs;
+            if idle.is_none() && is_full {
+                return Ok(true);
+            }
+            let works = self.workers.iter().flatten().any(|worker| worker.trial.is_some());
+            let (trial, lease) = match self.taking.next(works, self.watcher)? {
+                Next::Take(trial, lease) => (trial, lease),
+                Next::Wait => return Ok(true),
+                Next::Nothing => return Ok(false),
+            };
+            self.any_failed |= self.taking.others_failed;
             let place = match idle {
                 Some(place) => place,
-                None if self.workers.iter().flatten().count() < self.options.limits.jobs => self.start()?,
-                None => return Ok(()),
+                None => self.start()?,
             };
-            self.queue.pop_front();
             self.tries[trial] += 1;
             let planned = &self.trials[trial];
             if let Some(worker) = &mut self.workers[place] {
-                worker.begin(trial, &planned.request()).map_err(|error| RecordError::new(planned.folder.path(), error))?;
+                let request = planned.request(lease.fence().holder());
+                worker.begin(trial, &request).map_err(|error| RecordError::new(planned.folder.path(), error))?;
             }
+            self.leases[trial] = Some(lease);
         }
-        Ok(())
     }
 
     /// Starts a worker; its place among them.
     fn start(&mut self) -> Result<usize, RunError> {
         let place = self.workers.iter().position(Option::is_none).unwrap_or(self.workers.len());
         let Options { out, every, worker, limits, .. } = self.options;
-        let setup = Setup { out: out.as_os_str().to_owned(), holder: self.fence.holder().clone(), every: *every };
+        let session = self.taking.session().to_owned();
+        let setup = Setup { out: out.as_os_str().to_owned(), session, every: *every };
         let threads = (rayon::current_num_threads() / limits.jobs).max(1);
         let mut command = worker();
         command.env("RAYON_NUM_THREADS", threads.to_string());
@@ -157,32 +186,48 @@ impl<'a, 'b> Pool<'a, 'b> {
             (Output::Ended, trial) => {
                 let Some(mut worker) = self.workers[place].take() else { return Ok(()) };
                 let exit = worker.wait().map_err(|error| RecordError::new(self.options.out, error))?;
-                self.check_fence()?;
                 if let Some(trial) = trial {
-                    let status = self.record_death(trial, &worker, exit)?;
-                    self.ended(trial, status);
+                    self.worker_died(trial, &worker, exit)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Reports that a trial ended, and queues it again where it failed and may be retried.
+    /// Reports that a trial ended, and tries it again where it failed and may be retried.
     fn ended(&mut self, trial: usize, status: Status) {
-        if status.state == State::Failed {
-            if self.tries[trial] <= self.options.limits.retry {
-                self.queue.push_back(trial);
-            } else {
-                self.any_failed = true;
+        if status.state == State::Failed && self.tries[trial] <= self.options.limits.retry {
+            if let Some(lease) = self.leases[trial].take() {
+                self.taking.again(trial, lease);
             }
+        } else {
+            self.any_failed |= status.state == State::Failed;
+            self.leases[trial] = None;
         }
         self.watcher.event(trial, &Event::Ended(status));
     }
 
-    /// Records the end of a trial whose worker is gone.
-    fn record_death(&self, trial: usize, worker: &Worker, exit: ExitStatus) -> Result<Status, RecordError> {
+    /// Records the end of a trial whose worker is gone. Where another runner took the trial over, it is that runner's.
+    fn worker_died(&mut self, trial: usize, worker: &Worker, exit: ExitStatus) -> Result<(), RunError> {
+        let Some(lease) = &self.leases[trial] else { return Ok(()) };
+        let lost = lease.fence().lost().map_err(|error| RecordError::new(self.trials[trial].folder.path(), error))?;
+        match lost {
+            Some(reason) => {
+                tracing::warn!("{reason}");
+                (self.leases[trial], self.tries[trial]) = (None, 0);
+                self.taking.give_up(trial);
+            }
+            None => {
+                let status = self.record_death(trial, lease.fence(), worker, exit)?;
+                self.ended(trial, status);
+            }
+        }
+        Ok(())
+    }
+
+    fn record_death(&self, trial: usize, fence: &Fence, worker: &Worker, exit: ExitStatus) -> Result<Status, RecordError> {
         let trial = &self.trials[trial];
-        let folder = trial.folder.clone().guarded(self.fence);
+        let folder = trial.folder.clone().guarded(fence);
         folder.create()?;
         let stopped = self.is_stopped() && !worker.was_killed();
         let before = folder.status()?.filter(|status| status.identity == trial.identity.hash);
@@ -192,7 +237,9 @@ impl<'a, 'b> Pool<'a, 'b> {
             identity: trial.identity.hash.clone(),
             started: before.as_ref().and_then(|status| status.started),
             ended: Some(now()),
-            attempt: self.fence.attempt(),
+            attempt: fence.attempt(),
+            runner: Some(fence.holder().runner.clone()),
+            session: Some(self.taking.session().to_owned()),
             resumed_from: before.and_then(|status| status.resumed_from),
             records: None,
         };

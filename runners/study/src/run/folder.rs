@@ -1,6 +1,5 @@
 //! What a run writes for the study as a whole.
 
-use crate::options::Options;
 use crate::plan::place;
 use crate::supply::Supply;
 use regatta_config::{Candidate, StudyFile, Variant};
@@ -8,22 +7,19 @@ use regatta_records::{Fence, Manifest, PlanRow, RecordError, disk, write_json, w
 use serde::Serialize;
 use std::path::Path;
 
-/// Discards the trials that are there, where that is asked for, and records what the results are made with.
+/// Records the study, and what its results are made with.
 ///
 /// # Errors
-/// When a file cannot be written, or another runner took the folder over.
-pub(super) fn begin(file: &StudyFile, manifest: &Manifest, options: &Options<'_>, fence: &Fence) -> Result<(), RecordError> {
-    if options.fresh {
-        discard(&options.out.join("trials"), fence)?;
-    }
-    let path = options.out.join("study.yaml");
+/// When a file cannot be written, or another runner has the turn now.
+pub(super) fn begin(out: &Path, study: &str, manifest: &Manifest, fence: &Fence) -> Result<(), RecordError> {
+    let path = out.join("study.yaml");
     check(fence, &path)?;
-    write_whole(&path, file.study.to_yaml().as_bytes())?;
-    put(fence, &options.out.join("manifest.json"), manifest)
+    write_whole(&path, study.as_bytes())?;
+    put(fence, &out.join("manifest.json"), manifest)
 }
 
-/// Removes the folder of all trials. While a person was asked, another runner may have taken the folder over.
-fn discard(trials: &Path, fence: &Fence) -> Result<(), RecordError> {
+/// Removes the folder of all trials. While a person was asked, another runner may have taken its turn.
+pub(super) fn discard(trials: &Path, fence: &Fence) -> Result<(), RecordError> {
     check(fence, trials)?;
     disk::remove_folder(trials).map_err(|error| RecordError::new(trials, error))
 }
@@ -31,7 +27,7 @@ fn discard(trials: &Path, fence: &Fence) -> Result<(), RecordError> {
 /// Writes a JSON file of the study.
 ///
 /// # Errors
-/// When it cannot be written, or another runner took the folder over.
+/// When it cannot be written, or another runner has the turn now.
 pub(super) fn put<T: Serialize>(fence: &Fence, path: &Path, value: &T) -> Result<(), RecordError> {
     check(fence, path)?;
     write_json(path, value)
@@ -67,27 +63,27 @@ pub(super) fn rows(file: &StudyFile, supplies: &[Supply], chosen: &[Option<Candi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use regatta_records::{Holder, Lease};
+    use regatta_records::{Others, Runner};
 
-    /// A run that is suspended while it asks whether it may discard trials loses the folder after half a minute; the answer came
+    /// A run that is suspended while it asks whether it may discard trials loses its turn after half a minute; the answer came
     /// later and the trials of the next runner were removed.
     #[test]
-    fn a_runner_that_lost_the_folder_discards_and_writes_nothing() {
+    fn a_runner_that_lost_its_turn_discards_and_writes_nothing() {
         let out = tempfile::tempdir().unwrap();
         let (trials, plan) = (out.path().join("trials"), out.path().join("plan.json"));
         std::fs::create_dir_all(trials.join("baseline")).unwrap();
-        let lease = Lease::take(out.path()).unwrap();
-        put(lease.fence(), &plan, &1).unwrap();
-        let next = Holder { attempt: 2, ..lease.fence().holder().clone() };
-        std::fs::write(out.path().join("next"), serde_json::to_string(&next).unwrap()).unwrap();
-        std::fs::rename(out.path().join("next"), out.path().join("run.lock")).unwrap();
-        for refused in [discard(&trials, lease.fence()), put(lease.fence(), &plan, &2)] {
+        let runner = Runner::join(out.path(), None).unwrap();
+        let turn = |runner: &Runner| runner.turn(&mut Others::of(out.path()), |_| false).unwrap().unwrap();
+        let lost = turn(&runner);
+        put(lost.fence(), &plan, &1).unwrap();
+        std::fs::remove_file(out.path().join(format!("runners/{}.json", runner.card().id))).unwrap(); // as if it were gone
+        let next = turn(&Runner::join(out.path(), None).unwrap());
+        for refused in [discard(&trials, lost.fence()), put(lost.fence(), &plan, &2)] {
             assert!(refused.unwrap_err().to_string().contains("taken over by"));
         }
         assert!(trials.join("baseline").is_dir());
         assert_eq!(std::fs::read_to_string(&plan).unwrap(), "1\n");
-        let mine = Fence::of(out.path(), next);
-        discard(&trials, &mine).unwrap();
+        discard(&trials, next.fence()).unwrap();
         assert!(!trials.exists());
     }
 }

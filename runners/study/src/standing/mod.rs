@@ -3,7 +3,7 @@
 mod listing;
 mod state;
 
-use regatta_records::{Holder, RecordError, State, Status, TrialFolder, holder};
+use regatta_records::{Holder, Present, RecordError, State, Status, TrialFolder, holder_of, present};
 use serde::Serialize;
 use std::path::Path;
 
@@ -11,10 +11,10 @@ pub(crate) use listing::{Listed, Listing};
 pub use state::TrialState;
 
 /// A study's trials, and who is running it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Standing {
-    /// The runner that holds the folder now.
-    pub holder: Option<Holder>,
+    /// The runners that seem to live.
+    pub runners: Vec<Present>,
     /// Every trial that is planned, and every tuning trial that was begun.
     pub trials: Vec<TrialStanding>,
 }
@@ -34,6 +34,9 @@ pub struct TrialStanding {
     pub steps: usize,
     /// Why, where it did not end well.
     pub reason: Option<String>,
+    /// The runner that trains it now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runner: Option<Holder>,
 }
 
 impl Standing {
@@ -43,15 +46,15 @@ impl Standing {
     /// When the folder holds no study, or a record that cannot be read.
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
         let listing = Listing::read(folder)?;
-        let holder = holder(folder).map_err(|error| RecordError::new(folder, error))?;
+        let runners = present(folder)?;
         let read = |listed: Listed| {
             let trial = &listed.folder;
             let (status, made) = (trial.status()?, trial.steps_written()?);
             let steps = own_steps(trial, status.as_ref())?.unwrap_or(listing.steps);
-            Ok(TrialStanding::new(&listed, status.as_ref(), made, steps, holder.is_some()))
+            Ok(TrialStanding::new(&listed, status.as_ref(), made, steps, trainer(trial, status.as_ref(), &runners)?))
         };
         let trials = listing.trials(folder)?.into_iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Self { holder, trials })
+        Ok(Self { runners, trials })
     }
 
     /// `3 done, 1 failed, 2 pending`, in the order in which states follow each other.
@@ -68,18 +71,31 @@ impl Standing {
 }
 
 impl TrialStanding {
-    /// From a trial's status and its number of steps; `is_run` where somebody runs the study.
-    pub(crate) fn new(listed: &Listed, status: Option<&Status>, made: usize, steps: usize, is_run: bool) -> Self {
+    /// From a trial's status, its number of steps, and who trains it now.
+    pub(crate) fn new(listed: &Listed, status: Option<&Status>, made: usize, steps: usize, runner: Option<Holder>) -> Self {
         let state = status.map_or(State::Pending, |status| status.state);
         Self {
             name: listed.name.clone(),
             seed: listed.seed,
-            state: TrialState::new(state, is_run),
+            state: TrialState::new(state, runner.is_some()),
             made,
             steps,
             reason: status.and_then(|status| status.reason.clone()),
+            runner,
         }
     }
+}
+
+/// The runner that trains a trial now, if it is among those that seem to live. A trial that is not recorded as running is not asked
+/// about.
+///
+/// # Errors
+/// When the trial's folder cannot be read.
+pub(crate) fn trainer(trial: &TrialFolder, status: Option<&Status>, runners: &[Present]) -> Result<Option<Holder>, RecordError> {
+    if runners.is_empty() || status.is_none_or(|status| status.state != State::Running) {
+        return Ok(None);
+    }
+    Ok(holder_of(trial.path())?.filter(|holder| runners.iter().any(|runner| runner.card.id == holder.runner)))
 }
 
 /// The steps in a trial's `trial.json`: those of its point of the sweep. The file may be what an incomplete trial lacks.

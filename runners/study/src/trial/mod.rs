@@ -23,7 +23,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Trains, measures and records one trial. Whatever the trial does (an error, a panic, a loss that is not finite) ends in
 /// its status; only a status that cannot be written is an error.
 pub(crate) fn run_trial(trial: &Trial<'_>, mut surroundings: Surroundings<'_>) -> Result<(), RecordError> {
-    let Surroundings { folder, tasks, identity, attempt, .. } = surroundings;
+    let Surroundings { folder, tasks, identity, holder, session, .. } = surroundings;
     folder.create()?;
     folder.set_inputs(&identity.inputs)?;
     let checkpoints = folder.checkpoints(&identity.hash)?;
@@ -35,7 +35,9 @@ pub(crate) fn run_trial(trial: &Trial<'_>, mut surroundings: Surroundings<'_>) -
         identity: identity.hash.clone(),
         started: Some(now()),
         ended: None,
-        attempt,
+        attempt: holder.attempt,
+        runner: Some(holder.runner.clone()),
+        session: Some(session.to_owned()),
         resumed_from: from,
         records: None,
     };

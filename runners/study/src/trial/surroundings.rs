@@ -5,7 +5,7 @@ use crate::identity::Identity;
 use crate::memory::MemoryMeter;
 use crate::options::Every;
 use regatta_lm::tasks::Tasks;
-use regatta_records::TrialFolder;
+use regatta_records::{Holder, TrialFolder};
 use std::sync::atomic::AtomicBool;
 
 /// What a trial needs besides its [`Trial`](regatta_lm::training::Trial).
@@ -15,7 +15,9 @@ pub(crate) struct Surroundings<'a> {
     pub folder: &'a TrialFolder,
     pub tasks: &'a Tasks,
     pub identity: &'a Identity,
-    pub attempt: u64,
+    /// The runner that it is trained for, and its session.
+    pub holder: &'a Holder,
+    pub session: &'a str,
     pub every: Every,
     pub stop: &'a AtomicBool,
     pub memory: Option<MemoryMeter>,

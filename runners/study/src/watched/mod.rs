@@ -6,9 +6,9 @@ mod trail;
 #[cfg(test)]
 mod tests;
 
-use crate::standing::{Listed, Listing, Standing};
+use crate::standing::{Listed, Listing, Standing, trainer};
 use curve::{Curve, can_be_drawn, smoothed};
-use regatta_records::{RecordError, Stamp, heartbeat, holder};
+use regatta_records::{RecordError, Stamp, Status, present};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -25,7 +25,6 @@ pub struct Watched {
     stamps: [Option<Stamp>; 2],
     trials: Vec<(Listed, Trail)>,
     standing: Standing,
-    heartbeat: Option<Duration>,
     /// What could not be read, when it is not a trial's.
     fault: Option<String>,
     /// Seconds since 1970.
@@ -63,7 +62,7 @@ pub struct Progress {
     pub made: usize,
     /// Made and to be made; those that a failed trial is short of are not.
     pub steps: usize,
-    /// Until they are made, at this run's pace so far.
+    /// Until they are made, at the pace of those who run it now.
     pub left: Option<Duration>,
     /// Whether more trials may come that nobody has listed yet: while settings are tuned.
     pub is_open: bool,
@@ -82,8 +81,7 @@ impl Watched {
             listing,
             stamps: stamps(folder),
             trials,
-            standing: Standing { holder: None, trials: Vec::new() },
-            heartbeat: None,
+            standing: Standing::default(),
             fault: None,
             now: 0.0,
         })
@@ -94,17 +92,18 @@ impl Watched {
     pub fn refresh(&mut self, now: SystemTime, mut budget: usize) -> bool {
         self.now = now.duration_since(UNIX_EPOCH).map_or(0.0, |time| time.as_secs_f64());
         self.fault = self.list().err().map(|error| error.to_string());
-        match holder(&self.folder) {
-            Ok(holder) => self.standing.holder = holder,
-            Err(error) => self.fault = Some(format!("{}: {error}", self.folder.join("run.lock").display())),
+        match present(&self.folder) {
+            Ok(runners) => self.standing.runners = runners,
+            Err(error) => self.fault = Some(error.to_string()),
         }
-        self.heartbeat = heartbeat(&self.folder).ok();
         let mut has_more = false;
         for (_, trail) in &mut self.trials {
             has_more |= trail.refresh(&mut budget);
         }
-        let (steps, is_run) = (self.listing.steps, self.standing.holder.is_some());
-        self.standing.trials = self.trials.iter().map(|(listed, trail)| trail.standing(listed, steps, is_run)).collect();
+        let (steps, runners) = (self.listing.steps, &self.standing.runners);
+        let trainer = |listed: &Listed, trail: &Trail| trainer(&listed.folder, trail.status(), runners).ok().flatten();
+        let standing = |(listed, trail): &(Listed, Trail)| trail.standing(listed, steps, trainer(listed, trail));
+        self.standing.trials = self.trials.iter().map(standing).collect();
         has_more
     }
 
@@ -142,11 +141,6 @@ impl Watched {
         &self.standing
     }
 
-    /// Time since the last heartbeat of the runner.
-    pub fn heartbeat(&self) -> Option<Duration> {
-        self.heartbeat
-    }
-
     /// What could not be read at the last refresh, except for trials.
     pub fn fault(&self) -> Option<&str> {
         self.fault.as_deref()
@@ -154,17 +148,20 @@ impl Watched {
 
     /// The state of the study as a whole.
     pub fn phase(&self) -> Phase {
-        match &self.standing.holder {
-            Some(_) => Phase::Running,
-            None if self.standing.trials.iter().all(|trial| trial.state.has_ended()) => Phase::Done,
-            None => Phase::Stopped,
+        match &self.standing.runners[..] {
+            [_, ..] => Phase::Running,
+            [] if self.standing.trials.iter().all(|trial| trial.state.has_ended()) => Phase::Done,
+            [] => Phase::Stopped,
         }
     }
 
     /// Steps of all trials.
     pub fn progress(&self) -> Progress {
         let (mut made, mut steps, mut of_this_run, mut began) = (0, 0_usize, 0_usize, f64::INFINITY);
-        let attempt = self.standing.holder.as_ref().map(|holder| holder.attempt);
+        let is_of_them = |status: &&Status| {
+            let runner = status.runner.as_ref();
+            runner.is_some_and(|id| self.standing.runners.iter().any(|runner| runner.card.id == *id))
+        };
         for ((_, trail), standing) in self.trials.iter().zip(&self.standing.trials) {
             made += standing.made;
             steps = steps.saturating_add(if standing.state.has_steps_left() {
@@ -172,7 +169,7 @@ impl Watched {
             } else {
                 standing.made
             });
-            if let Some(status) = trail.status().filter(|status| Some(status.attempt) == attempt)
+            if let Some(status) = trail.status().filter(is_of_them)
                 && let Some(started) = status.started
             {
                 began = began.min(started as f64);

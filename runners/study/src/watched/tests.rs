@@ -1,7 +1,7 @@
 //! A folder that changes between looks.
 
 use super::*;
-use regatta_records::Lease;
+use regatta_records::{Claim, Others, Runner};
 
 const STUDY: &str = "name: tiny\nseeds: [0, 1]\ntrain: {steps: 10}\narms: {baseline: [], other: []}\n";
 
@@ -58,15 +58,19 @@ fn a_study_is_followed_from_its_first_step_to_its_end() {
     assert_eq!(states(&watched), ["pending"; 4]);
     assert_eq!(watched.progress(), Progress { made: 0, steps: 40, left: None, is_open: false });
 
-    let lease = Lease::take(folder.0.path()).unwrap();
-    folder.status("baseline/seed-0", "running", "");
+    let runner = Runner::join(folder.0.path(), None).unwrap();
+    let trial = folder.0.path().join("trials/baseline/seed-0");
+    let Claim::Taken(lease) = runner.take(&trial, &mut Others::of(folder.0.path())).unwrap() else { panic!("it is free") };
+    let mine = format!(r#", "runner": "{}""#, runner.card().id);
+    folder.status("baseline/seed-0", "running", &mine);
     folder.steps("baseline/seed-0", 0..4, 3.0);
     while watched.refresh(UNIX_EPOCH + Duration::from_secs(1001), 1 << 20) {}
     assert_eq!((watched.time(0), watched.progress().left), (None, None), "a second after its start nothing is known");
     look(&mut watched);
     assert_eq!((watched.phase(), states(&watched)[0]), (Phase::Running, "running"));
-    assert_eq!(watched.standing().holder.as_ref().map(|holder| holder.attempt), Some(1));
-    assert!(watched.heartbeat().unwrap() < Duration::from_secs(60));
+    assert_eq!(watched.standing().runners.iter().map(|runner| &runner.card).collect::<Vec<_>>(), [runner.card()]);
+    assert_eq!(watched.standing().trials[0].runner.as_ref(), Some(lease.fence().holder()));
+    assert!(watched.standing().runners[0].silent < Duration::from_secs(60));
     assert_eq!(watched.time(0), Some(TrialTime::Left(Duration::from_secs(30)))); // 4 steps in 20 s, 6 to come
     assert_eq!(watched.progress().left, Some(Duration::from_secs(180))); // 36 to come
     assert_eq!((watched.loss(0), watched.loss(1)), (Some(3.0), None));
@@ -74,7 +78,7 @@ fn a_study_is_followed_from_its_first_step_to_its_end() {
     folder.steps("baseline/seed-0", 0..10, 3.0);
     folder.status("baseline/seed-0", "done", r#", "ended": 1015"#);
     folder.status("other/seed-0", "failed", r#", "reason": "no luck", "ended": 1016"#);
-    drop(lease);
+    drop((lease, runner));
     look(&mut watched);
     assert_eq!(states(&watched), ["done", "failed", "pending", "pending"]);
     assert_eq!((watched.phase(), watched.standing().summary().as_str()), (Phase::Stopped, "1 done, 2 pending, 1 failed"));

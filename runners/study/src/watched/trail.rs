@@ -4,7 +4,7 @@ use super::curve::Curve;
 use crate::standing::{Listed, TrialStanding, TrialState, own_steps};
 use regatta_lm::training::StepRecord;
 use regatta_records::{
-    METRICS_FILE, RecordError, STATUS_FILE, Stamp, State, Status, Tail, TrialEvaluation, TrialFolder, VALIDATIONS_FILE,
+    Holder, METRICS_FILE, RecordError, STATUS_FILE, Stamp, State, Status, Tail, TrialEvaluation, TrialFolder, VALIDATIONS_FILE,
     Validation,
 };
 use serde::de::DeserializeOwned;
@@ -135,9 +135,9 @@ impl Trail {
     }
 
     /// The trial's state.
-    pub fn standing(&self, listed: &Listed, steps: usize, is_run: bool) -> TrialStanding {
+    pub fn standing(&self, listed: &Listed, steps: usize, runner: Option<Holder>) -> TrialStanding {
         let steps = self.own_steps.unwrap_or(steps);
-        let standing = TrialStanding::new(listed, self.status.as_ref(), self.made, steps, is_run);
+        let standing = TrialStanding::new(listed, self.status.as_ref(), self.made, steps, runner);
         match &self.fault {
             Some(fault) => TrialStanding { state: TrialState::Unreadable, reason: Some(fault.clone()), ..standing },
             None => standing,

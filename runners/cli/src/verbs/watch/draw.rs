@@ -9,7 +9,9 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Block, Clear, Paragraph};
+use regatta_records::Present;
 use regatta_study::{Phase, TrialState, Watched};
+use std::collections::BTreeSet;
 
 /// Each line fits the smallest terminal that is supported.
 const HELP: [(&str, &str); 8] = [
@@ -97,10 +99,19 @@ fn summary(watched: &Watched, width: u16) -> Line<'static> {
 
 /// Who runs it, and the age of its last heartbeat.
 fn holder(watched: &Watched, width: u16) -> Line<'static> {
-    let Some(holder) = &watched.standing().holder else { return Line::styled("nobody is running it", quiet()) };
-    let age = watched.heartbeat().map(words).unwrap_or_default();
-    let full = format!("run by {holder}, alive {age} ago");
-    let text = if full.len() <= width.into() { full } else { format!("{} on {}, {age} ago", holder.pid, holder.host) };
+    let text = match &watched.standing().runners[..] {
+        [] => "nobody is running it".to_owned(),
+        [Present { card, silent }] => {
+            let (age, full) = (words(*silent), format!("run by {card}, alive {} ago", words(*silent)));
+            if full.len() <= width.into() { full } else { format!("{} on {}, {age} ago", card.pid, card.host) }
+        }
+        runners => {
+            let hosts: BTreeSet<&str> = runners.iter().map(|runner| runner.card.host.as_str()).collect();
+            let names = hosts.iter().copied().collect::<Vec<_>>().join(", ");
+            let full = format!("run by {} runners on {names}", runners.len());
+            if full.len() <= width.into() { full } else { format!("{} runners, {} hosts", runners.len(), hosts.len()) }
+        }
+    };
     Line::styled(text, quiet())
 }
 

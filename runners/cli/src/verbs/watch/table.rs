@@ -22,6 +22,7 @@ enum Column {
     Steps,
     Loss,
     Time,
+    Place,
 }
 
 /// Lines that the whole table needs.
@@ -72,6 +73,8 @@ fn columns(width: u16, shown: &[usize], watched: &Watched) -> Vec<(Column, Const
     let seed = fits(widest(4, &|trial| trial.seed.to_string()));
     let loss = fits(7);
     let time = fits(11);
+    let many = watched.standing().runners.len() > 1;
+    let place = if many { fits(widest(5, &place)) } else { None };
     let name = Some(Constraint::Length(widest(5, &|trial| trial.name.clone()).min(left)));
     let all = [
         (Column::Mark, Some(Constraint::Length(1))),
@@ -81,6 +84,7 @@ fn columns(width: u16, shown: &[usize], watched: &Watched) -> Vec<(Column, Const
         (Column::Steps, steps),
         (Column::Loss, loss),
         (Column::Time, time),
+        (Column::Place, place),
     ];
     all.into_iter().filter_map(|(column, width)| Some((column, width?))).collect()
 }
@@ -94,6 +98,7 @@ fn heading(column: Column) -> Line<'static> {
         Column::Steps => right("steps"),
         Column::Loss => right("loss"),
         Column::Time => right("time"),
+        Column::Place => "where".into(),
     }
 }
 
@@ -119,7 +124,13 @@ fn cell(column: Column, index: usize, watched: &Watched) -> Line<'static> {
             Some(TrialTime::Took(time)) => words(time),
             None => String::new(),
         }),
+        Column::Place => place(trial).into(),
     }
+}
+
+/// Process and machine of the runner that trains a trial.
+fn place(trial: &TrialStanding) -> String {
+    trial.runner.as_ref().map(|runner| format!("{} on {}", runner.pid, runner.host)).unwrap_or_default()
 }
 
 /// The marker of an arm, in the colour of its curve.
