@@ -53,8 +53,8 @@ impl Kept {
 
 /// In the names of entries that are being made.
 const PARTIAL: &str = ".partial-";
-/// Age at which an unfinished entry that no process is writing is removed.
-const STALE: Duration = Duration::from_secs(60);
+/// Age at which an unfinished entry that no process is writing is removed: far more than clocks of machines differ.
+const STALE: Duration = Duration::from_secs(3600);
 
 /// Tokens on disk.
 #[derive(Clone)]
@@ -197,13 +197,19 @@ impl Cache {
     fn sweep(&self, disk: &dyn Disk) {
         for left in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
             let is_partial = left.file_name().to_string_lossy().contains(PARTIAL);
-            let age = left.metadata().and_then(|facts| facts.modified()).ok().and_then(|time| time.elapsed().ok());
             let is_made = std::fs::File::open(left.path().join(LOCKED)).is_ok_and(|file| file.try_lock().is_err());
-            if is_partial && !is_made && age.is_some_and(|age| age > STALE) {
+            if is_partial && !is_made && age(&left.path()).is_some_and(|age| age > STALE) {
                 let _ = disk.remove_folder(&left.path()); // perhaps by the next
             }
         }
     }
+}
+
+/// Time since anything in a folder was written: a lock may be known to its own machine alone.
+fn age(folder: &Path) -> Option<Duration> {
+    let written = |path: PathBuf| path.metadata().and_then(|facts| facts.modified()).ok();
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|file| written(file.path()));
+    files.chain(written(folder.to_owned())).max()?.elapsed().ok()
 }
 
 /// The file that is locked while an entry is made.

@@ -245,18 +245,20 @@ fn one_that_stops_leaves_nothing_and_what_a_killed_one_left_is_removed() {
         let left = cache.folder().join(name);
         fs::create_dir_all(&left).unwrap();
         let file = fs::File::create(left.join("tokenizer.json")).unwrap();
+        file.set_modified(SystemTime::now() - 2 * STALE).unwrap();
         fs::File::open(&left).unwrap().set_modified(SystemTime::now() - 2 * STALE).unwrap();
         file
     };
     drop(aged("x.partial-1-1"));
     let live = aged("y.partial-1-2");
     live.lock().unwrap();
+    aged("z.partial-1-3").set_modified(SystemTime::now()).unwrap(); // by another machine, whose lock is not seen here
     let address = load(&data, &TokenizerSpec::Bytes, Some(&cache)).0.unwrap().address.unwrap();
     let mut left = entries(folder.path());
     left.sort();
-    let mut expected = vec![address, "y.partial-1-2".to_owned()];
+    let mut expected = vec![address, "y.partial-1-2".to_owned(), "z.partial-1-3".to_owned()];
     expected.sort();
-    assert_eq!(left, expected, "another process still makes y");
+    assert_eq!(left, expected, "other processes still make y and z");
 }
 
 #[test]
