@@ -14,6 +14,9 @@ const SILENCE: Duration = Duration::from_secs(30);
 /// Time between two looks counts as silence up to this much: the process that looks may have been suspended itself.
 const LONGEST_GAP: Duration = Duration::from_secs(3);
 
+/// A runner that was just seen is not looked at again for so long.
+const AGAIN: Duration = Duration::from_millis(200);
+
 /// What was seen of the other runners of a folder.
 #[derive(Debug)]
 pub struct Others {
@@ -40,6 +43,9 @@ impl Others {
     /// # Errors
     /// When its file cannot be read, so that nobody can tell.
     pub fn is_gone(&mut self, id: &str) -> io::Result<bool> {
+        if self.seen.get(id).is_some_and(|seen| seen.looked.elapsed() < AGAIN) {
+            return Ok(false); // whoever looks for a free trial asks about the same runner for each that it holds
+        }
         let Some((card, beat)) = card::read(&self.out, id)? else { return Ok(true) };
         let ended = card.as_ref().and_then(|card| card.process.as_ref()).and_then(Process::has_ended) == Some(true);
         if !ended && !self.is_silent(id, beat, Instant::now()) {
@@ -49,6 +55,7 @@ impl Others {
             tracing::warn!("{}: no heartbeat for {} s", file_of(&self.out, id).display(), SILENCE.as_secs());
         }
         bury(&self.out, id);
+        self.seen.remove(id);
         Ok(true)
     }
 

@@ -195,3 +195,29 @@ fn a_holder_whose_files_were_removed_is_fenced_by_the_next_first_attempt() {
     assert_eq!(second.fence().attempt(), 1);
     assert!(first.fence().check().unwrap_err().to_string().contains("taken over by process"));
 }
+
+/// A trial of ten seconds may spend a tenth of a second on leases, which is a hundredth: also the last of a thousand, when other
+/// runners hold all before it.
+#[test]
+fn the_last_of_a_thousand_trials_is_taken_and_given_back_in_a_tenth_of_a_second() {
+    let folder = tempfile::tempdir().unwrap();
+    let trial = |number: usize| folder.path().join(format!("trials/a/seed-{number}"));
+    let (first, second) = (Runner::join(folder.path(), None).unwrap(), Runner::join(folder.path(), None).unwrap());
+    let mut others = Others::of(folder.path());
+    let mut take = |runner: &Runner, number| match runner.take(&trial(number), &mut others).unwrap() {
+        Claim::Taken(lease) => Some(lease),
+        Claim::Held(_) => None,
+    };
+    let begun = Instant::now();
+    let held: Vec<Lease> = (0..999).map(|number| take(&first, number).unwrap()).collect();
+    let each = begun.elapsed() / 999;
+    let mut scan = || {
+        let begun = Instant::now();
+        drop((0..1000).find_map(|number| take(&second, number)).unwrap());
+        begun.elapsed()
+    };
+    let quickest = (0..5).map(|_| scan()).min().unwrap(); // the machine may be busy
+    println!("{each:?} to take a trial, {quickest:?} to pass 999 that are held, take the last and give it back");
+    assert!(quickest < Duration::from_millis(100), "{quickest:?}");
+    assert_eq!(held.len(), 999);
+}
