@@ -27,6 +27,8 @@ fn a_term_without_a_place_runs_at_home_and_a_field_replaces_that_field_alone() {
     let checked = printed(&study.regatta(&["check", "study.yaml"]));
     assert!(checked.contains("not at home away: vicreg at scale: none (home: layer_norm)\n"), "{checked}");
     assert_eq!(checked.matches("not at home").count(), 1, "{checked}");
+    assert!(checked.contains("same arm    spelled is bare under another name: their trials have the same bytes\n"), "{checked}");
+    assert_eq!(checked.matches("same arm").count(), 1, "{checked}");
     let page = std::fs::read_to_string(study.path().join("out/report.html")).unwrap();
     assert!(page.contains("(away from home)"));
 }

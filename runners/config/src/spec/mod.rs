@@ -124,6 +124,16 @@ impl Study {
         baseline(&self.arms.iter().map(|arm| arm.weights().collect()).collect::<Vec<_>>())
     }
 
+    /// Each arm that says, every default spelled out, the same as one before it, and the first that does: they are one arm under two
+    /// names, and a comparison of them compares it with itself.
+    pub fn twins(&self) -> Vec<(&str, &str)> {
+        let lists: Vec<_> = self.arms.iter().map(|arm| serde_json::to_string(&arm.list()).ok()).collect();
+        let first =
+            |index: usize| lists.iter().position(|list| list.is_some() && *list == lists[index]).filter(|first| *first < index);
+        let twin = |index: usize| Some((self.arms[index].name.as_str(), self.arms[first(index)?].name.as_str()));
+        (0..self.arms.len()).filter_map(twin).collect()
+    }
+
     /// How `arm` is trained: the study's `train`, with the arm's own learning rate where it has one.
     pub fn train_of(&self, arm: &Arm) -> TrainSpec {
         TrainSpec { lr: arm.lr().unwrap_or(self.train.lr), ..self.train.clone() }

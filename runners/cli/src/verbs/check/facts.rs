@@ -24,6 +24,9 @@ pub(super) fn print(file: &StudyFile, prepared: &[Prepared], trials: Trials, fol
     for away in away_from_home(file) {
         say(format_args!("not at home {away}"))?;
     }
+    for (arm, first) in file.study.twins() {
+        say(format_args!("same arm    {arm} is {first} under another name: their trials have the same bytes"))?;
+    }
     if let Some(note) = slow_precision(file.variants()) {
         say(format_args!("precision   {note}"))?;
     }
