@@ -25,7 +25,7 @@
 //! | `lease` | who may write: `run.lock`, its holder, and the fence that everything that writes asks first |
 //! | `files`, `lines`, `tail` | files read and written whole; a line at a time; followed while another process writes |
 //! | `folder`, `checkpoints` | a trial's folder and what it resumes from |
-//! | `status`, `evaluation`, `manifest`, `rows` | the records as types |
+//! | `status`, `evaluation`, `machine`, `manifest`, `rows` | the records as types |
 //! | `place`, `below`, `whole` | which folders are a run's, which trials they hold, and whether those have all their records |
 //!
 //! This crate is a part of the `regatta` program and promises no stable interface.
@@ -40,6 +40,7 @@ mod files;
 mod folder;
 mod lease;
 mod lines;
+mod machine;
 mod manifest;
 mod place;
 mod rows;
@@ -57,6 +58,7 @@ pub use files::{read_json, write_json, write_whole};
 pub use folder::{TrialFolder, Written};
 pub use lease::{Fence, Holder, Lease, LeaseError, heartbeat, holder};
 pub use lines::{Lines, first_lines, read_lines};
+pub use machine::{Machine, Stretch, went_on};
 pub use manifest::{DataFacts, Manifest, ModelFacts};
 pub use place::{check_out, study_of_a_run};
 pub use rows::{PlanRow, TuningRow, TuningTrial};

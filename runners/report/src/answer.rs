@@ -94,7 +94,28 @@ pub fn cautions(results: &Results) -> Vec<String> {
         ));
     }
     cautions.extend(further::cautions(results));
+    cautions.extend(of_machines(results));
     cautions
+}
+
+/// What mixed machines leave out, and what they do to the numbers that are not compared.
+fn of_machines(results: &Results) -> Vec<String> {
+    let named = |is: &dyn Fn(&Arm) -> bool| {
+        names(results.arms.iter().filter(|arm| is(arm)).map(|arm| shortened(&arm.name, 60)).collect()).map(|(names, _)| names)
+    };
+    let no_ratio = named(&|arm| arm.timed_pairs.why_no_ratio().is_some());
+    let no_ratio =
+        no_ratio.map(|arms| format!("There is no cost ratio for {arms}: no seed has both trials on one kind of machine."));
+    let few = |arm: &Arm| arm.timed_pairs.alike < 2 && arm.timed_pairs.finished >= 2;
+    let untimed = named(&few).map(|arms| {
+        format!("There is no difference at equal time for {arms}: fewer than two seeds have both trials on one kind of machine.")
+    });
+    let mixed = results.has_mixed_machines().then(|| {
+        "Trials ran on several kinds of machine: times per step, tokens per second, memory, energy and seconds to a target are means \
+         over those of each arm, and only the ratios compare arms on one kind."
+            .to_owned()
+    });
+    no_ratio.into_iter().chain(untimed).chain(mixed).collect()
 }
 
 #[cfg(test)]
@@ -128,6 +149,17 @@ mod tests {
         assert!(cautions[1].starts_with("3 seeds are few"), "{cautions:?}");
         assert!(cautions[2].starts_with("1 of 12 trials did not finish"), "{cautions:?}");
         assert!(answer(&results).starts_with("By validation loss, "));
+    }
+
+    #[test]
+    fn what_mixed_machines_leave_out_is_said() {
+        assert!(of_machines(&sample::results()).is_empty());
+        let found = of_machines(&sample::mixed());
+        assert_eq!(found[0], "There is no cost ratio for infonce: no seed has both trials on one kind of machine.");
+        let untimed =
+            "There is no difference at equal time for infonce: fewer than two seeds have both trials on one kind of machine.";
+        assert_eq!((found.len(), found[1].as_str()), (3, untimed));
+        assert!(found[2].starts_with("Trials ran on several kinds of machine: times per step,"), "{}", found[2]);
     }
 
     #[test]
