@@ -86,7 +86,7 @@ impl<'a> Machines<'a> {
 /// change, each by the kinds between which they lie.
 pub(super) fn notes(rows: &[Row<'_>]) -> Vec<String> {
     let times = sentences(rows, times_between, "Time is not compared");
-    times.into_iter().chain(sentences(rows, bytes_between, "The difference is one of machines too")).collect()
+    times.into_iter().chain(sentences(rows, bytes_between, "Machines may account for part of the difference")).collect()
 }
 
 /// What `results.csv` says of the trial of `arm` with `seed`; none where its pair ran on one kind of machine.
@@ -96,7 +96,8 @@ pub(super) fn note_of_trial((arm, reference): Row<'_>, seed: u64) -> Option<Stri
         format!("{what}: this trial ran on {own}, that of {name} with its seed on {other}{how}")
     };
     let times = times_between((arm, reference), seed).map(|between| fact("time is not compared", between));
-    let losses = bytes_between((arm, reference), seed).map(|between| fact("the difference is one of machines too", between));
+    let losses =
+        bytes_between((arm, reference), seed).map(|between| fact("machines may account for part of the difference", between));
     let facts: Vec<String> = times.into_iter().chain(losses).collect();
     (!facts.is_empty()).then(|| facts.join("; "))
 }
@@ -218,12 +219,12 @@ mod tests {
         let rounded = |name: &str, machines| ArmRecords { rounds_factors: true, ..trained(name, machines) };
         let (baseline, odd) = (rounded("baseline", [&without; 3]), rounded("odd", [&with, &with, &without]));
         let found = notes(&[(&odd, &baseline)]);
-        let expected = "The difference is one of machines too for odd (2 of 3 seeds): with those seeds, the two trials of a pair ran \
+        let expected = "Machines may account for part of the difference for odd (2 of 3 seeds): with those seeds, the two trials of a pair ran \
                         on cpu at level avx2 and on cpu at level avx512_bf16, which round products of bfloat16 differently \
                         (train.precision: bf16).";
         assert_eq!((found.len(), found[1].as_str()), (2, expected));
         let of_trial = note_of_trial((&odd, &baseline), 0).unwrap();
-        let part = "; the difference is one of machines too: this trial ran on cpu at level avx512_bf16, that of baseline with its \
+        let part = "; machines may account for part of the difference: this trial ran on cpu at level avx512_bf16, that of baseline with its \
                     seed on cpu at level avx2, which round products of bfloat16 differently";
         assert!(of_trial.contains(part), "{of_trial}");
         let gpu = Machine { device: "cuda:0".into(), ..without.clone() };

@@ -104,15 +104,18 @@ fn of_machines(results: &Results) -> Vec<String> {
         names(results.arms.iter().filter(|arm| is(arm)).map(|arm| shortened(&arm.name, 60)).collect()).map(|(names, _)| names)
     };
     let no_ratio = named(&|arm| arm.timed_pairs.why_no_ratio().is_some());
-    let no_ratio =
-        no_ratio.map(|arms| format!("There is no cost ratio for {arms}: no seed has both trials on one kind of machine."));
-    let few = |arm: &Arm| arm.timed_pairs.alike < 2 && arm.timed_pairs.finished >= 2;
-    let untimed = named(&few).map(|arms| {
-        format!("There is no difference at equal time for {arms}: fewer than two seeds have both trials on one kind of machine.")
+    let no_ratio = no_ratio.map(|arms| {
+        format!(
+            "There is no cost ratio and no difference at equal time for {arms}: no seed has both trials on one kind of machine."
+        )
+    });
+    let only_one = |arm: &Arm| arm.timed_pairs.alike == 1 && arm.timed_pairs.finished > 1;
+    let untimed = named(&only_one).map(|arms| {
+        format!("There is no difference at equal time for {arms}: only one seed has both trials on one kind of machine.")
     });
     let mixed = results.has_mixed_machines().then(|| {
-        "Trials ran on several kinds of machine: times per step, tokens per second, memory, energy and seconds to a target are means \
-         over those of each arm, and only the ratios compare arms on one kind."
+        "Trials ran on several kinds of machine: times per step, tokens per second, memory, energy and seconds to a target are each \
+         arm's own means. Only the ratios compare arms on one kind of machine."
             .to_owned()
     });
     no_ratio.into_iter().chain(untimed).chain(mixed).collect()
@@ -155,11 +158,15 @@ mod tests {
     fn what_mixed_machines_leave_out_is_said() {
         assert!(of_machines(&sample::results()).is_empty());
         let found = of_machines(&sample::mixed());
-        assert_eq!(found[0], "There is no cost ratio for infonce: no seed has both trials on one kind of machine.");
+        let no_ratio = "There is no cost ratio and no difference at equal time for infonce: no seed has both trials on one kind of \
+                        machine.";
+        assert_eq!((found.len(), found[0].as_str()), (2, no_ratio));
+        assert!(found[1].starts_with("Trials ran on several kinds of machine: times per step,"), "{}", found[1]);
+        let mut one = sample::mixed();
+        one.arms[1].timed_pairs.alike = 1;
         let untimed =
-            "There is no difference at equal time for infonce: fewer than two seeds have both trials on one kind of machine.";
-        assert_eq!((found.len(), found[1].as_str()), (3, untimed));
-        assert!(found[2].starts_with("Trials ran on several kinds of machine: times per step,"), "{}", found[2]);
+            "There is no difference at equal time for dispersion: only one seed has both trials on one kind of machine.";
+        assert_eq!(of_machines(&one)[1], untimed);
     }
 
     #[test]

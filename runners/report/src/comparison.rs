@@ -102,8 +102,8 @@ mod tests {
         let text = comparison(&sample::mixed());
         for line in [
             "  Time per step over baseline     1.10x (2 of 3 pairs)\n",
-            "  Time per step over baseline     no seed has both trials on one kind of machine\n",
-            "  Time per step over baseline     1.10x\n",
+            "  Time per step over baseline   no seed has both trials on one kind of machine\n",
+            "  Time per step over baseline   1.10x\n",
         ] {
             assert!(text.contains(line), "{line}: {text}");
         }

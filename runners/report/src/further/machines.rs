@@ -84,8 +84,8 @@ mod tests {
         let mut results = sample::results();
         let line = "One machine, node-1: EPYC, 2 threads, avx2; 11 trials in 2.75 hours";
         assert_eq!(one_machine(&results).as_deref(), Some(line));
-        results.machines[0] =
-            Machine { host: None, instructions: None, threads: 1, device: "cuda:0".into(), ..results.machines.remove(0) };
+        let machine = &mut results.machines[0];
+        (machine.host, machine.instructions, machine.threads, machine.device) = (None, None, 1, "cuda:0".into());
         let line = "One machine, EPYC, 1 thread, cuda:0; 11 trials in 2.75 hours";
         assert_eq!(one_machine(&results).as_deref(), Some(line), "an older folder");
         assert_eq!(row(&machines(&results).unwrap(), 0)[..2], ["not recorded", "EPYC"]);
