@@ -219,13 +219,13 @@ mod tests {
         let rounded = |name: &str, machines| ArmRecords { rounds_factors: true, ..trained(name, machines) };
         let (baseline, odd) = (rounded("baseline", [&without; 3]), rounded("odd", [&with, &with, &without]));
         let found = notes(&[(&odd, &baseline)]);
-        let expected = "Machines may account for part of the difference for odd (2 of 3 seeds): with those seeds, the two trials of a pair ran \
-                        on cpu at level avx2 and on cpu at level avx512_bf16, which round products of bfloat16 differently \
-                        (train.precision: bf16).";
+        let expected = "Machines may account for part of the difference for odd (2 of 3 seeds): with those seeds, the two \
+                        trials of a pair ran on cpu at level avx2 and on cpu at level avx512_bf16, which round products of bfloat16 \
+                        differently (train.precision: bf16).";
         assert_eq!((found.len(), found[1].as_str()), (2, expected));
         let of_trial = note_of_trial((&odd, &baseline), 0).unwrap();
-        let part = "; machines may account for part of the difference: this trial ran on cpu at level avx512_bf16, that of baseline with its \
-                    seed on cpu at level avx2, which round products of bfloat16 differently";
+        let part = "; machines may account for part of the difference: this trial ran on cpu at level avx512_bf16, that of \
+                    baseline with its seed on cpu at level avx2, which round products of bfloat16 differently";
         assert!(of_trial.contains(part), "{of_trial}");
         let gpu = Machine { device: "cuda:0".into(), ..without.clone() };
         let found = notes(&[(&trained("gpu", [&gpu; 3]), &trained("baseline", [&without; 3]))]);

@@ -12,8 +12,8 @@ use regatta_statistics::Paired;
 /// final validation loss of the baseline, `reference`. Between two measurements it falls on a straight line.
 ///
 /// Ratios are to the baseline's, paired by seed; their intervals are corrected for `comparisons`. Where a seed of either does not
-/// reach the target there is no ratio: those that do would flatter the arm. In the ratio of seconds only pairs on one kind of machine
-/// count. None where nothing was measured.
+/// reach the target there is no ratio: those that do would flatter the arm. The ratio of seconds has only pairs on one kind of
+/// machine. None where nothing was measured.
 pub(super) fn to_target(arm: &ArmRecords, reference: &ArmRecords, named: Option<f64>, comparisons: usize) -> Option<ToTarget> {
     let mut targets = Vec::new();
     let mut seeds: Vec<([Option<Reached>; 2], bool)> = Vec::new();

@@ -1,7 +1,7 @@
 //! One study whose trials ran on two kinds of machine: what is compared, what is left out, and what is said of it.
 //!
-//! Each trial has two steps of 100 tokens. The quick machine takes a second for a step of the baseline, the slow one four; a step of
-//! arm `a` takes twice as long, one of `b` as long as the baseline's.
+//! Each trial has two steps of 100 tokens. The quick machine takes a second for a step of the baseline, the slow one four; a step
+//! of arm `a` takes twice as long, one of `b` as long as the baseline's.
 //!
 //! | trained on | seed 0 | seed 1 | seed 2 |
 //! |---|---|---|---|
@@ -116,8 +116,8 @@ fn who_ran_what_is_said() {
     let machines: Vec<_> =
         results.machines.iter().map(|of| (of.host.as_deref().unwrap(), of.kind, of.trials, of.hours)).collect();
     assert_eq!(machines, [("node-1", 1, 5, 2.5), ("node-2", 2, 4, 2.0)]); // half an hour each
-    let expected = "Time is not compared for a (1 of 3 seeds) and b (3 of 3 seeds): with those seeds, the two trials of a pair ran on \
-                    EPYC (2 threads, avx2) and on Xeon (2 threads, avx512_bf16).";
+    let expected = "Time is not compared for a (1 of 3 seeds) and b (3 of 3 seeds): with those seeds, the two trials of a pair \
+                    ran on EPYC (2 threads, avx2) and on Xeon (2 threads, avx512_bf16).";
     assert_eq!(results.notes, [expected], "float32 has the same bytes on both");
     for trial in &results.trials {
         let is_slow = SLOW_TRIALS.contains(&(trial.arm.as_str(), trial.seed));
@@ -135,8 +135,8 @@ fn who_ran_what_is_said() {
 fn rounded_products_of_two_levels_are_named() {
     let folder = study("bf16", |_, _, _| ());
     let results = results(folder.path()).unwrap();
-    let expected = "Machines may account for part of the difference for a (1 of 3 seeds) and b (3 of 3 seeds): with those seeds, the two trials of \
-                    a pair ran on cpu at level avx2 and on cpu at level avx512_bf16, which round products of bfloat16 differently \
+    let expected = "Machines may account for part of the difference for a (1 of 3 seeds) and b (3 of 3 seeds): with those \
+                    seeds, the two trials of a pair ran on cpu at level avx2 and on cpu at level avx512_bf16, which round products of bfloat16 differently \
                     (train.precision: bf16).";
     assert_eq!((results.notes.len(), results.notes[1].as_str()), (2, expected));
     let note = |arm: &str| results.trials.iter().find(|of| of.arm == arm && of.seed == 2).unwrap().machine_note.clone();

@@ -114,8 +114,8 @@ fn of_machines(results: &Results) -> Vec<String> {
         format!("There is no difference at equal time for {arms}: only one seed has both trials on one kind of machine.")
     });
     let mixed = results.has_mixed_machines().then(|| {
-        "Trials ran on several kinds of machine: times per step, tokens per second, memory, energy and seconds to a target are each \
-         arm's own means. Only the ratios compare arms on one kind of machine."
+        "Trials ran on several kinds of machine: times per step, tokens per second, memory, energy and seconds to a target are \
+         each arm's own means. Only the ratios compare arms on one kind of machine."
             .to_owned()
     });
     no_ratio.into_iter().chain(untimed).chain(mixed).collect()

@@ -186,7 +186,8 @@ pub fn machine(host: &str, processor: &str, trials: usize) -> Machine {
     }
 }
 
-/// The study of [`results`] on two kinds of machine: a seed of dispersion and all seeds of infonce ran on another than the baseline.
+/// The study of [`results`] on two kinds of machine: a seed of dispersion and all seeds of infonce ran on another than the
+/// baseline.
 pub fn mixed() -> Results {
     let mut results = results();
     results.machines = vec![machine("node-1", "EPYC", 7), Machine { kind: 2, threads: 4, ..machine("node-2", "Xeon", 4) }];

@@ -93,8 +93,8 @@ fn mixed(mut sample: Results) -> Results {
     sample.arms[3].difference.as_mut().expect("an arm with a difference").equal_time = None;
     sample.trials.iter_mut().filter(|trial| trial.arm == "vicreg").for_each(|trial| trial.machine = Some(2));
     sample.notes.push(
-        "Time is not compared for whitening (1 of 3 seeds) and vicreg (3 of 3 seeds): with those seeds, the two trials of a pair ran on \
-         AMD EPYC 7B13 (2 threads, avx2) and on Intel(R) Xeon(R) Platinum 8480+ (4 threads, avx512_bf16)."
+        "Time is not compared for whitening (1 of 3 seeds) and vicreg (3 of 3 seeds): with those seeds, the two trials of a \
+         pair ran on AMD EPYC 7B13 (2 threads, avx2) and on Intel(R) Xeon(R) Platinum 8480+ (4 threads, avx512_bf16)."
             .into(),
     );
     sample

@@ -20,10 +20,11 @@ fn when(needed: bool, term: &'static str, text: &str) -> Explanation {
     needed.then(|| (term, text.to_owned()))
 }
 
-const MIXED: &str = "Trials ran on machines that differ in processor, threads or instructions, which makes some faster than others. Ratios of \
-                     time and the difference at equal time use only seeds whose two trials, the arm's and the baseline's, ran on one \
-                     kind. Losses are compared for all seeds: float32 has the same bytes on every processor. Where products of bfloat16 \
-                     have not, a sentence at the top says so.";
+/// What several kinds of machine do to a comparison.
+const MIXED: &str = "Trials ran on machines that differ in processor, threads or instructions, which makes some faster than \
+                     others. Ratios of time and the difference at equal time use only seeds whose two trials, the arm's and the \
+                     baseline's, ran on one kind. Losses are compared for all seeds, since float32 has the same bytes on every \
+                     processor. Products of bfloat16 may not: a sentence at the top names those pairs.";
 
 /// How arms are compared.
 fn comparison(results: &Results) -> Vec<Explanation> {
@@ -101,7 +102,8 @@ fn measures(results: &Results) -> Vec<Explanation> {
     let heatmaps = "Every pair of tokens within a held-out sequence has a cosine: the heatmaps show their distribution at each layer. A \
                     regularizer is made to move them, so a change is not a success by itself: the verdict is on the loss.";
     let cost = format!(
-        "Milliseconds per training step, penalty included, and their ratio to those of {} on the same kind of machine, paired by seed.",
+        "Milliseconds per training step, penalty included, and their ratio to those of {} on the same kind of machine, paired by \
+         seed.",
         results.reference()
     );
     vec![
