@@ -4,8 +4,9 @@ use super::diagnosed::Diagnosed;
 use super::outcomes;
 use super::run::Run;
 use super::terms::Terms;
+use regatta_core::kernels::Precision;
 use regatta_lm::tasks::{Outcomes, ScoredTasks};
-use regatta_records::{RecordError, State, Status, TrialEvaluation, TrialFolder};
+use regatta_records::{Machine, Manifest, RecordError, State, Status, TrialEvaluation, TrialFolder};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -27,6 +28,8 @@ pub(super) struct ArmRecords {
     pub tokens: Option<usize>,
     /// The learning rate that tuning chose.
     pub lr: Option<f64>,
+    /// Whether its training rounds the factors of products to bfloat16, once [`Self::read_precision`] has read it.
+    pub rounds_factors: bool,
     /// By seed, of trials with a status.
     pub statuses: BTreeMap<u64, Status>,
     /// By seed; trials that are done.
@@ -53,6 +56,23 @@ impl ArmRecords {
             }
             self.statuses.insert(seed, status);
         }
+        Ok(())
+    }
+
+    /// Trials of versions that recorded no machine count as trained by the one that the manifest names.
+    pub fn assume_machine(&mut self, manifest: &Manifest) {
+        for cost in self.evaluations.values_mut().map(|evaluation| &mut evaluation.cost) {
+            let instructions = cost.instructions.or(manifest.instructions);
+            cost.machine.get_or_insert_with(|| Machine { instructions, ..manifest.machine() });
+        }
+    }
+
+    /// Whether its trials round factors to bfloat16: as the first that is done recorded it, or else as the study says.
+    pub fn read_precision(&mut self, folder: &Path, of_study: Precision) -> Result<(), RecordError> {
+        let Some((&seed, _)) = self.evaluations.first_key_value() else { return Ok(()) };
+        let inputs = TrialFolder::of(folder, &self.place, seed).inputs()?.unwrap_or_default();
+        let recorded = serde_json::from_value::<Precision>(inputs["train"]["precision"].clone());
+        self.rounds_factors = recorded.unwrap_or(of_study) == Precision::BFloat16;
         Ok(())
     }
 
@@ -84,6 +104,7 @@ impl ArmRecords {
             parameters: None,
             tokens: None,
             lr: None,
+            rounds_factors: false,
             statuses: BTreeMap::new(),
             evaluations: BTreeMap::new(),
             runs: BTreeMap::new(),

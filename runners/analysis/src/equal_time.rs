@@ -1,13 +1,14 @@
 //! Arms at equal training time: the loss of the slower arm when the faster one was done.
 
 use super::arm::ArmRecords;
+use super::kinds::is_timed_alike;
 use regatta_statistics::{Paired, mean};
 
 /// Validation losses of `arm` minus those of `reference`, over the seeds that both finished, each at the time in which the
-/// quicker of the two trials was done; and the mean of those times, seconds.
+/// quicker of the two trials was done; and the mean of those times, seconds. Only pairs on one kind of machine count.
 pub(super) fn at_equal_time(arm: &ArmRecords, reference: &ArmRecords) -> Option<(Paired, f64)> {
     let (mut differences, mut times) = (Vec::new(), Vec::new());
-    for (seed, run) in &arm.runs {
+    for (seed, run) in arm.runs.iter().filter(|(seed, _)| is_timed_alike(arm, reference, **seed)) {
         let timelines = run.timeline.as_ref().zip(reference.runs.get(seed).and_then(|run| run.timeline.as_ref()));
         let Some((own, other)) = timelines else { continue };
         let time = own.seconds().min(other.seconds());

@@ -1,6 +1,7 @@
 //! A study's folder as it is read: the comparisons, and the records of each trial.
 
 use super::arm::ArmRecords;
+use super::kinds::has_same_bytes;
 use super::study::StudyRecord;
 use super::terms::Terms;
 use regatta_config::baseline;
@@ -29,11 +30,20 @@ impl Records {
         for arm in &mut arms {
             arm.read(folder, &study.seeds)?;
         }
+        let manifest: Option<Manifest> = read_json(&folder.join("manifest.json"))?;
+        if let Some(manifest) = &manifest {
+            arms.iter_mut().for_each(|arm| arm.assume_machine(manifest));
+        }
+        if on_mixed_machines(&arms) {
+            for arm in &mut arms {
+                arm.read_precision(folder, study.train.precision)?;
+            }
+        }
         let tuning = match study.tune {
             Some(_) => read_json(&folder.join("tuning.json"))?.unwrap_or_default(), // written once all tuning trials ended
             None => Vec::new(),
         };
-        Ok(Self { study, manifest: read_json(&folder.join("manifest.json"))?, arms, tuning })
+        Ok(Self { study, manifest, arms, tuning })
     }
 
     /// The row that the row at `index` is compared with.
@@ -45,6 +55,13 @@ impl Records {
     pub fn baseline_arm(&self) -> Option<&ArmRecords> {
         self.arms.first().map(|first| &self.arms[first.baseline])
     }
+}
+
+/// Whether machines with other instructions, or other devices, trained some of the trials.
+fn on_mixed_machines(arms: &[ArmRecords]) -> bool {
+    let mut costs = arms.iter().flat_map(|arm| arm.evaluations.values()).map(|evaluation| &evaluation.cost).peekable();
+    let first = costs.peek().copied();
+    first.is_some_and(|first| costs.any(|other| !has_same_bytes(first, other, true)))
 }
 
 /// The rows of a plan, each with the place of its baseline among them.

@@ -6,7 +6,8 @@
 //! | `study`, `terms`, `listed`, `folder` | the files on disk: the study's settings, its rows, and their trials |
 //! | `run`, `timeline`, `diagnosed`, `outcomes` | what one finished trial recorded along training, and of each item at its end |
 //! | `summary` and what it uses | one row over its seeds |
-//! | `comparison`, `equal_time`, `paired`, `same_items` | two rows, paired by seed, and item by item |
+//! | `comparison`, `cost`, `equal_time`, `paired`, `same_items` | two rows, paired by seed, and item by item |
+//! | `kinds`, `machines` | on which kinds of machine trials ran, and which comparisons that touches |
 //! | `sizes`, `forecasts` | rows that differ in the size of their model |
 //! | `setup`, `optimizer`, `notes`, `learnt` | what a reader should know, in words |
 //!
@@ -15,15 +16,18 @@
 mod arm;
 mod compare;
 mod comparison;
+mod cost;
 mod curves;
 mod diagnosed;
 mod equal_time;
 mod folder;
 mod forecasts;
 mod geometry;
+mod kinds;
 mod label_aware;
 mod learnt;
 mod listed;
+mod machines;
 mod notes;
 mod optimizer;
 mod outcomes;

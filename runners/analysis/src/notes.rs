@@ -1,12 +1,15 @@
 //! What else a reader of the results should know, a sentence each.
 
 use super::arm::ArmRecords;
+use super::machines;
 use super::same_items;
 use super::study::StudyRecord;
 use super::{label_aware, learnt};
 use regatta_records::Manifest;
 
-pub(super) fn notes(arms: &[&ArmRecords], study: &StudyRecord, manifest: Option<&Manifest>) -> Vec<String> {
+/// Of arms, each with what it is compared with.
+pub(super) fn notes(rows: &[(&ArmRecords, &ArmRecords)], study: &StudyRecord, manifest: Option<&Manifest>) -> Vec<String> {
+    let arms: &[&ArmRecords] = &rows.iter().map(|(arm, _)| *arm).collect::<Vec<_>>();
     let mismatches = manifest.map(|manifest| manifest.mismatches.join("; ")).filter(|all| !all.is_empty());
     let kept = mismatches.map(|all| format!("Kept although other versions or formulas trained them: {all}."));
     [
@@ -20,6 +23,7 @@ pub(super) fn notes(arms: &[&ArmRecords], study: &StudyRecord, manifest: Option<
     ]
     .into_iter()
     .flatten()
+    .chain(machines::notes(rows))
     .collect()
 }
 
@@ -103,7 +107,9 @@ mod tests {
     fn rates_of_arms_are_held_against_the_studys() {
         let terms = Terms::read(&serde_json::json!([{"lr": 0.01}])).unwrap();
         let (own, plain) = (ArmRecords { terms, ..ArmRecords::empty("own") }, ArmRecords::empty("plain"));
-        let note = |arms: &[&ArmRecords], more: &str| notes(arms, &early(more).unwrap(), None);
+        let note = |arms: &[&ArmRecords], more: &str| {
+            notes(&arms.iter().map(|arm| (*arm, &plain)).collect::<Vec<_>>(), &early(more).unwrap(), None)
+        };
         assert!(note(&[&plain], "").is_empty());
         let fixed = note(&[&plain, &own], "").remove(0);
         assert!(

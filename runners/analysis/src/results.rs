@@ -3,6 +3,7 @@
 use super::arm::ArmRecords;
 use super::comparison::Family;
 use super::folder::Records;
+use super::machines::Machines;
 use super::summary::summary;
 use super::{label_aware, notes, same_items, setup, sizes, trials, tuning};
 use regatta_records::{Manifest, RecordError};
@@ -41,7 +42,9 @@ pub fn results(folder: &Path) -> Result<Results, RecordError> {
 pub(super) fn results_of(records: &Records, rows: &[(&ArmRecords, &ArmRecords)], family: &Family<'_>) -> Results {
     let Records { study, manifest, tuning, .. } = records;
     let arms: Vec<&ArmRecords> = rows.iter().map(|(arm, _)| *arm).collect();
+    let machines = Machines::of(&arms);
     let tuned = tuning.iter().filter(|row| arms.iter().any(|arm| arm.place == row.place));
+    let of_seed = |(row, seed)| trials::trial(row, seed, &machines);
     Results {
         study: study.name.clone(),
         question: study.question.clone(),
@@ -50,11 +53,12 @@ pub(super) fn results_of(records: &Records, rows: &[(&ArmRecords, &ArmRecords)],
         seeds: study.seeds.clone(),
         baseline: String::new(),
         held_out: held_out(&arms, manifest.as_ref()),
-        notes: notes::notes(&arms, study, manifest.as_ref()),
+        notes: notes::notes(rows, study, manifest.as_ref()),
         sizes: Vec::new(),
         tuning: tuning::table(tuned),
         arms: rows.iter().map(|(arm, reference)| summary(arm, reference, family, records)).collect(),
-        trials: arms.iter().flat_map(|arm| study.seeds.iter().map(|&seed| trials::trial(arm, seed))).collect(),
+        trials: rows.iter().flat_map(|&row| study.seeds.iter().map(move |&seed| (row, seed))).map(of_seed).collect(),
+        machines: machines.rows(),
     }
 }
 

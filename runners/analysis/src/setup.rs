@@ -2,6 +2,7 @@
 
 use super::arm::ArmRecords;
 use super::folder::Records;
+use super::machines::Machines;
 use super::optimizer;
 use super::study::{StudyRecord, TrainSection, TuneSection, assignments};
 use super::terms::in_one_line;
@@ -33,7 +34,7 @@ pub(super) fn lines(records: &Records) -> Vec<(String, String)> {
     line("Dropout", if study.varies("train.dropout") { "varied".into() } else { study.train.dropout.to_string() });
     line("Seeds", study.seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(", "));
     if let Some(manifest) = manifest {
-        line("Made with", made_with(manifest));
+        line("Made with", made_with(manifest, arms));
     }
     lines
 }
@@ -118,7 +119,12 @@ fn optimizer(study: &StudyRecord, arms: &[ArmRecords]) -> String {
     format!("{words}; lr {lr}, schedule {schedule}, gradient clip {clip}{but}")
 }
 
-fn made_with(manifest: &Manifest) -> String {
+/// Program and machine; where several machines trained the trials, their table has them.
+fn made_with(manifest: &Manifest, arms: &[ArmRecords]) -> String {
+    let machines = Machines::of(&arms.iter().collect::<Vec<_>>()).rows().len();
+    if machines > 1 {
+        return format!("{} on {machines} machines", manifest.program);
+    }
     let processor = manifest.processor.as_ref().unwrap_or(&manifest.platform);
     let threads = if manifest.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", manifest.threads) };
     format!("{} on {processor}, {threads}", manifest.program)

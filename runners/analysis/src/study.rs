@@ -7,6 +7,7 @@
 use super::terms::Terms;
 use regatta_config::{Study, Vary, yaml};
 use regatta_core::forms::bare_or_map;
+use regatta_core::kernels::Precision;
 use regatta_core::number::{Fraction, NonNegative};
 use regatta_lm::spec::{AdamWSpec, OptimizerSpec};
 use regatta_records::{RecordError, study_of_a_run};
@@ -61,6 +62,9 @@ pub(super) struct TrainSection {
     pub schedule: Option<Value>,
     pub grad_clip: Value,
     pub dropout: Number,
+    /// Left out by folders older than the choice of a precision, and where the sweep chooses it.
+    #[serde(default)]
+    pub precision: Precision,
     #[serde(default)]
     optimizer: Option<Chosen>,
     /// AdamW's, in folders older than the choice of an optimizer.

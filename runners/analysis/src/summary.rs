@@ -2,22 +2,21 @@
 
 use super::arm::ArmRecords;
 use super::comparison::Family;
+use super::cost::step_cost;
 use super::curves::over_seeds;
 use super::folder::Records;
 use super::listed::listed;
-use super::over::over;
 use super::to_target::to_target;
 use super::{geometry, rounding, task_checkpoints, task_measures, tasks, texts};
 use regatta_records::{State, Status, TrialEvaluation};
-use regatta_results::{Arm, Interval, Spent, Spread, Verdict};
+use regatta_results::{Arm, Spent, Spread, Verdict};
 use regatta_statistics::{interquartile_mean, mean, standard_deviation};
 
 /// `arm` against `reference`: itself, where it is the baseline.
 pub(super) fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<'_>, records: &Records) -> Arm {
     let (difference, verdict) =
         if arm.name == reference.name { (None, Verdict::Baseline) } else { family.difference(arm, reference) };
-    let step_ms = mean_of(arm, |e| Some(e.cost.step_ms));
-    let reference_ms = mean_of(reference, |e| Some(e.cost.step_ms));
+    let step_cost = step_cost(arm, reference);
     Arm {
         name: arm.name.clone(),
         arm: arm.arm.clone(),
@@ -37,9 +36,10 @@ pub(super) fn summary(arm: &ArmRecords, reference: &ArmRecords, family: &Family<
         excess_loss: mean_of(arm, |e| e.measures.excess_loss),
         mean_cosine_by_layer: by_layer(arm, |e| &e.measures.mean_cosine),
         effective_rank_by_layer: by_layer(arm, |e| &e.measures.effective_rank),
-        step_ms,
-        cost_ratio: step_ms.zip(reference_ms).map(|(arm, reference)| arm / reference),
-        cost_range: cost_range(arm, reference),
+        step_ms: mean_of(arm, |e| Some(e.cost.step_ms)),
+        cost_ratio: step_cost.ratio,
+        cost_range: step_cost.range,
+        timed_pairs: step_cost.pairs,
         tokens_per_second: mean_of(arm, |e| Some(e.cost.tokens_per_second)),
         peak_memory_mib: most_of(arm, |e| e.cost.peak_memory_mib),
         spent: Spent {
@@ -79,13 +79,6 @@ fn spread(losses: &[f64]) -> Option<Spread> {
         interquartile_mean: interquartile_mean(losses).unwrap_or(f64::NAN),
         count: losses.len(),
     })
-}
-
-/// The smallest and largest ratio of a trial's time per step to that of the reference's trial with the same seed.
-fn cost_range(arm: &ArmRecords, reference: &ArmRecords) -> Option<Interval> {
-    let ratio = |(seed, own): (&u64, &TrialEvaluation)| Some(own.cost.step_ms / reference.evaluations.get(seed)?.cost.step_ms);
-    let range = over(&arm.evaluations.iter().filter_map(ratio).collect::<Vec<_>>())?;
-    Some(Interval { low: range.low, high: range.high })
 }
 
 /// The trials that did not finish; where tuning found nothing to train, none of the seeds began.

@@ -90,6 +90,8 @@ pub(super) mod tests {
         training_flops: None,
         energy_joules: None,
         instructions: None,
+        machine: None,
+        earlier_machines: Vec::new(),
     };
 
     pub(crate) fn timeline(rates: &[f64], points: &[(usize, f64)]) -> Option<Timeline> {

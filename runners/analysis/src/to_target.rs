@@ -1,6 +1,7 @@
 //! What an arm takes until its validation loss is at most a target.
 
 use super::arm::ArmRecords;
+use super::kinds::is_timed_alike;
 use super::over::{ends, over};
 use super::run::Run;
 use regatta_core::libm;
@@ -11,24 +12,28 @@ use regatta_statistics::Paired;
 /// final validation loss of the baseline, `reference`. Between two measurements it falls on a straight line.
 ///
 /// Ratios are to the baseline's, paired by seed; their intervals are corrected for `comparisons`. Where a seed of either does not
-/// reach the target there is no ratio: those that do would flatter the arm. None where nothing was measured.
+/// reach the target there is no ratio: those that do would flatter the arm. The ratio of seconds has only pairs on one kind of
+/// machine. None where nothing was measured.
 pub(super) fn to_target(arm: &ArmRecords, reference: &ArmRecords, named: Option<f64>, comparisons: usize) -> Option<ToTarget> {
     let mut targets = Vec::new();
-    let mut seeds: Vec<[Option<Reached>; 2]> = Vec::new();
+    let mut seeds: Vec<([Option<Reached>; 2], bool)> = Vec::new();
     for (seed, run) in &arm.runs {
         let other = reference.runs.get(seed);
         let Some(target) = named.or_else(|| Some(other?.validation.last()?.1)) else { continue };
         targets.push(target);
-        seeds.push([Some(run), other].map(|run| reached(run?, target)));
+        let pair = [Some(run), other].map(|run| reached(run?, target));
+        seeds.push((pair, is_timed_alike(arm, reference, *seed)));
     }
-    let own: Vec<Reached> = seeds.iter().filter_map(|[own, _]| *own).collect();
+    let own: Vec<Reached> = seeds.iter().filter_map(|([own, _], _)| *own).collect();
     let all = |measure: fn(&Reached) -> Option<f64>| over(&own.iter().filter_map(measure).collect::<Vec<_>>());
-    let ratio = |measure: fn(&Reached) -> Option<f64>| {
-        let logarithm = |[own, other]: &[Option<Reached>; 2]| {
+    let reached_by_all = seeds.iter().all(|([own, other], _)| own.is_some() && other.is_some());
+    let ratio = |measure: fn(&Reached) -> Option<f64>, is_time: bool| {
+        let counted = seeds.iter().filter(|(_, is_alike)| reached_by_all && (*is_alike || !is_time));
+        let logarithm = |([own, other], _): &([Option<Reached>; 2], bool)| {
             let ratio = measure(own.as_ref()?)? / measure(other.as_ref()?)?;
             Some(libm::log(ratio)).filter(|logarithm| logarithm.is_finite())
         };
-        let logarithms = seeds.iter().map(logarithm).collect::<Option<Vec<f64>>>()?;
+        let logarithms = counted.map(logarithm).collect::<Option<Vec<f64>>>()?;
         let paired = Paired::of(&logarithms).filter(|_| arm.name != reference.name)?;
         let mut interval = ends(paired.interval(comparisons));
         (interval.low, interval.high) = (libm::exp(interval.low), libm::exp(interval.high));
@@ -42,8 +47,8 @@ pub(super) fn to_target(arm: &ArmRecords, reference: &ArmRecords, named: Option<
         steps: all(|of| Some(of.steps)),
         tokens: all(|of| Some(of.tokens)),
         seconds: all(|of| of.seconds),
-        steps_ratio: ratio(|of| Some(of.steps)),
-        seconds_ratio: ratio(|of| of.seconds),
+        steps_ratio: ratio(|of| Some(of.steps), false),
+        seconds_ratio: ratio(|of| of.seconds, true),
     })
 }
 

@@ -1,12 +1,13 @@
 //! One row for each trial.
 
 use super::arm::ArmRecords;
+use super::machines::{Machines, note_of_trial};
 use super::worth;
 use regatta_records::{State, TrialEvaluation};
 use regatta_results::Trial;
 
-/// The trial of `arm` with `seed`, finished or not.
-pub(super) fn trial(arm: &ArmRecords, seed: u64) -> Trial {
+/// The trial of `arm`, which is compared with `reference`, with `seed`, finished or not.
+pub(super) fn trial((arm, reference): (&ArmRecords, &ArmRecords), seed: u64, machines: &Machines<'_>) -> Trial {
     let status = arm.statuses.get(&seed);
     let evaluation = arm.evaluations.get(&seed);
     let diagnosed = arm.diagnosed.get(&seed).map(|diagnosed| diagnosed.measures()).unwrap_or_default();
@@ -19,7 +20,8 @@ pub(super) fn trial(arm: &ArmRecords, seed: u64) -> Trial {
         seed,
         state: status.map_or(State::Pending, |status| status.state).word().to_owned(),
         reason: status.and_then(|status| status.reason.clone()),
-        host: None,
+        machine: evaluation.and_then(|evaluation| machines.place(&evaluation.cost)),
+        machine_note: note_of_trial((arm, reference), seed),
         measures: [
             measure("test_loss", of(&|e| e.measures.loss)),
             measure("test_loss_se", of(&|e| e.measures.loss_standard_error)),

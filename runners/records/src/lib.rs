@@ -27,7 +27,7 @@
 //! | `lease` | who may write: the runners, what each of them holds, and the fence that everything that writes asks first |
 //! | `files`, `lines`, `tail` | files read and written whole; a line at a time; followed while another process writes |
 //! | `folder`, `checkpoints` | a trial's folder and what it resumes from |
-//! | `status`, `evaluation`, `manifest`, `rows` | the records as types |
+//! | `status`, `evaluation`, `machine`, `manifest`, `rows` | the records as types |
 //! | `place`, `below`, `whole` | which folders are a run's, which trials they hold, and whether those have all their records |
 //!
 //! This crate is a part of the `regatta` program and promises no stable interface.
@@ -42,6 +42,7 @@ mod files;
 mod folder;
 mod lease;
 mod lines;
+mod machine;
 mod manifest;
 mod place;
 mod rows;
@@ -59,6 +60,7 @@ pub use files::{read_json, write_json, write_whole, write_whole_beside_others};
 pub use folder::{TrialFolder, Written};
 pub use lease::{Card, Claim, Fence, Holder, Lease, Others, Present, Runner, holder_of, present};
 pub use lines::{Lines, first_lines, read_lines};
+pub use machine::{Machine, Stretch, went_on};
 pub use manifest::{DataFacts, Manifest, ModelFacts};
 pub use place::{check_out, study_of_a_run};
 pub use rows::{PlanRow, TuningRow, TuningTrial};

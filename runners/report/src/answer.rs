@@ -94,7 +94,31 @@ pub fn cautions(results: &Results) -> Vec<String> {
         ));
     }
     cautions.extend(further::cautions(results));
+    cautions.extend(of_machines(results));
     cautions
+}
+
+/// What mixed machines leave out, and what they do to the numbers that are not compared.
+fn of_machines(results: &Results) -> Vec<String> {
+    let named = |is: &dyn Fn(&Arm) -> bool| {
+        names(results.arms.iter().filter(|arm| is(arm)).map(|arm| shortened(&arm.name, 60)).collect()).map(|(names, _)| names)
+    };
+    let no_ratio = named(&|arm| arm.timed_pairs.why_no_ratio().is_some());
+    let no_ratio = no_ratio.map(|arms| {
+        format!(
+            "There is no cost ratio and no difference at equal time for {arms}: no seed has both trials on one kind of machine."
+        )
+    });
+    let only_one = |arm: &Arm| arm.timed_pairs.alike == 1 && arm.timed_pairs.finished > 1;
+    let untimed = named(&only_one).map(|arms| {
+        format!("There is no difference at equal time for {arms}: only one seed has both trials on one kind of machine.")
+    });
+    let mixed = results.has_mixed_machines().then(|| {
+        "Trials ran on several kinds of machine: times per step, tokens per second, memory, energy and seconds to a target are \
+         each arm's own means. Only the ratios compare arms on one kind of machine."
+            .to_owned()
+    });
+    no_ratio.into_iter().chain(untimed).chain(mixed).collect()
 }
 
 #[cfg(test)]
@@ -128,6 +152,21 @@ mod tests {
         assert!(cautions[1].starts_with("3 seeds are few"), "{cautions:?}");
         assert!(cautions[2].starts_with("1 of 12 trials did not finish"), "{cautions:?}");
         assert!(answer(&results).starts_with("By validation loss, "));
+    }
+
+    #[test]
+    fn what_mixed_machines_leave_out_is_said() {
+        assert!(of_machines(&sample::results()).is_empty());
+        let found = of_machines(&sample::mixed());
+        let no_ratio = "There is no cost ratio and no difference at equal time for infonce: no seed has both trials on one kind of \
+                        machine.";
+        assert_eq!((found.len(), found[0].as_str()), (2, no_ratio));
+        assert!(found[1].starts_with("Trials ran on several kinds of machine: times per step,"), "{}", found[1]);
+        let mut one = sample::mixed();
+        one.arms[1].timed_pairs.alike = 1;
+        let untimed =
+            "There is no difference at equal time for dispersion: only one seed has both trials on one kind of machine.";
+        assert_eq!(of_machines(&one)[1], untimed);
     }
 
     #[test]

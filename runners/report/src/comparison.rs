@@ -60,9 +60,11 @@ fn lines(arm: &Arm, reference: Option<&Arm>) -> Vec<(String, String)> {
     if let Some(judged) = arm.task_average.as_ref().and_then(|of| of.judged) {
         lines.push(("Accuracy on tasks".to_owned(), task_words(&judged)));
     }
-    if let Some(cost) = arm.cost_ratio {
+    let pairs = arm.timed_pairs.some().map(|pairs| format!(" ({pairs})")).unwrap_or_default();
+    let cost = arm.cost_ratio.map(|cost| fixed(cost, 2) + "x" + &pairs);
+    if let Some(cost) = cost.or_else(|| arm.timed_pairs.why_no_ratio().map(str::to_owned)) {
         let over = reference.map(|arm| format!(" over {}", shortened(&arm.name, 32))).unwrap_or_default();
-        lines.push((format!("Time per step{over}"), fixed(cost, 2) + "x"));
+        lines.push((format!("Time per step{over}"), cost));
     }
     lines
 }
@@ -90,6 +92,18 @@ mod tests {
             "  p, Wilcoxon                     0.25\n",
             "  At equal time                   -0.021 (-0.040 to -0.002)\n",
             "3 seeds are few",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn costs_say_on_how_many_pairs_they_rest() {
+        let text = comparison(&sample::mixed());
+        for line in [
+            "  Time per step over baseline     1.10x (2 of 3 pairs)\n",
+            "  Time per step over baseline   no seed has both trials on one kind of machine\n",
+            "  Time per step over baseline   1.10x\n",
         ] {
             assert!(text.contains(line), "{line}: {text}");
         }

@@ -1,8 +1,8 @@
 //! `results.csv`: tidy, one row per trial, one column per measure.
 
-use crate::Results;
+use crate::{Machine, Results, Trial};
 
-/// The trials as CSV: study, arm, seed, state, reason, then a column for each measure.
+/// The trials as CSV: study, arm, seed, state, reason, then a column for each measure, and the machine at the end.
 ///
 /// A measure that was not taken is empty; other numbers have all digits, or are `NaN`, `inf` and `-inf`. Text that starts like a
 /// spreadsheet's formula gets an apostrophe in front, so that opening the file runs nothing.
@@ -13,14 +13,32 @@ pub fn csv(results: &Results) -> String {
             names.push(name);
         }
     }
-    let mut lines = vec![row(["study", "arm", "seed", "state", "reason"].iter().chain(&names).map(|name| text(name)))];
+    let first = ["study", "arm", "seed", "state", "reason"];
+    let mut lines = vec![row(first.iter().chain(&names).chain(&MACHINE).map(|name| text(name)))];
     for trial in &results.trials {
         let reason = trial.reason.as_deref().unwrap_or_default();
         let labels = [text(&results.study), text(&trial.arm), trial.seed.to_string(), text(&trial.state), text(reason)];
         let measure = |name: &&str| trial.measures.iter().find(|(own, _)| own == name).and_then(|(_, value)| *value);
-        lines.push(row(labels.into_iter().chain(names.iter().map(|name| measure(name).map(number).unwrap_or_default()))));
+        let measures = names.iter().map(|name| measure(name).map(number).unwrap_or_default());
+        lines.push(row(labels.into_iter().chain(measures).chain(machine(results, trial))));
     }
     lines.concat()
+}
+
+/// Columns of the machine that trained a trial, and of what that does to its comparison with the baseline.
+const MACHINE: [&str; 5] = ["host", "processor", "threads", "instructions", "machine_note"];
+
+/// Their cells; empty where the machine is not known.
+fn machine(results: &Results, trial: &Trial) -> [String; 5] {
+    let machine = trial.machine.and_then(|machine| results.machines.get(machine));
+    let words = |of: fn(&Machine) -> Option<&String>| machine.and_then(of).map(|word| text(word)).unwrap_or_default();
+    [
+        words(|machine| machine.host.as_ref()),
+        words(|machine| machine.processor.as_ref()),
+        machine.map(|machine| machine.threads.to_string()).unwrap_or_default(),
+        words(|machine| machine.instructions.as_ref()),
+        text(trial.machine_note.as_deref().unwrap_or_default()),
+    ]
 }
 
 /// Cells that are quoted already, as a line.
@@ -50,10 +68,20 @@ mod tests {
     fn one_row_per_trial_and_one_column_per_measure() {
         let csv = csv(&sample::results());
         let lines: Vec<&str> = csv.lines().collect();
-        assert_eq!(lines[0], "study,arm,seed,state,reason,test_loss,perplexity");
-        assert_eq!(lines[1], "quickstart,baseline,0,done,,3.5,33.115");
-        assert_eq!(lines[12], "quickstart,vicreg,2,diverged,loss is NaN at step 14,NaN,");
+        let names = "study,arm,seed,state,reason,test_loss,perplexity,host,processor,threads,instructions,machine_note";
+        assert_eq!(lines[0], names);
+        assert_eq!(lines[1], "quickstart,baseline,0,done,,3.5,33.115,node-1,EPYC,2,avx2,");
+        assert_eq!(lines[12], "quickstart,vicreg,2,diverged,loss is NaN at step 14,NaN,,,,,,");
         assert_eq!(lines.len(), 1 + 4 * 3);
+    }
+
+    #[test]
+    fn a_trial_whose_pair_ran_elsewhere_says_so() {
+        let csv = csv(&sample::mixed());
+        let lines: Vec<&str> = csv.lines().collect();
+        assert_eq!(lines[4], "quickstart,dispersion,0,done,,3.5,33.115,node-1,EPYC,2,avx2,");
+        let elsewhere = "node-2,Xeon,4,avx2,time is not compared: this trial ran elsewhere";
+        assert_eq!(lines[5], format!("quickstart,dispersion,1,done,,3.5,33.115,{elsewhere}"));
     }
 
     #[test]
@@ -106,7 +134,19 @@ mod tests {
 
     #[test]
     fn every_cell_is_of_its_columns_type() {
-        const WORDS: [&str; 6] = ["study", "arm", "state", "reason", "baseline", "verdict"];
+        const WORDS: [&str; 11] = [
+            "study",
+            "arm",
+            "state",
+            "reason",
+            "baseline",
+            "verdict",
+            "host",
+            "processor",
+            "instructions",
+            "machine_note",
+            "cost_note",
+        ];
         for (what, results) in sample::edges() {
             let arms = crate::arms_table(&results, crate::Format::Csv).unwrap();
             for (csv, expected) in [(csv(&results), results.trials.len()), (arms, results.arms.len())] {
@@ -130,6 +170,6 @@ mod tests {
     #[test]
     fn no_trials_is_a_header() {
         let results = crate::Results { trials: vec![], ..sample::results() };
-        assert_eq!(csv(&results), "study,arm,seed,state,reason\n");
+        assert_eq!(csv(&results), "study,arm,seed,state,reason,host,processor,threads,instructions,machine_note\n");
     }
 }

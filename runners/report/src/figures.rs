@@ -1,6 +1,7 @@
 //! The statistics of a difference: one list, which the page shows as columns and a comparison of two arms as lines.
 
 use crate::number::{brief, fixed, signed, significant};
+use crate::text::counted;
 use crate::{Difference, Interval};
 
 /// One figure of a [`Difference`].
@@ -56,11 +57,13 @@ fn bound(value: f64, decimals: usize) -> String {
     signed(value, (decimals..=9).find(shown).unwrap_or(decimals))
 }
 
-/// `-0.020 (-0.060 to +0.020)`: the difference at equal time and its corrected interval.
+/// `-0.020 (-0.060 to +0.020)`: the difference at equal time and its corrected interval; `, 2 pairs` where it rests on fewer pairs
+/// than the difference.
 pub fn equal_time(of: &Difference, decimals: usize) -> Option<String> {
-    let of = of.equal_time?;
-    let interval = interval(&of.corrected, decimals).map(|interval| format!(" ({interval})")).unwrap_or_default();
-    Some(signed(of.mean, decimals) + &interval)
+    let time = of.equal_time?;
+    let interval = interval(&time.corrected, decimals).map(|interval| format!(" ({interval})")).unwrap_or_default();
+    let pairs = if time.pairs < of.pairs { format!(", {}", counted(time.pairs, "pair")) } else { String::new() };
+    Some(signed(time.mean, decimals) + &interval + &pairs)
 }
 
 /// A p value; `None` where it is unknown.
@@ -125,7 +128,7 @@ mod tests {
         };
         let shown: Vec<_> = FIGURES.iter().filter(|of| (of.text)(&difference, 3).is_some()).map(|of| of.title).collect();
         assert_eq!(shown, ["Pairs", "95% interval, alone", "p, t test", "Effect size", "At equal time"]);
-        assert_eq!(equal_time(&difference, 3).as_deref(), Some("-0.020"));
+        assert_eq!(equal_time(&difference, 3).as_deref(), Some("-0.020, 2 pairs"));
         assert_eq!((chance(2e-7).as_deref(), chance(0.0).as_deref()), (Some("< 0.0001"), Some("< 0.0001")));
     }
 }

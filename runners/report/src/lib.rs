@@ -47,9 +47,9 @@ pub use number::{grouped, significant};
 pub use page::page;
 pub use plot::{Plot, plots};
 pub use regatta_results::{
-    Arm, CurvePoint, Depths, Difference, Edge, EqualTime, FrequencyClass, Geometry, Interval, Layer, OverSeeds, PairedDifference,
-    PairedRatio, PowerLaw, Results, Rounding, Setting, SizePoint, SizeSeries, Spent, Spread, TaskAtCheckpoints, TaskAverage,
-    TaskMeasure, TaskResult, TaskTest, TaskVerdict, TasksAtCheckpoints, Term, TextResult, ToTarget, Trial, Tuning,
-    TuningCandidate, UNIT, Verdict,
+    Arm, CurvePoint, Depths, Difference, Edge, EqualTime, FrequencyClass, Geometry, Interval, Layer, Machine, OverSeeds,
+    PairedDifference, PairedRatio, PowerLaw, Results, Rounding, Setting, SizePoint, SizeSeries, Spent, Spread, TaskAtCheckpoints,
+    TaskAverage, TaskMeasure, TaskResult, TaskTest, TaskVerdict, TasksAtCheckpoints, Term, TextResult, TimedPairs, ToTarget,
+    Trial, Tuning, TuningCandidate, UNIT, Verdict,
 };
 pub use table::terminal_table;

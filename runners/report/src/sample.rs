@@ -4,7 +4,8 @@ mod measured;
 
 pub use self::measured::measured;
 use crate::{
-    Arm, CurvePoint, Difference, Edge, EqualTime, Interval, PowerLaw, Results, SizePoint, SizeSeries, Spent, Spread, Trial,
+    Arm, CurvePoint, Difference, Edge, EqualTime, Interval, Machine, PowerLaw, Results, SizePoint, SizeSeries, Spent, Spread,
+    TimedPairs, Trial,
 };
 use crate::{Tuning, TuningCandidate, Verdict};
 
@@ -30,6 +31,7 @@ pub fn results() -> Results {
         sizes: vec![],
         tuning: vec![],
         trials: ["baseline", "dispersion", "infonce", "vicreg"].into_iter().flat_map(trials).collect(),
+        machines: vec![machine("node-1", "EPYC", 11)],
         notes: vec!["the clock was not idle".into()],
     }
 }
@@ -105,6 +107,7 @@ pub fn arm(name: &str, verdict: Verdict, difference: Option<[f64; 3]>) -> Arm {
         step_ms: Some(12.5),
         cost_ratio: Some(1.1),
         cost_range: Some(Interval { low: 1.05, high: 1.2 }),
+        timed_pairs: TimedPairs { finished: 3, alike: 3 },
         tokens_per_second: Some(51234.0),
         peak_memory_mib: Some(210.0),
         spent: Spent::default(),
@@ -159,13 +162,49 @@ fn trials(arm: &'static str) -> impl Iterator<Item = Trial> {
             seed,
             state: if lost { "diverged" } else { "done" }.into(),
             reason: lost.then(|| "loss is NaN at step 14".into()),
-            host: None,
+            machine: (!lost).then_some(0),
+            machine_note: None,
             measures: vec![
                 ("test_loss".into(), Some(if lost { f64::NAN } else { 3.5 })),
                 ("perplexity".into(), (!lost).then_some(33.115)),
             ],
         }
     })
+}
+
+/// A machine of the first kind.
+pub fn machine(host: &str, processor: &str, trials: usize) -> Machine {
+    Machine {
+        host: Some(host.into()),
+        processor: Some(processor.into()),
+        threads: 2,
+        instructions: Some("avx2".into()),
+        device: "cpu".into(),
+        kind: 1,
+        trials,
+        hours: trials as f64 / 4.0,
+    }
+}
+
+/// The study of [`results`] on two kinds of machine: a seed of dispersion and all seeds of infonce ran on another than the
+/// baseline.
+pub fn mixed() -> Results {
+    let mut results = results();
+    results.machines = vec![machine("node-1", "EPYC", 7), Machine { kind: 2, threads: 4, ..machine("node-2", "Xeon", 4) }];
+    results.arms[1].timed_pairs.alike = 2;
+    results.arms[1].difference = results.arms[1]
+        .difference
+        .map(|of| Difference { equal_time: of.equal_time.map(|time| EqualTime { pairs: 2, ..time }), ..of });
+    results.arms[2].timed_pairs.alike = 0;
+    (results.arms[2].cost_ratio, results.arms[2].cost_range) = (None, None);
+    results.arms[2].difference = results.arms[2].difference.map(|of| Difference { equal_time: None, ..of });
+    for trial in &mut results.trials {
+        if trial.arm == "infonce" || (trial.arm == "dispersion" && trial.seed == 1) {
+            trial.machine = Some(1);
+            trial.machine_note = Some("time is not compared: this trial ran elsewhere".into());
+        }
+    }
+    results
 }
 
 /// Studies at the edge of what is legal, with what is odd about them: none may panic or print nonsense.
@@ -181,6 +220,7 @@ pub fn edges() -> Vec<(&'static str, Results)> {
         effective_rank_by_layer: vec![],
         step_ms: None,
         cost_ratio: None,
+        timed_pairs: TimedPairs::default(),
         tokens_per_second: None,
         peak_memory_mib: None,
         training_curve: vec![],
@@ -224,6 +264,7 @@ pub fn edges() -> Vec<(&'static str, Results)> {
         ("one seed", Results { seeds: vec![0], ..with(vec![baseline.clone(), one_seed]) }),
         ("thirty arms", with(std::iter::once(baseline.clone()).chain(many).collect())),
         ("a sweep", sweep()),
+        ("mixed machines", mixed()),
         ("all measured", measured()),
         ("measured, odd numbers", measured::odd()),
         ("long names", with(vec![baseline, arm(&"very-long-name-".repeat(40), Verdict::Better, Some([-0.1, -0.2, -0.05]))])),
@@ -246,7 +287,8 @@ pub fn many(count: usize) -> Results {
         seed,
         state: "done".into(),
         reason: None,
-        host: None,
+        machine: Some(0),
+        machine_note: None,
         measures: (0..17).map(|index| (format!("measure_{index}"), Some(seed as f64 + f64::from(index) / 7.0))).collect(),
     };
     let trials = arms.iter().flat_map(|arm| [trial(arm, 0), trial(arm, 1)]).collect();

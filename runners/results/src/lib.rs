@@ -13,7 +13,7 @@ pub use measured::{
     Depths, FrequencyClass, Geometry, Layer, OverSeeds, PairedDifference, PairedRatio, Rounding, TaskAtCheckpoints, TaskAverage,
     TaskMeasure, TaskResult, TaskTest, TaskVerdict, TasksAtCheckpoints, TextResult, ToTarget,
 };
-pub use results::{Arm, Results, Setting, Spent, Term, Trial, UNIT};
+pub use results::{Arm, Machine, Results, Setting, Spent, Term, Trial, UNIT};
 pub use sweep::{Edge, PowerLaw, SizePoint, SizeSeries, Tuning, TuningCandidate};
 pub use text::one_line;
-pub use values::{CurvePoint, Difference, EqualTime, Interval, Spread, Verdict};
+pub use values::{CurvePoint, Difference, EqualTime, Interval, Spread, TimedPairs, Verdict};

@@ -242,7 +242,7 @@ pub struct ToTarget {
     pub seconds: Option<OverSeeds>,
     /// Steps over those of the baseline, paired by seed; none where a seed of either does not reach the target.
     pub steps_ratio: Option<PairedRatio>,
-    /// Likewise of seconds.
+    /// Likewise of seconds, over the seeds whose two trials ran on one kind of machine.
     pub seconds_ratio: Option<PairedRatio>,
 }
 

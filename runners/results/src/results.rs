@@ -1,7 +1,7 @@
 //! The one value that every report is made from.
 
 use crate::text::one_line;
-use crate::values::{CurvePoint, Difference, Interval, Spread, Verdict};
+use crate::values::{CurvePoint, Difference, Interval, Spread, TimedPairs, Verdict};
 use crate::{
     Geometry, Rounding, SizeSeries, TaskAverage, TaskMeasure, TaskResult, TasksAtCheckpoints, TextResult, ToTarget, Tuning, json,
 };
@@ -35,6 +35,8 @@ pub struct Results {
     pub tuning: Vec<Tuning>,
     /// Every trial, finished or not.
     pub trials: Vec<Trial>,
+    /// The machines that trained those that are done, as far as that is known; the one with the most hours first.
+    pub machines: Vec<Machine>,
     /// What else a reader should know, a sentence each.
     pub notes: Vec<String>,
 }
@@ -50,6 +52,11 @@ impl Results {
         /// More rows than this are many.
         const MANY: usize = 12;
         self.is_sweep() && self.arms.len() > MANY
+    }
+
+    /// Whether the trials ran on several kinds of machine.
+    pub fn has_mixed_machines(&self) -> bool {
+        self.machines.iter().any(|machine| machine.kind > 1)
     }
 
     /// What every arm is compared with, in words: `baseline`, or `baseline at the same point`.
@@ -107,11 +114,13 @@ pub struct Arm {
     /// Milliseconds per training step, mean over seeds.
     #[serde(serialize_with = "json::maybe")]
     pub step_ms: Option<f64>,
-    /// `step_ms` over the baseline's.
+    /// Time per step over the baseline's: the geometric mean over the seeds whose two trials ran on one kind of machine.
     #[serde(serialize_with = "json::maybe")]
     pub cost_ratio: Option<f64>,
-    /// The least and the greatest over seeds of a trial's time per step over that of the baseline's with its seed.
+    /// The least and the greatest of those seeds' ratios.
     pub cost_range: Option<Interval>,
+    /// How many seeds these are.
+    pub timed_pairs: TimedPairs,
     /// Training tokens per second, mean over seeds.
     #[serde(serialize_with = "json::maybe")]
     pub tokens_per_second: Option<f64>,
@@ -186,6 +195,28 @@ pub struct Spent {
     pub energy_joules: Option<f64>,
 }
 
+/// A machine as the workers of a run used it, and what it trained.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Machine {
+    /// The host's name; none of folders that did not record it.
+    pub host: Option<String>,
+    /// The processor's name, where the system reports it.
+    pub processor: Option<String>,
+    /// Threads of a worker.
+    pub threads: usize,
+    /// The instruction set of its kernels.
+    pub instructions: Option<String>,
+    /// What computed: `cpu`.
+    pub device: String,
+    /// Its kind, from 1: times are compared between machines of one kind only.
+    pub kind: usize,
+    /// Trials that are done and that it trained, wholly or in part.
+    pub trials: usize,
+    /// Hours that it spent on them.
+    #[serde(serialize_with = "json::number")]
+    pub hours: f64,
+}
+
 /// One training run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Trial {
@@ -197,9 +228,12 @@ pub struct Trial {
     pub state: String,
     /// Why it did not finish.
     pub reason: Option<String>,
-    /// The machine that ran it, where that is known.
+    /// The machine on which it ended, as an index of [`Results::machines`].
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub host: Option<String>,
+    pub machine: Option<usize>,
+    /// What its machine does to its comparison with the baseline's trial; none where both ran on one kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine_note: Option<String>,
     /// Measures by name (`test_loss`, `perplexity`, ...), the same names for all trials; none where it was not measured.
     #[serde(serialize_with = "json::measures")]
     pub measures: Vec<(String, Option<f64>)>,

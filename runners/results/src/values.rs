@@ -77,11 +77,33 @@ pub struct EqualTime {
     pub mean: f64,
     /// Its interval, corrected for the same comparisons.
     pub corrected: Interval,
-    /// Seeds whose times are known for both arms.
+    /// Seeds whose times are known for both arms and were taken on one kind of machine.
     pub pairs: usize,
     /// That time, seconds of training, mean over pairs.
     #[serde(serialize_with = "json::number")]
     pub seconds: f64,
+}
+
+/// Seeds for which an arm's time can be compared with the baseline's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct TimedPairs {
+    /// Seeds that both arms finished.
+    pub finished: usize,
+    /// Those whose two trials ran on one kind of machine. Only they count where time is compared.
+    pub alike: usize,
+}
+
+impl TimedPairs {
+    /// Why there is no ratio of times, where both arms finished a seed.
+    pub fn why_no_ratio(self) -> Option<&'static str> {
+        (self.finished > 0 && self.alike == 0).then_some("no seed has both trials on one kind of machine")
+    }
+
+    /// How many pairs count, where that is not all of them: `2 of 3 pairs`.
+    pub fn some(self) -> Option<String> {
+        let Self { finished, alike } = self;
+        (0 < alike && alike < finished).then(|| format!("{alike} of {finished} pairs"))
+    }
 }
 
 /// What the corrected interval of an arm's difference from the baseline says.

@@ -52,8 +52,16 @@ fn run(study: &Study, out: &str, variable: &str, value: &str) {
 /// All that a trial found out, but for times and memory.
 fn measures(study: &Study, out: &str, arm: &str) -> serde_json::Value {
     let mut evaluation = study.json(out, arm, 0, "evaluation.json");
-    let of_the_machine =
-        ["wall_seconds", "step_ms", "tokens_per_second", "peak_memory_mib", "peak_rss_mib", "energy_joules", "instructions"];
+    let of_the_machine = [
+        "wall_seconds",
+        "step_ms",
+        "tokens_per_second",
+        "peak_memory_mib",
+        "peak_rss_mib",
+        "energy_joules",
+        "instructions",
+        "machine",
+    ];
     for key in of_the_machine {
         evaluation.as_object_mut().unwrap().remove(key).unwrap_or_else(|| panic!("no {key}"));
     }
@@ -80,7 +88,8 @@ fn every_level_gives_the_same_bytes() {
     let levels = levels(&study);
     for level in &levels {
         run(&study, level, VARIABLE, level);
-        assert_eq!(study.json(level, "koleo", 0, "evaluation.json")["instructions"], level.as_str());
+        let found = study.json(level, "koleo", 0, "evaluation.json");
+        assert_eq!([&found["instructions"], &found["machine"]["instructions"]], [level.as_str(); 2]);
         assert_same(&study, &levels[0], level);
     }
 }
@@ -105,6 +114,33 @@ fn rounded_products_agree_at_the_levels_without_an_instruction_for_them() {
         run(&study, level, VARIABLE, level);
         assert_same(&study, &levels[0], level);
     }
+}
+
+/// An arm that joins a finished study on another kind of machine, here with other instructions.
+#[test]
+fn times_of_other_instructions_are_not_compared() {
+    let arm = |name: &str| format!("  {name}: [{{regularizer: dispersion, weight: 0.1}}]\n");
+    let study = Study::new(&tiny(&arm("early")));
+    let levels = levels(&study);
+    let [lowest, .., highest] = &levels[..] else { return };
+    run(&study, "out", VARIABLE, lowest);
+    study.write("study.yaml", &tiny(&(arm("early") + &arm("late").replace("0.1", "0.2"))));
+    run(&study, "out", VARIABLE, highest);
+    let output = study.regatta(&["results", "out", "--format", "csv"]);
+    let csv = String::from_utf8(output.stdout).unwrap();
+    let row = |arm: &str| csv.lines().find(|line| line.starts_with(&format!("tiny,{arm},"))).unwrap_or_else(|| panic!("{csv}"));
+    assert!(row("early").ends_with(",2,"), "{csv}");
+    assert!(row("late").ends_with(",0,no seed has both trials on one kind of machine"), "{csv}");
+    let output = study.regatta(&["report", "out"]);
+    let said = String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    let expected = "Time is not compared for late (2 of 2 seeds): with those seeds, the two trials of a pair ran on ";
+    let no_ratio = "There is no cost ratio and no difference at equal time for late: no seed has both trials on one kind";
+    assert!(said.contains(expected) && said.contains(no_ratio), "{said}");
+    let page = std::fs::read_to_string(study.path().join("out/report.html")).unwrap();
+    assert!(
+        page.contains(expected) && page.contains("<h2>Who ran what</h2>") && !page.contains("<details>"),
+        "two kinds, unfolded"
+    );
 }
 
 #[test]

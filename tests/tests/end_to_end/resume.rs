@@ -52,6 +52,26 @@ fn a_stop_after_any_step_changes_nothing() {
     }
 }
 
+/// The times of a trial that was resumed with other threads mix two kinds of machine, so its records name both.
+#[test]
+fn a_trial_that_goes_on_with_other_threads_keeps_both_machines() {
+    let study = Study::new(&interrupted(12, "", 7));
+    let run = |threads: &str, expected: i32| {
+        let output = study.command(&["run", "study.yaml", "--out", "out"]).env("RAYON_NUM_THREADS", threads).output().unwrap();
+        assert_eq!(output.status.code(), Some(expected), "{}", words(&output));
+    };
+    run("1", 1);
+    run("2", 0);
+    let found = study.json("out", "cut", 0, "evaluation.json");
+    let [earlier] = &found["earlier_machines"].as_array().unwrap()[..] else { panic!("{found}") };
+    assert_eq!((&earlier["threads"], &found["machine"]["threads"]), (&1.into(), &2.into()));
+    assert_eq!(earlier["host"], found["machine"]["host"]);
+    let seconds = |of: &serde_json::Value| of["wall_seconds"].as_f64().unwrap();
+    assert!(0.0 < seconds(earlier) && seconds(earlier) < seconds(&found), "{found}");
+    let baseline = study.json("out", "baseline", 0, "evaluation.json");
+    assert!(baseline.get("earlier_machines").is_none(), "trained in one go: {baseline}");
+}
+
 #[test]
 fn every_regularizer_goes_on_bit_for_bit_on_one_thread_and_on_two() {
     let kinds = [

@@ -1,11 +1,12 @@
 //! Writes a page of invented numbers, to look at: `cargo run -p regatta-report --example sample_page -- PATH.html
-//! [measured|sweep|many]`.
+//! [measured|sweep|many|mixed]`.
 
 mod measured;
 mod sweep;
 
 use regatta_report::{
-    Arm, CurvePoint, Difference, EqualTime, Interval, Results, Spent, Spread, Trial, Verdict, page, terminal_table,
+    Arm, CurvePoint, Difference, EqualTime, Interval, Machine, Results, Spent, Spread, TimedPairs, Trial, Verdict, page,
+    terminal_table,
 };
 
 /// Name, difference with its interval, last layer's cosine and rank, ratio of cost.
@@ -22,6 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let results = match std::env::args().nth(2).as_deref() {
         Some("sweep") => sweep::sweep(sample()),
         Some("many") => many(sample()),
+        Some("mixed") => mixed(sample()),
         Some("measured") => measured::measured(sample()),
         _ => sample(),
     };
@@ -63,8 +65,39 @@ fn sample() -> Results {
         sizes: vec![],
         tuning: vec![],
         trials,
+        machines: vec![machine("node-17", "AMD EPYC 7B13", 1)],
         notes: vec!["All numbers on this page are invented: it shows what a report looks like.".into()],
     }
+}
+
+fn machine(host: &str, processor: &str, kind: usize) -> Machine {
+    Machine {
+        host: Some(host.into()),
+        processor: Some(processor.into()),
+        threads: 2 * kind,
+        instructions: Some(if kind == 1 { "avx2" } else { "avx512_bf16" }.into()),
+        device: "cpu".into(),
+        kind,
+        trials: 17 - 5 * kind,
+        hours: 0.28 / kind as f64,
+    }
+}
+
+/// The sample on three machines of two kinds.
+fn mixed(mut sample: Results) -> Results {
+    sample.machines.push(machine("node-18", "AMD EPYC 7B13", 1));
+    sample.machines.push(machine("node-101", "Intel(R) Xeon(R) Platinum 8480+", 2));
+    sample.arms[2].timed_pairs.alike = 2;
+    sample.arms[3].timed_pairs.alike = 0;
+    sample.arms[3].cost_ratio = None;
+    sample.arms[3].difference.as_mut().expect("an arm with a difference").equal_time = None;
+    sample.trials.iter_mut().filter(|trial| trial.arm == "vicreg").for_each(|trial| trial.machine = Some(2));
+    sample.notes.push(
+        "Time is not compared for whitening (1 of 3 seeds) and vicreg (3 of 3 seeds): with those seeds, the two trials of a \
+         pair ran on AMD EPYC 7B13 (2 threads, avx2) and on Intel(R) Xeon(R) Platinum 8480+ (4 threads, avx512_bf16)."
+            .into(),
+    );
+    sample
 }
 
 /// Three thousand arms and a baseline, with two seeds each.
@@ -111,6 +144,7 @@ fn arm(name: &str, difference: Option<[f64; 3]>, cosine: f64, rank: f64, cost: f
         step_ms: Some(24.3 * cost),
         cost_ratio: Some(cost),
         cost_range: Some(Interval { low: cost - 0.04, high: cost + 0.05 }),
+        timed_pairs: TimedPairs { finished: 3, alike: 3 },
         tokens_per_second: Some(42_100.0 / cost),
         peak_memory_mib: Some(180.0 * cost.sqrt()),
         spent: Spent {
@@ -173,7 +207,8 @@ fn trial(arm: &Arm, seed: u64) -> Trial {
         seed,
         state: if lost { "diverged" } else { "done" }.into(),
         reason: lost.then(|| "loss is NaN at step 214".into()),
-        host: None,
+        machine: Some(0),
+        machine_note: None,
         measures: vec![
             measure("test_loss", loss),
             measure("test_loss_se", Some(0.0093)),

@@ -3,11 +3,11 @@
 use super::columns::{TITLES, rows};
 use crate::Results;
 use crate::answer::{answer, cautions};
-use crate::further::{further, measured};
+use crate::further::{further, machines, measured, one_machine};
 use crate::table::legend;
 
 /// The arms, then the answer, what weakens it, and what the columns are; then effect against size, tuning,
-/// and what was measured beside the loss.
+/// what was measured beside the loss, and the machines where there are several.
 pub fn table(results: &Results) -> String {
     let line = |cells: &mut dyn Iterator<Item = String>| format!("| {} |\n", cells.collect::<Vec<_>>().join(" | "));
     let head = |titles: &[(&str, bool)]| {
@@ -22,7 +22,8 @@ pub fn table(results: &Results) -> String {
     {
         text += &format!("\n{}\n", escaped(sentence));
     }
-    for table in further(results).iter().chain(&measured(results)) {
+    let machines = machines(results).filter(|_| one_machine(results).is_none());
+    for table in further(results).iter().chain(&measured(results)).chain(&machines) {
         text += &format!("\n### {}\n\n{}", table.title, head(&table.titles));
         for row in &table.rows {
             text += &line(&mut row.cells.iter().map(|cell| escaped(&cell.text)));

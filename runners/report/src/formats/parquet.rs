@@ -1,6 +1,6 @@
 //! The table of [`super::spreadsheet`] as a Parquet file: words as UTF-8, figures as doubles that are null where nothing is known.
 
-use super::spreadsheet::{LABELS, columns, labels};
+use super::spreadsheet::{COST_NOTE, LABELS, columns, cost_note, labels};
 use crate::{Result, Results};
 use parquet::basic::{LogicalType, Repetition, Type as Physical};
 use parquet::data_type::{ByteArray, ByteArrayType, DoubleType};
@@ -36,6 +36,10 @@ fn table(results: &Results) -> std::result::Result<Vec<u8>, ParquetError> {
         column.typed::<DoubleType>().write_batch(&values, Some(&known), None)?;
         column.close()?;
     }
+    let notes: Vec<ByteArray> = results.arms.iter().map(|arm| cost_note(arm).into()).collect();
+    let mut column = rows.next_column()?.ok_or_else(fewer)?;
+    column.typed::<ByteArrayType>().write_batch(&notes, None, None)?;
+    column.close()?;
     rows.close()?;
     writer.into_inner()
 }
@@ -46,7 +50,8 @@ fn schema(results: &Results) -> std::result::Result<Type, ParquetError> {
         column.with_repetition(Repetition::REQUIRED).with_logical_type(Some(LogicalType::String)).build()
     };
     let figure = |name: &str| Type::primitive_type_builder(name, Physical::DOUBLE).with_repetition(Repetition::OPTIONAL).build();
-    let columns = LABELS.into_iter().map(word).chain(columns(results).into_iter().map(|(name, _)| figure(name)));
+    let columns =
+        LABELS.into_iter().map(word).chain(columns(results).into_iter().map(|(name, _)| figure(name))).chain([word(COST_NOTE)]);
     let columns: std::result::Result<Vec<Arc<Type>>, _> = columns.map(|column| column.map(Arc::new)).collect();
     Type::group_type_builder("arms").with_fields(columns?).build()
 }

@@ -10,6 +10,9 @@ pub type Column = (&'static str, fn(&Arm) -> Option<f64>);
 /// Columns of words, which come first.
 pub const LABELS: [&str; 4] = ["study", "arm", "baseline", "verdict"];
 
+/// The column of words at the end: why there is no ratio of costs.
+pub const COST_NOTE: &str = "cost_note";
+
 /// The figure of the arm's difference.
 fn of(arm: &Arm, figure: impl Fn(&Difference) -> Option<f64>) -> Option<f64> {
     arm.difference.as_ref().and_then(figure)
@@ -67,6 +70,9 @@ const TASKS: [Column; 8] = [
     ("tasks_detectable", |arm| of_tasks(arm, |of| of.detectable)),
 ];
 
+/// The seeds that the ratio of costs rests on.
+const COST_PAIRS: Column = ("cost_pairs", |arm| Some(arm.timed_pairs.alike as f64));
+
 /// The figure of the arm's average over tasks.
 fn of_tasks(arm: &Arm, figure: impl Fn(&TaskVerdict) -> Option<f64>) -> Option<f64> {
     arm.task_average.as_ref()?.judged.as_ref().and_then(figure)
@@ -75,7 +81,7 @@ fn of_tasks(arm: &Arm, figure: impl Fn(&TaskVerdict) -> Option<f64>) -> Option<f
 /// All columns of figures that the results have.
 pub fn columns(results: &Results) -> Vec<Column> {
     let tasks = results.arms.iter().any(|arm| arm.task_average.is_some()).then_some(TASKS);
-    COLUMNS.into_iter().chain(tasks.into_iter().flatten()).collect()
+    COLUMNS.into_iter().chain(tasks.into_iter().flatten()).chain([COST_PAIRS]).collect()
 }
 
 /// What the columns of words hold.
@@ -83,14 +89,20 @@ pub fn labels(results: &Results, arm: &Arm) -> [String; 4] {
     [results.study.clone(), arm.name.clone(), arm.baseline.clone(), arm.verdict.words(arm)]
 }
 
-/// A header, then study, arm, what it is compared with and verdict in words, and a column for each figure.
+/// What the column of words at the end holds.
+pub fn cost_note(arm: &Arm) -> &'static str {
+    arm.timed_pairs.why_no_ratio().unwrap_or_default()
+}
+
+/// A header, then study, arm, what it is compared with and verdict in words, a column for each figure, and why there is no ratio of
+/// costs.
 pub fn table(results: &Results) -> String {
     let columns = columns(results);
-    let names = LABELS.into_iter().chain(columns.iter().map(|(name, _)| *name));
+    let names = LABELS.into_iter().chain(columns.iter().map(|(name, _)| *name)).chain([COST_NOTE]);
     let mut lines = row(names.map(text));
     for arm in &results.arms {
         let figures = columns.iter().map(|(_, figure)| figure(arm).map(number).unwrap_or_default());
-        lines += &row(labels(results, arm).map(|label| text(&label)).into_iter().chain(figures));
+        lines += &row(labels(results, arm).map(|label| text(&label)).into_iter().chain(figures).chain([text(cost_note(arm))]));
     }
     lines
 }
@@ -125,8 +137,21 @@ mod tests {
         let csv = table(&results);
         let rows: Vec<&str> = csv.lines().collect();
         let names = ",tasks,tasks_accuracy,tasks_difference,tasks_corrected_low,tasks_corrected_high,tasks_pairs,tasks_p,\
-                     tasks_detectable";
-        assert!(rows[0].ends_with(names) && rows[1].ends_with(",,,,,,,,") && rows[2].ends_with(",2,0.75,,,,,,"), "{csv}");
+                     tasks_detectable,cost_pairs,cost_note";
+        assert!(rows[0].ends_with(names) && rows[1].ends_with(",,,,,,,,,3,") && rows[2].ends_with(",2,0.75,,,,,,,3,"), "{csv}");
+    }
+
+    #[test]
+    fn a_ratio_that_is_missing_has_its_reason() {
+        let csv = table(&sample::mixed());
+        let rows: Vec<&str> = csv.lines().collect();
+        assert!(rows[0].ends_with(",parameters,cost_pairs,cost_note"), "{csv}");
+        let ratio = rows[0].split(',').position(|name| name == "cost_ratio").unwrap();
+        let from_the_end = rows[0].split(',').count() - ratio;
+        let cost = |row: &str| row.rsplit(',').nth(from_the_end - 1).unwrap().to_owned();
+        assert_eq!((cost(rows[2]).as_str(), cost(rows[3]).as_str()), ("1.1", ""));
+        assert!(rows[2].ends_with(",2,"), "{csv}");
+        assert!(rows[3].ends_with(",0,no seed has both trials on one kind of machine"), "{csv}");
     }
 
     #[test]

@@ -42,8 +42,9 @@ pub fn costs(results: &Results) -> Option<Further> {
     let remark = format!(
         "Means over seeds; for memory the maximum. FLOPs are those of the matrix products of training, by formula: 6 per token and \
          weight of a matrix, plus causal attention; a second view counts as a second pass, and a companion as a forward pass. The \
-         work of penalties is not included; it is part of the time per step, which is relative to the baseline's. Memory is the \
-         trial's peak, resident the peak of its process, earlier trials included. {energy}"
+         work of penalties is not included; it is part of the time per step, which is relative to the baseline's, of seeds whose \
+         two trials ran on one kind of machine. Memory is the trial's peak, resident the peak of its process, earlier trials \
+         included. {energy}"
     );
     Some(Further {
         title: "Cost",

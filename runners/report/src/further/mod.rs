@@ -3,6 +3,7 @@
 
 mod cost;
 mod geometry;
+mod machines;
 mod rounding;
 mod sizes;
 mod target;
@@ -15,6 +16,7 @@ mod tuning;
 use crate::figures::interval;
 use crate::text::one_line;
 use crate::{Interval, Results};
+pub use machines::{machines, one_machine};
 pub use tasks::words as task_words;
 pub use tuning::cautions;
 

@@ -4,6 +4,9 @@ use super::{Cell, Further, Row};
 use crate::number::{fixed, grouped, significant};
 use crate::{Arm, Interval, OverSeeds, PairedRatio, Results, ToTarget};
 
+/// What is added to the remark where trials ran on several kinds of machine.
+const MIXED: &str = " Seconds are those of the machines that trained an arm; their ratio has only pairs on one kind of machine.";
+
 /// A row for each target and arm, sorted by target; `None` where the study names no target.
 pub fn targets(results: &Results) -> Option<Further> {
     let mut targets: Vec<f64> = results.arms.iter().flat_map(|arm| &arm.to_target).map(|of| of.target).collect();
@@ -24,8 +27,9 @@ pub fn targets(results: &Results) -> Option<Further> {
     let remark = format!(
         "What an arm's training takes until its validation loss is first at most {which}: mean ± standard deviation over the seeds \
          that reach it, on straight lines between measurements. Ratios are to the baseline, paired by seed: below 1 is quicker, and \
-         an interval{} that leaves out 1 tells a difference. There is no ratio where a seed of either does not reach the target.",
-        comparisons.filter(|&count| count > 1).map_or_else(String::new, |count| format!(", corrected for {count} comparisons,"))
+         an interval{} that leaves out 1 tells a difference. There is no ratio where a seed of either does not reach the target.{}",
+        comparisons.filter(|&count| count > 1).map_or_else(String::new, |count| format!(", corrected for {count} comparisons,")),
+        if results.has_mixed_machines() { MIXED } else { "" }
     );
     let titles = [
         ("target loss", true),
@@ -45,10 +49,11 @@ fn row(arm: &Arm, of: &ToTarget) -> Row {
         let spread = |over: &OverSeeds| if over.sd.is_finite() { format!(" ± {}", text(over.sd)) } else { String::new() };
         over.map_or(Cell::words(""), |over| Cell::number(text(over.mean) + &spread(&over), over.mean))
     };
+    let fewer = |pairs: usize| if pairs < of.tried { format!(", {pairs} pairs") } else { String::new() };
     let ratio = |of: Option<PairedRatio>| {
         let text = |of: &PairedRatio| {
             let Interval { low, high } = of.corrected;
-            format!("{}x ({} to {})", fixed(of.mean, 2), fixed(low, 2), fixed(high, 2))
+            format!("{}x ({} to {})", fixed(of.mean, 2), fixed(low, 2), fixed(high, 2)) + &fewer(of.pairs)
         };
         of.map_or(Cell::words(""), |of| Cell::number(text(&of), of.mean))
     };
@@ -98,5 +103,12 @@ mod tests {
             row(&table, 1),
             ["3.600", "dispersion", "2 of 3", "1,200 ± 50", "1,200,000", "14.6 ± 0.500", "0.80x (0.70 to 0.91)", ""]
         );
+        assert!(!table.remark.contains("machine"), "{}", table.remark);
+        let mut mixed = Results { arms: results.arms, ..sample::mixed() };
+        let steps = mixed.arms[1].to_target[0].steps_ratio;
+        mixed.arms[1].to_target[0].seconds_ratio = steps.map(|of| PairedRatio { pairs: 2, ..of });
+        let table = targets(&mixed).unwrap();
+        assert_eq!(row(&table, 1).last(), Some(&"0.80x (0.70 to 0.91), 2 pairs"));
+        assert!(table.remark.ends_with(MIXED), "{}", table.remark);
     }
 }

@@ -20,6 +20,12 @@ fn when(needed: bool, term: &'static str, text: &str) -> Explanation {
     needed.then(|| (term, text.to_owned()))
 }
 
+/// What several kinds of machine do to a comparison.
+const MIXED: &str = "Trials ran on machines that differ in processor, threads or instructions, which makes some faster than \
+                     others. Ratios of time and the difference at equal time use only seeds whose two trials, the arm's and the \
+                     baseline's, ran on one kind. Losses are compared for all seeds, since float32 has the same bytes on every \
+                     processor. Products of bfloat16 may not: a sentence at the top names those pairs.";
+
 /// How arms are compared.
 fn comparison(results: &Results) -> Vec<Explanation> {
     let (held_out, _) = split(results);
@@ -54,14 +60,14 @@ fn design(results: &Results) -> Vec<Explanation> {
                   seeds that took no part in the choice. That is fair within the lists that were tried. It says nothing about values \
                   beyond them or about settings that were not tuned.";
     let equal_time = "Arms make the same number of steps, and more expensive ones take longer. Here each pair of trials is compared at \
-                      the time when the faster one was done, on the validation loss, interpolated linearly between its measurements. \
-                      Times are of this machine.";
+                      the time when the faster one was done, on the validation loss, interpolated linearly between its measurements.";
     let timed = results.arms.iter().any(|arm| arm.difference.is_some_and(|of| of.equal_time.is_some()));
     vec![
         when(results.is_sweep(), "Points of a sweep", sweep),
         when(!results.tuning.is_empty(), "Tuning", tuning),
         several_arms(results),
         when(timed, "At equal time", equal_time),
+        when(results.has_mixed_machines(), "Kinds of machine", MIXED),
         few_seeds(results.seeds.len()),
     ]
 }
@@ -96,7 +102,8 @@ fn measures(results: &Results) -> Vec<Explanation> {
     let heatmaps = "Every pair of tokens within a held-out sequence has a cosine: the heatmaps show their distribution at each layer. A \
                     regularizer is made to move them, so a change is not a success by itself: the verdict is on the loss.";
     let cost = format!(
-        "Milliseconds per training step, penalty included, and their ratio to those of {} on the same machine.",
+        "Milliseconds per training step, penalty included, and their ratio to those of {} on the same kind of machine, paired by \
+         seed.",
         results.reference()
     );
     vec![

@@ -8,7 +8,7 @@ mod table;
 
 use crate::answer::{answer, cautions};
 use crate::drawn;
-use crate::further::{Further, further, measured};
+use crate::further::{Further, further, machines, measured, one_machine};
 use crate::plot::{Plot, plots};
 use crate::terms::Terms;
 use crate::text::{listed, one_line, shortened};
@@ -83,6 +83,9 @@ pub fn page(results: &Results) -> Result<String> {
         embedding => figures(&["embedding_cosine_by_frequency", "embedding_norm_by_frequency"]),
         measured => tables.measured.iter().map(section).collect::<Vec<_>>(),
         measures => table(&tables.measures),
+        mixed_machines => results.has_mixed_machines(),
+        machines => tables.machines.as_ref().map(section),
+        one_machine => one_machine(results),
         setup => rows::setup(results),
         trials => table(&tables.trials),
         explanations => explain::explanations(results),
@@ -105,6 +108,7 @@ struct Tables {
     trials: Table,
     further: Vec<(Further, Table)>,
     measured: Vec<(Further, Table)>,
+    machines: Option<(Further, Table)>,
 }
 
 /// All tables, together within their bytes.
@@ -121,9 +125,10 @@ fn tables(results: &Results, dense: bool, priority: &[usize]) -> Tables {
         trials: rows::trials(results, &indices),
         further: further(results).into_iter().map(with_rows).collect(),
         measured: measured(results).into_iter().map(with_rows).collect(),
+        machines: machines(results).map(with_rows),
     };
-    let Tables { arms, statistics, measures, trials, further, measured } = &mut tables;
-    let of_sections = further.iter_mut().chain(measured).map(|(_, table)| table);
+    let Tables { arms, statistics, measures, trials, further, measured, machines } = &mut tables;
+    let of_sections = further.iter_mut().chain(measured).chain(machines).map(|(_, table)| table);
     table::fit(
         &mut [arms, statistics, measures, trials].into_iter().chain(of_sections).collect::<Vec<_>>(),
         MOST_OF_ROWS,
@@ -228,6 +233,25 @@ mod tests {
         let page = page(&results).unwrap();
         assert!(page.contains("class=\"sortable dense\"") && page.contains(">better (3\u{a0}seeds)</td>"));
         assert!(!page.contains("<strong>better</strong>"));
+    }
+
+    #[test]
+    fn one_machine_is_folded_and_several_are_a_table() {
+        let (one, mixed) = (page(&sample::results()).unwrap(), page(&sample::mixed()).unwrap());
+        let line = "<details>\n<summary>One machine, node-1: EPYC, 2 threads, avx2; 11 trials in 2.75 hours</summary>";
+        assert!(one.contains(line) && !one.contains(">Host<"), "folded, and no column of hosts");
+        assert!(!mixed.contains("<details>") && mixed.contains("<h2>Who ran what</h2>"));
+        for part in [
+            "<th scope=\"row\">node-2</th>\n<td>Xeon</td>",
+            "1.10× <small>2 of 3 pairs</small>",
+            "– <small>no seed has both trials on one kind of machine</small>",
+            "There is no cost ratio and no difference at equal time for infonce: no seed has both trials on one kind of machine.",
+            "(−0.040 to\u{a0}−0.002), 2 pairs",
+            "Not drawn: infonce",
+            ">Host<",
+        ] {
+            assert!(mixed.contains(part) && !one.contains(part), "{part}");
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub fn arms(results: &Results, dense: bool) -> Table {
         optional("Mean cosine", |arm| arm.mean_cosine_by_layer.last().copied(), |value| fixed(value, 3)),
         optional("Effective rank", |arm| arm.effective_rank_by_layer.last().copied(), |value| fixed(value, 1)),
         optional("ms/step", |arm| arm.step_ms, |value| significant(value, 3)),
-        optional("Cost", |arm| arm.cost_ratio, |value| fixed(value, 2) + "×"),
+        ("Cost", Box::new(cost)),
     ];
     let columns: Vec<Column> = columns.into_iter().filter(known).collect();
     let decimals = difference_decimals(results.arms.iter().filter_map(|arm| arm.difference.as_ref()));
@@ -71,6 +71,16 @@ fn loss_decimals(results: &Results) -> usize {
 fn colour(look: &Look) -> String {
     let colour = look.colour;
     if colour == INK { "var(--ink)".to_owned() } else { format!("#{:02x}{:02x}{:02x}", colour.0, colour.1, colour.2) }
+}
+
+/// The ratio, and below it the pairs that count where that is not all of them, or why none does.
+fn cost(arm: &Arm) -> Option<Cell> {
+    let ratio = |value| fixed(value, 2) + "×";
+    if let Some(why) = arm.timed_pairs.why_no_ratio() {
+        return Some(Cell { small: why.to_owned(), ..Cell::maybe(None, ratio) });
+    }
+    let cell = arm.cost_ratio.map(|value| Cell::number(ratio(value), value))?;
+    Some(Cell { small: arm.timed_pairs.some().unwrap_or_default(), ..cell })
 }
 
 /// The mean, and below it the standard deviation over seeds.
@@ -215,7 +225,7 @@ pub fn setup(results: &Results) -> Vec<Value> {
 pub fn trials(results: &Results, indices: &BTreeMap<&str, usize>) -> Table {
     let names = measure_names(results);
     let reasons = results.trials.iter().any(|trial| trial.reason.is_some());
-    let hosts = results.trials.iter().any(|trial| trial.host.is_some());
+    let hosts = results.machines.len() > 1;
     let decimals: Vec<usize> = (0..names.len())
         .map(|index| column_decimals(results.trials.iter().filter_map(|trial| measure(trial, index, &names))))
         .collect();
@@ -228,7 +238,9 @@ pub fn trials(results: &Results, indices: &BTreeMap<&str, usize>) -> Table {
         cells.extend(
             reasons.then(|| Cell { class: "reason", ..Cell::words(shortened(trial.reason.as_deref().unwrap_or_default(), 300)) }),
         );
-        cells.extend(hosts.then(|| Cell::words(shortened(trial.host.as_deref().unwrap_or_default(), 60))));
+        let machine = || trial.machine.and_then(|machine| results.machines.get(machine));
+        let host = || machine().and_then(|machine| machine.host.as_deref()).unwrap_or_default();
+        cells.extend(hosts.then(|| Cell::words(shortened(host(), 60))));
         let number =
             |(index, decimals): (usize, &usize)| Cell::maybe(measure(trial, index, &names), |value| fixed(value, *decimals));
         cells.extend(decimals.iter().enumerate().map(number));
@@ -305,13 +317,11 @@ mod tests {
     }
 
     #[test]
-    fn hosts_have_a_column_where_some_trial_has_one() {
-        let mut results = sample::results();
+    fn hosts_have_a_column_where_there_are_several_machines() {
         let indices = BTreeMap::new();
-        assert!(!trials(&results, &indices).titles.iter().any(|title| title.text == "Host"));
-        results.trials[0].host = Some("node-7".into());
-        assert_eq!(text(&trials(&results, &indices), 0, "Host").0, "node-7");
-        assert_eq!(text(&trials(&results, &indices), 1, "Host").0, "");
+        assert!(!trials(&sample::results(), &indices).titles.iter().any(|title| title.text == "Host"));
+        let table = trials(&sample::mixed(), &indices);
+        assert_eq!([0, 4, 11].map(|row| text(&table, row, "Host").0), ["node-1", "node-2", ""]); // the last diverged
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::canvas::*;
 use super::looks::{self, Look};
 use crate::csv::{number, row, text};
 use crate::number::fixed;
-use crate::text::shortened;
+use crate::text::{listed, shortened};
 use crate::verdict::corrected_for;
 use crate::{Arm, Interval, Results, UNIT};
 use plotters::prelude::*;
@@ -65,9 +65,25 @@ pub fn plot(results: &Results) -> Option<Plot> {
     let remark = format!(
         "Lower and further left is better. Upright whiskers: the 95% interval of the paired difference from the baseline{corrected}; \
          level ones: least to greatest over seeds. Stepped line: by their means, no arm has both a lower loss and a lower cost \
-         than those on it.{dots} Times are of this machine."
+         than those on it.{dots} {}",
+        times(results)
     );
     Some(Plot { name: "loss_by_cost".into(), title: title.into(), remark, svg, data_csv })
+}
+
+/// What the costs rest on, and which arms have none.
+fn times(results: &Results) -> String {
+    if !results.has_mixed_machines() {
+        return "Times are of one kind of machine.".to_owned();
+    }
+    let lost = results.arms.iter().filter(|arm| arm.timed_pairs.why_no_ratio().is_some());
+    let lost: Vec<String> = lost.map(|arm| shortened(&arm.name, 60)).collect();
+    let not_drawn = match lost.len() {
+        0 => String::new(),
+        1..=6 => format!(" Not drawn: {}, whose pairs all ran on two kinds.", listed(&lost)),
+        count => format!(" Not drawn: {count} arms whose pairs all ran on two kinds."),
+    };
+    format!("Costs are of pairs on one kind of machine.{not_drawn}")
 }
 
 /// Loss with the ends of its interval: that of the difference, about the loss.

@@ -2,7 +2,7 @@
 
 use regatta_lm::model::Decoder;
 use regatta_lm::training::{Restored, Trial};
-use regatta_records::{Checkpoints, Kept, RecordError, TrialFolder, Written};
+use regatta_records::{Checkpoints, Kept, RecordError, Stretch, TrialFolder, Written};
 use serde::{Deserialize, Serialize};
 
 /// Where a trial begins: at its first step, or after a checkpoint.
@@ -12,6 +12,8 @@ pub(super) struct Began {
     pub written: Written,
     pub seconds: f64,
     pub joules: Option<f64>,
+    /// Machines that trained it before, in order.
+    pub machines: Vec<Stretch>,
 }
 
 /// The file of a checkpoint that holds what is neither weights nor moments.
@@ -24,6 +26,9 @@ pub(super) struct Progress {
     pub wall_seconds: f64,
     #[serde(default)]
     pub energy_joules: Option<f64>,
+    /// The machines that trained it up to here, in order; empty in checkpoints of older versions.
+    #[serde(default)]
+    pub machines: Vec<Stretch>,
 }
 
 /// Reads the newest checkpoint that can be used, with the lines that were written before it.
@@ -49,5 +54,6 @@ fn read(config: &Decoder, trial: &Trial<'_>, folder: &TrialFolder, kept: &Kept) 
     });
     let restored = Some(restored.map_err(|error| error.to_string())?);
     let written = folder.written_before(progress.steps).map_err(|error| error.to_string())?;
-    Ok(Began { restored, written, seconds: progress.wall_seconds, joules: progress.energy_joules })
+    let Progress { wall_seconds: seconds, energy_joules: joules, machines, .. } = progress;
+    Ok(Began { restored, written, seconds, joules, machines })
 }

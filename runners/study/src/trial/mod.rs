@@ -135,6 +135,8 @@ fn cost(
     let tokens_per_second = median(&mut recorder.rates);
     let steps = trial.train.steps_of(decoder).map_err(TrainError::Length)?;
     let flops_per_token = flops_per_token(decoder, context, (trial.train, steps), trial.terms, trial.interventions);
+    let mut earlier_machines = recorder.machines();
+    let machine = earlier_machines.pop().map(|last| last.machine);
     Ok(Cost {
         wall_seconds: recorder.seconds(),
         step_ms: 1e3 * (rows * context) as f64 / tokens_per_second,
@@ -145,6 +147,8 @@ fn cost(
         training_flops: Some(flops_per_token * (steps.get() * rows * context) as f64),
         energy_joules: recorder.joules(),
         instructions: Some(simd::level()),
+        machine,
+        earlier_machines,
     })
 }
 

@@ -8,7 +8,7 @@ use crate::options::Every;
 use regatta_lm::spec::OnSpike;
 use regatta_lm::tasks::ScoredTasks;
 use regatta_lm::training::{Diagnosis, Learner, Recorder, StepRecord, TrainError, Trial};
-use regatta_records::{Checkpoints, Lines, RecordError, State, Validation, Written};
+use regatta_records::{Checkpoints, Lines, Machine, RecordError, State, Stretch, Validation, Written, went_on};
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -33,6 +33,9 @@ pub(super) struct ToFolder<'a> {
     pub energy: RefCell<EnergyMeter>,
     /// Energy of the runs that this one resumes from; none where that of one is not known.
     pub joules_before: Option<f64>,
+    /// The machine that trains it now, and what was trained of it before, wherever.
+    pub machine: Machine,
+    pub machines_before: Vec<Stretch>,
     /// When the last checkpoint was tried, and after how many steps.
     pub kept: (Instant, usize),
 }
@@ -69,12 +72,20 @@ impl<'a> ToFolder<'a> {
             seconds_before: began.seconds,
             energy: RefCell::new(EnergyMeter::start()),
             joules_before: if began.restored.is_some() { began.joules } else { Some(0.0) },
+            machine: Machine::this(rayon::current_num_threads()),
+            machines_before: began.machines.clone(),
             kept: (Instant::now(), made.len()),
         })
     }
 
     pub fn seconds(&self) -> f64 {
         self.seconds_before + self.started.elapsed().as_secs_f64()
+    }
+
+    /// The machines that trained it so far, in order. What an older version trained before a checkpoint counts as trained here.
+    pub fn machines(&self) -> Vec<Stretch> {
+        let before: f64 = self.machines_before.iter().map(|part| part.wall_seconds).sum();
+        went_on(self.machines_before.clone(), &self.machine, self.seconds() - before)
     }
 
     pub fn joules(&mut self) -> Option<f64> {
@@ -111,7 +122,8 @@ impl<'a> ToFolder<'a> {
         let snapshot = learner.snapshot();
         self.kept = (Instant::now(), snapshot.steps);
         self.sync()?; // the lines before a checkpoint must be there when it is
-        let progress = Progress { steps: snapshot.steps, wall_seconds: self.seconds(), energy_joules: self.joules() };
+        let (wall_seconds, energy_joules, machines) = (self.seconds(), self.joules(), self.machines());
+        let progress = Progress { steps: snapshot.steps, wall_seconds, energy_joules, machines };
         let mut files = snapshot.files().map_err(std::io::Error::other)?;
         files.push((STATE, serde_json::to_vec(&progress)?));
         self.checkpoints.save(snapshot.steps, &files).map_err(std::io::Error::other)
