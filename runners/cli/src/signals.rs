@@ -27,7 +27,12 @@ impl Signals {
         Ok(Self { stop, last })
     }
 
-    /// The exit status that a shell expects of a program that the signal ended, such as 130 or 143; 0 after SIGUSR1, with which a scheduler
+    /// Whether a scheduler may have sent the last signal: a person at a terminal sends SIGINT.
+    pub fn of_a_scheduler(&self) -> bool {
+        self.last.load(Ordering::Relaxed) != SIGINT as usize
+    }
+
+    /// The exit status that a shell expects of a program that the signal ended, such as 130 or 143; 0 after SIGUSR1, by which a scheduler
     /// requests that the state be saved before it takes the machine.
     pub fn exit_code(&self) -> u8 {
         match self.last.load(Ordering::Relaxed) {

@@ -8,6 +8,7 @@
 //!            /plan.json         a row for each arm at each point of the sweep
 //!            /tuning.json       the tuning trials, and the settings chosen
 //!            /fingerprints.json what plugins compute, as the first machine measured it
+//!            /submissions/<n>/  what was submitted to a scheduler, as it was then
 //!            /trials/<arm>/seed-<n>/status.json       the trial's state, and why
 //!                                  /lease.<n>         who trains it, or did
 //!                                  /metrics.jsonl     a line per step
@@ -28,6 +29,7 @@
 //! | `files`, `lines`, `tail` | files read and written whole; a line at a time; followed while another process writes |
 //! | `folder`, `checkpoints` | a trial's folder and what it resumes from |
 //! | `status`, `evaluation`, `manifest`, `rows` | the records as types |
+//! | `submission` | what was submitted to a scheduler |
 //! | `place`, `below`, `whole` | which folders are a run's, which trials they hold, and whether those have all their records |
 //!
 //! This crate is a part of the `regatta` program and promises no stable interface.
@@ -46,6 +48,7 @@ mod manifest;
 mod place;
 mod rows;
 mod status;
+mod submission;
 mod tail;
 mod whole;
 
@@ -63,6 +66,7 @@ pub use manifest::{DataFacts, Manifest, ModelFacts};
 pub use place::{check_out, study_of_a_run};
 pub use rows::{PlanRow, TuningRow, TuningTrial};
 pub use status::{State, Status};
+pub use submission::{Frozen, FrozenTrial, Made, Requeues, Submission};
 pub use tail::{News, Stamp, Tail};
 pub use whole::Asked;
 

@@ -1,0 +1,94 @@
+//! Within a job: which task this process is, and what it was given.
+
+use crate::call::Slurm;
+use crate::failure::SlurmError;
+use std::fmt;
+
+/// The task of an array, or the job, that this process is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Task(String);
+
+impl Task {
+    /// From the environment; `None` outside a job.
+    pub fn current() -> Option<Self> {
+        let [job, array, index] =
+            ["SLURM_JOB_ID", "SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID"].map(|name| std::env::var(name).ok());
+        Self::of(job, array, index)
+    }
+
+    /// Within an array never `SLURM_JOB_ID`: that of the last task is the array's own, and a requeue of it starts all tasks again.
+    fn of(job: Option<String>, array: Option<String>, index: Option<String>) -> Option<Self> {
+        match (array, index) {
+            (Some(array), Some(index)) => Some(Self(format!("{array}_{index}"))),
+            _ => job.map(Self),
+        }
+    }
+}
+
+impl fmt::Display for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Slurm {
+    /// Puts this task into the queue again. Slurm then ends the one that runs.
+    ///
+    /// # Errors
+    /// When Slurm refuses.
+    pub fn requeue(&self, Task(task): &Task) -> Result<(), SlurmError> {
+        self.call("scontrol", &["requeue", task]).map(drop)
+    }
+
+    /// The state of a task in Slurm's words, such as `RUNNING` or `CANCELLED`; `None` where Slurm has no answer.
+    pub fn state(&self, Task(task): &Task) -> Option<String> {
+        let shown = self.once("scontrol", &["show", "job", task, "-o"]).ok()?;
+        let state = shown.split_whitespace().find_map(|field| field.strip_prefix("JobState="));
+        state.map(str::to_owned)
+    }
+}
+
+/// Processors that Slurm gave to this process; `None` outside a job. `srun` may have lost `--cpus-per-task`, and without it the
+/// job has what it has on the node.
+pub fn cpus_of_job() -> Option<usize> {
+    let number = |name: &str| std::env::var(name).ok()?.parse().ok().filter(|cpus| *cpus > 0);
+    std::env::var_os("SLURM_JOB_ID")?;
+    number("SLURM_CPUS_PER_TASK").or_else(|| number("SLURM_CPUS_ON_NODE"))
+}
+
+/// Bytes of memory that Slurm gave to this process; `None` outside a job, and where the job may take what there is.
+pub fn memory_of_job() -> Option<u64> {
+    let number = |name: &str| std::env::var(name).ok()?.parse::<u64>().ok().filter(|mib| *mib > 0);
+    let per_cpu = || Some(number("SLURM_MEM_PER_CPU")? * number("SLURM_CPUS_ON_NODE")?);
+    number("SLURM_MEM_PER_NODE").or_else(per_cpu).map(|mib| mib << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::tests::Fake;
+
+    #[test]
+    fn a_task_of_an_array_is_named_by_array_and_index() {
+        let some = |text: &str| Some(text.to_owned());
+        let named = |job, array, index| Task::of(job, array, index).map(|task| task.to_string());
+        assert_eq!(named(some("15"), some("12"), some("3")).as_deref(), Some("12_3"));
+        assert_eq!(named(some("12"), some("12"), some("4")).as_deref(), Some("12_4"), "the last task has the array's own number");
+        assert_eq!(named(some("9"), None, None).as_deref(), Some("9"));
+        assert_eq!(named(None, None, None), None);
+    }
+
+    #[test]
+    fn a_task_is_requeued_by_that_name_and_its_state_is_read() {
+        let scontrol = "if [ $1 = show ]; then echo 'JobId=15 ArrayJobId=12 ArrayTaskId=3 JobName=a JobState=CANCELLED Reason=None'; \
+                        else echo \"$@\" >> $HERE/calls; fi";
+        let fake = Fake::new(&[("scontrol", scontrol)]);
+        let task = Task("12_3".into());
+        fake.slurm().requeue(&task).unwrap();
+        assert_eq!(fake.read("calls"), "requeue 12_3\n");
+        assert_eq!(fake.slurm().state(&task).as_deref(), Some("CANCELLED"));
+        let refuses = Fake::new(&[("scontrol", "echo 'Requested operation is presently disabled for job 12_3' >&2; exit 1")]);
+        assert!(refuses.slurm().requeue(&task).unwrap_err().to_string().contains("presently disabled"));
+        assert_eq!(refuses.slurm().state(&task), None);
+    }
+}
