@@ -30,4 +30,4 @@ pub use failure::SlurmError;
 pub use queue::{InQueue, Stage};
 pub use settings::{Settings, site_defaults};
 pub use submit::Array;
-pub use task::{Task, cpus_of_job, memory_of_job};
+pub use task::{Fate, Task, cpus_of_job, memory_of_job};

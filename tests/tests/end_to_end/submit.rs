@@ -29,7 +29,7 @@ const SQUEUE: &str = r#"cat "$HERE/queue" 2>/dev/null; true"#;
 const SCONTROL: &str = r#"
 echo "$@" >> "$HERE/scontrol.calls"
 if [ "$1 $2" = "show config" ]; then echo "MaxArraySize = 1001"; fi
-if [ "$1 $2" = "show job" ]; then echo "JobId=8 JobState=$(cat "$HERE/state" 2>/dev/null || echo RUNNING) Reason=None"; fi
+if [ "$1 $2" = "show job" ]; then cat "$HERE/state" 2>/dev/null || echo "JobId=8 JobState=RUNNING Reason=None"; fi
 "#;
 const SCANCEL: &str = r#"echo "$@" >> "$HERE/scancel.calls""#;
 
@@ -289,14 +289,14 @@ fn a_task_that_was_cancelled_does_not_come_back() {
     let (_, stderr) = site.says(&["cancel", "."], 2);
     assert!(stderr.contains(".: expected a folder with submissions, found none"), "{stderr}");
 
-    // scancel by hand: Slurm knows
-    site.put("state", "CANCELLED");
+    // scancel by hand, as Slurm shows it
+    site.put("state", "JobId=8 JobState=COMPLETING RunTime=00:00:03 TimeLimit=01:00:00 EndTime=2026-11-30T07:09:57\n");
     let (code, stderr) = site.stopped_by("TERM", "slow");
     assert_eq!(code, Some(143), "{stderr}");
-    assert!(stderr.contains("task 7_3 was withdrawn: it is not requeued"), "{stderr}");
+    assert!(stderr.contains("task 7_3 was cancelled: it is not requeued"), "{stderr}");
 
     // by `cancel`, of which the task knows although Slurm says that it runs
-    site.put("state", "RUNNING");
+    site.put("state", "JobId=8 JobState=RUNNING\n");
     site.put("queue", "7|3|10|RUNNING|None|n1|0:10\n7|0|7|PENDING|Priority||0:00\n");
     let task = site.task();
     std::thread::sleep(Duration::from_millis(500));

@@ -177,19 +177,14 @@ fn shares(settings: &Settings, file: &StudyFile, outlook: &Outlook) -> Vec<Share
     if !settings.pinned {
         return vec![Share { index: 0, constraint: None, seeds: Vec::new(), missing: outlook.missing() }];
     }
-    let judged = &file.study.seeds;
-    let mut seeds = judged.clone();
-    for trial in &outlook.trials {
-        if !seeds.contains(&trial.seed) {
-            seeds.push(trial.seed); // a seed of tuning alone
-        }
-    }
+    let (judged, kinds) = (&file.study.seeds, settings.constraint.len());
+    let missing = |is: &dyn Fn(u64) -> bool| outlook.trials.iter().filter(|trial| !trial.settled && is(trial.seed)).count();
+    let of_tuning_alone = missing(&|seed| !judged.contains(&seed)); // which every runner trains
     let after_tuning = outlook.after_tuning / judged.len().max(1);
     let share = |(index, constraint): (usize, &String)| {
-        let seeds: Vec<u64> = seeds.iter().copied().skip(index).step_by(settings.constraint.len()).collect();
-        let known = outlook.trials.iter().filter(|trial| !trial.settled && seeds.contains(&trial.seed)).count();
-        let later = after_tuning * judged.iter().filter(|seed| seeds.contains(seed)).count();
-        Share { index, constraint: Some(constraint.clone()), seeds, missing: known + later }
+        let seeds: Vec<u64> = judged.iter().copied().skip(index).step_by(kinds).collect();
+        let missing = missing(&|seed| seeds.contains(&seed)) + of_tuning_alone.div_ceil(kinds) + after_tuning * seeds.len();
+        Share { index, constraint: Some(constraint.clone()), seeds, missing }
     };
     settings.constraint.iter().enumerate().map(share).filter(|share| !share.seeds.is_empty()).collect()
 }
@@ -312,12 +307,12 @@ mod tests {
         assert_eq!((found[0].tasks(&pinned, &there), found[1].tasks(&pinned, &there)), (1, 1));
         assert_eq!((found[0].script(), found[1].script()), ("job.sh".into(), "job-2.sh".into()));
 
-        // tuning with a seed of its own comes first, and two variants with three seeds follow
+        // tuning, with a seed of its own too, comes first, and two variants with three seeds follow
         let outlook =
             Outlook { fresh: 2, after_tuning: 6, trials: vec![foreseen(99, false), foreseen(10, false)], ..Outlook::default() };
         let missing: Vec<(Vec<u64>, usize)> =
             shares(&pinned, &file, &outlook).into_iter().map(|share| (share.seeds, share.missing)).collect();
-        assert_eq!(missing, [(vec![10, 12], 5), (vec![11, 99], 3)]);
+        assert_eq!(missing, [(vec![10, 12], 6), (vec![11], 3)]); // 1 + 1 + 4, and 1 + 2
         let one = study("1");
         assert_eq!(shares(&pinned, &one, &Outlook::default()).len(), 1, "no array without a seed");
     }

@@ -5,7 +5,7 @@ use crate::failure::Failure;
 use regatta_config::StudyFile;
 use regatta_lm::data::Watch;
 use regatta_records::{Frozen, Made, Submission};
-use regatta_slurm::{Slurm, Task};
+use regatta_slurm::{Fate, Slurm, Task};
 use regatta_study::{Outlook, prepare_with, tokens_of};
 use std::path::Path;
 use std::process::ExitCode;
@@ -45,13 +45,16 @@ impl Submitted {
     pub fn stopped(&self, out: &Path) -> Result<Option<ExitCode>, Failure> {
         let Some(task) = Task::current() else { return Ok(None) };
         let slurm = Slurm::default();
-        if self.0.is_cancelled() || slurm.state(&task).as_deref() == Some("CANCELLED") {
-            tracing::info!("task {task} was withdrawn: it is not requeued");
-            return Ok(None);
-        }
-        if let Some("PENDING" | "REQUEUED") = slurm.state(&task).as_deref() {
-            tracing::info!("Slurm itself requeues task {task}");
-            return Ok(Some(ExitCode::SUCCESS));
+        match slurm.fate(&task) {
+            fate if self.0.is_cancelled() || fate == Some(Fate::Cancelled) => {
+                tracing::info!("task {task} was cancelled: it is not requeued");
+                return Ok(None);
+            }
+            Some(Fate::Requeued) => {
+                tracing::info!("Slurm itself requeues task {task}");
+                return Ok(Some(ExitCode::SUCCESS));
+            }
+            _ => {}
         }
         let name = task.to_string();
         let made = Made::of(out).map_err(Failure::failed)?;
