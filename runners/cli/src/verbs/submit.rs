@@ -233,7 +233,7 @@ fn script(
     };
     let folder = submission.path();
     let mut command = vec![word(&folder.join(program))?, "run".into(), word(&submission.study())?, "--out".into(), word(out)?];
-    command.extend(["--submission".into(), word(folder)?]);
+    command.extend(["--no-wait".into(), "--submission".into(), word(folder)?]);
     if share.constraint.is_some() {
         command.extend(["--seeds".into(), listed(&share.seeds)]);
     }
