@@ -177,7 +177,7 @@ fn what_cannot_be_submitted_is_refused_in_one_message() {
         assert!(!site.submission(1).exists() && site.read("sbatch.calls").is_empty(), "{arguments:?}");
     };
     refused(&["--set", "train.stesp=1"], "did you mean `steps`?");
-    refused(&["--set", "train.batch_size=5000"], "data");
+    refused(&["--set", "data.synthetic.validation_tokens=3"], "data");
     std::fs::write(site.study.path().join("slurm.yaml"), "time: 5\npartitoin: long\n").unwrap();
     refused(&["--slurm", "slurm.yaml"], "error: slurm.yaml:2:1: partitoin: unknown name `partitoin`");
     refused(&["--slurm", "none.yaml"], "error: none.yaml:1:1: expected settings for Slurm, found no readable file");
