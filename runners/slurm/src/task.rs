@@ -17,6 +17,15 @@ impl Task {
         Self::of(job, array, index)
     }
 
+    /// Where it runs and how often it was started, in words.
+    pub fn standing(&self) -> String {
+        let variable = |name: &str| std::env::var(name).ok();
+        let restarts = variable("SLURM_RESTART_COUNT").and_then(|count| count.parse::<usize>().ok()).unwrap_or(0);
+        let node = variable("SLURMD_NODENAME").map(|node| format!(" on {node}")).unwrap_or_default();
+        let times = if restarts == 0 { "once".to_owned() } else { format!("{} times", restarts + 1) };
+        format!("task {self}{node}, started {times}")
+    }
+
     /// Within an array never `SLURM_JOB_ID`: that of the last task is the array's own, and a requeue of it starts all tasks again.
     fn of(job: Option<String>, array: Option<String>, index: Option<String>) -> Option<Self> {
         match (array, index) {

@@ -253,6 +253,7 @@ fn a_task_that_is_stopped_requeues_itself_and_goes_on() {
         site.put("scontrol.calls", "");
         let (code, stderr) = site.stopped_by(signal, "slow");
         assert_eq!(code, Some(0), "{stderr}");
+        assert!(stderr.contains("task 7_3, started once, with "), "{stderr}");
         assert!(stderr.contains("task 7_3 is in the queue again (requeue 1)"), "{stderr}");
         assert!(site.read("scontrol.calls").ends_with("requeue 7_3\n"), "{}", site.read("scontrol.calls"));
         let made = site.study.metrics("out", "slow", 0).len();
@@ -327,6 +328,21 @@ fn tasks_in_the_queue_are_not_submitted_again() {
     // tasks of another study would not train what this one asks for
     let (stdout, stderr) = site.says(&["submit", "study.yaml", "--out", "out", "--set", "seeds=[0, 1, 2]"], 0);
     assert!(stdout == "job 7: 6 tasks\n" && stderr.contains("tasks of an earlier study for this folder"), "{stdout}{stderr}");
+}
+
+#[test]
+fn seeds_are_pinned_to_kinds_of_node() {
+    let site = Site::new(&tiny(ARMS).replace("seeds: [0, 1]", "seeds: [5, 6, 7]"));
+    std::fs::write(site.study.path().join("slurm.yaml"), "constraint: [old, new]\npin: constraint\n").unwrap();
+    site.put("at_once", "");
+    let (stdout, _) = site.says(&["submit", "study.yaml", "--out", "out", "--slurm", "slurm.yaml"], 0);
+    assert_eq!(stdout, "job 7: 4 tasks, old, seeds 5,7\njob 7: 2 tasks, new, seeds 6\n");
+    let script = |name: &str| std::fs::read_to_string(site.submission(1).join(name)).unwrap();
+    let (old, new) = (script("job.sh"), script("job-2.sh"));
+    assert!(old.contains("#SBATCH --constraint=old\n") && old.contains(" --seeds 5,7"), "{old}");
+    assert!(new.contains("#SBATCH --constraint=new\n") && new.contains(" --seeds 6"), "{new}");
+    assert!(site.study.path().join("out/report.html").exists(), "the last task finds all settled: {}", site.read("task-1.log"));
+    assert_eq!(site.study.metrics("out", "dispersion", 6).len(), 8);
 }
 
 #[test]
