@@ -29,7 +29,7 @@
 //! | `files`, `lines`, `tail` | files read and written whole; a line at a time; followed while another process writes |
 //! | `folder`, `checkpoints` | a trial's folder and what it resumes from |
 //! | `status`, `evaluation`, `manifest`, `rows` | the records as types |
-//! | `submission` | what was submitted to a scheduler |
+//! | `submission`, `requeues` | what was submitted to a scheduler, and how often its tasks were stopped |
 //! | `place`, `below`, `whole` | which folders are a run's, which trials they hold, and whether those have all their records |
 //!
 //! This crate is a part of the `regatta` program and promises no stable interface.
@@ -46,6 +46,7 @@ mod lease;
 mod lines;
 mod manifest;
 mod place;
+mod requeues;
 mod rows;
 mod status;
 mod submission;
@@ -64,9 +65,10 @@ pub use lease::{Card, Claim, Fence, Holder, Lease, Others, Present, Runner, hold
 pub use lines::{Lines, first_lines, read_lines};
 pub use manifest::{DataFacts, Manifest, ModelFacts};
 pub use place::{check_out, study_of_a_run};
+pub use requeues::{Made, Requeues};
 pub use rows::{PlanRow, TuningRow, TuningTrial};
 pub use status::{State, Status};
-pub use submission::{Frozen, FrozenTrial, Made, Requeues, Submission};
+pub use submission::{Frozen, FrozenTrial, Submission};
 pub use tail::{News, Stamp, Tail};
 pub use whole::Asked;
 

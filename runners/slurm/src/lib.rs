@@ -3,7 +3,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`Settings`], `layer`, `flags`, `time` | the user's file over the site's defaults; requests that contradict each other are refused |
+//! | [`Settings`], `layer`, `flags`, `time` | the user's file over the site's defaults; contradictory requests are refused |
 //! | [`Batch`] | the text of a batch script |
 //! | [`Slurm`], `failure` | calls of Slurm's programs, and which failures are worth another try |
 //! | `submit`, `queue` | an array in the queue; what is left of it there |

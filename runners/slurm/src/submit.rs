@@ -37,7 +37,8 @@ impl Slurm {
         let mut tasks = tasks;
         if tasks > most {
             tracing::warn!(
-                "{tasks} tasks are more than an array may have here (MaxArraySize {most}): submitting {most}, each of which goes on while there is work"
+                "{tasks} tasks are more than an array may have here (MaxArraySize {most}): submitting {most}, each of which goes on \
+                 while there is work"
             );
             tasks = most;
         }
@@ -125,7 +126,8 @@ mod tests {
     #[test]
     fn a_limit_on_submitted_jobs_halves_the_array() {
         let limited = "if [ $(cat $2) -gt 3 ]; then echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2; \
-                       echo 'sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user'\"'\"'s size and/or time limits)' >&2; exit 1; fi; echo 7";
+                       echo 'sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit)' >&2; \
+                       exit 1; fi; echo 7";
         let fake = Fake::new(&[("scontrol", CONFIG), ("sbatch", limited)]);
         assert_eq!(submit(&fake, 10).unwrap().tasks, 2); // 10, 5, 2
         let never = "echo 'sbatch: error: Batch job submission failed: Job violates accounting/QOS policy' >&2; exit 1";
@@ -142,7 +144,8 @@ mod tests {
 
     #[test]
     fn a_call_that_timed_out_is_not_made_twice_where_the_job_is_in_the_queue() {
-        let sbatch = "echo x >> $HERE/calls; echo 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2; exit 1";
+        let sbatch = "echo x >> $HERE/calls; echo 'sbatch: error: Batch job submission failed: Socket timed out on send/recv operation' >&2; \
+                      exit 1";
         let fake =
             Fake::new(&[("scontrol", CONFIG), ("sbatch", sbatch), ("squeue", "echo \"41|/other\"; echo \"42|$HERE/job.sh\"")]);
         assert_eq!(submit(&fake, 2).unwrap().job, "42");

@@ -1,5 +1,5 @@
-//! `submit` and `cancel`, and the tasks that they are about, with shell scripts in the place of Slurm's programs. `.ci/slurm` does the
-//! same with a real Slurm.
+//! `submit` and `cancel`, and the tasks that they are about, with shell scripts in the place of Slurm's programs. `.ci/slurm` runs
+//! a study on a real Slurm.
 
 use crate::{Study, tiny};
 use std::os::unix::fs::PermissionsExt;

@@ -65,8 +65,8 @@ impl Submitted {
         self.0.set_requeues(&name, requeues).map_err(Failure::failed)?;
         if requeues.without_progress >= PATIENCE {
             return Err(Failure::failed(format!(
-                "task {task} was stopped {PATIENCE} times before a trial ended or a checkpoint was saved: it is not requeued again; \
-                 ask for more `time`, or look into {}",
+                "task {task} was stopped {PATIENCE} times before a trial ended or a checkpoint was saved: it is not \
+                 requeued again; ask for more `time`, or look into {}",
                 self.0.logs().display()
             )));
         }
