@@ -15,7 +15,7 @@ struct Member {
 type Graph = BTreeMap<String, Member>;
 
 /// (crate, crates of the workspace that it may use, why no others).
-const ARROWS: [(&str, &[&str], &str); 15] = [
+const ARROWS: [(&str, &[&str], &str); 16] = [
     ("regatta", &["regatta-builtin", "regatta-cli"], "the program only joins the verbs and the built-in plugins"),
     (
         "regatta-cli",
@@ -29,6 +29,7 @@ const ARROWS: [(&str, &[&str], &str); 15] = [
             "regatta-records",
             "regatta-report",
             "regatta-results",
+            "regatta-slurm",
             "regatta-study",
         ],
         "a stranger's program calls the same verbs with plugins of its own choice",
@@ -62,6 +63,7 @@ const ARROWS: [(&str, &[&str], &str); 15] = [
         &[],
         "another program's files are a function of plain values; they are written and tested without a tensor",
     ),
+    ("regatta-slurm", &["regatta-config"], "a batch script runs a command line; whoever writes it needs no study and no trainer"),
     ("regatta-results", &[], "rows are plain values: whoever makes them and whoever draws them need not know each other"),
     ("regatta-core", &["regatta-kernels"], "a plugin's author must need nothing above the plugin API"),
     ("regatta-kernels", &[], "loops on slices know no tensor, no plugin and no model"),
@@ -186,6 +188,7 @@ fn a_broken_arrow_is_seen() {
         ("regatta-report", "regatta-study"),
         ("regatta-study", "regatta-report"),
         ("regatta-analysis", "regatta-study"),
+        ("regatta-slurm", "regatta-study"),
         ("regatta-config", "regatta-records"),
         ("regatta-core", "regatta-lm"),
         ("regatta-kernels", "regatta-core"),
@@ -274,7 +277,8 @@ fn names_in_yaml(graph: &Graph) -> Vec<String> {
 fn the_trainer_and_the_judge_name_no_plugin() {
     let graph = workspace();
     let names = names_in_yaml(&graph);
-    let judges = ["analysis", "cli", "config", "diagnostics", "lm", "records", "report", "results", "statistics", "study"];
+    let judges =
+        ["analysis", "cli", "config", "diagnostics", "lm", "records", "report", "results", "slurm", "statistics", "study"];
     let template = root().join("runners/cli/src/verbs/new/study.rs"); // it names the arms of an example, and no code depends on these names
     for folder in judges.map(|name| format!("runners/{name}/src")) {
         for path in sources(&root().join(folder)) {

@@ -1,6 +1,7 @@
 //! Exit with a message.
 
 use regatta_config::Refusal;
+use regatta_slurm::SlurmError;
 use regatta_study::RunError;
 use std::fmt::Display;
 use std::process::ExitCode;
@@ -48,6 +49,15 @@ impl From<RunError> for Failure {
             | RunError::Kept { .. }
             | RunError::Folder(_)
             | RunError::Held { .. } => Self::refused(error),
+        }
+    }
+}
+
+impl From<SlurmError> for Failure {
+    fn from(error: SlurmError) -> Self {
+        match error {
+            SlurmError::Missing { .. } => Self::refused(error),
+            SlurmError::Refused { .. } => Self::failed(error),
         }
     }
 }

@@ -51,6 +51,10 @@ struct Arguments {
 enum Verb {
     /// Train the trials that are not done yet, evaluate, and report
     Run(verbs::run::Arguments),
+    /// Submit a study to a Slurm cluster: an array of runners that share the folder
+    Submit(verbs::submit::Arguments),
+    /// Withdraw what was submitted for a folder and is in the queue or running
+    Cancel(verbs::cancel::Arguments),
     /// Read a study, print it with all defaults, and estimate its cost; train nothing
     Check(verbs::check::Arguments),
     /// Make the tokens of a study's text ahead of time, and say what is kept; train nothing
@@ -125,6 +129,7 @@ fn long_version() -> &'static str {
 /// The whole program: parses the arguments, runs the verb, and returns 0 on success, 1 when a trial failed or diverged, 2 when
 /// the input was refused.
 pub fn main() -> ExitCode {
+    threads::follow_allocation();
     threads::share_one_pool();
     let level = simd::choose(); // before anything computes
     let arguments = Arguments::try_parse().unwrap_or_else(|error| tips::of(error).exit());
@@ -132,6 +137,8 @@ pub fn main() -> ExitCode {
     let ready = level.map_err(Failure::refused).and_then(|_| regatta_core::registry::cards().map_err(Failure::refused));
     let done = ready.and_then(|_| match arguments.verb {
         Verb::Run(arguments) => verbs::run::run(&arguments),
+        Verb::Submit(arguments) => verbs::submit::submit(&arguments),
+        Verb::Cancel(arguments) => verbs::cancel::cancel(&arguments),
         Verb::Check(arguments) => verbs::check::check(&arguments),
         Verb::Tokenize(arguments) => verbs::tokenize::tokenize(&arguments),
         Verb::List(arguments) => verbs::list::list(&arguments),

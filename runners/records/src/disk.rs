@@ -82,6 +82,20 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
     std::fs::create_dir_all(path)
 }
 
+/// Creates a folder where there is nothing yet.
+pub(super) fn create_new_folder(path: &Path) -> io::Result<()> {
+    announce("create", path)?;
+    std::fs::create_dir(path)
+}
+
+/// Copies a file with its permissions, flushed to disk.
+pub(super) fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    announce("create", to)?;
+    std::fs::copy(from, to)?;
+    announce("sync", to)?;
+    File::open(to)?.sync_all()
+}
+
 /// Removes a file.
 pub(super) fn remove_file(path: &Path) -> io::Result<()> {
     announce("remove", path)?;

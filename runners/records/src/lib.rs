@@ -8,6 +8,7 @@
 //!            /plan.json         a row for each arm at each point of the sweep
 //!            /tuning.json       the tuning trials, and the settings chosen
 //!            /fingerprints.json what plugins compute, as the first machine measured it
+//!            /submissions/<n>/  what was submitted to a scheduler, as it was then
 //!            /trials/<arm>/seed-<n>/status.json       the trial's state, and why
 //!                                  /lease.<n>         who trains it, or did
 //!                                  /metrics.jsonl     a line per step
@@ -28,6 +29,7 @@
 //! | `files`, `lines`, `tail` | files read and written whole; a line at a time; followed while another process writes |
 //! | `folder`, `checkpoints` | a trial's folder and what it resumes from |
 //! | `status`, `evaluation`, `machine`, `manifest`, `rows` | the records as types |
+//! | `submission`, `requeues` | what was submitted to a scheduler, and how often its tasks were stopped |
 //! | `place`, `below`, `whole` | which folders are a run's, which trials they hold, and whether those have all their records |
 //!
 //! This crate is a part of the `regatta` program and promises no stable interface.
@@ -45,8 +47,10 @@ mod lines;
 mod machine;
 mod manifest;
 mod place;
+mod requeues;
 mod rows;
 mod status;
+mod submission;
 mod tail;
 mod whole;
 
@@ -63,8 +67,10 @@ pub use lines::{Lines, first_lines, read_lines};
 pub use machine::{Machine, Stretch, went_on};
 pub use manifest::{DataFacts, Manifest, ModelFacts};
 pub use place::{check_out, study_of_a_run};
+pub use requeues::{Made, Requeues};
 pub use rows::{PlanRow, TuningRow, TuningTrial};
 pub use status::{State, Status};
+pub use submission::{Frozen, FrozenTrial, Submission};
 pub use tail::{News, Stamp, Tail};
 pub use whole::Asked;
 

@@ -55,7 +55,7 @@ pub use fingerprints::probe;
 pub use identity::Code;
 pub use memory::MemoryMeter;
 pub use options::{Every, Limits, Options};
-pub use outlook::Outlook;
+pub use outlook::{Foreseen, Outlook};
 pub use prepare::{Prepared, prepare, prepare_with};
 pub use run::run;
 pub use standing::{Standing, TrialStanding, TrialState};

@@ -2,6 +2,7 @@
 
 use crate::adopt::by_identity;
 use crate::fingerprints::Fingerprints;
+use crate::identity::Identity;
 use crate::options::Limits;
 use crate::plan::{PlannedTrial, judged_keys, planned, tuning_keys};
 use crate::prepare::Prepared;
@@ -9,6 +10,7 @@ use crate::supply::Supply;
 use crate::tuning;
 use regatta_config::StudyFile;
 use regatta_records::{RecordError, State, TrialFolder, TuningRow};
+use serde_json::Value;
 use std::path::Path;
 use std::process::Command;
 
@@ -25,11 +27,40 @@ pub struct Outlook {
     pub after_tuning: usize,
     /// By variant, the steps that are still to be made, those after tuning included.
     pub steps: Vec<usize>,
+    /// The trials that are known, in the order in which they are trained.
+    pub trials: Vec<Foreseen>,
     /// The first trial that is there with other settings, with what differs: for it the run would be refused.
     pub others: Option<String>,
 }
 
+/// A trial of the plan, as it would be now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foreseen {
+    /// The arm, its point, and what is tuned.
+    pub name: String,
+    /// The seed.
+    pub seed: u64,
+    /// Hash of all that its results depend on.
+    pub identity: String,
+    /// All that its results depend on.
+    pub inputs: Value,
+    /// Whether it needs no further run.
+    pub settled: bool,
+}
+
+impl Foreseen {
+    /// In what it differs from a trial that depends on other `inputs`: `train.lr: 0.001, was 0.01`.
+    pub fn differences(&self, inputs: &Value) -> Vec<String> {
+        Identity { hash: self.identity.clone(), inputs: self.inputs.clone() }.differences(inputs)
+    }
+}
+
 impl Outlook {
+    /// Trials that a run would train, those after tuning included.
+    pub fn missing(&self) -> usize {
+        self.resumed + self.fresh + self.after_tuning
+    }
+
     /// Of the study in `file`, run into `out`, which need not be there. Nothing is written; `probe` starts a process that measures
     /// what plugins compute, which is part of a trial's identity.
     ///
@@ -77,8 +108,11 @@ impl Outlook {
             // A trial of an arm that was renamed lies elsewhere, and would be moved.
             let folder = there.get(&identity.hash).map(|path| TrialFolder::at(path.clone()));
             let status = folder.as_ref().map(TrialFolder::status).transpose()?.flatten();
+            let settled = status.as_ref().is_some_and(|status| status.state.is_settled());
+            let Identity { hash, inputs } = identity.clone();
+            self.trials.push(Foreseen { name: trial.name.clone(), seed: trial.key.seed, identity: hash, inputs, settled });
             let left = match (status, folder) {
-                (Some(status), _) if status.state.is_settled() => {
+                _ if settled => {
                     self.settled += 1;
                     continue;
                 }

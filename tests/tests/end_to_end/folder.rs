@@ -94,6 +94,19 @@ fn signals_keep_the_state_within_a_step_and_two_seconds() {
     }
 }
 
+/// As `nohup regatta run ... &` on a machine to which the connection ends.
+#[test]
+fn a_run_under_nohup_goes_on_when_the_terminal_closes() {
+    let study = slow();
+    let program = env!("CARGO_BIN_EXE_regatta-under-test");
+    let line = format!("trap '' HUP; exec {program} run study.yaml --out out > log 2>&1");
+    let mut child = Command::new("sh").args(["-c", &line]).current_dir(study.path()).spawn().unwrap();
+    study.await_steps("out", "slow", 0);
+    signal("HUP", &[child.id()]);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(study.metrics("out", "slow", 1).len(), 60);
+}
+
 #[test]
 fn a_second_interrupt_ends_at_once() {
     let study =

@@ -26,6 +26,7 @@ mod resume;
 mod runners;
 mod starters;
 mod statistics;
+mod submit;
 mod sweeps;
 mod tasks;
 mod tokens;

@@ -1,6 +1,7 @@
 //! The verbs, one file each.
 
 pub(crate) mod bench;
+pub(crate) mod cancel;
 pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod completions;
@@ -19,6 +20,8 @@ pub(crate) mod results;
 pub(crate) mod run;
 pub(crate) mod schema;
 pub(crate) mod status;
+pub(crate) mod submit;
+mod submitted;
 pub(crate) mod tokenize;
 #[cfg(feature = "tui")]
 pub(crate) mod watch;

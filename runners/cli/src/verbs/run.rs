@@ -2,11 +2,14 @@
 
 use super::check::slow_precision;
 use super::probe::this_program;
+use super::submitted::Submitted;
 use super::{discard, probe, report, worker};
 use crate::failure::Failure;
 use crate::progress::Tokens;
 use crate::{memory, progress, signals::Signals};
+use clap::Parser;
 use regatta_config::StudyFile;
+use regatta_slurm::memory_of_job;
 use regatta_study::{Ended, Every, Limits, Options, RunError};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -57,6 +60,9 @@ pub(crate) struct Arguments {
     /// End when other runners of the folder train all that is left
     #[arg(long)]
     no_wait: bool,
+    /// The submission of which this run is a task
+    #[arg(long, value_name = "DIR", hide = true)]
+    submission: Option<PathBuf>,
 }
 
 /// `45s`, `10m` or `200steps`.
@@ -82,6 +88,7 @@ impl FromStr for CheckpointEvery {
 
 /// Trains what is not done yet, then reports.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let signals = Signals::listen()?;
     let file = StudyFile::read(&arguments.study, &arguments.set)?;
     let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&file.study.name));
     if let Some(note) = slow_precision(file.variants()) {
@@ -94,12 +101,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         let known: Vec<String> = file.study.seeds.iter().map(u64::to_string).collect();
         return Err(Failure::refused(format!("--seeds: expected seeds of the study ({}), found {seed}", known.join(", "))));
     }
-    let signals = Signals::listen()?;
     let program = this_program()?;
     let worker = || worker::command(&program);
     let probe = || probe::command(&program);
     let jobs = usize::from(arguments.jobs);
-    let share = memory::of_the_machine().map(|bytes| bytes / 10 * 9 / u64::from(arguments.jobs));
+    let here = memory::of_the_machine().into_iter().chain(memory_of_job()).min();
+    let share = here.map(|bytes| bytes / 10 * 9 / u64::from(arguments.jobs));
     let limits = Limits {
         jobs,
         timeout: Duration::from_secs(arguments.timeout.into()),
@@ -110,6 +117,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (fresh, allow_mismatch) = (arguments.fresh, arguments.allow_mismatch);
     let may_discard = |trials| discard::may(trials, &out, arguments.yes, &signals.stop);
     let tokens = Tokens::new(&signals.stop);
+    // what failed under another task of the submission fails under this one: it waits for the next `submit`
+    let session = arguments.submission.as_deref().map(|folder| folder.display().to_string());
     let options = Options {
         out: &out,
         fresh,
@@ -121,13 +130,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         worker: &worker,
         probe: &probe,
         limits,
-        session: None,
+        session: session.as_deref(),
         seeds: arguments.seeds.as_deref(),
         no_wait: arguments.no_wait,
     };
+    let submitted = arguments.submission.as_deref().map(Submitted::at);
+    let stopped = || submitted.as_ref().filter(|_| signals.of_a_scheduler()).map_or(Ok(None), |task| task.stopped(&out));
+    match submitted.as_ref().map_or(Ok(()), |task| task.check(&file, &out, &tokens)) {
+        Err(failure) if !signals.stop.load(Ordering::Relaxed) => return Err(failure),
+        _ => {}
+    }
     let mut watcher = progress::watcher();
     let ended = match regatta_study::run(&file, &options, &mut *watcher) {
         Err(RunError::Refused(_)) if signals.stop.load(Ordering::Relaxed) => {
+            if let Some(code) = stopped()? {
+                return Ok(code);
+            }
             tracing::warn!("stopped on request before anything was trained");
             return Ok(ExitCode::from(signals.exit_code()));
         }
@@ -137,6 +155,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if ended == Ended::LeftToOthers {
         tracing::info!("what is left is trained by other runners, or left to them; the last one writes the report");
         return Ok(ExitCode::SUCCESS);
+    }
+    if ended == Ended::Interrupted
+        && let Some(code) = stopped()?
+    {
+        return Ok(code); // Slurm ends this process in seconds; whoever goes on writes the report
     }
     report::write(&out, &regatta_analysis::results(&out).map_err(Failure::failed)?)?;
     Ok(match ended {
@@ -149,15 +172,45 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     })
 }
 
+/// The flags of `run` by themselves.
+#[derive(Debug, Parser)]
+struct Flags {
+    #[command(flatten)]
+    arguments: Arguments,
+}
+
+/// Refuses what is no flag of `run`, and those that are not a task's to say.
+pub(super) fn check_passed_on(flags: &[String]) -> Result<(), Failure> {
+    let words = ["run", "study.yaml"].into_iter().chain(flags.iter().map(String::as_str));
+    let Flags { arguments } = Flags::try_parse_from(words).map_err(|error| {
+        let message = error.to_string();
+        let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+        Failure::refused(format!("after `--`: {first}"))
+    })?;
+    let Arguments { out, set, fresh, submission, seeds, .. } = arguments;
+    if out.is_some() || !set.is_empty() || fresh || submission.is_some() || seeds.is_some() {
+        let message = "after `--`: expected flags of `run` but --out, --set, --fresh and --seeds";
+        return Err(Failure::refused(message));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser;
 
-    #[derive(Debug, Parser)]
-    struct Program {
-        #[command(flatten)]
-        arguments: Arguments,
+    type Program = Flags;
+
+    #[test]
+    fn a_task_gets_flags_of_run_alone() {
+        let check = |flags: &[&str]| {
+            let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
+            check_passed_on(&flags).map_err(|failure| format!("{failure:?}"))
+        };
+        assert_eq!(check(&[]), Ok(()));
+        assert_eq!(check(&["--jobs", "4", "--retry=1"]), Ok(()));
+        assert!(check(&["--job-count", "4"]).unwrap_err().contains("after `--`: unexpected argument '--job-count'"));
+        assert!(check(&["--fresh"]).unwrap_err().contains("but --out, --set, --fresh and --seeds"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::process::{Output, Process};
 use probe::{Answer, Probe};
 use regatta_config::{Arm, StudyFile};
 use regatta_core::Fingerprint;
-use regatta_records::{RecordError, read_json, trials_below};
+use regatta_records::{RecordError, Submission, read_json, trials_below};
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -87,7 +87,7 @@ impl Fingerprints {
             let mut first = of(&known, name, here);
             if first.is_none() && !are_trials_read {
                 are_trials_read = true;
-                known.extend(known_fingerprints(&out.join("trials"))?);
+                known.extend(known_fingerprints(out)?);
                 first = of(&known, name, here);
             }
             if first.is_none() {
@@ -133,30 +133,38 @@ fn listed(arm: &Arm) -> Vec<Result<Listed<'_>, RecordError>> {
         .collect()
 }
 
-/// Names and fingerprints of the plugins that the trials below `folder` were trained with, in the order of their folders.
-fn known_fingerprints(folder: &Path) -> Result<Vec<(String, Fingerprint)>, RecordError> {
+/// Names and fingerprints of the plugins that the trials of a study's folder were trained with, in the order of their folders, and
+/// then those that they were submitted with.
+fn known_fingerprints(out: &Path) -> Result<Vec<(String, Fingerprint)>, RecordError> {
     let mut known: Vec<(String, Fingerprint)> = Vec::new();
-    for trial in trials_below(folder)? {
-        let inputs = match trial.inputs() {
-            Ok(inputs) => inputs.unwrap_or_default(),
-            Err(error) => {
-                tracing::warn!("{error}: what its plugins computed is not known"); // an incomplete trial is trained again
-                continue;
-            }
-        };
-        let lists = inputs["terms"].as_array().into_iter().flatten().zip(inputs[FINGERPRINTS].as_array().into_iter().flatten());
-        for (listed, fingerprint) in lists {
-            let plugin = listed.get("regularizer").or_else(|| listed.get("intervention")).and_then(Value::as_object);
-            let name = plugin.and_then(|plugin| plugin.keys().next().cloned());
-            if let (Some(name), Ok(fingerprint)) = (name, Fingerprint::deserialize(fingerprint)) {
-                let found = (name, fingerprint);
-                if !known.contains(&found) {
-                    known.push(found);
-                }
-            }
+    for trial in trials_below(&out.join("trials"))? {
+        match trial.inputs() {
+            Ok(inputs) => note(&mut known, &inputs.unwrap_or_default()),
+            Err(error) => tracing::warn!("{error}: what its plugins computed is not known"), // an incomplete trial is trained again
+        }
+    }
+    for submission in Submission::all(out)? {
+        match submission.frozen() {
+            Ok(frozen) => frozen.trials.iter().for_each(|trial| note(&mut known, &trial.inputs)),
+            Err(error) => tracing::debug!("{error}"), // it is being made
         }
     }
     Ok(known)
+}
+
+/// Adds the plugins of one trial that are not known yet.
+fn note(known: &mut Vec<(String, Fingerprint)>, inputs: &Value) {
+    let lists = inputs["terms"].as_array().into_iter().flatten().zip(inputs[FINGERPRINTS].as_array().into_iter().flatten());
+    for (listed, fingerprint) in lists {
+        let plugin = listed.get("regularizer").or_else(|| listed.get("intervention")).and_then(Value::as_object);
+        let name = plugin.and_then(|plugin| plugin.keys().next().cloned());
+        if let (Some(name), Ok(fingerprint)) = (name, Fingerprint::deserialize(fingerprint)) {
+            let found = (name, fingerprint);
+            if !known.contains(&found) {
+                known.push(found);
+            }
+        }
+    }
 }
 
 /// A process that measures plugins.
