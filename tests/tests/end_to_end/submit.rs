@@ -253,7 +253,7 @@ fn a_task_that_is_stopped_requeues_itself_and_goes_on() {
         site.put("scontrol.calls", "");
         let (code, stderr) = site.stopped_by(signal, "slow");
         assert_eq!(code, Some(0), "{stderr}");
-        assert!(stderr.contains("task 7_3, started once, with "), "{stderr}");
+        assert!(stderr.contains("task 7_3, started once, threads: "), "{stderr}");
         assert!(stderr.contains("task 7_3 is in the queue again (requeue 1)"), "{stderr}");
         assert!(site.read("scontrol.calls").ends_with("requeue 7_3\n"), "{}", site.read("scontrol.calls"));
         let made = site.study.metrics("out", "slow", 0).len();

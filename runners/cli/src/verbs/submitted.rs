@@ -25,7 +25,7 @@ impl Submitted {
     /// Refuses to train anything where program, study or data are no longer those that were submitted.
     pub fn check(&self, file: &StudyFile, out: &Path, tokens: &dyn Watch) -> Result<(), Failure> {
         if let Some(task) = Task::current() {
-            tracing::info!("{}, with {} threads", task.standing(), rayon::current_num_threads());
+            tracing::info!("{}, threads: {}", task.standing(), rayon::current_num_threads());
         }
         let again = "nothing was trained; `submit` again submits what is there now";
         let changed = self.0.changed_files().map_err(Failure::refused)?;

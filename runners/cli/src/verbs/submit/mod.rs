@@ -63,7 +63,8 @@ pub(crate) fn submit(arguments: &Arguments) -> Result<ExitCode, Failure> {
         shares.iter().map(|share| (share, share.tasks(&settings, &queued))).filter(|(_, tasks)| *tasks > 0).collect();
     if open.is_empty() {
         let tasks: usize = queued.iter().map(|(_, task)| task.tasks).sum();
-        say(format_args!("nothing to submit: the queue has {tasks} tasks of earlier submissions for what is missing"))?;
+        let tasks = format!("{tasks} {}", plural("task", tasks));
+        say(format_args!("nothing to submit: the queue has {tasks} of earlier submissions for what is missing"))?;
         return Ok(ExitCode::SUCCESS);
     }
     let program = program_name();
