@@ -77,6 +77,8 @@ fn fate(shown: &str) -> Option<Fate> {
     let seconds = |name: &str| field(name).and_then(time::seconds).flatten();
     let state = field("JobState")?;
     let is = |words: &[&str]| words.iter().any(|word| state.contains(word));
+    let is_preempted = field("PreemptTime").is_some_and(|time| time.starts_with(|c: char| c.is_ascii_digit()));
+    let is_over_time = seconds("TimeLimit").is_some_and(|limit| seconds("RunTime").is_some_and(|run| run >= limit));
     Some(if is(&["PENDING", "REQUEUE"]) {
         Fate::Requeued
     } else if is(&["TIMEOUT", "PREEMPTED"]) {
@@ -87,11 +89,7 @@ fn fate(shown: &str) -> Option<Fate> {
         Fate::Alive
     } else if field("EndTime") == Some("Unknown") {
         Fate::Requeued
-    } else if field("Reason") == Some("TimeLimit")
-        || field("PreemptTime").is_some_and(|time| time.starts_with(|c: char| c.is_ascii_digit()))
-    {
-        Fate::Ended
-    } else if seconds("TimeLimit").is_some_and(|limit| seconds("RunTime").is_some_and(|run| run >= limit)) {
+    } else if field("Reason") == Some("TimeLimit") || is_preempted || is_over_time {
         Fate::Ended
     } else {
         Fate::Cancelled
