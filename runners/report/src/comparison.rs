@@ -60,7 +60,7 @@ fn lines(arm: &Arm, reference: Option<&Arm>) -> Vec<(String, String)> {
     if let Some(judged) = arm.task_average.as_ref().and_then(|of| of.judged) {
         lines.push(("Accuracy on tasks".to_owned(), task_words(&judged)));
     }
-    let pairs = arm.timed_pairs.some().map(|pairs| format!(" ({pairs})")).unwrap_or_default();
+    let pairs = arm.timed_pairs.fewer().map(|pairs| format!(" ({pairs})")).unwrap_or_default();
     let cost = arm.cost_ratio.map(|cost| fixed(cost, 2) + "x" + &pairs);
     if let Some(cost) = cost.or_else(|| arm.timed_pairs.why_no_ratio().map(str::to_owned)) {
         let over = reference.map(|arm| format!(" over {}", shortened(&arm.name, 32))).unwrap_or_default();

@@ -100,9 +100,9 @@ impl TimedPairs {
     }
 
     /// How many pairs count, where that is not all of them: `2 of 3 pairs`.
-    pub fn some(self) -> Option<String> {
+    pub fn fewer(self) -> Option<String> {
         let Self { finished, alike } = self;
-        (0 < alike && alike < finished).then(|| format!("{alike} of {finished} pairs"))
+        (alike < finished).then(|| format!("{alike} of {finished} pairs"))
     }
 }
 

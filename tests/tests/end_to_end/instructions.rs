@@ -126,6 +126,8 @@ fn times_of_other_instructions_are_not_compared() {
     run(&study, "out", VARIABLE, lowest);
     study.write("study.yaml", &tiny(&(arm("early") + &arm("late").replace("0.1", "0.2"))));
     run(&study, "out", VARIABLE, highest);
+    let found = study.json("out", "late", 0, "evaluation.json");
+    assert!(found.get("earlier_machines").is_none(), "trained in one go: {found}");
     let output = study.regatta(&["results", "out", "--format", "csv"]);
     let csv = String::from_utf8(output.stdout).unwrap();
     let row = |arm: &str| csv.lines().find(|line| line.starts_with(&format!("tiny,{arm},"))).unwrap_or_else(|| panic!("{csv}"));

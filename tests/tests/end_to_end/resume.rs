@@ -68,8 +68,6 @@ fn a_trial_that_goes_on_with_other_threads_keeps_both_machines() {
     assert_eq!(earlier["host"], found["machine"]["host"]);
     let seconds = |of: &serde_json::Value| of["wall_seconds"].as_f64().unwrap();
     assert!(0.0 < seconds(earlier) && seconds(earlier) < seconds(&found), "{found}");
-    let baseline = study.json("out", "baseline", 0, "evaluation.json");
-    assert!(baseline.get("earlier_machines").is_none(), "trained in one go: {baseline}");
 }
 
 #[test]

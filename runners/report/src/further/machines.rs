@@ -18,7 +18,7 @@ pub fn machines(results: &Results) -> Option<Further> {
             Cell::words(&instructions(machine)),
             Cell::number(machine.kind.to_string(), machine.kind as f64),
             Cell::number(machine.trials.to_string(), machine.trials as f64),
-            Cell::number(significant(machine.hours, 3), machine.hours),
+            Cell::number(hours(machine), machine.hours),
         ],
         marked: false,
     };
@@ -53,8 +53,13 @@ pub fn one_machine(results: &Results) -> Option<String> {
     let processor = machine.processor.as_deref().unwrap_or("a processor without a name");
     let (threads, instructions) = (counted(machine.threads, "thread"), instructions(machine));
     let instructions = if instructions.is_empty() { String::new() } else { format!(", {instructions}") };
-    let (trials, hours) = (counted(machine.trials, "trial"), significant(machine.hours, 3));
+    let (trials, hours) = (counted(machine.trials, "trial"), hours(machine));
     Some(format!("One machine, {host}{processor}, {threads}{instructions}; {trials} in {hours} hours"))
+}
+
+/// More digits than a study of a few seconds has would only look exact.
+fn hours(machine: &Machine) -> String {
+    if machine.hours < 0.01 { "< 0.01".to_owned() } else { significant(machine.hours, 3) }
 }
 
 /// The device is named where it is not the processor.
@@ -89,5 +94,7 @@ mod tests {
         let line = "One machine, EPYC, 1 thread, cuda:0; 11 trials in 2.75 hours";
         assert_eq!(one_machine(&results).as_deref(), Some(line), "an older folder");
         assert_eq!(row(&machines(&results).unwrap(), 0)[..2], ["not recorded", "EPYC"]);
+        results.machines[0].hours = 0.0003;
+        assert_eq!(row(&machines(&results).unwrap(), 0).last(), Some(&"< 0.01"));
     }
 }

@@ -73,14 +73,11 @@ fn colour(look: &Look) -> String {
     if colour == INK { "var(--ink)".to_owned() } else { format!("#{:02x}{:02x}{:02x}", colour.0, colour.1, colour.2) }
 }
 
-/// The ratio, and below it the pairs that count where that is not all of them, or why none does.
+/// The ratio, and below it the pairs that count where that is not all of them.
 fn cost(arm: &Arm) -> Option<Cell> {
-    let ratio = |value| fixed(value, 2) + "×";
-    if let Some(why) = arm.timed_pairs.why_no_ratio() {
-        return Some(Cell { small: why.to_owned(), ..Cell::maybe(None, ratio) });
-    }
-    let cell = arm.cost_ratio.map(|value| Cell::number(ratio(value), value))?;
-    Some(Cell { small: arm.timed_pairs.some().unwrap_or_default(), ..cell })
+    let pairs = arm.timed_pairs.fewer();
+    let cell = Cell::maybe(arm.cost_ratio, |value| fixed(value, 2) + "×");
+    (arm.cost_ratio.is_some() || pairs.is_some()).then(|| Cell { small: pairs.unwrap_or_default(), ..cell })
 }
 
 /// The mean, and below it the standard deviation over seeds.
