@@ -46,13 +46,22 @@ pub(super) fn create_from(from: &Path, path: &Path, content: &[u8]) -> io::Resul
     let exists = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
     match std::fs::hard_link(from, path) {
         Ok(()) => Ok(true),
-        Err(error) if exists(&error) => Ok(false),
+        // the reply of a network file system may be lost after it did so, and the call that is sent again finds the name there
+        Err(error) if exists(&error) => Ok(std::fs::read(path)? == content),
+        Err(error) if !has_no_links(&error) => Err(error),
         Err(_) => match File::options().write(true).create_new(true).open(path) {
             Ok(mut file) => file.write_all(content).map(|()| true),
             Err(error) if exists(&error) => Ok(false),
             Err(error) => Err(error),
         },
     }
+}
+
+/// Whether a file system has no second names for a file.
+fn has_no_links(error: &io::Error) -> bool {
+    const ENOSYS_AND_EMLINK: [i32; 2] = [38, 31];
+    let kinds = [io::ErrorKind::Unsupported, io::ErrorKind::PermissionDenied, io::ErrorKind::TooManyLinks];
+    kinds.contains(&error.kind()) || error.raw_os_error().is_some_and(|number| ENOSYS_AND_EMLINK.contains(&number))
 }
 
 /// Sets a file's time of modification to now.

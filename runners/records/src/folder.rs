@@ -4,7 +4,7 @@ use super::{
     Checkpoints, DIAGNOSES, EVALUATION, Fence, INPUTS, ITEMS, Lines, METRICS_FILE, RecordError, SCORED_TASKS, STATUS_FILE, State,
     Status, TrialEvaluation, VALIDATIONS_FILE, Validation, checkpoints, disk,
 };
-use super::{first_lines, lines::read_or_empty, read_json, read_lines, write_json, write_whole};
+use super::{files::PARTIAL, files::entries, first_lines, lines::read_or_empty, read_json, read_lines};
 use regatta_lm::tasks::{Outcomes, ScoredTasks};
 use regatta_lm::training::{Diagnosis, StepRecord};
 use std::path::{Path, PathBuf};
@@ -103,8 +103,7 @@ impl TrialFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn set_inputs(&self, inputs: &serde_json::Value) -> Result<(), RecordError> {
-        self.check()?;
-        write_json(&self.path.join(INPUTS), inputs)
+        self.check()?.write_json(&self.path.join(INPUTS), inputs)
     }
 
     /// Where it is.
@@ -126,8 +125,7 @@ impl TrialFolder {
         let path = self.checkpoint();
         disk::create_folder(&path).map_err(|error| RecordError::new(&path, error))?;
         for (name, content) in files {
-            self.check()?;
-            write_whole(&path.join(name), content)?;
+            self.check()?.write_whole(&path.join(name), content)?;
         }
         Ok(())
     }
@@ -139,6 +137,21 @@ impl TrialFolder {
     pub fn create(&self) -> Result<(), RecordError> {
         self.check()?;
         disk::create_folder(&self.path).map_err(|error| RecordError::new(&self.path, error))
+    }
+
+    /// Removes files that killed or frozen processes have not finished.
+    ///
+    /// # Errors
+    /// When one cannot be removed, or this runner may not write here.
+    pub fn sweep(&self) -> Result<(), RecordError> {
+        let is_partial = |path: &PathBuf| path.extension().is_some_and(|end| end.to_string_lossy().starts_with(PARTIAL));
+        for folder in [self.path.clone(), self.checkpoint()] {
+            for left in entries(&folder)?.into_iter().filter(is_partial) {
+                self.check()?;
+                disk::remove_file(&left).map_err(|error| RecordError::new(&left, error))?;
+            }
+        }
+        Ok(())
     }
 
     /// The trial's status; `None` before anything is written. A settled trial is [`State::Incomplete`] where a record was removed,
@@ -161,8 +174,7 @@ impl TrialFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn set_status(&self, status: &Status) -> Result<(), RecordError> {
-        self.check()?;
-        write_json(&self.path.join(STATUS_FILE), status)
+        self.check()?.write_json(&self.path.join(STATUS_FILE), status)
     }
 
     /// `metrics.jsonl` with these lines alone, to be appended to.
@@ -269,8 +281,7 @@ impl TrialFolder {
     /// # Errors
     /// When it cannot be written.
     pub fn set_evaluation(&self, evaluation: &TrialEvaluation) -> Result<(), RecordError> {
-        self.check()?;
-        write_json(&self.path.join(EVALUATION), evaluation)
+        self.check()?.write_json(&self.path.join(EVALUATION), evaluation)
     }
 
     /// Where the outcomes of tasks are.

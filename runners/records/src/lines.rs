@@ -1,6 +1,6 @@
 //! Files of one JSON value per line: appended to while a trial runs, read while it runs or afterwards.
 
-use super::{Fence, RecordError, disk, write_whole};
+use super::{Fence, RecordError, disk};
 use serde::{Serialize, de::DeserializeOwned};
 use std::path::{Path, PathBuf};
 
@@ -20,7 +20,7 @@ impl Lines {
     pub fn after<T: Serialize>(path: &Path, values: &[T], fence: &Fence) -> Result<Self, RecordError> {
         let lines = values.iter().map(line).collect::<Result<Vec<_>, _>>().map_err(|error| RecordError::new(path, error))?;
         let lines = lines.concat();
-        write_whole(path, &lines)?;
+        fence.write_whole(path, &lines)?;
         let file = disk::Open::existing(path).map_err(|error| RecordError::new(path, error))?;
         Ok(Self { path: path.to_owned(), file, fence: fence.clone(), bytes: lines.len() as u64 })
     }

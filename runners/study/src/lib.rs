@@ -57,7 +57,7 @@ pub use memory::MemoryMeter;
 pub use options::{Every, Limits, Options};
 pub use outlook::{Foreseen, Outlook};
 pub use prepare::{Prepared, prepare, prepare_with};
-pub use run::run;
+pub use run::{in_turn, run};
 pub use standing::{Standing, TrialStanding, TrialState};
 pub use tokens::{tokens_of, tokens_there};
 pub use watched::{Measure, Phase, Progress, TrialTime, Watched};

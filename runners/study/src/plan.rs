@@ -9,7 +9,7 @@ use regatta_config::{Arm, Candidate, Study, StudyFile, Variant};
 use regatta_core::Fingerprint;
 use regatta_lm::spec::TrainSpec;
 use regatta_lm::tasks::Tasks;
-use regatta_records::{Holder, RecordError, State, Status, TrialFolder};
+use regatta_records::{Holder, RecordError, State, Status, TrialFolder, holder_of};
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
@@ -112,16 +112,18 @@ impl PlannedTrial {
         status.identity == self.identity.hash || self.stand_in.as_ref() == Some(&status.identity)
     }
 
-    /// Its status, where no runner of `session` needs to train it: it is settled, or it failed in that session.
+    /// Its status, where no runner of `session` needs to train it: it is settled, or it failed in that session and nobody holds it,
+    /// to try it again.
     ///
     /// # Errors
-    /// When the status cannot be read.
+    /// When its folder cannot be read.
     pub fn over(&self, session: &str) -> Result<Option<Status>, RecordError> {
-        let is_over = |status: &Status| match status.state {
-            State::Failed => status.session.as_deref() == Some(session),
+        let Some(status) = self.folder.status()?.filter(|status| self.is_meant_by(status)) else { return Ok(None) };
+        let is_over = match status.state {
+            State::Failed => status.session.as_deref() == Some(session) && holder_of(self.folder.path())?.is_none(),
             state => state.is_settled(),
         };
-        Ok(self.folder.status()?.filter(|status| self.is_meant_by(status) && is_over(status)))
+        Ok(is_over.then_some(status))
     }
 
     pub fn arm(&self) -> &Arm {

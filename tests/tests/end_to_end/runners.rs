@@ -129,6 +129,61 @@ fn what_failed_under_one_runner_is_tried_again_by_none_beside_it() {
     assert_eq!(study.json("out", "broken", 0, "status.json")["attempt"], 2, "a later run tries again");
 }
 
+/// A runner that wanted no further trial after a failure looked for one all the same, and subtracted below 0.
+#[test]
+fn runners_that_stop_at_a_failure_stop_at_that_of_another() {
+    let arms = "  slow: [{regularizer: {misbehaving: {how: sleep}}, weight: 0.001}]\n  broken: [{regularizer: {misbehaving: {how: fail}}, weight: 0.1}]\n";
+    let study = Study::new(&tiny(arms).replace("steps: 8", "steps: 40"));
+    let first = study.start("out", &[]);
+    study.await_steps("out", "slow", 0);
+    let others = (0..2).map(|_| study.start("out", &["--fail-fast"])).collect();
+    for (code, words) in ends(others) {
+        assert!(code == Some(1) && !words.contains("panicked"), "{code:?} {words}");
+    }
+    assert_eq!(ends(vec![first])[0].0, Some(1));
+}
+
+#[test]
+fn a_failure_while_tuning_ends_a_run_that_stops_at_failures_before_it_judges() {
+    let text =
+        tiny("  broken: [{regularizer: {misbehaving: {how: fail}}, weight: 0.1}]\n") + "tune: {weight: [0.01, 0.1], seeds: 1}\n";
+    let study = Study::new(&text);
+    study.run("out", &["--fail-fast"], 1);
+    assert!(!study.trial("out", "baseline", 0).exists(), "it judged with half a table");
+}
+
+/// While a trial that failed is held to be tried again, it is not over for anybody.
+#[test]
+fn a_trial_that_is_tried_again_is_waited_for() {
+    let arms = "  flaky: [{regularizer: {misbehaving: {how: abort, after: 12}}, weight: 0.001}]\n";
+    let study = Study::new(&tiny(arms).replace("steps: 8", "steps: 30").replace("seeds: [0, 1]", "seeds: [0]"));
+    let often = ["--retry", "9", "--checkpoint-every", "1steps"];
+    let first = study.start("out", &often);
+    study.await_steps("out", "flaky", 0);
+    let second = study.start("out", &often);
+    for (code, words) in ends(vec![first, second]) {
+        assert_eq!(code, Some(0), "{words}");
+    }
+    assert_eq!(study.json("out", "flaky", 0, "status.json")["attempt"], 1);
+}
+
+/// Asked to stop while another runner prepares the folder, it tried to report a study that was not there yet.
+#[test]
+fn a_runner_that_waits_for_its_turn_stops_when_it_is_asked_to() {
+    let study = slow("1");
+    std::fs::create_dir_all(study.path().join("out/runners")).unwrap();
+    let put = |name: &str, text: &str| std::fs::write(study.path().join("out/runners").join(name), text).unwrap();
+    put("far.json", r#"{"id": "far", "host": "far", "pid": 1, "session": "far", "started": 1}"#);
+    put("turn.4", r#"{"runner": "far", "host": "far", "pid": 1, "attempt": 4, "released": false}"#);
+    let child = study.start("out", &[]);
+    std::thread::sleep(Duration::from_millis(2500));
+    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    let begun = Instant::now();
+    let (code, words) = ends(vec![child]).remove(0);
+    assert!(code == Some(143) && begun.elapsed() < Duration::from_secs(2), "{code:?} {words}");
+    assert!(words.contains("waits for process 1 on far"), "{words}");
+}
+
 /// Where `flock` fails as it does on Lustre without it, everything works: a library that stands before the system's makes it fail.
 #[test]
 fn nothing_needs_file_locks() {

@@ -105,6 +105,7 @@ impl Live {
         self.pace.iter_mut().for_each(|pace| pace.skip(missing));
         if let Some(row) = &self.rows[trial] {
             match (status.state, &status.reason) {
+                (State::Done, _) if self.made[trial] == 0 => row.finish_with_message("done by another runner"),
                 (State::Done, _) => row.finish(),
                 (state, reason) => {
                     row.abandon_with_message(format!("{}: {}", state.word(), reason.as_deref().unwrap_or("no reason given")))

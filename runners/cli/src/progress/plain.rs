@@ -86,6 +86,9 @@ impl Plain {
         let (made, last_loss) = self.made[trial];
         self.pace.iter_mut().for_each(|pace| pace.skip(self.trials[trial].steps.saturating_sub(made)));
         match (status.state, &status.reason) {
+            (State::Done, _) if last_loss.is_nan() && made == 0 => {
+                tracing::info!("{} done by another runner{}", self.name(trial), self.remaining())
+            }
             (State::Done, _) => tracing::info!("{} done, last loss {last_loss:.4}{}", self.name(trial), self.remaining()),
             (state, reason) => {
                 tracing::warn!("{} {}: {}", self.name(trial), state.word(), reason.as_deref().unwrap_or("no reason given"))

@@ -1,7 +1,7 @@
 //! `regatta report DIR`
 
 use crate::failure::{Failure, say};
-use regatta_records::{disk, write_whole_beside_others};
+use regatta_records::{Fence, disk, write_whole_beside_others};
 use regatta_report::Results;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -18,13 +18,19 @@ pub(crate) struct Arguments {
 /// Prints the table and writes the page of a folder.
 pub(crate) fn report(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let results = regatta_analysis::results(&arguments.dir).map_err(Failure::refused)?;
-    write(&arguments.dir, &results)?;
+    write(&arguments.dir, &results, None)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes results.csv, report.html and plots/, and prints the table. Several runners of a folder may do so at the same time.
-pub(crate) fn write(folder: &Path, results: &Results) -> Result<(), Failure> {
-    let put = |name: &Path, text: &str| write_whole_beside_others(&folder.join(name), text.as_bytes()).map_err(Failure::failed);
+/// Writes results.csv, report.html and plots/, and prints the table. A runner does so in its turn, and writes by its fence; a user may
+/// do so at any time.
+pub(crate) fn write(folder: &Path, results: &Results, fence: Option<&Fence>) -> Result<(), Failure> {
+    let put = |name: &Path, text: &str| {
+        let (path, text) = (folder.join(name), text.as_bytes());
+        fence
+            .map_or_else(|| write_whole_beside_others(&path, text), |fence| fence.write_whole(&path, text))
+            .map_err(Failure::failed)
+    };
     put(Path::new("results.csv"), &regatta_report::csv(results))?;
     put(Path::new("report.html"), &regatta_report::page(results).map_err(Failure::failed)?)?;
     let plots = Path::new("plots");

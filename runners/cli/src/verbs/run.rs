@@ -9,9 +9,10 @@ use crate::progress::Tokens;
 use crate::{memory, progress, signals::Signals};
 use clap::Parser;
 use regatta_config::StudyFile;
+use regatta_records::present;
 use regatta_slurm::memory_of_job;
 use regatta_study::{Ended, Every, Limits, Options, RunError};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::atomic::Ordering;
@@ -161,7 +162,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     {
         return Ok(code); // Slurm ends this process in seconds; whoever goes on writes the report
     }
-    report::write(&out, &regatta_analysis::results(&out).map_err(Failure::failed)?)?;
+    if ended != Ended::Interrupted || is_mine_to_report(&out)? {
+        let written = regatta_study::in_turn(&out, &signals.stop, |fence| {
+            report::write(&out, &regatta_analysis::results(&out).map_err(Failure::failed)?, Some(fence))
+        });
+        written.map_err(Failure::failed)?.unwrap_or(Ok(()))?;
+    }
     Ok(match ended {
         Ended::AllDone | Ended::LeftToOthers => ExitCode::SUCCESS,
         Ended::SomeFailed => ExitCode::from(1),
@@ -170,6 +176,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
             ExitCode::from(signals.exit_code())
         }
     })
+}
+
+/// Whether a runner that was asked to stop reports what is there: not before it opened the folder, nor beside others that go on.
+fn is_mine_to_report(out: &Path) -> Result<bool, Failure> {
+    Ok(out.join("plan.json").exists() && present(out).map_err(Failure::failed)?.is_empty())
 }
 
 /// The flags of `run` by themselves.

@@ -26,6 +26,9 @@ pub struct Card {
     pub session: String,
     /// When it began, seconds since 1970 by its own clock.
     pub started: u64,
+    /// A hash of the study that it runs and of the identities of its trials, once it has opened the folder.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub study: Option<String>,
     /// The job of a scheduler that it runs in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
@@ -51,11 +54,22 @@ pub struct Present {
     pub silent: Duration,
 }
 
-impl Present {
-    /// Whether its heartbeat is recent by the reader's clock.
-    pub(super) fn is_recent(&self) -> bool {
-        self.silent < FRESH
+impl Card {
+    /// The runner of a file that cannot be understood: all that is known of it is its heartbeat.
+    pub(super) fn unknown(id: &str) -> Self {
+        let (host, session) = ("an unknown machine".to_owned(), String::new());
+        Self { id: id.to_owned(), host, pid: 0, session, started: 0, study: None, job: None, process: None }
     }
+
+    /// Whether its process has ended; `None` where this machine cannot know.
+    pub(super) fn has_ended(&self) -> Option<bool> {
+        self.process.as_ref().and_then(Process::has_ended)
+    }
+}
+
+/// Whether a heartbeat is recent by this machine's clock.
+pub(super) fn is_recent(beat: SystemTime) -> bool {
+    since(beat) < FRESH
 }
 
 /// The file of a runner.
@@ -66,8 +80,11 @@ pub(super) fn file_of(out: &Path, id: &str) -> PathBuf {
 /// A runner's card, and the time of its last heartbeat. The file is opened to learn that: a network file system then asks its
 /// server, and answers from no cache.
 pub(super) fn read(out: &Path, id: &str) -> io::Result<Option<(Option<Card>, SystemTime)>> {
-    let mut file = match File::open(file_of(out, id)) {
+    let path = file_of(out, id);
+    let mut file = match File::open(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        // of a user who lets nobody read it
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(Some((None, path.metadata()?.modified()?))),
         opened => opened?,
     };
     let mut bytes = Vec::new();
@@ -99,7 +116,7 @@ pub fn present(out: &Path) -> Result<Vec<Present>, RecordError> {
         let read = read(out, &id).map_err(|error| RecordError::new(&file_of(out, &id), error))?;
         let Some((Some(card), touched)) = read else { continue };
         let silent = since(touched);
-        let lives = match card.process.as_ref().and_then(Process::has_ended) {
+        let lives = match card.has_ended() {
             Some(ended) => !ended,
             None => silent < FRESH,
         };

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
 
+/// More attempts than anybody makes.
+const MOST: u64 = 1 << 60;
 /// How many files below the highest are kept.
 const KEPT: u64 = 8;
 
@@ -45,13 +47,18 @@ pub(super) fn highest(folder: &Path, name: &str) -> Result<Option<(u64, Option<H
     match std::fs::read(&path) {
         Ok(bytes) => Ok(Some((attempt, serde_json::from_slice(&bytes).ok()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None), // the folder was removed meanwhile
+        Err(_) if path.is_dir() => Ok(Some((attempt, None))),
         Err(error) => Err(RecordError::new(&path, error)),
     }
 }
 
 /// The numbers of all files, in order.
 fn attempts(folder: &Path, name: &str) -> Result<Vec<u64>, RecordError> {
-    let number = |path: &PathBuf| path.file_name()?.to_str()?.strip_prefix(name)?.strip_prefix('.')?.parse().ok();
+    let number = |path: &PathBuf| {
+        let text = path.file_name()?.to_str()?.strip_prefix(name)?.strip_prefix('.')?;
+        // a name that no runner writes, such as `lease.007`, is not one of these
+        text.parse().ok().filter(|number: &u64| number.to_string() == text && *number < MOST)
+    };
     let mut attempts: Vec<u64> = entries(folder)?.iter().filter_map(number).collect();
     attempts.sort_unstable();
     Ok(attempts)
@@ -64,7 +71,10 @@ pub(super) fn create(folder: &Path, name: &str, holder: &Holder, scratch: &Path)
     let content = serde_json::to_vec(holder).map_err(|error| failed(error.into()))?;
     disk::write(scratch, &content).map_err(failed)?;
     let created = disk::create_from(scratch, &path, &content).map_err(failed)?;
-    disk::remove_file(scratch).map_err(failed)?;
+    match disk::remove_file(scratch) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
     // Whoever was too slow may have created a number that was used and removed since: it is not the highest.
     let mut attempts = attempts(folder, name)?;
     let is_highest = attempts.last() == Some(&holder.attempt);
@@ -102,15 +112,22 @@ mod tests {
         assert_eq!(highest(folder, "lease").unwrap(), None);
         for attempt in 1..=20 {
             assert!(create(folder, "lease", &holder(attempt), &scratch).unwrap());
-            assert!(!create(folder, "lease", &holder(attempt), &scratch).unwrap(), "it is there");
+            assert!(create(folder, "lease", &holder(attempt), &scratch).unwrap(), "its own: a reply was lost");
+            let other = Holder { runner: "b".into(), ..holder(attempt) };
+            assert!(!create(folder, "lease", &other, &scratch).unwrap(), "it is there");
         }
         assert_eq!(attempts(folder, "lease").unwrap(), (12..=20).collect::<Vec<_>>());
         assert_eq!(highest(folder, "lease").unwrap(), Some((20, Some(holder(20)))));
         assert!(!create(folder, "lease", &holder(3), &scratch).unwrap(), "a number of long ago, which was free again");
         release(folder, "lease", &holder(20), &scratch).unwrap();
         assert!(highest(folder, "lease").unwrap().unwrap().1.unwrap().released);
-        std::fs::write(folder.join("lease.21"), "").unwrap();
+        for odd in ["lease.021", "lease.+22", "lease.18446744073709551615", "lease.x", "lease."] {
+            std::fs::write(folder.join(odd), "").unwrap();
+        }
+        std::fs::create_dir(folder.join("lease.21")).unwrap();
         assert_eq!(highest(folder, "lease").unwrap(), Some((21, None)));
+        std::fs::write(folder.join("lease.22"), "").unwrap();
+        assert_eq!(highest(folder, "lease").unwrap(), Some((22, None)));
         assert!(!scratch.exists());
     }
 
@@ -120,8 +137,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
         for attempt in 1..=50 {
-            let wins =
-                |thread: usize| create(folder, "lease", &holder(attempt), &folder.join(format!("scratch-{thread}"))).unwrap();
+            let holder = |thread: usize| Holder { runner: thread.to_string(), ..holder(attempt) };
+            let scratch = |thread: usize| folder.join(format!("scratch-{thread}"));
+            let wins = |thread: usize| create(folder, "lease", &holder(thread), &scratch(thread)).unwrap();
             let winners = std::thread::scope(|scope| {
                 let threads: Vec<_> = (0..8).map(|thread| scope.spawn(move || wins(thread))).collect();
                 threads.into_iter().filter_map(|thread| thread.join().unwrap().then_some(())).count()

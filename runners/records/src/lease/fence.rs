@@ -6,6 +6,8 @@
 //! is not free; and on network file systems, which may free it anyway, times and length must be equal too.
 
 use super::claim::{Holder, file_of};
+use crate::RecordError;
+use crate::files::{PARTIAL, json, whole};
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -87,6 +89,25 @@ impl Fence {
     /// When another holds the folder now, or nobody can tell.
     pub fn check(&self) -> io::Result<()> {
         self.lost()?.map_or(Ok(()), |reason| Err(io::Error::other(reason)))
+    }
+
+    /// Writes a file whole or not at all. This runner may be frozen in the middle of it, and another may take the folder over: it asks
+    /// again before the file gets its name, and until then the file has one that is this attempt's alone.
+    ///
+    /// # Errors
+    /// When the file cannot be written, or this runner may no longer write.
+    pub fn write_whole(&self, path: &Path, content: &[u8]) -> Result<(), RecordError> {
+        self.check().map_err(|error| RecordError::new(path, error))?;
+        let partial = path.with_extension(format!("{PARTIAL}-{}", self.attempt()));
+        whole(path, &partial, content, || self.check())
+    }
+
+    /// As [`write_whole`](Self::write_whole), of a value as JSON.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn write_json<T: serde::Serialize>(&self, path: &Path, value: &T) -> Result<(), RecordError> {
+        self.write_whole(path, &json(path, value)?)
     }
 
     /// Why this runner may no longer write; `None` where it may.

@@ -1,8 +1,7 @@
 //! Which other runners are gone. Nobody's clock is compared with anybody else's: a heartbeat that has not changed for half a minute,
 //! as measured here, has stopped.
 
-use super::card::{self, file_of};
-use super::process::Process;
+use super::card::{self, Card, RUNNERS, file_of};
 use crate::disk;
 use std::collections::HashMap;
 use std::io;
@@ -47,7 +46,7 @@ impl Others {
             return Ok(false); // whoever looks for a free trial asks about the same runner for each that it holds
         }
         let Some((card, beat)) = card::read(&self.out, id)? else { return Ok(true) };
-        let ended = card.as_ref().and_then(|card| card.process.as_ref()).and_then(Process::has_ended) == Some(true);
+        let ended = card.as_ref().and_then(Card::has_ended) == Some(true);
         if !ended && !self.is_silent(id, beat, Instant::now()) {
             return Ok(false);
         }
@@ -77,9 +76,14 @@ impl Others {
     }
 }
 
+/// Where a runner writes its file before that gets its name.
+pub(super) fn new_card_of(out: &Path, id: &str) -> PathBuf {
+    out.join(RUNNERS).join(format!("{id}.card"))
+}
+
 /// Removes what a runner that is gone left in the folder of runners.
 pub(super) fn bury(out: &Path, id: &str) {
-    for path in [file_of(out, id), super::scratch_of(out, id)] {
+    for path in [file_of(out, id), new_card_of(out, id), super::scratch_of(out, id)] {
         match disk::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => tracing::warn!("{}: {error}", path.display()),
             _ => {}

@@ -21,9 +21,9 @@ impl Process {
         Some(Self { machine: machine()?, pid, began: began(pid)? })
     }
 
-    /// Whether it has ended; `None` from another machine.
+    /// Whether it has ended; `None` from another machine, and where the system shows nobody the processes of others.
     pub fn has_ended(&self) -> Option<bool> {
-        (machine()? == self.machine).then(|| began(self.pid).as_ref() != Some(&self.began))
+        (machine()? == self.machine && shows_all()).then(|| began(self.pid).as_ref() != Some(&self.began))
     }
 }
 
@@ -31,7 +31,20 @@ impl Process {
 fn machine() -> Option<String> {
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
     let space = std::fs::read_link("/proc/self/ns/pid").ok()?;
-    Some(format!("{} {}", boot.trim(), space.display()))
+    // start times count from another moment in a name space of times, and copies of a virtual machine boot once
+    let times = std::fs::read_link("/proc/self/ns/time").map(|space| space.display().to_string()).unwrap_or_default();
+    Some(format!("{} {} {} {times}", super::host(), boot.trim(), space.display()))
+}
+
+/// `/proc` may be mounted so that a user sees only the user's own processes.
+#[cfg(target_os = "linux")]
+fn shows_all() -> bool {
+    std::path::Path::new("/proc/1/stat").exists()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn shows_all() -> bool {
+    true
 }
 
 /// The start of a process in clock ticks since boot; `None` where there is none, or only its exit status is left.

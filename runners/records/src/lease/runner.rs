@@ -6,14 +6,18 @@ use super::others::{self, Others};
 use super::process::Process;
 use super::{Claim, Lease, TRIAL, TURN, host, scratch_of};
 use crate::{RecordError, disk};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A runner shows that it lives this often.
 const BEAT: Duration = Duration::from_secs(2);
+/// A runner that lives has shown it within this time, unless it is busy beyond measure.
+const ONE_BEAT: Duration = Duration::from_secs(3);
 /// Time between two looks at who has the turn.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -22,37 +26,52 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct Runner {
     out: PathBuf,
     card: Card,
+    /// As it is in the folder.
+    shown: Arc<Mutex<Card>>,
     end: Option<Sender<()>>,
     beats: Option<JoinHandle<()>>,
 }
 
 impl Runner {
-    /// Joins the runners of the folder `out`, which must exist: in this session, or in that of the runners that seem to live.
+    /// Joins the runners of the folder `out`, which must exist: in this session, or in that of the runners that live.
     ///
     /// # Errors
     /// When its file cannot be written.
     pub fn join(out: &Path, session: Option<&str>) -> Result<Self, RecordError> {
-        let folder = out.join(RUNNERS);
-        disk::create_folder(&folder).map_err(|error| RecordError::new(&folder, error))?;
         let (host, pid) = (host(), std::process::id());
         let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let name: String = host.chars().map(|c| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
         let id = format!("{name}-{pid}-{:x}", began.as_nanos() & 0xffff_ffff_ffff);
-        let theirs = card::present(out)?.into_iter().map(|other| other.card.session).next();
-        let session = session.map(str::to_owned).or(theirs).unwrap_or_else(|| id.clone());
-        let card = Card { id, host, pid, session, job: job(), started: began.as_secs(), process: Process::this() };
+        sweep(out)?;
+        let session = match session {
+            Some(given) => given.to_owned(),
+            None => living(out)?.map_or_else(|| id.clone(), |other| other.session),
+        };
+        let (started, process) = (began.as_secs(), Process::this());
+        let card = Card { id, host, pid, session, started, study: None, job: job(), process };
         write(out, &card)?;
         let (end, ended) = channel();
+        let shown = Arc::new(Mutex::new(card.clone()));
         let beats = std::thread::spawn({
-            let (out, card) = (out.to_owned(), card.clone());
-            move || beat(&out, &card, &ended)
+            let (out, shown) = (out.to_owned(), Arc::clone(&shown));
+            move || beat(&out, &shown, &ended)
         });
-        Ok(Self { out: out.to_owned(), card, end: Some(end), beats: Some(beats) })
+        Ok(Self { out: out.to_owned(), card, shown, end: Some(end), beats: Some(beats) })
     }
 
     /// Who it is.
     pub fn card(&self) -> &Card {
         &self.card
+    }
+
+    /// Shows what it runs from now on: a hash of the study and of its trials' identities.
+    ///
+    /// # Errors
+    /// When its file cannot be written.
+    pub fn show(&self, study: &str) -> Result<(), RecordError> {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        shown.study = Some(study.to_owned());
+        write(&self.out, &shown)
     }
 
     /// Takes a trial's folder, or tells who holds it. One whose holder is gone is taken over.
@@ -84,14 +103,14 @@ impl Runner {
         if let Some((last, holder)) = found {
             attempt = last + 1;
             let path = claim::file_of(folder, name, last);
-            let gone = |others: &mut Others, id: &str| others.is_gone(id).map_err(|error| RecordError::new(&path, error));
             match holder {
-                Some(holder) if holder.released => {}
-                Some(holder) if gone(others, &holder.runner)? => {
+                // its own is one that it could not give back
+                Some(holder) if holder.released || holder.runner == self.card.id => {}
+                Some(holder) if is_so(&path, others.is_gone(&holder.runner)) => {
                     tracing::warn!("{holder} ended without giving {} back; this run resumes from what it left", folder.display());
                 }
                 Some(holder) => return Ok(Claim::Held(holder)),
-                None if others.is_abandoned(&path).map_err(|error| RecordError::new(&path, error))? => {
+                None if is_so(&path, others.is_abandoned(&path)) => {
                     tracing::warn!("{}: it names no runner, so nobody holds the folder", path.display());
                 }
                 None => return Ok(Claim::Held(unknown(last))),
@@ -100,7 +119,9 @@ impl Runner {
         let Card { id, host, pid, .. } = &self.card;
         let holder = Holder { runner: id.clone(), host: host.clone(), pid: *pid, attempt, released: false };
         let scratch = scratch_of(&self.out, id);
-        disk::create_folder(folder).map_err(|error| RecordError::new(folder, error))?;
+        for folder in [folder, &self.out.join(RUNNERS)] {
+            disk::create_folder(folder).map_err(|error| RecordError::new(folder, error))?;
+        }
         if claim::create(folder, name, &holder, &scratch)? {
             return Ok(Claim::Taken(Lease::new(folder, name, holder, scratch)));
         }
@@ -108,27 +129,79 @@ impl Runner {
         Ok(Claim::Held(winner.unwrap_or_else(|| unknown(attempt))))
     }
 
-    /// A runner of the same folder, other than this one, that lives. Where a heartbeat is old by the clocks this takes half a
-    /// minute, since clocks may differ.
+    /// A runner of the same folder, other than this one, that lives and is `wanted`. Where heartbeats are old by the clocks this
+    /// takes up to half a minute, since clocks may differ, unless `stop` is set.
     ///
     /// # Errors
     /// When a runner's file cannot be read.
-    pub fn living_other(&self, others: &mut Others) -> Result<Option<Card>, RecordError> {
-        let mine = |id: &String| *id == self.card.id;
-        if let Some(other) = card::present(&self.out)?.into_iter().find(|other| !mine(&other.card.id) && other.is_recent()) {
-            return Ok(Some(other.card));
-        }
-        for id in card::ids(&self.out)?.into_iter().filter(|id| !mine(id)) {
-            let failed = |error: io::Error| RecordError::new(&file_of(&self.out, &id), error);
-            let first = card::read(&self.out, &id).map_err(failed)?;
-            while !others.is_gone(&id).map_err(failed)? {
-                match (card::read(&self.out, &id).map_err(failed)?, &first) {
-                    (Some((Some(card), beat)), Some((_, before))) if beat != *before => return Ok(Some(card)),
-                    _ => std::thread::sleep(Duration::from_millis(200)),
+    pub fn living_other(
+        &self,
+        others: &mut Others,
+        stop: impl Fn() -> bool,
+        wanted: impl Fn(&Card) -> bool,
+    ) -> Result<Option<Card>, RecordError> {
+        let mut first: BTreeMap<String, SystemTime> = BTreeMap::new();
+        while !stop() {
+            let mut are_gone = true;
+            for id in card::ids(&self.out)?.into_iter().filter(|id| *id != self.card.id) {
+                let path = file_of(&self.out, &id);
+                let Some((card, beat)) = card::read(&self.out, &id).map_err(|error| RecordError::new(&path, error))? else {
+                    continue;
+                };
+                let card = card.unwrap_or_else(|| Card::unknown(&id));
+                if !wanted(&card) || is_so(&path, others.is_gone(&id)) {
+                    continue;
                 }
+                if card::is_recent(beat) || *first.entry(id).or_insert(beat) != beat {
+                    return Ok(Some(card));
+                }
+                are_gone = false;
             }
+            if are_gone {
+                return Ok(None);
+            }
+            std::thread::sleep(Duration::from_millis(250));
         }
         Ok(None)
+    }
+}
+
+/// What cannot be read now may be the next time: nobody is taken for gone because of it.
+fn is_so(path: &Path, looked: io::Result<bool>) -> bool {
+    looked.unwrap_or_else(|error| {
+        tracing::warn!("{}: {error}", path.display());
+        false
+    })
+}
+
+/// Removes what runners of this machine that ended have left.
+fn sweep(out: &Path) -> Result<(), RecordError> {
+    for id in card::ids(out)? {
+        if let Ok(Some((Some(card), _))) = card::read(out, &id)
+            && card.has_ended() == Some(true)
+        {
+            others::bury(out, &id);
+        }
+    }
+    Ok(())
+}
+
+/// A runner that lives: its heartbeat is recent by this machine's clock, or changes while this looks.
+fn living(out: &Path) -> Result<Option<Card>, RecordError> {
+    let (begun, mut first) = (Instant::now(), BTreeMap::new());
+    loop {
+        let mut is_open = false;
+        for id in card::ids(out)? {
+            let Ok(Some((Some(card), beat))) = card::read(out, &id) else { continue };
+            if card::is_recent(beat) || *first.entry(id).or_insert(beat) != beat {
+                return Ok(Some(card));
+            }
+            is_open = true;
+        }
+        if !is_open || begun.elapsed() > ONE_BEAT {
+            return Ok(None);
+        }
+        std::thread::sleep(LOOK);
     }
 }
 
@@ -139,25 +212,29 @@ fn unknown(attempt: u64) -> Holder {
 
 fn write(out: &Path, card: &Card) -> Result<(), RecordError> {
     let path = file_of(out, &card.id);
-    let (failed, scratch) = (|error: io::Error| RecordError::new(&path, error), scratch_of(out, &card.id));
+    let (failed, scratch) = (|error: io::Error| RecordError::new(&path, error), others::new_card_of(out, &card.id));
     let text = serde_json::to_vec(card).map_err(|error| failed(error.into()))?;
+    let folder = out.join(RUNNERS);
+    disk::create_folder(&folder).map_err(|error| RecordError::new(&folder, error))?;
     disk::write(&scratch, &text).and_then(|()| disk::rename(&scratch, &path)).map_err(failed)
 }
 
 /// Touches the runner's file every few seconds until it ends. One that cannot be touched once may be the next time; one that is not
-/// there was removed by a runner that took this one for gone, and is written again.
-fn beat(out: &Path, card: &Card, ended: &Receiver<()>) {
-    let path = file_of(out, &card.id);
+/// there, or that is no longer the runner's, is written again.
+fn beat(out: &Path, shown: &Mutex<Card>, ended: &Receiver<()>) {
     while ended.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
-        match disk::touch(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                tracing::warn!("{}: removed, as if this runner were gone", path.display());
-                if let Err(error) = write(out, card) {
-                    tracing::warn!("{error}");
-                }
+        let card = shown.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = file_of(out, &card.id);
+        let touched = match card::read(out, &card.id) {
+            Ok(Some((Some(found), _))) if found == *card => disk::touch(&path),
+            Ok(_) => {
+                tracing::warn!("{}: removed or changed by others, and written again", path.display());
+                write(out, &card).map_err(io::Error::other)
             }
-            Err(error) => tracing::warn!("{}: {error}", path.display()),
-            Ok(()) => {}
+            Err(error) => Err(error),
+        };
+        if let Err(error) = touched {
+            tracing::warn!("{}: {error}", path.display());
         }
     }
 }

@@ -57,7 +57,16 @@ fn a_runner_that_is_gone_is_fenced_and_gives_back_nothing_that_is_not_its_own() 
 
 /// A card as a runner of another machine, or one that was killed, leaves it.
 fn leave(folder: &Path, id: &str, process: Option<process::Process>) -> Holder {
-    let card = Card { id: id.into(), host: "elsewhere".into(), pid: 7, session: "s".into(), started: 0, job: None, process };
+    let card = Card {
+        id: id.into(),
+        host: "elsewhere".into(),
+        pid: 7,
+        session: "s".into(),
+        started: 0,
+        study: None,
+        job: None,
+        process,
+    };
     std::fs::create_dir_all(folder.join("runners")).unwrap();
     std::fs::write(card::file_of(folder, id), serde_json::to_string(&card).unwrap()).unwrap();
     let holder = Holder { runner: id.into(), host: "elsewhere".into(), pid: 7, attempt: 6, released: false };
@@ -97,6 +106,54 @@ fn a_runner_of_another_machine_is_held_for_alive_whatever_the_age_of_its_heartbe
     assert_eq!(present.len(), 1, "a reader is told of those whose heartbeat is recent: {present:?}");
 }
 
+/// The card of a living runner was emptied, and whoever asked for it waited for ever.
+#[test]
+fn others_that_live_are_found_by_their_heartbeat_whatever_their_cards_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (first, second) = (Runner::join(folder, None).unwrap(), Runner::join(folder, None).unwrap());
+    let found = |stop: bool, wanted: fn(&Card) -> bool| {
+        second.living_other(&mut Others::of(folder), || stop, wanted).unwrap().map(|card| card.id)
+    };
+    let id = Some(first.card().id.clone());
+    assert_eq!(found(false, |_| true), id);
+    assert_eq!(found(false, |card| card.study.is_some()), None, "it has not opened the folder");
+    first.show("a study").unwrap();
+    assert_eq!(found(false, |card| card.study.as_deref() == Some("a study")), id);
+    std::fs::write(card::file_of(folder, &first.card().id), "").unwrap();
+    assert_eq!(found(false, |_| true), id);
+    let patience = Instant::now();
+    while card::read(folder, &first.card().id).unwrap().unwrap().0.is_none() {
+        assert!(patience.elapsed() < Duration::from_secs(10), "it writes its card again at its next heartbeat");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    leave(folder, "remote", None);
+    let old = SystemTime::now() - Duration::from_secs(3600);
+    File::options().append(true).open(card::file_of(folder, "remote")).unwrap().set_modified(old).unwrap();
+    assert_eq!(found(true, |card| card.id == "remote"), None, "whoever is asked to stop does not watch for half a minute");
+}
+
+#[test]
+fn what_a_frozen_holder_still_writes_does_not_replace_what_the_next_one_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (gone, lost) = taken(folder);
+    let file = folder.join("status.json");
+    lost.fence().write_whole(&file, b"1").unwrap();
+    // frozen after it asked, with its file half written
+    let partial = folder.join("status.partial-1");
+    let late = crate::files::whole(&file, &partial, b"late", || {
+        forget(folder, &gone);
+        let (_next, lease) = taken(folder);
+        lease.fence().write_whole(&file, b"2").unwrap();
+        crate::TrialFolder::at(folder.to_owned()).guarded(lease.fence()).sweep().unwrap();
+        lost.fence().check()
+    });
+    assert!(late.unwrap_err().to_string().contains("taken over by"));
+    assert_eq!(std::fs::read(&file).unwrap(), b"2");
+    assert!(!partial.exists(), "the next holder sweeps");
+}
+
 #[test]
 fn runners_that_work_at_the_same_time_are_one_session_and_jobs_are_named() {
     let folder = tempfile::tempdir().unwrap();
@@ -132,9 +189,12 @@ fn turns_are_taken_one_after_the_other() {
         }
     });
     assert_eq!(claim::highest(&folder.join("runners"), TURN).unwrap().unwrap().0, 20);
-    let turn = Runner::join(folder, None).unwrap();
-    let _held = turn.turn(&mut Others::of(folder), |_| true).unwrap().unwrap();
-    assert!(turn.turn(&mut Others::of(folder), |_| false).unwrap().is_none(), "whoever waits may stop");
+    let (first, second) = (Runner::join(folder, None).unwrap(), Runner::join(folder, None).unwrap());
+    let held = first.turn(&mut Others::of(folder), |_| true).unwrap().unwrap();
+    assert!(second.turn(&mut Others::of(folder), |_| false).unwrap().is_none(), "whoever waits may stop");
+    std::mem::forget(held); // as if it could not be given back
+    let again = first.turn(&mut Others::of(folder), |_| false).unwrap().expect("nobody waits for itself");
+    assert_eq!(again.fence().attempt(), 22);
 }
 
 /// The fence asks by the file's identity: it is read once, and again whenever another file, or a change, is there.

@@ -118,12 +118,13 @@ impl<'a, 'b> Pool<'a, 'b> {
                 return Ok(true);
             }
             let works = self.workers.iter().flatten().any(|worker| worker.trial.is_some());
-            let (trial, lease) = match self.taking.next(works, self.watcher)? {
+            let next = self.taking.next(works, self.watcher)?;
+            self.any_failed |= self.taking.others_failed;
+            let (trial, lease) = match next {
                 Next::Take(trial, lease) => (trial, lease),
                 Next::Wait => return Ok(true),
                 Next::Nothing => return Ok(false),
             };
-            self.any_failed |= self.taking.others_failed;
             let place = match idle {
                 Some(place) => place,
                 None => self.start()?,

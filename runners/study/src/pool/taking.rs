@@ -4,7 +4,7 @@ use crate::ended::RunError;
 use crate::event::{Event, Watcher};
 use crate::options::Options;
 use crate::plan::PlannedTrial;
-use regatta_records::{Claim, Holder, Lease, Others, RecordError, Runner, State, Status};
+use regatta_records::{Claim, Holder, Lease, Others, RecordError, Runner, State, Status, holder_of};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
@@ -107,6 +107,7 @@ impl<'a> Taking<'a> {
                     watcher.event(trial, &Event::Ended(status));
                     if self.others_failed && self.options.limits.fail_fast {
                         self.stop();
+                        return Ok(Next::Nothing);
                     }
                 }
                 Taken::Held(holder) => {
@@ -141,7 +142,8 @@ impl<'a> Taking<'a> {
             Claim::Taken(lease) => lease,
         };
         // It may have ended while this runner took it.
-        match self.over(trial)? {
+        let ended = planned.folder.status()?.filter(|status| planned.is_meant_by(status) && self.has_ended(trial, status));
+        match ended {
             Some(status) => Ok(Taken::Over(status)),
             None => {
                 self.begun[trial] = true;
@@ -150,16 +152,26 @@ impl<'a> Taking<'a> {
         }
     }
 
-    /// The status of a trial that needs no training by this runner.
+    /// The status of a trial that needs no training by this runner, and that nobody tries again.
     fn over(&self, trial: usize) -> Result<Option<Status>, RecordError> {
         let planned = &self.trials[trial];
-        if self.begun[trial] {
-            let failed = |status: &Status| status.state == State::Failed && planned.is_meant_by(status);
-            if let Some(status) = planned.folder.status()?.filter(failed) {
-                return Ok(Some(status)); // elsewhere, after this runner lost it
-            }
+        if !self.begun[trial] {
+            return planned.over(self.session());
         }
-        planned.over(self.session())
+        let failed = |status: &Status| planned.is_meant_by(status) && self.has_ended(trial, status);
+        match planned.folder.status()?.filter(failed) {
+            // elsewhere, after this runner lost it
+            Some(status) if holder_of(planned.folder.path())?.is_none() => Ok(Some(status)),
+            _ => planned.over(self.session()),
+        }
+    }
+
+    /// Whether a trial that nobody holds and that has this status needs no training by this runner.
+    fn has_ended(&self, trial: usize, status: &Status) -> bool {
+        match status.state {
+            State::Failed => self.begun[trial] || status.session.as_deref() == Some(self.session()),
+            state => state.is_settled(),
+        }
     }
 }
 

@@ -13,14 +13,18 @@ use std::time::{Duration, Instant};
 /// Lines of stderr that go into the reason of a trial whose worker died.
 const TAIL: usize = 4;
 
+/// Time between two counts of silence counts up to this much.
+const LONGEST_GAP: Duration = Duration::from_secs(3);
+
 pub(super) struct Worker {
     process: Process,
     /// The trial that it runs.
     pub trial: Option<usize>,
     /// When that was ordered, until its first step is reported.
     ordered: Option<Instant>,
-    /// When it last wrote something.
-    heard: Instant,
+    /// How long it has written nothing, and when that was counted.
+    silent: Duration,
+    counted: Instant,
     /// Why it was killed, where it was.
     killed_for: Option<String>,
     stderr_tail: VecDeque<String>,
@@ -35,7 +39,7 @@ impl Worker {
         let mut process = Process::start(command, hear)?;
         process.send(&Request::<()>::Setup(setup.clone()))?;
         let (trial, ordered, killed_for, stderr_tail) = (None, None, None, VecDeque::new());
-        Ok(Self { process, trial, ordered, heard: Instant::now(), killed_for, stderr_tail })
+        Ok(Self { process, trial, ordered, silent: Duration::ZERO, counted: Instant::now(), killed_for, stderr_tail })
     }
 
     /// Has it run a trial.
@@ -43,8 +47,8 @@ impl Worker {
     /// # Errors
     /// When the request cannot be written as JSON.
     pub fn begin(&mut self, trial: usize, request: &Request<'_, Resolved<'_>>) -> io::Result<()> {
-        (self.trial, self.heard) = (Some(trial), Instant::now());
-        self.ordered = Some(self.heard);
+        self.is_heard();
+        (self.trial, self.ordered) = (Some(trial), Some(self.counted));
         self.process.send(request)
     }
 
@@ -72,7 +76,7 @@ impl Worker {
 
     /// Notes that it wrote something.
     pub fn is_heard(&mut self) {
-        self.heard = Instant::now();
+        (self.silent, self.counted) = (Duration::ZERO, Instant::now());
     }
 
     /// Logs a line that is not a message, and keeps the last ones.
@@ -89,7 +93,10 @@ impl Worker {
         if self.trial.is_none() || self.killed_for.is_some() {
             return;
         }
-        let silent = self.heard.elapsed();
+        // a machine that was suspended, or a scheduler that stopped all its processes, is no sign that this one hangs
+        self.silent += self.counted.elapsed().min(LONGEST_GAP);
+        self.counted = Instant::now();
+        let silent = self.silent;
         let reason = if silent > limits.timeout {
             format!("it hung: no sign of life for {} s", silent.as_secs())
         } else if let Some(excess) = self.process.excess(limits.memory) {

@@ -3,7 +3,7 @@
 use crate::plan::place;
 use crate::supply::Supply;
 use regatta_config::{Candidate, StudyFile, Variant};
-use regatta_records::{Fence, Manifest, PlanRow, RecordError, disk, write_json, write_whole};
+use regatta_records::{Fence, Manifest, PlanRow, RecordError, disk};
 use serde::Serialize;
 use std::path::Path;
 
@@ -12,9 +12,7 @@ use std::path::Path;
 /// # Errors
 /// When a file cannot be written, or another runner has the turn now.
 pub(super) fn begin(out: &Path, study: &str, manifest: &Manifest, fence: &Fence) -> Result<(), RecordError> {
-    let path = out.join("study.yaml");
-    check(fence, &path)?;
-    write_whole(&path, study.as_bytes())?;
+    fence.write_whole(&out.join("study.yaml"), study.as_bytes())?;
     put(fence, &out.join("manifest.json"), manifest)
 }
 
@@ -29,8 +27,7 @@ pub(super) fn discard(trials: &Path, fence: &Fence) -> Result<(), RecordError> {
 /// # Errors
 /// When it cannot be written, or another runner has the turn now.
 pub(super) fn put<T: Serialize>(fence: &Fence, path: &Path, value: &T) -> Result<(), RecordError> {
-    check(fence, path)?;
-    write_json(path, value)
+    fence.write_json(path, value)
 }
 
 fn check(fence: &Fence, path: &Path) -> Result<(), RecordError> {

@@ -19,7 +19,9 @@ use folder::{put, rows};
 use opening::{Opened, open, turn};
 use others::refuse_others;
 use regatta_config::StudyFile;
-use regatta_records::{Lease, Manifest, Others, RecordError, Runner, State, Status, TuningRow, check_out, disk};
+use regatta_records::{Fence, Lease, Manifest, Others, RecordError, Runner, State, Status, TuningRow, check_out, disk};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Trains every trial of the study that is not settled yet and that no other runner of the folder trains, seed by seed so that a
 /// run cut short still has whole pairs. A trial that was interrupted resumes from its last checkpoint. Where the study tunes, all
@@ -48,7 +50,7 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
         return train(&first, options, &runner, watcher, plan.until());
     }
     let ended = train(&first, options, &runner, watcher, Until::AllSettled)?;
-    if ended == Ended::Interrupted {
+    if ended == Ended::Interrupted || (ended == Ended::SomeFailed && options.limits.fail_fast) {
         return Ok(ended);
     }
     let Some(turn) = turn(&runner, &mut others, options)? else { return Ok(Ended::Interrupted) };
@@ -56,6 +58,17 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
     drop(turn);
     let judged_ended = train(&judged, options, &runner, watcher, plan.until())?;
     Ok(if judged_ended == Ended::AllDone && !(all_chosen && ended == Ended::AllDone) { Ended::SomeFailed } else { judged_ended })
+}
+
+/// Does what concerns the results of the folder `out` as a whole while no other runner does; `None` where it is asked to stop first.
+/// What is written by the fence does not replace what a runner wrote that took this one for gone.
+///
+/// # Errors
+/// When a file of the runners cannot be read or written.
+pub fn in_turn<T>(out: &Path, stop: &AtomicBool, work: impl FnOnce(&Fence) -> T) -> Result<Option<T>, RecordError> {
+    let runner = Runner::join(out, Some("report"))?;
+    let turn = runner.turn(&mut Others::of(out), |_| !stop.load(Ordering::Relaxed))?;
+    Ok(turn.map(|turn| work(turn.fence())))
 }
 
 /// A study, and all that its trials are planned from.
@@ -96,14 +109,14 @@ fn judged(
     let Plan { file, supplies, options, .. } = plan;
     let (out, fence) = (options.out, turn.fence());
     let table = tuning::table(file, tuned)?;
-    put(fence, &out.join("tuning.json"), &table)?;
     let chosen: Vec<_> = table.iter().map(TuningRow::chosen).collect();
+    let mut judged = plan.planned(judged_keys(file, &chosen))?;
+    let mismatches = refuse_others(&mut judged, options)?; // before the plan is replaced by one that its trials are not of
+    put(fence, &out.join("tuning.json"), &table)?;
     for row in table.iter().filter(|row| row.winner.is_none()) {
         tracing::warn!("{}: no candidate could be trained with every tuning seed, so there is none to judge", row.name);
     }
     put(fence, &out.join("plan.json"), &rows(file, supplies, &chosen)?)?;
-    let mut judged = plan.planned(judged_keys(file, &chosen))?;
-    let mismatches = refuse_others(&mut judged, options)?;
     if !mismatches.is_empty() {
         manifest.mismatches.extend(mismatches);
         put(fence, &out.join("manifest.json"), manifest)?;

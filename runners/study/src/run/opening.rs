@@ -9,8 +9,9 @@ use crate::fingerprints::Fingerprints;
 use crate::options::Options;
 use crate::plan::PlannedTrial;
 use crate::tuning;
-use regatta_records::{Holder, Lease, Manifest, Others, RecordError, Runner, TuningRow, present, read_json};
+use regatta_records::{Card, Holder, Lease, Manifest, Others, RecordError, Runner, TuningRow, present, read_json};
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 /// A folder that is ready for trials.
 pub(super) struct Opened {
@@ -22,10 +23,10 @@ pub(super) struct Opened {
 
 /// This runner's turn at what concerns the study as a whole; `None` where it is asked to stop first.
 pub(super) fn turn(runner: &Runner, others: &mut Others, options: &Options<'_>) -> Result<Option<Lease>, RunError> {
-    let mut told = None;
+    let (begun, mut told) = (Instant::now(), None);
     let wait = |holder: &Holder| {
-        if told.as_ref() != Some(holder) {
-            tracing::debug!("waits for {holder}, which prepares the folder");
+        if told.as_ref() != Some(holder) && begun.elapsed() > Duration::from_secs(1) {
+            tracing::info!("waits for {holder}, which prepares the folder");
             told = Some(holder.clone());
         }
         !options.stop.load(Ordering::Relaxed)
@@ -45,13 +46,17 @@ pub(super) fn open(
     let out = options.out;
     let Some(turn) = turn(runner, others, options)? else { return Ok(None) };
     let fence = turn.fence();
-    let study = file.study.to_yaml();
-    let is_another = std::fs::read_to_string(out.join("study.yaml")).is_ok_and(|before| before != study);
-    let what = if options.fresh { "this study" } else { "another study" };
-    if (options.fresh || is_another)
-        && let Some(other) = runner.living_other(others).map_err(RunError::Folder)?
-    {
+    let stop = || options.stop.load(Ordering::Relaxed);
+    let known = plan.fingerprints.agree(out).map_err(RunError::Folder)?;
+    let (study, shown) = (file.study.to_yaml(), shown(plan)?);
+    let is_other = |card: &Card| card.study.as_ref().is_some_and(|theirs| options.fresh || *theirs != shown);
+    if let Some(other) = runner.living_other(others, stop, is_other).map_err(RunError::Folder)? {
+        let same = other.study.as_ref() == Some(&shown);
+        let what = if same { "this study" } else { "another study, or another version of this one," };
         return Err(RunError::Held { folder: out.display().to_string(), runner: Box::new(other), what });
+    }
+    if stop() {
+        return Ok(None);
     }
     if options.fresh {
         let trials = out.join("trials");
@@ -61,12 +66,11 @@ pub(super) fn open(
         }
         discard(&trials, fence).map_err(RunError::Folder)?;
     }
-    let known = plan.fingerprints.agree(out).map_err(RunError::Folder)?;
     let mut first = plan.first()?;
     let mismatches = refuse_others(&mut first, options)?;
-    let is_alone = present(out).map_err(RunError::Folder)?.iter().all(|other| other.card.id == runner.card().id);
-    let before: Option<Manifest> =
-        if is_alone { None } else { read_json(&out.join("manifest.json")).map_err(RunError::Folder)? };
+    // The manifest is that of the runner that opened the folder first, of those that work now.
+    let is_open = present(out).map_err(RunError::Folder)?.iter().any(|other| other.card.study.is_some());
+    let before: Option<Manifest> = if is_open { read_json(&out.join("manifest.json")).map_err(RunError::Folder)? } else { None };
     let mut manifest = before.unwrap_or(manifest);
     manifest.mismatches.extend(mismatches.into_iter().filter(|found| !manifest.mismatches.contains(found)).collect::<Vec<_>>());
     begin(out, &study, &manifest, fence).map_err(RunError::Folder)?;
@@ -74,7 +78,18 @@ pub(super) fn open(
     adopt(&first, out, fence).map_err(RunError::Folder)?;
     let chosen = chosen(plan, &first, runner).map_err(RunError::Folder)?;
     put(fence, &out.join("plan.json"), &rows(file, &plan.supplies, &chosen)?).map_err(RunError::Folder)?;
+    runner.show(&shown).map_err(RunError::Folder)?;
     Ok(Some(Opened { first, manifest }))
+}
+
+/// What runners that share a folder must have in common: the study, and the identities of its first trials.
+fn shown(plan: &Plan<'_>) -> Result<String, RunError> {
+    let mut hash = blake3::Hasher::new();
+    hash.update(plan.file.study.to_yaml().as_bytes());
+    for trial in plan.first()? {
+        hash.update(trial.identity.hash.as_bytes());
+    }
+    Ok(hash.finalize().to_hex().to_string())
 }
 
 /// What tuning chose for each variant, where it has ended.

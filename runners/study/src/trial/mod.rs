@@ -25,6 +25,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 pub(crate) fn run_trial(trial: &Trial<'_>, mut surroundings: Surroundings<'_>) -> Result<(), RecordError> {
     let Surroundings { folder, tasks, identity, holder, session, .. } = surroundings;
     folder.create()?;
+    folder.sweep()?;
     folder.set_inputs(&identity.inputs)?;
     let checkpoints = folder.checkpoints(&identity.hash)?;
     let began = begin(trial, folder, &checkpoints)?;
