@@ -166,9 +166,9 @@ impl Checkpoints {
     /// Removes all but the newest, and the leftovers of killed processes.
     fn prune(&self) -> Result<(), RecordError> {
         let old = list(&self.folder)?.into_iter().rev().skip(KEPT).map(|(_, path)| path);
-        let is_partial = |path: &PathBuf| path.to_string_lossy().contains(".tmp-");
+        let is_partial = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().contains(".tmp-"));
         for path in old.chain(entries(&self.folder)?.into_iter().filter(is_partial)) {
-            disk::remove_folder(&path).map_err(|error| RecordError::new(&path, error))?;
+            self.fence.check().and_then(|()| disk::remove_folder(&path)).map_err(|error| RecordError::new(&path, error))?;
         }
         Ok(())
     }

@@ -39,15 +39,15 @@ pub(super) fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     std::fs::write(path, content)
 }
 
-/// Gives the file `from`, which holds `content`, a second name, unless something has that name already; whether it did. Where a
-/// file system has no second names, the file is created and then written.
+/// Links the file `from`, which holds `content`, to another name, unless something has that name already; whether it did. Where a
+/// file system has no hard links, the file is created and then written.
 pub(super) fn create_from(from: &Path, path: &Path, content: &[u8]) -> io::Result<bool> {
     announce("create", path)?;
     let exists = |error: &io::Error| error.kind() == io::ErrorKind::AlreadyExists;
     match std::fs::hard_link(from, path) {
         Ok(()) => Ok(true),
         // the reply of a network file system may be lost after it did so, and the call that is sent again finds the name there
-        Err(error) if exists(&error) => Ok(std::fs::read(path)? == content),
+        Err(error) if exists(&error) => Ok(std::fs::read(path).is_ok_and(|found| found == content)),
         Err(error) if !has_no_links(&error) => Err(error),
         Err(_) => match File::options().write(true).create_new(true).open(path) {
             Ok(mut file) => file.write_all(content).map(|()| true),
@@ -57,11 +57,10 @@ pub(super) fn create_from(from: &Path, path: &Path, content: &[u8]) -> io::Resul
     }
 }
 
-/// Whether a file system has no second names for a file.
+/// Whether a file system has no hard links.
 fn has_no_links(error: &io::Error) -> bool {
-    const ENOSYS_AND_EMLINK: [i32; 2] = [38, 31];
     let kinds = [io::ErrorKind::Unsupported, io::ErrorKind::PermissionDenied, io::ErrorKind::TooManyLinks];
-    kinds.contains(&error.kind()) || error.raw_os_error().is_some_and(|number| ENOSYS_AND_EMLINK.contains(&number))
+    kinds.contains(&error.kind())
 }
 
 /// Sets a file's time of modification to now.
@@ -74,6 +73,11 @@ pub(super) fn touch(path: &Path) -> io::Result<()> {
 pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     announce("rename", to)?;
     std::fs::rename(from, to)
+}
+
+/// Gives a folder another name.
+pub fn move_folder(from: &Path, to: &Path) -> io::Result<()> {
+    rename(from, to)
 }
 
 /// Flushes the names in a folder to disk.

@@ -33,7 +33,8 @@ pub(super) fn whole(
     may: impl FnOnce() -> std::io::Result<()>,
 ) -> Result<(), RecordError> {
     let write = || disk::write_synced(partial, content).and_then(|()| may()).and_then(|()| disk::rename(partial, path));
-    write().map_err(|error| RecordError::new(path, format!("could not write {} bytes: {error}", content.len())))
+    let written = write().inspect_err(|_| _ = std::fs::metadata(partial).is_ok_and(|_| disk::remove_file(partial).is_ok()));
+    written.map_err(|error| RecordError::new(path, format!("could not write {} bytes: {error}", content.len())))
 }
 
 /// Reads a JSON file; `None` where there is none.

@@ -144,7 +144,10 @@ impl TrialFolder {
     /// # Errors
     /// When one cannot be removed, or this runner may not write here.
     pub fn sweep(&self) -> Result<(), RecordError> {
-        let is_partial = |path: &PathBuf| path.extension().is_some_and(|end| end.to_string_lossy().starts_with(PARTIAL));
+        let is_lease = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("lease."));
+        let is_partial = |path: &PathBuf| {
+            path.extension().is_some_and(|end| end.to_string_lossy().starts_with(PARTIAL)) && !is_lease(path) // another's attempt
+        };
         for folder in [self.path.clone(), self.checkpoint()] {
             for left in entries(&folder)?.into_iter().filter(is_partial) {
                 self.check()?;

@@ -62,7 +62,7 @@ pub use evaluation::{Cost, TrialEvaluation, Validation};
 pub use export::ExportFolder;
 pub use files::{read_json, write_json, write_whole, write_whole_beside_others};
 pub use folder::{TrialFolder, Written};
-pub use lease::{Card, Claim, Fence, Holder, Lease, Others, Present, Runner, holder_of, present};
+pub use lease::{Card, Claim, Fence, Holder, Lease, Others, Present, REPORT, Runner, holder_of, present};
 pub use lines::{Lines, first_lines, read_lines};
 pub use machine::{Machine, Stretch, went_on};
 pub use manifest::{DataFacts, Manifest, ModelFacts};

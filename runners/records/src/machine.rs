@@ -63,7 +63,8 @@ pub fn went_on(mut parts: Vec<Stretch>, machine: &Machine, seconds: f64) -> Vec<
     parts
 }
 
-fn host() -> String {
+/// The name of this machine.
+pub(crate) fn host() -> String {
     let named = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
     named.map_or_else(|| "an unnamed host".to_owned(), |name| name.trim().to_owned())
 }

@@ -100,9 +100,16 @@ fn said<'a>(line: &'a str, program: &str) -> &'a str {
 /// user's own.
 fn leaks(name: &OsStr, in_a_job: bool) -> bool {
     let name = name.to_string_lossy();
-    let kept = ["SLURM_CONF", "SLURM_CLUSTERS"];
+    let kept = ["SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT"];
     let always = ["SLURM_", "SQUEUE_", "SCANCEL_", "SCONTROL_"];
-    (always.iter().any(|prefix| name.starts_with(prefix)) && !kept.contains(&&*name)) || (in_a_job && name.starts_with("SBATCH_"))
+    // A task follows what its own job was given. What is in the script comes after these for sbatch, whoever set them.
+    let of_the_script = ["ARRAY_INX", "JOB_NAME", "NO_REQUEUE", "OPEN_MODE", "OUTPUT", "REQUEUE", "SIGNAL", "WAIT"];
+    let own = ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"];
+    let is_of_the_script = name.strip_prefix("SBATCH_").is_some_and(|name| of_the_script.contains(&name));
+    own.contains(&&*name)
+        || is_of_the_script
+        || (always.iter().any(|prefix| name.starts_with(prefix)) && !kept.contains(&&*name))
+        || (in_a_job && name.starts_with("SBATCH_"))
 }
 
 /// Whether `path` is named in a line of `squeue`'s output as the command of a job, and of which.

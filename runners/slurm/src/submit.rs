@@ -54,6 +54,12 @@ impl Slurm {
         }
     }
 
+    /// Whether the queue has a job of this script; `None` where Slurm does not answer.
+    pub fn has(&self, script: &Path) -> Option<bool> {
+        let queue = self.once("squeue", &["-h", "-o", "%F|%o"]).ok()?;
+        Some(job_of_command(&queue, script).is_some())
+    }
+
     /// The most tasks that an array may have.
     fn max_array(&self) -> usize {
         let config = self.call("scontrol", &["show", "config"]).unwrap_or_default();
@@ -71,16 +77,18 @@ impl Slurm {
         let arguments = ["--parsable".as_ref(), script.as_os_str()];
         let mut waits = WAITS.into_iter();
         loop {
-            match self.once("sbatch", &arguments) {
+            let failed = match self.once("sbatch", &arguments) {
                 Ok(output) => return job_id(&output).ok_or_else(|| unreadable(&output)),
-                Err(error) if error.is_passing() => self.wait(waits.next(), error)?,
+                Err(error) if error.is_passing() => error,
                 Err(error) => return Err(error),
-            }
+            };
+            let waited = self.wait(waits.next(), failed); // an error after the last, when the queue is asked once more
             let queue = self.call("squeue", &["-h", "-o", "%F|%o"])?;
             if let Some(job) = job_of_command(&queue, script) {
                 tracing::info!("job {job} was submitted although sbatch had no answer");
                 return Ok((job.to_owned(), None));
             }
+            waited?;
         }
     }
 }

@@ -118,9 +118,10 @@ impl PlannedTrial {
     /// # Errors
     /// When its folder cannot be read.
     pub fn over(&self, session: &str) -> Result<Option<Status>, RecordError> {
+        let is_held = holder_of(self.folder.path())?.is_some(); // first: its holder may end between the two
         let Some(status) = self.folder.status()?.filter(|status| self.is_meant_by(status)) else { return Ok(None) };
         let is_over = match status.state {
-            State::Failed => status.session.as_deref() == Some(session) && holder_of(self.folder.path())?.is_none(),
+            State::Failed => status.session.as_deref() == Some(session) && !is_held,
             state => state.is_settled(),
         };
         Ok(is_over.then_some(status))

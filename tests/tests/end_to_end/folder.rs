@@ -36,7 +36,7 @@ fn another_study_and_a_fresh_start_are_refused_at_once_while_somebody_runs() {
     let status = |arguments: &[&str]| String::from_utf8(study.regatta(arguments).stdout).unwrap();
     let told = status(&["status", "out"]);
     assert!(told.contains(&format!("run by process {} on ", first.id())) && told.contains("1 running"), "{told}");
-    assert!(told.contains(&format!("60   by process {} on ", first.id())), "{told}");
+    assert!(told.contains("trained by") && told.contains(&format!("60   process {} on ", first.id())), "{told}");
     signal("TERM", &[first.id()]);
     assert_eq!(first.wait().unwrap().code(), Some(143));
     let told = status(&["status", "out"]);

@@ -152,6 +152,34 @@ fn a_failure_while_tuning_ends_a_run_that_stops_at_failures_before_it_judges() {
     assert!(!study.trial("out", "baseline", 0).exists(), "it judged with half a table");
 }
 
+#[test]
+fn a_candidate_that_diverges_is_a_result_of_tuning_and_no_failure() {
+    let text =
+        tiny("  nan: [{regularizer: {misbehaving: {how: nan}}, weight: 0.1}]\n") + "tune: {weight: [0.01, 0.1], seeds: 1}\n";
+    let study = Study::new(&text);
+    study.run("out", &["--fail-fast"], 1);
+    assert_eq!(study.json("out", "baseline", 1, "status.json")["state"], "done");
+}
+
+/// On another machine, where this one cannot ask for the process. A runner that does not wait gave up the trial of a dead node, and
+/// a study whose last task it was stayed without it.
+#[test]
+fn a_runner_that_does_not_wait_makes_sure_first_that_others_live() {
+    let study = slow("1");
+    let put = |name: &str, text: &str| {
+        let path = study.path().join("out").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    put("runners/far.json", r#"{"id": "far", "host": "far", "pid": 1, "session": "far", "started": 1}"#);
+    put("runners/turn.1", r#"{"runner": "far", "host": "far", "pid": 1, "attempt": 1, "released": true}"#);
+    put("trials/slow/seed-0/lease.1", r#"{"runner": "far", "host": "far", "pid": 1, "attempt": 1, "released": false}"#);
+    let words = String::from_utf8_lossy(&study.run("out", &["--no-wait"], 0).stderr).into_owned();
+    assert!(words.contains("no heartbeat for 30 s"), "{words}");
+    assert_eq!(study.json("out", "slow", 0, "status.json")["attempt"], 2, "{words}");
+    assert!(study.path().join("out/report.html").exists());
+}
+
 /// While a trial that failed is held to be tried again, it is not over for anybody.
 #[test]
 fn a_trial_that_is_tried_again_is_waited_for() {

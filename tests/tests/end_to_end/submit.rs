@@ -181,7 +181,7 @@ fn what_cannot_be_submitted_is_refused_in_one_message() {
     std::fs::write(site.study.path().join("slurm.yaml"), "time: 5\npartitoin: long\n").unwrap();
     refused(&["--slurm", "slurm.yaml"], "error: slurm.yaml:2:1: partitoin: unknown name `partitoin`");
     refused(&["--slurm", "none.yaml"], "error: none.yaml:1:1: expected settings for Slurm, found no readable file");
-    refused(&["--", "--fresh"], "expected flags of `run` but --out, --set, --fresh and --seeds");
+    refused(&["--", "--fresh"], "expected flags of `run` but --out, --set, --fresh, --allow-mismatch, --no-wait and --seeds");
 
     // the site's defaults are read too, and named where they are at fault
     std::fs::create_dir_all(site.file("config/regatta")).unwrap();
@@ -326,8 +326,20 @@ fn tasks_in_the_queue_are_not_submitted_again() {
     assert_eq!(stdout, "nothing to submit: the queue has 4 tasks of earlier submissions for what is missing\n");
 
     // tasks of another study would not train what this one asks for
-    let (stdout, stderr) = site.says(&["submit", "study.yaml", "--out", "out", "--set", "seeds=[0, 1, 2]"], 0);
-    assert!(stdout == "job 7: 6 tasks\n" && stderr.contains("tasks of an earlier study for this folder"), "{stdout}{stderr}");
+    let (stdout, stderr) = site.says(&["submit", "study.yaml", "--out", "out", "--set", "seeds=[0, 1, 2]"], 2);
+    assert!(stdout.is_empty() && stderr.contains("tasks of an earlier study for this folder"), "{stdout}{stderr}");
+    assert!(stderr.contains("regatta cancel"), "{stderr}");
+}
+
+/// Between `submit` and the first task the folder had no study, and `status` took it for a folder of something else.
+#[test]
+fn status_shows_what_was_submitted_before_any_task_starts() {
+    let site = Site::new(&tiny(ARMS));
+    site.says(&["submit", "study.yaml", "--out", "out"], 0);
+    let (told, _) = site.says(&["status", "out"], 0);
+    for part in ["4 pending of 4 trials", "0/8", "nobody is running it", "submitted as Slurm job 7 (4 tasks): `squeue -j 7`"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
 }
 
 #[test]

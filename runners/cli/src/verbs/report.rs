@@ -19,10 +19,11 @@ pub(crate) struct Arguments {
 pub(crate) fn report(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let results = regatta_analysis::results(&arguments.dir).map_err(Failure::refused)?;
     write(&arguments.dir, &results, None)?;
+    print(&arguments.dir, &results)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes results.csv, report.html and plots/, and prints the table. A runner does so in its turn, and writes by its fence; a user may
+/// Writes results.csv, report.html and plots/. A runner does so in its turn, and writes by its fence; a user may
 /// do so at any time.
 pub(crate) fn write(folder: &Path, results: &Results, fence: Option<&Fence>) -> Result<(), Failure> {
     let put = |name: &Path, text: &str| {
@@ -39,6 +40,11 @@ pub(crate) fn write(folder: &Path, results: &Results, fence: Option<&Fence>) -> 
         put(&plots.join(&plot.name).with_extension("svg"), &plot.svg)?;
         put(&plots.join(&plot.name).with_extension("csv"), &plot.data_csv)?;
     }
+    Ok(())
+}
+
+/// Prints the table, and where the page is.
+pub(crate) fn print(folder: &Path, results: &Results) -> Result<(), Failure> {
     let width = columns(comfy_table::Table::new().width());
     say(regatta_report::terminal_table(results, width))?;
     say(format_args!("\n{}", folder.join("report.html").display()))?;

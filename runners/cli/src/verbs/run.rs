@@ -9,7 +9,7 @@ use crate::progress::Tokens;
 use crate::{memory, progress, signals::Signals};
 use clap::Parser;
 use regatta_config::StudyFile;
-use regatta_records::present;
+use regatta_records::{Fence, present};
 use regatta_slurm::memory_of_job;
 use regatta_study::{Ended, Every, Limits, Options, RunError};
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ pub(crate) struct Arguments {
     /// Train only the trials of these seeds, and leave the rest to other runners of the folder
     #[arg(long, value_name = "SEED", value_delimiter = ',')]
     seeds: Option<Vec<u64>>,
-    /// End when other runners of the folder train all that is left
+    /// End when other runners of the folder train all that is left; while they tune, wait for what they find
     #[arg(long)]
     no_wait: bool,
     /// The submission of which this run is a task
@@ -163,10 +163,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         return Ok(code); // Slurm ends this process in seconds; whoever goes on writes the report
     }
     if ended != Ended::Interrupted || is_mine_to_report(&out)? {
-        let written = regatta_study::in_turn(&out, &signals.stop, |fence| {
-            report::write(&out, &regatta_analysis::results(&out).map_err(Failure::failed)?, Some(fence))
-        });
-        written.map_err(Failure::failed)?.unwrap_or(Ok(()))?;
+        let write = |fence: &Fence| {
+            let results = regatta_analysis::results(&out).map_err(Failure::failed)?;
+            report::write(&out, &results, Some(fence)).map(|()| results)
+        };
+        if let Some(results) = regatta_study::in_turn(&out, &signals.stop, write).map_err(Failure::failed)? {
+            report::print(&out, &results?)?;
+        }
     }
     Ok(match ended {
         Ended::AllDone | Ended::LeftToOthers => ExitCode::SUCCESS,
@@ -198,9 +201,9 @@ pub(super) fn check_passed_on(flags: &[String]) -> Result<(), Failure> {
         let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
         Failure::refused(format!("after `--`: {first}"))
     })?;
-    let Arguments { out, set, fresh, submission, seeds, .. } = arguments;
-    if out.is_some() || !set.is_empty() || fresh || submission.is_some() || seeds.is_some() {
-        let message = "after `--`: expected flags of `run` but --out, --set, --fresh and --seeds";
+    let Arguments { out, set, fresh, submission, seeds, no_wait, allow_mismatch, .. } = arguments;
+    if out.is_some() || !set.is_empty() || fresh || submission.is_some() || seeds.is_some() || no_wait || allow_mismatch {
+        let message = "after `--`: expected flags of `run` but --out, --set, --fresh, --allow-mismatch, --no-wait and --seeds";
         return Err(Failure::refused(message));
     }
     Ok(())
@@ -221,7 +224,8 @@ mod tests {
         assert_eq!(check(&[]), Ok(()));
         assert_eq!(check(&["--jobs", "4", "--retry=1"]), Ok(()));
         assert!(check(&["--job-count", "4"]).unwrap_err().contains("after `--`: unexpected argument '--job-count'"));
-        assert!(check(&["--fresh"]).unwrap_err().contains("but --out, --set, --fresh and --seeds"));
+        assert!(check(&["--fresh"]).unwrap_err().contains("but --out, --set, --fresh, "));
+        assert!(check(&["--no-wait"]).is_err(), "every task has it");
     }
 
     #[test]

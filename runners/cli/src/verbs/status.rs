@@ -2,8 +2,10 @@
 
 use crate::failure::{Failure, say};
 use comfy_table::{ContentArrangement, Table, TableStyle};
+use regatta_records::{Holder, Submission};
+use regatta_slurm::Array;
 use regatta_study::Standing;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(Debug, clap::Args)]
@@ -22,20 +24,22 @@ pub(crate) fn status(arguments: &Arguments) -> Result<ExitCode, Failure> {
         say(serde_json::to_string(&standing).map_err(Failure::failed)?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    print(standing)
+    print(&arguments.dir, standing)
 }
 
-/// The table of the trials, how many are in which state, and who is running the study.
-pub(crate) fn print(standing: Standing) -> Result<ExitCode, Failure> {
+/// The table of the trials, how many are in which state, who is running the study, and what was submitted.
+pub(crate) fn print(dir: &Path, standing: Standing) -> Result<ExitCode, Failure> {
+    let is_run = standing.trials.iter().any(|trial| trial.runner.is_some());
     let mut table = Table::new();
     table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
-    table.set_header(["trial", "seed", "state", "steps", "", ""]);
+    let by = is_run.then_some("trained by");
+    table.set_header(["trial", "seed", "state", "steps"].into_iter().chain(by).chain([""]));
     for trial in &standing.trials {
-        let steps = format!("{}/{}", trial.made, trial.steps);
-        let reason = trial.reason.as_deref().unwrap_or_default();
-        let runner =
-            trial.runner.as_ref().map(|runner| format!("by process {} on {}", runner.pid, runner.host)).unwrap_or_default();
-        table.add_row([&trial.name, &trial.seed.to_string(), trial.state.word(), &steps, &runner, reason]);
+        let (seed, steps) = (trial.seed.to_string(), format!("{}/{}", trial.made, trial.steps));
+        let name = |runner: &Holder| format!("process {} on {}", runner.pid, runner.host);
+        let by = is_run.then(|| trial.runner.as_ref().map(name).unwrap_or_default());
+        let reason = trial.reason.clone().unwrap_or_default();
+        table.add_row([trial.name.clone(), seed, trial.state.word().to_owned(), steps].into_iter().chain(by).chain([reason]));
     }
     say(table.trim_fmt())?;
     say(format_args!("\n{} of {} trials", standing.summary(), standing.trials.len()))?;
@@ -45,5 +49,18 @@ pub(crate) fn print(standing: Standing) -> Result<ExitCode, Failure> {
     if standing.runners.is_empty() {
         say("nobody is running it")?;
     }
+    if standing.trials.iter().any(|trial| !trial.state.has_ended()) {
+        submitted(dir)?;
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The jobs that were submitted and not withdrawn, for whoever asks Slurm about them.
+fn submitted(dir: &Path) -> Result<(), Failure> {
+    for submission in Submission::all(dir).map_err(Failure::refused)?.iter().filter(|submission| !submission.is_cancelled()) {
+        for array in submission.jobs::<Array>().map_err(Failure::refused)? {
+            say(format_args!("submitted as Slurm job {} ({} tasks): `squeue -j {}`", array.job, array.tasks, array.job))?;
+        }
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use super::probe::{self, this_program};
 use crate::failure::Failure;
 use regatta_config::StudyFile;
 use regatta_lm::data::Watch;
-use regatta_records::{Frozen, Made, Submission};
+use regatta_records::{Frozen, Made, RecordError, Requeues, Submission};
 use regatta_slurm::{Fate, Slurm, Task};
 use regatta_study::{Outlook, prepare_with, tokens_of};
 use std::path::Path;
@@ -60,9 +60,15 @@ impl Submitted {
             _ => {}
         }
         let name = task.to_string();
-        let made = Made::of(out).map_err(Failure::failed)?;
-        let requeues = self.0.requeues(&name).map_err(Failure::failed)?.next(made);
-        self.0.set_requeues(&name, requeues).map_err(Failure::failed)?;
+        // what cannot be counted now, on a full disk or while a file server is away, costs nobody the task
+        let count = || -> Result<_, RecordError> {
+            let requeues = self.0.requeues(&name)?.next(Made::of(out)?);
+            self.0.set_requeues(&name, requeues).map(|()| requeues)
+        };
+        let requeues = count().unwrap_or_else(|error| {
+            tracing::warn!("{error}: this requeue is not counted");
+            Requeues::default()
+        });
         if requeues.without_progress >= PATIENCE {
             return Err(Failure::failed(format!(
                 "task {task} was stopped {PATIENCE} times before a trial ended or a checkpoint was saved: it is not \

@@ -57,8 +57,8 @@ pub struct Present {
 impl Card {
     /// The runner of a file that cannot be understood: all that is known of it is its heartbeat.
     pub(super) fn unknown(id: &str) -> Self {
-        let (host, session) = ("an unknown machine".to_owned(), String::new());
-        Self { id: id.to_owned(), host, pid: 0, session, started: 0, study: None, job: None, process: None }
+        let (host, session, study) = ("an unknown machine".to_owned(), String::new(), Some(String::new()));
+        Self { id: id.to_owned(), host, pid: 0, session, started: 0, study, job: None, process: None }
     }
 
     /// Whether its process has ended; `None` where this machine cannot know.
@@ -106,7 +106,7 @@ fn since(then: SystemTime) -> Duration {
 }
 
 /// The runners of a study's folder that seem to live: their processes do, or, on other machines, their heartbeats are recent by
-/// this machine's clock. That is good enough to be shown, and decides nothing.
+/// this machine's clock. That is good enough to be shown, and decides only whose manifest stands and who reports.
 ///
 /// # Errors
 /// When a file cannot be read.

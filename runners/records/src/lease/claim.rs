@@ -90,6 +90,11 @@ pub(super) fn create(folder: &Path, name: &str, holder: &Holder, scratch: &Path)
     Ok(created && is_highest)
 }
 
+/// Writes over the file of a holder that another took for gone, in place: one that was frozen opens it before it writes anything.
+pub(super) fn mark_lost(path: &Path, next: &Holder) -> io::Result<()> {
+    disk::write(path, &serde_json::to_vec(next)?)
+}
+
 /// Replaces the file of `holder`, who gives the folder back.
 pub(super) fn release(folder: &Path, name: &str, holder: &Holder, scratch: &Path) -> io::Result<()> {
     let released = Holder { released: true, ..holder.clone() };

@@ -30,7 +30,7 @@ pub use card::{Card, Present, present};
 pub use claim::Holder;
 pub use fence::Fence;
 pub use others::Others;
-pub use runner::Runner;
+pub use runner::{REPORT, Runner};
 
 use crate::RecordError;
 use std::path::{Path, PathBuf};
@@ -69,9 +69,12 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.fence.check().is_ok()
-            && let Err(error) = claim::release(&self.folder, self.name, self.fence.holder(), &self.scratch)
-        {
+        let given_back = match self.fence.lost() {
+            Ok(Some(_)) => return, // it is another's
+            Ok(None) => claim::release(&self.folder, self.name, self.fence.holder(), &self.scratch),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = given_back {
             tracing::warn!("{}: could not give it back: {error}", self.folder.display());
         }
     }
@@ -90,12 +93,7 @@ pub(crate) fn had_turns(out: &Path) -> bool {
     claim::highest(&out.join(card::RUNNERS), TURN).is_ok_and(|found| found.is_some())
 }
 
-/// A file of one runner's own, where it writes what then gets another name.
-fn scratch_of(out: &Path, id: &str) -> PathBuf {
-    out.join(card::RUNNERS).join(format!("{id}.partial"))
-}
-
-fn host() -> String {
-    let named = std::fs::read_to_string("/proc/sys/kernel/hostname").ok().or_else(|| std::env::var("HOSTNAME").ok());
-    named.map_or_else(|| "an unnamed host".into(), |name| name.trim().to_owned())
+/// A file of one runner's own in a folder that it takes, where it writes what then gets another name.
+fn scratch_of(folder: &Path, name: &str, id: &str) -> PathBuf {
+    folder.join(format!("{name}.{id}.partial"))
 }

@@ -2,7 +2,7 @@
 //! as measured here, has stopped.
 
 use super::card::{self, Card, RUNNERS, file_of};
-use crate::disk;
+use crate::{RecordError, disk};
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,8 @@ struct Seen {
     beat: SystemTime,
     looked: Instant,
     silent: Duration,
+    /// Whether it showed, since this runner began to look, that it lives.
+    has_shown: bool,
 }
 
 impl Others {
@@ -46,8 +48,12 @@ impl Others {
             return Ok(false); // whoever looks for a free trial asks about the same runner for each that it holds
         }
         let Some((card, beat)) = card::read(&self.out, id)? else { return Ok(true) };
-        let ended = card.as_ref().and_then(Card::has_ended) == Some(true);
+        let process = card.as_ref().and_then(Card::has_ended);
+        let ended = process == Some(true);
         if !ended && !self.is_silent(id, beat, Instant::now()) {
+            if let Some(seen) = self.seen.get_mut(id) {
+                seen.has_shown |= process == Some(false);
+            }
             return Ok(false);
         }
         if !ended {
@@ -58,6 +64,24 @@ impl Others {
         Ok(true)
     }
 
+    /// Whether a runner that is not gone has shown that it lives since this one began to look: its heartbeat has changed, or its
+    /// process is there. Until then nobody knows.
+    pub fn has_shown(&self, id: &str) -> bool {
+        self.seen.get(id).is_some_and(|seen| seen.has_shown)
+    }
+
+    /// Looks at every runner, so that those that are gone are known when somebody asks, and leave no file.
+    ///
+    /// # Errors
+    /// When the folder of runners cannot be listed.
+    pub fn look(&mut self, me: &str) -> Result<(), RecordError> {
+        for id in card::ids(&self.out)?.into_iter().filter(|id| id != me) {
+            let path = file_of(&self.out, &id);
+            self.is_gone(&id).map_err(|error| RecordError::new(&path, error))?;
+        }
+        Ok(())
+    }
+
     /// Whether a file that names no runner is nobody's: it has not changed for as long as a heartbeat may pause.
     pub(super) fn is_abandoned(&mut self, file: &Path) -> io::Result<bool> {
         let written = std::fs::metadata(file)?.modified()?;
@@ -65,7 +89,8 @@ impl Others {
     }
 
     fn is_silent(&mut self, id: &str, beat: SystemTime, now: Instant) -> bool {
-        let fresh = Seen { beat, looked: now, silent: Duration::ZERO };
+        let is_known = self.seen.contains_key(id);
+        let fresh = Seen { beat, looked: now, silent: Duration::ZERO, has_shown: is_known };
         let Some(seen) = self.seen.get_mut(id).filter(|seen| seen.beat == beat) else {
             self.seen.insert(id.to_owned(), fresh);
             return false;
@@ -83,7 +108,7 @@ pub(super) fn new_card_of(out: &Path, id: &str) -> PathBuf {
 
 /// Removes what a runner that is gone left in the folder of runners.
 pub(super) fn bury(out: &Path, id: &str) {
-    for path in [file_of(out, id), new_card_of(out, id), super::scratch_of(out, id)] {
+    for path in [file_of(out, id), new_card_of(out, id), super::scratch_of(&out.join(RUNNERS), super::TURN, id)] {
         match disk::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => tracing::warn!("{}: {error}", path.display()),
             _ => {}

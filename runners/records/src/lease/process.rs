@@ -33,7 +33,7 @@ fn machine() -> Option<String> {
     let space = std::fs::read_link("/proc/self/ns/pid").ok()?;
     // start times count from another moment in a name space of times, and copies of a virtual machine boot once
     let times = std::fs::read_link("/proc/self/ns/time").map(|space| space.display().to_string()).unwrap_or_default();
-    Some(format!("{} {} {} {times}", super::host(), boot.trim(), space.display()))
+    Some(format!("{} {} {} {times}", crate::machine::host(), boot.trim(), space.display()))
 }
 
 /// `/proc` may be mounted so that a user sees only the user's own processes.
@@ -59,7 +59,7 @@ fn began(pid: u32) -> Option<String> {
 
 #[cfg(not(target_os = "linux"))]
 fn machine() -> Option<String> {
-    Some(super::host())
+    Some(crate::machine::host())
 }
 
 #[cfg(not(target_os = "linux"))]

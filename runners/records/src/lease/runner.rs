@@ -4,7 +4,8 @@ use super::card::{self, Card, RUNNERS, file_of};
 use super::claim::{self, Holder};
 use super::others::{self, Others};
 use super::process::Process;
-use super::{Claim, Lease, TRIAL, TURN, host, scratch_of};
+use super::{Claim, Lease, TRIAL, TURN, scratch_of};
+use crate::machine::host;
 use crate::{RecordError, disk};
 use std::collections::BTreeMap;
 use std::io;
@@ -18,8 +19,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const BEAT: Duration = Duration::from_secs(2);
 /// A runner that lives has shown it within this time, unless it is busy beyond measure.
 const ONE_BEAT: Duration = Duration::from_secs(3);
-/// Time between two looks at who has the turn.
+/// Time between two looks at who has the turn, at first and at most: a thousand runners may wait for it.
 const LOOK: Duration = Duration::from_millis(50);
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
+
+/// The session of a runner that only reports: nobody joins it.
+pub const REPORT: &str = "report";
 
 /// This process, as one of the runners of a study's folder, while it lives.
 #[derive(Debug)]
@@ -88,18 +93,20 @@ impl Runner {
     /// # Errors
     /// When a file cannot be read or written.
     pub fn turn(&self, others: &mut Others, mut wait: impl FnMut(&Holder) -> bool) -> Result<Option<Lease>, RecordError> {
+        let mut look = LOOK;
         loop {
             match self.claim(&self.out.join(RUNNERS), TURN, others)? {
                 Claim::Taken(turn) => return Ok(Some(turn)),
-                Claim::Held(holder) if wait(&holder) => std::thread::sleep(LOOK),
+                Claim::Held(holder) if wait(&holder) => std::thread::sleep(look),
                 Claim::Held(_) => return Ok(None),
             }
+            look = look.mul_f64(1.05).min(LONGEST_LOOK);
         }
     }
 
     fn claim(&self, folder: &Path, name: &'static str, others: &mut Others) -> Result<Claim, RecordError> {
         let found = claim::highest(folder, name)?;
-        let mut attempt = 1;
+        let (mut attempt, mut lost) = (1, None);
         if let Some((last, holder)) = found {
             attempt = last + 1;
             let path = claim::file_of(folder, name, last);
@@ -108,6 +115,7 @@ impl Runner {
                 Some(holder) if holder.released || holder.runner == self.card.id => {}
                 Some(holder) if is_so(&path, others.is_gone(&holder.runner)) => {
                     tracing::warn!("{holder} ended without giving {} back; this run resumes from what it left", folder.display());
+                    lost = Some(path);
                 }
                 Some(holder) => return Ok(Claim::Held(holder)),
                 None if is_so(&path, others.is_abandoned(&path)) => {
@@ -118,11 +126,15 @@ impl Runner {
         }
         let Card { id, host, pid, .. } = &self.card;
         let holder = Holder { runner: id.clone(), host: host.clone(), pid: *pid, attempt, released: false };
-        let scratch = scratch_of(&self.out, id);
+        let scratch = scratch_of(folder, name, id);
         for folder in [folder, &self.out.join(RUNNERS)] {
             disk::create_folder(folder).map_err(|error| RecordError::new(folder, error))?;
         }
         if claim::create(folder, name, &holder, &scratch)? {
+            if let Some(path) = lost {
+                // A network file system may tell a frozen holder from a cache that there is no next file; its own it opens.
+                claim::mark_lost(&path, &holder).map_err(|error| RecordError::new(&path, error))?;
+            }
             return Ok(Claim::Taken(Lease::new(folder, name, holder, scratch)));
         }
         let winner = claim::highest(folder, name)?.and_then(|(_, holder)| holder);
@@ -193,6 +205,9 @@ fn living(out: &Path) -> Result<Option<Card>, RecordError> {
         let mut is_open = false;
         for id in card::ids(out)? {
             let Ok(Some((Some(card), beat))) = card::read(out, &id) else { continue };
+            if card.session == REPORT {
+                continue;
+            }
             if card::is_recent(beat) || *first.entry(id).or_insert(beat) != beat {
                 return Ok(Some(card));
             }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::machine::host;
 use std::fs::File;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};

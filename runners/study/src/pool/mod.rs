@@ -43,7 +43,7 @@ pub(crate) struct Pool<'a, 'b> {
 pub(crate) enum Until {
     /// Nobody trains any of the trials.
     AllSettled,
-    /// This runner finds none that it could train.
+    /// Runners that live train all that is left.
     NothingToTake,
 }
 
@@ -66,51 +66,61 @@ impl<'a, 'b> Pool<'a, 'b> {
     /// Runs those that other runners do not, and waits for these.
     ///
     /// # Errors
-    /// When a worker cannot be started, or a status cannot be written.
+    /// When a worker cannot be started, or a status cannot be written. Workers have saved what they could by then.
     pub fn run(mut self, until: Until) -> Result<Ended, RunError> {
-        loop {
-            if self.is_stopped() {
-                self.taking.stop();
-                self.workers.iter_mut().flatten().for_each(Worker::stop);
-            } else if self.any_failed && self.options.limits.fail_fast {
-                self.taking.stop();
-            }
-            let others_work = self.hand_out()?;
-            let is_idle = self.workers.iter().flatten().all(|worker| worker.trial.is_none());
-            if is_idle && !(others_work && until == Until::AllSettled) {
-                break;
-            }
-            self.wait()?;
-            self.workers.iter_mut().flatten().for_each(|worker| worker.enforce(&self.options.limits));
-        }
+        let ran = self.train(until);
+        self.workers.iter_mut().flatten().for_each(Worker::stop);
         for worker in self.workers.iter_mut().flatten() {
-            worker.wait().map_err(|error| RecordError::new(self.options.out, error))?;
+            let waited = worker.wait().map_err(|error| RecordError::new(self.options.out, error));
+            if ran.is_ok() {
+                waited?;
+            }
         }
+        self.leases.clear(); // not before the workers have ended: they save their trials for as long as these are held
+        ran?;
         if self.is_stopped() {
             return Ok(Ended::Interrupted);
         }
         let (mut all_done, mut left) = (true, false);
         for (trial, tries) in self.trials.iter().zip(&self.tries) {
-            let state = trial.folder.status()?.map_or(State::Pending, |status| status.state);
-            all_done &= state == State::Done;
-            left |= !state.is_settled() && state != State::Failed && *tries == 0;
+            all_done &= trial.folder.status()?.is_some_and(|status| status.state == State::Done);
+            left |= *tries == 0 && trial.over(self.taking.session())?.is_none();
         }
+        let fails_fast = self.options.limits.fail_fast && (self.any_failed || self.taking.others_failed);
         Ok(if all_done {
             Ended::AllDone
-        } else if left && !self.any_failed {
+        } else if left && !self.any_failed && !fails_fast {
             Ended::LeftToOthers
         } else {
             Ended::SomeFailed
         })
     }
 
+    fn train(&mut self, until: Until) -> Result<(), RunError> {
+        loop {
+            if self.is_stopped() {
+                self.taking.stop();
+                self.workers.iter_mut().flatten().for_each(Worker::stop);
+            } else if (self.any_failed || self.taking.others_failed) && self.options.limits.fail_fast {
+                self.taking.stop();
+            }
+            let waits = self.hand_out(until)?;
+            let is_idle = self.workers.iter().flatten().all(|worker| worker.trial.is_none());
+            if is_idle && !waits {
+                return Ok(());
+            }
+            self.wait()?;
+            self.taking.watch();
+            self.workers.iter_mut().flatten().for_each(|worker| worker.enforce(&self.options.limits));
+        }
+    }
+
     fn is_stopped(&self) -> bool {
         self.options.stop.load(Ordering::Relaxed)
     }
 
-    /// Gives trials to idle workers, and starts workers as long as there may be more; whether other runners train some that are
-    /// left.
-    fn hand_out(&mut self) -> Result<bool, RunError> {
+    /// Gives trials to idle workers, and starts workers as long as there may be more; whether there may be another trial later.
+    fn hand_out(&mut self, until: Until) -> Result<bool, RunError> {
         loop {
             let idle = self.workers.iter().position(|worker| worker.as_ref().is_some_and(Worker::is_idle));
             let is_full = self.workers.iter().flatten().count() >= self.options.limits.jobs;
@@ -118,11 +128,10 @@ impl<'a, 'b> Pool<'a, 'b> {
                 return Ok(true);
             }
             let works = self.workers.iter().flatten().any(|worker| worker.trial.is_some());
-            let next = self.taking.next(works, self.watcher)?;
-            self.any_failed |= self.taking.others_failed;
-            let (trial, lease) = match next {
+            let (trial, lease) = match self.taking.next(works, self.watcher)? {
                 Next::Take(trial, lease) => (trial, lease),
-                Next::Wait => return Ok(true),
+                // a holder that has not shown yet that it lives may be gone, and its trial this runner's to take
+                Next::Wait { all_live } => return Ok(until == Until::AllSettled || !all_live),
                 Next::Nothing => return Ok(false),
             };
             let place = match idle {
@@ -205,6 +214,7 @@ impl<'a, 'b> Pool<'a, 'b> {
             self.any_failed |= status.state == State::Failed;
             self.leases[trial] = None;
         }
+        self.taking.look_again();
         self.watcher.event(trial, &Event::Ended(status));
     }
 

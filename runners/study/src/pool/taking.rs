@@ -15,8 +15,11 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(super) enum Next {
     /// A trial, by its place, which is this runner's now.
     Take(usize, Lease),
-    /// Others train all that is left.
-    Wait,
+    /// Others train all that is left; whether each of them is known to live.
+    Wait {
+        /// Since this runner began to look.
+        all_live: bool,
+    },
     /// Nothing is left that anybody trains.
     Nothing,
 }
@@ -34,6 +37,9 @@ pub(super) struct Taking<'a> {
     /// Trials that this runner has begun: none is begun twice because it failed elsewhere.
     begun: Vec<bool>,
     looked: Option<Instant>,
+    /// When this runner last looked at all others, and whether those that hold what is left are known to live.
+    watched: Option<Instant>,
+    all_live: bool,
     /// For whom a line was logged.
     told: Option<(usize, Holder)>,
     /// Whether a trial of this session failed under another runner.
@@ -51,6 +57,8 @@ impl<'a> Taking<'a> {
             again: VecDeque::new(),
             begun: vec![false; trials.len()],
             looked: None,
+            watched: None,
+            all_live: false,
             told: None,
             others_failed: false,
         }
@@ -76,6 +84,7 @@ impl<'a> Taking<'a> {
     pub fn give_up(&mut self, trial: usize) {
         self.left.push(trial);
         self.left.sort_unstable();
+        self.look_again();
     }
 
     /// The next trial; `works` where this runner trains some already.
@@ -90,9 +99,9 @@ impl<'a> Taking<'a> {
             return Ok(Next::Nothing);
         }
         if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
-            return Ok(Next::Wait);
+            return Ok(Next::Wait { all_live: self.all_live });
         }
-        let (mut held, mut place) = (None, 0);
+        let (mut held, mut place, mut all_live) = (None, 0, true);
         while place < self.left.len() {
             let trial = self.left[place];
             match self.take(trial)? {
@@ -111,13 +120,14 @@ impl<'a> Taking<'a> {
                     }
                 }
                 Taken::Held(holder) => {
+                    all_live &= self.others.has_shown(&holder.runner);
                     held.get_or_insert((trial, holder));
                     place += 1;
                 }
                 Taken::NotMine => place += 1,
             }
         }
-        self.looked = Some(Instant::now());
+        (self.looked, self.all_live) = (Some(Instant::now()), all_live);
         let Some((trial, holder)) = held else { return Ok(Next::Nothing) };
         if !works && self.told.as_ref() != Some(&(trial, holder.clone())) {
             let PlannedTrial { name, key, .. } = &self.trials[trial];
@@ -126,7 +136,23 @@ impl<'a> Taking<'a> {
             tracing::info!("waits for {holder}, which trains {name} seed {}{more}", key.seed);
             self.told = Some((trial, holder));
         }
-        Ok(Next::Wait)
+        Ok(Next::Wait { all_live })
+    }
+
+    /// Looks at the other runners now and then while this one trains: whether one that holds a trial is gone is then known when this
+    /// one has nothing else to do.
+    pub fn watch(&mut self) {
+        if self.watched.is_none_or(|watched| watched.elapsed() >= LOOK) {
+            self.watched = Some(Instant::now());
+            if let Err(error) = self.others.look(&self.runner.card().id) {
+                tracing::warn!("{error}");
+            }
+        }
+    }
+
+    /// A trial is free, or settled, that was not at the last look.
+    pub fn look_again(&mut self) {
+        self.looked = None;
     }
 
     fn take(&mut self, trial: usize) -> Result<Taken, RecordError> {
@@ -158,10 +184,10 @@ impl<'a> Taking<'a> {
         if !self.begun[trial] {
             return planned.over(self.session());
         }
-        let failed = |status: &Status| planned.is_meant_by(status) && self.has_ended(trial, status);
-        match planned.folder.status()?.filter(failed) {
-            // elsewhere, after this runner lost it
-            Some(status) if holder_of(planned.folder.path())?.is_none() => Ok(Some(status)),
+        let is_held = holder_of(planned.folder.path())?.is_some(); // first: its holder may end between the two
+        let ended = |status: &Status| planned.is_meant_by(status) && self.has_ended(trial, status);
+        match planned.folder.status()?.filter(ended) {
+            Some(status) if !is_held => Ok(Some(status)), // elsewhere, after this runner lost it
             _ => planned.over(self.session()),
         }
     }

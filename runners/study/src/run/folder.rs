@@ -19,7 +19,14 @@ pub(super) fn begin(out: &Path, study: &str, manifest: &Manifest, fence: &Fence)
 /// Removes the folder of all trials. While a person was asked, another runner may have taken its turn.
 pub(super) fn discard(trials: &Path, fence: &Fence) -> Result<(), RecordError> {
     check(fence, trials)?;
-    disk::remove_folder(trials).map_err(|error| RecordError::new(trials, error))
+    let failed = |error| RecordError::new(trials, error);
+    if !trials.exists() {
+        return Ok(());
+    }
+    // A folder of that name belongs to nobody: whoever is frozen while it is removed removes nothing that the next runner trains.
+    let discarded = trials.with_extension(format!("discarded-{}", fence.attempt()));
+    disk::remove_folder(&discarded).and_then(|()| disk::move_folder(trials, &discarded)).map_err(failed)?;
+    disk::remove_folder(&discarded).map_err(failed)
 }
 
 /// Writes a JSON file of the study.

@@ -19,7 +19,7 @@ use folder::{put, rows};
 use opening::{Opened, open, turn};
 use others::refuse_others;
 use regatta_config::StudyFile;
-use regatta_records::{Fence, Lease, Manifest, Others, RecordError, Runner, State, Status, TuningRow, check_out, disk};
+use regatta_records::{Fence, Lease, Manifest, Others, REPORT, RecordError, Runner, State, Status, TuningRow, check_out, disk};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -50,7 +50,8 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
         return train(&first, options, &runner, watcher, plan.until());
     }
     let ended = train(&first, options, &runner, watcher, Until::AllSettled)?;
-    if ended == Ended::Interrupted || (ended == Ended::SomeFailed && options.limits.fail_fast) {
+    // a candidate that diverged is a result of tuning, and no failure
+    if ended == Ended::Interrupted || (options.limits.fail_fast && has_failed(&first)?) {
         return Ok(ended);
     }
     let Some(turn) = turn(&runner, &mut others, options)? else { return Ok(Ended::Interrupted) };
@@ -60,14 +61,26 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
     Ok(if judged_ended == Ended::AllDone && !(all_chosen && ended == Ended::AllDone) { Ended::SomeFailed } else { judged_ended })
 }
 
+fn has_failed(trials: &[PlannedTrial]) -> Result<bool, RecordError> {
+    for trial in trials {
+        if trial.folder.status()?.is_some_and(|status| status.state == State::Failed) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Does what concerns the results of the folder `out` as a whole while no other runner does; `None` where it is asked to stop first.
 /// What is written by the fence does not replace what a runner wrote that took this one for gone.
 ///
 /// # Errors
 /// When a file of the runners cannot be read or written.
 pub fn in_turn<T>(out: &Path, stop: &AtomicBool, work: impl FnOnce(&Fence) -> T) -> Result<Option<T>, RecordError> {
-    let runner = Runner::join(out, Some("report"))?;
+    let runner = Runner::join(out, Some(REPORT))?;
     let turn = runner.turn(&mut Others::of(out), |_| !stop.load(Ordering::Relaxed))?;
+    if turn.is_none() {
+        tracing::warn!("stopped while another runner was at work on the results; `regatta report {}` writes them", out.display());
+    }
     Ok(turn.map(|turn| work(turn.fence())))
 }
 
@@ -99,6 +112,15 @@ impl Plan<'_> {
     }
 }
 
+/// Adds what differs from the plan, each once.
+fn note(manifest: &mut Manifest, mismatches: Vec<String>) {
+    for found in mismatches {
+        if !manifest.mismatches.contains(&found) {
+            manifest.mismatches.push(found);
+        }
+    }
+}
+
 /// Records what tuning found, and plans the trials that are judged; whether there is one for every variant.
 fn judged(
     plan: &Plan<'_>,
@@ -118,7 +140,7 @@ fn judged(
     }
     put(fence, &out.join("plan.json"), &rows(file, supplies, &chosen)?)?;
     if !mismatches.is_empty() {
-        manifest.mismatches.extend(mismatches);
+        note(manifest, mismatches);
         put(fence, &out.join("manifest.json"), manifest)?;
     }
     adopt(&judged, out, fence).map_err(RunError::Folder)?;

@@ -1,8 +1,8 @@
 //! What a runner does before it trains, while no other runner does the same in the folder.
 
-use super::Plan;
 use super::folder::{begin, discard, put, rows};
 use super::others::refuse_others;
+use super::{Plan, note};
 use crate::adopt::{adopt, settled};
 use crate::ended::RunError;
 use crate::fingerprints::Fingerprints;
@@ -72,7 +72,7 @@ pub(super) fn open(
     let is_open = present(out).map_err(RunError::Folder)?.iter().any(|other| other.card.study.is_some());
     let before: Option<Manifest> = if is_open { read_json(&out.join("manifest.json")).map_err(RunError::Folder)? } else { None };
     let mut manifest = before.unwrap_or(manifest);
-    manifest.mismatches.extend(mismatches.into_iter().filter(|found| !manifest.mismatches.contains(found)).collect::<Vec<_>>());
+    note(&mut manifest, mismatches);
     begin(out, &study, &manifest, fence).map_err(RunError::Folder)?;
     put(fence, &Fingerprints::file(out), &known).map_err(RunError::Folder)?;
     adopt(&first, out, fence).map_err(RunError::Folder)?;
@@ -102,9 +102,18 @@ fn chosen(
     for trial in tuning {
         has_ended = has_ended && trial.over(&runner.card().session)?.is_some();
     }
-    if has_ended {
-        Ok(tuning::table(plan.file, tuning)?.iter().map(TuningRow::chosen).collect())
-    } else {
-        Ok(vec![None; plan.file.variants().len()])
+    let table = tuning::table(plan.file, tuning)?;
+    // As long as this session tries again what failed before, what was chosen then stands.
+    let before = if has_ended { None } else { read_json::<Vec<TuningRow>>(&plan.options.out.join("tuning.json"))? };
+    let is_of_them = |row: &TuningRow, now: &TuningRow| {
+        let candidates = |row: &TuningRow| row.candidates.iter().map(|(candidate, _)| *candidate).collect::<Vec<_>>();
+        row.place == now.place && candidates(row) == candidates(now)
+    };
+    let before =
+        before.filter(|rows| rows.len() == table.len() && rows.iter().zip(&table).all(|(row, now)| is_of_them(row, now)));
+    match before {
+        Some(rows) => Ok(rows.iter().map(TuningRow::chosen).collect()),
+        None if has_ended => Ok(table.iter().map(TuningRow::chosen).collect()),
+        None => Ok(vec![None; plan.file.variants().len()]),
     }
 }

@@ -3,7 +3,7 @@
 mod listing;
 mod state;
 
-use regatta_records::{Holder, Present, RecordError, State, Status, TrialFolder, holder_of, present};
+use regatta_records::{FrozenTrial, Holder, Present, RecordError, State, Status, Submission, TrialFolder, holder_of, present};
 use serde::Serialize;
 use std::path::Path;
 
@@ -40,11 +40,17 @@ pub struct TrialStanding {
 }
 
 impl Standing {
-    /// The state of the study in `folder`.
+    /// The state of the study in `folder`, which may have been submitted while no task has opened the folder yet.
     ///
     /// # Errors
     /// When the folder holds no study, or a record that cannot be read.
     pub fn read(folder: &Path) -> Result<Self, RecordError> {
+        if !folder.join("study.yaml").exists()
+            && let Some(submission) = Submission::all(folder)?.pop()
+        {
+            let trials = submission.frozen()?.trials.into_iter().map(TrialStanding::submitted).collect();
+            return Ok(Self { runners: Vec::new(), trials });
+        }
         let listing = Listing::read(folder)?;
         let runners = present(folder)?;
         let read = |listed: Listed| {
@@ -71,6 +77,11 @@ impl Standing {
 }
 
 impl TrialStanding {
+    fn submitted(FrozenTrial { name, seed, inputs, .. }: FrozenTrial) -> Self {
+        let steps = inputs["train"]["steps"].as_u64().and_then(|steps| usize::try_from(steps).ok()).unwrap_or_default();
+        Self { name, seed, state: TrialState::Pending, made: 0, steps, reason: None, runner: None }
+    }
+
     /// From a trial's status, its number of steps, and who trains it now.
     pub(crate) fn new(listed: &Listed, status: Option<&Status>, made: usize, steps: usize, runner: Option<Holder>) -> Self {
         let state = status.map_or(State::Pending, |status| status.state);

@@ -86,7 +86,11 @@ pub(crate) fn submit(arguments: &Arguments) -> Result<ExitCode, Failure> {
         let array = match slurm.submit(tasks, write) {
             Ok(array) => Array { constraint: share.constraint.clone(), seeds: share.seeds.clone(), ..array },
             Err(failure) => {
-                if jobs.is_empty() {
+                let script = submission.path().join(share.script());
+                if slurm.has(&script) != Some(false) {
+                    let kept = submission.path().display();
+                    tracing::warn!("the job may be in the queue all the same: {kept} is kept, and `squeue` shows it");
+                } else if jobs.is_empty() {
                     submission.remove().map_err(Failure::failed)?;
                 }
                 return Err(failure);
@@ -99,6 +103,12 @@ pub(crate) fn submit(arguments: &Arguments) -> Result<ExitCode, Failure> {
         say(said)?;
     }
     tracing::info!("study, program, script and logs: {}", submission.path().display());
+    tracing::info!("`regatta status {shown}` shows how far they are, and `regatta cancel {shown}` withdraws them");
+    if outlook.after_tuning > 0 {
+        tracing::info!(
+            "these tasks are for tuning, and go on to judge; `submit` again when tuning has ended adds tasks for the rest"
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -129,10 +139,11 @@ fn queued(slurm: &Slurm, out: &Path, yaml: &str) -> Result<Vec<(Array, InQueue)>
     let counts = |task: &InQueue| matches!(task.stage, Stage::Waiting | Stage::Running);
     let tasks = slurm.queue(&others)?.iter().filter(|task| counts(task)).map(|task| task.tasks).sum::<usize>();
     if tasks > 0 {
-        tracing::warn!(
-            "the queue has {tasks} {} of an earlier study for this folder, which are not counted; `cancel` withdraws them",
-            plural("task", tasks)
-        );
+        let (folder, tasks) = (out.display(), format!("{tasks} {}", plural("task", tasks)));
+        return Err(Failure::refused(format!(
+            "{folder}: the queue has {tasks} of an earlier study for this folder, and runners of two studies refuse each other: \
+             wait for them, or say `regatta cancel {folder}` first"
+        )));
     }
     let in_queue = slurm.queue(&arrays)?;
     for stuck in in_queue.iter().filter(|task| task.stage == Stage::Stuck) {

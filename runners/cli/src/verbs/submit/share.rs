@@ -31,19 +31,23 @@ impl Share {
     }
 }
 
+/// Of the missing trials, those that can be trained at once: tasks for more would wait until tuning has ended.
+fn ready(outlook: &Outlook, missing: usize) -> usize {
+    missing.saturating_sub(outlook.after_tuning)
+}
+
 /// The missing trials as a whole, or by the kinds of node to which seeds are pinned. The division follows from the study's list of
 /// seeds alone, so that a later submission divides them alike.
 pub(super) fn shares(settings: &Settings, file: &StudyFile, outlook: &Outlook) -> Vec<Share> {
     if !settings.pinned {
-        return vec![Share { index: 0, constraint: None, seeds: Vec::new(), missing: outlook.missing() }];
+        return vec![Share { index: 0, constraint: None, seeds: Vec::new(), missing: ready(outlook, outlook.missing()) }];
     }
     let (judged, kinds) = (&file.study.seeds, settings.constraint.len());
     let missing = |is: &dyn Fn(u64) -> bool| outlook.trials.iter().filter(|trial| !trial.settled && is(trial.seed)).count();
     let of_tuning_alone = missing(&|seed| !judged.contains(&seed)); // which every runner trains
-    let after_tuning = outlook.after_tuning / judged.len().max(1);
     let share = |(index, constraint): (usize, &String)| {
         let seeds: Vec<u64> = judged.iter().copied().skip(index).step_by(kinds).collect();
-        let missing = missing(&|seed| seeds.contains(&seed)) + of_tuning_alone.div_ceil(kinds) + after_tuning * seeds.len();
+        let missing = missing(&|seed| seeds.contains(&seed)) + of_tuning_alone.div_ceil(kinds);
         Share { index, constraint: Some(constraint.clone()), seeds, missing }
     };
     settings.constraint.iter().enumerate().map(share).filter(|share| !share.seeds.is_empty()).collect()
@@ -100,12 +104,12 @@ mod tests {
         assert_eq!((found[0].tasks(&pinned, &there), found[1].tasks(&pinned, &there)), (1, 1));
         assert_eq!((found[0].script(), found[1].script()), ("job.sh".into(), "job-2.sh".into()));
 
-        // tuning, with a seed of its own too, comes first, and two variants with three seeds follow
+        // tuning, with a seed of its own too, comes first; two variants with three seeds follow it and are not ready
         let outlook =
             Outlook { fresh: 2, after_tuning: 6, trials: vec![foreseen(99, false), foreseen(10, false)], ..Outlook::default() };
         let missing: Vec<(Vec<u64>, usize)> =
             shares(&pinned, &file, &outlook).into_iter().map(|share| (share.seeds, share.missing)).collect();
-        assert_eq!(missing, [(vec![10, 12], 6), (vec![11], 3)]); // 1 + 1 + 4, and 1 + 2
+        assert_eq!(missing, [(vec![10, 12], 2), (vec![11], 1)]); // 1 + 1, and 1 of what every kind trains
         let one = study("1");
         assert_eq!(shares(&pinned, &one, &Outlook::default()).len(), 1, "no array without a seed");
     }

@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
 pub(crate) fn watch(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     if dumb || !std::io::stdout().is_terminal() {
-        return status::print(Standing::read(&arguments.dir).map_err(Failure::refused)?);
+        return status::print(&arguments.dir, Standing::read(&arguments.dir).map_err(Failure::refused)?);
     }
     let watched = Watched::open(&arguments.dir).map_err(Failure::refused)?;
     live::live(watched)?;
