@@ -35,7 +35,7 @@ impl Layer {
     /// Reads a file.
     ///
     /// # Errors
-    /// When it is no YAML map, or names a setting that does not exist.
+    /// When it is not a YAML map, or names a setting that does not exist.
     pub fn read(file: &Path) -> Result<Self, Refusal> {
         let mut bytes = Vec::new();
         let read = std::fs::File::open(file).and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes));

@@ -5,7 +5,7 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
 /// Seconds of a time limit: minutes, `MM:SS`, `HH:MM:SS`, `D-HH`, `D-HH:MM` or `D-HH:MM:SS`. `Some(None)` stands for a job without
-/// a limit, `None` for a text that is no time.
+/// a limit, `None` for text that is not a time.
 pub(crate) fn seconds(text: &str) -> Option<Option<u64>> {
     if ["unlimited", "infinite"].contains(&text.to_lowercase().as_str()) {
         return Some(None);

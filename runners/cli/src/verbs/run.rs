@@ -193,7 +193,7 @@ struct Flags {
     arguments: Arguments,
 }
 
-/// Refuses what is no flag of `run`, and those that are not a task's to say.
+/// Refuses anything that is not a flag of `run`, and the flags that `submit` sets itself.
 pub(super) fn check_passed_on(flags: &[String]) -> Result<(), Failure> {
     let words = ["run", "study.yaml"].into_iter().chain(flags.iter().map(String::as_str));
     let Flags { arguments } = Flags::try_parse_from(words).map_err(|error| {

@@ -38,7 +38,7 @@ use std::path::{Path, PathBuf};
 const TRIAL: &str = "lease";
 const TURN: &str = "turn";
 
-/// What came of an attempt to take a folder.
+/// The outcome of an attempt to take a folder.
 #[derive(Debug)]
 pub enum Claim {
     /// It is this runner's.

@@ -64,8 +64,8 @@ impl Others {
         Ok(true)
     }
 
-    /// Whether a runner that is not gone has shown that it lives since this one began to look: its heartbeat has changed, or its
-    /// process is there. Until then nobody knows.
+    /// Whether a runner has shown that it is alive since this one began to look: its heartbeat has changed, or its process exists.
+    /// Before that, it may be alive or gone.
     pub fn has_shown(&self, id: &str) -> bool {
         self.seen.get(id).is_some_and(|seen| seen.has_shown)
     }

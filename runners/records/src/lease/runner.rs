@@ -234,8 +234,8 @@ fn write(out: &Path, card: &Card) -> Result<(), RecordError> {
     disk::write(&scratch, &text).and_then(|()| disk::rename(&scratch, &path)).map_err(failed)
 }
 
-/// Touches the runner's file every few seconds until it ends. One that cannot be touched once may be the next time; one that is not
-/// there, or that is no longer the runner's, is written again.
+/// Touches the runner's file every few seconds until the runner ends. A failure is logged, and the next beat tries again. A file that
+/// was removed or changed is rewritten.
 fn beat(out: &Path, shown: &Mutex<Card>, ended: &Receiver<()>) {
     while ended.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
         let card = shown.lock().unwrap_or_else(PoisonError::into_inner);

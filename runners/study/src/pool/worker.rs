@@ -93,7 +93,7 @@ impl Worker {
         if self.trial.is_none() || self.killed_for.is_some() {
             return;
         }
-        // a machine that was suspended, or a scheduler that stopped all its processes, is no sign that this one hangs
+        // a suspended machine, or a scheduler that stopped all processes, does not mean that this worker hangs
         self.silent += self.counted.elapsed().min(LONGEST_GAP);
         self.counted = Instant::now();
         let silent = self.silent;

@@ -4,7 +4,6 @@ use crate::plan::place;
 use crate::supply::Supply;
 use regatta_config::{Candidate, StudyFile, Variant};
 use regatta_records::{Fence, Manifest, PlanRow, RecordError, disk};
-use serde::Serialize;
 use std::path::Path;
 
 /// Records the study, and what its results are made with.
@@ -13,13 +12,13 @@ use std::path::Path;
 /// When a file cannot be written, or another runner has the turn now.
 pub(super) fn begin(out: &Path, study: &str, manifest: &Manifest, fence: &Fence) -> Result<(), RecordError> {
     fence.write_whole(&out.join("study.yaml"), study.as_bytes())?;
-    put(fence, &out.join("manifest.json"), manifest)
+    fence.write_json(&out.join("manifest.json"), manifest)
 }
 
 /// Removes the folder of all trials. While a person was asked, another runner may have taken its turn.
 pub(super) fn discard(trials: &Path, fence: &Fence) -> Result<(), RecordError> {
-    check(fence, trials)?;
     let failed = |error| RecordError::new(trials, error);
+    fence.check().map_err(failed)?;
     if !trials.exists() {
         return Ok(());
     }
@@ -27,18 +26,6 @@ pub(super) fn discard(trials: &Path, fence: &Fence) -> Result<(), RecordError> {
     let discarded = trials.with_extension(format!("discarded-{}", fence.attempt()));
     disk::remove_folder(&discarded).and_then(|()| disk::move_folder(trials, &discarded)).map_err(failed)?;
     disk::remove_folder(&discarded).map_err(failed)
-}
-
-/// Writes a JSON file of the study.
-///
-/// # Errors
-/// When it cannot be written, or another runner has the turn now.
-pub(super) fn put<T: Serialize>(fence: &Fence, path: &Path, value: &T) -> Result<(), RecordError> {
-    fence.write_json(path, value)
-}
-
-fn check(fence: &Fence, path: &Path) -> Result<(), RecordError> {
-    fence.check().map_err(|error| RecordError::new(path, error))
 }
 
 /// A row for each variant: what is compared with what.
@@ -79,10 +66,10 @@ mod tests {
         let runner = Runner::join(out.path(), None).unwrap();
         let turn = |runner: &Runner| runner.turn(&mut Others::of(out.path()), |_| false).unwrap().unwrap();
         let lost = turn(&runner);
-        put(lost.fence(), &plan, &1).unwrap();
+        lost.fence().write_json(&plan, &1).unwrap();
         std::fs::remove_file(out.path().join(format!("runners/{}.json", runner.card().id))).unwrap(); // as if it were gone
         let next = turn(&Runner::join(out.path(), None).unwrap());
-        for refused in [discard(&trials, lost.fence()), put(lost.fence(), &plan, &2)] {
+        for refused in [discard(&trials, lost.fence()), lost.fence().write_json(&plan, &2)] {
             assert!(refused.unwrap_err().to_string().contains("taken over by"));
         }
         assert!(trials.join("baseline").is_dir());

@@ -9,13 +9,13 @@ use crate::ended::{Ended, RunError};
 use crate::event::{Planned, Watcher};
 use crate::fingerprints::Fingerprints;
 use crate::options::Options;
-use crate::plan::{PlannedTrial, judged_keys, planned, tuning_keys};
+use crate::plan::{PlannedTrial, TrialKey, judged_keys, planned, tuning_keys};
 use crate::pool::{Pool, Until};
 use crate::prepare::prepare_with;
 use crate::supply::Supply;
 use crate::tokens::tokens_of;
 use crate::tuning;
-use folder::{put, rows};
+use folder::rows;
 use opening::{Opened, open, turn};
 use others::refuse_others;
 use regatta_config::StudyFile;
@@ -103,7 +103,7 @@ impl Plan<'_> {
         self.planned(if tuning.is_empty() { judged_keys(self.file, &vec![None; self.file.variants().len()]) } else { tuning })
     }
 
-    fn planned(&self, keys: Vec<crate::plan::TrialKey>) -> Result<Vec<PlannedTrial>, RecordError> {
+    fn planned(&self, keys: Vec<TrialKey>) -> Result<Vec<PlannedTrial>, RecordError> {
         planned(self.file, &self.supplies, self.options.out, &self.fingerprints, keys)
     }
 
@@ -134,14 +134,14 @@ fn judged(
     let chosen: Vec<_> = table.iter().map(TuningRow::chosen).collect();
     let mut judged = plan.planned(judged_keys(file, &chosen))?;
     let mismatches = refuse_others(&mut judged, options)?; // before the plan is replaced by one that its trials are not of
-    put(fence, &out.join("tuning.json"), &table)?;
+    fence.write_json(&out.join("tuning.json"), &table)?;
     for row in table.iter().filter(|row| row.winner.is_none()) {
         tracing::warn!("{}: no candidate could be trained with every tuning seed, so there is none to judge", row.name);
     }
-    put(fence, &out.join("plan.json"), &rows(file, supplies, &chosen)?)?;
+    fence.write_json(&out.join("plan.json"), &rows(file, supplies, &chosen)?)?;
     if !mismatches.is_empty() {
         note(manifest, mismatches);
-        put(fence, &out.join("manifest.json"), manifest)?;
+        fence.write_json(&out.join("manifest.json"), manifest)?;
     }
     adopt(&judged, out, fence).map_err(RunError::Folder)?;
     Ok((judged, chosen.iter().all(Option::is_some)))

@@ -1,6 +1,6 @@
 //! What a runner does before it trains, while no other runner does the same in the folder.
 
-use super::folder::{begin, discard, put, rows};
+use super::folder::{begin, discard, rows};
 use super::others::refuse_others;
 use super::{Plan, note};
 use crate::adopt::{adopt, settled};
@@ -48,7 +48,8 @@ pub(super) fn open(
     let fence = turn.fence();
     let stop = || options.stop.load(Ordering::Relaxed);
     let known = plan.fingerprints.agree(out).map_err(RunError::Folder)?;
-    let (study, shown) = (file.study.to_yaml(), shown(plan)?);
+    let (study, mut first) = (file.study.to_yaml(), plan.first()?);
+    let shown = shown(&study, &first);
     let is_other = |card: &Card| card.study.as_ref().is_some_and(|theirs| options.fresh || *theirs != shown);
     if let Some(other) = runner.living_other(others, stop, is_other).map_err(RunError::Folder)? {
         let same = other.study.as_ref() == Some(&shown);
@@ -66,7 +67,6 @@ pub(super) fn open(
         }
         discard(&trials, fence).map_err(RunError::Folder)?;
     }
-    let mut first = plan.first()?;
     let mismatches = refuse_others(&mut first, options)?;
     // The manifest is that of the runner that opened the folder first, of those that work now.
     let is_open = present(out).map_err(RunError::Folder)?.iter().any(|other| other.card.study.is_some());
@@ -74,22 +74,22 @@ pub(super) fn open(
     let mut manifest = before.unwrap_or(manifest);
     note(&mut manifest, mismatches);
     begin(out, &study, &manifest, fence).map_err(RunError::Folder)?;
-    put(fence, &Fingerprints::file(out), &known).map_err(RunError::Folder)?;
+    fence.write_json(&Fingerprints::file(out), &known).map_err(RunError::Folder)?;
     adopt(&first, out, fence).map_err(RunError::Folder)?;
     let chosen = chosen(plan, &first, runner).map_err(RunError::Folder)?;
-    put(fence, &out.join("plan.json"), &rows(file, &plan.supplies, &chosen)?).map_err(RunError::Folder)?;
+    fence.write_json(&out.join("plan.json"), &rows(file, &plan.supplies, &chosen)?).map_err(RunError::Folder)?;
     runner.show(&shown).map_err(RunError::Folder)?;
     Ok(Some(Opened { first, manifest }))
 }
 
 /// What runners that share a folder must have in common: the study, and the identities of its first trials.
-fn shown(plan: &Plan<'_>) -> Result<String, RunError> {
+fn shown(study: &str, first: &[PlannedTrial]) -> String {
     let mut hash = blake3::Hasher::new();
-    hash.update(plan.file.study.to_yaml().as_bytes());
-    for trial in plan.first()? {
+    hash.update(study.as_bytes());
+    for trial in first {
         hash.update(trial.identity.hash.as_bytes());
     }
-    Ok(hash.finalize().to_hex().to_string())
+    hash.finalize().to_hex().to_string()
 }
 
 /// What tuning chose for each variant, where it has ended.
