@@ -70,6 +70,13 @@ impl<'a, 'b> Pool<'a, 'b> {
     pub fn run(mut self, until: Until) -> Result<Ended, RunError> {
         let ran = self.train(until);
         self.workers.iter_mut().flatten().for_each(Worker::stop);
+        // After an error, workers still train: one that hangs is killed, as at any other time.
+        while ran.is_err() && self.workers.iter().flatten().any(|worker| worker.trial.is_some()) {
+            if self.wait().is_err() {
+                break; // the first error is the one to report
+            }
+            self.workers.iter_mut().flatten().for_each(|worker| worker.enforce(&self.options.limits));
+        }
         for worker in self.workers.iter_mut().flatten() {
             let waited = worker.wait().map_err(|error| RecordError::new(self.options.out, error));
             if ran.is_ok() {
