@@ -22,27 +22,44 @@ pub enum Keep {
 /// Changes the embeddings (t·d) of the sequence of this number in the batch.
 pub(crate) type Perturb<'a> = &'a (dyn Fn(usize, &mut [f32]) + Sync);
 
-/// Gradients of activations and of the embedding that come from elsewhere than the loss, each shaped as what it is of.
-#[derive(Debug, Default)]
-pub struct Upstream {
+/// Gradients of activations and of weights that come from elsewhere than the loss, each shaped as what it is of. `N` is how an
+/// engine has the numbers of one.
+#[derive(Debug)]
+pub struct Upstream<N = Vec<f32>> {
     /// By entry of the hidden states.
-    pub hidden_states: BTreeMap<usize, Vec<f32>>,
+    pub hidden_states: BTreeMap<usize, N>,
     /// Of what attention adds to the residual stream, by block from 0.
-    pub attention: BTreeMap<usize, Vec<f32>>,
+    pub attention: BTreeMap<usize, N>,
     /// Of what the MLP adds, by block from 0.
-    pub mlp: BTreeMap<usize, Vec<f32>>,
+    pub mlp: BTreeMap<usize, N>,
     /// Of the embedding matrix (v, d).
-    pub embedding: Option<Vec<f32>>,
+    pub embedding: Option<N>,
     /// Of the output matrix (v, d).
-    pub unembedding: Option<Vec<f32>>,
+    pub unembedding: Option<N>,
     /// Of a linear map of a block, from 0: its rows, one for each output (outputs, inputs).
-    pub weights: BTreeMap<(Map, usize), Vec<f32>>,
+    pub weights: BTreeMap<(Map, usize), N>,
     /// Of the logits (b·t, v), on their way to the final norm's output and to the output matrix.
-    pub logits: Option<Vec<f32>>,
+    pub logits: Option<N>,
     /// Factor of the mean squared log-normaliser of the logits, which is added to the loss: none where it is 0.
     pub normalizers: f64,
     /// Gates on the gradient that the output matrix has of the loss and of `logits`.
     pub gates: Option<Arc<Gates>>,
+}
+
+impl<N> Default for Upstream<N> {
+    fn default() -> Self {
+        Self {
+            hidden_states: BTreeMap::new(),
+            attention: BTreeMap::new(),
+            mlp: BTreeMap::new(),
+            embedding: None,
+            unembedding: None,
+            weights: BTreeMap::new(),
+            logits: None,
+            normalizers: 0.0,
+            gates: None,
+        }
+    }
 }
 
 /// Why a batch cannot go through a model.
@@ -64,4 +81,7 @@ pub enum BatchError {
         /// Size of the vocabulary.
         vocabulary: usize,
     },
+    /// The device failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
 }

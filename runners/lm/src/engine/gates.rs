@@ -20,7 +20,7 @@ impl Gates {
     }
 
     /// Scales the gradient of the logits, once nothing but the gradient of the output matrix is made of it. grads (r, v)
-    pub(super) fn apply(&self, grads: &mut [f32], targets: &[u32]) {
+    pub(in crate::engine) fn apply(&self, grads: &mut [f32], targets: &[u32]) {
         for (grads, &target) in grads.chunks_exact_mut(self.is_gated.len()).zip(targets) {
             let target_is_gated = self.is_gated[target as usize];
             for row in self.rows.iter().filter(|row| row.token != target) {

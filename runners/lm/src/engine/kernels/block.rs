@@ -6,12 +6,12 @@
 //! ```
 
 use super::attention::{AttentionGradients, AttentionKept};
-use super::batch::Upstream;
 use super::linear::{PackedMaps, sum_maps, sum_vectors};
 use super::mlp::{MlpGradients, MlpKept};
 use super::norm::sum_norms;
 use super::setting::{Scratch, Setting, add_part};
 use super::{attention, mlp};
+use crate::engine::batch::Upstream;
 use crate::model::{BlockTensors, Decoder};
 use regatta_kernels::Precision;
 use regatta_kernels::model::{AttentionScratch, sum};

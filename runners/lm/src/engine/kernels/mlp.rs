@@ -2,7 +2,8 @@
 
 use super::linear::{MapGradients, PackedMaps, Pairs, input_grad};
 use super::norm::{NormGradients, Placed};
-use super::setting::{Setting, drop_out, place};
+use super::setting::{Setting, drop_out};
+use crate::engine::place;
 use crate::model::{Decoder, Mlp, MlpTensors};
 use regatta_kernels::Precision;
 use regatta_kernels::model::{gelu, gelu_backward, gelu_exact, gelu_exact_backward, linear, swiglu, swiglu_backward};

@@ -1,11 +1,12 @@
 //! Attention as a part of a block: norm, queries, keys and values, their norms and rotation, the heads, and the projection
 //! back to the residual stream.
 
-use super::dropout::Dropout;
 use super::linear::{MapGradients, PackedMaps, Pairs, input_grad};
 use super::norm::{NormGradients, Placed};
 use super::rotary::{keys, queries};
-use super::setting::{Setting, drop_out, place};
+use super::setting::{Setting, drop_out};
+use crate::engine::dropout::Dropout;
+use crate::engine::place;
 use crate::model::{AttentionTensors, Decoder, QkNorm};
 use regatta_kernels::Precision;
 use regatta_kernels::model::{
@@ -202,9 +203,9 @@ fn normed_together(decoder: &Decoder, heads: regatta_kernels::model::Heads) -> r
 #[cfg(test)]
 pub(super) mod plain {
     use crate::engine::dropout::Dropout;
-    use crate::engine::norm::plain::rms;
-    use crate::engine::plain::Named;
-    use crate::engine::rotary::plain::rotated;
+    use crate::engine::kernels::norm::plain::rms;
+    use crate::engine::kernels::plain::Named;
+    use crate::engine::kernels::rotary::plain::rotated;
     use crate::model::{Decoder, QkNorm};
     use candle_core::{D, Device, Result, Tensor};
     use candle_nn::ops::softmax;

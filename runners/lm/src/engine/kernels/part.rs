@@ -1,12 +1,13 @@
 //! One part of a batch: whole sequences that go through the model on one thread.
 
-use super::batch::{Keep, Perturb, Upstream};
 use super::block::{BlockGradients, BlockKept};
-use super::dropout::Dropout;
 use super::linear::PackedMaps;
 use super::norm::{NormGradients, norm};
-use super::rotary::Angles;
-use super::setting::{Scratch, Setting, add_part, drop_out, place};
+use super::setting::{Scratch, Setting, add_part, drop_out};
+use crate::engine::angles::Angles;
+use crate::engine::batch::{Keep, Perturb, Upstream};
+use crate::engine::dropout::Dropout;
+use crate::engine::place;
 use crate::model::{Decoder, Tensors};
 use regatta_kernels::model::AttentionScratch;
 use regatta_kernels::{Panels, Precision};

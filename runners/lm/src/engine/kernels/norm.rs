@@ -105,7 +105,7 @@ pub(super) fn sum_norms<'a>(sums: &mut Affine<&mut [f32]>, parts: impl Iterator<
 /// The same in candle's operations.
 #[cfg(test)]
 pub(super) mod plain {
-    use crate::engine::plain::Named;
+    use crate::engine::kernels::plain::Named;
     use crate::model::{Decoder, NormKind};
     use candle_core::{D, Result, Tensor};
     use candle_nn::ops::layer_norm_slow;

@@ -1,9 +1,10 @@
 //! The model in candle's differentiable operations, as a textbook has it. [`Pass`] is compared with it; the operations of each part
 //! are beside the part.
 
-use super::dropout::Dropout;
-use super::setting::place;
-use super::{Keep, Pass, Upstream, attention, embedding, mlp, norm, output};
+use super::{Pass, attention, embedding, mlp, norm, output};
+use crate::engine::batch::{Keep, Upstream};
+use crate::engine::dropout::Dropout;
+use crate::engine::place;
 use crate::model::{Map, Model, NormPlacement, Parameters};
 use candle_core::{DType, Device, Result, Tensor, Var};
 use candle_nn::ops::log_softmax;

@@ -1,7 +1,7 @@
 //! What the parts of a block share: what they know, room to work in, and where dropout's masks come from.
 
-use super::dropout::Dropout;
-use super::rotary::Angles;
+use crate::engine::angles::Angles;
+use crate::engine::dropout::Dropout;
 use crate::model::Decoder;
 use regatta_kernels::model::AttentionScratch;
 use regatta_kernels::vector::add;
@@ -18,23 +18,6 @@ pub(super) struct Setting<'a> {
     /// The number of the part's first sequence in the batch.
     pub first: usize,
     pub layer: usize,
-}
-
-/// Where dropout's masks come from, by place.
-pub(super) mod place {
-    pub const EMBEDDING: u64 = 1;
-
-    pub fn attention_weights(layer: usize) -> u64 {
-        1 << 32 | layer as u64
-    }
-
-    pub fn attention(layer: usize) -> u64 {
-        2 + 2 * layer as u64
-    }
-
-    pub fn mlp(layer: usize) -> u64 {
-        3 + 2 * layer as u64
-    }
 }
 
 /// Numbers between the steps of a block.

@@ -1,11 +1,12 @@
 //! From token ids to the residual stream: embeddings and, where they are learned, positions.
 
-use super::batch::Perturb;
 use super::block::BlockGradients;
-use super::dropout::Dropout;
 use super::linear::each_tile;
 use super::part::Part;
-use super::setting::{drop_out, place};
+use super::setting::drop_out;
+use crate::engine::batch::Perturb;
+use crate::engine::dropout::Dropout;
+use crate::engine::place;
 use crate::model::{Decoder, Tensors};
 use regatta_kernels::vector::add;
 
@@ -78,7 +79,7 @@ pub(super) fn sum_embeddings(
 /// The same in candle's operations.
 #[cfg(test)]
 pub(super) mod plain {
-    use crate::engine::plain::Named;
+    use crate::engine::kernels::plain::Named;
     use candle_core::{Device, Result, Tensor};
 
     /// ids (b·t) -> (b, t, d)

@@ -2,7 +2,8 @@
 
 use super::linear::{Factors, tiles};
 use super::part::Part;
-use super::{PARTS, Pass, Upstream};
+use super::{PARTS, Pass};
+use crate::engine::batch::Upstream;
 use crate::model::{Decoder, Model, Parameters};
 use rayon::prelude::*;
 use regatta_kernels::model::{Gradient, cap, cap_backward, cross_entropy, cross_entropy_and_normalizers};
@@ -182,7 +183,7 @@ impl Part {
 /// The same in candle's operations.
 #[cfg(test)]
 pub(super) mod plain {
-    use crate::engine::plain::Named;
+    use crate::engine::kernels::plain::Named;
     use crate::model::Decoder;
     use candle_core::{Result, Tensor};
 
