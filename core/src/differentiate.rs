@@ -28,7 +28,7 @@ pub fn penalty(
         {
             penalty_by_kernel(kernel, cloud, leaves, weight, draw)
         }
-        _ => by_autograd(&regularizer.penalty(cloud, draw)?, leaves, weight),
+        _ => by_autograd(regularizer.penalty(cloud, draw)?, leaves, weight),
     }
 }
 
@@ -109,7 +109,7 @@ pub fn objective(
         _ => {
             let tensors: Vec<Tensor> = parameters.iter().map(|leaf| leaf.as_tensor().clone()).collect();
             let value = objective.objective(&Outputs { own: own.as_tensor(), companion }, &tensors)?;
-            by_autograd(&value, &std::iter::once(own).chain(parameters).collect::<Vec<&Var>>(), weight)
+            by_autograd(value, &std::iter::once(own).chain(parameters).collect::<Vec<&Var>>(), weight)
         }
     }
 }
@@ -182,14 +182,52 @@ fn numbers_of(leaf: &Var, scalar: &Tensor) -> Result<Option<Vec<f32>>> {
     Ok(scalar.backward()?.get(leaf).map(|gradient| gradient.flatten_all()?.to_vec1()).transpose()?)
 }
 
-/// The value of a float32 scalar, and the gradient of `weight` times the scalar with respect to the leaves.
-fn by_autograd(scalar: &Tensor, leaves: &[&Var], weight: f64) -> Result<(f32, Gradients)> {
+/// The penalty of `cloud` and the gradient of `weight` times the penalty with respect to each leaf, by candle's autograd, as tensors
+/// on the device of the cloud: nothing waits for the device, unless the regularizer does.
+///
+/// # Errors
+/// When the regularizer fails or does not return a scalar.
+pub fn penalty_on_device(
+    regularizer: &dyn Regularizer,
+    cloud: &Cloud,
+    leaves: &[&Var],
+    weight: f64,
+    draw: &mut Draw,
+) -> Result<(Tensor, Vec<Option<Tensor>>)> {
+    gradients_of(regularizer.penalty(cloud, draw)?, leaves, weight)
+}
+
+/// The objective of the model's and the companion's output, and the gradient of `weight` times the objective with respect to the
+/// model's output, then to each of the parameters, as [`penalty_on_device`] gives them.
+///
+/// # Errors
+/// When the objective fails or does not return a scalar.
+pub fn objective_on_device(
+    objective: &dyn CompanionObjective,
+    (own, companion): (&Var, &Tensor),
+    parameters: &[Var],
+    weight: f64,
+) -> Result<(Tensor, Vec<Option<Tensor>>)> {
+    let tensors: Vec<Tensor> = parameters.iter().map(|leaf| leaf.as_tensor().clone()).collect();
+    let value = objective.objective(&Outputs { own: own.as_tensor(), companion }, &tensors)?;
+    gradients_of(value, &std::iter::once(own).chain(parameters).collect::<Vec<&Var>>(), weight)
+}
+
+/// A scalar, and the gradient of `weight` times the scalar with respect to the leaves.
+fn gradients_of(scalar: Tensor, leaves: &[&Var], weight: f64) -> Result<(Tensor, Vec<Option<Tensor>>)> {
     if scalar.rank() != 0 {
         return Err(Error::NotAScalar { found: scalar.dims().to_vec() });
     }
-    let gradients = (scalar * weight)?.backward()?;
-    let of_leaf = |leaf: &&Var| Ok(gradients.get(leaf).map(|gradient| gradient.flatten_all()?.to_vec1()).transpose()?);
-    Ok((scalar.to_scalar()?, leaves.iter().map(of_leaf).collect::<Result<_>>()?))
+    let gradients = (&scalar * weight)?.backward()?;
+    let of_leaves = leaves.iter().map(|leaf| gradients.get(leaf).cloned()).collect();
+    Ok((scalar.detach(), of_leaves))
+}
+
+/// The same of a float32 scalar, as numbers.
+fn by_autograd(scalar: Tensor, leaves: &[&Var], weight: f64) -> Result<(f32, Gradients)> {
+    let (scalar, gradients) = gradients_of(scalar, leaves, weight)?;
+    let numbers = |gradient: Option<Tensor>| Ok(gradient.map(|gradient| gradient.flatten_all()?.to_vec1()).transpose()?);
+    Ok((scalar.to_scalar()?, gradients.into_iter().map(numbers).collect::<Result<_>>()?))
 }
 
 #[cfg(test)]

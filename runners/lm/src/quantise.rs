@@ -33,7 +33,7 @@ pub(crate) fn settings(spec: &QuantisationSpec) -> impl Iterator<Item = (Bits, G
 
 /// A copy of `model` whose weights are rounded; with `embeddings`, the token embedding too.
 pub fn quantised(model: &Model, bits: Bits, granularity: Granularity, embeddings: bool) -> Model {
-    let mut copy = model.copy();
+    let mut copy = model.clone();
     for (spec, numbers) in copy.parameters_mut().each_mut() {
         let layout = match (spec.role, &spec.shape[..]) {
             (Role::Matrix(_), &[inputs, outputs]) => Layout::linear(inputs, outputs),

@@ -62,6 +62,30 @@ impl<N> Default for Upstream<N> {
     }
 }
 
+impl<N> Upstream<N> {
+    /// The same gradients in the numbers that `of` makes of each.
+    ///
+    /// # Errors
+    /// When `of` fails.
+    pub(crate) fn map<M, E>(self, mut of: impl FnMut(N) -> Result<M, E>) -> Result<Upstream<M>, E> {
+        fn each<K: Ord, N, M, E>(map: BTreeMap<K, N>, of: &mut impl FnMut(N) -> Result<M, E>) -> Result<BTreeMap<K, M>, E> {
+            map.into_iter().map(|(key, numbers)| Ok((key, of(numbers)?))).collect()
+        }
+        let of = &mut of;
+        Ok(Upstream {
+            hidden_states: each(self.hidden_states, of)?,
+            attention: each(self.attention, of)?,
+            mlp: each(self.mlp, of)?,
+            embedding: self.embedding.map(&mut *of).transpose()?,
+            unembedding: self.unembedding.map(&mut *of).transpose()?,
+            weights: each(self.weights, of)?,
+            logits: self.logits.map(of).transpose()?,
+            normalizers: self.normalizers,
+            gates: self.gates,
+        })
+    }
+}
+
 /// Why a batch cannot go through a model.
 #[derive(Debug, thiserror::Error)]
 pub enum BatchError {

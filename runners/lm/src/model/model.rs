@@ -6,6 +6,7 @@ use super::{Decoder, Parameters};
 use regatta_core::Draw;
 
 /// A model that can be trained. [`crate::engine::Pass`] takes batches through it.
+#[derive(Debug, Clone)]
 pub struct Model {
     decoder: Decoder,
     parameters: Parameters,
@@ -39,11 +40,6 @@ impl Model {
             (Role::Matrix(_), &[inputs, outputs]) => Some((numbers, inputs, outputs)),
             _ => None,
         })
-    }
-
-    /// A model of the same numbers, to change.
-    pub(crate) fn copy(&self) -> Self {
-        Self { decoder: self.decoder.clone(), parameters: self.parameters.clone() }
     }
 
     /// Its shape.
@@ -111,13 +107,13 @@ mod tests {
     #[test]
     fn random_biases_are_those_of_linear_maps_alone() {
         let plain = Model::fresh(model(1).decoder().clone(), 0);
-        let random = plain.copy().with_biases(0.5, 0);
+        let random = plain.clone().with_biases(0.5, 0);
         let of = plain.parameters().each().zip(random.parameters().each());
         let moved: Vec<&str> = of.filter(|((_, a), (_, b))| a != b).map(|((spec, _), _)| &*spec.name).collect();
         assert_eq!(moved, ["h.0.attn.c_attn.bias", "h.0.attn.c_proj.bias", "h.0.mlp.c_fc.bias", "h.0.mlp.c_proj.bias"]);
         let biases = parameters(&random, "h.0.attn.c_attn.bias");
         let deviation = (biases.iter().map(|b| b * b).sum::<f32>() / biases.len() as f32).sqrt();
         assert!((deviation - 0.5).abs() < 0.15, "{deviation} of {} numbers", biases.len());
-        assert_eq!(plain.copy().with_biases(0.0, 0).parameters().numbers(), plain.parameters().numbers());
+        assert_eq!(plain.clone().with_biases(0.0, 0).parameters().numbers(), plain.parameters().numbers());
     }
 }

@@ -1,8 +1,7 @@
 //! Sequences of many lengths, taken through a model together.
 
-use crate::engine::{Keep, Pass};
+use crate::engine::{Forward, Keep, Measured};
 use crate::measure::{MeasureError, Watch};
-use crate::model::Model;
 
 /// Sequences of a batch are filled up to a multiple of so many tokens, so that few shapes occur.
 const STEP: usize = 8;
@@ -15,11 +14,11 @@ const STEP: usize = 8;
 /// When a token lies outside the model's vocabulary, a sequence exceeds the positions by more than its last token, or `watch`
 /// ends it.
 pub(super) fn by_length(
-    model: &Model,
+    model: Measured<'_>,
     sequences: &[&[u32]],
     most: usize,
     watch: Watch<'_>,
-    mut see: impl FnMut(&mut Pass, &[usize], &[u32]),
+    mut see: impl FnMut(&mut Forward<'_>, &[usize], &[u32]) -> candle_core::Result<()>,
 ) -> Result<(), MeasureError> {
     let positions = model.decoder().context;
     let padded = |sequence: &[u32]| {
@@ -28,24 +27,24 @@ pub(super) fn by_length(
     };
     let mut order: Vec<usize> = (0..sequences.len()).collect();
     order.sort_by_key(|&index| padded(sequences[index])); // a stable sort: the batches depend on the sequences alone
-    let mut pass: Option<Pass> = None;
+    let mut pass: Option<Forward<'_>> = None;
     for same in order.chunk_by(|&one, &other| padded(sequences[one]) == padded(sequences[other])) {
         let time = padded(sequences[same[0]]);
         for batch in same.chunks((most / time).max(1)) {
             if !watch() {
                 return Err(MeasureError::Interrupted);
             }
-            let fits = |pass: &Pass| pass.shape() == (batch.len(), time);
+            let fits = |pass: &Forward<'_>| pass.shape() == (batch.len(), time);
             let pass = match pass.take().filter(fits) {
                 Some(same) => pass.insert(same),
-                None => pass.insert(Pass::new(model.decoder(), batch.len(), time, Keep::Last)),
+                None => pass.insert(model.pass(batch.len(), time, Keep::Last)?),
             };
             let rows = batch.iter().map(|&index| sequences[index]);
             let filled = |row: &[u32]| row.iter().copied().chain(std::iter::repeat(0)).take(time).collect::<Vec<u32>>();
             let inputs: Vec<u32> = rows.clone().flat_map(|row| filled(&row[..row.len() - 1])).collect();
             let targets: Vec<u32> = rows.flat_map(|row| filled(&row[1..])).collect();
-            pass.forward(model, &inputs, None)?;
-            see(pass, batch, &targets);
+            pass.forward(&inputs)?;
+            see(pass, batch, &targets)?;
         }
     }
     Ok(())

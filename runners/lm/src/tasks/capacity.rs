@@ -19,8 +19,8 @@
 
 use super::{Answer, Recall};
 use crate::data::biographies::Attribute;
+use crate::engine::Measured;
 use crate::measure::{MeasureError, Watch};
-use crate::model::Model;
 use regatta_core::libm;
 use serde::{Deserialize, Serialize};
 use std::f64::consts::LN_2;
@@ -74,7 +74,7 @@ impl Capacity {
     ///
     /// # Errors
     /// As [`Recall::answers`].
-    pub fn measure(model: &Model, recall: &Recall, watch: Watch<'_>) -> Result<Self, MeasureError> {
+    pub fn measure(model: Measured<'_>, recall: &Recall, watch: Watch<'_>) -> Result<Self, MeasureError> {
         Ok(Self::of(recall, &recall.answers(model, watch)?, model.decoder().parameters()))
     }
 

@@ -4,8 +4,8 @@ use super::outcomes::{Outcomes, likeliest_is_right};
 use super::request::Item;
 use super::score::{Asked, ask, indistinct, truncated};
 use super::task::Task;
+use crate::engine::Measured;
 use crate::measure::{MeasureError, Watch};
-use crate::model::Model;
 use crate::spec::TaskForm;
 use regatta_core::libm;
 use serde::{Deserialize, Serialize};
@@ -49,7 +49,7 @@ pub struct ScoredTasks {
 ///
 /// # Errors
 /// When a token lies outside the model's vocabulary, or `watch` ends it.
-pub fn score(model: &Model, task: &Task, watch: Watch<'_>) -> Result<(NamedScore, Option<Outcomes>), MeasureError> {
+pub fn score(model: Measured<'_>, task: &Task, watch: Watch<'_>) -> Result<(NamedScore, Option<Outcomes>), MeasureError> {
     let asked = ask(model, task, watch)?;
     Ok(NamedScore::of(task, &asked, model.decoder().context))
 }

@@ -3,8 +3,8 @@
 use super::batched::by_length;
 use crate::data::biographies::{Attribute, Biographies};
 use crate::data::{DataError, Tokenizer};
+use crate::engine::Measured;
 use crate::measure::{MeasureError, Watch};
-use crate::model::Model;
 use crate::spec::CapacitySpec;
 use std::ops::Range;
 
@@ -76,13 +76,13 @@ impl Recall {
     ///
     /// # Errors
     /// When a question exceeds the model's positions or vocabulary, or `watch` ends it.
-    pub fn answers(&self, model: &Model, watch: Watch<'_>) -> Result<Vec<Answer>, MeasureError> {
+    pub fn answers(&self, model: Measured<'_>, watch: Watch<'_>) -> Result<Vec<Answer>, MeasureError> {
         let vocabulary = model.decoder().vocab_size;
         let sequences: Vec<&[u32]> = self.questions.iter().map(|question| &question.tokens[..]).collect();
         let mut answers = vec![Answer { name_loss: 0.0, value_loss: 0.0, right: false }; sequences.len()];
         by_length(model, &sequences, TOKENS.min(LOGITS / vocabulary), watch, |pass, batch, targets| {
             let time = targets.len() / batch.len();
-            let (losses, logits) = (pass.losses(model, targets), pass.logits(model));
+            let (losses, logits) = (pass.losses(targets)?, pass.logits()?);
             for (row, &index) in batch.iter().enumerate() {
                 let question = &self.questions[index];
                 let at = |range: &Range<usize>| row * time + range.start - 1..row * time + range.end - 1; // one token earlier
@@ -94,6 +94,7 @@ impl Recall {
                     right: at(&question.value).all(|position| likeliest(position) == targets[position] as usize),
                 };
             }
+            Ok(())
         })?;
         Ok(answers)
     }
@@ -130,7 +131,7 @@ impl Question {
 mod tests {
     use super::*;
     use crate::engine::{Keep, Pass};
-    use crate::model::{Decoder, Family, Sizes};
+    use crate::model::{Decoder, Family, Model, Sizes};
     use crate::spec::BiographiesSpec;
     use regatta_core::number::Count;
 
@@ -183,7 +184,7 @@ mod tests {
         let spec = Sizes { layers: 1, width: 8, heads: 2, context: recall.longest(), mlp_width: 16 };
         let mut model = Model::fresh(Decoder::new(Family::Gpt2, spec, 256), 0);
         model.parameters_mut().numbers_mut().iter_mut().for_each(|w| *w *= 20.0); // far from equal likelihoods
-        let answers = recall.answers(&model, &|| true).unwrap();
+        let answers = recall.answers((&model).into(), &|| true).unwrap();
         for (question, answer) in recall.questions.iter().zip(&answers) {
             let (inputs, targets) = (&question.tokens[..question.tokens.len() - 1], &question.tokens[1..]);
             let mut pass = Pass::new(model.decoder(), 1, inputs.len(), Keep::Last);
@@ -194,7 +195,7 @@ mod tests {
             assert!((answer.value_loss - sum(&question.value)).abs() < 1e-3, "{answer:?}");
             assert!(!answer.right);
         }
-        assert!(matches!(recall.answers(&model, &|| false), Err(MeasureError::Interrupted)));
+        assert!(matches!(recall.answers((&model).into(), &|| false), Err(MeasureError::Interrupted)));
     }
 
     #[test]
@@ -206,7 +207,7 @@ mod tests {
         let question = |tokens: &[u32]| Question { tokens: tokens.to_vec(), name: 1..3, value: 4..tokens.len() };
         let questions = vec![question(&[1, 2, 3, 3, 0, 0]), question(&[1, 2, 3, 3, 0, 1]), question(&[1, 2, 3, 3, 2])];
         let recall = Recall { people: 1, names: 4, choices: [1; 6], questions };
-        let answers = recall.answers(&model, &|| true).unwrap();
+        let answers = recall.answers((&model).into(), &|| true).unwrap();
         assert_eq!(answers.iter().map(|answer| answer.right).collect::<Vec<_>>(), [true, false, false]);
         let lost = |tokens: f64| tokens * 4f64.ln();
         let expected = [(lost(2.0), lost(2.0)), (lost(2.0), lost(2.0)), (lost(2.0), lost(1.0))];

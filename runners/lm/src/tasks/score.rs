@@ -4,8 +4,8 @@ use super::batched::by_length;
 use super::outcomes::{Outcomes, greatest};
 use super::request::{Item, Request};
 use super::task::Task;
+use crate::engine::Measured;
 use crate::measure::{MeasureError, Watch};
-use crate::model::Model;
 use crate::spec::TaskForm;
 use serde::{Deserialize, Serialize};
 
@@ -101,7 +101,7 @@ pub struct Asked {
 ///
 /// # Errors
 /// As [`log_likelihoods`].
-pub fn ask(model: &Model, task: &Task, watch: Watch<'_>) -> Result<Asked, MeasureError> {
+pub fn ask(model: Measured<'_>, task: &Task, watch: Watch<'_>) -> Result<Asked, MeasureError> {
     if task.form != TaskForm::Rolling {
         let all: Vec<(&[u32], usize)> = requests(&task.items).map(|of| (&of.tokens[..], of.context)).collect();
         return scored(model, &all, task.form == TaskForm::LastWord, watch);
@@ -117,21 +117,21 @@ pub fn ask(model: &Model, task: &Task, watch: Watch<'_>) -> Result<Asked, Measur
 ///
 /// # Errors
 /// When a token lies outside the model's vocabulary, or `watch` ends it.
-pub fn log_likelihoods(model: &Model, items: &[Item], watch: Watch<'_>) -> Result<Vec<f64>, MeasureError> {
+pub fn log_likelihoods(model: Measured<'_>, items: &[Item], watch: Watch<'_>) -> Result<Vec<f64>, MeasureError> {
     let all: Vec<(&[u32], usize)> = requests(items).map(|of| (&of.tokens[..], of.context)).collect();
     Ok(scored(model, &all, false, watch)?.log_likelihoods)
 }
 
 /// The same of tokens of which the first ones, so many, are the context; and whether each of the others is the likeliest at its
 /// place, where `greedy` asks for that.
-fn scored(model: &Model, all: &[(&[u32], usize)], greedy: bool, watch: Watch<'_>) -> Result<Asked, MeasureError> {
+fn scored(model: Measured<'_>, all: &[(&[u32], usize)], greedy: bool, watch: Watch<'_>) -> Result<Asked, MeasureError> {
     let rows: Vec<&[u32]> = all.iter().map(|(tokens, _)| last(tokens, model.decoder().context + 1)).collect();
     let vocabulary = model.decoder().vocab_size;
     let tokens = if greedy { TOKENS.min(LOGITS / vocabulary) } else { TOKENS };
     let mut found = Asked { log_likelihoods: vec![0.0; all.len()], greedy: vec![true; if greedy { all.len() } else { 0 }] };
     by_length(model, &rows, tokens, watch, |pass, batch, targets| {
-        let losses = pass.losses(model, targets);
-        let logits = if greedy { pass.logits(model) } else { Default::default() };
+        let losses = pass.losses(targets)?;
+        let logits = if greedy { pass.logits()? } else { Default::default() };
         let time = targets.len() / batch.len();
         for (row, &index) in batch.iter().enumerate() {
             let continuation = all[index].0.len() - all[index].1;
@@ -143,6 +143,7 @@ fn scored(model: &Model, all: &[(&[u32], usize)], greedy: bool, watch: Watch<'_>
                 found.greedy[index] = places.into_iter().all(|place| likeliest(place) == targets[place] as usize);
             }
         }
+        Ok(())
     })?;
     Ok(found)
 }
@@ -156,7 +157,7 @@ fn last(tokens: &[u32], most: usize) -> &[u32] {
 mod tests {
     use super::*;
     use crate::engine::{Keep, Pass};
-    use crate::model::{Decoder, Family, Sizes};
+    use crate::model::{Decoder, Family, Model, Sizes};
 
     #[test]
     fn choices_of_the_same_tokens_are_counted() {
@@ -210,7 +211,7 @@ mod tests {
         let items: Vec<Item> = [(2, 1), (5, 1), (6, 4), (13, 9), (3, 2), (9, 1)]
             .map(|(length, context)| Item::new(vec![request(length, context)], 0))
             .to_vec();
-        let found = log_likelihoods(&model, &items, &|| true).unwrap();
+        let found = log_likelihoods((&model).into(), &items, &|| true).unwrap();
         for (item, found) in items.iter().zip(found) {
             let Request { tokens, context, .. } = &item.choices[0];
             let alone = one_by_one(&model, tokens, tokens.len() - context);
@@ -224,7 +225,7 @@ mod tests {
         let tokens: Vec<u32> = (0..20).map(|i| i * 3 % 7).collect();
         let request = |context| Request { tokens: tokens.clone(), context, characters: 1, bytes: 1 };
         let items = [Item::new(vec![request(17), request(1)], 0)];
-        let found = log_likelihoods(&model, &items, &|| true).unwrap();
+        let found = log_likelihoods((&model).into(), &items, &|| true).unwrap();
         assert!((found[0] - one_by_one(&model, &tokens[7..], 3)).abs() < 1e-5); // 13 tokens: 12 inputs, the last 3 of 12 targets
         assert!((found[1] - one_by_one(&model, &tokens[7..], 12)).abs() < 1e-5);
         let task = Task {
@@ -241,6 +242,6 @@ mod tests {
     #[test]
     fn an_interrupted_measurement_says_so() {
         let items = [item(&[1, 1], 0)];
-        assert!(matches!(log_likelihoods(&model(), &items, &|| false), Err(MeasureError::Interrupted)));
+        assert!(matches!(log_likelihoods((&model()).into(), &items, &|| false), Err(MeasureError::Interrupted)));
     }
 }

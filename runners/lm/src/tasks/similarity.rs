@@ -6,9 +6,9 @@
 
 use super::{TaskError, lines};
 use crate::data::Tokenizer;
-use crate::engine::{Keep, Pass};
+use crate::engine::{Forward, Keep, Measured};
 use crate::measure::{MeasureError, Watch};
-use crate::model::Model;
+use regatta_core::Site;
 use regatta_diagnostics::{Mapped, Points, Scored, after_training};
 use std::collections::HashMap;
 use std::path::Path;
@@ -56,7 +56,12 @@ impl SimilarityPairs {
     ///
     /// # Errors
     /// As [`vectors`](Self::vectors); when `dims` is 0 or above the width.
-    pub fn after_training(&self, model: &Model, dims: Option<usize>, watch: Watch<'_>) -> Result<Vec<Mapped>, MeasureError> {
+    pub fn after_training(
+        &self,
+        model: Measured<'_>,
+        dims: Option<usize>,
+        watch: Watch<'_>,
+    ) -> Result<Vec<Mapped>, MeasureError> {
         let scored = Scored { pairs: &self.pairs, scores: &self.scores };
         Ok(after_training(&self.vectors(model, watch)?, dims, Some(scored))?)
     }
@@ -65,13 +70,13 @@ impl SimilarityPairs {
     ///
     /// # Errors
     /// When a token lies outside the vocabulary, a number is not finite, or `watch` ends it.
-    pub fn vectors(&self, model: &Model, watch: Watch<'_>) -> Result<Points, MeasureError> {
+    pub fn vectors(&self, model: Measured<'_>, watch: Watch<'_>) -> Result<Points, MeasureError> {
         let (width, last, positions) = (model.decoder().width, model.decoder().layers, model.decoder().context);
         let cut = |text: usize| &self.texts[text][..self.texts[text].len().min(positions)];
         let mut order: Vec<usize> = (0..self.texts.len()).collect();
         order.sort_by_key(|&text| cut(text).len()); // texts of one length go through the same buffers
         let mut vectors = vec![0.0; self.texts.len() * width];
-        let mut pass: Option<Pass> = None;
+        let mut pass: Option<Forward<'_>> = None;
         for text in order {
             if !watch() {
                 return Err(MeasureError::Interrupted);
@@ -79,10 +84,10 @@ impl SimilarityPairs {
             let tokens = cut(text);
             let pass = match pass.take().filter(|pass| pass.shape() == (1, tokens.len())) {
                 Some(same) => pass.insert(same),
-                None => pass.insert(Pass::new(model.decoder(), 1, tokens.len(), Keep::HiddenStates)),
+                None => pass.insert(model.pass(1, tokens.len(), Keep::HiddenStates)?),
             };
-            pass.forward(model, tokens, None)?;
-            let states = pass.hidden_state(last); // (t, d)
+            pass.forward(tokens)?;
+            let states = pass.at(Site::HiddenStates, last)?; // (t, d)
             let vector = &mut vectors[text * width..][..width];
             for state in states.chunks_exact(width) {
                 vector.iter_mut().zip(state).for_each(|(sum, x)| *sum += f64::from(*x) / tokens.len() as f64);
@@ -95,7 +100,7 @@ impl SimilarityPairs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Decoder, Family, Sizes};
+    use crate::model::{Decoder, Family, Model, Sizes};
 
     fn read(text: &str) -> Result<SimilarityPairs, TaskError> {
         let folder = tempfile::tempdir().unwrap();
@@ -111,10 +116,10 @@ mod tests {
         assert_eq!((found.texts.len(), found.pairs.clone(), found.scores.clone()), (2, vec![(0, 1), (1, 0)], vec![1.5, 2.0]));
         let spec = Sizes { layers: 1, width: 4, heads: 2, context: 1, mlp_width: 8 };
         let model = Model::fresh(Decoder::new(Family::Gpt2, spec, 256), 0);
-        let points = found.vectors(&model, &|| true).unwrap();
+        let points = found.vectors((&model).into(), &|| true).unwrap();
         assert_eq!((points.count(), points.dims()), (2, 4));
         assert_ne!(points.row(0), points.row(1));
-        assert!(matches!(found.vectors(&model, &|| false), Err(MeasureError::Interrupted)));
+        assert!(matches!(found.vectors((&model).into(), &|| false), Err(MeasureError::Interrupted)));
     }
 
     #[test]

@@ -3,12 +3,10 @@
 //! caching; Gao et al. 2021, arXiv:2101.06983).
 
 use super::TrainError;
-use super::activations::{Activations, Gathered};
-use super::passes::{Passes, Randomness};
+use super::activations::Gathered;
 use super::penalties::{Scope, Seen, penalties};
 use super::terms::{Penalty, compares_views, sees_whole_batch};
-use crate::engine::Upstream;
-use crate::model::Model;
+use crate::engine::{Activations, Engine, Numbers, Randomness, Upstream};
 use crate::spec::Term;
 use std::ops::Range;
 
@@ -66,27 +64,28 @@ impl Parts {
 /// batch is not split. Where a cloud is of the whole batch, each part makes a forward pass first.
 pub(super) fn whole_batch_penalties(
     parts: Parts,
-    passes: &mut Passes,
-    (model, inputs, targets): (&Model, &[u32], &[u32]),
+    engine: &mut Engine,
+    (inputs, targets): (&[u32], &[u32]),
     randomness: &Randomness<'_>,
     terms: &[Term],
     (seed, step): (u64, usize),
     computed: &mut [Penalty],
-) -> Result<Option<[Upstream; 2]>, TrainError> {
+) -> Result<Option<[Upstream<Numbers>; 2]>, TrainError> {
     if parts.are_one() {
         return Ok(None);
     }
     let mut gathered: [Gathered; 2] = Default::default();
     if sees_whole_batch(terms, step) {
         for part in parts.iter() {
-            passes.forward(model, part.first, &inputs[part.tokens], randomness)?;
-            let each = gathered.iter_mut().zip(passes.each());
-            each.for_each(|(gathered, pass)| gathered.add(pass, terms, step, model.decoder().layers));
+            engine.forward(part.first, &inputs[part.tokens], randomness)?;
+            for (gathered, pass) in gathered.iter_mut().zip(std::iter::once(engine.pass()).chain(engine.view())) {
+                gathered.add(pass, terms, step, engine.decoder().layers)?;
+            }
         }
     }
     let [pass, view] = &gathered;
     let view = compares_views(terms, step).then_some(view as &dyn Activations);
-    let seen = Seen { model, pass, view, targets, scope: Scope::WholeBatch };
+    let seen = Seen { engine, pass, view, targets, scope: Scope::WholeBatch };
     penalties(terms, seen, (seed, step), computed).map(Some)
 }
 
@@ -141,7 +140,7 @@ mod tests {
         let mut learner = Learner::new(model, &train, terms, &[], 7).unwrap();
         let ids = |factor: usize| (0..24).map(|i| (i * factor % 11) as u32).collect::<Vec<_>>();
         let record = learner.step(3, 4, &ids(7), &ids(5)).unwrap();
-        (record, learner.gradients.clone())
+        (record, learner.gradients())
     }
 
     fn check(terms: &[Term]) {

@@ -1,46 +1,24 @@
-//! What penalties see of a batch: the activations of one pass, or of several.
+//! The activations of several passes, taken together.
 
 use super::terms::weighted;
-use crate::engine::Pass;
+use crate::engine::{Activations, Numbers};
 use crate::spec::{Site, Term};
+use candle_core::Result;
 use std::collections::BTreeMap;
-
-/// Activations of a batch, after its forward pass.
-pub(super) trait Activations: Sync {
-    /// Sequences, and tokens of each.
-    fn shape(&self) -> (usize, usize);
-
-    /// Those of a site at a layer (b·t, d), with layers counted as places count them.
-    fn at(&self, site: Site, layer: usize) -> Vec<f32>;
-}
-
-impl Activations for Pass {
-    fn shape(&self) -> (usize, usize) {
-        Pass::shape(self)
-    }
-
-    fn at(&self, site: Site, layer: usize) -> Vec<f32> {
-        match site {
-            Site::HiddenStates => self.hidden_state(layer),
-            Site::Attention => self.attention(layer - 1),
-            Site::Mlp => self.mlp(layer - 1),
-            Site::Embedding | Site::Unembedding | Site::Weights => Vec::new(), // not of a batch
-        }
-    }
-}
+use std::collections::btree_map::Entry;
 
 /// Activations of several passes, one after the other.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     sequences: usize,
     time: usize,
-    activations: BTreeMap<(Site, usize), Vec<f32>>,
+    activations: BTreeMap<(Site, usize), Numbers>,
 }
 
 impl Gathered {
     /// Adds what the terms with a weight at `step` see of the whole batch.
-    pub fn add(&mut self, pass: &Pass, terms: &[Term], step: usize, blocks: usize) {
-        let (sequences, time) = Pass::shape(pass);
+    pub fn add(&mut self, pass: &dyn Activations, terms: &[Term], step: usize, blocks: usize) -> Result<()> {
+        let (sequences, time) = pass.shape();
         (self.sequences, self.time) = (self.sequences + sequences, time);
         let mut places: Vec<(Site, usize)> = Vec::new();
         for (_, term, _) in weighted(terms, step).filter(|(_, term, _)| term.at.sees_whole_batch()) {
@@ -50,8 +28,13 @@ impl Gathered {
         places.sort_unstable();
         places.dedup();
         for (site, layer) in places {
-            self.activations.entry((site, layer)).or_default().extend(pass.at(site, layer));
+            let here = pass.at(site, layer)?;
+            match self.activations.entry((site, layer)) {
+                Entry::Vacant(vacant) => drop(vacant.insert(here)),
+                Entry::Occupied(mut gathered) => gathered.get_mut().extend(here)?,
+            }
         }
+        Ok(())
     }
 }
 
@@ -60,7 +43,7 @@ impl Activations for Gathered {
         (self.sequences, self.time)
     }
 
-    fn at(&self, site: Site, layer: usize) -> Vec<f32> {
-        self.activations.get(&(site, layer)).cloned().unwrap_or_default()
+    fn at(&self, site: Site, layer: usize) -> Result<Numbers> {
+        Ok(self.activations.get(&(site, layer)).cloned().unwrap_or(Numbers::Floats(Vec::new())))
     }
 }

@@ -1,30 +1,28 @@
 //! From the activations of a forward pass to the cloud of a term at a layer: where, which points, at what scale.
 
-use super::activations::Activations;
-use crate::model::Model;
+use crate::engine::{Activations, Engine};
 use crate::spec::{At, Points, Scale, Site};
-use candle_core::{D, Device, Result, Tensor, Var};
+use candle_core::{D, Result, Tensor, Var};
 use regatta_core::{Cloud, Draw};
 
 /// The numbers whose gradient is taken, grouped except for the mean over a sequence: (g, n, d). A weight matrix is one group of its
 /// rows.
-pub(super) fn leaf(at: &At, layer: usize, model: &Model, pass: &dyn Activations) -> Result<Var> {
-    let (decoder, (b, t)) = (model.decoder(), pass.shape());
+pub(super) fn leaf(at: &At, layer: usize, engine: &Engine, pass: &dyn Activations) -> Result<Var> {
+    let (decoder, (b, t)) = (engine.decoder(), pass.shape());
     let d = decoder.width;
-    let activations = match at.site {
-        Site::HiddenStates | Site::Attention | Site::Mlp => pass.at(at.site, layer),
-        Site::Embedding => return Var::from_slice(model.embedding(), (1, decoder.vocab_size, d), &Device::Cpu),
-        Site::Unembedding => return Var::from_slice(model.unembedding(), (1, decoder.vocab_size, d), &Device::Cpu),
+    match at.site {
+        Site::HiddenStates | Site::Attention | Site::Mlp => {
+            let (groups, points) = leaf_groups(at.points, b, t);
+            pass.at(at.site, layer)?.leaf((groups, points, d))
+        }
+        Site::Embedding | Site::Unembedding => engine.matrix(at.site, None, 0)?.leaf((1, decoder.vocab_size, d)),
         Site::Weights => {
             let map = at.map()?;
-            let rows = model.parameters().rows(decoder, map, layer - 1);
-            let outputs = decoder.columns(map).len();
-            let inputs = rows.len() / outputs;
-            return Var::from_vec(rows, (1, outputs, inputs), &Device::Cpu);
+            let (rows, outputs) = (engine.matrix(at.site, Some(map), layer - 1)?, decoder.columns(map).len());
+            let inputs = rows.count() / outputs;
+            rows.leaf((1, outputs, inputs))
         }
-    };
-    let (groups, points) = leaf_groups(at.points, b, t);
-    Var::from_vec(activations, (groups, points, d), &Device::Cpu)
+    }
 }
 
 /// Groups of a leaf, and rows of each, so that its gradient needs no reshaping.
@@ -121,6 +119,7 @@ fn scaled(points: &Tensor, scale: Scale) -> regatta_core::Result<Tensor> {
 mod tests {
     use super::*;
     use crate::spec::{Home, OrNone};
+    use candle_core::Device;
     use regatta_core::number::Count;
 
     fn at(points: Points, max_points: usize, scale: Scale) -> At {

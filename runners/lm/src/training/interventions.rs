@@ -1,11 +1,10 @@
 //! Where interventions act in a step. Names none of them.
 
 use super::terms::{Penalty, free_name};
-use crate::model::Model;
+use crate::engine::{Dropout, Noise, Randomness, Sum};
 use crate::optimizer::Pace;
 use crate::spec::TrainSpec;
-use rayon::prelude::*;
-use regatta_core::{Action, CompanionObjective, Draw, EmbeddingNoise, Intervention, Plugin, WeightRounding};
+use regatta_core::{Action, CompanionObjective, Draw, EmbeddingNoise, Intervention, OutputUpdate, Plugin, WeightRounding};
 
 /// An arm's interventions, in the order written.
 pub type Interventions = [Plugin<dyn Intervention>];
@@ -45,33 +44,21 @@ impl Cycles {
     }
 }
 
-fn roundings(interventions: &Interventions) -> impl Iterator<Item = &dyn WeightRounding> {
-    interventions.iter().filter_map(|plugin| match plugin.0.action() {
-        Some(Action::WeightRounding(rounding)) => Some(rounding),
-        _ => None,
-    })
+/// The roundings of linear layers.
+pub(super) fn roundings(interventions: &Interventions) -> Vec<&dyn WeightRounding> {
+    let actions = interventions.iter().map(|plugin| plugin.0.action());
+    actions.filter_map(|action| if let Some(Action::WeightRounding(rounding)) = action { Some(rounding) } else { None }).collect()
 }
 
-/// The model with its linear layers rounded; `None` where no intervention rounds.
-pub(super) fn rounded(interventions: &Interventions, model: &Model) -> Option<Model> {
-    roundings(interventions).next()?;
-    let mut rounded = model.copy();
-    sync_rounded(interventions, model, &mut rounded);
-    Some(rounded)
-}
-
-/// Sets `rounded` to the rounded weights of `model`, after its update. Each matrix is rounded by one thread.
-pub(super) fn sync_rounded(interventions: &Interventions, model: &Model, rounded: &mut Model) {
-    rounded.parameters_mut().numbers_mut().copy_from_slice(model.parameters().numbers());
-    for rounding in roundings(interventions) {
-        let layers: Vec<_> = rounded.linear_mut().collect();
-        layers.into_par_iter().for_each(|(weights, inputs, outputs)| rounding.round(weights, inputs, outputs));
-    }
+/// The changes of the output matrix after an update.
+pub(super) fn output_updates(interventions: &Interventions) -> Vec<&dyn OutputUpdate> {
+    let actions = interventions.iter().map(|plugin| plugin.0.action());
+    actions.filter_map(|action| if let Some(Action::OutputUpdate(update)) = action { Some(update) } else { None }).collect()
 }
 
 /// Adds noise to the embeddings of a sequence of the batch of `step`, given its index in the batch; `None` where no intervention
 /// does. `what` keeps the draws of a second view of the batch apart.
-pub(super) fn embedding_noise<'a>(
+fn embedding_noise<'a>(
     interventions: &'a Interventions,
     dims: usize,
     (seed, step): (u64, usize),
@@ -92,6 +79,19 @@ pub(super) fn embedding_noise<'a>(
     })
 }
 
+/// The randomness of a step: dropout's masks, and noise on the embeddings.
+pub(super) fn randomness<'a>(
+    train: &TrainSpec,
+    interventions: &'a Interventions,
+    width: usize,
+    (seed, step): (u64, usize),
+) -> Randomness<'a> {
+    let rate = train.dropout.get();
+    let mask = |purpose| (rate > 0.0).then(|| Dropout::new(rate, Draw::new(seed, purpose, step as u64, 0)));
+    let noise = |what| embedding_noise(interventions, width, (seed, step), what).map(|noise| Box::new(noise) as Noise<'a>);
+    Randomness { dropout: ["dropout", "view"].map(mask), noise: ["noise", "view noise"].map(noise) }
+}
+
 /// Appends a [`Penalty`] of value 0 for each intervention that adds the squared log-normaliser of the logits to the loss, and returns
 /// the sum of their weights.
 pub(super) fn begin_normalizers(interventions: &Interventions, penalties: &mut Vec<Penalty>) -> f64 {
@@ -99,21 +99,11 @@ pub(super) fn begin_normalizers(interventions: &Interventions, penalties: &mut V
     for plugin in interventions {
         if let Some(Action::LogNormalizer { weight }) = plugin.0.action() {
             let name = free_name(penalties.iter().map(|penalty| &*penalty.name), plugin.name());
-            penalties.push(Penalty { name, weight, value: 0.0 });
+            penalties.push(Penalty { name, weight, value: Sum::default() });
             sum += weight;
         }
     }
     sum
-}
-
-/// Changes the output matrix of a model after its update.
-pub(super) fn update_output(interventions: &Interventions, model: &mut Model) {
-    for plugin in interventions {
-        if let Some(Action::OutputUpdate(update)) = plugin.0.action() {
-            let dims = model.decoder().width;
-            update.apply(model.unembedding_mut(), dims);
-        }
-    }
 }
 
 /// The objective of an intervention in an arm's list.

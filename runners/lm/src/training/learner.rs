@@ -1,27 +1,20 @@
-//! What training changes and keeps: a model, its optimizer, and the state of interventions.
+//! What training changes and keeps: a model on its engine, and the state of interventions.
 
 use super::TrainError;
 use super::companion::Companions;
 use super::gating::Gating;
-use super::interventions::{Cycles, Interventions, rounded, sync_rounded, update_output};
-use super::passes::Passes;
+use super::interventions::{Cycles, Interventions, output_updates, roundings};
 use super::snapshot::{Restored, Snapshot};
 use super::spikes::Spikes;
-use crate::model::{Model, Parameters};
-use crate::optimizer::Optimizer;
+use crate::engine::{Engine, Measured};
+use crate::model::{Decoder, Model};
 use crate::spec::{OnSpike, Term, TrainSpec};
 use regatta_core::Draw;
 use std::ops::Range;
 
 /// A model and its optimizer, with what a step needs to know.
 pub struct Learner<'a> {
-    /// The trainable parameters.
-    pub(super) latent: Model,
-    /// Where an intervention rounds weights, the model that batches go through instead; in sync with `latent`.
-    pub(super) rounded: Option<Model>,
-    pub(super) gradients: Parameters,
-    pub(super) optimizer: Optimizer,
-    pub(super) passes: Option<Passes>,
+    pub(super) engine: Engine,
     pub(super) companions: Companions<'a>,
     pub(super) spikes: Spikes,
     /// Steps made, those without an update included.
@@ -48,47 +41,55 @@ impl<'a> Learner<'a> {
         interventions: &'a Interventions,
         seed: u64,
     ) -> Result<Self, TrainError> {
-        let gradients = Parameters::zeros(model.decoder());
-        let optimizer = Optimizer::new(model.decoder(), train);
-        let (rounded, cycles) = (rounded(interventions, &model), Cycles::of(interventions));
-        let gating = Gating::of(interventions, model.decoder().vocab_size);
-        let companions = Companions::new(interventions, &model, train, seed)?;
         let steps = train.steps_of(model.decoder()).map_err(TrainError::Length)?.get();
+        let gating = Gating::of(interventions, model.decoder().vocab_size);
+        let mut engine = Engine::new(model, train)?;
+        engine.round(&roundings(interventions))?;
         Ok(Self {
-            latent: model,
-            rounded,
-            gradients,
-            optimizer,
-            passes: None,
-            companions,
+            companions: Companions::new(interventions, &mut engine, train, seed)?,
+            engine,
             spikes: Spikes::default(),
             made: 0,
             steps,
             train,
             terms,
             interventions,
-            cycles,
+            cycles: Cycles::of(interventions),
             gating,
             seed,
         })
     }
 
+    /// The model's shape.
+    pub fn decoder(&self) -> &Decoder {
+        self.engine.decoder()
+    }
+
     /// The model as it is measured and exported: with rounded weights where an intervention rounds them.
-    pub fn model(&self) -> &Model {
-        self.rounded.as_ref().unwrap_or(&self.latent)
+    pub fn measured(&self) -> Measured<'_> {
+        self.engine.measured()
+    }
+
+    /// Steps made, those without an update included.
+    pub fn made(&self) -> usize {
+        self.made
     }
 
     /// What another learner needs to go on from here, bit for bit: all randomness is a function of the step.
-    pub fn snapshot(&self) -> Snapshot<'_> {
-        let (weights, optimizer) = (self.latent.parameters(), self.optimizer.state());
-        Snapshot { steps: self.made, weights, optimizer, companions: self.companions.kept() }
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn snapshot(&self) -> Result<Snapshot<'_>, TrainError> {
+        let (weights, optimizer) = (self.engine.weights()?, self.engine.optimizer_state()?);
+        Ok(Snapshot { steps: self.made, weights, optimizer, companions: self.companions.kept(&self.engine)? })
     }
 
     /// Goes on from the snapshot of a learner of the same model and training, and the losses of its steps.
-    pub fn restore(&mut self, restored: Restored, losses: impl Iterator<Item = f64>) {
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn restore(&mut self, restored: Restored, losses: impl Iterator<Item = f64>) -> Result<(), TrainError> {
         let Restored { steps, weights, optimizer, companions } = restored;
-        *self.latent.parameters_mut() = weights;
-        self.sync_rounded();
         let mut left_out = 0;
         for (step, loss) in losses.enumerate() {
             if self.cycles.is_some_and(|cycles| cycles.begin(step)) {
@@ -98,8 +99,8 @@ impl<'a> Learner<'a> {
         }
         self.made = steps;
         let updates = steps.saturating_sub(left_out);
-        self.optimizer.restore(optimizer, updates);
-        self.companions.restore(companions, updates);
+        self.engine.restore(weights, optimizer, companions, updates)?;
+        self.round()
     }
 
     /// The steps before `step` whose targets a learner that goes on there has to count again, in order.
@@ -115,25 +116,34 @@ impl<'a> Learner<'a> {
     }
 
     /// Updates the model, its rounded weights, the optimizer and the companions by the gradients of `step` times `clip`.
-    pub(super) fn update(&mut self, step: usize, factor: f64, clip: f64) {
+    pub(super) fn update(&mut self, step: usize, factor: f64, clip: f64) -> Result<(), TrainError> {
         let embedding = self.cycles.map(|cycles| cycles.pace(self.train, step));
-        self.optimizer.step(self.latent.parameters_mut(), &self.gradients, factor, clip, embedding);
-        update_output(self.interventions, &mut self.latent);
-        self.sync_rounded();
-        self.companions.update(&self.latent, factor, clip);
+        self.engine.update(factor, clip, embedding, &output_updates(self.interventions))?;
+        self.round()?;
+        Ok(self.engine.update_companions(factor, clip)?)
     }
 
     /// Re-initialises the token embedding, and clears its optimizer's moments and the losses by which spikes are detected.
-    pub(super) fn reset_embedding(&mut self, draw: &mut Draw) {
-        self.latent.forget_embedding(draw);
-        self.sync_rounded();
-        self.optimizer.forget_embedding();
+    pub(super) fn reset_embedding(&mut self, draw: &mut Draw) -> Result<(), TrainError> {
+        self.engine.reset_embedding(draw)?;
         self.spikes = Spikes::default();
+        self.round()
     }
 
-    fn sync_rounded(&mut self) {
-        if let Some(rounded) = &mut self.rounded {
-            sync_rounded(self.interventions, &self.latent, rounded);
-        }
+    fn round(&mut self) -> Result<(), TrainError> {
+        Ok(self.engine.round(&roundings(self.interventions))?)
+    }
+}
+
+#[cfg(test)]
+impl Learner<'_> {
+    /// The model as it is measured, in memory.
+    pub(crate) fn model(&self) -> Model {
+        self.measured().model().unwrap().into_owned()
+    }
+
+    /// The gradients of the last step.
+    pub(crate) fn gradients(&self) -> crate::model::Parameters {
+        self.engine.gradients()
     }
 }

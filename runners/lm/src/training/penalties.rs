@@ -1,21 +1,18 @@
 //! The penalties of an arm's terms, and their gradients in what the terms see. Names no regularizer.
 
 use super::TrainError;
-use super::activations::Activations;
 use super::cloud::{cloud, leaf};
 use super::terms::{Penalty, weighted};
 use super::upstream::add_at;
-use crate::engine::Upstream;
-use crate::model::Model;
+use crate::engine::{Activations, Engine, Numbers, Scalar, Upstream};
 use crate::spec::{At, Term};
 use candle_core::Var;
-use rayon::prelude::*;
-use regatta_core::{Draw, differentiate};
+use regatta_core::Draw;
 
 /// What penalties are computed from.
 #[derive(Clone, Copy)]
 pub(super) struct Seen<'a> {
-    pub model: &'a Model,
+    pub engine: &'a Engine,
     /// Of one forward pass, or of several.
     pub pass: &'a dyn Activations,
     /// The same sequences under another dropout mask, where a term compares two views of them.
@@ -23,6 +20,13 @@ pub(super) struct Seen<'a> {
     /// The next token of each token in scope.
     pub targets: &'a [u32],
     pub scope: Scope,
+}
+
+impl<'a> Seen<'a> {
+    /// After a forward pass of `engine`.
+    pub fn of(engine: &'a Engine, targets: &'a [u32], scope: Scope) -> Self {
+        Self { engine, pass: engine.pass(), view: engine.view(), targets, scope }
+    }
 }
 
 /// Which terms are computed together, and on what fraction of a batch.
@@ -83,14 +87,15 @@ pub(super) fn penalties(
     seen: Seen<'_>,
     (seed, step): (u64, usize),
     computed: &mut [Penalty],
-) -> Result<[Upstream; 2], TrainError> {
+) -> Result<[Upstream<Numbers>; 2], TrainError> {
     let jobs = jobs(terms, seen, step)?;
-    let done: Vec<_> = jobs.par_iter().map(|job| job.penalty(seen, seed, step)).collect();
-    let mut upstream: [Upstream; 2] = Default::default();
+    let done = seen.engine.each(&jobs, |job| job.penalty(seen, seed, step));
+    let mut upstream: [Upstream<Numbers>; 2] = Default::default();
     for (job, done) in jobs.iter().zip(done) {
         let (value, gradients) = done?;
         let penalty = &mut computed[job.place];
-        penalty.value += value * job.weight / penalty.weight;
+        let weight = penalty.weight;
+        penalty.value.add(value, |value| value * job.weight / weight);
         for (upstream, gradient) in upstream.iter_mut().zip(gradients) {
             if let Some(gradient) = gradient {
                 add_at(upstream, &job.term.at, job.layer, gradient)?;
@@ -108,7 +113,7 @@ fn jobs<'a>(terms: &'a [Term], seen: Seen<'_>, step: usize) -> Result<Vec<Job<'a
             continue;
         }
         let weight = weight * seen.scope.fraction();
-        let layers = term.at.layer_indices(seen.model.decoder().layers).map_err(TrainError::Place)?;
+        let layers = term.at.layer_indices(seen.engine.decoder().layers).map_err(TrainError::Place)?;
         let job = |&layer: &usize| Job { index, place, term, layer, weight: weight / layers.len() as f64 };
         jobs.extend(layers.iter().map(job));
     }
@@ -116,16 +121,16 @@ fn jobs<'a>(terms: &'a [Term], seen: Seen<'_>, step: usize) -> Result<Vec<Job<'a
 }
 
 /// Of the first pass and of the second.
-type Gradients = [Option<Vec<f32>>; 2];
+type Gradients = [Option<Numbers>; 2];
 
 impl Job<'_> {
     /// The unweighted penalty, and the gradients of its weighted value in both passes; `None` where it does not depend on one.
-    fn penalty(&self, seen: Seen<'_>, seed: u64, step: usize) -> Result<(f64, Gradients), TrainError> {
+    fn penalty(&self, seen: Seen<'_>, seed: u64, step: usize) -> Result<(Scalar, Gradients), TrainError> {
         let Self { index, term, layer, weight, .. } = *self;
         let draw = |what: &str| Draw::new(seed, &format!("term {index} {what}"), step as u64, layer as u64);
-        let points = leaf(&term.at, layer, seen.model, seen.pass)?;
+        let points = leaf(&term.at, layer, seen.engine, seen.pass)?;
         let view = match seen.view {
-            Some(pass) if term.regularizer.0.needs_view() => Some(second_view(term, layer, seen.model, pass)?),
+            Some(pass) if term.regularizer.0.needs_view() => Some(second_view(term, layer, seen.engine, pass)?),
             _ => None,
         };
         let labels = Some(seen.targets).filter(|_| term.regularizer.0.needs_labels());
@@ -133,18 +138,18 @@ impl Job<'_> {
         let cloud =
             cloud(&term.at, &points, view.as_deref(), labels, (&mut draw("points"), seen.scope.before())).map_err(failed)?;
         let leaves: Vec<&Var> = std::iter::once(&points).chain(&view).collect();
-        let found = differentiate::penalty(&*term.regularizer.0, &cloud, &leaves, weight, &mut draw("penalty"));
+        let found = seen.engine.penalty(&*term.regularizer.0, &cloud, &leaves, weight, &mut draw("penalty"));
         let (value, gradients) = found.map_err(failed)?;
         let mut gradients = gradients.into_iter();
-        Ok((f64::from(value), std::array::from_fn(|_| gradients.next().flatten())))
+        Ok((value, std::array::from_fn(|_| gradients.next().flatten())))
     }
 }
 
 /// What the term sees in the second pass. A weight matrix is the same in both passes, and studies that ask for a view of one are
 /// refused.
-fn second_view(term: &Term, layer: usize, model: &Model, pass: &dyn Activations) -> Result<Var, TrainError> {
+fn second_view(term: &Term, layer: usize, engine: &Engine, pass: &dyn Activations) -> Result<Var, TrainError> {
     if term.at.site.is_matrix() {
         return Err(TrainError::Place(format!("regularizer `{}`: a weight matrix has no second view", term.regularizer.name())));
     }
-    Ok(leaf(&term.at, layer, model, pass)?)
+    Ok(leaf(&term.at, layer, engine, pass)?)
 }

@@ -6,16 +6,17 @@ use crate::model::{Decoder, Parameters, TensorSpec};
 use crate::optimizer::Optimizer;
 use crate::spec::TrainSpec;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// Weights and optimizer of a learner, borrowed to be written.
+/// Weights and optimizer of a learner, to be written.
 pub struct Snapshot<'a> {
     /// Steps made.
     pub steps: usize,
-    pub(super) weights: &'a Parameters,
-    pub(super) optimizer: Vec<(&'static str, &'a Parameters)>,
+    pub(super) weights: Cow<'a, Parameters>,
+    pub(super) optimizer: Vec<(&'static str, Cow<'a, Parameters>)>,
     /// What companions keep, group by group; see [`kept_shapes`].
-    pub(super) companions: Vec<(String, &'a Parameters)>,
+    pub(super) companions: Vec<(String, Cow<'a, Parameters>)>,
 }
 
 /// Weights and optimizer that were read back.
@@ -49,11 +50,11 @@ impl Snapshot<'_> {
     /// When a tensor cannot be written, which a model in memory rules out.
     pub fn files(&self) -> Result<Vec<(&'static str, Vec<u8>)>, SnapshotError> {
         let mut files = vec![
-            (Restored::WEIGHTS, serialized([("", self.weights)])?),
-            (Restored::OPTIMIZER, serialized(self.optimizer.iter().copied())?),
+            (Restored::WEIGHTS, serialized([("", &*self.weights)])?),
+            (Restored::OPTIMIZER, serialized(self.optimizer.iter().map(|(prefix, parameters)| (*prefix, &**parameters)))?),
         ];
         if !self.companions.is_empty() {
-            let groups = self.companions.iter().map(|(prefix, parameters)| (&**prefix, *parameters));
+            let groups = self.companions.iter().map(|(prefix, parameters)| (&**prefix, &**parameters));
             files.push((Restored::COMPANIONS, serialized(groups)?));
         }
         Ok(files)
@@ -160,8 +161,8 @@ mod tests {
 
     fn files(config: &Decoder) -> [Vec<u8>; 2] {
         let [weights, first, second] = [0.5, -7.0, 1e-30].map(|start| counted(config, start));
-        let state = [("first.", &first), ("second.", &second)];
-        let snapshot = Snapshot { steps: 9, weights: &weights, optimizer: state.to_vec(), companions: Vec::new() };
+        let state = [("first.", Cow::Owned(first)), ("second.", Cow::Owned(second))];
+        let snapshot = Snapshot { steps: 9, weights: Cow::Owned(weights), optimizer: state.into(), companions: Vec::new() };
         let files: Vec<Vec<u8>> = snapshot.files().unwrap().into_iter().map(|(_, bytes)| bytes).collect();
         files.try_into().unwrap()
     }

@@ -2,13 +2,12 @@
 
 use super::accumulate::{Parts, whole_batch_penalties};
 use super::gating::Gating;
-use super::gradients::global_norm;
-use super::interventions::begin_normalizers;
-use super::passes::{Passes, Randomness};
-use super::penalties::penalties;
+use super::interventions::{begin_normalizers, randomness};
+use super::penalties::{Seen, penalties};
 use super::terms::{compares_views, keep, zero_penalties};
 use super::upstream::add_rows;
 use super::{Learner, StepRecord, TrainError};
+use crate::engine::Sum;
 use crate::spec::OnSpike;
 use std::time::Instant;
 
@@ -28,62 +27,59 @@ impl Learner<'_> {
     pub fn step(&mut self, step: usize, rows: usize, inputs: &[u32], targets: &[u32]) -> Result<StepRecord, TrainError> {
         let started = Instant::now();
         if let Some(cycles) = self.cycles.filter(|cycles| cycles.begin(step)) {
-            self.reset_embedding(&mut cycles.draw(self.seed, step));
+            self.reset_embedding(&mut cycles.draw(self.seed, step))?;
         }
         self.count(targets);
         let gates = self.gating.as_ref().map(Gating::gates);
-        let model = self.rounded.as_ref().unwrap_or(&self.latent);
-        let (decoder, terms, train, of_step) = (model.decoder(), self.terms, self.train, (self.seed, step));
+        let (engine, companions) = (&mut self.engine, &self.companions);
+        let (terms, train, of_step) = (self.terms, self.train, (self.seed, step));
         let parts = Parts::new(rows, inputs.len(), train.accumulate.get());
-        let views = compares_views(terms, step);
-        let passes = Passes::of(&mut self.passes, decoder, parts.shape(), keep(terms), train.precision, views);
-        let randomness = Randomness::new(train, self.interventions, decoder.width, of_step);
+        engine.begin(parts.shape(), keep(terms), train.precision, compares_views(terms, step))?;
+        let randomness = randomness(train, self.interventions, engine.decoder().width, of_step);
 
         let mut computed = zero_penalties(terms, step);
         let of_terms = computed.len();
-        let whole = whole_batch_penalties(parts, passes, (model, inputs, targets), &randomness, terms, of_step, &mut computed)?;
-        self.companions.begin(&mut computed);
+        let whole = whole_batch_penalties(parts, engine, (inputs, targets), &randomness, terms, of_step, &mut computed)?;
+        companions.begin(&mut computed);
         let of_objectives = computed.len();
         let normalizers = begin_normalizers(self.interventions, &mut computed);
-        let mut losses = Vec::with_capacity(targets.len()); // nats per token
+        let (mut losses, mut squares) = (Sum::default(), Sum::default()); // nats, and those of log-normalisers
         for part in parts.iter() {
             let ids = &inputs[part.tokens.clone()];
-            passes.forward(model, part.first, ids, &randomness)?;
-            let mut upstream =
-                penalties(terms, passes.seen(model, &targets[part.tokens.clone()], parts.scope(&part)), of_step, &mut computed)?;
+            engine.forward(part.first, ids, &randomness)?;
+            let seen = Seen::of(engine, &targets[part.tokens.clone()], parts.scope(&part));
+            let mut upstream = penalties(terms, seen, of_step, &mut computed)?;
             for (upstream, whole) in upstream.iter_mut().zip(whole.iter().flatten()) {
-                add_rows(upstream, whole, (part.tokens.clone(), inputs.len()));
+                add_rows(upstream, whole, (part.tokens.clone(), inputs.len()))?;
             }
             upstream[0].normalizers = normalizers;
             upstream[0].gates = gates.clone();
             let objectives = (&mut computed[of_terms..of_objectives], &mut upstream[0]);
-            self.companions.objectives((model, &passes.pass), (ids, rows), step, objectives)?;
-            let (targets, gradients) = ((&targets[part.tokens], targets.len()), (&mut self.gradients, part.first == 0));
-            losses.extend(passes.backward(model, targets, &upstream, &randomness, gradients));
-            if normalizers != 0.0 {
-                let squares: f64 = passes.pass.normalizers().map(|z| f64::from(z).powi(2)).sum();
-                computed[of_objectives..].iter_mut().for_each(|penalty| penalty.value += squares / inputs.len() as f64);
-            }
+            companions.objectives(engine, (ids, rows), step, objectives)?;
+            let of_batch = (&targets[part.tokens], targets.len());
+            engine.backward(of_batch, upstream, &randomness, part.first == 0, (&mut losses, &mut squares))?;
         }
-        let (grad_norm, broken) = global_norm(&self.gradients, self.companions.gradients());
+        computed[of_objectives..].iter_mut().for_each(|penalty| penalty.value = squares.clone());
+        let sums = computed.iter_mut().map(|penalty| &mut penalty.value).chain([&mut losses]);
+        let (grad_norm, broken_gradient) = engine.read(sums)?;
         let clip = train.grad_clip.get().map_or(1.0, |most| (most.get() / (grad_norm + 1e-6)).min(1.0));
         let factor = train.schedule.factor(step, self.steps);
 
-        let loss = losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64;
+        let loss = losses.get() / targets.len() as f64;
         let mut record = StepRecord {
             step,
             loss,
-            penalty: computed.iter().map(|penalty| penalty.weight * penalty.value).sum(),
-            terms: computed.into_iter().map(|penalty| (penalty.name, penalty.value)).collect(),
+            penalty: computed.iter().map(|penalty| penalty.weight * penalty.value.get()).sum(),
+            terms: computed.into_iter().map(|penalty| (penalty.name, penalty.value.get())).collect(),
             grad_norm,
             lr: train.lr.get() * factor,
             tokens_per_second: 0.0,
             spike: self.spikes.judge(loss),
-            broken_gradient: broken.map(str::to_owned),
+            broken_gradient,
         };
         let left_out = record.spike.is_some() && train.on_spike != OnSpike::Record;
         if record.divergence().is_none() && !left_out {
-            self.update(step, factor, clip);
+            self.update(step, factor, clip)?;
         }
         self.made = step + 1;
         record.tokens_per_second = inputs.len() as f64 / started.elapsed().as_secs_f64();
@@ -134,7 +130,7 @@ mod tests {
         model.parameters_mut().numbers_mut()[moved] += by;
         let mut learner = Learner::new(model, &train, &terms, &[], 7).unwrap();
         let record = learner.step(3, 2, &[0, 1, 2, 3, 4, 0, 2, 1], &[1, 2, 3, 4, 0, 2, 1, 3]).unwrap();
-        (learner.gradients.numbers().to_vec(), record.loss + record.penalty)
+        (learner.gradients().numbers().to_vec(), record.loss + record.penalty)
     }
 
     #[test]
@@ -183,7 +179,7 @@ mod tests {
         let record = learner.step(3, 2, &[0, 1, 2, 3, 4, 0, 2, 1], &[1, 2, 3, 4, 0, 2, 1, 3]).unwrap();
         let named = record.terms["near_0"];
         assert!((record.penalty - 0.3 * named).abs() < 1e-12 && named > 1.0, "{record:?}");
-        (learner.gradients.numbers().to_vec(), record.loss + record.penalty)
+        (learner.gradients().numbers().to_vec(), record.loss + record.penalty)
     }
 
     #[test]
@@ -270,12 +266,12 @@ mod tests {
         assert!(spike.spike.is_some());
         whole.spikes = Spikes::default(); // that of the next step is none
 
-        let snapshot = whole.snapshot();
+        let snapshot = whole.snapshot().unwrap();
         assert_eq!(snapshot.steps, 31, "the step that was left out was made");
         let files = snapshot.files().unwrap();
         let restored = Restored::read(&config, &train, 31, &files[0].1, &files[1].1).unwrap();
         let mut resumed = fresh();
-        resumed.restore(restored, losses.into_iter().chain([spike.loss]));
-        assert_eq!(resumed.optimizer.updates(), 30, "31 steps, one of them without an update");
+        resumed.restore(restored, losses.into_iter().chain([spike.loss])).unwrap();
+        assert_eq!(resumed.engine.updates(), 30, "31 steps, one of them without an update");
     }
 }

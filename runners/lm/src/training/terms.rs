@@ -1,6 +1,6 @@
 //! What the terms of an arm ask of a step: which have a weight, and what their clouds need of the passes.
 
-use crate::engine::Keep;
+use crate::engine::{Keep, Sum};
 use crate::spec::{Site, Term};
 
 /// The penalty of a term, or the objective of an intervention, at one step.
@@ -9,7 +9,7 @@ pub(super) struct Penalty {
     pub name: String,
     pub weight: f64,
     /// Unweighted: of a term, the mean over its layers.
-    pub value: f64,
+    pub value: Sum,
 }
 
 /// The terms whose weight is not 0 at `step`, in order: each with its index in the arm, and the weight.
@@ -23,7 +23,7 @@ pub(super) fn zero_penalties(terms: &[Term], step: usize) -> Vec<Penalty> {
     let mut all: Vec<Penalty> = Vec::new();
     for (_, term, weight) in weighted(terms, step) {
         let name = free_name(all.iter().map(|penalty| &*penalty.name), term.regularizer.name());
-        all.push(Penalty { name, weight, value: 0.0 });
+        all.push(Penalty { name, weight, value: Sum::default() });
     }
     all
 }

@@ -3,8 +3,8 @@
 use super::evaluation::{Diagnosed, Diagnosis, Evaluated, diagnose, gather, mean_loss, named_scores};
 use super::{Learner, Restored, StepRecord, TrainError, Trial};
 use crate::data::{Batches, token_counts};
+use crate::engine::Measured;
 use crate::measure::MeasureError;
-use crate::model::Model;
 use crate::spec::OnSpike;
 use crate::tasks::{ScoredTasks, Tasks};
 
@@ -81,7 +81,7 @@ pub fn train<'a>(
     let mut learner = Box::new(Learner::new(trial.start()?, trial.train, trial.terms, trial.interventions, trial.seed)?);
     let first = from.as_ref().map_or(0, |(restored, _)| restored.steps);
     if let Some((restored, made)) = from {
-        learner.restore(restored, made.iter().map(|record| record.loss));
+        learner.restore(restored, made.iter().map(|record| record.loss))?;
     }
     match steps(trial, &mut learner, first, recorder) {
         Ok(None) => Ok(Outcome::Finished(learner)),
@@ -99,8 +99,8 @@ fn steps(
     first: usize,
     recorder: &mut impl Recorder,
 ) -> Result<Option<String>, TrainError> {
-    let context = trial.context(learner.model().decoder());
-    let steps = trial.train.steps_of(learner.model().decoder()).map_err(TrainError::Length)?.get();
+    let context = trial.context(learner.decoder());
+    let steps = trial.train.steps_of(learner.decoder()).map_err(TrainError::Length)?.get();
     let (corpus, rows) = (trial.corpus, trial.train.batch_size.get());
     corpus.check(context)?;
     let mut batches = Batches::new(corpus.order, trial.seed, corpus.train.windows(context), rows);
@@ -117,10 +117,10 @@ fn steps(
             recorder.between(learner)?;
         }
         if step % trial.evaluate.every.get() == 0 {
-            validation.loss(learner.model(), step, recorder)?;
+            validation.loss(learner.measured(), step, recorder)?;
         }
-        validation.diagnosis(learner.model(), step, recorder)?;
-        validation.tasks(learner.model(), step, recorder)?;
+        validation.diagnosis(learner.measured(), step, recorder)?;
+        validation.tasks(learner.measured(), step, recorder)?;
         let (inputs, targets) = gather(&corpus.train, &batches.windows(step), context)?;
         let record = learner.step(step, rows, &inputs, &targets)?;
         recorder.step(&record)?;
@@ -129,10 +129,10 @@ fn steps(
             return Ok(Some(reason));
         }
     }
-    if !validation.loss(learner.model(), steps, recorder)?.is_finite() {
+    if !validation.loss(learner.measured(), steps, recorder)?.is_finite() {
         return Ok(Some("the validation loss is not finite after the last step".into()));
     }
-    validation.diagnosis(learner.model(), steps, recorder)?;
+    validation.diagnosis(learner.measured(), steps, recorder)?;
     Ok(None)
 }
 
@@ -154,14 +154,14 @@ impl<'a> Validation<'a> {
     }
 
     /// Measures and records the loss after `step` updates.
-    fn loss(&self, model: &Model, step: usize, recorder: &mut impl Recorder) -> Result<f64, TrainError> {
+    fn loss(&self, model: Measured<'_>, step: usize, recorder: &mut impl Recorder) -> Result<f64, TrainError> {
         let loss = mean_loss(model, self.of, &|| !recorder.stop())?;
         recorder.validation(step, loss)?;
         Ok(loss)
     }
 
     /// Measures and records the geometry after `step` updates, where it is due.
-    fn diagnosis(&self, model: &Model, step: usize, recorder: &mut impl Recorder) -> Result<(), TrainError> {
+    fn diagnosis(&self, model: Measured<'_>, step: usize, recorder: &mut impl Recorder) -> Result<(), TrainError> {
         let (Some(spec), Some(counts)) = (&self.of.spec.diagnostics, &self.counts) else { return Ok(()) };
         if !spec.is_due(step, self.steps) {
             return Ok(());
@@ -173,7 +173,7 @@ impl<'a> Validation<'a> {
     }
 
     /// Scores the tasks after `step` updates and records it, where that is due. After the last one they are scored with all else.
-    fn tasks(&self, model: &Model, step: usize, recorder: &mut impl Recorder) -> Result<(), TrainError> {
+    fn tasks(&self, model: Measured<'_>, step: usize, recorder: &mut impl Recorder) -> Result<(), TrainError> {
         let spec = self.of.spec;
         if self.tasks.named.is_empty() || !spec.tasks_at.is_due(step, self.steps, spec.every.get()) {
             return Ok(());

@@ -16,15 +16,22 @@
 mod attention;
 mod block;
 mod embedding;
+mod global_norm;
 mod linear;
 mod mlp;
 mod norm;
 mod output;
+mod own;
 mod part;
+mod passes;
 #[cfg(test)]
 mod plain;
 mod rotary;
+mod second;
 mod setting;
+mod state;
+
+pub(crate) use state::State;
 
 use crate::engine::angles::Angles;
 use crate::engine::batch::{BatchError, Keep, Perturb, Upstream};

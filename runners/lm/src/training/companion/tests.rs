@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Family, Sizes};
+use crate::model::{Family, Model, Sizes};
 use crate::training::{Learner, Restored};
 use candle_core::{Device, Tensor};
 use regatta_core::{Action, CompanionObjective, Draw, Intervention, Outputs, Plugin, typetag};
@@ -84,14 +84,14 @@ fn agree_with_finite_differences(logits: bool) {
             7,
         )
         .unwrap();
-        learner.companions.compared[0].second.model = teacher.copy();
+        *learner.engine.kernels().second_mut(0) = teacher.clone();
         if let Some(number) = own {
-            learner.companions.own.as_mut().unwrap().parameters.numbers_mut()[number] += by;
+            learner.engine.kernels().own().0.numbers_mut()[number] += by;
         }
         let record = learner.step(3, 2, &INPUTS, &TARGETS).unwrap();
         assert!((record.penalty - 0.01 * record.terms["companion_test"]).abs() < 1e-12);
-        let own = learner.companions.gradients().unwrap().numbers().to_vec();
-        (record.loss + record.penalty, learner.gradients.numbers().to_vec(), own)
+        let own = learner.engine.kernels().own().1.numbers().to_vec();
+        (record.loss + record.penalty, learner.gradients().numbers().to_vec(), own)
     };
     let (_, gradients, own) = total(0, 0.0, None);
     let check = |found: f32, largest: f32, above: f64, below: f64, what: &str| {
@@ -121,17 +121,14 @@ fn gradients_of_the_last_hidden_state_reach_every_parameter() {
 
 #[test]
 fn a_moving_average_by_hand() {
-    let mut copy = [1.0, -2.0];
-    second::update_average(&mut copy, &[3.0, 6.0], 0.75);
-    assert_eq!(copy, [1.5, 0.0]); // 0.75·1 + 0.25·3 and 0.75·(-2) + 0.25·6
     let (train, interventions) = (train(), average(false, 0.01));
     let mut learner = Learner::new(model(0, 0.0), &train, &[], &interventions, 7).unwrap();
     let before = learner.model().parameters().numbers().to_vec();
     learner.step(0, 2, &INPUTS, &TARGETS).unwrap();
-    let after = learner.model().parameters().numbers();
+    let after = learner.model().parameters().numbers().to_vec();
     assert_ne!(before, after);
-    let found = learner.companions.compared[0].second.model.parameters().numbers();
-    assert!(found.iter().zip(before.iter().zip(after)).all(|(f, (b, a))| *f == 0.75 * b + 0.25 * a));
+    let found = learner.engine.kernels().second_mut(0).parameters().numbers().to_vec();
+    assert!(found.iter().zip(before.iter().zip(&after)).all(|(f, (b, a))| *f == 0.75 * b + 0.25 * a));
 }
 
 #[test]
@@ -139,7 +136,7 @@ fn a_step_without_an_update_moves_neither_copy_nor_own_parameters() {
     let (train, interventions) = (train(), average(false, f64::INFINITY));
     let mut learner = Learner::new(model(0, 0.0), &train, &[], &interventions, 7).unwrap();
     let kept = |learner: &Learner<'_>| -> Vec<Vec<f32>> {
-        learner.companions.kept().iter().map(|(_, parameters)| parameters.numbers().to_vec()).collect()
+        learner.companions.kept(&learner.engine).unwrap().iter().map(|(_, parameters)| parameters.numbers().to_vec()).collect()
     };
     let before = kept(&learner);
     let record = learner.step(0, 2, &INPUTS, &TARGETS).unwrap();
@@ -155,7 +152,7 @@ fn at_weight_0_a_step_has_the_baselines_bytes_and_nothing_is_kept() {
         let mut learner = Learner::new(model(0, 0.0), &train, &[], interventions, 7).unwrap();
         let records: Vec<_> = (0..3).map(|step| learner.step(step, 2, &INPUTS, &TARGETS).unwrap()).collect();
         let measured: Vec<_> = records.iter().map(|record| (record.loss, record.penalty, record.grad_norm)).collect();
-        (measured, records[0].terms.len(), learner.snapshot().files().unwrap())
+        (measured, records[0].terms.len(), learner.snapshot().unwrap().files().unwrap())
     };
     assert_eq!(run(&[]), run(&average(true, 0.0)));
     assert_ne!(run(&[]).2, run(&average(true, 0.01)).2);
@@ -168,8 +165,8 @@ fn one_norm_clips_model_and_own_parameters() {
     let mut learner = Learner::new(model(0, 0.0), &train, &[], &interventions, 7).unwrap();
     let record = learner.step(0, 2, &INPUTS, &TARGETS).unwrap();
     let square = |numbers: &[f32]| numbers.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
-    let own = square(learner.companions.gradients().unwrap().numbers());
-    let norm = (square(learner.gradients.numbers()) + own).sqrt();
+    let own = square(learner.engine.kernels().own().1.numbers());
+    let norm = (square(learner.gradients().numbers()) + own).sqrt();
     assert!(own > 1.0 && (record.grad_norm - norm).abs() < 1e-6 * norm, "{own}, {norm}, {}", record.grad_norm);
 }
 
@@ -187,12 +184,12 @@ fn a_learner_that_was_cut_off_goes_on_bit_for_bit() {
         let mut learner = learner();
         let terms = steps(&mut learner, 0..10);
         assert_eq!(terms[0].keys().collect::<Vec<_>>(), ["companion_test", "companion_test.1"]);
-        (terms, learner.snapshot().files().unwrap())
+        (terms, learner.snapshot().unwrap().files().unwrap())
     });
     on(3).install(|| {
         let mut first = learner();
         assert_eq!(steps(&mut first, 0..4), expected[..4]);
-        let files = first.snapshot().files().unwrap();
+        let files = first.snapshot().unwrap().files().unwrap();
         let file = |name: &str| files.iter().find(|(other, _)| *other == name).map(|(_, bytes)| &bytes[..]);
         let restored =
             Restored::read(&config, &train, 4, file(Restored::WEIGHTS).unwrap(), file(Restored::OPTIMIZER).unwrap()).unwrap();
@@ -200,7 +197,7 @@ fn a_learner_that_was_cut_off_goes_on_bit_for_bit() {
         let mut second = learner();
         second.restore(restored, std::iter::empty());
         assert_eq!(steps(&mut second, 4..10), expected[4..]);
-        assert!(second.snapshot().files().unwrap() == whole, "the same bytes");
+        assert!(second.snapshot().unwrap().files().unwrap() == whole, "the same bytes");
         let again =
             Restored::read(&config, &train, 4, file(Restored::WEIGHTS).unwrap(), file(Restored::OPTIMIZER).unwrap()).unwrap();
         let refused = again.with_companions(&both, &config, |_| None).unwrap_err().to_string();

@@ -2,9 +2,10 @@
 
 use super::windows::{in_batches, spread_evenly};
 use crate::data::Split;
-use crate::engine::Keep;
+use crate::engine::{Keep, Measured};
 use crate::measure::{MeasureError, Watch};
-use crate::model::Model;
+use crate::model::Decoder;
+use regatta_core::Site;
 use regatta_diagnostics::{
     Anisotropy, ByFrequency, CONDENSATION_BINS, Condensation, OutlierDimension, PairCosines, Points, by_frequency,
     outlier_dimensions,
@@ -71,8 +72,9 @@ pub struct Diagnosed<'a> {
 ///
 /// # Errors
 /// When an activation is not finite, or `watch` ends it.
-pub fn diagnose(model: &Model, step: usize, of: Diagnosed<'_>, watch: Watch<'_>) -> Result<Diagnosis, MeasureError> {
+pub fn diagnose(model: Measured<'_>, step: usize, of: Diagnosed<'_>, watch: Watch<'_>) -> Result<Diagnosis, MeasureError> {
     let decoder = model.decoder();
+    let numbers = model.model()?;
     let [hidden_states, attention, mlp] = activations(model, of, watch)?;
     let clouds = |all: Vec<Vec<f32>>| -> Result<Vec<CloudDiagnosis>, MeasureError> {
         let diagnosis = |cloud: Vec<f32>| {
@@ -83,8 +85,8 @@ pub fn diagnose(model: &Model, step: usize, of: Diagnosed<'_>, watch: Watch<'_>)
     let hidden_states = clouds(hidden_states)?;
     let within: Vec<PairCosines> = hidden_states.iter().filter_map(|layer| layer.within.clone()).collect();
     let condensation = Condensation::of(&within);
-    let rows = Points::new(model.embedding().iter().map(|&x| f64::from(x)).collect(), decoder.width)?;
-    let matrix = |matrix: &[f32]| of_cloud(&most_frequent(model, matrix, of.counts), decoder.width, None);
+    let rows = Points::new(numbers.embedding().iter().map(|&x| f64::from(x)).collect(), decoder.width)?;
+    let matrix = |matrix: &[f32]| of_cloud(&most_frequent(decoder, matrix, of.counts), decoder.width, None);
     Ok(Diagnosis {
         step,
         hidden_states,
@@ -92,26 +94,27 @@ pub fn diagnose(model: &Model, step: usize, of: Diagnosed<'_>, watch: Watch<'_>)
         kendall: condensation.kendall,
         attention: clouds(attention)?,
         mlp: clouds(mlp)?,
-        embedding: matrix(model.embedding())?,
-        unembedding: if decoder.tied { None } else { Some(matrix(model.unembedding())?) },
+        embedding: matrix(numbers.embedding())?,
+        unembedding: if decoder.tied { None } else { Some(matrix(numbers.unembedding())?) },
         by_frequency: by_frequency(&rows, of.counts)?,
     })
 }
 
 /// Hidden states by entry, and what attention and MLP add by block: the points of each, (points, d).
-fn activations(model: &Model, of: Diagnosed<'_>, watch: Watch<'_>) -> Result<[Vec<Vec<f32>>; 3], MeasureError> {
+fn activations(model: Measured<'_>, of: Diagnosed<'_>, watch: Watch<'_>) -> Result<[Vec<Vec<f32>>; 3], MeasureError> {
     let Diagnosed { split, context, rows, points, .. } = of;
     let blocks = model.decoder().layers;
     let windows = spread_evenly(split.windows(context), points.div_ceil(context));
     let [mut hidden_states, mut attention, mut mlp] = [blocks + 1, blocks, blocks].map(|entries| vec![Vec::new(); entries]);
     let keep = Keep::ForBackward { contributions: true };
     in_batches(model, (split, context, rows), &windows, (keep, watch), |pass, _| {
-        let extend = |clouds: &mut [Vec<f32>], entry: &dyn Fn(usize) -> Vec<f32>| {
-            clouds.iter_mut().enumerate().for_each(|(index, cloud)| cloud.extend(entry(index)));
-        };
-        extend(&mut hidden_states, &|entry| pass.hidden_state(entry));
-        extend(&mut attention, &|block| pass.attention(block));
-        extend(&mut mlp, &|block| pass.mlp(block));
+        let sites = [(Site::HiddenStates, 0, &mut hidden_states), (Site::Attention, 1, &mut attention), (Site::Mlp, 1, &mut mlp)];
+        for (site, first, clouds) in sites {
+            for (cloud, layer) in clouds.iter_mut().zip(first..) {
+                cloud.extend(pass.at(site, layer)?);
+            }
+        }
+        Ok(())
     })?;
     Ok([hidden_states, attention, mlp])
 }
@@ -130,9 +133,9 @@ fn of_cloud(numbers: &[f32], dims: usize, sequence: Option<usize>) -> Result<Clo
 }
 
 /// Rows of a matrix (v, d), the most frequent tokens first.
-fn most_frequent(model: &Model, matrix: &[f32], counts: &[u64]) -> Vec<f32> {
-    let width = model.decoder().width;
-    let mut tokens: Vec<usize> = (0..model.decoder().vocab_size).collect();
+fn most_frequent(decoder: &Decoder, matrix: &[f32], counts: &[u64]) -> Vec<f32> {
+    let width = decoder.width;
+    let mut tokens: Vec<usize> = (0..decoder.vocab_size).collect();
     tokens.sort_by_key(|&token| std::cmp::Reverse(counts.get(token)));
     tokens.iter().take(EMBEDDING_POINTS).flat_map(|token| &matrix[token * width..][..width]).copied().collect()
 }
@@ -140,7 +143,7 @@ fn most_frequent(model: &Model, matrix: &[f32], counts: &[u64]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Decoder, Family, Sizes};
+    use crate::model::{Family, Model, Sizes};
 
     fn split(tokens: Vec<u32>) -> Split {
         Split { name: "text".into(), tokens: tokens.into(), bytes: None, lost: None, best_loss: None }
@@ -152,7 +155,7 @@ mod tests {
         let model = Model::fresh(config, 0);
         let split = split((0..50).map(|i| i * i % 5).collect());
         let of = Diagnosed { split: &split, counts: &[9, 0, 3, 3, 1], context: 6, rows: 2, points: 20 };
-        let found = diagnose(&model, 7, of, &|| true).unwrap();
+        let found = diagnose((&model).into(), 7, of, &|| true).unwrap();
         assert_eq!((found.step, found.hidden_states.len(), found.attention.len(), found.mlp.len()), (7, 3, 2, 2));
         let first = &found.hidden_states[0];
         assert_eq!((first.all.cosine_histogram.len(), first.within.as_ref().unwrap().histogram.len()), (128, 128));
@@ -160,7 +163,7 @@ mod tests {
         assert_eq!(found.by_frequency.never.tokens, 1);
         let written = serde_json::to_string(&found).unwrap();
         assert_eq!(serde_json::from_str::<Diagnosis>(&written).unwrap(), found);
-        assert!(matches!(diagnose(&model, 0, of, &|| false), Err(MeasureError::Interrupted)));
+        assert!(matches!(diagnose((&model).into(), 0, of, &|| false), Err(MeasureError::Interrupted)));
     }
 
     #[test]
@@ -176,7 +179,7 @@ mod tests {
         let config = Decoder::new(Family::Gpt2, Sizes { layers: 0, width: 4, heads: 1, context: 4, mlp_width: 8 }, 3);
         let split = split(vec![0, 1, 2, 1, 0, 2, 1, 1, 0]);
         let of = Diagnosed { split: &split, counts: &[1, 1, 1], context: 4, rows: 1, points: 8 };
-        let found = diagnose(&Model::fresh(config, 0), 0, of, &|| true).unwrap();
+        let found = diagnose((&Model::fresh(config, 0)).into(), 0, of, &|| true).unwrap();
         assert_eq!((found.hidden_states.len(), found.spearman), (1, None));
     }
 }

@@ -4,11 +4,10 @@ use super::Worth;
 use super::losses::{Evaluated, bits_per_byte, mean, over_windows, token_losses};
 use super::windows::{in_batches, spread_evenly};
 use crate::data::unigram_entropy;
-use crate::engine::Keep;
+use crate::engine::{Keep, Measured};
 use crate::measure::{MeasureError, Watch};
-use crate::model::Model;
 use candle_core::{Device, Tensor};
-use regatta_core::libm;
+use regatta_core::{Site, libm};
 use regatta_diagnostics::Geometry;
 use serde::{Deserialize, Serialize};
 
@@ -50,7 +49,7 @@ pub struct Evaluation {
 ///
 /// # Errors
 /// When a tensor operation fails, or `watch` ends it.
-pub fn evaluate(model: &Model, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Evaluation, MeasureError> {
+pub fn evaluate(model: Measured<'_>, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Evaluation, MeasureError> {
     let (Evaluated { split, context, .. }, windows) = (of, of.windows());
     let losses = token_losses(model, of, &windows, watch)?;
     let (loss, loss_standard_error) = over_windows(&losses, context);
@@ -76,13 +75,16 @@ pub fn evaluate(model: &Model, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Ev
 }
 
 /// Geometry of each entry of the hidden states, over the tokens of some of the windows, taken as one cloud.
-fn geometry(model: &Model, of: Evaluated<'_>, windows: &[usize], watch: Watch<'_>) -> Result<Vec<Geometry>, MeasureError> {
+fn geometry(model: Measured<'_>, of: Evaluated<'_>, windows: &[usize], watch: Watch<'_>) -> Result<Vec<Geometry>, MeasureError> {
     let Evaluated { split, context, rows, .. } = of;
     let spread: Vec<usize> =
         spread_evenly(windows.len(), GEOMETRY_POINTS.div_ceil(context)).iter().map(|&i| windows[i]).collect();
     let mut clouds: Vec<Vec<f32>> = vec![Vec::new(); model.decoder().layers + 1];
     in_batches(model, (split, context, rows), &spread, (Keep::HiddenStates, watch), |pass, _| {
-        clouds.iter_mut().enumerate().for_each(|(entry, cloud)| cloud.extend(pass.hidden_state(entry)));
+        for (entry, cloud) in clouds.iter_mut().enumerate() {
+            cloud.extend(pass.at(Site::HiddenStates, entry)?);
+        }
+        Ok(())
     })?;
     let geometry = |cloud: Vec<f32>| {
         let cloud = Tensor::from_vec(cloud, (spread.len() * context, model.decoder().width), &Device::Cpu)?;

@@ -2,9 +2,8 @@
 
 use super::windows::{in_batches, spread_evenly};
 use crate::data::Split;
-use crate::engine::{Keep, Pass};
+use crate::engine::{Forward, Keep, Measured};
 use crate::measure::{MeasureError, Watch};
-use crate::model::Model;
 use crate::spec::EvaluateSpec;
 use crate::tasks::{Text, TextLoss};
 
@@ -30,13 +29,13 @@ impl Evaluated<'_> {
 }
 
 /// Mean loss over a split: the validation loss while a model trains.
-pub(in crate::training) fn mean_loss(model: &Model, of: Evaluated<'_>, watch: Watch<'_>) -> Result<f64, MeasureError> {
+pub(in crate::training) fn mean_loss(model: Measured<'_>, of: Evaluated<'_>, watch: Watch<'_>) -> Result<f64, MeasureError> {
     let losses = token_losses(model, of, &of.windows(), watch)?;
     Ok(losses.iter().map(|&loss| f64::from(loss)).sum::<f64>() / losses.len() as f64)
 }
 
 /// The loss on a further text, in windows as `of` says.
-pub(super) fn text_loss(model: &Model, text: &Text, of: Evaluated<'_>, watch: Watch<'_>) -> Result<TextLoss, MeasureError> {
+pub(super) fn text_loss(model: Measured<'_>, text: &Text, of: Evaluated<'_>, watch: Watch<'_>) -> Result<TextLoss, MeasureError> {
     let of = Evaluated { split: &text.split, ..of };
     let windows = of.windows();
     let (loss, loss_standard_error) = over_windows(&token_losses(model, of, &windows, watch)?, of.context);
@@ -46,14 +45,17 @@ pub(super) fn text_loss(model: &Model, text: &Text, of: Evaluated<'_>, watch: Wa
 
 /// The loss of each token of the windows, in order.
 pub(super) fn token_losses(
-    model: &Model,
+    model: Measured<'_>,
     of: Evaluated<'_>,
     windows: &[usize],
     watch: Watch<'_>,
 ) -> Result<Vec<f32>, MeasureError> {
     let Evaluated { split, context, rows, .. } = of;
     let mut losses = Vec::with_capacity(windows.len() * context);
-    let see = |pass: &mut Pass, targets: &[u32]| losses.extend(pass.losses(model, targets));
+    let see = |pass: &mut Forward<'_>, targets: &[u32]| {
+        losses.extend(pass.losses(targets)?);
+        Ok(())
+    };
     in_batches(model, (split, context, rows), windows, (Keep::Last, watch), see)?;
     Ok(losses)
 }

@@ -1,9 +1,8 @@
 //! Windows of a split, taken through a model in batches.
 
 use crate::data::{DataError, Split};
-use crate::engine::{Keep, Pass};
+use crate::engine::{Forward, Keep, Measured};
 use crate::measure::{MeasureError, Watch};
-use crate::model::Model;
 
 /// At most `most` of the numbers below `all`, spread evenly.
 pub(super) fn spread_evenly(all: usize, most: usize) -> Vec<usize> {
@@ -30,23 +29,23 @@ pub(in crate::training) fn gather(split: &Split, windows: &[usize], context: usi
 /// # Errors
 /// When the tokens cannot be read or a batch does not fit the model, or `watch` ends it.
 pub(super) fn in_batches(
-    model: &Model,
+    model: Measured<'_>,
     (split, context, rows): (&Split, usize, usize),
     windows: &[usize],
     (keep, watch): (Keep, Watch<'_>),
-    mut see: impl FnMut(&mut Pass, &[u32]),
+    mut see: impl FnMut(&mut Forward<'_>, &[u32]) -> candle_core::Result<()>,
 ) -> Result<(), MeasureError> {
-    let mut pass = Pass::new(model.decoder(), rows.min(windows.len()), context, keep);
+    let mut pass = model.pass(rows.min(windows.len()), context, keep)?;
     for windows in windows.chunks(rows) {
         if !watch() {
             return Err(MeasureError::Interrupted);
         }
         if windows.len() != pass.shape().0 {
-            pass = Pass::new(model.decoder(), windows.len(), context, keep);
+            pass = model.pass(windows.len(), context, keep)?;
         }
         let (inputs, targets) = gather(split, windows, context)?;
-        pass.forward(model, &inputs, None)?;
-        see(&mut pass, &targets);
+        pass.forward(&inputs)?;
+        see(&mut pass, &targets)?;
     }
     Ok(())
 }

@@ -2,8 +2,8 @@
 //! how many bits of its data it knows.
 
 use super::losses::{Evaluated, mean_loss, text_loss};
+use crate::engine::Measured;
 use crate::measure::{MeasureError, Watch};
-use crate::model::Model;
 use crate::quantise::{QuantisedLoss, quantised, settings};
 use crate::spec::TaskForm;
 use crate::tasks::{Capacity, NamedScore, Outcomes, Task, TaskScore, Tasks, TextLoss, log_likelihoods};
@@ -93,7 +93,7 @@ impl<'a> Accuracy<'a> {
 ///
 /// # Errors
 /// When a task has tokens outside the model's vocabulary, or `watch` ends it.
-pub fn worth(model: &Model, tasks: &Tasks, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Worth, MeasureError> {
+pub fn worth(model: Measured<'_>, tasks: &Tasks, of: Evaluated<'_>, watch: Watch<'_>) -> Result<Worth, MeasureError> {
     let mut outcomes = Vec::new();
     let mut scores = |kind| {
         let score = |task: &_| score(model, task, &mut outcomes, watch);
@@ -102,8 +102,8 @@ pub fn worth(model: &Model, tasks: &Tasks, of: Evaluated<'_>, watch: Watch<'_>) 
     let mut losses = Vec::new();
     if let Some(quantisation) = &of.spec.quantisation {
         for (bits, granularity) in settings(quantisation) {
-            let rounded = quantised(model, bits, granularity, quantisation.embeddings);
-            let loss = mean_loss(&rounded, of, watch)?;
+            let rounded = model.beside(quantised(&*model.model()?, bits, granularity, quantisation.embeddings))?;
+            let loss = mean_loss(rounded.measured(), of, watch)?;
             losses.push(QuantisedLoss { bits, granularity, loss });
         }
     }
@@ -117,14 +117,14 @@ pub fn worth(model: &Model, tasks: &Tasks, of: Evaluated<'_>, watch: Watch<'_>) 
 
 /// Scores `model` on each task of `evaluate.tasks`.
 pub(in crate::training) fn named_scores(
-    model: &Model,
+    model: Measured<'_>,
     tasks: &Tasks,
     watch: Watch<'_>,
 ) -> Result<Vec<(NamedScore, Option<Outcomes>)>, MeasureError> {
     tasks.named.iter().map(|task| crate::tasks::score(model, task, watch)).collect()
 }
 
-fn score(model: &Model, task: &Task, outcomes: &mut Vec<Outcomes>, watch: Watch<'_>) -> Result<TaskScore, MeasureError> {
+fn score(model: Measured<'_>, task: &Task, outcomes: &mut Vec<Outcomes>, watch: Watch<'_>) -> Result<TaskScore, MeasureError> {
     let found = log_likelihoods(model, &task.items, watch)?;
     outcomes.push(Outcomes::of(task, &found));
     Ok(TaskScore::of(task, &found, model.decoder().context))

@@ -1,4 +1,5 @@
 use super::*;
+use crate::model::Model;
 use crate::model::{Decoder, Family, Sizes};
 use crate::spec::Schedule;
 use crate::training::{Learner, Snapshot};
@@ -119,7 +120,8 @@ fn a_forgotten_embedding_is_a_fresh_one_and_the_rest_goes_on() {
         let fresh = 0.02 * draw.normal();
         assert!((f64::from(found) - fresh * (1.0 - 1e-4)).abs() < 1.001e-3, "{found} from {fresh}");
     }
-    let moved = learner.model().parameters().get("wpe.weight").unwrap();
+    let model = learner.model();
+    let moved = model.parameters().get("wpe.weight").unwrap();
     assert!(positions.iter().zip(moved).all(|(was, is)| (was - is).abs() < 3e-3), "positions go on");
 }
 
@@ -128,20 +130,24 @@ fn rounded_weights_are_seen_and_those_beneath_are_trained() {
     let (train, grid) = (train(), list(Grid::default()));
     let mut learner = Learner::new(model(), &train, &[], &grid, 0).unwrap();
     let by_hand = |latent: &Model| {
-        let mut copy = latent.copy();
+        let mut copy = latent.clone();
         copy.linear_mut().flat_map(|(weights, ..)| weights).for_each(|w| *w = (*w / 0.1).round() * 0.1);
         copy
     };
     let before = model();
     assert_eq!(learner.model().parameters().numbers(), by_hand(&before).parameters().numbers());
-    assert_eq!(learner.snapshot().weights.numbers(), before.parameters().numbers(), "what a trial resumes from is not rounded");
+    assert_eq!(
+        learner.snapshot().unwrap().weights.numbers(),
+        before.parameters().numbers(),
+        "what a trial resumes from is not rounded"
+    );
 
     // straight through: the weights beneath take the step that a learner of the rounded model would take
     let mut of_rounded = Learner::new(by_hand(&before), &train, &[], &[], 0).unwrap();
     let expected = of_rounded.step(0, 2, &INPUTS, &TARGETS).unwrap();
     let found = learner.step(0, 2, &INPUTS, &TARGETS).unwrap();
     assert_eq!((found.loss, found.grad_norm), (expected.loss, expected.grad_norm));
-    let (ours, theirs) = (learner.snapshot(), of_rounded.snapshot());
+    let (ours, theirs) = (learner.snapshot().unwrap(), of_rounded.snapshot().unwrap());
     let moments = |snapshot: &Snapshot<'_>| snapshot.optimizer.iter().map(|(_, of)| of.numbers().to_vec()).collect::<Vec<_>>();
     assert_eq!(moments(&ours), moments(&theirs));
     let rounded = by_hand(&before);
@@ -180,7 +186,7 @@ fn noise_moves_the_loss_and_its_gradient_goes_back_as_if_it_were_not_there() {
         model.parameters_mut().numbers_mut()[index] += by;
         let mut learner = Learner::new(model, &train, &[], &noisy, 1).unwrap();
         let record = learner.step(0, 2, &INPUTS, &TARGETS).unwrap();
-        (record.loss, record.grad_norm, learner.snapshot().optimizer[0].1.numbers().to_vec())
+        (record.loss, record.grad_norm, learner.snapshot().unwrap().optimizer[0].1.numbers().to_vec())
     };
     let (noisy_loss, norm, gradients) = loss(0, 0.0);
     let plain = Learner::new(model(), &train, &[], &[], 1).unwrap().step(0, 2, &INPUTS, &TARGETS).unwrap().loss;

@@ -1,13 +1,13 @@
 //! The passes that a step makes: one of a batch or a part of it, and one of the same sequences under another dropout mask where a
 //! term compares views.
 
-use super::activations::Activations;
-use super::interventions::{Interventions, embedding_noise};
-use super::penalties::{Scope, Seen};
-use crate::engine::{BatchError, Dropout, Keep, Pass, Perturb, Upstream};
+use super::Pass;
+use crate::engine::activations::Activations;
+use crate::engine::batch::{BatchError, Keep, Upstream};
+use crate::engine::numbers::Numbers;
+use crate::engine::randomness::Randomness;
 use crate::model::{Decoder, Model, Parameters};
-use crate::spec::TrainSpec;
-use regatta_core::Draw;
+use regatta_core::Site;
 use regatta_kernels::Precision;
 use regatta_kernels::vector::add;
 
@@ -18,27 +18,6 @@ pub(super) struct Passes {
     /// Whether this step compares views.
     views: bool,
     buffer: Option<Parameters>,
-}
-
-type Noise<'a> = Box<dyn Fn(usize, &mut [f32]) + Sync + 'a>;
-
-/// The randomness of a step's passes: of the first, and of the second view.
-pub(super) struct Randomness<'a> {
-    dropout: [Option<Dropout>; 2],
-    noise: [Option<Noise<'a>>; 2],
-}
-
-impl<'a> Randomness<'a> {
-    pub fn new(train: &TrainSpec, interventions: &'a Interventions, width: usize, (seed, step): (u64, usize)) -> Self {
-        let rate = train.dropout.get();
-        let mask = |purpose| (rate > 0.0).then(|| Dropout::new(rate, Draw::new(seed, purpose, step as u64, 0)));
-        let noise = |what| embedding_noise(interventions, width, (seed, step), what).map(|noise| Box::new(noise) as Noise<'a>);
-        Self { dropout: ["dropout", "view"].map(mask), noise: ["noise", "view noise"].map(noise) }
-    }
-
-    fn perturb(&self, view: usize) -> Option<Perturb<'_>> {
-        self.noise[view].as_deref().map(|noise| noise as Perturb<'_>)
-    }
 }
 
 impl Passes {
@@ -66,20 +45,15 @@ impl Passes {
         let view = self.view.as_mut().filter(|_| self.views);
         for (index, pass) in std::iter::once(&mut self.pass).chain(view).enumerate() {
             pass.starts_at(first);
-            pass.perturbed_forward(model, ids, randomness.dropout[index].as_ref(), randomness.perturb(index))?;
+            let (dropout, perturb) = randomness.of(index);
+            pass.perturbed_forward(model, ids, dropout, perturb)?;
         }
         Ok(())
     }
 
-    /// The passes that this step makes.
-    pub fn each(&self) -> impl Iterator<Item = &Pass> {
-        std::iter::once(&self.pass).chain(self.view.as_ref().filter(|_| self.views))
-    }
-
-    /// What penalties see of them.
-    pub fn seen<'p>(&'p self, model: &'p Model, targets: &'p [u32], scope: Scope) -> Seen<'p> {
-        let view = self.view.as_ref().filter(|_| self.views).map(|view| view as &dyn Activations);
-        Seen { model, pass: &self.pass, view, targets, scope }
+    /// The second pass, where this step makes one.
+    pub fn view(&self) -> Option<&Pass> {
+        self.view.as_ref().filter(|_| self.views)
     }
 
     /// Returns the loss of each token. The gradient of their sum over `tokens`, the tokens of the whole batch, and of what `upstream`
@@ -108,5 +82,20 @@ impl Passes {
             add(gradients.numbers_mut(), buffer.numbers());
         }
         losses
+    }
+}
+
+impl Activations for Pass {
+    fn shape(&self) -> (usize, usize) {
+        Pass::shape(self)
+    }
+
+    fn at(&self, site: Site, layer: usize) -> candle_core::Result<Numbers> {
+        Ok(Numbers::Floats(match site {
+            Site::HiddenStates => self.hidden_state(layer),
+            Site::Attention => self.attention(layer - 1),
+            Site::Mlp => self.mlp(layer - 1),
+            Site::Embedding | Site::Unembedding | Site::Weights => Vec::new(), // not of a batch
+        }))
     }
 }
