@@ -37,8 +37,13 @@ impl Causal {
         Self::by_rows(time, QUERIES, device)
     }
 
+    #[cfg(test)]
+    pub fn device(&self) -> &Device {
+        self.ahead.device()
+    }
+
     /// With this many rows of queries at a time.
-    pub(super) fn by_rows(time: usize, rows: usize, device: &Device) -> Result<Self> {
+    pub fn by_rows(time: usize, rows: usize, device: &Device) -> Result<Self> {
         let rows = rows.min(time);
         let last = (time - 1) / rows * rows;
         let seen = |row: usize| (0..last + rows).map(move |key| if key > last + row { f32::NEG_INFINITY } else { 0.0 });
@@ -94,11 +99,8 @@ impl Heads {
         let factors = self.factors(qkv)?;
         let (mut mixed, mut log_sums) = (Vec::new(), Vec::new());
         for rows in self.causal.blocks(self.shape.1) {
-            let (scores, most) = {
-                let scores = self.scores(&factors, &rows)?;
-                let most = scores.max_keepdim(D::Minus1)?;
-                (scores, most)
-            };
+            let scores = self.scores(&factors, &rows)?;
+            let most = scores.max_keepdim(D::Minus1)?;
             let exponentials = scores.broadcast_sub(&most)?.exp()?;
             let sum = exponentials.sum_keepdim(D::Minus1)?;
             let weights = self.masked(exponentials.broadcast_div(&sum)?, &rows)?;
@@ -221,4 +223,60 @@ fn add_to(sum: &mut Option<Tensor>, part: Tensor, time: usize) -> Result<()> {
         None => part,
     });
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::known::check_gradient;
+    use super::super::masks::Masks;
+    use super::*;
+    use crate::engine::dropout::Dropout;
+    use crate::model::{Decoder, Family, Sizes};
+    use regatta_core::Draw;
+
+    /// As a textbook has it, and differentiated by candle: the weights whole, each head of keys once for each head of queries.
+    fn textbook(heads: &Heads, qkv: &Tensor) -> Result<Tensor> {
+        let ((b, t), c) = (heads.shape, heads.dims);
+        let split = |first: usize, count: usize| qkv.narrow(1, first * c, count * c)?.contiguous()?.reshape((b, t, count, c));
+        let turned = |x: Tensor| heads.rotation.as_ref().map_or_else(|| Ok(x.clone()), |rotation| rotation.apply(&x));
+        let repeated = |x: Tensor| {
+            let each = heads.heads / heads.kv_heads;
+            let x = x.transpose(1, 2)?.unsqueeze(2)?.broadcast_as((b, heads.kv_heads, each, t, c))?;
+            x.contiguous()?.reshape((b, heads.heads, t, c))
+        };
+        let q = turned(split(0, heads.heads)?)?.transpose(1, 2)?.contiguous()?;
+        let k = repeated(turned(split(heads.heads, heads.kv_heads)?)?)?;
+        let v = repeated(split(heads.heads + heads.kv_heads, heads.kv_heads)?)?;
+        let scores = (q.matmul(&k.transpose(2, 3)?.contiguous()?)? / (c as f64).sqrt())?;
+        let ahead: Vec<f32> = (0..t * t).map(|i| if i % t > i / t { f32::NEG_INFINITY } else { 0.0 }).collect();
+        let exponentials = scores.broadcast_add(&Tensor::from_vec(ahead, (t, t), qkv.device())?)?.exp()?;
+        let mut weights = exponentials.broadcast_div(&exponentials.sum_keepdim(3)?)?;
+        if let Some(mask) = &heads.mask {
+            weights = weights.mul(&mask.part(0, t, t)?.reshape((b, heads.heads, t, t))?)?;
+        }
+        weights.matmul(&v)?.transpose(1, 2)?.reshape((b * t, heads.heads * c))
+    }
+
+    #[test]
+    fn heads_are_the_textbooks_and_so_are_their_gradients() {
+        let dropout = Dropout::new(0.3, Draw::new(0, "dropout", 0, 0));
+        let (shape, device) = ((2, 7), &Device::Cpu);
+        for (heads, kv_heads, dropout) in [(3, 3, None), (4, 2, Some(&dropout)), (4, 1, None)] {
+            let sizes = Sizes { layers: 1, width: 4 * heads, heads, context: 7, mlp_width: 8 };
+            let decoder = Decoder { kv_heads, ..Decoder::new(Family::Llama, sizes, 5) };
+            for rows in [1, 3, 7, 256] {
+                let heads = Heads {
+                    shape,
+                    heads,
+                    kv_heads,
+                    dims: 4,
+                    rotation: Rotation::new(&decoder, 7, device).unwrap(),
+                    causal: Causal::by_rows(7, rows, device).unwrap(),
+                    mask: Masks { dropout, first: 1, shape, device }.weights(0, heads).unwrap(),
+                    precision: Precision::Float32,
+                };
+                check_gradient(&[14, decoder.qkv_width()], |x| heads.clone().attend(x), |x| textbook(&heads, x));
+            }
+        }
+    }
 }

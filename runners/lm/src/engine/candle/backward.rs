@@ -41,7 +41,7 @@ impl Pass {
         let (sequences, time) = self.shape();
         let loss = loss.map(|(targets, tokens)| Loss { targets, tokens });
         assert!(loss.is_none_or(|loss| loss.targets.len() == sequences * time), "one target per token");
-        let output = Output::new(weights, self.precision)?.backward(&self.seen().normed, loss, upstream)?;
+        let output = Output::new(weights, self.precision, self.unembedded)?.backward(&self.seen().normed, loss, upstream)?;
         let mut gradients = Gradients { weights, of: vec![None; weights.vars().len()] };
         gradients.add(weights.output_place(), output.matrix)?;
 

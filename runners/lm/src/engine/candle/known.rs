@@ -66,3 +66,29 @@ impl<F: Fn(&Tensor, &Tensor, &Tensor) -> Result<Tensor>> CustomOp1 for Known<F> 
         (self.backward)(&x.detach(), &result.detach(), &grad.contiguous()?).map(Some)
     }
 }
+
+/// Holds an operation and its gradient, along a random direction, to those of `textbook`, which candle differentiates.
+#[cfg(test)]
+pub(super) fn check_gradient(
+    shape: &[usize],
+    operation: impl Fn(&Tensor) -> Result<Tensor>,
+    textbook: impl Fn(&Tensor) -> Result<Tensor>,
+) {
+    use candle_core::{DType, Device, Var};
+    use regatta_core::Draw;
+    let mut draw = Draw::new(0, "known", 0, 0);
+    let x = Var::from_tensor(&draw.normals(shape, DType::F32, &Device::Cpu).unwrap()).unwrap();
+    let expected = textbook(&x).unwrap();
+    let direction = draw.normals(expected.dims(), DType::F32, &Device::Cpu).unwrap();
+    let both = |result: Tensor| {
+        let gradient = result.mul(&direction).unwrap().sum_all().unwrap().backward().unwrap();
+        [result.detach(), gradient.get(&x).unwrap().clone()]
+    };
+    for (found, expected) in both(operation(&x).unwrap()).into_iter().zip(both(expected)) {
+        let largest = |x: &Tensor| x.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        let (off, scale) = (largest(&found.sub(&expected).unwrap()), largest(&expected));
+        assert!(scale > 0.1 && off <= 3e-6 * scale, "off by {off} of {scale}: {found} {expected}");
+    }
+    let plain = operation(&x.as_detached_tensor()).unwrap();
+    assert!(!plain.track_op(), "what is not differentiated leaves no graph");
+}

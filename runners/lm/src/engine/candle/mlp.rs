@@ -43,3 +43,25 @@ fn swiglu(x: &Tensor, m: usize) -> Result<Tensor> {
         Tensor::cat(&[of_gate.mul(grad)?, of_up.mul(grad)?], 1)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::known::check_gradient;
+    use super::*;
+
+    #[test]
+    fn activations_have_their_textbooks_gradients() {
+        check_gradient(&[5, 8], gelu_tanh, |x| {
+            let u = ((x + (x.mul(x)?.mul(x)? * 0.044715)?)? * (2.0 / std::f64::consts::PI).sqrt())?;
+            (x * 0.5)?.mul(&(u.tanh()? + 1.0)?)
+        });
+        check_gradient(
+            &[5, 8],
+            |x| swiglu(x, 4),
+            |x| {
+                let (gate, up) = (x.narrow(1, 0, 4)?.contiguous()?, x.narrow(1, 4, 4)?.contiguous()?);
+                gate.mul(&((gate.neg()?.exp()? + 1.0)?.recip()?))?.mul(&up)
+            },
+        );
+    }
+}

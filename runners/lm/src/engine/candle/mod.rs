@@ -29,6 +29,8 @@ mod output;
 mod pass;
 mod product;
 mod rotary;
+#[cfg(test)]
+mod tests;
 mod weights;
 
 pub(crate) use backward::Backward;

@@ -47,3 +47,26 @@ fn of_unit_mean_square(x: &Tensor, epsilon: f64) -> Result<Tensor> {
 fn inverse_root(x: &Tensor, epsilon: f64) -> Result<Tensor> {
     (x.sqr()?.mean_keepdim(D::Minus1)? + epsilon)?.sqrt()?.recip()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::known::check_gradient;
+    use super::*;
+
+    #[test]
+    fn norms_have_their_textbooks_gradients() {
+        check_gradient(
+            &[3, 8],
+            |x| standardised(x, 0.01),
+            |x| {
+                let centred = x.broadcast_sub(&x.mean_keepdim(1)?)?;
+                centred.broadcast_div(&(centred.sqr()?.mean_keepdim(1)? + 0.01)?.sqrt()?)
+            },
+        );
+        check_gradient(
+            &[3, 8],
+            |x| of_unit_mean_square(x, 0.01),
+            |x| x.broadcast_div(&(x.sqr()?.mean_keepdim(1)? + 0.01)?.sqrt()?),
+        );
+    }
+}

@@ -5,6 +5,7 @@ use super::product::{factor, multiply};
 use super::weights::Weights;
 use crate::engine::batch::Upstream;
 use crate::engine::gates::Gates;
+use crate::model::Decoder;
 use candle_core::{D, DType, Device, Result, Tensor};
 use regatta_kernels::Precision;
 use std::ops::Range;
@@ -20,6 +21,11 @@ pub(super) struct Output {
     precision: Precision,
     /// Rows at a time.
     rows: usize,
+}
+
+/// Rows whose logits are made together.
+pub(super) fn rows_together(decoder: &Decoder) -> usize {
+    (LOGITS / decoder.vocab_size).max(1)
 }
 
 /// The mean loss of which a way back takes a part.
@@ -62,13 +68,8 @@ struct Part {
 }
 
 impl Output {
-    pub fn new(weights: &Weights, precision: Precision) -> Result<Self> {
-        let rows = (LOGITS / weights.decoder().vocab_size).max(1);
-        Self::by_rows(weights, precision, rows)
-    }
-
-    /// With this many rows at a time.
-    pub(super) fn by_rows(weights: &Weights, precision: Precision, rows: usize) -> Result<Self> {
+    /// That works on this many `rows` at a time.
+    pub fn new(weights: &Weights, precision: Precision, rows: usize) -> Result<Self> {
         let matrix = factor(&weights.unembedding().as_detached_tensor(), precision)?;
         Ok(Self { matrix, cap: weights.decoder().logit_cap, precision, rows })
     }

@@ -5,7 +5,7 @@ use super::block::{Made, Setting};
 use super::embedding::embedded;
 use super::masks::Masks;
 use super::norm::norm;
-use super::output::Output;
+use super::output::{self, Output};
 use super::rotary::Rotation;
 use super::weights::{Graph, Weights};
 use crate::engine::batch::{BatchError, Keep, Perturb};
@@ -26,6 +26,8 @@ pub(crate) struct Pass {
     recompute: bool,
     rotation: Option<Rotation>,
     causal: Causal,
+    /// Rows whose logits are made together.
+    pub(super) unembedded: usize,
     seen: Option<Seen>,
 }
 
@@ -66,6 +68,7 @@ impl Pass {
             recompute: false,
             rotation: Rotation::new(decoder, time, device)?,
             causal: Causal::new(time, device)?,
+            unembedded: output::rows_together(decoder),
             seen: None,
         })
     }
@@ -73,6 +76,13 @@ impl Pass {
     /// Whether the way back computes each block again from its input, in place of remembering it.
     pub fn recompute(&mut self, recompute: bool) {
         self.recompute = recompute;
+    }
+
+    /// With this many queries of attention, and rows of logits, at a time.
+    #[cfg(test)]
+    pub(in crate::engine) fn in_steps_of(self, queries: usize, unembedded: usize) -> Result<Self> {
+        let causal = Causal::by_rows(self.shape.1, queries, self.causal.device())?;
+        Ok(Self { causal, unembedded, ..self })
     }
 
     /// Sequences and tokens of the batches that it is for.
@@ -180,12 +190,12 @@ impl Pass {
     /// When there are not b·t targets, or one lies outside the vocabulary.
     pub fn losses(&self, weights: &Weights, targets: &[u32]) -> Result<Tensor> {
         assert_eq!(targets.len(), self.shape.0 * self.shape.1, "one target per token");
-        Output::new(weights, self.precision)?.losses(&self.seen().normed, targets)
+        Output::new(weights, self.precision, self.unembedded)?.losses(&self.seen().normed, targets)
     }
 
     /// The logits of each token (b·t, v), after [`Self::forward`].
     pub fn logits(&self, weights: &Weights) -> Result<Tensor> {
-        Output::new(weights, self.precision)?.logits(&self.seen().normed)
+        Output::new(weights, self.precision, self.unembedded)?.logits(&self.seen().normed)
     }
 
     pub(super) fn seen(&self) -> &Seen {
