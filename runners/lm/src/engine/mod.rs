@@ -5,6 +5,7 @@
 //! | `engine` | the seam: what a training step asks of an engine |
 //! | `measured` | what a measurement asks of it |
 //! | `kernels` | loops on slices, on the CPU: fast, with the same bytes on every processor |
+//! | `candle` | candle's differentiable operations, on any device that candle knows |
 //! | `activations`, `numbers`, `sum` | what passes between a step and its engine |
 //! | `batch` | what a pass keeps, what perturbs it, and what comes from elsewhere on the way back |
 //! | `dropout`, `place`, `randomness` | masks as values, where they come from, and noise |
@@ -14,6 +15,7 @@
 mod activations;
 mod angles;
 mod batch;
+mod candle;
 mod dropout;
 #[allow(clippy::module_inception)]
 mod engine;
