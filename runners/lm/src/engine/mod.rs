@@ -10,6 +10,7 @@
 
 mod angles;
 mod batch;
+mod candle;
 mod dropout;
 mod gates;
 mod kernels;
