@@ -19,6 +19,21 @@ impl Gates {
         Self { rows, is_gated }
     }
 
+    /// The factors of each token's row, from tokens whose target has no gates and from those whose target has some. (v) each
+    pub(in crate::engine) fn factors(&self) -> [Vec<f32>; 2] {
+        let mut factors = [vec![1.0; self.is_gated.len()], vec![1.0; self.is_gated.len()]];
+        for row in &self.rows {
+            factors[0][row.token as usize] *= row.from_others;
+            factors[1][row.token as usize] *= row.from_gated;
+        }
+        factors
+    }
+
+    /// Whether a token has gates.
+    pub(in crate::engine) fn is_gated(&self, token: u32) -> bool {
+        self.is_gated[token as usize]
+    }
+
     /// Scales the gradient of the logits, once nothing but the gradient of the output matrix is made of it. grads (r, v)
     pub(in crate::engine) fn apply(&self, grads: &mut [f32], targets: &[u32]) {
         for (grads, &target) in grads.chunks_exact_mut(self.is_gated.len()).zip(targets) {

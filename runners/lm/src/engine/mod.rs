@@ -3,6 +3,7 @@
 //! | file | what |
 //! |---|---|
 //! | `kernels` | loops on slices, on the CPU: fast, with the same bytes on every processor |
+//! | `candle` | candle's differentiable operations, on any device that candle knows |
 //! | `batch` | what a pass keeps, what perturbs it, and what comes from elsewhere on the way back |
 //! | `dropout`, `place` | masks as values, and where they come from |
 //! | `angles` | of rotary positions |

@@ -1,3 +1,38 @@
-//! The same decoder in candle's operations, on any device that it knows.
+//! A pass over a batch in candle's differentiable operations, on any device that candle knows.
+//!
+//! Activations are (b·t, d). Blocks are differentiated one at a time, from the last to the first, so that what a block remembers is
+//! freed before the next is differentiated. The output layer is outside of candle's graph: logits are made a few rows at a time,
+//! and their gradients at once. Nothing waits for the device: all numbers stay there.
+//!
+//! | file | what |
+//! |---|---|
+//! | `weights` | the parameters of a model on a device |
+//! | `pass` | a batch's way from token ids to the final norm, and what the pass keeps |
+//! | `backward` | the way back |
+//! | `embedding`, `norm`, `rotary`, `attention`, `mlp`, `output` | a part of the model each |
+//! | `block` | how attention and MLP meet in the residual stream |
+//! | `optimizer` | updates of the parameters |
+//! | `masks` | dropout's masks, uploaded |
+//! | `product` | matrix products, in a precision |
+//! | `known` | operations whose result and gradient are known without candle's graph |
 
+#![allow(dead_code, unused_imports)] // until training runs on it
+
+mod attention;
+mod backward;
+mod block;
+mod embedding;
+mod known;
+mod masks;
+mod mlp;
+mod norm;
 pub(crate) mod optimizer;
+mod output;
+mod pass;
+mod product;
+mod rotary;
+mod weights;
+
+pub(crate) use backward::Backward;
+pub(crate) use pass::Pass;
+pub(crate) use weights::Weights;
