@@ -41,7 +41,7 @@ impl Part<'_> {
 
 /// The numbers of one update of a tensor.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rates {
+pub(crate) struct Rates {
     /// 1 - lr·decay
     pub keep: f32,
     pub first_beta: f32,

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 /// How one tensor is updated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Method {
+pub(crate) enum Method {
     /// AdamW.
     AdamW,
     /// AdamW with one second moment for all rows.
@@ -144,7 +144,7 @@ impl AdamWSpec {
 
 impl MuonScale {
     /// Of a linear map.
-    pub(super) fn factor(self, inputs: usize, outputs: usize) -> f64 {
+    pub(crate) fn factor(self, inputs: usize, outputs: usize) -> f64 {
         match self {
             Self::MatchRmsAdamw => 0.2 * (inputs.max(outputs) as f64).sqrt(),
             Self::Original => (outputs as f64 / inputs as f64).max(1.0).sqrt(),

@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `groups` | method, learning rate and decay of each role |
+//! | `rules`, `groups` | method, learning rate and decay of each tensor, on any engine |
 //! | `adamw`, `coupled_adam`, `muon` | an update of one tensor |
 //! | `orthogonal` | Newton-Schulz steps |
 
@@ -11,107 +11,56 @@ mod coupled_adam;
 mod groups;
 mod muon;
 mod orthogonal;
+mod rules;
 
-use crate::model::{Decoder, Parameters, Role, TensorSpec};
+use crate::model::{Decoder, Parameters, Role};
 use crate::spec::{OptimizerSpec, TrainSpec};
-use adamw::{Rates, parts};
-use groups::{Method, columns};
+use adamw::parts;
 use muon::Update;
 use rayon::prelude::*;
-use std::ops::Range;
 
-/// Where a parameter is in its training.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Pace {
-    /// The schedule's factor of its peak learning rate.
-    pub factor: f64,
-    /// Updates k that its moments have seen, this one included.
-    pub updates: i32,
-}
+pub(crate) use adamw::Rates;
+pub(crate) use groups::Method;
+pub(crate) use orthogonal::{COEFFICIENTS, LEAST_NORM};
+pub use rules::Pace;
+pub(crate) use rules::{Rule, Rules, State};
 
-/// An optimizer and its state. Tensors have the state that their method needs: AdamW two moments, coupled Adam a second one for all
-/// rows, Muon a momentum.
+/// An optimizer and its state.
 #[derive(Debug)]
 pub struct Optimizer {
-    spec: OptimizerSpec,
-    rules: Vec<Rule>,
+    rules: Rules,
     updates: i32,
-    first: Parameters,
-    second: Parameters,
-    momentum: Parameters,
-}
-
-/// Of one tensor.
-#[derive(Debug)]
-struct Rule {
-    method: Method,
-    /// Peak learning rate.
-    lr: f64,
-    decay: f64,
-    /// Columns that are a matrix to Muon.
-    maps: Vec<Range<usize>>,
+    state: State,
 }
 
 impl Optimizer {
     /// The study's, for a model of this shape.
     pub fn new(decoder: &Decoder, train: &TrainSpec) -> Self {
-        Self::of(&decoder.tensors().list(), train, |role| match role {
-            Role::Matrix(matrix) => columns(decoder, matrix),
-            _ => Vec::new(),
-        })
+        Self::of(Rules::of_model(decoder, train))
     }
 
     /// For parameters of interventions.
     pub(crate) fn of_own(parameters: &Parameters, train: &TrainSpec) -> Self {
-        let specs: Vec<TensorSpec> = parameters.each().map(|(spec, _)| spec.clone()).collect();
-        Self::of(&specs, train, |_| Vec::new())
+        Self::of(Rules::of_own(parameters, train))
     }
 
-    fn of(tensors: &[TensorSpec], train: &TrainSpec, maps: impl Fn(Role) -> Vec<Range<usize>>) -> Self {
-        let spec = train.optimizer;
-        let rule = |tensor: &TensorSpec| Rule {
-            method: spec.method(tensor.role),
-            lr: spec.lr(tensor, train.lr),
-            decay: spec.weight_decay(tensor),
-            maps: maps(tensor.role),
-        };
-        let rules: Vec<Rule> = tensors.iter().map(rule).collect();
-        let kept = |shape: fn(Method, &[usize]) -> Option<Vec<usize>>| {
-            let of = |(tensor, rule): (&TensorSpec, &Rule)| {
-                Some(TensorSpec { shape: shape(rule.method, &tensor.shape)?, ..tensor.clone() })
-            };
-            Parameters::of(tensors.iter().zip(&rules).filter_map(of).collect())
-        };
-        Self {
-            spec,
-            updates: 0,
-            first: kept(|method, shape| (!matches!(method, Method::Muon)).then(|| shape.to_vec())),
-            second: kept(|method, shape| match method {
-                Method::AdamW => Some(shape.to_vec()),
-                Method::Coupled => shape.last().map(|&width| vec![width]),
-                Method::Muon => None,
-            }),
-            momentum: kept(|method, shape| matches!(method, Method::Muon).then(|| shape.to_vec())),
-            rules,
-        }
+    fn of(rules: Rules) -> Self {
+        Self { updates: 0, state: rules.state(), rules }
     }
 
     /// What has to be kept in checkpoints, by group.
     pub fn state(&self) -> Vec<(&'static str, &Parameters)> {
-        let all = [("first.", &self.first), ("second.", &self.second), ("momentum.", &self.momentum)];
-        all.into_iter().filter(|(_, state)| !state.numbers().is_empty()).collect()
+        self.state.groups()
     }
 
     /// The same, to change.
     pub(crate) fn state_mut(&mut self) -> Vec<(&'static str, &mut Parameters)> {
-        let all = [("first.", &mut self.first), ("second.", &mut self.second), ("momentum.", &mut self.momentum)];
-        all.into_iter().filter(|(_, state)| !state.numbers().is_empty()).collect()
+        self.state.groups_mut()
     }
 
     /// What [`Self::state`] shows.
     pub(crate) fn into_state(self) -> Vec<Parameters> {
-        let all = [self.first, self.second, self.momentum];
-        all.into_iter().filter(|state| !state.numbers().is_empty()).collect()
+        self.state.into_groups().into_iter().map(|(_, group)| group).collect()
     }
 
     /// Goes on from what [`Self::state`] gave, in its order, after so many updates.
@@ -138,14 +87,13 @@ impl Optimizer {
     /// clipping; of the token embedding at a pace of its own, where it has one.
     pub fn step(&mut self, parameters: &mut Parameters, gradients: &Parameters, factor: f64, clip: f64, embedding: Option<Pace>) {
         self.updates += 1;
-        let Self { spec, rules, updates, first, second, momentum } = self;
+        let Self { rules: Rules { spec, each }, updates, state: State { first, second, momentum } } = self;
         let body = Pace { factor, updates: *updates };
         let (mut first, mut second, mut momentum) = (numbers(first), numbers(second), numbers(momentum));
         let (mut of_adamw, mut of_muon) = (Vec::new(), Vec::new());
-        for (rule, ((tensor, weights), (_, gradient))) in rules.iter().zip(parameters.each_mut().zip(gradients.each())) {
-            let Pace { factor, updates } = embedding.filter(|_| tensor.role == Role::Embedding).unwrap_or(body);
-            let (lr, decay) = (rule.lr * factor, rule.decay);
-            let rates = || Rates::new(spec.adamw(), (lr, decay), updates, clip);
+        for (rule, ((tensor, weights), (_, gradient))) in each.iter().zip(parameters.each_mut().zip(gradients.each())) {
+            let pace = rule.pace(body, embedding);
+            let rates = || rule.rates(spec, pace, clip);
             match rule.method {
                 Method::AdamW => {
                     let rates = rates();
@@ -154,8 +102,9 @@ impl Optimizer {
                 }
                 Method::Coupled => coupled_adam::update(rates(), weights, gradient, next(&mut first), next(&mut second)),
                 Method::Muon => {
-                    let (momentum, outputs) = (next(&mut momentum), tensor.shape[1]);
-                    of_muon.push(Update { weights, gradient, momentum, outputs, maps: &rule.maps, lr, decay, clip });
+                    let (momentum, outputs, maps) = (next(&mut momentum), tensor.shape[1], &rule.maps);
+                    let (lr, decay) = (rule.lr * pace.factor, rule.decay);
+                    of_muon.push(Update { weights, gradient, momentum, outputs, maps, lr, decay, clip });
                 }
             }
         }

@@ -15,10 +15,10 @@ use regatta_kernels::vector::scale;
 use regatta_kernels::vectorize;
 use regatta_kernels::{Matrix, gram, times};
 
-const COEFFICIENTS: [f32; 3] = [3.4445, -4.7750, 2.0315];
+pub(crate) const COEFFICIENTS: [f32; 3] = [3.4445, -4.7750, 2.0315];
 
 /// What a norm is divided by at least.
-const LEAST_NORM: f64 = 1e-7;
+pub(crate) const LEAST_NORM: f64 = 1e-7;
 
 /// Makes the columns of `x` nearly orthonormal, by so many steps.
 ///

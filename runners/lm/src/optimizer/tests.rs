@@ -3,6 +3,7 @@
 use super::*;
 use crate::model::{Family, Sizes};
 use serde_json::{Value, json};
+use std::ops::Range;
 
 fn train(optimizer: Value) -> TrainSpec {
     serde_json::from_value(json!({ "lr": 0.1, "optimizer": optimizer })).unwrap()

@@ -11,6 +11,7 @@
 //! | `backward` | the way back |
 //! | `embedding`, `norm`, `rotary`, `attention`, `mlp`, `output` | a part of the model each |
 //! | `block` | how attention and MLP meet in the residual stream |
+//! | `optimizer` | updates of the parameters |
 //! | `masks` | dropout's masks, uploaded |
 //! | `product` | matrix products, in a precision |
 //! | `known` | operations whose result and gradient are known without candle's graph |
@@ -25,6 +26,7 @@ mod known;
 mod masks;
 mod mlp;
 mod norm;
+pub(crate) mod optimizer;
 mod output;
 mod pass;
 mod product;
