@@ -82,8 +82,7 @@ struct Feature {
     is_built_in: bool,
 }
 
-const CUDA: Feature =
-    Feature { name: "CUDA", feature: "cuda", needs: "the CUDA toolkit", is_built_in: cfg!(feature = "cuda") };
+const CUDA: Feature = Feature { name: "CUDA", feature: "cuda", needs: "the CUDA toolkit", is_built_in: cfg!(feature = "cuda") };
 const METAL: Feature = Feature { name: "Metal", feature: "metal", needs: "macOS", is_built_in: cfg!(feature = "metal") };
 
 /// The words without an index.
@@ -95,12 +94,26 @@ impl Device {
     /// # Errors
     /// When it was not built in, is not there, or cannot be used.
     pub fn open(self) -> Result<Compute, DeviceError> {
+        self.check_built_in()?;
         match self {
             Self::Cpu => Ok(Compute::Kernels),
             Self::Candle => Ok(Compute::Candle(candle_core::Device::Cpu)),
-            Self::Cuda(index) => self.candle(CUDA, || candle_core::Device::new_cuda(index), cuda_devices),
-            Self::Metal => self.candle(METAL, || candle_core::Device::new_metal(0), || None),
+            Self::Cuda(index) => self.candle(|| candle_core::Device::new_cuda(index), cuda_devices),
+            Self::Metal => self.candle(|| candle_core::Device::new_metal(0), || None),
         }
+    }
+
+    /// Refuses a device that was not built in, without a look at whether it is there.
+    ///
+    /// # Errors
+    /// Where the program was built without it.
+    pub fn check_built_in(self) -> Result<(), DeviceError> {
+        let Feature { name, feature, needs, is_built_in } = match self {
+            Self::Cpu | Self::Candle => return Ok(()),
+            Self::Cuda(_) => CUDA,
+            Self::Metal => METAL,
+        };
+        if is_built_in { Ok(()) } else { Err(DeviceError::NotBuilt { device: self, name, feature, needs }) }
     }
 
     /// The words of the devices that were built in.
@@ -123,15 +136,12 @@ impl Device {
         }
     }
 
+    /// What `open` returns, or the error that the device is absent, where `count` are there.
     fn candle(
         self,
-        Feature { name, feature, needs, is_built_in }: Feature,
         open: impl FnOnce() -> candle_core::Result<candle_core::Device>,
         count: impl FnOnce() -> Option<usize>,
     ) -> Result<Compute, DeviceError> {
-        if !is_built_in {
-            return Err(DeviceError::NotBuilt { device: self, name, feature, needs });
-        }
         let opened = unless_panicked(open).and_then(|opened| opened.map_err(|error| error.to_string()));
         opened.map(Compute::Candle).map_err(|error| self.absent(&error, unless_panicked(count).ok().flatten()))
     }
@@ -140,7 +150,8 @@ impl Device {
     fn absent(self, error: &str, count: Option<usize>) -> DeviceError {
         let reason = match (self, count) {
             (Self::Cuda(index), Some(count)) if (1..=index).contains(&count) => {
-                let there = if count == 1 { "one CUDA device, cuda:0".into() } else { format!("{count} CUDA devices, from cuda:0") };
+                let there =
+                    if count == 1 { "one CUDA device, cuda:0".into() } else { format!("{count} CUDA devices, from cuda:0") };
                 format!("this machine shows {there}; CUDA_VISIBLE_DEVICES chooses which are shown")
             }
             (Self::Cuda(_), None | Some(0)) => {
@@ -358,8 +369,7 @@ mod tests {
     #[test]
     fn a_driver_that_panics_is_absent() {
         let panics = || -> candle_core::Result<candle_core::Device> { panic!("Unable to dynamically load libcuda") };
-        let built = Feature { is_built_in: true, ..CUDA };
-        let error = Device::Cuda(0).candle(built, panics, || panic!("again")).unwrap_err().to_string();
+        let error = Device::Cuda(0).candle(panics, || panic!("again")).unwrap_err().to_string();
         assert!(error.starts_with("cuda:0: no CUDA device was found (Unable to dynamically load libcuda): "), "{error}");
     }
 }

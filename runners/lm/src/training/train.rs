@@ -232,6 +232,7 @@ mod tests {
             corpus: &corpus,
             tasks: &tasks,
             seed: 0,
+            compute: &crate::Compute::Kernels,
         };
         let Err(error) = train(&trial, None, &mut Truncates(train_file.clone(), 0)) else { panic!("it read what is not there") };
         let expected = format!("{}: expected 4000 bytes, as when the data were opened, found 2 (id ", train_file.display());

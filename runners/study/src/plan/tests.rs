@@ -45,12 +45,13 @@ fn check(study: &Path, overrides: &[String]) -> usize {
     for key in &keys {
         let measured = |term: &Term| Fingerprint::of_regularizer(&*term.regularizer.0).ok();
         let fingerprints = file.variants()[key.variant].terms().iter().map(measured).collect();
-        let planned = PlannedTrial::new(&file, &supplies, Path::new("out"), key.clone(), fingerprints, &mut checkpoints).unwrap();
+        let (out, device) = (Path::new("out"), Device::Cpu);
+        let planned = PlannedTrial::new(&file, &supplies, out, key.clone(), device, fingerprints, &mut checkpoints).unwrap();
         let line = serde_json::to_string(&planned.request(&holder())).unwrap();
         let Request::Trial(order) = serde_json::from_str::<Request<'_, Received>>(&line).unwrap() else { panic!("{line}") };
         let supply = &supplies[key.variant];
         let trial = order.trial.resolved();
-        let found = identity(trial, &order.fingerprints, &supply.tokens, &Tasks::default(), &mut checkpoints).unwrap();
+        let found = identity(trial, device, &order.fingerprints, &supply.tokens, &Tasks::default(), &mut checkpoints).unwrap();
         assert_eq!(found.inputs, planned.identity.inputs, "{}: {}", study.display(), planned.name);
         assert_eq!((&found.hash, &order.identity), (&planned.identity.hash, &planned.identity.hash));
         assert_eq!((&*order.data, Path::new(&order.folder)), (&*supply.recipe, planned.folder.path()));
@@ -130,7 +131,8 @@ fn a_field_that_nobody_knows_is_refused() {
     fs::write(&path, "arms: {a: [{regularizer: vicreg, weight: 1}]}").unwrap();
     let file = StudyFile::read(&path, &[]).unwrap();
     let (supplies, key) = (supplies(&file), judged_keys(&file, &[None]).remove(0));
-    let planned = PlannedTrial::new(&file, &supplies, Path::new("out"), key, vec![None], &mut Checkpoints::default()).unwrap();
+    let planned =
+        PlannedTrial::new(&file, &supplies, Path::new("out"), key, Device::Cpu, vec![None], &mut Checkpoints::default()).unwrap();
     let request = serde_json::to_value(planned.request(&holder())).unwrap();
     let refused = |path: &str| {
         let mut request = request.clone();
