@@ -207,6 +207,9 @@ mod tests {
         let every = crate::options::Every::Steps(1);
         let setup = Request::<()>::Setup(Setup { out: "out".into(), session: String::new(), every, device: Device::Cpu });
         let line = serde_json::to_string(&setup).unwrap();
+        let nowhere = Setup { out: "out".into(), session: String::new(), every, device: Device::Cuda(usize::MAX) };
+        let message = refused(serde_json::to_string(&Request::<()>::Setup(nowhere)).unwrap() + "\n");
+        assert!(message.starts_with(&format!("cuda:{}: ", usize::MAX)), "{message}");
         assert!(refused(line + "\n{\"Trial\": {\"name\": \"a\"}}\n").starts_with("stdin of a worker: missing field `folder`"));
     }
 

@@ -124,6 +124,37 @@ arms:
     assert_eq!(check(&path, &[]), 3);
 }
 
+/// The first trial of a study, on a device.
+fn planned_on(device: Device) -> Identity {
+    let desk = desk();
+    let path = desk.path().join("study.yaml");
+    fs::write(&path, "arms: {a: []}").unwrap();
+    let file = StudyFile::read(&path, &[]).unwrap();
+    let (supplies, key) = (supplies(&file), judged_keys(&file, &[None]).remove(0));
+    PlannedTrial::new(&file, &supplies, Path::new("out"), key, device, vec![], &mut Checkpoints::default()).unwrap().identity
+}
+
+/// Folders of before there were devices resume on the CPU.
+#[test]
+fn the_identity_of_a_trial_on_the_cpu_names_no_device() {
+    let Identity { hash, inputs } = planned_on(Device::Cpu);
+    let names: Vec<&str> = inputs.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = ["evaluate", "model", "order", "program", "seed", "terms", "tokens", "train", "versions", "vocab_size"];
+    assert_eq!(names, expected);
+    assert_eq!(hash, blake3::hash(inputs.to_string().as_bytes()).to_hex().to_string());
+}
+
+#[test]
+fn engine_and_kind_of_device_are_part_of_the_identity_and_the_index_is_not() {
+    let [cpu, candle, cuda, metal] = [Device::Cpu, Device::Candle, Device::Cuda(0), Device::Metal].map(planned_on);
+    assert_eq!(planned_on(Device::Cuda(3)), cuda);
+    let hashes = std::collections::BTreeSet::from([&cpu.hash, &candle.hash, &cuda.hash, &metal.hash]);
+    assert_eq!(hashes.len(), 4);
+    assert_eq!((&cuda.inputs["engine"], &cuda.inputs["device"]), (&"candle".into(), &"cuda".into()));
+    assert_eq!((&candle.inputs["engine"], &candle.inputs["device"]), (&"candle".into(), &"cpu".into()));
+    assert_eq!(metal.differing_code(&cpu.inputs), Some(crate::Code::Device));
+}
+
 #[test]
 fn a_field_that_nobody_knows_is_refused() {
     let desk = desk();

@@ -35,6 +35,9 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
     let out = options.out;
     check_out(out).map_err(RunError::Folder)?;
     let device = options.device.open()?.words(); // closed again: the workers open it for themselves
+    if options.device != Device::Cpu {
+        tracing::info!("device: {device}");
+    }
     let prepared = prepare_with(file, Some(&tokens_of(out)), options.tokens)?;
     let fingerprints = Fingerprints::measure(file, out, &options.limits, options.probe)?;
     let supplies = Supply::of(&prepared);
