@@ -11,7 +11,10 @@ use regatta_records::Manifest;
 pub(super) fn notes(rows: &[(&ArmRecords, &ArmRecords)], study: &StudyRecord, manifest: Option<&Manifest>) -> Vec<String> {
     let arms: &[&ArmRecords] = &rows.iter().map(|(arm, _)| *arm).collect::<Vec<_>>();
     let mismatches = manifest.map(|manifest| manifest.mismatches.join("; ")).filter(|all| !all.is_empty());
-    let kept = mismatches.map(|all| format!("Kept although other versions or formulas trained them: {all}."));
+    let kept = mismatches.map(|all| {
+        let code = if all.contains("engine: ") { "versions, formulas or devices" } else { "versions or formulas" };
+        format!("Kept although other {code} trained them: {all}.")
+    });
     [
         learnt::nothing(arms),
         own_rates(arms, study),

@@ -127,7 +127,8 @@ fn made_with(manifest: &Manifest, arms: &[ArmRecords]) -> String {
     }
     let processor = manifest.processor.as_ref().unwrap_or(&manifest.platform);
     let threads = if manifest.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", manifest.threads) };
-    format!("{} on {processor}, {threads}", manifest.program)
+    let device = manifest.device.as_ref().map(|device| format!(", {device}")).unwrap_or_default();
+    format!("{} on {processor}, {threads}{device}", manifest.program)
 }
 
 /// `1234567` as `1,234,567`.

@@ -1,6 +1,7 @@
 //! Exit with a message.
 
 use regatta_config::Refusal;
+use regatta_lm::DeviceError;
 use regatta_slurm::SlurmError;
 use regatta_study::RunError;
 use std::fmt::Display;
@@ -40,11 +41,18 @@ impl From<Refusal> for Failure {
     }
 }
 
+impl From<DeviceError> for Failure {
+    fn from(error: DeviceError) -> Self {
+        Self::refused(error)
+    }
+}
+
 impl From<RunError> for Failure {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Record(_) => Self::failed(error),
             RunError::Refused(_)
+            | RunError::Device(_)
             | RunError::OtherStudy { .. }
             | RunError::Kept { .. }
             | RunError::Folder(_)

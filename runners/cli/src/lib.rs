@@ -18,6 +18,8 @@
 //! |---|---|
 //! | `tui` (default) | the verb `watch`: a study live in the terminal |
 //! | `parquet` | `results --format parquet` |
+//! | `cuda` | `--device cuda`: NVIDIA GPUs; needs the CUDA toolkit |
+//! | `metal` | `--device metal`: Apple GPUs; needs macOS |
 
 mod failure;
 mod log;
@@ -33,6 +35,7 @@ pub use memory::Counted;
 use clap::{CommandFactory, Parser, Subcommand};
 use failure::Failure;
 use regatta_core::simd::{self, Level};
+use regatta_lm::Device;
 use std::process::ExitCode;
 use std::sync::OnceLock;
 
@@ -108,7 +111,7 @@ fn command() -> clap::Command {
     Arguments::command().name(name.clone()).bin_name(name)
 }
 
-/// The version, and the instruction set in use.
+/// The version, the instruction set in use, and the devices that were built in.
 fn long_version() -> &'static str {
     let running = match simd::choose() {
         Ok(level) => level.to_string(),
@@ -118,10 +121,11 @@ fn long_version() -> &'static str {
     static TEXT: OnceLock<String> = OnceLock::new();
     TEXT.get_or_init(|| {
         format!(
-            "{}\ninstructions: {running} (this machine has {}; {} chooses a lower level)",
+            "{}\ninstructions: {running} (this machine has {}; {} chooses a lower level)\ndevices: {} (built in; --device chooses one)",
             env!("CARGO_PKG_VERSION"),
             available.join(", "),
-            simd::VARIABLE
+            simd::VARIABLE,
+            Device::built_in().join(", ")
         )
     })
 }

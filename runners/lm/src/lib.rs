@@ -1,4 +1,4 @@
-//! Regatta's small language model on the CPU, and the training of one trial. It knows regularizers and interventions by the traits
+//! Regatta's small language model, and the training of one trial. It knows regularizers and interventions by the traits
 //! of `regatta-core` alone, so that each is trained with the same model, data and budget.
 //!
 //! | module | what |
@@ -6,6 +6,7 @@
 //! | [`spec`] | the sections of a study that describe model, data, training and places of terms |
 //! | [`data`] | corpora, tokenizers and batches |
 //! | [`model`] | the decoder's options, its tensors and their initialisation |
+//! | [`device`] | what a model is trained on, as users name it and opened |
 //! | [`engine`] | the pass forward and backward, on buffers that are made once |
 //! | [`optimizer`] | AdamW, Muon and others, a tensor at a time |
 //! | [`training`] | the step, the loop, penalties, interventions and evaluation |
@@ -17,6 +18,7 @@
 
 pub mod checkpoint;
 pub mod data;
+pub mod device;
 pub mod engine;
 pub mod measure;
 pub mod model;
@@ -25,3 +27,5 @@ pub mod quantise;
 pub mod spec;
 pub mod tasks;
 pub mod training;
+
+pub use device::{Compute, Device, DeviceError};

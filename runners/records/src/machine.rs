@@ -15,7 +15,7 @@ pub struct Machine {
     pub threads: usize,
     /// The instruction set that kernels used: in float32 it changes no bytes of a trial.
     pub instructions: Option<Level>,
-    /// What computed: `cpu`.
+    /// What computed, in the words of `Compute::words`: `cpu`, `candle`, or a GPU with its name. Times are compared on one device only.
     pub device: String,
 }
 
@@ -30,27 +30,21 @@ pub struct Stretch {
 }
 
 impl Machine {
-    /// The device that kernels run on.
+    /// The device of the kernels.
     pub const CPU: &str = "cpu";
 
-    /// This machine, of which this process uses `threads`.
-    pub fn this(threads: usize) -> Self {
-        Self {
-            host: Some(host()),
-            processor: Manifest::this_processor(),
-            threads,
-            instructions: Some(simd::level()),
-            device: Self::CPU.to_owned(),
-        }
+    /// This machine, of which this process uses `threads` and `device`.
+    pub fn this(threads: usize, device: String) -> Self {
+        Self { host: Some(host()), processor: Manifest::this_processor(), threads, instructions: Some(simd::level()), device }
     }
 }
 
 impl Manifest {
     /// The machine of trials that recorded none: the one that began the last run.
     pub fn machine(&self) -> Machine {
-        let Self { processor, threads, instructions, .. } = self;
-        let (host, processor) = (None, processor.clone());
-        Machine { host, processor, threads: *threads, instructions: *instructions, device: Machine::CPU.to_owned() }
+        let Self { processor, threads, instructions, device, .. } = self;
+        let device = device.clone().unwrap_or_else(|| Machine::CPU.to_owned());
+        Machine { host: None, processor: processor.clone(), threads: *threads, instructions: *instructions, device }
     }
 }
 
@@ -105,8 +99,8 @@ mod tests {
 
     #[test]
     fn this_machine_has_a_name() {
-        let this = Machine::this(3);
-        assert_eq!((this.threads, this.device.as_str(), this.instructions), (3, "cpu", Some(simd::level())));
+        let this = Machine::this(3, "candle".into());
+        assert_eq!((this.threads, this.device.as_str(), this.instructions), (3, "candle", Some(simd::level())));
         assert!(this.host.is_some_and(|host| !host.is_empty() && host.trim() == host));
     }
 }

@@ -23,6 +23,9 @@ pub struct Manifest {
     pub instructions: Option<Level>,
     /// Threads that shared the arithmetic.
     pub threads: usize,
+    /// What computed, where it was not the kernels on the CPU: `candle`, or a GPU with its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// The model.
     pub model: ModelFacts,
     /// The data.

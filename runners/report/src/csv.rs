@@ -26,10 +26,10 @@ pub fn csv(results: &Results) -> String {
 }
 
 /// Columns of the machine that trained a trial, and of what that does to its comparison with the baseline.
-const MACHINE: [&str; 5] = ["host", "processor", "threads", "instructions", "machine_note"];
+const MACHINE: [&str; 6] = ["host", "processor", "threads", "instructions", "device", "machine_note"];
 
 /// Their cells; empty where the machine is not known.
-fn machine(results: &Results, trial: &Trial) -> [String; 5] {
+fn machine(results: &Results, trial: &Trial) -> [String; 6] {
     let machine = trial.machine.and_then(|machine| results.machines.get(machine));
     let words = |of: fn(&Machine) -> Option<&String>| machine.and_then(of).map(|word| text(word)).unwrap_or_default();
     [
@@ -37,6 +37,7 @@ fn machine(results: &Results, trial: &Trial) -> [String; 5] {
         words(|machine| machine.processor.as_ref()),
         machine.map(|machine| machine.threads.to_string()).unwrap_or_default(),
         words(|machine| machine.instructions.as_ref()),
+        words(|machine| Some(&machine.device)),
         text(trial.machine_note.as_deref().unwrap_or_default()),
     ]
 }
@@ -68,10 +69,10 @@ mod tests {
     fn one_row_per_trial_and_one_column_per_measure() {
         let csv = csv(&sample::results());
         let lines: Vec<&str> = csv.lines().collect();
-        let names = "study,arm,seed,state,reason,test_loss,perplexity,host,processor,threads,instructions,machine_note";
+        let names = "study,arm,seed,state,reason,test_loss,perplexity,host,processor,threads,instructions,device,machine_note";
         assert_eq!(lines[0], names);
-        assert_eq!(lines[1], "quickstart,baseline,0,done,,3.5,33.115,node-1,EPYC,2,avx2,");
-        assert_eq!(lines[12], "quickstart,vicreg,2,diverged,loss is NaN at step 14,NaN,,,,,,");
+        assert_eq!(lines[1], "quickstart,baseline,0,done,,3.5,33.115,node-1,EPYC,2,avx2,cpu,");
+        assert_eq!(lines[12], "quickstart,vicreg,2,diverged,loss is NaN at step 14,NaN,,,,,,,");
         assert_eq!(lines.len(), 1 + 4 * 3);
     }
 
@@ -134,7 +135,7 @@ mod tests {
 
     #[test]
     fn every_cell_is_of_its_columns_type() {
-        const WORDS: [&str; 11] = [
+        const WORDS: [&str; 12] = [
             "study",
             "arm",
             "state",
@@ -144,6 +145,7 @@ mod tests {
             "host",
             "processor",
             "instructions",
+            "device",
             "machine_note",
             "cost_note",
         ];
@@ -170,6 +172,6 @@ mod tests {
     #[test]
     fn no_trials_is_a_header() {
         let results = crate::Results { trials: vec![], ..sample::results() };
-        assert_eq!(csv(&results), "study,arm,seed,state,reason,host,processor,threads,instructions,machine_note\n");
+        assert_eq!(csv(&results), "study,arm,seed,state,reason,host,processor,threads,instructions,device,machine_note\n");
     }
 }

@@ -206,7 +206,7 @@ pub struct Machine {
     pub threads: usize,
     /// The instruction set of its kernels.
     pub instructions: Option<String>,
-    /// What computed: `cpu`.
+    /// What computed: `cpu`, `candle`, or a GPU with its name.
     pub device: String,
     /// Its kind, from 1: times are compared between machines of one kind only.
     pub kind: usize,

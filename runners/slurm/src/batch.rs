@@ -19,6 +19,8 @@ pub struct Batch<'a> {
     pub settings: &'a Settings,
     /// The kind of node, where it is not any that the settings name.
     pub constraint: Option<&'a str>,
+    /// Whether a task needs a GPU: where the settings ask for none, the script asks for one.
+    pub needs_gpu: bool,
     /// The folder for what the tasks print.
     pub logs: &'a Path,
     /// The program and its arguments.
@@ -68,6 +70,9 @@ impl Batch<'_> {
             ("constraint", Some(constraint).filter(|constraint| !constraint.is_empty())),
         ];
         asked.iter().for_each(|(name, value)| value.iter().for_each(|value| flag(name, value)));
+        if self.needs_gpu && settings.gpus.is_none() && unsaid("gpus") {
+            flag("gres", "gpu:1");
+        }
         for line in &settings.extra {
             text += &format!("#SBATCH {line}\n");
         }
@@ -121,9 +126,13 @@ mod tests {
     use super::*;
 
     fn script(settings: &Settings, tasks: usize) -> String {
+        script_on(false, settings, tasks)
+    }
+
+    fn script_on(needs_gpu: bool, settings: &Settings, tasks: usize) -> String {
         let command = ["/runs/a/submissions/1/regatta".into(), "run".into(), "/runs/a/it's.yaml".into()];
         let logs = Path::new("/runs/a/submissions/1/logs");
-        Batch { name: "a study", settings, constraint: None, logs, command: &command }.script(tasks).unwrap()
+        Batch { name: "a study", settings, constraint: None, needs_gpu, logs, command: &command }.script(tasks).unwrap()
     }
 
     #[test]
@@ -184,6 +193,21 @@ exec /runs/a/submissions/1/regatta run '/runs/a/it'\\''s.yaml'
     }
 
     #[test]
+    fn a_gpu_is_asked_for_once_and_the_settings_come_first() {
+        let asks = |needs_gpu, settings: Settings| -> Vec<String> {
+            let text = script_on(needs_gpu, &settings, 1);
+            text.lines().filter(|line| line.contains("gpu")).map(str::to_owned).collect()
+        };
+        let extra = |line: &str| Settings { extra: vec![line.into()], ..Settings::default() };
+        assert_eq!(asks(true, Settings::default()), ["#SBATCH --gres=gpu:1"]);
+        assert_eq!(asks(false, Settings::default()), [""; 0]);
+        assert_eq!(asks(true, Settings { gpus: Some("a100:1".into()), ..Settings::default() }), ["#SBATCH --gpus=a100:1"]);
+        assert_eq!(asks(true, extra("--gres=gpu:h100:1")), ["#SBATCH --gres=gpu:h100:1"]);
+        assert_eq!(asks(true, extra("--gpus-per-task=1")), ["#SBATCH --gpus-per-task=1"]);
+        assert_eq!(asks(true, extra("--gres=tmpdir:10G")), ["#SBATCH --gres=gpu:1"]);
+    }
+
+    #[test]
     fn the_signal_leaves_a_short_job_most_of_its_time() {
         let check = |limit: Option<&str>, seconds: u64| assert_eq!(warning(limit), seconds, "{limit:?}");
         check(None, 120);
@@ -198,7 +222,8 @@ exec /runs/a/submissions/1/regatta run '/runs/a/it'\\''s.yaml'
     fn paths_are_written_as_slurm_reads_them() {
         let output = |path: &str| {
             let settings = Settings::default();
-            Batch { name: "", settings: &settings, constraint: None, logs: Path::new(path), command: &[] }.output()
+            Batch { name: "", settings: &settings, constraint: None, needs_gpu: false, logs: Path::new(path), command: &[] }
+                .output()
         };
         assert_eq!(output("/50% off/logs").unwrap(), "/50%% off/logs/%A_%a.log");
         assert_eq!(quoted("/50%% off/logs/%A_%a.log"), "\"/50%% off/logs/%A_%a.log\"");

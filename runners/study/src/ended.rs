@@ -2,6 +2,7 @@
 
 use crate::identity::Code;
 use regatta_config::Refusal;
+use regatta_lm::DeviceError;
 use regatta_records::{Card, RecordError};
 
 /// How a run ended.
@@ -23,6 +24,9 @@ pub enum RunError {
     /// The study cannot be run as it is; nothing was trained.
     #[error(transparent)]
     Refused(#[from] Refusal),
+    /// There is no such device; nothing was trained.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// A record cannot be read or written.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -60,7 +64,7 @@ pub enum RunError {
         name: String,
         /// The trial's seed.
         seed: u64,
-        /// The code that differs; `None` where settings do.
+        /// The code or the device that differs; `None` where settings do.
         code: Option<Code>,
         /// What differs, where that is known.
         differences: String,

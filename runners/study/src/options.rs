@@ -1,5 +1,6 @@
 //! How a study is run.
 
+use regatta_lm::Device;
 use regatta_lm::data::Watch;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -17,6 +18,8 @@ pub struct Options<'a> {
     pub may_discard: &'a dyn Fn(usize) -> bool,
     /// Keep finished trials that differ from the plan in the code alone: versions of program and plugins, and what those compute.
     pub allow_mismatch: bool,
+    /// What trials are trained on.
+    pub device: Device,
     /// How often a trial saves a checkpoint.
     pub every: Every,
     /// Set from outside when the run should stop after the current step.

@@ -9,6 +9,7 @@ use crate::prepare::Prepared;
 use crate::supply::Supply;
 use crate::tuning;
 use regatta_config::StudyFile;
+use regatta_lm::Device;
 use regatta_records::{RecordError, State, TrialFolder, TuningRow};
 use serde_json::Value;
 use std::path::Path;
@@ -61,16 +62,22 @@ impl Outlook {
         self.resumed + self.fresh + self.after_tuning
     }
 
-    /// Of the study in `file`, run into `out`, which need not be there. Nothing is written; `probe` starts a process that measures
+    /// Of the study in `file`, run into `out`, which need not be there, on `device`, which need not be there either. Nothing is written; `probe` starts a process that measures
     /// what plugins compute, which is part of a trial's identity.
     ///
     /// # Errors
     /// When a record, or a checkpoint to start from, cannot be read.
-    pub fn of(file: &StudyFile, prepared: &[Prepared], out: &Path, probe: &dyn Fn() -> Command) -> Result<Self, RecordError> {
+    pub fn of(
+        file: &StudyFile,
+        prepared: &[Prepared],
+        out: &Path,
+        device: Device,
+        probe: &dyn Fn() -> Command,
+    ) -> Result<Self, RecordError> {
         let mut outlook = Self { steps: vec![0; file.variants().len()], ..Self::default() };
         let fingerprints = Fingerprints::measure(file, out, &Limits::default(), probe)?;
         let supplies = Supply::of(prepared);
-        let planned = |keys| planned(file, &supplies, out, &fingerprints, keys);
+        let planned = |keys| planned(file, &supplies, out, &fingerprints, device, keys);
         let tuning = planned(tuning_keys(file))?;
         let tuned = outlook.add(&tuning, out)?;
         let chosen = if tuning.is_empty() || !tuned {

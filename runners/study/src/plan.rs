@@ -7,6 +7,7 @@ use crate::resolved::Resolved;
 use crate::supply::Supply;
 use regatta_config::{Arm, Candidate, Study, StudyFile, Variant};
 use regatta_core::Fingerprint;
+use regatta_lm::Device;
 use regatta_lm::spec::TrainSpec;
 use regatta_lm::tasks::Tasks;
 use regatta_records::{Holder, RecordError, State, Status, TrialFolder, holder_of};
@@ -45,7 +46,7 @@ pub(crate) struct PlannedTrial {
 }
 
 impl PlannedTrial {
-    /// The trial that `key` names, of an arm whose plugins have these fingerprints.
+    /// The trial that `key` names, on a device, of an arm whose plugins have these fingerprints.
     ///
     /// # Errors
     /// When a checkpoint to start from cannot be read.
@@ -57,6 +58,7 @@ impl PlannedTrial {
         supplies: &[Supply],
         out: &Path,
         key: TrialKey,
+        device: Device,
         fingerprints: Vec<Option<Fingerprint>>,
         checkpoints: &mut Checkpoints,
     ) -> Result<Self, RecordError> {
@@ -84,7 +86,7 @@ impl PlannedTrial {
         let arm = &study.arms[variant.index];
         let (index, train) = (variant.index, study.train_of(arm).in_steps(supply.steps));
         let resolved = Resolved { model: &study.model, train: &train, evaluate: &study.evaluate, arm, seed: key.seed };
-        let identity = identity(resolved, &fingerprints, &supply.tokens, &tasks, checkpoints)?;
+        let identity = identity(resolved, device, &fingerprints, &supply.tokens, &tasks, checkpoints)?;
         Ok(Self { key, name, folder, identity, stand_in: None, fingerprints, study, index, train, supply })
     }
 
@@ -136,7 +138,7 @@ impl PlannedTrial {
     }
 }
 
-/// The trials that `keys` name.
+/// The trials that `keys` name, on a device.
 ///
 /// # Errors
 /// When a checkpoint to start from cannot be read.
@@ -145,12 +147,13 @@ pub(crate) fn planned(
     supplies: &[Supply],
     out: &Path,
     fingerprints: &Fingerprints,
+    device: Device,
     keys: Vec<TrialKey>,
 ) -> Result<Vec<PlannedTrial>, RecordError> {
     let mut checkpoints = Checkpoints::default();
     let mut planned = |key: TrialKey| {
         let fingerprints = fingerprints.of(file.variants()[key.variant].arm())?;
-        PlannedTrial::new(file, supplies, out, key, fingerprints, &mut checkpoints)
+        PlannedTrial::new(file, supplies, out, key, device, fingerprints, &mut checkpoints)
     };
     keys.into_iter().map(&mut planned).collect()
 }

@@ -232,6 +232,7 @@ impl Prepared {
                 test_tokens: self.corpus.test.as_ref().map(|split| split.tokens.len()),
                 fingerprint: self.corpus.fingerprint.clone(),
             },
+            device: None,
             mismatches: Vec::new(),
         })
     }

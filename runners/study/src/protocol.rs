@@ -6,6 +6,7 @@
 
 use crate::options::Every;
 use regatta_core::Fingerprint;
+use regatta_lm::Device;
 use regatta_lm::data::Recipe;
 use regatta_records::Holder;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,8 @@ pub(crate) struct Setup {
     pub session: String,
     /// How often a trial saves a checkpoint.
     pub every: Every,
+    /// What it trains on, from its first trial to its last.
+    pub device: Device,
 }
 
 /// A trial to run.
@@ -64,7 +67,8 @@ mod tests {
     fn a_setup_arrives_as_it_was_sent_whatever_its_paths() {
         use std::os::unix::ffi::OsStringExt;
         for every in [Every::Time(Duration::from_millis(1500)), Every::Steps(200)] {
-            let setup = Setup { out: OsString::from_vec(b"a \xff\n".to_vec()), session: "one".into(), every };
+            let setup =
+                Setup { out: OsString::from_vec(b"a \xff\n".to_vec()), session: "one".into(), every, device: Device::Cuda(1) };
             let line = serde_json::to_string(&Request::<()>::Setup(setup.clone())).unwrap();
             assert!(!line.contains('\n'));
             assert_eq!(serde_json::from_str::<Request<'_, ()>>(&line).unwrap(), Request::Setup(setup));

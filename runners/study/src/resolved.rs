@@ -1,6 +1,7 @@
 //! What a trial is, every default resolved: all that its results depend on but its data. The run sends it to a worker.
 
 use regatta_config::Arm;
+use regatta_lm::Compute;
 use regatta_lm::data::Corpus;
 use regatta_lm::spec::{EvaluateSpec, ModelSpec, TrainSpec};
 use regatta_lm::tasks::Tasks;
@@ -20,10 +21,10 @@ pub(crate) struct Resolved<'a> {
 
 impl<'a> Resolved<'a> {
     /// What the trainer needs of it.
-    pub fn on(self, corpus: &'a Corpus, tasks: &'a Tasks) -> Trial<'a> {
+    pub fn on(self, corpus: &'a Corpus, tasks: &'a Tasks, compute: &'a Compute) -> Trial<'a> {
         let Self { model, train, evaluate, arm, seed } = self;
         let Arm { terms, interventions, .. } = arm;
-        Trial { model, train, evaluate, terms, interventions, corpus, tasks, seed }
+        Trial { model, train, evaluate, terms, interventions, corpus, tasks, seed, compute }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::prepare::read_tasks;
 use crate::protocol::{Order, Request, Setup};
 use crate::resolved::{Received, Resolved};
 use crate::trial::{Surroundings, run_trial};
+use regatta_lm::Compute;
 use regatta_lm::data::{Corpus, Recipe};
 use regatta_lm::spec::EvaluateSpec;
 use regatta_lm::tasks::Tasks;
@@ -38,14 +39,14 @@ pub struct Work {
 /// Runs the trials that are requested until stdin ends.
 ///
 /// # Errors
-/// When a request cannot be read, data cannot be read or have changed, or a status cannot be written.
+/// When a request cannot be read, the device cannot be opened, data cannot be read or have changed, or a status cannot be written.
 pub fn work(work: &Work, stdin: impl BufRead + Send + 'static, stdout: impl Write) -> Result<(), RunError> {
     let requests = read_requests(stdin, Arc::clone(&work.stop));
     let mut events = Events { stdout, last: Instant::now(), held_back: None };
     let mut ready: Option<Ready> = None;
     while let Ok(request) = requests.recv() {
         match (request?, &mut ready) {
-            (Request::Setup(setup), _) => ready = Some(Ready::of(setup)),
+            (Request::Setup(setup), _) => ready = Some(Ready::of(setup)?),
             (Request::Trial(_), None) => return Err(unexpected("expected a setup before the first trial").into()),
             (Request::Trial(_), Some(_)) if work.stop.load(Ordering::Relaxed) => break,
             (Request::Trial(order), Some(ready)) => ready.run(*order, work, &mut events)?,
@@ -80,6 +81,8 @@ fn read_requests(
 /// A worker that knows for whom it runs trials.
 struct Ready {
     setup: Setup,
+    /// Opened once, for all trials.
+    compute: Compute,
     /// The data of the last trial: most trials of a study have the same.
     held: Option<Held>,
 }
@@ -93,15 +96,16 @@ struct Held {
 }
 
 impl Ready {
-    fn of(setup: Setup) -> Self {
-        Self { setup, held: None }
+    fn of(setup: Setup) -> Result<Self, RunError> {
+        Ok(Self { compute: setup.device.open()?, setup, held: None })
     }
 
     fn run(&mut self, order: Order<'_, Received>, work: &Work, events: &mut Events<impl Write>) -> Result<(), RunError> {
         let Order { name, folder, holder, identity: planned, fingerprints, trial, data } = order;
         let (out, trial) = (Path::new(&self.setup.out), trial.resolved());
         let (corpus, tasks) = held(&mut self.held, data.into_owned(), trial).map_err(|message| RecordError::new(out, message))?;
-        let identity = identity(trial, &fingerprints, &Tokens::of(corpus), tasks, &mut Checkpoints::default())?;
+        let tokens = Tokens::of(corpus);
+        let identity = identity(trial, self.setup.device, &fingerprints, &tokens, tasks, &mut Checkpoints::default())?;
         if identity.hash != planned {
             return Err(RecordError::new(out, "the study or its data changed while it ran").into());
         }
@@ -125,7 +129,7 @@ impl Ready {
             memory: work.memory,
             emit: &mut emit,
         };
-        Ok(run_trial(&trial.on(corpus, tasks), surroundings)?)
+        Ok(run_trial(&trial.on(corpus, tasks, &self.compute), surroundings)?)
     }
 }
 
@@ -185,6 +189,7 @@ impl<W: Write> Events<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use regatta_lm::Device;
     use regatta_lm::training::StepRecord;
     use regatta_records::{State, Status};
     use std::io::Cursor;
@@ -200,8 +205,11 @@ mod tests {
         assert!(refused("{\"Trial\": 3}\n".into()).starts_with("stdin of a worker: invalid type"));
         assert!(refused("hello\n".into()).starts_with("stdin of a worker: expected value"));
         let every = crate::options::Every::Steps(1);
-        let setup = Request::<()>::Setup(Setup { out: "out".into(), session: String::new(), every });
+        let setup = Request::<()>::Setup(Setup { out: "out".into(), session: String::new(), every, device: Device::Cpu });
         let line = serde_json::to_string(&setup).unwrap();
+        let nowhere = Setup { out: "out".into(), session: String::new(), every, device: Device::Cuda(usize::MAX) };
+        let message = refused(serde_json::to_string(&Request::<()>::Setup(nowhere)).unwrap() + "\n");
+        assert!(message.starts_with(&format!("cuda:{}: ", usize::MAX)), "{message}");
         assert!(refused(line + "\n{\"Trial\": {\"name\": \"a\"}}\n").starts_with("stdin of a worker: missing field `folder`"));
     }
 

@@ -3,6 +3,7 @@
 mod accumulate;
 mod capacity;
 mod companions;
+mod devices;
 mod export;
 mod fair;
 mod families;

@@ -9,6 +9,7 @@ use crate::progress::Tokens;
 use crate::{memory, progress, signals::Signals};
 use clap::Parser;
 use regatta_config::StudyFile;
+use regatta_lm::Device;
 use regatta_records::{Fence, present};
 use regatta_slurm::memory_of_job;
 use regatta_study::{Ended, Every, Limits, Options, RunError};
@@ -34,9 +35,13 @@ pub(crate) struct Arguments {
     /// With --fresh: do not ask
     #[arg(long, requires = "fresh")]
     yes: bool,
-    /// Keep finished trials that other versions of the program or its plugins trained; the results report it
+    /// Keep finished trials that other versions of the program or its plugins, or another device, trained; the results report it
     #[arg(long, conflicts_with = "fresh")]
     allow_mismatch: bool,
+    /// What to train on: cpu (the kernels of this program), candle (candle on the CPU), cuda or cuda:N (an NVIDIA GPU), metal
+    /// (Apple's); `regatta --version` lists what was built in
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: Device,
     /// Trials to run in parallel, each in its own process; threads are divided between them
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u16).range(1..=1024))]
     jobs: u16,
@@ -125,6 +130,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         fresh,
         may_discard: &may_discard,
         allow_mismatch,
+        device: arguments.device,
         every: arguments.checkpoint_every.0,
         stop: &signals.stop,
         tokens: &tokens,
@@ -137,7 +143,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     };
     let submitted = arguments.submission.as_deref().map(Submitted::at);
     let stopped = || submitted.as_ref().filter(|_| signals.of_a_scheduler()).map_or(Ok(None), |task| task.stopped(&out));
-    match submitted.as_ref().map_or(Ok(()), |task| task.check(&file, &out, &tokens)) {
+    match submitted.as_ref().map_or(Ok(()), |task| task.check(&file, &out, arguments.device, &tokens)) {
         Err(failure) if !signals.stop.load(Ordering::Relaxed) => return Err(failure),
         _ => {}
     }
@@ -201,9 +207,19 @@ pub(super) fn check_passed_on(flags: &[String]) -> Result<(), Failure> {
         let first = message.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
         Failure::refused(format!("after `--`: {first}"))
     })?;
-    let Arguments { out, set, fresh, submission, seeds, no_wait, allow_mismatch, .. } = arguments;
-    if out.is_some() || !set.is_empty() || fresh || submission.is_some() || seeds.is_some() || no_wait || allow_mismatch {
-        let message = "after `--`: expected flags of `run` but --out, --set, --fresh, --allow-mismatch, --no-wait and --seeds";
+    let Arguments { out, set, fresh, submission, seeds, no_wait, allow_mismatch, device, .. } = arguments;
+    let has_device = device != Device::default();
+    if has_device
+        || out.is_some()
+        || !set.is_empty()
+        || fresh
+        || submission.is_some()
+        || seeds.is_some()
+        || no_wait
+        || allow_mismatch
+    {
+        let message =
+            "after `--`: expected flags of `run` but --out, --set, --device, --fresh, --allow-mismatch, --no-wait and --seeds";
         return Err(Failure::refused(message));
     }
     Ok(())
@@ -224,8 +240,9 @@ mod tests {
         assert_eq!(check(&[]), Ok(()));
         assert_eq!(check(&["--jobs", "4", "--retry=1"]), Ok(()));
         assert!(check(&["--job-count", "4"]).unwrap_err().contains("after `--`: unexpected argument '--job-count'"));
-        assert!(check(&["--fresh"]).unwrap_err().contains("but --out, --set, --fresh, "));
+        assert!(check(&["--fresh"]).unwrap_err().contains("but --out, --set, --device, --fresh, "));
         assert!(check(&["--no-wait"]).is_err(), "every task has it");
+        assert!(check(&["--device", "cuda"]).is_err(), "`submit` has a --device of its own");
     }
 
     #[test]

@@ -43,6 +43,9 @@ pub(crate) fn print(dir: &Path, standing: Standing) -> Result<ExitCode, Failure>
     }
     say(table.trim_fmt())?;
     say(format_args!("\n{} of {} trials", standing.summary(), standing.trials.len()))?;
+    if let Some(device) = &standing.device {
+        say(format_args!("trained on {device}"))?;
+    }
     for runner in &standing.runners {
         say(format_args!("run by {}", runner.card))?;
     }

@@ -3,6 +3,7 @@
 use super::probe::{self, this_program};
 use crate::failure::Failure;
 use regatta_config::StudyFile;
+use regatta_lm::Device;
 use regatta_lm::data::Watch;
 use regatta_records::{Frozen, Made, RecordError, Requeues, Submission};
 use regatta_slurm::{Fate, Slurm, Task};
@@ -23,7 +24,7 @@ impl Submitted {
     }
 
     /// Refuses to train anything where program, study or data are no longer those that were submitted.
-    pub fn check(&self, file: &StudyFile, out: &Path, tokens: &dyn Watch) -> Result<(), Failure> {
+    pub fn check(&self, file: &StudyFile, out: &Path, device: Device, tokens: &dyn Watch) -> Result<(), Failure> {
         if let Some(task) = Task::current() {
             tracing::info!("{}, threads: {}", task.standing(), rayon::current_num_threads());
         }
@@ -34,7 +35,7 @@ impl Submitted {
         }
         let prepared = prepare_with(file, Some(&tokens_of(out)), tokens)?;
         let program = this_program()?;
-        let outlook = Outlook::of(file, &prepared, out, &|| probe::command(&program)).map_err(Failure::refused)?;
+        let outlook = Outlook::of(file, &prepared, out, device, &|| probe::command(&program)).map_err(Failure::refused)?;
         match difference(&outlook, &self.0.frozen().map_err(Failure::refused)?) {
             None => Ok(()),
             Some(difference) => {

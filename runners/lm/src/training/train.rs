@@ -3,6 +3,7 @@
 use super::evaluation::{Diagnosed, Diagnosis, Evaluated, diagnose, gather, mean_loss, named_scores};
 use super::{Learner, Restored, StepRecord, TrainError, Trial};
 use crate::data::{Batches, token_counts};
+use crate::device::Compute;
 use crate::engine::Measured;
 use crate::measure::MeasureError;
 use crate::spec::OnSpike;
@@ -78,6 +79,9 @@ pub fn train<'a>(
     from: Option<(Restored, &[StepRecord])>,
     recorder: &mut impl Recorder,
 ) -> Result<Outcome<'a>, TrainError> {
+    if let Compute::Candle(_) = trial.compute {
+        return Err(TrainError::Device(trial.compute.words()));
+    }
     let mut learner = Box::new(Learner::new(trial.start()?, trial.train, trial.terms, trial.interventions, trial.seed)?);
     let first = from.as_ref().map_or(0, |(restored, _)| restored.steps);
     if let Some((restored, made)) = from {
@@ -232,6 +236,7 @@ mod tests {
             corpus: &corpus,
             tasks: &tasks,
             seed: 0,
+            compute: &Compute::Kernels,
         };
         let Err(error) = train(&trial, None, &mut Truncates(train_file.clone(), 0)) else { panic!("it read what is not there") };
         let expected = format!("{}: expected 4000 bytes, as when the data were opened, found 2 (id ", train_file.display());

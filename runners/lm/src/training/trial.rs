@@ -3,6 +3,7 @@
 use super::TrainError;
 use super::interventions::Interventions;
 use crate::data::Corpus;
+use crate::device::Compute;
 use crate::model::{Decoder, Model};
 use crate::spec::{EvaluateSpec, ModelSpec, Term, TrainSpec};
 use crate::tasks::Tasks;
@@ -26,6 +27,8 @@ pub struct Trial<'a> {
     pub tasks: &'a Tasks,
     /// First weights, order of batches, dropout and draws of plugins derive from it, each by a purpose of its own.
     pub seed: u64,
+    /// What it is trained on.
+    pub compute: &'a Compute,
 }
 
 impl Trial<'_> {

@@ -34,8 +34,8 @@ pub fn machines(results: &Results) -> Option<Further> {
     let tuning = if results.tuning.is_empty() { "" } else { " Trials of tuning are not counted." };
     let remark = format!(
         "Trials that are done; one that several machines trained counts for each of them, with the hours that it spent there, from \
-         its first step to its last measure. Machines of one kind have the same processor, threads and instructions: time is compared \
-         between trials on one kind only.{tuning}"
+         its first step to its last measure. Machines of one kind have the same processor, threads, instructions and device: time is \
+         compared between trials on one kind only.{tuning}"
     );
     Some(Further {
         title: "Who ran what",

@@ -1,34 +1,40 @@
 //! The differences between two trials, from the inputs that their identities hash.
 
+use regatta_lm::Device;
 use serde_json::Value;
 
 /// Which inputs differ from those of another trial: `train.lr: 0.001, was 0.01`.
 pub(super) fn differences(now: &Value, was: &Value) -> Vec<String> {
     let (mut found, formulas) = (Vec::new(), [FINGERPRINTS]);
-    differ(&mut found, String::new(), &without(now, &formulas), &without(was, &formulas));
+    let [named_now, named_was] = [now, was].map(|inputs| with_device(without(inputs, &formulas)));
+    differ(&mut found, String::new(), &named_now, &named_was);
     found.extend(other_formulas(now, was));
     found
 }
 
-/// The code that differs, where two trials have the same settings and other code.
+/// The code or the device that differs, where two trials have the same settings.
 pub(super) fn differing_code(now: &Value, was: &Value) -> Option<Code> {
     let same = |keys: &[&str]| without(now, keys) == without(was, keys);
     if !was.is_object() || now == was {
         None
     } else if same(&[FINGERPRINTS]) {
         Some(Code::Formulas)
+    } else if same(&[FINGERPRINTS, "program", "versions"]) {
+        Some(Code::Versions)
     } else {
-        same(&[FINGERPRINTS, "program", "versions"]).then_some(Code::Versions)
+        same(&[FINGERPRINTS, "program", "versions", ENGINE, DEVICE]).then_some(Code::Device)
     }
 }
 
-/// Code that differs between two trials of the same settings.
+/// What differs between two trials of the same settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// Versions of the program or of plugins.
     Versions,
     /// What plugins compute.
     Formulas,
+    /// The engine or the kind of device that trained them; versions and formulas may differ too.
+    Device,
 }
 
 impl Code {
@@ -37,12 +43,27 @@ impl Code {
         match self {
             Self::Versions => "versions",
             Self::Formulas => "formulas",
+            Self::Device => "devices",
         }
     }
 }
 
 /// The input that holds what each listed plugin computes.
 pub(crate) const FINGERPRINTS: &str = "fingerprints";
+
+/// The inputs that hold the engine and the kind of device, where they are not those of `cpu`.
+pub(super) const ENGINE: &str = "engine";
+pub(super) const DEVICE: &str = "device";
+
+/// The same inputs with engine and device named, also where they are those that go without saying.
+fn with_device(mut inputs: Value) -> Value {
+    if let Some(inputs) = inputs.as_object_mut() {
+        for (key, usual) in [(ENGINE, Device::default().engine()), (DEVICE, Device::default().kind())] {
+            inputs.entry(key).or_insert_with(|| usual.into());
+        }
+    }
+    inputs
+}
 
 fn without(inputs: &Value, keys: &[&str]) -> Value {
     let mut inputs = inputs.clone();
@@ -114,6 +135,26 @@ mod tests {
         assert_eq!(code(json!({"program": "2", "versions": ["1"], "seed": 0, "fingerprints": []})), Some(Code::Formulas));
         assert_eq!(code(json!({"program": "1", "versions": ["1"], "seed": 1})), None);
         assert_eq!((code(now.clone()), code(json!(null))), (None, None));
+    }
+
+    #[test]
+    fn another_device_is_named_and_told_from_other_settings() {
+        let on =
+            |engine: &str, device: &str, seed: u64| json!({"program": "2", "seed": seed, "engine": engine, "device": device});
+        let (cpu, candle, cuda) = (json!({"program": "2", "seed": 0}), on("candle", "cpu", 0), on("candle", "cuda", 0));
+        let engine = r#"engine: "candle", was "kernels""#;
+        assert_eq!(differences(&candle, &cpu), [engine]);
+        assert_eq!(differences(&cuda, &cpu), [r#"device: "cuda", was "cpu""#, engine]);
+        assert_eq!(differences(&cpu, &cuda), [r#"device: "cpu", was "cuda""#, r#"engine: "kernels", was "candle""#]);
+        assert_eq!(differences(&cuda, &candle), [r#"device: "cuda", was "cpu""#]);
+        assert!(differences(&cpu, &cpu).is_empty() && differences(&cuda, &cuda).is_empty());
+        assert_eq!(differing_code(&cuda, &cpu), Some(Code::Device));
+        assert_eq!(
+            differing_code(&cpu, &json!({"program": "1", "seed": 0, "engine": "candle", "device": "cuda"})),
+            Some(Code::Device)
+        );
+        assert_eq!(differing_code(&cuda, &on("candle", "cuda", 1)), None, "another seed");
+        assert_eq!(differing_code(&cuda, &json!({"program": "2", "seed": 1})), None, "another device and seed");
     }
 
     #[test]

@@ -4,10 +4,12 @@ mod differences;
 
 pub use differences::Code;
 pub(crate) use differences::FINGERPRINTS;
+use differences::{DEVICE, ENGINE};
 
 use crate::resolved::Resolved;
 use regatta_config::Arm;
 use regatta_core::{Fingerprint, registry};
+use regatta_lm::Device;
 use regatta_lm::checkpoint::weight_files;
 use regatta_lm::data::Corpus;
 use regatta_lm::spec::{EvaluateSpec, ModelSpec, Order, TaskForm};
@@ -33,8 +35,8 @@ impl Identity {
         differences::differences(&self.inputs, other)
     }
 
-    /// Whether that other trial is this one, trained by other code; and by which: another version of the program or of a plugin, or
-    /// a plugin of the same version that computes something else.
+    /// Whether that other trial is this one, trained by other code or on another device; and by which: another version of the program
+    /// or of a plugin, a plugin of the same version that computes something else, or another engine or kind of device.
     pub fn differing_code(&self, other: &Value) -> Option<Code> {
         differences::differing_code(&self.inputs, other)
     }
@@ -59,13 +61,15 @@ impl Tokens {
 pub(crate) struct Checkpoints(HashMap<PathBuf, Value>);
 
 /// The identity of one arm, trained so, with one seed: model, training, evaluation, terms and interventions with their plugins'
-/// versions and `fingerprints`, in their order, the tokens themselves, the tasks' items, the seed and the program's version.
-/// Neither the arm's name, nor paths, nor the order of keys matter.
+/// versions and `fingerprints`, in their order, the tokens themselves, the tasks' items, the seed, the program's version, and the
+/// engine and kind of device, which round differently. Neither the arm's name, nor paths, nor the order of keys, nor which device of
+/// its kind matter.
 ///
 /// # Errors
 /// When a checkpoint, to start from or of an intervention, cannot be read, or a plugin cannot be written as JSON.
 pub(crate) fn identity(
     Resolved { model, train, evaluate, arm, seed }: Resolved<'_>,
+    device: Device,
     fingerprints: &[Option<Fingerprint>],
     tokens: &Tokens,
     tasks: &Tasks,
@@ -91,6 +95,10 @@ pub(crate) fn identity(
     });
     if !fingerprints.is_empty() {
         inputs[FINGERPRINTS] = to_value(&fingerprints)?; // a baseline of before there were any is the same
+    }
+    if device != Device::default() {
+        // a trial of before there were others is the same
+        (inputs[ENGINE], inputs[DEVICE]) = (device.engine().into(), device.kind().into());
     }
     let inputs = sorted(inputs);
     Ok(Identity { hash: blake3::hash(inputs.to_string().as_bytes()).to_hex().to_string(), inputs })

@@ -45,12 +45,13 @@ fn check(study: &Path, overrides: &[String]) -> usize {
     for key in &keys {
         let measured = |term: &Term| Fingerprint::of_regularizer(&*term.regularizer.0).ok();
         let fingerprints = file.variants()[key.variant].terms().iter().map(measured).collect();
-        let planned = PlannedTrial::new(&file, &supplies, Path::new("out"), key.clone(), fingerprints, &mut checkpoints).unwrap();
+        let (out, device) = (Path::new("out"), Device::Cpu);
+        let planned = PlannedTrial::new(&file, &supplies, out, key.clone(), device, fingerprints, &mut checkpoints).unwrap();
         let line = serde_json::to_string(&planned.request(&holder())).unwrap();
         let Request::Trial(order) = serde_json::from_str::<Request<'_, Received>>(&line).unwrap() else { panic!("{line}") };
         let supply = &supplies[key.variant];
         let trial = order.trial.resolved();
-        let found = identity(trial, &order.fingerprints, &supply.tokens, &Tasks::default(), &mut checkpoints).unwrap();
+        let found = identity(trial, device, &order.fingerprints, &supply.tokens, &Tasks::default(), &mut checkpoints).unwrap();
         assert_eq!(found.inputs, planned.identity.inputs, "{}: {}", study.display(), planned.name);
         assert_eq!((&found.hash, &order.identity), (&planned.identity.hash, &planned.identity.hash));
         assert_eq!((&*order.data, Path::new(&order.folder)), (&*supply.recipe, planned.folder.path()));
@@ -123,6 +124,37 @@ arms:
     assert_eq!(check(&path, &[]), 3);
 }
 
+/// The first trial of a study, on a device.
+fn planned_on(device: Device) -> Identity {
+    let desk = desk();
+    let path = desk.path().join("study.yaml");
+    fs::write(&path, "arms: {a: []}").unwrap();
+    let file = StudyFile::read(&path, &[]).unwrap();
+    let (supplies, key) = (supplies(&file), judged_keys(&file, &[None]).remove(0));
+    PlannedTrial::new(&file, &supplies, Path::new("out"), key, device, vec![], &mut Checkpoints::default()).unwrap().identity
+}
+
+/// Folders of before there were devices resume on the CPU.
+#[test]
+fn the_identity_of_a_trial_on_the_cpu_names_no_device() {
+    let Identity { hash, inputs } = planned_on(Device::Cpu);
+    let names: Vec<&str> = inputs.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = ["evaluate", "model", "order", "program", "seed", "terms", "tokens", "train", "versions", "vocab_size"];
+    assert_eq!(names, expected);
+    assert_eq!(hash, blake3::hash(inputs.to_string().as_bytes()).to_hex().to_string());
+}
+
+#[test]
+fn engine_and_kind_of_device_are_part_of_the_identity_and_the_index_is_not() {
+    let [cpu, candle, cuda, metal] = [Device::Cpu, Device::Candle, Device::Cuda(0), Device::Metal].map(planned_on);
+    assert_eq!(planned_on(Device::Cuda(3)), cuda);
+    let hashes = std::collections::BTreeSet::from([&cpu.hash, &candle.hash, &cuda.hash, &metal.hash]);
+    assert_eq!(hashes.len(), 4);
+    assert_eq!((&cuda.inputs["engine"], &cuda.inputs["device"]), (&"candle".into(), &"cuda".into()));
+    assert_eq!((&candle.inputs["engine"], &candle.inputs["device"]), (&"candle".into(), &"cpu".into()));
+    assert_eq!(metal.differing_code(&cpu.inputs), Some(crate::Code::Device));
+}
+
 #[test]
 fn a_field_that_nobody_knows_is_refused() {
     let desk = desk();
@@ -130,7 +162,8 @@ fn a_field_that_nobody_knows_is_refused() {
     fs::write(&path, "arms: {a: [{regularizer: vicreg, weight: 1}]}").unwrap();
     let file = StudyFile::read(&path, &[]).unwrap();
     let (supplies, key) = (supplies(&file), judged_keys(&file, &[None]).remove(0));
-    let planned = PlannedTrial::new(&file, &supplies, Path::new("out"), key, vec![None], &mut Checkpoints::default()).unwrap();
+    let planned =
+        PlannedTrial::new(&file, &supplies, Path::new("out"), key, Device::Cpu, vec![None], &mut Checkpoints::default()).unwrap();
     let request = serde_json::to_value(planned.request(&holder())).unwrap();
     let refused = |path: &str| {
         let mut request = request.clone();

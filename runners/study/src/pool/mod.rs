@@ -158,9 +158,9 @@ impl<'a, 'b> Pool<'a, 'b> {
     /// Starts a worker; its place among them.
     fn start(&mut self) -> Result<usize, RunError> {
         let place = self.workers.iter().position(Option::is_none).unwrap_or(self.workers.len());
-        let Options { out, every, worker, limits, .. } = self.options;
+        let Options { out, every, device, worker, limits, .. } = self.options;
         let session = self.taking.session().to_owned();
-        let setup = Setup { out: out.as_os_str().to_owned(), session, every: *every };
+        let setup = Setup { out: out.as_os_str().to_owned(), session, every: *every, device: *device };
         let threads = (rayon::current_num_threads() / limits.jobs).max(1);
         let mut command = worker();
         command.env("RAYON_NUM_THREADS", threads.to_string());

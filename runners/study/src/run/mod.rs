@@ -19,6 +19,7 @@ use folder::rows;
 use opening::{Opened, open, turn};
 use others::refuse_others;
 use regatta_config::StudyFile;
+use regatta_lm::Device;
 use regatta_records::{Fence, Lease, Manifest, Others, REPORT, RecordError, Runner, State, Status, TuningRow, check_out, disk};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,15 +29,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// tuning trials come first.
 ///
 /// # Errors
-/// Before anything is trained, when the study, its data or the folder cannot be used; later only when a status cannot be
+/// Before anything is trained, when the study, its data, the device or the folder cannot be used; later only when a status cannot be
 /// written. A trial that fails, panics or diverges is a record, and the others go on.
 pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -> Result<Ended, RunError> {
     let out = options.out;
     check_out(out).map_err(RunError::Folder)?;
+    let device = options.device.open()?.words(); // closed again: the workers open it for themselves
+    if options.device != Device::Cpu {
+        tracing::info!("device: {device}");
+    }
     let prepared = prepare_with(file, Some(&tokens_of(out)), options.tokens)?;
     let fingerprints = Fingerprints::measure(file, out, &options.limits, options.probe)?;
     let supplies = Supply::of(&prepared);
-    let manifest = prepared[0].manifest(file)?;
+    let manifest = Manifest { device: (options.device != Device::Cpu).then_some(device), ..prepared[0].manifest(file)? };
     drop(prepared); // the tokens are the workers'
     let mut plan = Plan { file, supplies, fingerprints, options };
     refuse_others(&mut plan.first()?, options)?; // at once, and again when nobody else can change the folder
@@ -104,7 +109,7 @@ impl Plan<'_> {
     }
 
     fn planned(&self, keys: Vec<TrialKey>) -> Result<Vec<PlannedTrial>, RecordError> {
-        planned(self.file, &self.supplies, self.options.out, &self.fingerprints, keys)
+        planned(self.file, &self.supplies, self.options.out, &self.fingerprints, self.options.device, keys)
     }
 
     fn until(&self) -> Until {

@@ -16,6 +16,8 @@ pub(crate) struct Listing {
     pub name: String,
     /// Steps of a trial, where its point of the sweep sets nothing else.
     pub steps: usize,
+    /// What its trials are trained on, where that is not the CPU's kernels.
+    pub device: Option<String>,
     /// Whether weights or learning rates are tuned before arms are judged.
     pub is_tuned: bool,
     /// Folder below `trials/` and name of each arm, at each point of the sweep.
@@ -31,6 +33,12 @@ struct Outline {
     train: Length,
     tune: Option<IgnoredAny>,
     arms: serde_json::Map<String, Value>,
+}
+
+/// The part of `manifest.json` that is shown.
+#[derive(Default, Deserialize)]
+struct MadeOn {
+    device: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -61,12 +69,14 @@ impl Listing {
         let study = yaml::parse(&study_of_a_run(folder)?).map_err(|fault| RecordError::new(&path, fault.message))?;
         let study: Outline = serde_path_to_error::deserialize(study).map_err(|error| RecordError::new(&path, error))?;
         let plan: Option<Vec<PlanRow>> = read_json(&folder.join("plan.json"))?;
+        let made_on: MadeOn = read_json(&folder.join("manifest.json"))?.unwrap_or_default();
         let of_plan = || plan.as_ref()?.first()?.steps; // where the study says how many tokens
         let steps = study.train.steps.or_else(of_plan).unwrap_or_default();
         let arms = || study.arms.keys().map(|arm| (arm.clone(), arm.clone()));
         let named = |row: PlanRow| (row.place.clone(), row.name());
         Ok(Self {
             steps,
+            device: made_on.device,
             is_tuned: study.tune.is_some(),
             variants: plan.map_or_else(|| arms().collect(), |rows| rows.into_iter().map(named).collect()),
             name: study.name,

@@ -13,6 +13,9 @@ pub use state::TrialState;
 /// A study's trials, and who is running it.
 #[derive(Debug, Default, Serialize)]
 pub struct Standing {
+    /// What trials are trained on, where that is not the CPU's kernels: `candle`, or a GPU with its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
     /// The runners that seem to live.
     pub runners: Vec<Present>,
     /// Every trial that is planned, and every tuning trial that was begun.
@@ -49,7 +52,7 @@ impl Standing {
             && let Some(submission) = Submission::all(folder)?.pop()
         {
             let trials = submission.frozen()?.trials.into_iter().map(TrialStanding::submitted).collect();
-            return Ok(Self { runners: Vec::new(), trials });
+            return Ok(Self { trials, ..Self::default() });
         }
         let listing = Listing::read(folder)?;
         let runners = present(folder)?;
@@ -60,7 +63,7 @@ impl Standing {
             Ok(TrialStanding::new(&listed, status.as_ref(), made, steps, trainer(trial, status.as_ref(), &runners)?))
         };
         let trials = listing.trials(folder)?.into_iter().map(read).collect::<Result<_, _>>()?;
-        Ok(Self { runners, trials })
+        Ok(Self { device: listing.device, runners, trials })
     }
 
     /// `3 done, 1 failed, 2 pending`, in the order in which states follow each other.

@@ -96,6 +96,7 @@ impl Watched {
             Ok(runners) => self.standing.runners = runners,
             Err(error) => self.fault = Some(error.to_string()),
         }
+        self.standing.device.clone_from(&self.listing.device);
         let mut has_more = false;
         for (_, trail) in &mut self.trials {
             has_more |= trail.refresh(&mut budget);

@@ -3,6 +3,7 @@
 use super::Trials;
 use crate::failure::{Failure, say};
 use regatta_config::{StudyFile, Variant};
+use regatta_lm::Compute;
 use regatta_lm::training::{Learner, TrainError, Trial};
 use regatta_study::{Outlook, Prepared};
 use std::collections::BTreeMap;
@@ -12,7 +13,13 @@ use std::time::Instant;
 const MOST_MEASURED: usize = 24;
 
 /// Prints the time of a step and of all trials of each variant, and of the whole study.
-pub(super) fn print(file: &StudyFile, prepared: &[Prepared], trials: Trials, outlook: Option<&Outlook>) -> Result<(), Failure> {
+pub(super) fn print(
+    file: &StudyFile,
+    prepared: &[Prepared],
+    compute: &Compute,
+    trials: Trials,
+    outlook: Option<&Outlook>,
+) -> Result<(), Failure> {
     say("\nestimated from a few steps of each arm on fresh weights, which are discarded:")?;
     let (mut total, mut measured) = (0.0, BTreeMap::new());
     for (number, (variant, prepared)) in file.variants().iter().zip(prepared).enumerate() {
@@ -21,7 +28,7 @@ pub(super) fn print(file: &StudyFile, prepared: &[Prepared], trials: Trials, out
         let known = measured.get(&variant.arm).copied().filter(|_| number >= MOST_MEASURED);
         let (seconds, how) = match known {
             Some((seconds, of)) => (seconds * work / of, "about "),
-            None => (step_seconds(variant, prepared).map_err(Failure::failed)?, ""),
+            None => (step_seconds(variant, prepared, compute).map_err(Failure::failed)?, ""),
         };
         measured.insert(variant.arm.clone(), (seconds, work));
         let steps = outlook.map_or(prepared.steps.get() * trials.each(), |outlook| outlook.steps[number]);
@@ -45,11 +52,12 @@ pub(super) fn print(file: &StudyFile, prepared: &[Prepared], trials: Trials, out
 }
 
 /// The shortest of a few steps of a variant.
-fn step_seconds(variant: &Variant, prepared: &Prepared) -> Result<f64, TrainError> {
+fn step_seconds(variant: &Variant, prepared: &Prepared, compute: &Compute) -> Result<f64, TrainError> {
     let study = &variant.study;
     let (model, train, evaluate) = (&study.model, &study.train_of(&study.arms[variant.index]), &study.evaluate);
     let (terms, interventions) = (variant.terms(), variant.interventions());
-    let trial = Trial { model, train, evaluate, terms, interventions, corpus: &prepared.corpus, tasks: &prepared.tasks, seed: 0 };
+    let (corpus, tasks) = (&prepared.corpus, &*prepared.tasks);
+    let trial = Trial { model, train, evaluate, terms, interventions, corpus, tasks, seed: 0, compute };
     let mut learner = Learner::new(trial.start()?, train, terms, interventions, 0)?;
     let rows = train.batch_size.get();
     let (started, mut best) = (Instant::now(), f64::INFINITY);

@@ -10,6 +10,7 @@ use clap::ValueHint;
 use regatta_config::{StudyFile, Tune, Variant};
 use regatta_core::simd;
 use regatta_kernels::Precision;
+use regatta_lm::Device;
 use regatta_lm::data::Unwatched;
 use regatta_study::projection::Request;
 use regatta_study::{Outlook, Prepared, prepare_with, tokens_there};
@@ -23,6 +24,10 @@ pub(crate) struct Arguments {
     /// Change a field of the study, as in --set train.steps=50
     #[arg(long = "set", value_name = "PATH=VALUE")]
     set: Vec<String>,
+    /// What `run` would train on: cpu (the kernels of this program), candle (candle on the CPU), cuda or cuda:N (an NVIDIA GPU), metal
+    /// (Apple's); `regatta --version` lists what was built in
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: Device,
     /// Project the cost to another machine and size instead of estimating it for this one: KEY=VALUE,...
     /// with `gpu` (a100, h100, h200, b200, l40s, 4090) or `peak` in TFLOP/s, `mfu` (the fraction of the peak that training reaches),
     /// and optionally `price` per GPU hour, `layers`, `width`, `context`, `tokens` per trial, `seeds`
@@ -39,17 +44,21 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let request = arguments.project.as_deref().map(str::parse::<Request>).transpose();
     let request = request.map_err(|message| Failure::refused(format!("--project: {message}")))?;
     let file = StudyFile::read(&arguments.study, &arguments.set)?;
+    let compute = arguments.device.open()?;
     let results = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&file.study.name));
     let prepared = prepare_with(&file, Some(&tokens_there(&results)), &Unwatched)?;
     if let Some(request) = &request {
         return project::project(&file, &prepared, request, arguments.out.as_deref());
     }
-    let outlook = arguments.out.as_ref().map(|out| outlook(&file, &prepared, out)).transpose()?;
+    let outlook = arguments.out.as_ref().map(|out| outlook(&file, &prepared, out, arguments.device)).transpose()?;
     say(file.study.to_yaml().trim_end())?;
     let tuning = file.study.tune.as_ref().map_or(0, Tune::trials);
     let trials = Trials { tuning, seeds: file.study.seeds.len() };
     facts::print(&file, &prepared, trials, outlook.as_ref().map(|(line, _)| line.as_str()))?;
-    estimate::print(&file, &prepared, trials, outlook.as_ref().map(|(_, outlook)| outlook))?;
+    if arguments.device != Device::Cpu {
+        say(format_args!("device      {}", compute.words()))?;
+    }
+    estimate::print(&file, &prepared, &compute, trials, outlook.as_ref().map(|(_, outlook)| outlook))?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -67,13 +76,13 @@ impl Trials {
 }
 
 /// What a run into `out` would do, as a line and as numbers.
-fn outlook(file: &StudyFile, prepared: &[Prepared], out: &Path) -> Result<(String, Outlook), Failure> {
+fn outlook(file: &StudyFile, prepared: &[Prepared], out: &Path, device: Device) -> Result<(String, Outlook), Failure> {
     let folder = out.display();
     if out.exists() && !out.is_dir() {
         return Err(Failure::refused(format!("{folder}: expected a folder for results, found a file")));
     }
     let program = this_program()?;
-    let outlook = Outlook::of(file, prepared, out, &|| probe::command(&program)).map_err(Failure::refused)?;
+    let outlook = Outlook::of(file, prepared, out, device, &|| probe::command(&program)).map_err(Failure::refused)?;
     if let Some(others) = &outlook.others {
         return Err(Failure::refused(format!("{folder}: {others}: `run` would refuse it; name another --out")));
     }

@@ -9,6 +9,7 @@ use crate::progress::Tokens;
 use crate::signals::Signals;
 use clap::ValueHint;
 use regatta_config::StudyFile;
+use regatta_lm::Device;
 use regatta_records::{FrozenTrial, RecordError, Submission, check_out};
 use regatta_slurm::{Array, Batch, InQueue, Settings, Slurm, Stage, site_defaults};
 use regatta_study::{Outlook, prepare_with, tokens_of, tokens_there};
@@ -29,6 +30,10 @@ pub(crate) struct Arguments {
     /// Change a field of the study, as in --set train.steps=50
     #[arg(long = "set", value_name = "PATH=VALUE")]
     set: Vec<String>,
+    /// What each task trains on: cpu (the kernels of this program), candle (candle on the CPU), cuda or cuda:N (an NVIDIA GPU), metal
+    /// (Apple's); `regatta --version` lists what was built in
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: Device,
     /// Print the batch script; write and submit nothing
     #[arg(long)]
     print: bool,
@@ -43,13 +48,14 @@ pub(crate) fn submit(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let files: Vec<&Path> = files.iter().flatten().map(PathBuf::as_path).collect();
     let settings = Settings::read(&files)?;
     run::check_passed_on(&arguments.run)?;
+    check_device(arguments.device)?;
     let slurm = Slurm::default();
     if !arguments.print {
         slurm.look().map_err(Failure::refused)?;
     }
     let file = StudyFile::read(&arguments.study, &arguments.set)?;
     let out = std::path::absolute(&arguments.out)?;
-    let outlook = judged(&file, &out, arguments.print)?;
+    let outlook = judged(&file, &out, arguments.device, arguments.print)?;
     let (shown, trials) = (arguments.out.display(), outlook.settled + outlook.missing());
     tracing::info!("{shown}: {trials} trials, {} of them settled, {} missing", outlook.settled, outlook.missing());
     if outlook.missing() == 0 {
@@ -71,7 +77,7 @@ pub(crate) fn submit(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if arguments.print {
         let next = Submission::next(&out).map_err(Failure::refused)?;
         for (share, tasks) in open {
-            let script = script(&next, &program, (&file, &settings, share), (&out, &arguments.run), tasks)?;
+            let script = script(&next, &program, (&file, &settings, share), (&out, arguments), tasks)?;
             say(script.trim_end())?;
         }
         return Ok(ExitCode::SUCCESS);
@@ -80,7 +86,7 @@ pub(crate) fn submit(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let mut jobs: Vec<Array> = Vec::new();
     for (share, tasks) in open {
         let write = |tasks| {
-            let text = script(&submission, &program, (&file, &settings, share), (&out, &arguments.run), tasks)?;
+            let text = script(&submission, &program, (&file, &settings, share), (&out, arguments), tasks)?;
             submission.set_script(&share.script(), &text).map_err(Failure::failed)
         };
         let array = match slurm.submit(tasks, write) {
@@ -112,15 +118,27 @@ pub(crate) fn submit(arguments: &Arguments) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Refuses a device that this program, which each task runs a copy of, cannot open on any node. Whether it is there is for each task
+/// to see: the machine that submits need have none.
+fn check_device(device: Device) -> Result<(), Failure> {
+    device.check_built_in()?;
+    match device {
+        Device::Cuda(index) if index > 0 => Err(Failure::refused(format!(
+            "--device: expected cuda, found {device}: Slurm shows each task its own GPUs, counted from 0"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// What a run would do, and refuse, with data, study and folder as they are. Only where something is submitted are tokens of text
 /// kept.
-fn judged(file: &StudyFile, out: &Path, print: bool) -> Result<Outlook, Failure> {
+fn judged(file: &StudyFile, out: &Path, device: Device, print: bool) -> Result<Outlook, Failure> {
     check_out(out).map_err(Failure::refused)?;
     let signals = Signals::listen()?;
     let cache = if print { tokens_there(out) } else { tokens_of(out) };
     let prepared = prepare_with(file, Some(&cache), &Tokens::new(&signals.stop))?;
     let program = this_program()?;
-    let outlook = Outlook::of(file, &prepared, out, &|| probe::command(&program)).map_err(Failure::refused)?;
+    let outlook = Outlook::of(file, &prepared, out, device, &|| probe::command(&program)).map_err(Failure::refused)?;
     match &outlook.others {
         Some(others) => Err(Failure::refused(format!("{}: {others}: `run` would refuse it; name another --out", out.display()))),
         None => Ok(outlook),
@@ -193,7 +211,7 @@ fn script(
     submission: &Submission,
     program: &str,
     (file, settings, share): (&StudyFile, &Settings, &Share),
-    (out, flags): (&Path, &[String]),
+    (out, arguments): (&Path, &Arguments),
     tasks: usize,
 ) -> Result<String, Failure> {
     let word = |path: &Path| {
@@ -207,9 +225,13 @@ fn script(
     if share.constraint.is_some() {
         command.extend(["--seeds".into(), listed(&share.seeds)]);
     }
-    command.extend(flags.iter().cloned());
+    if arguments.device != Device::default() {
+        command.extend(["--device".into(), arguments.device.to_string()]);
+    }
+    command.extend(arguments.run.iter().cloned());
+    let needs_gpu = matches!(arguments.device, Device::Cuda(_));
     let (constraint, logs) = (share.constraint.as_deref(), submission.logs());
-    let batch = Batch { name: &file.study.name, settings, constraint, logs: &logs, command: &command };
+    let batch = Batch { name: &file.study.name, settings, constraint, needs_gpu, logs: &logs, command: &command };
     batch.script(tasks).map_err(Failure::refused)
 }
 

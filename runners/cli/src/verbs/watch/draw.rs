@@ -97,7 +97,7 @@ fn summary(watched: &Watched, width: u16) -> Line<'static> {
     Line::from(vec![name, "  ".into(), Span::styled(phase, style), "  ".into(), counts.into()])
 }
 
-/// Who runs it, and the age of its last heartbeat.
+/// Who runs it, the age of its last heartbeat, and on what it is trained, where that is not the CPU's kernels.
 fn holder(watched: &Watched, width: u16) -> Line<'static> {
     let text = match &watched.standing().runners[..] {
         [] => "nobody is running it".to_owned(),
@@ -112,7 +112,9 @@ fn holder(watched: &Watched, width: u16) -> Line<'static> {
             if full.len() <= width.into() { full } else { format!("{} runners, {} hosts", runners.len(), hosts.len()) }
         }
     };
-    Line::styled(text, quiet())
+    let device = watched.standing().device.as_ref().map(|device| format!(", on {device}")).unwrap_or_default();
+    let fits = text.chars().count() + device.chars().count() <= usize::from(width);
+    Line::styled(if fits { text + &device } else { text }, quiet())
 }
 
 /// `██████░░░░  45%  810/1800 steps  3m 20s left`

@@ -5,6 +5,7 @@ use crate::verbs::bench::shape;
 use clap::{ValueEnum, ValueHint};
 use regatta_core::number::Fraction;
 use regatta_kernels::Precision;
+use regatta_lm::Device;
 use regatta_lm::model::Family;
 use regatta_lm::spec::{At, Home, Place, Points, Site};
 use serde::Serialize;
@@ -42,6 +43,10 @@ pub(in crate::verbs::bench) struct Training {
     /// Rounding of the factors of products with weights
     #[arg(long, value_enum, default_value = "f32")]
     pub(super) precision: Factors,
+    /// What to train on: cpu (the kernels of this program), candle (candle on the CPU), cuda or cuda:N (an NVIDIA GPU), metal
+    /// (Apple's); `regatta --version` lists what was built in
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub(super) device: Device,
     /// Measured steps
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     pub(super) steps: u64,
@@ -74,7 +79,8 @@ impl Training {
         let (family, shape) = (Family::Gpt2, Shape::Small);
         let (layers, width, context, batch, vocab) = (None, None, None, None, None);
         let (at, dropout, precision) = (None, None, Factors::F32);
-        Self { family, shape, layers, width, context, batch, vocab, at, dropout, precision, steps: 5, warmup: 1 }
+        let (device, steps, warmup) = (Device::Cpu, 5, 1);
+        Self { family, shape, layers, width, context, batch, vocab, at, dropout, precision, device, steps, warmup }
     }
 
     /// The work of the shape, with the options that are given.

@@ -21,6 +21,7 @@ pub(in crate::verbs::bench) struct Measured {
     pub(super) precision: Factors,
     pub(super) threads: usize,
     pub(super) instructions: Level,
+    pub(super) device: String,
     pub(super) tokens_per_second: f64,
     pub step_ms: f64,
     pub(super) best_step_ms: f64,
@@ -44,7 +45,7 @@ impl fmt::Display for Measured {
         write!(
             f,
             "{}, {layers} blocks, {width} wide, context {context}, batch {batch}, vocabulary {vocab}, regularizer {}: \
-             {:.0} tokens per second, {:.1} ms per step (best {:.1}), {} GFLOP/s, {} MiB peak resident, {} threads, {}",
+             {:.0} tokens per second, {:.1} ms per step (best {:.1}), {} GFLOP/s, {} MiB peak resident, {} threads, {}{}",
             self.family.title(),
             self.regularizer,
             self.tokens_per_second,
@@ -53,7 +54,8 @@ impl fmt::Display for Measured {
             self.gflops,
             mib(self.peak_rss_mib),
             self.threads,
-            self.instructions
+            self.instructions,
+            if self.device == "cpu" { String::new() } else { format!(", {}", self.device) }
         )
     }
 }

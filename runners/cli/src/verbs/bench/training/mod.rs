@@ -31,6 +31,7 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
         return Err(Failure::refused("--at: expected a --regularizer that is applied there, found none"));
     }
     let Work { decoder, batch } = &work;
+    let compute = arguments.device.open()?;
     let words = regularizer.as_ref().map_or("none".to_owned(), |named| named.words.clone());
     let terms = regularizer.into_iter().map(|named| {
         let at = arguments.place(named.plugin.0.home())?;
@@ -67,6 +68,7 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
         precision: arguments.precision,
         threads: rayon::current_num_threads(),
         instructions: simd::level(),
+        device: compute.words(),
         tokens_per_second: round(tokens as f64 / times.median(), 1),
         step_ms: round(times.median() * 1e3, 2),
         best_step_ms: round(times.best() * 1e3, 2),
