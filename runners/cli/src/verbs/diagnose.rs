@@ -62,8 +62,8 @@ pub(crate) fn diagnose(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
     let counts = token_counts(&split, config.vocab_size).map_err(Failure::failed)?;
     let of = Diagnosed { split: &split, counts: &counts, context, rows: ROWS, points: arguments.points as usize };
-    let found = measure(&model, 0, of, &|| true).map_err(Failure::failed)?;
-    let mapped = pairs.map(|pairs| pairs.after_training(&model, arguments.dims, &|| true));
+    let found = measure((&model).into(), 0, of, &|| true).map_err(Failure::failed)?;
+    let mapped = pairs.map(|pairs| pairs.after_training((&model).into(), arguments.dims, &|| true));
     let mapped = mapped.transpose().map_err(Failure::failed)?.unwrap_or_default();
     if arguments.json {
         say(format!("{:#}", json!({ "diagnosis": found, "after_training": mapped })))?;

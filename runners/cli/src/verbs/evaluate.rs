@@ -67,13 +67,13 @@ pub(crate) fn evaluate(arguments: &Arguments) -> Result<ExitCode, Failure> {
         [(TaskForm::MinimalPairs, &mut found.minimal_pairs), (TaskForm::MultipleChoice, &mut found.multiple_choice)]
     {
         for task in tasks.of(form) {
-            let numbers = log_likelihoods(&model, &task.items, &|| true).map_err(Failure::failed)?;
+            let numbers = log_likelihoods((&model).into(), &task.items, &|| true).map_err(Failure::failed)?;
             scores.push(TaskScore::of(task, &numbers, model.decoder().context));
             write_items(&mut items, task, &Asked { log_likelihoods: numbers, greedy: Vec::new() });
         }
     }
     for task in &tasks.named {
-        let asked = ask(&model, task, &|| true).map_err(Failure::failed)?;
+        let asked = ask((&model).into(), task, &|| true).map_err(Failure::failed)?;
         write_items(&mut items, task, &asked);
         found.tasks.push(NamedScore::of(task, &asked, model.decoder().context).0);
     }
@@ -84,8 +84,8 @@ pub(crate) fn evaluate(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if let Some(split) = &split {
         let none = Tasks::default();
         let of = Evaluated { split, context, rows: ROWS, spec: &spec };
-        let on_text = regatta_lm::training::evaluate(&model, of, &|| true)
-            .and_then(|measures| Ok((measures, worth(&model, &none, of, &|| true)?)));
+        let on_text = regatta_lm::training::evaluate((&model).into(), of, &|| true)
+            .and_then(|measures| Ok((measures, worth((&model).into(), &none, of, &|| true)?)));
         let (of_text, rounded) = on_text.map_err(Failure::failed)?;
         found.quantised = rounded.quantised;
         measures = Some(of_text);

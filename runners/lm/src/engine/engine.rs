@@ -2,11 +2,12 @@
 
 use super::activations::Activations;
 use super::batch::{BatchError, Keep, Upstream};
-use super::kernels;
 use super::measured::Measured;
 use super::numbers::Numbers;
 use super::randomness::Randomness;
 use super::sum::{Scalar, Sum};
+use super::{candle, kernels};
+use crate::device::Compute;
 use crate::model::{Decoder, Map, Model, Parameters};
 use crate::optimizer::Pace;
 use crate::spec::TrainSpec;
@@ -20,6 +21,8 @@ use std::ops::Range;
 pub(crate) enum Engine {
     /// Loops on slices, on the CPU.
     Kernels(Box<kernels::State>),
+    /// candle's operations, on a device.
+    Candle(Box<candle::State>),
 }
 
 /// Tensors by group, as checkpoints name them.
@@ -30,6 +33,7 @@ macro_rules! on {
     ($engine:expr, $state:ident => $call:expr) => {
         match $engine {
             Engine::Kernels($state) => $call,
+            Engine::Candle($state) => $call,
         }
     };
 }
@@ -40,26 +44,30 @@ impl Engine {
     ///
     /// # Errors
     /// When the device fails; so for all methods below.
-    pub fn new(model: Model, train: &TrainSpec) -> Result<Self> {
-        Ok(Self::Kernels(Box::new(kernels::State::new(model, train))))
+    pub fn new(compute: &Compute, model: Model, train: &TrainSpec) -> Result<Self> {
+        Ok(match compute {
+            Compute::Kernels => Self::Kernels(Box::new(kernels::State::new(model, train))),
+            Compute::Candle(device) => Self::Candle(Box::new(candle::State::new(&model, train, device)?)),
+        })
     }
 
     /// Adds a second model for objectives to compare with, counted from 0: one that stays as it is.
     pub fn add_checkpoint(&mut self, model: Model) -> Result<()> {
-        on!(self, state => state.add_checkpoint(model));
+        match self {
+            Self::Kernels(state) => state.add_checkpoint(model),
+            Self::Candle(state) => state.add_checkpoint(&model)?,
+        }
         Ok(())
     }
 
     /// Adds a second model: the moving average of this one.
     pub fn add_average(&mut self, decay: f64) -> Result<()> {
-        on!(self, state => state.add_average(decay));
-        Ok(())
+        on!(self, state => state.add_average(decay))
     }
 
     /// Sets the parameters of objectives that are trained with the model.
     pub fn set_own(&mut self, parameters: Parameters, train: &TrainSpec) -> Result<()> {
-        on!(self, state => state.set_own(parameters, train));
-        Ok(())
+        on!(self, state => state.set_own(parameters, train))
     }
 }
 
@@ -67,8 +75,7 @@ impl Engine {
 impl Engine {
     /// Passes for batches of `shape`, sequences and tokens of each; a second one where a term compares views.
     pub fn begin(&mut self, shape: (usize, usize), keep: Keep, precision: Precision, views: bool) -> Result<()> {
-        on!(self, state => state.begin(shape, keep, precision, views));
-        Ok(())
+        on!(self, state => state.begin(shape, keep, precision, views))
     }
 
     /// Takes token ids through the model; their first sequence has the index `first` in the batch.
@@ -88,7 +95,7 @@ impl Engine {
 
     /// The rows of a matrix: embedding, output matrix, or a linear map of a block from 0, one row for each output.
     pub fn matrix(&self, site: Site, map: Option<Map>, block: usize) -> Result<Numbers> {
-        Ok(on!(self, state => state.matrix(site, map, block)))
+        on!(self, state => state.matrix(site, map, block))
     }
 
     /// Does each job, in parallel where that helps; results are in the order of the jobs.
@@ -150,7 +157,10 @@ impl Engine {
         is_first: bool,
         sums: (&mut Sum, &mut Sum),
     ) -> Result<()> {
-        on!(self, state => state.backward((targets, tokens), upstream, randomness, is_first, sums))
+        match self {
+            Self::Kernels(state) => state.backward((targets, tokens), upstream, randomness, is_first, sums),
+            Self::Candle(state) => state.backward((targets, tokens), upstream, is_first, sums), // its passes remember their masks
+        }
     }
 
     /// Reads what the step recorded. Returns the norm of all gradients together, the model's and those of objectives' parameters, and
@@ -161,26 +171,22 @@ impl Engine {
 
     /// Updates the model by its gradients times `clip`, then its output matrix by `outputs`.
     pub fn update(&mut self, factor: f64, clip: f64, embedding: Option<Pace>, outputs: &[&dyn OutputUpdate]) -> Result<()> {
-        on!(self, state => state.update(factor, clip, embedding, outputs));
-        Ok(())
+        on!(self, state => state.update(factor, clip, embedding, outputs))
     }
 
     /// Sets the weights that batches go through to the rounded ones, where there is a rounding.
     pub fn round(&mut self, roundings: &[&dyn WeightRounding]) -> Result<()> {
-        on!(self, state => state.round(roundings));
-        Ok(())
+        on!(self, state => state.round(roundings))
     }
 
     /// Updates the objectives' parameters by their gradients times `clip`, and the moving averages by the model's new weights.
     pub fn update_companions(&mut self, factor: f64, clip: f64) -> Result<()> {
-        on!(self, state => state.update_companions(factor, clip));
-        Ok(())
+        on!(self, state => state.update_companions(factor, clip))
     }
 
     /// Draws the token embedding anew, and clears its moments.
     pub fn reset_embedding(&mut self, draw: &mut Draw) -> Result<()> {
-        on!(self, state => state.reset_embedding(draw));
-        Ok(())
+        on!(self, state => state.reset_embedding(draw))
     }
 }
 
@@ -194,28 +200,29 @@ impl Engine {
     /// The model as it is measured: with rounded weights where there is a rounding.
     pub fn measured(&self) -> Measured<'_> {
         match self {
-            Self::Kernels(state) => Measured::Kernels(state.model()),
+            Self::Kernels(state) => state.model().into(),
+            Self::Candle(state) => state.model().into(),
         }
     }
 
     /// The trainable parameters.
     pub fn weights(&self) -> Result<Cow<'_, Parameters>> {
-        Ok(on!(self, state => state.weights()))
+        on!(self, state => state.weights())
     }
 
     /// What the optimizer keeps.
     pub fn optimizer_state(&self) -> Result<Groups<'_>> {
-        Ok(on!(self, state => state.optimizer_state()))
+        on!(self, state => state.optimizer_state())
     }
 
     /// Of each second model, its weights where it is a moving average.
     pub fn averages(&self) -> Result<Vec<Option<Cow<'_, Parameters>>>> {
-        Ok(on!(self, state => state.averages()))
+        on!(self, state => state.averages())
     }
 
     /// The objectives' parameters and their moments; empty where there are none.
     pub fn own_state(&self) -> Result<Groups<'_>> {
-        Ok(on!(self, state => state.own_state()))
+        on!(self, state => state.own_state())
     }
 
     /// Goes on from what [`Self::weights`], [`Self::optimizer_state`], and [`Self::averages`] followed by [`Self::own_state`] gave
@@ -227,7 +234,10 @@ impl Engine {
         companions: Vec<Parameters>,
         updates: usize,
     ) -> Result<()> {
-        on!(self, state => state.restore(weights, optimizer, companions, updates));
+        match self {
+            Self::Kernels(state) => state.restore(weights, optimizer, companions, updates),
+            Self::Candle(state) => state.restore(&weights, optimizer, companions, updates)?,
+        }
         Ok(())
     }
 }
@@ -238,18 +248,23 @@ impl Engine {
     pub fn gradients(&self) -> Parameters {
         match self {
             Self::Kernels(state) => state.gradients().clone(),
+            Self::Candle(state) => state.gradients(),
         }
     }
 
     /// Updates of the optimizer.
     pub fn updates(&self) -> usize {
-        on!(self, state => state.updates())
+        match self {
+            Self::Kernels(state) => state.updates(),
+            Self::Candle(_) => panic!("not the engine of kernels"),
+        }
     }
 
     /// The state of the kernels.
     pub fn kernels(&mut self) -> &mut kernels::State {
         match self {
             Self::Kernels(state) => state,
+            Self::Candle(_) => panic!("not the engine of kernels"),
         }
     }
 }

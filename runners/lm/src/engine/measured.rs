@@ -1,28 +1,42 @@
 //! A model on its engine, as measurements see it: passes forward only, whose results are in memory.
 
+use super::activations::Activations;
 use super::batch::{BatchError, Keep};
-use super::kernels::Pass;
+use super::candle::Weights;
+use super::{candle, kernels};
 use crate::model::{Decoder, Model};
+use regatta_core::Site;
+use regatta_kernels::Precision;
 use std::borrow::Cow;
 
 /// A model that is measured.
 #[derive(Clone, Copy)]
-pub enum Measured<'a> {
-    /// By kernels.
+pub struct Measured<'a>(On<'a>);
+
+#[derive(Clone, Copy)]
+enum On<'a> {
     Kernels(&'a Model),
+    Candle(&'a Weights),
 }
 
 impl<'a> From<&'a Model> for Measured<'a> {
     fn from(model: &'a Model) -> Self {
-        Self::Kernels(model)
+        Self(On::Kernels(model))
+    }
+}
+
+impl<'a> From<&'a Weights> for Measured<'a> {
+    fn from(weights: &'a Weights) -> Self {
+        Self(On::Candle(weights))
     }
 }
 
 impl<'a> Measured<'a> {
     /// Its shape.
     pub fn decoder(self) -> &'a Decoder {
-        match self {
-            Self::Kernels(model) => model.decoder(),
+        match self.0 {
+            On::Kernels(model) => model.decoder(),
+            On::Candle(weights) => weights.decoder(),
         }
     }
 
@@ -31,22 +45,30 @@ impl<'a> Measured<'a> {
     /// # Errors
     /// When the device fails.
     pub fn model(self) -> candle_core::Result<Cow<'a, Model>> {
-        match self {
-            Self::Kernels(model) => Ok(Cow::Borrowed(model)),
+        match self.0 {
+            On::Kernels(model) => Ok(Cow::Borrowed(model)),
+            On::Candle(weights) => weights.download().map(Cow::Owned),
         }
     }
 
     /// Another model, on the engine of this one.
     pub(crate) fn beside(self, model: Model) -> candle_core::Result<Beside> {
-        match self {
-            Self::Kernels(_) => Ok(Beside::Kernels(model)),
+        match self.0 {
+            On::Kernels(_) => Ok(Beside::Kernels(model)),
+            On::Candle(weights) => Weights::upload(&model, weights.device()).map(Beside::Candle),
         }
     }
 
     /// A pass for batches of `sequences` sequences of `time` tokens.
     pub(crate) fn pass(self, sequences: usize, time: usize, keep: Keep) -> candle_core::Result<Forward<'a>> {
-        match self {
-            Self::Kernels(model) => Ok(Forward::Kernels(model, Box::new(Pass::new(model.decoder(), sequences, time, keep)))),
+        match self.0 {
+            On::Kernels(model) => {
+                Ok(Forward::Kernels(model, Box::new(kernels::Pass::new(model.decoder(), sequences, time, keep))))
+            }
+            On::Candle(weights) => {
+                let pass = candle::Pass::new(weights, sequences, time, keep, Precision::Float32)?;
+                Ok(Forward::Candle(weights, Box::new(pass)))
+            }
         }
     }
 }
@@ -54,19 +76,22 @@ impl<'a> Measured<'a> {
 /// A model beside one that is measured; see [`Measured::beside`].
 pub(crate) enum Beside {
     Kernels(Model),
+    Candle(Weights),
 }
 
 impl Beside {
     pub fn measured(&self) -> Measured<'_> {
         match self {
-            Self::Kernels(model) => Measured::Kernels(model),
+            Self::Kernels(model) => model.into(),
+            Self::Candle(weights) => weights.into(),
         }
     }
 }
 
 /// A pass forward of a model that is measured.
 pub(crate) enum Forward<'a> {
-    Kernels(&'a Model, Box<Pass>),
+    Kernels(&'a Model, Box<kernels::Pass>),
+    Candle(&'a Weights, Box<candle::Pass>),
 }
 
 impl Forward<'_> {
@@ -74,6 +99,7 @@ impl Forward<'_> {
     pub fn shape(&self) -> (usize, usize) {
         match self {
             Self::Kernels(_, pass) => pass.shape(),
+            Self::Candle(_, pass) => pass.shape(),
         }
     }
 
@@ -84,6 +110,7 @@ impl Forward<'_> {
     pub fn forward(&mut self, ids: &[u32]) -> Result<(), BatchError> {
         match self {
             Self::Kernels(model, pass) => pass.forward(model, ids, None),
+            Self::Candle(weights, pass) => pass.forward(weights, ids, None, None),
         }
     }
 
@@ -94,6 +121,7 @@ impl Forward<'_> {
     pub fn losses(&mut self, targets: &[u32]) -> candle_core::Result<Vec<f32>> {
         match self {
             Self::Kernels(model, pass) => Ok(pass.losses(model, targets)),
+            Self::Candle(weights, pass) => pass.losses(weights, targets)?.to_vec1(),
         }
     }
 
@@ -101,13 +129,15 @@ impl Forward<'_> {
     pub fn logits(&self) -> candle_core::Result<Vec<f32>> {
         match self {
             Self::Kernels(model, pass) => Ok(pass.logits(model)),
+            Self::Candle(weights, pass) => pass.logits(weights)?.flatten_all()?.to_vec1(),
         }
     }
 
     /// Activations of a site at a layer (b·t, d), counted as places count layers.
-    pub fn at(&self, site: regatta_core::Site, layer: usize) -> candle_core::Result<Vec<f32>> {
+    pub fn at(&self, site: Site, layer: usize) -> candle_core::Result<Vec<f32>> {
         match self {
-            Self::Kernels(_, pass) => super::activations::Activations::at(&**pass, site, layer)?.into_floats(),
+            Self::Kernels(_, pass) => Activations::at(&**pass, site, layer)?.into_floats(),
+            Self::Candle(_, pass) => Activations::at(&**pass, site, layer)?.into_floats(),
         }
     }
 }

@@ -57,6 +57,16 @@ impl Model {
         &mut self.parameters
     }
 
+    /// Its trainable parameters alone.
+    pub(crate) fn into_parameters(self) -> Parameters {
+        self.parameters
+    }
+
+    /// Draws the numbers of a fresh token embedding.
+    pub(crate) fn draw_embedding(numbers: &mut [f32], draw: &mut Draw) {
+        initial::embedding(numbers, draw);
+    }
+
     /// Re-initialises the token embedding, as in a fresh model.
     pub(crate) fn forget_embedding(&mut self, draw: &mut Draw) {
         let embeddings = self.parameters.each_mut().filter(|(spec, _)| spec.role == Role::Embedding);

@@ -52,9 +52,6 @@ pub enum TrainError {
     /// A record could not be written.
     #[error("{0}")]
     Record(#[from] std::io::Error),
-    /// There is no engine for the device.
-    #[error("{0}: no engine of this program trains on it")]
-    Device(String),
     /// A term names a place that the model does not have.
     #[error("{0}")]
     Place(String),

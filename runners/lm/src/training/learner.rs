@@ -6,6 +6,7 @@ use super::gating::Gating;
 use super::interventions::{Cycles, Interventions, output_updates, roundings};
 use super::snapshot::{Restored, Snapshot};
 use super::spikes::Spikes;
+use crate::device::Compute;
 use crate::engine::{Engine, Measured};
 use crate::model::{Decoder, Model};
 use crate::spec::{OnSpike, Term, TrainSpec};
@@ -30,7 +31,7 @@ pub struct Learner<'a> {
 }
 
 impl<'a> Learner<'a> {
-    /// `model` with a new optimizer. Randomness of its steps derives from `seed`.
+    /// `model` with a new optimizer, trained by kernels. Randomness of its steps derives from `seed`.
     ///
     /// # Errors
     /// When the checkpoint that an intervention compares with cannot be read, or does not fit the model.
@@ -41,9 +42,24 @@ impl<'a> Learner<'a> {
         interventions: &'a Interventions,
         seed: u64,
     ) -> Result<Self, TrainError> {
+        Self::on(&Compute::Kernels, model, train, terms, interventions, seed)
+    }
+
+    /// As [`Self::new`], on a device.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and when the device fails.
+    pub fn on(
+        compute: &Compute,
+        model: Model,
+        train: &'a TrainSpec,
+        terms: &'a [Term],
+        interventions: &'a Interventions,
+        seed: u64,
+    ) -> Result<Self, TrainError> {
         let steps = train.steps_of(model.decoder()).map_err(TrainError::Length)?.get();
         let gating = Gating::of(interventions, model.decoder().vocab_size);
-        let mut engine = Engine::new(model, train)?;
+        let mut engine = Engine::new(compute, model, train)?;
         engine.round(&roundings(interventions))?;
         Ok(Self {
             companions: Companions::new(interventions, &mut engine, train, seed)?,

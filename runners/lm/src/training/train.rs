@@ -3,7 +3,6 @@
 use super::evaluation::{Diagnosed, Diagnosis, Evaluated, diagnose, gather, mean_loss, named_scores};
 use super::{Learner, Restored, StepRecord, TrainError, Trial};
 use crate::data::{Batches, token_counts};
-use crate::device::Compute;
 use crate::engine::Measured;
 use crate::measure::MeasureError;
 use crate::spec::OnSpike;
@@ -79,10 +78,8 @@ pub fn train<'a>(
     from: Option<(Restored, &[StepRecord])>,
     recorder: &mut impl Recorder,
 ) -> Result<Outcome<'a>, TrainError> {
-    if let Compute::Candle(_) = trial.compute {
-        return Err(TrainError::Device(trial.compute.words()));
-    }
-    let mut learner = Box::new(Learner::new(trial.start()?, trial.train, trial.terms, trial.interventions, trial.seed)?);
+    let Trial { compute, train, terms, interventions, seed, .. } = *trial;
+    let mut learner = Box::new(Learner::on(compute, trial.start()?, train, terms, interventions, seed)?);
     let first = from.as_ref().map_or(0, |(restored, _)| restored.steps);
     if let Some((restored, made)) = from {
         learner.restore(restored, made.iter().map(|record| record.loss))?;
@@ -236,7 +233,7 @@ mod tests {
             corpus: &corpus,
             tasks: &tasks,
             seed: 0,
-            compute: &Compute::Kernels,
+            compute: &crate::device::Compute::Kernels,
         };
         let Err(error) = train(&trial, None, &mut Truncates(train_file.clone(), 0)) else { panic!("it read what is not there") };
         let expected = format!("{}: expected 4000 bytes, as when the data were opened, found 2 (id ", train_file.display());

@@ -103,7 +103,7 @@ fn train_and_measure(
         }
         Outcome::Stopped(learner) => return recorder.interrupted(&learner),
     };
-    let model = learner.model();
+    let model = learner.measured();
     let (context, rows) = (trial.context(model.decoder()), trial.train.batch_size.get());
     let split = if trial.corpus.test.is_some() { "test" } else { "validation" };
     let of = Evaluated { split: trial.corpus.held_out(), context, rows, spec: trial.evaluate };
@@ -115,7 +115,7 @@ fn train_and_measure(
         other => other?,
     };
     recorder.sync()?;
-    write_checkpoint(trial, folder, model)?;
+    write_checkpoint(trial, folder, &*model.model()?)?;
     if tasks.have_items() {
         folder.set_outcomes(&measures.worth.outcomes).map_err(record)?;
     }
@@ -131,7 +131,7 @@ fn cost(
     recorder: &mut ToFolder<'_>,
     learner: &Learner<'_>,
 ) -> Result<Cost, TrainError> {
-    let decoder = learner.model().decoder();
+    let decoder = learner.decoder();
     let (context, rows) = (trial.context(decoder), trial.train.batch_size.get());
     let tokens_per_second = median(&mut recorder.rates);
     let steps = trial.train.steps_of(decoder).map_err(TrainError::Length)?;

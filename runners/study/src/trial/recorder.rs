@@ -119,7 +119,7 @@ impl<'a> ToFolder<'a> {
     }
 
     fn keep(&mut self, learner: &Learner<'_>) -> std::io::Result<()> {
-        let snapshot = learner.snapshot();
+        let snapshot = learner.snapshot().map_err(std::io::Error::other)?;
         self.kept = (Instant::now(), snapshot.steps);
         self.sync()?; // the lines before a checkpoint must be there when it is
         let (wall_seconds, energy_joules, machines) = (self.seconds(), self.joules(), self.machines());
@@ -131,7 +131,7 @@ impl<'a> ToFolder<'a> {
 
     pub fn interrupted(mut self, learner: &Learner<'_>) -> Result<(State, Option<String>), TrainError> {
         self.keep(learner)?;
-        Ok((State::Pending, Some(format!("interrupted after {} steps", learner.snapshot().steps))))
+        Ok((State::Pending, Some(format!("interrupted after {} steps", learner.made()))))
     }
 }
 
@@ -169,7 +169,7 @@ impl Recorder for ToFolder<'_> {
         let (when, steps) = self.kept;
         let due = match self.every {
             Every::Time(time) => when.elapsed() >= time,
-            Every::Steps(count) => learner.snapshot().steps >= steps + count,
+            Every::Steps(count) => learner.made() >= steps + count,
         };
         if due {
             self.check()?;

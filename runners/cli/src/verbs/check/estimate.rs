@@ -58,7 +58,7 @@ fn step_seconds(variant: &Variant, prepared: &Prepared, compute: &Compute) -> Re
     let (terms, interventions) = (variant.terms(), variant.interventions());
     let (corpus, tasks) = (&prepared.corpus, &*prepared.tasks);
     let trial = Trial { model, train, evaluate, terms, interventions, corpus, tasks, seed: 0, compute };
-    let mut learner = Learner::new(trial.start()?, train, terms, interventions, 0)?;
+    let mut learner = Learner::on(compute, trial.start()?, train, terms, interventions, 0)?;
     let rows = train.batch_size.get();
     let (started, mut best) = (Instant::now(), f64::INFINITY);
     for step in 0..4 {

@@ -11,12 +11,13 @@
 //! | `backward` | the way back |
 //! | `embedding`, `norm`, `rotary`, `attention`, `mlp`, `output` | a part of the model each |
 //! | `block` | how attention and MLP meet in the residual stream |
+//! | `state` | a model in training: what a step asks of this engine |
+//! | `passes` | the pass of a step, and that of its second view |
 //! | `optimizer` | updates of the parameters |
+//! | `second`, `own` | second models and parameters of interventions |
 //! | `masks` | dropout's masks, uploaded |
 //! | `product` | matrix products, in a precision |
 //! | `known` | operations whose result and gradient are known without candle's graph |
-
-#![allow(dead_code, unused_imports)] // until training runs on it
 
 mod attention;
 mod backward;
@@ -28,13 +29,17 @@ mod mlp;
 mod norm;
 pub(crate) mod optimizer;
 mod output;
+mod own;
 mod pass;
+mod passes;
 mod product;
 mod rotary;
+mod second;
+mod state;
 #[cfg(test)]
 mod tests;
 mod weights;
 
-pub(crate) use backward::Backward;
 pub(crate) use pass::Pass;
+pub(crate) use state::State;
 pub(crate) use weights::Weights;

@@ -60,6 +60,12 @@ impl Weights {
         self.vars.iter().zip(&other.vars).try_for_each(|(var, other)| var.set(other))
     }
 
+    /// Takes the numbers of parameters of the same shapes.
+    pub fn set(&self, parameters: &Parameters) -> Result<()> {
+        let each = parameters.each().zip(&self.vars);
+        each.into_iter().try_for_each(|((_, numbers), var)| var.set(&Tensor::from_slice(numbers, var.shape(), &self.device)?))
+    }
+
     /// The token embedding (v, d).
     pub fn embedding(&self) -> &Var {
         &self.vars[self.place(Role::Embedding).expect("every model has one")]

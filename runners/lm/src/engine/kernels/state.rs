@@ -12,7 +12,7 @@ use crate::engine::sum::{Scalar, Sum};
 use crate::model::{Decoder, Map, Model, Parameters};
 use crate::optimizer::{Optimizer, Pace};
 use crate::spec::TrainSpec;
-use candle_core::{Tensor, Var};
+use candle_core::{Result, Tensor, Var};
 use rayon::prelude::*;
 use regatta_core::{Cloud, CompanionObjective, Compared, Draw, OutputUpdate, Regularizer, Site, WeightRounding, differentiate};
 use regatta_kernels::Precision;
@@ -32,6 +32,8 @@ pub(crate) struct State {
     own: Option<Own>,
 }
 
+type Groups<'a> = Vec<(&'static str, Cow<'a, Parameters>)>;
+
 impl State {
     pub fn new(model: Model, train: &TrainSpec) -> Self {
         let gradients = Parameters::zeros(model.decoder());
@@ -48,9 +50,9 @@ impl State {
     }
 
     /// Each matrix is rounded by one thread.
-    pub fn round(&mut self, roundings: &[&dyn WeightRounding]) {
+    pub fn round(&mut self, roundings: &[&dyn WeightRounding]) -> Result<()> {
         if roundings.is_empty() {
-            return;
+            return Ok(());
         }
         let rounded = self.rounded.get_or_insert_with(|| self.latent.clone());
         rounded.parameters_mut().numbers_mut().copy_from_slice(self.latent.parameters().numbers());
@@ -58,28 +60,32 @@ impl State {
             let layers: Vec<_> = rounded.linear_mut().collect();
             layers.into_par_iter().for_each(|(weights, inputs, outputs)| rounding.round(weights, inputs, outputs));
         }
+        Ok(())
     }
 
     pub fn add_checkpoint(&mut self, model: Model) {
         self.seconds.push(Second::new(model, None));
     }
 
-    pub fn add_average(&mut self, decay: f64) {
+    pub fn add_average(&mut self, decay: f64) -> Result<()> {
         self.seconds.push(Second::new(self.latent.clone(), Some(decay)));
+        Ok(())
     }
 
-    pub fn set_own(&mut self, parameters: Parameters, train: &TrainSpec) {
+    pub fn set_own(&mut self, parameters: Parameters, train: &TrainSpec) -> Result<()> {
         self.own = Own::new(parameters, train);
+        Ok(())
     }
 
-    pub fn begin(&mut self, shape: (usize, usize), keep: Keep, precision: Precision, views: bool) {
+    pub fn begin(&mut self, shape: (usize, usize), keep: Keep, precision: Precision, views: bool) -> Result<()> {
         Passes::of(&mut self.passes, self.latent.decoder(), shape, keep, precision, views);
         if let Some(own) = &mut self.own {
             own.gradients.numbers_mut().fill(0.0);
         }
+        Ok(())
     }
 
-    pub fn forward(&mut self, first: usize, ids: &[u32], randomness: &Randomness<'_>) -> Result<(), BatchError> {
+    pub fn forward(&mut self, first: usize, ids: &[u32], randomness: &Randomness<'_>) -> std::result::Result<(), BatchError> {
         let model = self.rounded.as_ref().unwrap_or(&self.latent);
         self.passes.as_mut().expect(BEGUN).forward(model, first, ids, randomness)
     }
@@ -96,13 +102,13 @@ impl State {
         self.passes().view().map(|view| view as &dyn Activations)
     }
 
-    pub fn matrix(&self, site: Site, map: Option<Map>, block: usize) -> Numbers {
+    pub fn matrix(&self, site: Site, map: Option<Map>, block: usize) -> Result<Numbers> {
         let model = self.model();
-        Numbers::Floats(match (site, map) {
+        Ok(Numbers::Floats(match (site, map) {
             (Site::Unembedding, _) => model.unembedding().to_vec(),
             (Site::Weights, Some(map)) => model.parameters().rows(model.decoder(), map, block),
             _ => model.embedding().to_vec(),
-        })
+        }))
     }
 
     /// Jobs are done in parallel, their results are in order.
@@ -131,27 +137,23 @@ impl State {
         differentiate::objective(objective, outputs, parameters, weight).map(found)
     }
 
-    pub fn output(&self, compared: Compared) -> candle_core::Result<Var> {
+    pub fn output(&self, compared: Compared) -> Result<Var> {
         Var::from_tensor(&output(compared, self.model(), &self.passes().pass)?)
     }
 
-    pub fn second_output(&mut self, second: usize, compared: Compared, ids: &[u32]) -> Result<Tensor, BatchError> {
+    pub fn second_output(&mut self, second: usize, compared: Compared, ids: &[u32]) -> std::result::Result<Tensor, BatchError> {
         let shape = self.passes().pass.shape();
         self.seconds[second].output(compared, shape, ids)
     }
 
-    pub fn own_leaves(&self, tensors: &Range<usize>) -> candle_core::Result<Vec<Var>> {
+    pub fn own_leaves(&self, tensors: &Range<usize>) -> Result<Vec<Var>> {
         self.own.as_ref().map_or(Ok(Vec::new()), |own| own.leaves(tensors))
     }
 
-    pub fn add_own_gradients(
-        &mut self,
-        tensors: &Range<usize>,
-        gradients: impl Iterator<Item = Option<Numbers>>,
-    ) -> candle_core::Result<()> {
+    pub fn add_own_gradients(&mut self, tensors: &Range<usize>, gradients: impl Iterator<Item = Option<Numbers>>) -> Result<()> {
         let Some(own) = &mut self.own else { return Ok(()) };
         let floats = gradients.map(|gradient| gradient.map(Numbers::into_floats).transpose());
-        own.add_gradients(tensors, floats.collect::<candle_core::Result<Vec<_>>>()?.into_iter());
+        own.add_gradients(tensors, floats.collect::<Result<Vec<_>>>()?.into_iter());
         Ok(())
     }
 
@@ -162,7 +164,7 @@ impl State {
         randomness: &Randomness<'_>,
         is_first: bool,
         (losses, squares): (&mut Sum, &mut Sum),
-    ) -> candle_core::Result<()> {
+    ) -> Result<()> {
         let [of_pass, of_view] = upstream;
         let upstream = [of_pass.map(Numbers::into_floats)?, of_view.map(Numbers::into_floats)?];
         let model = self.rounded.as_ref().unwrap_or(&self.latent);
@@ -176,48 +178,51 @@ impl State {
         Ok(())
     }
 
-    pub fn read<'a>(&mut self, sums: impl Iterator<Item = &'a mut Sum>) -> candle_core::Result<(f64, Option<String>)> {
+    pub fn read<'a>(&mut self, sums: impl Iterator<Item = &'a mut Sum>) -> Result<(f64, Option<String>)> {
         Sum::read(sums, &[])?;
         let (norm, broken) = global_norm(&self.gradients, self.own.as_ref().map(|own| &own.gradients));
         Ok((norm, broken.map(str::to_owned)))
     }
 
-    pub fn update(&mut self, factor: f64, clip: f64, embedding: Option<Pace>, outputs: &[&dyn OutputUpdate]) {
+    pub fn update(&mut self, factor: f64, clip: f64, embedding: Option<Pace>, outputs: &[&dyn OutputUpdate]) -> Result<()> {
         self.optimizer.step(self.latent.parameters_mut(), &self.gradients, factor, clip, embedding);
         for update in outputs {
             let dims = self.latent.decoder().width;
             update.apply(self.latent.unembedding_mut(), dims);
         }
+        Ok(())
     }
 
     /// The own parameters by their gradient times `clip`, and the moving averages by the model, which was updated before.
-    pub fn update_companions(&mut self, factor: f64, clip: f64) {
+    pub fn update_companions(&mut self, factor: f64, clip: f64) -> Result<()> {
         if let Some(own) = &mut self.own {
             own.update(factor, clip);
         }
         self.seconds.iter_mut().for_each(|second| second.update_average(&self.latent));
+        Ok(())
     }
 
-    pub fn reset_embedding(&mut self, draw: &mut Draw) {
+    pub fn reset_embedding(&mut self, draw: &mut Draw) -> Result<()> {
         self.latent.forget_embedding(draw);
         self.optimizer.forget_embedding();
+        Ok(())
     }
 
-    pub fn weights(&self) -> Cow<'_, Parameters> {
-        Cow::Borrowed(self.latent.parameters())
+    pub fn weights(&self) -> Result<Cow<'_, Parameters>> {
+        Ok(Cow::Borrowed(self.latent.parameters()))
     }
 
-    pub fn optimizer_state(&self) -> Vec<(&'static str, Cow<'_, Parameters>)> {
-        self.optimizer.state().into_iter().map(|(group, numbers)| (group, Cow::Borrowed(numbers))).collect()
+    pub fn optimizer_state(&self) -> Result<Groups<'_>> {
+        Ok(self.optimizer.state().into_iter().map(|(group, numbers)| (group, Cow::Borrowed(numbers))).collect())
     }
 
     /// The average of each second model that is one.
-    pub fn averages(&self) -> Vec<Option<Cow<'_, Parameters>>> {
-        self.seconds.iter().map(|second| second.average().map(Cow::Borrowed)).collect()
+    pub fn averages(&self) -> Result<Vec<Option<Cow<'_, Parameters>>>> {
+        Ok(self.seconds.iter().map(|second| second.average().map(Cow::Borrowed)).collect())
     }
 
-    pub fn own_state(&self) -> Vec<(&'static str, Cow<'_, Parameters>)> {
-        self.own.iter().flat_map(Own::kept).map(|(group, numbers)| (group, Cow::Borrowed(numbers))).collect()
+    pub fn own_state(&self) -> Result<Groups<'_>> {
+        Ok(self.own.iter().flat_map(Own::kept).map(|(group, numbers)| (group, Cow::Borrowed(numbers))).collect())
     }
 
     pub fn restore(&mut self, weights: Parameters, optimizer: Vec<Parameters>, companions: Vec<Parameters>, updates: usize) {

@@ -195,7 +195,7 @@ fn a_learner_that_was_cut_off_goes_on_bit_for_bit() {
             Restored::read(&config, &train, 4, file(Restored::WEIGHTS).unwrap(), file(Restored::OPTIMIZER).unwrap()).unwrap();
         let restored = restored.with_companions(&both, &config, file).unwrap();
         let mut second = learner();
-        second.restore(restored, std::iter::empty());
+        second.restore(restored, std::iter::empty()).unwrap();
         assert_eq!(steps(&mut second, 4..10), expected[4..]);
         assert!(second.snapshot().unwrap().files().unwrap() == whole, "the same bytes");
         let again =

@@ -49,7 +49,7 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
     let precision = arguments.precision.into();
     let train = TrainSpec { schedule, dropout, precision, batch_size: Count::new(*batch), ..TrainSpec::default() };
     let flops_per_token = flops_per_token(decoder, decoder.context, (&train, Count::new(1)), &terms, &[]);
-    let mut learner = Learner::new(work.fresh(), &train, &terms, &[], 0).map_err(Failure::failed)?;
+    let mut learner = Learner::on(&compute, work.fresh(), &train, &terms, &[], 0).map_err(Failure::failed)?;
     let tokens = batch * decoder.context;
     let mut times = Vec::new();
     for step in 0..(arguments.warmup + arguments.steps) as usize {

@@ -79,6 +79,7 @@ impl Optimizer {
     }
 
     /// How many updates were made.
+    #[cfg(test)]
     pub fn updates(&self) -> usize {
         usize::try_from(self.updates).unwrap_or(0)
     }
