@@ -25,7 +25,7 @@ impl Angles {
 }
 
 /// Radians a position of each pair of dims: `theta^(-2i/dims)`, scaled.
-pub(in crate::engine) fn frequencies(rotary: Rotary, dims: usize) -> Vec<f64> {
+fn frequencies(rotary: Rotary, dims: usize) -> Vec<f64> {
     let plain = (0..dims / 2).map(|pair| libm::pow(rotary.theta, -2.0 * pair as f64 / dims as f64));
     let Some(scaling) = rotary.scaling else { return plain.collect() };
     let scaled = |frequency: f64| {

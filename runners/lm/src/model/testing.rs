@@ -11,7 +11,7 @@ pub(crate) fn model(layers: usize) -> Model {
 }
 
 /// 16 wide, 2 layers, 4 heads, 8 positions, 11 tokens.
-pub(crate) fn small(family: Family) -> Decoder {
+fn small(family: Family) -> Decoder {
     Decoder::new(family, Sizes { layers: 2, width: 16, heads: 4, context: 8, mlp_width: 24 }, 11)
 }
 

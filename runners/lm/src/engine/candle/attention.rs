@@ -22,10 +22,13 @@ use std::ops::Range;
 /// Rows of queries at a time.
 const QUERIES: usize = 256;
 
+/// Added to the scores of keys ahead: its exponential is 0. Metal's fast arithmetic does not promise infinities.
+const AHEAD: f32 = -1e30;
+
 /// What keeps a token from those after it.
 #[derive(Debug, Clone)]
 pub(super) struct Causal {
-    /// -∞ right of the diagonal that starts at column `last`, elsewhere 0. (rows, last + rows)
+    /// [`AHEAD`] right of the diagonal that starts at column `last`, elsewhere 0. (rows, last + rows)
     ahead: Tensor,
     /// Where the last rows of queries start.
     last: usize,
@@ -46,7 +49,7 @@ impl Causal {
     pub fn by_rows(time: usize, rows: usize, device: &Device) -> Result<Self> {
         let rows = rows.min(time);
         let last = (time - 1) / rows * rows;
-        let seen = |row: usize| (0..last + rows).map(move |key| if key > last + row { f32::NEG_INFINITY } else { 0.0 });
+        let seen = |row: usize| (0..last + rows).map(move |key| if key > last + row { AHEAD } else { 0.0 });
         let ahead = Tensor::from_vec((0..rows).flat_map(seen).collect::<Vec<f32>>(), (rows, last + rows), device)?;
         Ok(Self { ahead, last, rows })
     }
@@ -159,7 +162,7 @@ impl Heads {
         rotation.apply(&x.reshape((b, t, width / self.dims, self.dims))?)?.reshape((b * t, width))
     }
 
-    /// Scores of these queries and the keys that the last of them sees, -∞ for keys ahead. -> (n, e, rows, end)
+    /// Scores of these queries and the keys that the last of them sees, [`AHEAD`] for those that it does not. -> (n, e, rows, end)
     fn scores(&self, factors: &Factors, rows: &Range<usize>) -> Result<Tensor> {
         let queries = factors.queries.narrow(2, rows.start, rows.len())?.flatten(1, 2)?.contiguous()?;
         let scores = multiply(&queries, &factors.keys.narrow(1, 0, rows.end)?.t()?)?;

@@ -32,7 +32,7 @@ pub(super) fn embedded(
 /// Adds what reaches the embedding as the input matrix to `of_embedding` (v, d). grad (b·t, d) is of the embeddings' sum, before
 /// dropout.
 pub(super) fn embedding_backward(of_embedding: &Tensor, ids: &Tensor, grad: &Tensor) -> Result<Tensor> {
-    of_embedding.index_add(ids, grad, 0)
+    of_embedding.index_add(ids, &grad.contiguous()?, 0)
 }
 
 /// What reaches the positions, of which there are `context`. grad (b·t, d) -> (context, d)

@@ -161,11 +161,12 @@ impl Output {
         if let (Some(cap), Some(logits)) = (self.cap, logits) {
             grads = grads.mul(&(logits / cap)?.sqr()?.affine(-1.0, 1.0)?)?; // tanh' = 1 - tanh²
         }
-        let of_normed = multiply(&factor(&grads, self.precision)?, &self.matrix)?;
+        let mut factors = factor(&grads, self.precision)?;
+        let of_normed = multiply(&factors, &self.matrix)?;
         if let (Some(gates), Some(loss)) = (upstream.gates.as_deref(), loss) {
-            grads = gated(&grads, gates, &loss.targets[rows])?;
+            factors = factor(&gated(&grads, gates, &loss.targets[rows])?, self.precision)?;
         }
-        let of_matrix = multiply(&factor(&grads, self.precision)?.t()?, &normed)?;
+        let of_matrix = multiply(&factors.t()?, &normed)?;
         Ok(Part { losses: of_tokens, normalizer_squares, normed: of_normed, matrix: of_matrix })
     }
 

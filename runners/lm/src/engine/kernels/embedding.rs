@@ -75,20 +75,3 @@ pub(super) fn sum_embeddings(
         grads.stream.chunks_exact(length).for_each(|sequence| add(&mut positions[..length], sequence));
     }
 }
-
-/// The same in candle's operations.
-#[cfg(test)]
-pub(super) mod plain {
-    use crate::engine::kernels::plain::Named;
-    use candle_core::{Device, Result, Tensor};
-
-    /// ids (b·t) -> (b, t, d)
-    pub fn embedded(tensors: &Named, ids: &[u32], time: usize) -> Result<Tensor> {
-        let embedding = tensors["wte.weight"].index_select(&Tensor::from_slice(ids, ids.len(), &Device::Cpu)?, 0)?;
-        let embedding = embedding.reshape((ids.len() / time, time, ()))?;
-        match tensors.get("wpe.weight") {
-            Some(positions) => embedding.broadcast_add(&positions.narrow(0, 0, time)?),
-            None => Ok(embedding),
-        }
-    }
-}

@@ -117,23 +117,3 @@ pub(super) fn pairs<'a>(parts: impl Iterator<Item = &'a MlpGradients> + Clone) -
         parts.map(|grads| (&*grads.hidden, &grads.output)).collect(),
     ]
 }
-
-/// The same in candle's operations.
-#[cfg(test)]
-pub(super) mod plain {
-    use crate::model::{Decoder, Mlp};
-    use candle_core::{D, Result, Tensor};
-
-    /// The hidden layer of the first map's outputs.
-    pub fn hidden(decoder: &Decoder, first: &Tensor) -> Result<Tensor> {
-        match decoder.mlp {
-            Mlp::GeluTanh => first.gelu(),
-            Mlp::Gelu => first.gelu_erf(),
-            Mlp::Swiglu => {
-                let m = decoder.mlp_width;
-                let (gate, up) = (first.narrow(D::Minus1, 0, m)?, first.narrow(D::Minus1, m, m)?);
-                gate.contiguous()?.silu()?.mul(&up)
-            }
-        }
-    }
-}

@@ -9,9 +9,11 @@
 //! |---|---|
 //! | `part` | one part, from token ids to the final norm and back |
 //! | `block` | how attention and MLP meet in the residual stream |
-//! | `embedding`, `norm`, `rotary`, `attention`, `mlp`, `output` | a part of the model each: what it keeps, forward, backward, and in tests the same in candle's operations |
+//! | `embedding`, `norm`, `rotary`, `attention`, `mlp`, `output` | a part of the model each: what it keeps, forward, backward |
 //! | `setting` | what the parts of a block share |
 //! | `linear` | linear maps: weights packed for products, gradients of weights over all parts |
+//!
+//! Tests compare all that a pass shows, and all gradients, with the same decoder in candle's operations.
 
 mod attention;
 mod block;
@@ -24,12 +26,12 @@ mod output;
 mod own;
 mod part;
 mod passes;
-#[cfg(test)]
-mod plain;
 mod rotary;
 mod second;
 mod setting;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use state::State;
 

@@ -101,25 +101,3 @@ pub(super) fn sum_norms<'a>(sums: &mut Affine<&mut [f32]>, parts: impl Iterator<
     sum_vectors(sums.weight, parts.clone().map(|part| &part.weight));
     sums.bias.iter_mut().for_each(|bias| sum_vectors(bias, parts.clone().map(|part| &part.bias)));
 }
-
-/// The same in candle's operations.
-#[cfg(test)]
-pub(super) mod plain {
-    use crate::engine::kernels::plain::Named;
-    use crate::model::{Decoder, NormKind};
-    use candle_core::{D, Result, Tensor};
-    use candle_nn::ops::layer_norm_slow;
-
-    pub fn norm(decoder: &Decoder, tensors: &Named, name: &str, x: &Tensor) -> Result<Tensor> {
-        let weight = &tensors[&format!("{name}.weight")];
-        match decoder.norm {
-            NormKind::LayerNorm => layer_norm_slow(x, weight, &tensors[&format!("{name}.bias")], decoder.norm_epsilon as f32),
-            NormKind::RmsNorm => rms(x, weight, decoder.norm_epsilon),
-        }
-    }
-
-    pub fn rms(x: &Tensor, weight: &Tensor, epsilon: f64) -> Result<Tensor> {
-        let root = (x.sqr()?.mean_keepdim(D::Minus1)? + epsilon)?.sqrt()?;
-        x.broadcast_div(&root)?.broadcast_mul(weight)
-    }
-}

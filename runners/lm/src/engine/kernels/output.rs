@@ -179,21 +179,3 @@ impl Part {
         }
     }
 }
-
-/// The same in candle's operations.
-#[cfg(test)]
-pub(super) mod plain {
-    use crate::engine::kernels::plain::Named;
-    use crate::model::Decoder;
-    use candle_core::{Result, Tensor};
-
-    /// normed (b·t, d) -> (b·t, v)
-    pub fn logits(decoder: &Decoder, tensors: &Named, normed: &Tensor) -> Result<Tensor> {
-        let matrix = tensors.get("lm_head.weight").unwrap_or_else(|| &tensors["wte.weight"]);
-        let logits = normed.matmul(&matrix.t()?)?;
-        match decoder.logit_cap {
-            Some(cap) => (logits / cap)?.tanh()? * cap,
-            None => Ok(logits),
-        }
-    }
-}

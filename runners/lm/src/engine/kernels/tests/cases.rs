@@ -1,7 +1,6 @@
 use super::*;
-use crate::model::testing::{model, random};
-use crate::model::{Biases, Decoder, Family, Mlp, NormKind, Positions, QkNorm, Rotary, Sizes};
-use regatta_kernels::Precision;
+use crate::model::testing::{every_option, model, random};
+use crate::model::{Decoder, Family, Sizes};
 
 #[test]
 fn a_pass_is_the_textbooks_model() {
@@ -10,66 +9,15 @@ fn a_pass_is_the_textbooks_model() {
     }
 }
 
-fn small(family: Family) -> Decoder {
-    Decoder::new(family, Sizes { layers: 2, width: 16, heads: 4, context: 8, mlp_width: 24 }, 11)
-}
-
 #[test]
-fn every_family_is_the_textbooks_model() {
+fn every_family_and_option_is_the_textbooks() {
     let drop = Dropout::new(0.2, Draw::new(0, "dropout", 0, 0));
-    for family in Family::ALL {
-        // heads of 8 dims, so that a quarter of one, GPT-NeoX's, is a pair to rotate
-        let model = random(Decoder { head_dim: 8, ..small(family) });
+    for decoder in every_option() {
+        println!("{decoder:?}");
+        let model = random(decoder);
         check(&model, 5, 7, None);
         check(&model, 4, 8, Some(&drop));
     }
-}
-
-/// One option at a time is changed, from a GPT-2 and from a Llama with fewer heads of keys and values.
-#[test]
-fn every_option_is_the_textbooks() {
-    let rotary = |fraction| Positions::Rotary(Rotary { fraction, ..Rotary::default() });
-    let changes: [fn(&mut Decoder); 16] = [
-        |it| it.norm = NormKind::LayerNorm,
-        |it| it.norm = NormKind::RmsNorm,
-        |it| it.norm_placement = NormPlacement::After,
-        |it| it.mlp = Mlp::Gelu,
-        |it| it.mlp = Mlp::GeluTanh,
-        |it| it.mlp = Mlp::Swiglu,
-        |it| it.qk_norm = QkNorm::PerHead,
-        |it| it.qk_norm = QkNorm::AllHeads,
-        |it| it.biases = Biases::ALL,
-        |it| it.biases = Biases::NONE,
-        |it| it.tied = !it.tied,
-        |it| it.parallel = true,
-        |it| it.logit_cap = Some(2.0),
-        |it| (it.kv_heads, it.head_dim) = (1, 6), // heads are wider together than the stream
-        |it| it.head_dim = 2,
-        |it| it.positions = Positions::Learned,
-    ];
-    for base in [small(Family::Gpt2), Decoder { kv_heads: 2, ..small(Family::Llama) }] {
-        for change in changes {
-            let mut decoder = base.clone();
-            change(&mut decoder);
-            println!("{decoder:?}");
-            check(&random(decoder), 3, 7, None);
-        }
-        check(&random(Decoder { positions: rotary(0.5), ..base.clone() }), 3, 7, None);
-    }
-    let all_at_once = Decoder {
-        norm: NormKind::RmsNorm,
-        norm_placement: NormPlacement::After,
-        positions: rotary(1.0),
-        mlp: Mlp::Swiglu,
-        qk_norm: QkNorm::AllHeads,
-        kv_heads: 2,
-        head_dim: 6,
-        logit_cap: Some(3.0),
-        parallel: true,
-        tied: false,
-        ..small(Family::Gpt2)
-    };
-    check(&random(all_at_once), 5, 8, Some(&Dropout::new(0.2, Draw::new(0, "dropout", 0, 0))));
 }
 
 #[test]
