@@ -20,7 +20,7 @@ use regatta_kernels::Precision;
 use std::ops::Range;
 
 /// Rows of queries at a time.
-const QUERIES: usize = 256;
+pub(super) const QUERIES: usize = 256;
 
 /// What keeps a token from those after it.
 #[derive(Debug, Clone)]
