@@ -29,6 +29,7 @@ mod sum;
 
 pub(crate) use activations::Activations;
 pub use batch::{BatchError, Keep, Upstream};
+pub(crate) use candle::memory;
 pub use dropout::Dropout;
 pub(crate) use engine::Engine;
 pub use gates::Gates;

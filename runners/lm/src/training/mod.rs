@@ -10,6 +10,7 @@ mod flops;
 mod gating;
 mod interventions;
 mod learner;
+mod memory;
 mod penalties;
 mod record;
 mod snapshot;
@@ -26,6 +27,7 @@ pub use evaluation::{Accuracy, CloudDiagnosis, Diagnosed, Diagnosis, Evaluated, 
 pub use flops::flops_per_token;
 pub use interventions::Interventions;
 pub use learner::Learner;
+pub use memory::{Estimate, Needs};
 pub use record::StepRecord;
 pub use regatta_diagnostics::{Anisotropy, Mapped}; // what a diagnosis is made of
 pub use snapshot::{Restored, Snapshot, SnapshotError};

@@ -20,7 +20,7 @@ use regatta_kernels::Precision;
 use std::ops::Range;
 
 /// Rows of queries at a time.
-const QUERIES: usize = 256;
+pub(super) const QUERIES: usize = 256;
 
 /// Added to the scores of keys ahead: its exponential is 0. Metal's fast arithmetic does not promise infinities.
 const AHEAD: f32 = -1e30;

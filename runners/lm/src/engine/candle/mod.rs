@@ -16,15 +16,19 @@
 //! | `optimizer` | updates of the parameters |
 //! | `second`, `own` | second models and parameters of interventions |
 //! | `masks` | dropout's masks, uploaded |
+//! | `memory` | bytes that a pass needs, by its shape |
 //! | `product` | matrix products, in a precision |
 //! | `known` | operations whose result and gradient are known without candle's graph |
 
 mod attention;
 mod backward;
 mod block;
+#[cfg(test)]
+mod counted;
 mod embedding;
 mod known;
 mod masks;
+pub(crate) mod memory;
 mod mlp;
 mod norm;
 pub(crate) mod optimizer;

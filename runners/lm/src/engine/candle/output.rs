@@ -11,7 +11,7 @@ use regatta_kernels::Precision;
 use std::ops::Range;
 
 /// Logits at a time, of all rows together: 128 MiB of them.
-const LOGITS: usize = 1 << 25;
+pub(super) const LOGITS: usize = 1 << 25;
 
 /// The output matrix on its way through a batch.
 pub(super) struct Output {

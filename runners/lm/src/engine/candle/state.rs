@@ -92,6 +92,7 @@ impl State {
     }
 
     pub fn begin(&mut self, shape: (usize, usize), keep: Keep, precision: Precision, views: bool) -> Result<()> {
+        self.gradients.clear(); // of the last step
         Passes::of(&mut self.passes, &self.latent, shape, keep, precision, views)?;
         if let Some(own) = &mut self.own {
             own.forget_gradients()?;

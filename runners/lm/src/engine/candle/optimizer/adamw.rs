@@ -10,7 +10,7 @@ use candle_core::{Result, Tensor};
 pub(super) fn update(
     rates: Rates,
     weights: &Tensor,
-    gradient: &Tensor,
+    gradient: Tensor,
     first: &mut Tensor,
     second: &mut Tensor,
 ) -> Result<Tensor> {
@@ -27,7 +27,7 @@ pub(super) fn update(
 pub(super) fn update_coupled(
     rates: Rates,
     weights: &Tensor,
-    gradient: &Tensor,
+    gradient: Tensor,
     first: &mut Tensor,
     second: &mut Tensor,
 ) -> Result<Tensor> {
@@ -37,9 +37,9 @@ pub(super) fn update_coupled(
     moved(weights, rates, &first.broadcast_div(&divisor(second, rates)?)?)
 }
 
-/// The gradient times the factor of clipping, before it is squared: a huge one has no square in float32.
-pub(super) fn clipped(gradient: &Tensor, clip: f32) -> Result<Tensor> {
-    if clip == 1.0 { Ok(gradient.clone()) } else { gradient.affine(f64::from(clip), 0.0) }
+/// The gradient times the factor of clipping, before it is squared: a huge one has no square in float32. The gradient is freed.
+pub(super) fn clipped(gradient: Tensor, clip: f32) -> Result<Tensor> {
+    if clip == 1.0 { Ok(gradient) } else { gradient.affine(f64::from(clip), 0.0) }
 }
 
 /// β·average + (1 - β)·x
@@ -101,7 +101,7 @@ mod tests {
         let of = |x: f32| Tensor::from_slice(&[x], 1, &Device::Cpu).unwrap();
         let rates = Rates { keep: 1.0, first_beta: 0.5, second_beta: 0.5, step: 0.25, root: 2.0, epsilon: 1.0, clip: 1e-25 };
         let (mut first, mut second) = (of(0.0), of(0.0));
-        let weights = update(rates, &of(1.0), &of(2e25), &mut first, &mut second).unwrap();
+        let weights = update(rates, &of(1.0), of(2e25), &mut first, &mut second).unwrap();
         let numbers = [first, second, weights].map(|x| x.to_vec1::<f32>().unwrap()[0]);
         let expected = [1.0, 2.0, 1.0 - 0.25 / (2.0 * 2f32.sqrt() + 1.0)]; // of a gradient of 2
         assert!(numbers.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-6), "{numbers:?}");

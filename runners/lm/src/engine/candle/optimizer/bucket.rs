@@ -19,29 +19,38 @@ pub(super) struct Bucket {
     shape: Vec<usize>,
 }
 
-/// All tensors, in buckets, with moments of 0.
-pub(super) fn buckets(rules: &Rules, device: &Device) -> Result<Vec<Bucket>> {
+/// The places of all tensors, bucket by bucket.
+pub(super) fn members(rules: &Rules) -> Vec<Vec<usize>> {
     let mut all: Vec<Vec<usize>> = Vec::new();
-    let numbers = |members: &[usize]| members.iter().map(|&member| rules.each[member].tensor.len()).sum::<usize>();
     for (index, rule) in rules.each.iter().enumerate() {
         let has_room = |members: &&mut Vec<usize>| {
-            together(&rules.each[members[0]], rule) && numbers(members) + rule.tensor.len() <= NUMBERS
+            together(&rules.each[members[0]], rule) && numbers(rules, members) + rule.tensor.len() <= NUMBERS
         };
         match all.iter_mut().find(has_room) {
             Some(bucket) => bucket.push(index),
             None => all.push(vec![index]),
         }
     }
+    all
+}
+
+/// Numbers of the tensors at these places.
+pub(super) fn numbers(rules: &Rules, members: &[usize]) -> usize {
+    members.iter().map(|&member| rules.each[member].tensor.len()).sum()
+}
+
+/// All tensors, in buckets, with moments of 0.
+pub(super) fn buckets(rules: &Rules, device: &Device) -> Result<Vec<Bucket>> {
     let bucket = |members: Vec<usize>| {
         let first = &rules.each[members[0]];
         let shape = match first.method {
-            Method::AdamW => vec![numbers(&members)],
+            Method::AdamW => vec![numbers(rules, &members)],
             Method::Coupled => first.tensor.shape.clone(),
             Method::Muon => [&[members.len()], &*first.tensor.shape].concat(),
         };
         Ok(Bucket { members, moments: Moments::zeros(first.method, &shape, device)?, shape })
     };
-    all.into_iter().map(bucket).collect()
+    members(rules).into_iter().map(bucket).collect()
 }
 
 /// Whether one update serves both tensors. The token embedding is alone: its pace may be another, and it may be forgotten.

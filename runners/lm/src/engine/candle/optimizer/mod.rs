@@ -15,7 +15,7 @@ mod moments;
 mod muon;
 
 use crate::model::{Decoder, Parameters, Role};
-use crate::optimizer::{Pace, Rules};
+use crate::optimizer::{Method, Pace, Rules};
 use crate::spec::{OptimizerSpec, TrainSpec};
 use bucket::{Bucket, buckets};
 use candle_core::{Device, Result, Tensor, Var};
@@ -64,12 +64,12 @@ impl Optimizer {
             let weights = bucket.gathered(|index| vars[index].as_detached_tensor())?;
             let rates = || rule.rates(&self.rules.spec, pace, clip);
             let updated = match (&mut bucket.moments, &self.rules.spec) {
-                (Moments::AdamW { first, second }, _) => adamw::update(rates(), &weights, &gradient, first, second)?,
-                (Moments::Coupled { first, second }, _) => adamw::update_coupled(rates(), &weights, &gradient, first, second)?,
+                (Moments::AdamW { first, second }, _) => adamw::update(rates(), &weights, gradient, first, second)?,
+                (Moments::Coupled { first, second }, _) => adamw::update_coupled(rates(), &weights, gradient, first, second)?,
                 (Moments::Muon { momentum }, OptimizerSpec::Muon(spec)) => {
                     let (lr, decay, maps) = (rule.lr * pace.factor, rule.decay, &rule.maps);
                     let update = muon::Update { spec, lr, decay, clip, maps, newton_schulz: &self.newton_schulz };
-                    update.make(&weights, &gradient, momentum)?
+                    update.make(&weights, gradient, momentum)?
                 }
                 (Moments::Muon { .. }, _) => unreachable!("a momentum is Muon's alone"),
             };
@@ -129,6 +129,20 @@ impl Optimizer {
         self.updates = i32::try_from(updates).unwrap_or(i32::MAX);
         Ok(())
     }
+}
+
+/// Bytes that an update needs beside weights, gradients and state: some tensors as large as the largest bucket.
+pub(crate) fn working_bytes(decoder: &Decoder, train: &TrainSpec) -> u128 {
+    let rules = Rules::of_model(decoder, train);
+    let of = |members: Vec<usize>| {
+        let tensors = match rules.each[members[0]].method {
+            Method::Muon => 9,
+            Method::AdamW | Method::Coupled if members.len() > 1 => 6,
+            Method::AdamW | Method::Coupled => 5, // the weights are where they are
+        };
+        4 * tensors * bucket::numbers(&rules, &members) as u128
+    };
+    bucket::members(&rules).into_iter().map(of).max().unwrap_or(0)
 }
 
 #[cfg(test)]

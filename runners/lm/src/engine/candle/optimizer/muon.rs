@@ -23,7 +23,7 @@ impl Update<'_> {
     ///
     /// # Shapes
     /// all (n, inputs, outputs)
-    pub fn make(&self, weights: &Tensor, gradient: &Tensor, momentum: &mut Tensor) -> Result<Tensor> {
+    pub fn make(&self, weights: &Tensor, gradient: Tensor, momentum: &mut Tensor) -> Result<Tensor> {
         let ahead = look_ahead(self.spec, &clipped(gradient, self.clip as f32)?, momentum)?;
         let inputs = weights.dim(1)?;
         let step = |columns: &Range<usize>| {
