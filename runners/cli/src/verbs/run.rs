@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::progress::Tokens;
 use crate::{memory, progress, signals::Signals};
 use clap::Parser;
-use regatta_config::StudyFile;
+use regatta_config::{Refusal, StudyFile};
 use regatta_lm::Device;
 use regatta_records::{Fence, present};
 use regatta_slurm::memory_of_job;
@@ -92,10 +92,15 @@ impl FromStr for CheckpointEvery {
     }
 }
 
+/// The study, as it is read for training on `device`.
+pub(crate) fn study_for(device: Device, study: &Path, set: &[String]) -> Result<StudyFile, Refusal> {
+    if device == Device::Cpu { StudyFile::read(study, set) } else { StudyFile::read_for_a_device(study, set) }
+}
+
 /// Trains what is not done yet, then reports.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let signals = Signals::listen()?;
-    let file = StudyFile::read(&arguments.study, &arguments.set)?;
+    let file = study_for(arguments.device, &arguments.study, &arguments.set)?;
     let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&file.study.name));
     if let Some(note) = slow_precision(file.variants()) {
         tracing::warn!("precision: {note}");
