@@ -180,7 +180,7 @@ fn what_does_not_fit_on_the_device_is_refused_with_the_numbers_before_anything_i
     let study = Study::new(&yaml);
     for verb in [&["run", "study.yaml", "--out", "out"][..], &["check", "study.yaml"]] {
         let parts =
-            ["study.yaml:6:", "train: expected a study that fits on candle, where ", "are free, found one that needs ", "GiB"];
+            ["study.yaml:5:", "train: expected a study that fits on candle, where ", "are free, found one that needs ", "GiB"];
         refused(&study, &[verb, &["--device", "candle"]].concat(), &parts);
     }
 }

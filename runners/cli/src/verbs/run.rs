@@ -1,6 +1,7 @@
 //! `regatta run STUDY.yaml`
 
 use super::check::slow_precision;
+use super::device::study_for;
 use super::probe::this_program;
 use super::submitted::Submitted;
 use super::{discard, probe, report, worker};
@@ -8,7 +9,6 @@ use crate::failure::Failure;
 use crate::progress::Tokens;
 use crate::{memory, progress, signals::Signals};
 use clap::Parser;
-use regatta_config::{Refusal, StudyFile};
 use regatta_lm::Device;
 use regatta_records::{Fence, present};
 use regatta_slurm::memory_of_job;
@@ -90,11 +90,6 @@ impl FromStr for CheckpointEvery {
             _ => return Err(refused()),
         }))
     }
-}
-
-/// The study, as it is read for training on `device`.
-pub(crate) fn study_for(device: Device, study: &Path, set: &[String]) -> Result<StudyFile, Refusal> {
-    if device == Device::Cpu { StudyFile::read(study, set) } else { StudyFile::read_for_a_device(study, set) }
 }
 
 /// Trains what is not done yet, then reports.

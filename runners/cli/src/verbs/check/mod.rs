@@ -4,8 +4,8 @@ mod estimate;
 mod facts;
 mod project;
 
+use super::device::study_for;
 use super::probe::{self, this_program};
-use super::run::study_for;
 use crate::failure::{Failure, say};
 use clap::ValueHint;
 use regatta_config::{StudyFile, Tune, Variant};
