@@ -67,8 +67,9 @@ class Programs:
         if "No module named 'torch'" in found.stderr:
             install = f"{self.python} -m pip install torch numpy"
             return f"{self.python} has no PyTorch: {install}, or name another interpreter with --python"
-        last = (found.stderr.strip().splitlines() or [f"exit status {found.returncode}"])[-1]
-        return f"the PyTorch of {self.python} cannot use {self.torch_device}: {last}"
+        lines = found.stderr.strip().splitlines() or [f"exit status {found.returncode}"]
+        reason = next((line for line in reversed(lines) if line.partition(":")[0].endswith("Error")), lines[-1])
+        return f"the PyTorch of {self.python} cannot use {self.torch_device}: {reason.split('. ')[0]}"
 
     def need_torch(self):
         if reason := self.without_torch():
