@@ -181,7 +181,10 @@ fn what_cannot_be_submitted_is_refused_in_one_message() {
     std::fs::write(site.study.path().join("slurm.yaml"), "time: 5\npartitoin: long\n").unwrap();
     refused(&["--slurm", "slurm.yaml"], "error: slurm.yaml:2:1: partitoin: unknown name `partitoin`");
     refused(&["--slurm", "none.yaml"], "error: none.yaml:1:1: expected settings for Slurm, found no readable file");
-    refused(&["--", "--fresh"], "expected flags of `run` but --out, --set, --fresh, --allow-mismatch, --no-wait and --seeds");
+    refused(
+        &["--", "--fresh"],
+        "expected flags of `run` but --out, --set, --device, --fresh, --allow-mismatch, --no-wait and --seeds",
+    );
 
     // the site's defaults are read too, and named where they are at fault
     std::fs::create_dir_all(site.file("config/regatta")).unwrap();

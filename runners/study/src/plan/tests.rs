@@ -137,11 +137,10 @@ fn planned_on(device: Device) -> Identity {
 /// Folders of before there were devices resume on the CPU.
 #[test]
 fn the_identity_of_a_trial_on_the_cpu_names_no_device() {
-    let Identity { hash, inputs } = planned_on(Device::Cpu);
+    let inputs = planned_on(Device::Cpu).inputs;
     let names: Vec<&str> = inputs.as_object().unwrap().keys().map(String::as_str).collect();
     let expected = ["evaluate", "model", "order", "program", "seed", "terms", "tokens", "train", "versions", "vocab_size"];
     assert_eq!(names, expected);
-    assert_eq!(hash, blake3::hash(inputs.to_string().as_bytes()).to_hex().to_string());
 }
 
 #[test]
