@@ -25,7 +25,7 @@ seeds: [{seeds}]
 model: {{family: gpt2, layers: 4, width: 128, heads: 4, context: 128}}
 data: {{synthetic: {{vocab_size: 4096, train_tokens: 1000000, validation_tokens: 4096, test_tokens: 4096}}}}
 train: {{steps: {steps}, batch_size: 16, lr: 1.0e-3}}
-evaluate: {{every: {steps}, max_windows: 1}}
+evaluate: {{every: {steps}, max_windows: 2}}
 arms: {{baseline: []}}
 """
 

@@ -44,6 +44,8 @@ mod state;
 mod tests;
 mod weights;
 
+#[cfg(test)]
+pub(crate) use backward::Backward;
 pub(crate) use pass::Pass;
 pub(crate) use state::State;
 pub(crate) use weights::Weights;
