@@ -279,7 +279,7 @@ mod tests {
         let leaf = leaf();
         let error = by_kernel(&OneValue, leaf.as_tensor().clone(), &leaf, 1.0).unwrap_err();
         assert_eq!(error.to_string(), "expected one value for each of 2 groups or tokens from a kernel, found 1");
-        let error = by_autograd(leaf.as_tensor(), &[&leaf], 1.0).unwrap_err();
+        let error = by_autograd(leaf.as_tensor().clone(), &[&leaf], 1.0).unwrap_err();
         assert_eq!(error.to_string(), "expected a scalar, found a tensor of shape [2, 2, 1]");
         let wide = leaf.to_dtype(candle_core::DType::F64).unwrap();
         assert!(by_kernel(&HalvedSquare, wide, &leaf, 1.0).unwrap_err().to_string().contains("expected float32"));
@@ -289,7 +289,7 @@ mod tests {
     fn autograd_agrees_with_the_kernel() {
         let leaf = leaf();
         let square = (leaf.sqr().unwrap().sum((1, 2)).unwrap().mean_all().unwrap() * 0.5).unwrap();
-        let found = by_autograd(&square, &[&leaf, &Var::new(&[1f32], &Device::Cpu).unwrap()], 3.0).unwrap();
+        let found = by_autograd(square, &[&leaf, &Var::new(&[1f32], &Device::Cpu).unwrap()], 3.0).unwrap();
         assert_eq!(found, (7.5, vec![Some(vec![1.5, 3.0, 4.5, 6.0]), None]));
     }
 }

@@ -141,7 +141,7 @@ mod tests {
         let config = r#"{"model_type": "gpt2", "vocab_size": 5, "n_positions": 3, "n_embd": 4, "n_layer": 0, "n_head": 2}"#;
         write(&folder.path().join("config.json"), config.as_bytes());
         write(&folder.path().join("pytorch_model.bin"), &archive(b"\x80\x02}."));
-        let refusal = Model::read(folder.path()).err().expect("a model without tensors").to_string();
+        let refusal = Model::read(folder.path()).expect_err("a model without tensors").to_string();
         assert!(refusal.ends_with("expected a tensor `transformer.wte.weight` of shape [5, 4], found none"), "{refusal}");
     }
 }

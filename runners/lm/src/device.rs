@@ -195,6 +195,42 @@ impl Compute {
     }
 }
 
+impl Compute {
+    /// Bytes that are free on it now; `None` where nothing tells.
+    pub fn free_memory(&self) -> Option<u128> {
+        match self {
+            Self::Kernels => None,
+            Self::Candle(candle_core::Device::Cpu) => free_memory_of_the_machine(),
+            Self::Candle(candle_core::Device::Cuda(_)) => free_memory_of_the_gpu(),
+            Self::Candle(candle_core::Device::Metal(_)) => None,
+        }
+    }
+
+    /// Whether it is candle's CPU.
+    pub fn is_candle_on_cpu(&self) -> bool {
+        matches!(self, Self::Candle(candle_core::Device::Cpu))
+    }
+}
+
+/// What the system could give to a program without swapping.
+fn free_memory_of_the_machine() -> Option<u128> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib: u128 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib << 10)
+}
+
+/// On the GPU whose context is current: that of the device that was opened last.
+#[cfg(feature = "cuda")]
+fn free_memory_of_the_gpu() -> Option<u128> {
+    candle_core::cuda_backend::cudarc::driver::result::mem_get_info().ok().map(|(free, _)| free as u128)
+}
+
+#[cfg(not(feature = "cuda"))]
+fn free_memory_of_the_gpu() -> Option<u128> {
+    None
+}
+
 impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -57,6 +57,11 @@ arms:
     )
 }
 
+/// The device that tests of the second engine train on: candle's CPU, or what `tests/devices/run` names.
+fn test_device() -> String {
+    std::env::var("REGATTA_TEST_DEVICE").unwrap_or_else(|_| "candle".into())
+}
+
 /// A folder with a study in it, and the program to run there.
 struct Study {
     folder: tempfile::TempDir,

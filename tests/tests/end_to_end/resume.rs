@@ -52,6 +52,22 @@ fn a_stop_after_any_step_changes_nothing() {
     }
 }
 
+/// The state of the second engine is in the checkpoint, that of companions and of their parameters too.
+#[test]
+fn a_stop_changes_nothing_on_a_device() {
+    let device = crate::test_device();
+    let terms = "{intervention: byol}, {intervention: quantised_weights}, {regularizer: mmcr, weight: 0.1}";
+    let yaml = |after| interrupted(12, terms, after).replace("schedule: constant", "schedule: constant, accumulate: 2");
+    let study = Study::new(&yaml(1000));
+    assert_eq!(run_until_done(&study, "whole", &[], &["--device", &device]), 1);
+    for after in [5, 14] {
+        std::fs::write(study.path().join("study.yaml"), yaml(after)).unwrap();
+        let out = format!("cut-{after}");
+        assert!(run_until_done(&study, &out, &[], &["--device", &device, "--checkpoint-every", "3steps"]) > 1);
+        study.assert_equal_trials(&out, "whole", "cut", 0, &format!("stopped after {after} calls"));
+    }
+}
+
 /// The times of a trial that was resumed with other threads mix two kinds of machine, so its records name both.
 #[test]
 fn a_trial_that_goes_on_with_other_threads_keeps_both_machines() {

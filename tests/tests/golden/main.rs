@@ -17,6 +17,11 @@ fn golden() -> PathBuf {
     std::env::var_os("GOLDEN_DIR").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden"), PathBuf::from)
 }
 
+/// The device that tests of the second engine train on: candle's CPU, or what `tests/devices/run` names.
+fn test_device() -> String {
+    std::env::var("REGATTA_TEST_DEVICE").unwrap_or_else(|_| "candle".into())
+}
+
 /// A fixture; `None`, with a line that says so, where `GOLDEN_DIR` does not hold it.
 fn fixture(name: &str) -> Option<PathBuf> {
     let path = golden().join(name);

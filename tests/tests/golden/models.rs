@@ -1,9 +1,11 @@
 //! Checkpoints of every family, in every form that they are written in, against transformers computed in float64.
 
-use crate::fixture;
+use crate::{fixture, test_device};
+use regatta_core::Site;
 use regatta_core::Tensor;
 use regatta_core::candle::{DType, Device, safetensors};
-use regatta_lm::engine::{Keep, Pass};
+use regatta_lm::Compute;
+use regatta_lm::engine::{Keep, Resident};
 use regatta_lm::model::Model;
 use std::collections::HashMap;
 use std::path::Path;
@@ -47,14 +49,17 @@ fn largest_difference(found: Vec<f32>, expected: &Tensor) -> f64 {
 }
 
 /// The largest differences of logits, and of hidden states.
-fn differences(model: &Model, expected: &Tensors) -> [f64; 2] {
+fn differences(compute: &Compute, model: &Model, expected: &Tensors) -> [f64; 2] {
     let ids = expected["input_ids"].to_dtype(DType::U32).unwrap();
     let (sequences, time) = ids.dims2().unwrap();
-    let mut pass = Pass::new(model.decoder(), sequences, time, Keep::HiddenStates);
-    pass.forward(model, &ids.flatten_all().unwrap().to_vec1().unwrap(), None).unwrap();
-    let states = (0..=model.decoder().layers)
-        .map(|layer| largest_difference(pass.hidden_state(layer), &expected[&format!("hidden_states.{layer}")]));
-    [largest_difference(pass.logits(model), &expected["logits"]), states.fold(0.0, f64::max)]
+    let resident = Resident::new(compute, model.clone()).unwrap();
+    let mut pass = resident.measured().pass(sequences, time, Keep::HiddenStates).unwrap();
+    pass.forward(&ids.flatten_all().unwrap().to_vec1().unwrap()).unwrap();
+    let state = |layer| pass.at(Site::HiddenStates, layer).unwrap();
+    let states =
+        (0..=model.decoder().layers).map(|layer| largest_difference(state(layer), &expected[&format!("hidden_states.{layer}")]));
+    let states = states.fold(0.0, f64::max);
+    [largest_difference(pass.logits().unwrap(), &expected["logits"]), states]
 }
 
 /// A copy of a checkpoint with another of its `config.json`.
@@ -75,9 +80,11 @@ fn golden_models() {
         for config in ["config.json", "config.v5.json"].into_iter().filter(|config| folder.join(config).exists()) {
             let copy = with_config(&folder, config);
             let model = Model::read(copy.path()).unwrap_or_else(|error| panic!("{name}: {error}"));
-            let [logits, states] = differences(&model, &expected);
-            println!("{name} {config}: logits {logits:.1e}, hidden states {states:.1e}");
-            assert!(logits <= TOLERANCE && states <= TOLERANCE, "{name} {config}: {logits} {states}");
+            for compute in [Compute::Kernels, test_device().parse::<regatta_lm::Device>().unwrap().open().unwrap()] {
+                let [logits, states] = differences(&compute, &model, &expected);
+                println!("{name} {config}, {}: logits {logits:.1e}, hidden states {states:.1e}", compute.words());
+                assert!(logits <= TOLERANCE && states <= TOLERANCE, "{name} {config}: {logits} {states}");
+            }
         }
     }
 }

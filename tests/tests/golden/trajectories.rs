@@ -1,22 +1,32 @@
 //! Twenty steps of training against PyTorch, through the program's own YAML and files: arms, families, optimizers and schedules.
 
-use crate::fixture;
+use crate::{fixture, test_device};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::Path;
 
 #[test]
 fn golden_trajectories_of_gpt2() {
-    follow("models/trajectories.json", 7);
+    follow("models/trajectories.json", 7, "cpu");
 }
 
 #[test]
 fn golden_trajectories_of_families_optimizers_and_schedules() {
-    follow("families/trajectories.json", 19);
+    follow("families/trajectories.json", 19, "cpu");
+}
+
+#[test]
+fn golden_trajectories_of_gpt2_on_a_device() {
+    follow("models/trajectories.json", 7, &test_device());
+}
+
+#[test]
+fn golden_trajectories_of_families_optimizers_and_schedules_on_a_device() {
+    follow("families/trajectories.json", 19, &test_device());
 }
 
 /// Trains what the fixture says, arms that share model, optimizer and schedule as one study, and compares.
-fn follow(name: &str, count: usize) {
+fn follow(name: &str, count: usize, device: &str) {
     let Some(path) = fixture(name) else { return };
     let folder = path.parent().unwrap().canonicalize().unwrap();
     let expected: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
@@ -28,7 +38,7 @@ fn follow(name: &str, count: usize) {
         studies.entry(study.to_string()).or_insert((study, BTreeMap::new())).1.insert(name, arm);
     }
     for (study, arms) in studies.into_values() {
-        compare(study, &arms, expected["tolerance"].as_f64().unwrap());
+        compare(study, &arms, expected["tolerance"].as_f64().unwrap(), device);
     }
 }
 
@@ -94,16 +104,15 @@ fn optimizer(settings: &Value, written: &Value) -> Value {
 }
 
 /// Trains `arms` and compares each step.
-fn compare(mut study: Value, arms: &BTreeMap<&String, &Value>, tolerance: f64) {
+fn compare(mut study: Value, arms: &BTreeMap<&String, &Value>, tolerance: f64, device: &str) {
     study["arms"] = arms.iter().map(|(name, arm)| ((*name).clone(), placed(arm["terms"].clone()))).collect();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("trajectories.yaml");
     std::fs::copy(study["data"]["tokens"]["train"].as_str().unwrap(), folder.path().join("validation.bin")).unwrap(); // the same, by a copy
     std::fs::write(&file, serde_yaml::to_string(&study).unwrap()).unwrap();
     let out = folder.path().join("out");
-    let run =
-        assert_cmd::Command::new(env!("CARGO_BIN_EXE_regatta-under-test")).arg("run").arg(&file).arg("--out").arg(&out).output();
-    let run = run.unwrap();
+    let mut run = assert_cmd::Command::new(env!("CARGO_BIN_EXE_regatta-under-test"));
+    let run = run.arg("run").arg(&file).arg("--out").arg(&out).args(["--device", device]).output().unwrap();
     assert!(run.status.success(), "{:?}: {}", arms.keys(), String::from_utf8_lossy(&run.stderr));
 
     for (name, arm) in arms {

@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod compare;
 pub(crate) mod completions;
 mod costs;
+mod device;
 pub(crate) mod diagnose;
 mod discard;
 pub(crate) mod evaluate;

@@ -1,6 +1,7 @@
 //! `regatta run STUDY.yaml`
 
 use super::check::slow_precision;
+use super::device::study_for;
 use super::probe::this_program;
 use super::submitted::Submitted;
 use super::{discard, probe, report, worker};
@@ -8,7 +9,6 @@ use crate::failure::Failure;
 use crate::progress::Tokens;
 use crate::{memory, progress, signals::Signals};
 use clap::Parser;
-use regatta_config::StudyFile;
 use regatta_lm::Device;
 use regatta_records::{Fence, present};
 use regatta_slurm::memory_of_job;
@@ -95,7 +95,7 @@ impl FromStr for CheckpointEvery {
 /// Trains what is not done yet, then reports.
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let signals = Signals::listen()?;
-    let file = StudyFile::read(&arguments.study, &arguments.set)?;
+    let file = study_for(arguments.device, &arguments.study, &arguments.set)?;
     let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&file.study.name));
     if let Some(note) = slow_precision(file.variants()) {
         tracing::warn!("precision: {note}");

@@ -27,7 +27,19 @@ impl StudyFile {
     /// # Errors
     /// When it is not a legal study.
     pub fn read(path: &Path, overrides: &[String]) -> Result<Self, Refusal> {
-        let (source, memory) = (Source::read(path, overrides)?, limits::memory());
+        Self::read_within(path, overrides, limits::memory())
+    }
+
+    /// As [`Self::read`], of a study that is trained on a device: what fits there is not what fits in this machine's memory.
+    ///
+    /// # Errors
+    /// When it is not a legal study.
+    pub fn read_for_a_device(path: &Path, overrides: &[String]) -> Result<Self, Refusal> {
+        Self::read_within(path, overrides, None)
+    }
+
+    fn read_within(path: &Path, overrides: &[String], memory: Option<u128>) -> Result<Self, Refusal> {
+        let source = Source::read(path, overrides)?;
         let folder = |field: &[String]| source.folder(field);
         let understood = understand(&source.document, &folder, memory);
         let mut study = understood.map_err(|misfit| source.refuse(misfit))?;

@@ -28,7 +28,7 @@ fn changed(change: impl FnOnce(&mut Tensors)) -> TempDir {
 }
 
 fn message(folder: &TempDir) -> String {
-    let error = Model::read(folder.path()).err().expect("a refusal").to_string();
+    let error = Model::read(folder.path()).expect_err("a refusal").to_string();
     assert_eq!(error.lines().count(), 1, "{error}");
     assert_eq!(Decoder::check(folder.path()).err().map(|error| error.to_string()).as_ref(), Some(&error), "without weights");
     error.replace(&format!("{}/", folder.path().display()), "")

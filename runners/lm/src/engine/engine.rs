@@ -71,6 +71,17 @@ impl Engine {
     }
 }
 
+/// How much it remembers.
+impl Engine {
+    /// From now on, the way back computes each block again from its input; the kernels, whose buffers are small, go on as they are.
+    pub fn recompute(&mut self) {
+        match self {
+            Self::Kernels(_) => {}
+            Self::Candle(state) => state.recompute(),
+        }
+    }
+}
+
 /// A step, in the order in which it calls them.
 impl Engine {
     /// Passes for batches of `shape`, sequences and tokens of each; a second one where a term compares views.

@@ -4,6 +4,7 @@ use super::activations::Activations;
 use super::batch::{BatchError, Keep};
 use super::candle::Weights;
 use super::{candle, kernels};
+use crate::device::Compute;
 use crate::model::{Decoder, Model};
 use regatta_core::Site;
 use regatta_kernels::Precision;
@@ -52,44 +53,63 @@ impl<'a> Measured<'a> {
     }
 
     /// Another model, on the engine of this one.
-    pub(crate) fn beside(self, model: Model) -> candle_core::Result<Beside> {
+    pub(crate) fn beside(self, model: Model) -> candle_core::Result<Resident> {
         match self.0 {
-            On::Kernels(_) => Ok(Beside::Kernels(model)),
-            On::Candle(weights) => Weights::upload(&model, weights.device()).map(Beside::Candle),
+            On::Kernels(_) => Ok(Resident(Owned::Kernels(model))),
+            On::Candle(weights) => Ok(Resident(Owned::Candle(Weights::upload(&model, weights.device())?))),
         }
     }
 
     /// A pass for batches of `sequences` sequences of `time` tokens.
-    pub(crate) fn pass(self, sequences: usize, time: usize, keep: Keep) -> candle_core::Result<Forward<'a>> {
+    ///
+    /// # Errors
+    /// When the device fails.
+    pub fn pass(self, sequences: usize, time: usize, keep: Keep) -> candle_core::Result<Forward<'a>> {
         match self.0 {
             On::Kernels(model) => {
-                Ok(Forward::Kernels(model, Box::new(kernels::Pass::new(model.decoder(), sequences, time, keep))))
+                Ok(Forward(Passing::Kernels(model, Box::new(kernels::Pass::new(model.decoder(), sequences, time, keep)))))
             }
             On::Candle(weights) => {
                 let pass = candle::Pass::new(weights, sequences, time, keep, Precision::Float32)?;
-                Ok(Forward::Candle(weights, Box::new(pass)))
+                Ok(Forward(Passing::Candle(weights, Box::new(pass))))
             }
         }
     }
 }
 
-/// A model beside one that is measured; see [`Measured::beside`].
-pub(crate) enum Beside {
+/// A model on an engine, to measure it.
+pub struct Resident(Owned);
+
+enum Owned {
     Kernels(Model),
     Candle(Weights),
 }
 
-impl Beside {
+impl Resident {
+    /// `model` on the engine that computes there.
+    ///
+    /// # Errors
+    /// When the device fails, as where it has too little memory.
+    pub fn new(compute: &Compute, model: Model) -> candle_core::Result<Self> {
+        Ok(Self(match compute {
+            Compute::Kernels => Owned::Kernels(model),
+            Compute::Candle(device) => Owned::Candle(Weights::upload(&model, device)?),
+        }))
+    }
+
+    /// The model, as measurements take it.
     pub fn measured(&self) -> Measured<'_> {
-        match self {
-            Self::Kernels(model) => model.into(),
-            Self::Candle(weights) => weights.into(),
+        match &self.0 {
+            Owned::Kernels(model) => model.into(),
+            Owned::Candle(weights) => weights.into(),
         }
     }
 }
 
 /// A pass forward of a model that is measured.
-pub(crate) enum Forward<'a> {
+pub struct Forward<'a>(Passing<'a>);
+
+enum Passing<'a> {
     Kernels(&'a Model, Box<kernels::Pass>),
     Candle(&'a Weights, Box<candle::Pass>),
 }
@@ -97,9 +117,9 @@ pub(crate) enum Forward<'a> {
 impl Forward<'_> {
     /// Sequences, and tokens of each.
     pub fn shape(&self) -> (usize, usize) {
-        match self {
-            Self::Kernels(_, pass) => pass.shape(),
-            Self::Candle(_, pass) => pass.shape(),
+        match &self.0 {
+            Passing::Kernels(_, pass) => pass.shape(),
+            Passing::Candle(_, pass) => pass.shape(),
         }
     }
 
@@ -108,9 +128,9 @@ impl Forward<'_> {
     /// # Errors
     /// When they do not fit the model, or the device fails.
     pub fn forward(&mut self, ids: &[u32]) -> Result<(), BatchError> {
-        match self {
-            Self::Kernels(model, pass) => pass.forward(model, ids, None),
-            Self::Candle(weights, pass) => pass.forward(weights, ids, None, None),
+        match &mut self.0 {
+            Passing::Kernels(model, pass) => pass.forward(model, ids, None),
+            Passing::Candle(weights, pass) => pass.forward(weights, ids, None, None),
         }
     }
 
@@ -119,25 +139,25 @@ impl Forward<'_> {
     /// # Errors
     /// When the device fails; so for all below.
     pub fn losses(&mut self, targets: &[u32]) -> candle_core::Result<Vec<f32>> {
-        match self {
-            Self::Kernels(model, pass) => Ok(pass.losses(model, targets)),
-            Self::Candle(weights, pass) => pass.losses(weights, targets)?.to_vec1(),
+        match &mut self.0 {
+            Passing::Kernels(model, pass) => Ok(pass.losses(model, targets)),
+            Passing::Candle(weights, pass) => pass.losses(weights, targets)?.to_vec1(),
         }
     }
 
     /// The logits of each token (b·t, v).
     pub fn logits(&self) -> candle_core::Result<Vec<f32>> {
-        match self {
-            Self::Kernels(model, pass) => Ok(pass.logits(model)),
-            Self::Candle(weights, pass) => pass.logits(weights)?.flatten_all()?.to_vec1(),
+        match &self.0 {
+            Passing::Kernels(model, pass) => Ok(pass.logits(model)),
+            Passing::Candle(weights, pass) => pass.logits(weights)?.flatten_all()?.to_vec1(),
         }
     }
 
     /// Activations of a site at a layer (b·t, d), counted as places count layers.
     pub fn at(&self, site: Site, layer: usize) -> candle_core::Result<Vec<f32>> {
-        match self {
-            Self::Kernels(_, pass) => Activations::at(&**pass, site, layer)?.into_floats(),
-            Self::Candle(_, pass) => Activations::at(&**pass, site, layer)?.into_floats(),
+        match &self.0 {
+            Passing::Kernels(_, pass) => Activations::at(&**pass, site, layer)?.into_floats(),
+            Passing::Candle(_, pass) => Activations::at(&**pass, site, layer)?.into_floats(),
         }
     }
 }

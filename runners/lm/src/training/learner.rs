@@ -76,6 +76,11 @@ impl<'a> Learner<'a> {
         })
     }
 
+    /// Lets the way back compute each block again from its input, where the engine can: less memory, the same numbers.
+    pub fn recompute(&mut self) {
+        self.engine.recompute();
+    }
+
     /// The model's shape.
     pub fn decoder(&self) -> &Decoder {
         self.engine.decoder()

@@ -7,6 +7,7 @@
 //! parameters, and what the device's driver takes for itself, some 0.5 GiB with CUDA.
 
 use super::interventions::{Interventions, objectives, roundings};
+use crate::device::Compute;
 use crate::engine::memory::{NUMBER, PassBytes, Setting, update_bytes};
 use crate::model::{Decoder, Role};
 use crate::spec::{At, Points, Site, Term, TrainSpec};
@@ -41,6 +42,28 @@ pub struct Needs<'a> {
     pub recompute: bool,
 }
 
+/// What a trial does to fit on a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// The way back finds each block as it was.
+    Kept,
+    /// The way back computes each block again from its input, for less memory and a third more work; the numbers are the same.
+    Recomputed,
+}
+
+/// How a trial fits on a device, of which it may take 1 / `share`.
+///
+/// # Errors
+/// Where it does not: with the numbers, and what would do.
+pub fn fit(needs: Needs<'_>, compute: &Compute, share: usize) -> Result<Fit, String> {
+    let Some(free) = compute.free_memory() else { return Ok(Fit::Kept) };
+    let (free, on_cpu) = (free / share.max(1) as u128, compute.is_candle_on_cpu());
+    if (Needs { on_cpu, recompute: false, ..needs }).estimate().bytes() <= free {
+        return Ok(Fit::Kept);
+    }
+    Needs { on_cpu, recompute: true, ..needs }.check(&compute.words(), free).map(|_| Fit::Recomputed)
+}
+
 /// Bytes that a trial needs on a device, by what they are for; the largest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Estimate {
@@ -48,6 +71,14 @@ pub struct Estimate {
 }
 
 type Parts = Vec<(&'static str, u128)>;
+
+impl<'a> Needs<'a> {
+    /// Of a trial, whose companions' checkpoints are read for their shapes.
+    pub fn of(decoder: &'a Decoder, train: &'a TrainSpec, terms: &'a [Term], interventions: &'a Interventions) -> Self {
+        let checkpoint = &|folder: &Path| Decoder::read(folder).ok();
+        Self { decoder, train, terms, interventions, checkpoint, on_cpu: false, recompute: false }
+    }
+}
 
 impl Needs<'_> {
     /// The memory of a step when it needs most.

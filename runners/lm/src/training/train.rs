@@ -1,6 +1,7 @@
 //! The loop of one trial.
 
 use super::evaluation::{Diagnosed, Diagnosis, Evaluated, diagnose, gather, mean_loss, named_scores};
+use super::memory::{Fit, Needs, fit};
 use super::{Learner, Restored, StepRecord, TrainError, Trial};
 use crate::data::{Batches, token_counts};
 use crate::engine::Measured;
@@ -79,7 +80,12 @@ pub fn train<'a>(
     recorder: &mut impl Recorder,
 ) -> Result<Outcome<'a>, TrainError> {
     let Trial { compute, train, terms, interventions, seed, .. } = *trial;
-    let mut learner = Box::new(Learner::on(compute, trial.start()?, train, terms, interventions, seed)?);
+    let model = trial.start()?;
+    let fit = fit(Needs::of(model.decoder(), train, terms, interventions), compute, 1).map_err(TrainError::Memory)?;
+    let mut learner = Box::new(Learner::on(compute, model, train, terms, interventions, seed)?);
+    if fit == Fit::Recomputed {
+        learner.recompute();
+    }
     let first = from.as_ref().map_or(0, |(restored, _)| restored.steps);
     if let Some((restored, made)) = from {
         learner.restore(restored, made.iter().map(|record| record.loss))?;

@@ -8,10 +8,11 @@ use crate::adopt::adopt;
 use crate::ended::{Ended, RunError};
 use crate::event::{Planned, Watcher};
 use crate::fingerprints::Fingerprints;
+use crate::fits::fits;
 use crate::options::Options;
 use crate::plan::{PlannedTrial, TrialKey, judged_keys, planned, tuning_keys};
 use crate::pool::{Pool, Until};
-use crate::prepare::prepare_with;
+use crate::prepare::{Prepared, prepare_with};
 use crate::supply::Supply;
 use crate::tokens::tokens_of;
 use crate::tuning;
@@ -34,11 +35,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -> Result<Ended, RunError> {
     let out = options.out;
     check_out(out).map_err(RunError::Folder)?;
-    let device = options.device.open()?.words(); // closed again: the workers open it for themselves
-    if options.device != Device::Cpu {
-        tracing::info!("device: {device}");
-    }
-    let prepared = prepare_with(file, Some(&tokens_of(out)), options.tokens)?;
+    let (prepared, device) = prepared(file, options)?;
     let fingerprints = Fingerprints::measure(file, out, &options.limits, options.probe)?;
     let supplies = Supply::of(&prepared);
     let manifest = Manifest { device: (options.device != Device::Cpu).then_some(device), ..prepared[0].manifest(file)? };
@@ -64,6 +61,18 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
     drop(turn);
     let judged_ended = train(&judged, options, &runner, watcher, plan.until())?;
     Ok(if judged_ended == Ended::AllDone && !(all_chosen && ended == Ended::AllDone) { Ended::SomeFailed } else { judged_ended })
+}
+
+/// The variants' data, and the device in words. The device is closed again: the workers open it for themselves.
+fn prepared(file: &StudyFile, options: &Options<'_>) -> Result<(Vec<Prepared>, String), RunError> {
+    let compute = options.device.open()?;
+    let device = compute.words();
+    if options.device != Device::Cpu {
+        tracing::info!("device: {device}");
+    }
+    let prepared = prepare_with(file, Some(&tokens_of(options.out)), options.tokens)?;
+    fits(file, &prepared, &compute, options.limits.jobs)?;
+    Ok((prepared, device))
 }
 
 fn has_failed(trials: &[PlannedTrial]) -> Result<bool, RecordError> {

@@ -4,6 +4,7 @@ mod estimate;
 mod facts;
 mod project;
 
+use super::device::study_for;
 use super::probe::{self, this_program};
 use crate::failure::{Failure, say};
 use clap::ValueHint;
@@ -12,8 +13,9 @@ use regatta_core::simd;
 use regatta_kernels::Precision;
 use regatta_lm::Device;
 use regatta_lm::data::Unwatched;
+use regatta_lm::training::Fit;
 use regatta_study::projection::Request;
-use regatta_study::{Outlook, Prepared, prepare_with, tokens_there};
+use regatta_study::{Neediest, Outlook, Prepared, fits, prepare_with, tokens_there};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -43,10 +45,11 @@ pub(crate) struct Arguments {
 pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let request = arguments.project.as_deref().map(str::parse::<Request>).transpose();
     let request = request.map_err(|message| Failure::refused(format!("--project: {message}")))?;
-    let file = StudyFile::read(&arguments.study, &arguments.set)?;
+    let file = study_for(arguments.device, &arguments.study, &arguments.set)?;
     let compute = arguments.device.open()?;
     let results = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&file.study.name));
     let prepared = prepare_with(&file, Some(&tokens_there(&results)), &Unwatched)?;
+    let neediest = fits(&file, &prepared, &compute, 1)?;
     if let Some(request) = &request {
         return project::project(&file, &prepared, request, arguments.out.as_deref());
     }
@@ -57,6 +60,10 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     facts::print(&file, &prepared, trials, outlook.as_ref().map(|(line, _)| line.as_str()))?;
     if arguments.device != Device::Cpu {
         say(format_args!("device      {}", compute.words()))?;
+    }
+    if let Some(Neediest { name, estimate, fit }) = neediest {
+        let how = if fit == Fit::Recomputed { ", or less: blocks are computed again on the way back" } else { "" };
+        say(format_args!("memory      about {estimate} on the device ({name}){how}"))?;
     }
     estimate::print(&file, &prepared, &compute, trials, outlook.as_ref().map(|(_, outlook)| outlook))?;
     Ok(ExitCode::SUCCESS)

@@ -2,6 +2,7 @@
 
 mod share;
 
+use super::device::study_for;
 use super::probe::{self, this_program};
 use super::run;
 use crate::failure::{Failure, say};
@@ -53,7 +54,7 @@ pub(crate) fn submit(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if !arguments.print {
         slurm.look().map_err(Failure::refused)?;
     }
-    let file = StudyFile::read(&arguments.study, &arguments.set)?;
+    let file = study_for(arguments.device, &arguments.study, &arguments.set)?;
     let out = std::path::absolute(&arguments.out)?;
     let outlook = judged(&file, &out, arguments.device, arguments.print)?;
     let (shown, trials) = (arguments.out.display(), outlook.settled + outlook.missing());

@@ -21,14 +21,14 @@ pub(super) struct Passes {
 
 impl Passes {
     /// Those in `kept`, where they are for batches of this shape, or new ones.
-    pub fn of(
-        kept: &mut Option<Self>,
+    pub fn of<'p>(
+        kept: &'p mut Option<Self>,
         weights: &Weights,
         (sequences, time): (usize, usize),
         keep: Keep,
         precision: Precision,
         views: bool,
-    ) -> Result<()> {
+    ) -> Result<&'p mut Self> {
         let new = || Pass::new(weights, sequences, time, keep, precision);
         let fitting = kept.take().filter(|passes| passes.pass.shape() == (sequences, time));
         let mut passes = fitting.map_or_else(|| Ok(Self { pass: new()?, view: None, views }), Ok::<_, candle_core::Error>)?;
@@ -36,8 +36,12 @@ impl Passes {
         if views && passes.view.is_none() {
             passes.view = Some(new()?);
         }
-        *kept = Some(passes);
-        Ok(())
+        Ok(kept.insert(passes))
+    }
+
+    /// Whether the way back computes each block again from its input.
+    pub fn recompute(&mut self, recompute: bool) {
+        std::iter::once(&mut self.pass).chain(&mut self.view).for_each(|pass| pass.recompute(recompute));
     }
 
     /// Takes token ids through the model; their first sequence has the index `first` in the batch.

@@ -30,6 +30,8 @@ pub(crate) struct State {
     gradients: Vec<Tensor>,
     optimizer: Optimizer,
     passes: Option<Passes>,
+    /// Whether the way back computes each block again from its input.
+    recompute: bool,
     seconds: Vec<Second>,
     own: Option<Own>,
 }
@@ -45,6 +47,7 @@ impl State {
             gradients: Vec::new(),
             optimizer: Optimizer::new(model.decoder(), train, device)?,
             passes: None,
+            recompute: false,
             seconds: Vec::new(),
             own: None,
         })
@@ -93,7 +96,7 @@ impl State {
 
     pub fn begin(&mut self, shape: (usize, usize), keep: Keep, precision: Precision, views: bool) -> Result<()> {
         self.gradients.clear(); // of the last step
-        Passes::of(&mut self.passes, &self.latent, shape, keep, precision, views)?;
+        Passes::of(&mut self.passes, &self.latent, shape, keep, precision, views)?.recompute(self.recompute);
         if let Some(own) = &mut self.own {
             own.forget_gradients()?;
         }
@@ -103,6 +106,10 @@ impl State {
     pub fn forward(&mut self, first: usize, ids: &[u32], randomness: &Randomness<'_>) -> std::result::Result<(), BatchError> {
         let weights = self.rounded.as_ref().unwrap_or(&self.latent);
         self.passes.as_mut().expect(BEGUN).forward(weights, first, ids, randomness)
+    }
+
+    pub fn recompute(&mut self) {
+        self.recompute = true;
     }
 
     fn passes(&self) -> &Passes {

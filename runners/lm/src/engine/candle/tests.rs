@@ -1,7 +1,6 @@
 //! The kernels' tests compare both engines; here is what candle's has of its own.
 
-use super::backward::Backward;
-use super::{Pass, Weights};
+use super::{Backward, Pass, Weights};
 use crate::engine::kernels::Pass as KernelsPass;
 use crate::engine::{Dropout, Keep, Upstream};
 use crate::model::testing::{every_option, model, random};
