@@ -7,6 +7,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -45,43 +46,98 @@ class Programs:
 
     def __init__(self, options):
         self.binary, self.python, self.threads, self.raw = options.regatta, options.python, options.threads, options.raw
+        self.device = getattr(options, "device", "cpu")  # in Regatta's words
         if not Path(self.binary).is_file():
             sys.exit(f"error: expected the program at {self.binary}: cargo build --release, or name another with --regatta")
 
-    def need_torch(self):
+    @property
+    def torch_device(self):
+        """The device in PyTorch's words."""
+        return {"candle": "cpu", "metal": "mps"}.get(self.device, self.device)
+
+    def without_torch(self):
+        """Why PyTorch cannot be measured on the device, or None."""
+        make = f"import torch; torch.zeros(1, device='{self.torch_device}')"
         try:
-            found = subprocess.run([self.python, "-c", "import torch"], capture_output=True)
+            found = subprocess.run([self.python, "-c", make], capture_output=True, text=True)
         except OSError as error:
-            sys.exit(f"error: --python {self.python}: {error.strerror}")
-        if found.returncode != 0:
+            return f"--python {self.python}: {error.strerror}"
+        if found.returncode == 0:
+            return None
+        if "No module named 'torch'" in found.stderr:
             install = f"{self.python} -m pip install torch numpy"
-            sys.exit(f"error: {self.python} has no PyTorch: {install}, or name another interpreter with --python")
+            return f"{self.python} has no PyTorch: {install}, or name another interpreter with --python"
+        lines = found.stderr.strip().splitlines() or [f"exit status {found.returncode}"]
+        reason = next((line for line in reversed(lines) if line.partition(":")[0].endswith("Error")), lines[-1])
+        return f"the PyTorch of {self.python} cannot use {self.torch_device}: {reason.split('. ')[0]}"
+
+    def need_torch(self):
+        if reason := self.without_torch():
+            sys.exit(f"error: {reason}")
 
     def regatta(self, *arguments):
         """What `regatta bench` measured: of a step, with a penalty of all points as they are, since that is what the peer's sees."""
         is_of_a_step = "--regularizer" in arguments and "none" not in arguments and "--cloud" not in arguments
         at = ["--at", "max_points: none, scale: none"] * is_of_a_step
-        return self._measured([self.binary, "bench", "--json", *map(str, arguments), *at])
+        device = [] if self.device == "cpu" or {"--cloud", "--product"} & set(arguments) else ["--device", self.device]
+        return self._measured([self.binary, "bench", "--json", *map(str, arguments), *at, *device])
 
     def peer(self, *arguments):
         """What peer.py measured."""
-        return self._measured([self.python, str(HERE / "peer.py"), "--threads", str(self.threads), *map(str, arguments)])
+        device = [] if self.torch_device == "cpu" else ["--device", self.torch_device]
+        return self._measured([self.python, str(HERE / "peer.py"), "--threads", str(self.threads), *device, *map(str, arguments)])
 
     def _measured(self, command):
         print("+", " ".join(command[1:]), file=sys.stderr, flush=True)
         environment = os.environ | {"RAYON_NUM_THREADS": str(self.threads)}
         try:
-            done = subprocess.run(command, capture_output=True, text=True, env=environment)
+            with GpuMemory(self.device) as memory:
+                done = subprocess.run(command, capture_output=True, text=True, env=environment)
         except OSError as error:
             sys.exit(f"error: {command[0]}: {error.strerror}")
         if done.returncode != 0:
             last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
             raise Failed(f"{' '.join(command[1:])}: {last}")
-        line = done.stdout.strip().splitlines()[-1]
+        measured = json.loads(done.stdout.strip().splitlines()[-1]) | memory.measured()
         if self.raw:
             with open(self.raw, "a") as file:
-                file.write(line + "\n")
-        return json.loads(line)
+                file.write(json.dumps(measured) + "\n")
+        return measured
+
+
+class GpuMemory:
+    """The most memory of an NVIDIA GPU that is used while a program runs, above what was used before: the program's context and
+    what its allocator keeps are in it. Asked of the driver every 20 ms, for both programs alike; no one else may use the GPU."""
+
+    def __init__(self, device):
+        self.samples, self.process = [], None
+        if not device.startswith("cuda"):
+            return
+        index = int(device.partition(":")[2] or 0)
+        shown = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+        chosen = shown[index] if index < len(shown) else str(index)
+        self.command = ["nvidia-smi", f"--id={chosen}", "--query-gpu=memory.used", "--format=csv,noheader,nounits", "--loop-ms=20"]
+        try:
+            self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        except OSError:
+            pass  # no nvidia-smi: memory is not measured
+
+    def __enter__(self):
+        if self.process:
+            self.samples.append(self.process.stdout.readline())  # before the program starts
+            self.reader = threading.Thread(target=lambda: self.samples.extend(self.process.stdout))
+            self.reader.start()
+        return self
+
+    def __exit__(self, *_):
+        if self.process:
+            self.process.terminate()
+            self.reader.join()
+            self.process.wait()
+
+    def measured(self):
+        used = [int(line) for line in self.samples if line.strip().isdigit()]
+        return dict(peak_device_mib=max(used) - used[0]) if used else {}
 
 
 def arguments(description):

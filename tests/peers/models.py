@@ -12,6 +12,7 @@ SHAPES = {
     "tiny": dict(layers=4, width=128, heads=4, context=128, batch=16, vocab=4096),
     "small": dict(layers=6, width=256, heads=8, context=256, batch=8, vocab=4096),
     "medium": dict(layers=8, width=512, heads=8, context=512, batch=4, vocab=8192),
+    "gpt2-small": dict(layers=12, width=768, heads=12, context=1024, batch=8, vocab=50257),
 }
 FAMILIES = {
     "gpt2": {},

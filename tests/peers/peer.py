@@ -1,7 +1,7 @@
 """The same work as `regatta bench`, in PyTorch: one small model and the same penalties, written as their papers write them.
 
 A step is forward, cross-entropy over the vocabulary, the penalty averaged over all blocks' outputs with weight 0.1, backward,
-clip by global norm 1, fused AdamW; float32 on the CPU, random tokens. Pairwise penalties see each sequence by itself, those of
+clip by global norm 1, fused AdamW; float32, random tokens, on the CPU or the device that is named. Pairwise penalties see each sequence by itself, those of
 moments all tokens of the batch. Prints one line of JSON with the keys of `regatta bench --json`.
 """
 
@@ -129,17 +129,24 @@ def timed(work):
     return sorted(times)[len(times) // 2], min(times)
 
 
+def wait(device):
+    """Until the device has done what it was given: its operations go on after the calls that asked for them."""
+    if device.type != "cpu":
+        getattr(torch, device.type).synchronize()
+
+
 def training(options):
-    shape = sizes(options.family, options.shape)
+    device, shape = torch.device(options.device), sizes(options.family, options.shape)
     context, batch, vocab = shape["context"], shape["batch"], shape["vocab"]
-    model = fresh(options.family, **{name: size for name, size in shape.items() if name != "batch"})
+    model = fresh(options.family, **{name: size for name, size in shape.items() if name != "batch"}).to(device)
     forward, penalty = torch.compile(model) if options.compile else model, PENALTIES.get(options.regularizer)
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     times = []
     for step in range(options.warmup + options.steps):
         ids = torch.randint(0, vocab, (batch, context + 1))
         start = time.perf_counter()
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=options.autocast):
+        ids = ids.to(device)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=options.autocast):
             logits, hidden = forward(ids[:, :-1])
         loss = F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten())
         if penalty:
@@ -148,6 +155,7 @@ def training(options):
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        wait(device)
         if step >= options.warmup:
             times.append(time.perf_counter() - start)
     median = sorted(times)[len(times) // 2]
@@ -167,9 +175,14 @@ def cloud(options):
     return dict(cloud=list(points.shape)) | speed | memory
 
 
-def product(size=2048):
-    left, right, out = (torch.randn(size, size) for _ in range(3))
-    median, best = (round(2 * size**3 / ms / 1e6, 1) for ms in timed(lambda: torch.mm(left, right, out=out)))
+def product(device, size=2048):
+    left, right, out = (torch.randn(size, size, device=device) for _ in range(3))
+
+    def work():
+        torch.mm(left, right, out=out)
+        wait(device)
+
+    median, best = (round(2 * size**3 / ms / 1e6, 1) for ms in timed(work))
     return dict(size=size, product_gflops=median, best_product_gflops=best)
 
 
@@ -209,6 +222,7 @@ def main():
     parser.add_argument("--steps", type=int, default=10, help="steps that are measured (default: 10)")
     parser.add_argument("--warmup", type=int, default=3, help="steps before them that are not (default: 3)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: as PyTorch chooses")
+    parser.add_argument("--device", default="cpu", help="of training and product, in PyTorch's words: cpu, cuda:0, mps (default: cpu)")
     parser.add_argument("--compile", action="store_true", help="compile the model; the penalty stays as it is")
     parser.add_argument("--autocast", action="store_true", help="the model's forward under autocast to bfloat16")
     parser.add_argument("--cloud", metavar="NxD", help="instead of training, value and gradient of one penalty on random points")
@@ -219,15 +233,17 @@ def main():
         parser.error("--cloud needs --regularizer")
     if options.cloud and not re.fullmatch(r"([1-9]\d*x){1,2}[1-9]\d*", options.cloud):
         parser.error(f"--cloud: expected NxD or GxNxD, as in 4096x256, found {options.cloud}")
+    if options.cloud and options.device != "cpu":
+        parser.error("--cloud is measured on the CPU")
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     if options.check:
         differences = check(options.check)
         print(json.dumps(dict(checkpoint=str(options.check)) | differences))
         sys.exit(0 if max(differences.values()) <= 1e-4 else 1)
-    measured = product() if options.product else cloud(options) if options.cloud else training(options)
+    measured = product(torch.device(options.device)) if options.product else cloud(options) if options.cloud else training(options)
     name = f"pytorch {torch.__version__}" + " compiled" * options.compile + " autocast" * options.autocast
-    print(json.dumps(dict(peer=name, threads=options.threads, regularizer=options.regularizer) | measured))
+    print(json.dumps(dict(peer=name, device=options.device, threads=options.threads, regularizer=options.regularizer) | measured))
 
 
 if __name__ == "__main__":

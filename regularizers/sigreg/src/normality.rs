@@ -28,6 +28,10 @@ pub enum Test {
 /// Below it a slice's variance is held, so that one that has collapsed has a finite gradient; its root is 1e-8.
 pub const LEAST_VARIANCE: f64 = 1e-16;
 
+/// Values of a slice up to which candle's kernels sort it on a GPU, where one block of 1,024 threads does it all. Longer slices are
+/// sorted on the CPU.
+const MOST_SORTED_BY_A_GPU: usize = 1024;
+
 /// What the i-th smallest of n numbers is compared with: `(2i - 1) / (2n)`, i from 1.
 pub fn midpoint(rank: usize, n: usize) -> f64 {
     (rank as f64 + 0.5) / n as f64
@@ -74,8 +78,12 @@ pub fn jarque_bera(x: &Tensor) -> Result<Tensor> {
 /// (g, n, k) -> (g, k, n), (n)
 fn sorted(x: &Tensor) -> Result<(Tensor, Tensor)> {
     let slices = x.transpose(1, 2)?.contiguous()?; // (g, k, n)
-    let order = slices.detach().arg_sort_last_dim(true)?;
     let n = x.dim(1)?;
+    let order = if n <= MOST_SORTED_BY_A_GPU {
+        slices.detach().arg_sort_last_dim(true)?
+    } else {
+        slices.detach().to_device(&Device::Cpu)?.arg_sort_last_dim(true)?.to_device(x.device())?
+    };
     let midpoints: Vec<f64> = (0..n).map(|rank| midpoint(rank, n)).collect();
     let midpoints = Tensor::from_vec(midpoints, n, &Device::Cpu)?.to_dtype(x.dtype())?.to_device(x.device())?;
     Ok((slices.gather(&order, D::Minus1)?, midpoints))

@@ -154,6 +154,11 @@ impl Device {
                     if count == 1 { "one CUDA device, cuda:0".into() } else { format!("{count} CUDA devices, from cuda:0") };
                 format!("this machine shows {there}; CUDA_VISIBLE_DEVICES chooses which are shown")
             }
+            (Self::Cuda(_), None | Some(0)) if error.contains("STUB_LIBRARY") => {
+                "no CUDA driver: the libcuda that was loaded is the toolkit's stub, which is for linking only; install NVIDIA's driver, \
+                 and take the folder `stubs` out of LD_LIBRARY_PATH"
+                    .into()
+            }
             (Self::Cuda(_), None | Some(0)) => {
                 let where_to_look = "`nvidia-smi` lists what the driver has, and CUDA_VISIBLE_DEVICES can hide it";
                 format!("no CUDA device was found ({}): {where_to_look}", in_one_line(error))
@@ -166,6 +171,17 @@ impl Device {
 }
 
 impl Compute {
+    /// Waits until the device has done what it was given: operations on a GPU go on after the call that asked for them.
+    ///
+    /// # Errors
+    /// Where the device fails, with what it says.
+    pub fn wait(&self) -> Result<(), String> {
+        match self {
+            Self::Kernels => Ok(()),
+            Self::Candle(device) => device.synchronize().map_err(|error| in_one_line(&error.to_string())),
+        }
+    }
+
     /// The device in words, for records: the kind, and the name where candle tells it. GPUs of one model have the same words.
     pub fn words(&self) -> String {
         match self {
@@ -398,6 +414,9 @@ mod tests {
                     CUDA_VISIBLE_DEVICES can hide it";
         check(Device::Cuda(0), Some(0), none);
         check(Device::Cuda(0), None, none);
+        let stub =
+            Device::Cuda(0).absent("DriverError(CUDA_ERROR_STUB_LIBRARY, \"CUDA driver is a stub library\")", None).to_string();
+        assert!(stub.starts_with("cuda:0: no CUDA driver: the libcuda that was loaded is the toolkit's stub"), "{stub}");
         let busy = "cuda:0: the device is there, and could not be opened: DriverError(CUDA_ERROR, \"no\")";
         check(Device::Cuda(0), Some(1), busy);
     }

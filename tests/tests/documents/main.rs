@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 const LANGUAGES: [&str; 8] = ["yaml", "sh", "json", "rust", "toml", "text", "python", "r"];
 
 /// The documents outside the book.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 10] = [
     "README.md",
     "ARCHITECTURE.md",
     "METHODOLOGY.md",
@@ -37,6 +37,7 @@ const PAGES: [&str; 9] = [
     "CHANGELOG.md",
     "examples/byo-plugin/README.md",
     "fuzz/README.md",
+    "tests/devices/README.md",
     "tests/golden/README.md",
     "tests/peers/README.md",
 ];

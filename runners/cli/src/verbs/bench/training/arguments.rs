@@ -167,6 +167,8 @@ mod tests {
     #[test]
     fn heads_stay_as_wide_as_they_are() {
         check("--shape tiny", Ok([4, 128, 4, 128, 16, 4096]));
+        check("--shape gpt2-small", Ok([12, 768, 12, 1024, 8, 50257])); // heads of 64
+        assert_eq!(training("--shape gpt2-small").work().unwrap().decoder.parameters(), 124_439_808); // as published
         check("--shape tiny --width 256 --layers 2", Ok([2, 256, 8, 128, 16, 4096])); // heads of 32
         check("--shape medium --width 128 --vocab 64", Ok([8, 128, 2, 512, 4, 64])); // heads of 64
         check("--context 64 --batch 1", Ok([6, 256, 8, 64, 1, 4096]));

@@ -18,6 +18,7 @@ use measured::Measured;
 use regatta_core::number::{Count, Finite, Fraction};
 use regatta_core::simd;
 use regatta_core::{Draw, Intervention, Plugin};
+use regatta_lm::Compute;
 use regatta_lm::model::Family;
 use regatta_lm::spec::{Schedule, Term, TrainSpec, Weight};
 use regatta_lm::training::{Learner, flops_per_token};
@@ -53,7 +54,7 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
     let tokens = batch * decoder.context;
     let mut times = Vec::new();
     for step in 0..(arguments.warmup + arguments.steps) as usize {
-        let seconds = timed_step(&mut learner, step, &work)?;
+        let seconds = timed_step((&compute, &mut learner), step, &work)?;
         if step as u64 >= arguments.warmup {
             times.push(seconds);
         }
@@ -87,13 +88,18 @@ pub(super) fn measure(arguments: &Training, regularizer: Option<Named>) -> Resul
     })
 }
 
-/// Seconds of a step on random tokens.
-fn timed_step(learner: &mut Learner<'_>, step: usize, Work { decoder, batch }: &Work) -> Result<f64, Failure> {
+/// Seconds of a step on random tokens, until the device has done all of it.
+fn timed_step(
+    (compute, learner): (&Compute, &mut Learner<'_>),
+    step: usize,
+    Work { decoder, batch }: &Work,
+) -> Result<f64, Failure> {
     let mut draw = Draw::new(0, "bench tokens", step as u64, 0);
     let mut ids = || (0..batch * decoder.context).map(|_| draw.below(decoder.vocab_size) as u32).collect::<Vec<_>>();
     let (inputs, targets) = (ids(), ids());
     let started = Instant::now(); // around the whole call: the step's own clock stops before its tensors are freed
     let record = learner.step(step, *batch, &inputs, &targets).map_err(Failure::failed)?;
+    compute.wait().map_err(Failure::failed)?; // a GPU is still updating weights when the loss is known
     let seconds = started.elapsed().as_secs_f64();
     match record.divergence() {
         Some(reason) => Err(Failure::failed(format!("{reason}, and a step without its update cannot be timed"))),
@@ -113,7 +119,8 @@ pub(super) fn added_by(interventions: &[Plugin<dyn Intervention>]) -> Result<f64
     for step in 0..=STEPS {
         let mut seconds = [0.0; 2];
         for turn in [step % 2, 1 - step % 2] {
-            seconds[turn] = timed_step(if turn == 0 { &mut with } else { &mut without }, step, &work)?;
+            let learner = if turn == 0 { &mut with } else { &mut without };
+            seconds[turn] = timed_step((&Compute::Kernels, learner), step, &work)?;
         }
         if step > 0 {
             fractions.push(seconds[0] / seconds[1] - 1.0);

@@ -5,7 +5,7 @@ use regatta_lm::model::{Decoder, Family, Model, Sizes};
 use serde::Serialize;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum Shape {
     /// 4 blocks, 128 wide, context 128, batch 16, vocabulary 4096
     Tiny,
@@ -13,6 +13,8 @@ pub(super) enum Shape {
     Small,
     /// 8 blocks, 512 wide, context 512, batch 4, vocabulary 8192
     Medium,
+    /// 12 blocks, 768 wide, context 1024, batch 8, vocabulary 50257: GPT-2's smallest, 124 million parameters
+    Gpt2Small,
 }
 
 impl Shape {
@@ -21,6 +23,7 @@ impl Shape {
             Self::Tiny => (4, 128, 4, 128, 4096, 16),
             Self::Small => (6, 256, 8, 256, 4096, 8),
             Self::Medium => (8, 512, 8, 512, 8192, 4),
+            Self::Gpt2Small => (12, 768, 12, 1024, 50257, 8),
         };
         Work::new(family, layers, width, heads, context, vocab, batch)
     }
