@@ -90,7 +90,7 @@ fn the_teachers_files_are_part_of_a_trial_and_its_path_is_not() {
     copy(&exported(&study, 4), &moved);
     let refused = study.run("out", &elsewhere, 2);
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(words.contains("with other settings") && words.contains("weights"), "{words}");
+    assert!(words.contains("with other data (terms: other contents of ") && words.contains("/moved than it"), "{words}");
 }
 
 #[test]

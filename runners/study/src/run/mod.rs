@@ -39,7 +39,7 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
         tracing::info!("device: {device}");
     }
     let prepared = prepare_with(file, Some(&tokens_of(out)), options.tokens)?;
-    let fingerprints = Fingerprints::measure(file, out, &options.limits, options.probe)?;
+    let fingerprints = Fingerprints::measure(file, out, &options.limits, options.probe).map_err(RunError::Folder)?;
     let supplies = Supply::of(&prepared);
     let manifest = Manifest { device: (options.device != Device::Cpu).then_some(device), ..prepared[0].manifest(file)? };
     drop(prepared); // the tokens are the workers'
