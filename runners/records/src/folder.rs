@@ -323,7 +323,15 @@ mod tests {
         std::fs::write(folder.path().join(STATUS_FILE), r#"{"a": 1}"#).unwrap();
         let refused = TrialFolder::at(folder.path().to_owned()).status().unwrap_err().to_string();
         let shown = folder.path().display();
-        assert!(refused.starts_with(&format!("{shown}/status.json: expected the state of a trial, found a damaged record (missing field `state`")), "{refused}");
-        assert!(refused.ends_with(&format!("where its trial's folder, {shown}, is removed, the next run trains it again")), "{refused}");
+        assert!(
+            refused.starts_with(&format!(
+                "{shown}/status.json: expected the state of a trial, found a damaged record (missing field `state`"
+            )),
+            "{refused}"
+        );
+        assert!(
+            refused.ends_with(&format!("where its trial's folder, {shown}, is removed, the next run trains it again")),
+            "{refused}"
+        );
     }
 }

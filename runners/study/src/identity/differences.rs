@@ -165,9 +165,7 @@ mod tests {
     #[test]
     fn of_other_contents_the_file_is_named_and_no_hash() {
         let [one, other] = ["5", "e"].map(|digit| digit.repeat(64));
-        let inputs = |hash: &str, lr: f64| {
-            json!({"tokens": hash, "evaluate": {"minimal_pairs": [{"task": "agreement", "items": hash}]}, "train": {"lr": lr}})
-        };
+        let inputs = |hash: &str, lr: f64| json!({"tokens": hash, "evaluate": {"minimal_pairs": [{"task": "agreement", "items": hash}]}, "train": {"lr": lr}});
         let sources = |input: &str| if input == "tokens" { vec!["a.txt".to_owned()] } else { vec!["b".into(), "c".into()] };
         let (now, was) = (inputs(&one, 0.1), inputs(&other, 0.1));
         assert_eq!(

@@ -62,7 +62,8 @@ pub(super) fn open(
     if options.fresh {
         let trials = out.join("trials");
         if let Some(file) = not_of_trials(&trials).map_err(RunError::Folder)? {
-            let message = "expected trials alone, found a file that no run made and --fresh would remove: move it elsewhere first";
+            let message =
+                "expected trials alone, found a file that no run made and --fresh would remove: move it elsewhere first";
             return Err(RunError::Folder(RecordError::new(&file, message)));
         }
         let count = settled(&trials).map_err(RunError::Folder)?;
