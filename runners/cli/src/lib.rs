@@ -81,7 +81,7 @@ enum Verb {
     /// Watch a study while it runs: its trials, their curves, and who is running it
     #[cfg(feature = "tui")]
     Watch(verbs::watch::Arguments),
-    /// Print a study's arms as Markdown, CSV, LaTeX or JSON, or as Parquet where the program is built with it
+    /// Print a study's arms as Markdown, CSV, LaTeX or JSON; as Parquet too, where that is built in
     Results(verbs::results::Arguments),
     /// Export a study's curves to the files of another program
     Export(verbs::export::Arguments),
