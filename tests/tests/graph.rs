@@ -322,11 +322,11 @@ fn nothing_draws_from_candles_own_generator() {
     }
 }
 
-/// Files of code alone: no tests, and not the plain model that tests compare with.
+/// Files of code alone, without tests.
 fn production_sources(folder: &Path) -> Vec<PathBuf> {
     let of_tests = |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or("");
-        name == "tests.rs" || name == "plain.rs" || path.components().any(|part| part.as_os_str() == "tests")
+        name == "tests.rs" || path.components().any(|part| part.as_os_str() == "tests")
     };
     sources(folder).into_iter().filter(|path| !of_tests(path)).collect()
 }

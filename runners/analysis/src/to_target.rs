@@ -8,6 +8,10 @@ use regatta_core::libm;
 use regatta_results::{PairedRatio, ToTarget};
 use regatta_statistics::Paired;
 
+/// How many times its lower end the upper end of a ratio's interval may be. What is wider, as of two seeds among many comparisons,
+/// tells nothing of a ratio: the interval is unknown then.
+const MOST_OF_AN_INTERVAL: f64 = 1e4;
+
 /// Steps, tokens and seconds of training until the validation loss is first at most a target: the `named` one, or of each seed the
 /// final validation loss of the baseline, `reference`. Between two measurements it falls on a straight line.
 ///
@@ -37,6 +41,9 @@ pub(super) fn to_target(arm: &ArmRecords, reference: &ArmRecords, named: Option<
         let paired = Paired::of(&logarithms).filter(|_| arm.name != reference.name)?;
         let mut interval = ends(paired.interval(comparisons));
         (interval.low, interval.high) = (libm::exp(interval.low), libm::exp(interval.high));
+        if interval.high / interval.low > MOST_OF_AN_INTERVAL || !interval.high.is_finite() {
+            (interval.low, interval.high) = (f64::NAN, f64::NAN);
+        }
         Some(PairedRatio { mean: libm::exp(paired.mean), corrected: interval, comparisons, pairs: paired.pairs })
     };
     Some(ToTarget {
@@ -124,6 +131,16 @@ mod tests {
         let own = to_target(&baseline, &baseline, None, 1).unwrap();
         close(own.steps.unwrap().mean, 4.0);
         assert!(own.steps_ratio.is_none());
+    }
+
+    #[test]
+    fn an_interval_that_tells_nothing_is_unknown() {
+        let baseline = arm("baseline", 100.0, &[[6.0, 5.0, 4.0], [6.0, 5.0, 4.2]]);
+        let quick = arm("quick", 50.0, &[[6.0, 4.0, 3.0], [6.0, 4.0, 3.0]]);
+        // of two seeds: ln 0.5 and ln 0.45 have the standard error 0.0527, and the quantile is 12.7 alone, 12732 of a thousand
+        let of = |comparisons| to_target(&quick, &baseline, None, comparisons).unwrap().steps_ratio.unwrap();
+        assert!(of(1).corrected.high < 1.0 && of(1).corrected.low > 0.2, "{:?}", of(1));
+        assert!(of(1000).corrected.low.is_nan() && of(1000).corrected.high.is_nan() && of(1000).mean == of(1).mean);
     }
 
     #[test]

@@ -82,6 +82,17 @@ impl From<std::io::Error> for Failure {
 pub(crate) fn say(text: impl Display) -> std::io::Result<()> {
     use std::io::Write;
     let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{text}")?;
-    stdout.flush()
+    writeln!(stdout, "{text}").and_then(|()| stdout.flush()).map_err(of_stdout)
+}
+
+/// Writes bytes to stdout as they are.
+pub(crate) fn say_bytes(bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(of_stdout)
+}
+
+/// The same error, which says what could not be written: the system's message does not.
+fn of_stdout(error: std::io::Error) -> std::io::Error {
+    std::io::Error::new(error.kind(), format!("could not write to stdout: {error}"))
 }

@@ -41,7 +41,7 @@ use std::sync::OnceLock;
 
 /// Races anti-collapse regularizers for language models against each other.
 #[derive(Debug, Parser)]
-#[command(name = "regatta", version, long_version = long_version(), about, arg_required_else_help = true)]
+#[command(name = "regatta", version, long_version = long_version(), arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
     verb: Verb,
@@ -81,7 +81,7 @@ enum Verb {
     /// Watch a study while it runs: its trials, their curves, and who is running it
     #[cfg(feature = "tui")]
     Watch(verbs::watch::Arguments),
-    /// Print a study's arms as Markdown, CSV, LaTeX or JSON
+    /// Print a study's arms as Markdown, CSV, LaTeX or JSON; as Parquet too, where that is built in
     Results(verbs::results::Arguments),
     /// Export a study's curves to the files of another program
     Export(verbs::export::Arguments),
@@ -138,7 +138,8 @@ pub fn main() -> ExitCode {
     let level = simd::choose(); // before anything computes
     let arguments = Arguments::try_parse().unwrap_or_else(|error| tips::of(error).exit());
     log::start(if matches!(arguments.verb, Verb::Worker | Verb::Probe) { log::Format::Bare } else { arguments.log });
-    let ready = level.map_err(Failure::refused).and_then(|_| regatta_core::registry::cards().map_err(Failure::refused));
+    let ready = level.map_err(Failure::refused).and_then(|_| threads::check().map_err(Failure::refused));
+    let ready = ready.and_then(|_| regatta_core::registry::cards().map_err(Failure::refused));
     let done = ready.and_then(|_| match arguments.verb {
         Verb::Run(arguments) => verbs::run::run(&arguments),
         Verb::Submit(arguments) => verbs::submit::submit(&arguments),

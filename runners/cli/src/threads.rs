@@ -20,6 +20,31 @@ fn fewer(mask: Option<usize>, given: Option<usize>) -> Option<usize> {
     given.filter(|&given| mask.is_none_or(|mask| given < mask))
 }
 
+/// Most threads of a pool: more than any machine has processors for, and fewer than stop it from answering.
+const MOST: usize = 1024;
+
+/// What sizes a pool: those of rayon, of which the second is an older name of the first, and candle's own.
+const VARIABLES: [&str; 3] = ["RAYON_NUM_THREADS", "RAYON_RS_NUM_CPUS", "CANDLE_NUM_THREADS"];
+
+/// Refuses a variable whose number of threads cannot be meant: the pools take what is no number for the number of processors, and
+/// start any number of threads.
+///
+/// # Errors
+/// At the first that is set to something else than a number from 1 to 1024.
+pub(crate) fn check() -> Result<(), String> {
+    VARIABLES.iter().try_for_each(|variable| match std::env::var_os(variable) {
+        Some(value) if !value.is_empty() => check_one(variable, &value.to_string_lossy()),
+        _ => Ok(()),
+    })
+}
+
+fn check_one(variable: &str, value: &str) -> Result<(), String> {
+    match value.parse::<usize>() {
+        Ok(1..=MOST) => Ok(()),
+        _ => Err(format!("{variable}: expected a number of threads from 1 to {MOST}, found `{}`", value.escape_debug())),
+    }
+}
+
 /// Keeps candle's own pool empty. Its workers spin while they wait for the next elementwise operation, on the cores of rayon's
 /// pool, which runs the model's passes and the penalties' kernels; little work is left to candle. A `CANDLE_NUM_THREADS` that is
 /// set is respected.
@@ -34,6 +59,17 @@ pub(crate) fn share_one_pool() {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_threads_that_cannot_be_meant_are_refused() {
+        for value in ["1", "2", "1024"] {
+            assert_eq!(check_one("RAYON_NUM_THREADS", value), Ok(()));
+        }
+        for value in ["0", "1025", "1000000", "99999999999999999999", "-1", "foo", "2.5", " 2"] {
+            let expected = format!("RAYON_NUM_THREADS: expected a number of threads from 1 to 1024, found `{value}`");
+            assert_eq!(check_one("RAYON_NUM_THREADS", value), Err(expected));
+        }
+    }
 
     #[test]
     fn threads_are_the_smaller_of_mask_and_allocation() {

@@ -29,7 +29,35 @@ pub fn schema() -> Value {
     schema.insert("patternProperties".into(), json!({"^x-": shared}));
     let mut schema = Value::from(schema);
     vary::describe(&mut schema);
+    nothing_is_no_value(&mut schema);
     schema
+}
+
+/// Sections that take their defaults where nothing stands behind their names; so does a choice, whose schema says it.
+const MAY_BE_EMPTY: [&str; 11] =
+    ["model", "tokenizer", "data", "train", "evaluate", "vary", "tune", "quantisation", "diagnostics", "capacity", "at"];
+
+/// Drops null from the values of fields, which the reader refuses. A point of `vary` may have it.
+fn nothing_is_no_value(schema: &mut Value) {
+    let is_null = |form: &Value| form["type"] == "null";
+    let is_choice = schema.get("maxProperties").is_some();
+    let fields = schema.get_mut("properties").and_then(Value::as_object_mut).into_iter().flatten();
+    for (_, field) in fields.filter(|(name, _)| !MAY_BE_EMPTY.contains(&name.as_str())) {
+        if let Some(types) = field.get_mut("type").and_then(Value::as_array_mut) {
+            types.retain(|of| of != "null");
+            if let [one] = &types[..] {
+                field["type"] = one.clone();
+            }
+        }
+        if let Some(forms) = field.get_mut("anyOf").and_then(Value::as_array_mut).filter(|_| !is_choice) {
+            forms.retain(|form| !is_null(form));
+        }
+    }
+    match schema {
+        Value::Object(map) => map.iter_mut().filter(|(key, _)| *key != "vary").for_each(|(_, below)| nothing_is_no_value(below)),
+        Value::Array(list) => list.iter_mut().for_each(nothing_is_no_value),
+        _ => {}
+    }
 }
 
 /// Drops what editors do not show: links of Rust's documentation, and names of Rust's numbers.

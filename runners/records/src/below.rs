@@ -2,7 +2,7 @@
 
 use crate::files::entries;
 use crate::{INPUTS, RecordError, STATUS_FILE, TrialFolder};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Every trial below `folder`, in the order of their paths; none without a folder. A trial's folder is one that holds `status.json`
 /// or `trial.json`.
@@ -22,6 +22,26 @@ pub fn trials_below(folder: &Path) -> Result<Vec<TrialFolder>, RecordError> {
     Ok(found)
 }
 
+/// The first file below `folder` that lies in no trial's folder: no run made it. A trial's folder is one as in [`trials_below`], or one
+/// that holds a lease, which a runner takes before it writes anything else. Links are not followed.
+///
+/// # Errors
+/// When a folder cannot be listed.
+pub fn not_of_trials(folder: &Path) -> Result<Option<PathBuf>, RecordError> {
+    let is_lease = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("lease."));
+    let (mut folders, mut foreign) = (vec![folder.to_owned()], None::<PathBuf>);
+    while let Some(folder) = folders.pop() {
+        let all = entries(&folder)?;
+        if [STATUS_FILE, INPUTS].iter().any(|file| folder.join(file).is_file()) || all.iter().any(is_lease) {
+            continue;
+        }
+        let (within, files): (Vec<PathBuf>, Vec<PathBuf>) = all.into_iter().partition(|path| path.is_dir() && !path.is_symlink());
+        folders.extend(within);
+        foreign = foreign.into_iter().chain(files).min();
+    }
+    Ok(foreign)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -39,5 +59,23 @@ mod tests {
         assert!(trials_below(&folder.path().join("none")).unwrap().is_empty());
         let file = folder.path().join("a/seed-1/metrics.jsonl");
         assert!(trials_below(&file).unwrap_err().to_string().contains("metrics.jsonl"), "a file is not a folder");
+    }
+
+    #[test]
+    fn a_file_outside_of_trials_is_no_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |path: &str| {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        };
+        assert_eq!(not_of_trials(&folder.path().join("none")).unwrap(), None);
+        std::fs::create_dir_all(folder.path().join("a/empty")).unwrap();
+        [STATUS_FILE, "checkpoint/model.safetensors"].iter().for_each(|file| write(&format!("a/seed-0/{file}")));
+        ["lease.1", "anything"].iter().for_each(|file| write(&format!("a/seed-1/{file}")));
+        assert_eq!(not_of_trials(folder.path()).unwrap(), None);
+        write("mine/x");
+        write("mine/a/y");
+        assert_eq!(not_of_trials(folder.path()).unwrap(), Some(folder.path().join("mine/a/y")));
     }
 }

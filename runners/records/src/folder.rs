@@ -163,7 +163,11 @@ impl TrialFolder {
     /// # Errors
     /// When the file is there and cannot be read.
     pub fn status(&self) -> Result<Option<Status>, RecordError> {
-        let status: Option<Status> = read_json(&self.path.join(STATUS_FILE))?;
+        let damaged = |RecordError { path, message }| {
+            let remedy = format!("where its trial's folder, {}, is removed, the next run trains it again", self.path.display());
+            RecordError::new(&path, format!("expected the state of a trial, found a damaged record ({message}): {remedy}"))
+        };
+        let status: Option<Status> = read_json(&self.path.join(STATUS_FILE)).map_err(damaged)?;
         Ok(status.map(|status| match status.state.is_settled().then(|| self.missing(&status)).flatten() {
             Some(missing) => {
                 Status { state: State::Incomplete, reason: Some(format!("{missing}: the next run trains it again")), ..status }
@@ -306,5 +310,28 @@ impl TrialFolder {
     /// When they cannot be written.
     pub fn set_outcomes(&self, outcomes: &[Outcomes]) -> Result<(), RecordError> {
         Lines::after(&self.outcomes_file(), outcomes, self.check()?).map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_damaged_state_it_is_said_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(STATUS_FILE), r#"{"a": 1}"#).unwrap();
+        let refused = TrialFolder::at(folder.path().to_owned()).status().unwrap_err().to_string();
+        let shown = folder.path().display();
+        assert!(
+            refused.starts_with(&format!(
+                "{shown}/status.json: expected the state of a trial, found a damaged record (missing field `state`"
+            )),
+            "{refused}"
+        );
+        assert!(
+            refused.ends_with(&format!("where its trial's folder, {shown}, is removed, the next run trains it again")),
+            "{refused}"
+        );
     }
 }

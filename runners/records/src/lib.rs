@@ -54,7 +54,7 @@ mod submission;
 mod tail;
 mod whole;
 
-pub use below::trials_below;
+pub use below::{not_of_trials, trials_below};
 pub use checkpoints::{Checkpoints, Kept};
 pub use disk::{Hook, before_each_change};
 pub use error::RecordError;

@@ -1,16 +1,19 @@
 //! Which folders are those of a run.
 
-use super::RecordError;
 use super::lease::had_turns;
+use super::{Manifest, PlanRow, RecordError, read_json};
 use std::path::Path;
 
-/// Files that only a run writes; a copied folder may lack the first turn, and `run.lock` is of earlier versions.
-const MARKS: [&str; 3] = ["manifest.json", "plan.json", "run.lock"];
 /// Names that a run and a report write, which a user's own files may have too.
-const REPLACED: [&str; 6] = ["study.yaml", "trials", "tuning.json", "results.csv", "report.html", "plots"];
+const REPLACED: [&str; 8] =
+    ["study.yaml", "trials", "manifest.json", "plan.json", "tuning.json", "results.csv", "report.html", "plots"];
 
+/// Whether the folder holds what only a run writes: turns of its runners, or, in a folder that was copied without them, a manifest
+/// or a plan. A name alone is no sign: a web page's files have a `manifest.json` too.
 fn is_of_a_run(folder: &Path) -> bool {
-    had_turns(folder) || MARKS.iter().any(|mark| folder.join(mark).is_file())
+    let has_manifest = || matches!(read_json::<Manifest>(&folder.join("manifest.json")), Ok(Some(_)));
+    let has_plan = || matches!(read_json::<Vec<PlanRow>>(&folder.join("plan.json")), Ok(Some(rows)) if !rows.is_empty());
+    had_turns(folder) || has_manifest() || has_plan()
 }
 
 /// The study of a folder that a run made.
@@ -32,10 +35,12 @@ pub fn study_of_a_run(folder: &Path) -> Result<String, RecordError> {
 /// Whether a run may write its results to a folder.
 ///
 /// # Errors
-/// When it is not a folder, or holds a user's own files that a run would replace.
+/// When it is not a folder, lies below a file, or holds a user's own files that a run would replace.
 pub fn check_out(folder: &Path) -> Result<(), RecordError> {
-    if folder.exists() && !folder.is_dir() {
-        return Err(RecordError::new(folder, "expected a folder for results, found a file"));
+    let there = folder.ancestors().find(|above| above.symlink_metadata().is_ok());
+    if let Some(file) = there.filter(|there| there.exists() && !there.is_dir()) {
+        let found = if file == folder { "a file".to_owned() } else { format!("that {} is a file", file.display()) };
+        return Err(RecordError::new(folder, format!("expected a folder for results, found {found}")));
     }
     match REPLACED.iter().find(|name| folder.join(name).exists()).filter(|_| !is_of_a_run(folder)) {
         Some(name) => {
@@ -43,5 +48,56 @@ pub fn check_out(folder: &Path) -> Result<(), RecordError> {
             Err(RecordError::new(folder, format!("{message}: name another --out")))
         }
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn manifest() -> Value {
+        let model = json!({"layers": 1, "width": 4, "heads": 1, "context": 8, "vocab_size": 5, "parameters": 9});
+        let data = json!({"source": "text", "train_tokens": 9, "validation_tokens": 9, "fingerprint": "f"});
+        let machine = json!({"program": "regatta 0.1.0", "regularizers": {}, "platform": "linux", "threads": 2});
+        let mut whole = machine;
+        whole["model"] = model;
+        whole["data"] = data;
+        whole
+    }
+
+    fn check(name: &str, content: &str, expected: Option<&str>) {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("report.html"), "a page of somebody's own").unwrap();
+        std::fs::write(folder.path().join(name), content).unwrap();
+        match (check_out(folder.path()), expected) {
+            (Ok(()), None) => {}
+            (Err(refusal), Some(part)) => assert!(refusal.to_string().contains(part), "{refusal}"),
+            (found, _) => panic!("{name} {content}: {found:?}"),
+        }
+    }
+
+    #[test]
+    fn a_name_alone_is_no_sign_of_a_run() {
+        let foreign = Some("found manifest.json that no run wrote");
+        check("manifest.json", r#"{"name": "app"}"#, foreign);
+        check("manifest.json", "not JSON", foreign);
+        check("plan.json", "[]", Some("found plan.json that no run wrote"));
+        check("plan.json", r#"[{"task": "sleep"}]"#, Some("found plan.json that no run wrote"));
+        check("run.lock", "", Some("found report.html that no run wrote"));
+        check("manifest.json", &manifest().to_string(), None);
+        let row = json!({"arm": "a", "point": "", "place": "a", "baseline": "a", "terms": [], "parameters": 9, "tokens": 9});
+        check("plan.json", &json!([row]).to_string(), None);
+    }
+
+    #[test]
+    fn a_folder_below_a_file_is_refused_by_both_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        assert!(check_out(&file).unwrap_err().to_string().ends_with("expected a folder for results, found a file"));
+        let below = check_out(&file.join("a/b")).unwrap_err().to_string();
+        assert_eq!(below, format!("{0}/a/b: expected a folder for results, found that {0} is a file", file.display()));
+        assert!(check_out(&folder.path().join("new/folder")).is_ok() && check_out(Path::new("new-in-the-current-one")).is_ok());
     }
 }

@@ -80,8 +80,8 @@ mod tests {
     fn a_trial_whose_pair_ran_elsewhere_says_so() {
         let csv = csv(&sample::mixed());
         let lines: Vec<&str> = csv.lines().collect();
-        assert_eq!(lines[4], "quickstart,dispersion,0,done,,3.5,33.115,node-1,EPYC,2,avx2,");
-        let elsewhere = "node-2,Xeon,4,avx2,time is not compared: this trial ran elsewhere";
+        assert_eq!(lines[4], "quickstart,dispersion,0,done,,3.5,33.115,node-1,EPYC,2,avx2,cpu,");
+        let elsewhere = "node-2,Xeon,4,avx2,cpu,time is not compared: this trial ran elsewhere";
         assert_eq!(lines[5], format!("quickstart,dispersion,1,done,,3.5,33.115,{elsewhere}"));
     }
 

@@ -1,8 +1,9 @@
 //! The table in the terminal.
 
 use crate::answer::{answer, cautions};
+use crate::drawn;
 use crate::number::{decimals_for, fixed, signed, significant};
-use crate::text::{one_line, shortened};
+use crate::text::{counted, one_line, shortened};
 use crate::verdict::{VerdictWords, corrected_for, difference_decimals, split};
 use crate::{Arm, Results, UNIT, Verdict};
 use crate::{figures, further};
@@ -13,6 +14,9 @@ const RULES: TableStyle = {
     let rule = LineStyle::none().fill('─').junction('─');
     TableStyle::new().top_border(rule).header_separator(rule).bottom_border(rule)
 };
+
+/// Of more arms, the verdicts are in the table alone.
+const MOST_IN_WORDS: usize = 40;
 
 /// The smallest width of a table, in columns.
 const NARROWEST: usize = 20;
@@ -42,14 +46,26 @@ pub fn terminal_table(results: &Results, width: usize) -> String {
         let (table, shown) = table(results, width);
         text.push_str(&table);
         text.push_str("\n\n");
+        if !drawn::all(results) {
+            let (best, worst, rows) = (drawn::BEST, drawn::WORST, counted(results.arms.len(), "row"));
+            let by = drawn::ranking(results);
+            let all = "`results` and results.csv have all";
+            wrap(
+                &mut text,
+                "",
+                &format!("Shown: the baseline, the best {best} and the worst {worst} of {rows} by {by}; {all}."),
+                width,
+            );
+        }
         titles = shown;
     }
     wrap(&mut text, "", &answer(results), width);
-    let in_words = results.arms.iter().filter(|arm| arm.verdict != Verdict::Baseline && !results.has_many_rows());
+    let is_short = results.has_many_rows() || results.arms.len() > MOST_IN_WORDS;
+    let in_words = results.arms.iter().filter(|arm| arm.verdict != Verdict::Baseline && !is_short);
     for arm in in_words {
         wrap(&mut text, "  ", &format!("{}: {}", shortened(&arm.name, longest), arm.verdict.words(arm)), width);
     }
-    if results.has_many_rows() {
+    if is_short {
         wrap(&mut text, "", "The page has each row's interval and minimum detectable effect.", width);
     }
     /// Most arms with lines on tuning and power laws.
@@ -102,7 +118,7 @@ fn table(results: &Results, width: usize) -> (String, Vec<&'static str>) {
     let mut columns = columns(results);
     columns.retain(|column| column.rank == 0 || results.arms.iter().any(|arm| !(column.cell)(arm).is_empty()));
     loop {
-        let mut table = drawn(results, &columns);
+        let mut table = filled(results, &columns);
         let widest = table.lines().map(|line| line.chars().count()).max().unwrap_or(0);
         let titles = || columns.iter().map(|column| column.title).collect();
         if widest <= width {
@@ -147,7 +163,7 @@ fn columns(results: &Results) -> Vec<Column<'_>> {
     ]
 }
 
-fn drawn(results: &Results, columns: &[Column]) -> Table {
+fn filled(results: &Results, columns: &[Column]) -> Table {
     let aligned = |index: usize, column: &Column, text: String| {
         let words = index == 0 || column.title == "verdict";
         Cell::new(text).set_alignment(if words { CellAlignment::Left } else { CellAlignment::Right })
@@ -155,7 +171,7 @@ fn drawn(results: &Results, columns: &[Column]) -> Table {
     let mut table = Table::new();
     table.load_style(RULES).force_no_tty().set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(columns.iter().enumerate().map(|(index, column)| aligned(index, column, column.title.to_owned())));
-    for arm in &results.arms {
+    for (arm, _) in results.arms.iter().zip(drawn::rows(results)).filter(|(_, is_shown)| *is_shown) {
         table.add_row(columns.iter().enumerate().map(|(index, column)| aligned(index, column, (column.cell)(arm))));
     }
     table
@@ -206,6 +222,17 @@ mod tests {
         );
         assert!(text.contains("vicreg: seed 2 diverged at step 14: loss is NaN"), "{text}");
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+    }
+
+    #[test]
+    fn a_thousand_arms_are_few_lines() {
+        let text = terminal_table(&sample::many(1_000), 100);
+        assert!(text.lines().count() < 40, "{} lines", text.lines().count());
+        assert!(
+            text.replace('\n', " ").contains("Shown: the baseline, the best 10 and the worst 3 of 1001 rows by held-out loss;"),
+            "{text}"
+        );
+        assert!(!text.contains("no difference detected; these"), "{text}");
     }
 
     #[test]

@@ -41,6 +41,11 @@ impl VerdictWords for Verdict {
                 let seeds =
                     if difference.pairs == 1 { "this seed".to_owned() } else { format!("these {} seeds", difference.pairs) };
                 let few = if few(difference.pairs) { ", fewer than five," } else { "" };
+                if !difference.detectable.is_finite() {
+                    let alike = difference.mean == 0.0;
+                    let why = if alike { "have the baseline's own losses" } else { "do not tell what they could have detected" };
+                    return format!("no difference detected; {seeds}{few} {why}");
+                }
                 format!("no difference detected; {seeds}{few} could have detected {}", brief(difference.detectable, 2))
             }
             (Self::Better | Self::Worse, None) => self.label().to_owned(),

@@ -58,12 +58,13 @@ impl Paired {
     }
 
     /// The smallest true difference that [`Self::interval`] of so many comparisons would have told from 0 four times in five,
-    /// were the spread as seen.
+    /// were the spread as seen. NaN where no spread was seen: differences that are all equal do not say how small a one they would
+    /// have shown.
     pub fn detectable(&self, comparisons: usize) -> f64 {
         if self.standard_error > 0.0 {
             detectable_shift(self.pairs - 1, self.quantile(comparisons)) * self.standard_error
         } else {
-            0.0
+            f64::NAN
         }
     }
 
@@ -149,7 +150,8 @@ mod tests {
     fn no_spread_is_no_panic() {
         let same = Paired::of(&[0.0; 3]).unwrap();
         assert_eq!((same.interval(4), same.p, same.t), (Interval { low: 0.0, high: 0.0 }, 1.0, 0.0));
-        assert_eq!((same.effect_size, same.detectable(4)), (0.0, 0.0));
+        assert_eq!(same.effect_size, 0.0);
+        assert!(same.detectable(4).is_nan(), "not that 0 could have been detected");
         assert_eq!(verdict(Some(same.interval(4))), Verdict::NoDifference);
         let shifted = Paired::of(&[-0.1; 3]).unwrap();
         assert_eq!((shifted.interval(4), shifted.p), (Interval { low: -0.1, high: -0.1 }, 0.0));

@@ -64,22 +64,26 @@ impl TaskDifference {
         }
     }
 
-    /// The interval at level `1 - 0.05 / comparisons`: what a verdict is read from.
+    /// The interval at level `1 - 0.05 / comparisons`: what a verdict is read from. It ends at -1 and 1, beyond which a difference of
+    /// two fractions cannot lie: two seeds and many comparisons give a t interval many times as wide, which says no more.
     pub fn interval(&self, comparisons: usize) -> Interval {
-        match self {
+        let Interval { low, high } = match self {
             Self::OfSeedsAndItems(crossed) | Self::OfSeedsAndTasks(crossed) => crossed.interval(comparisons),
             Self::OfItems(mcnemar) => mcnemar.interval(comparisons),
             Self::OfTasks(paired) => paired.interval(comparisons),
-        }
+        };
+        Interval { low: low.clamp(-1.0, 1.0), high: high.clamp(-1.0, 1.0) }
     }
 
-    /// The size of difference that the interval would have told from 0 four times in five; none of McNemar's test.
+    /// The size of difference that the interval would have told from 0 four times in five; none of McNemar's test, where no spread was
+    /// seen, and where no difference of two fractions is so large.
     pub fn detectable(&self, comparisons: usize) -> Option<f64> {
-        match self {
+        let size = match self {
             Self::OfSeedsAndItems(crossed) | Self::OfSeedsAndTasks(crossed) => Some(crossed.detectable(comparisons)),
             Self::OfItems(_) => None,
             Self::OfTasks(paired) => Some(paired.detectable(comparisons)),
-        }
+        };
+        size.filter(|size| *size <= 1.0)
     }
 }
 
@@ -97,10 +101,23 @@ mod tests {
         check(found.p(), 1.0); // 2 P(W ≥ 2) = 2·(3 + 1)/8
         assert_eq!(found.detectable(1), None);
         let several = TaskDifference::of(&[one.clone(), vec![0.0, 0.0, 1.0, 0.0]]).unwrap();
-        assert!(matches!(several, TaskDifference::OfSeedsAndItems(of) if of.seeds == 2 && of.mean == 0.25));
-        assert!(several.detectable(1).unwrap() > 0.0);
+        assert!(
+            matches!(several, TaskDifference::OfSeedsAndItems(of) if of.seeds == 2 && of.mean == 0.25 && of.detectable(1) > 1.0)
+        );
+        assert_eq!(several.detectable(1), None, "no difference in accuracy is so large");
         assert!(TaskDifference::of(&[]).is_none() && TaskDifference::of(&[vec![]]).is_none());
         assert!(TaskDifference::of(&[one, vec![0.0]]).is_none());
+    }
+
+    #[test]
+    fn a_difference_of_fractions_ends_at_one() {
+        // two seeds: t with one degree of freedom, of 119 comparisons with a quantile of tan(π (1/2 - 0.05/238)) = 1515
+        let seeds = [vec![1.0, -1.0, 0.0, 0.0], vec![0.0, 0.0, 1.0, -1.0]];
+        let found = TaskDifference::of(&seeds).unwrap();
+        let TaskDifference::OfSeedsAndItems(crossed) = found else { panic!("{found:?}") };
+        assert!(crossed.interval(119).high > 1.0 && crossed.detectable(119) > 1.0, "{crossed:?}");
+        assert_eq!(found.interval(119), Interval { low: -1.0, high: 1.0 });
+        assert_eq!(found.detectable(119), None);
     }
 
     #[test]

@@ -53,8 +53,7 @@ pub enum RunError {
     },
     /// The folder holds results of another study.
     #[error(
-        "{folder}: trial {name}, seed {seed}, is there with other {} ({differences}): name another --out, say --fresh to start over{}",
-        .code.map_or("settings", Code::word),
+        "{folder}: trial {name}, seed {seed}, is there with other {what} ({differences}): name another --out, or pass --fresh to start over{}",
         if .code.is_some() { ", or --allow-mismatch to keep what is finished" } else { "" }
     )]
     OtherStudy {
@@ -66,6 +65,8 @@ pub enum RunError {
         seed: u64,
         /// The code or the device that differs; `None` where settings do.
         code: Option<Code>,
+        /// What differs, in a word.
+        what: &'static str,
         /// What differs, where that is known.
         differences: String,
     },

@@ -10,7 +10,7 @@
 //! | [`prepare()`] | loads the data and refuses all that can be refused before the first step |
 //! | [`tokens_of`] | where the tokens of a study's text are kept |
 //! | `fingerprints` | measures what the plugins compute, in a process of its own ([`probe()`]) |
-//! | `identity` | what a trial's results depend on, its hash, and in what two trials differ |
+//! | `identity`, `sources` | what a trial's results depend on, its hash, in what two trials differ, and the files of an input |
 //! | `plan`, `supply`, `tuning`, `adopt` | which trials; what tuning chose; trials that are there under another name |
 //! | [`run()`], `options`, `ended` | a run from the study to its records; how to run; how it ends |
 //! | `resolved` | a trial with every default resolved, as it is planned, identified and sent |
@@ -42,6 +42,7 @@ pub mod projection;
 mod protocol;
 mod resolved;
 mod run;
+mod sources;
 mod standing;
 mod supply;
 mod tokens;

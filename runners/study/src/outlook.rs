@@ -52,7 +52,7 @@ pub struct Foreseen {
 impl Foreseen {
     /// In what it differs from a trial that depends on other `inputs`: `train.lr: 0.001, was 0.01`.
     pub fn differences(&self, inputs: &Value) -> Vec<String> {
-        Identity { hash: self.identity.clone(), inputs: self.inputs.clone() }.differences(inputs)
+        Identity { hash: self.identity.clone(), inputs: self.inputs.clone() }.differences(inputs, &|_| Vec::new())
     }
 }
 
@@ -108,8 +108,9 @@ impl Outlook {
                 && !trials.iter().any(|trial| trial.identity.hash == other.identity)
             {
                 let inputs = trial.folder.inputs()?.unwrap_or_default();
-                let differences = if inputs.is_null() { String::new() } else { identity.differences(&inputs).join("; ") };
-                let what = format!("trial {}, seed {}, is there with other settings ({differences})", trial.name, trial.key.seed);
+                let differences = if inputs.is_null() { String::new() } else { trial.differences(&inputs).join("; ") };
+                let (name, seed, what) = (&trial.name, trial.key.seed, identity.differing(&inputs));
+                let what = format!("trial {name}, seed {seed}, is there with other {what} ({differences})");
                 self.others.get_or_insert(what);
             }
             // A trial of an arm that was renamed lies elsewhere, and would be moved.

@@ -4,6 +4,7 @@ use crate::fingerprints::Fingerprints;
 use crate::identity::{Checkpoints, Identity, identity};
 use crate::protocol::{Order, Request};
 use crate::resolved::Resolved;
+use crate::sources::sources;
 use crate::supply::Supply;
 use regatta_config::{Arm, Candidate, Study, StudyFile, Variant};
 use regatta_core::Fingerprint;
@@ -11,6 +12,7 @@ use regatta_lm::Device;
 use regatta_lm::spec::TrainSpec;
 use regatta_lm::tasks::Tasks;
 use regatta_records::{Holder, RecordError, State, Status, TrialFolder, holder_of};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
@@ -127,6 +129,11 @@ impl PlannedTrial {
             state => state.is_settled(),
         };
         Ok(is_over.then_some(status))
+    }
+
+    /// Which inputs differ from those of another trial, with the files whose contents changed.
+    pub fn differences(&self, other: &Value) -> Vec<String> {
+        self.identity.differences(other, &|input| sources(&self.study, self.arm(), input))
     }
 
     pub fn arm(&self) -> &Arm {

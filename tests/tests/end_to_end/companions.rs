@@ -90,7 +90,7 @@ fn the_teachers_files_are_part_of_a_trial_and_its_path_is_not() {
     copy(&exported(&study, 4), &moved);
     let refused = study.run("out", &elsewhere, 2);
     let words = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(words.contains("with other settings") && words.contains("weights"), "{words}");
+    assert!(words.contains("with other data (terms: other contents of ") && words.contains("/moved than it"), "{words}");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn a_path_starts_from_the_studys_file_and_a_sweep_may_have_several() {
     check("");
     let field = "'arms.d.1.1.intervention.distillation";
     write(&(tiny(arms) + &format!("vary: {{{field}.teacher': [../teacher, ../other], {field}.temperature': [1, 4]}}\n")));
-    check("(5 arms at points of the sweep x 1 seeds)");
+    check("(5 combinations of an arm and a point of the sweep, each with 1 seed)");
 }
 
 #[test]

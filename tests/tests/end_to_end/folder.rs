@@ -194,8 +194,9 @@ fn data_that_changed_between_runs_is_refused() {
     std::fs::write(study.path().join("text.txt"), text(0)).unwrap();
     study.run("out", &[], 0);
     std::fs::write(study.path().join("text.txt"), text(1)).unwrap();
-    let output = study.run("out", &[], 2);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("(tokens: "), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&study.run("out", &[], 2).stderr).into_owned();
+    assert!(said.contains("is there with other data (tokens: other contents of "), "{said}");
+    assert!(said.contains("/text.txt than it was trained with): name another --out, or pass --fresh"), "{said}");
 }
 
 /// A file system of 300 kB: the trial fails and says so, and goes on when there is room.
@@ -223,7 +224,7 @@ fn a_full_file_system_is_said_and_loses_nothing() {
 
 #[test]
 fn folders_that_cannot_be_used_are_refused_by_name_before_a_step() {
-    let study = Study::new(&tiny(""));
+    let study = Study::new(&tiny("  vicreg: [{regularizer: vicreg, weight: 0.1}]\n").replace("seeds: [0, 1]", "seeds: [0]"));
     study.run("a folder ünd spaces/out", &[], 0);
     std::fs::write(study.path().join("file"), "x").unwrap();
     for out in ["file", "file/below", "/proc/regatta"] {

@@ -27,6 +27,20 @@ fn where_nobody_can_be_asked_it_says_what_it_discards() {
     assert!(!said.contains("discards"), "{said}");
 }
 
+#[test]
+fn what_no_run_made_is_not_discarded() {
+    let study = finished();
+    let (mine, before) = (study.path().join("out/trials/mine/notes.txt"), ended(&study));
+    std::fs::create_dir_all(mine.parent().unwrap()).unwrap();
+    std::fs::write(&mine, "keep").unwrap();
+    let said = String::from_utf8_lossy(&study.run("out", &["--fresh", "--yes"], 2).stderr).into_owned();
+    assert!(said.contains("out/trials/mine/notes.txt: expected trials alone, found a file that no run made"), "{said}");
+    assert!(std::fs::read_to_string(&mine).unwrap() == "keep" && ended(&study) == before, "nothing is discarded");
+    std::fs::remove_file(&mine).unwrap();
+    study.run("out", &["--fresh", "--yes"], 0);
+    assert!(ended(&study) > before && !mine.parent().unwrap().exists());
+}
+
 /// Runs with `--fresh` on a terminal, by `script` of util-linux, and types an answer; what was on the screen, and the exit status.
 fn asked(study: &Study, more: &str, answer: &str) -> Option<(String, Option<i32>)> {
     let command = format!("'{}' run study.yaml --out out --fresh {more}", env!("CARGO_BIN_EXE_regatta-under-test"));

@@ -111,7 +111,7 @@ fn a_sweep_and_tuning_of_weights_pass_over_interventions() {
     );
     let output = study.regatta(&["check", "study.yaml", "--set", "seeds=[0]"]);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(text.contains("(7 arms at points of the sweep x 1 seeds)"), "1 + 2 + 4: {text}");
+    assert!(text.contains("(7 combinations of an arm and a point of the sweep, each with 1 seed)"), "1 + 2 + 4: {text}");
 
     let study = Study::new(&(tiny(arms) + "tune: {weight: [0.1, 0.2]}\n"));
     study.run("out", &["--set", "seeds=[0]"], 0);

@@ -40,7 +40,13 @@ fn a_run_replaces_no_file_of_someone_elses() {
     let study = Study::new(&tiny(""));
     let yaml = || std::fs::read_to_string(study.path().join("study.yaml")).unwrap();
     let before = yaml();
-    for (out, file) in [(".", "study.yaml"), ("page", "report.html"), ("runs", "trials/notes.txt")] {
+    for (out, file) in [
+        (".", "study.yaml"),
+        ("page", "report.html"),
+        ("web", "manifest.json"),
+        ("garden", "plan.json"),
+        ("runs", "trials/notes.txt"),
+    ] {
         if out != "." {
             put(&study, &format!("{out}/{file}"), "my own");
         }

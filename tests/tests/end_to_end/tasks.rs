@@ -104,20 +104,23 @@ fn verdicts_by_hand_stand_on_the_page_and_in_the_tables() {
     assert!((number(judged[0], "/corrected/low") - (1.0 - half)).abs() < 1e-6, "{}", judged[0]);
     assert_eq!((&judged[0]["verdict"], number(judged[0], "/mean")), (&json!("better"), 1.0));
     // questions: 1 and 0 in every seed. Items' means have the variance 1/2, half of which is that of their mean, and the step 1/2
-    // gives the seeds (1/4 / 12) / 3. Two items leave one degree: q = tan(π 0.4875)
+    // gives the seeds (1/4 / 12) / 3. Two items leave one degree: q = tan(π 0.4875) = 25, and no difference in accuracy is above 1
     let half = (0.4875 * std::f64::consts::PI).tan() * (0.25f64 + 1.0 / 144.0).sqrt();
-    assert!((number(judged[1], "/corrected/high") - (0.5 + half)).abs() < 1e-6, "{}", judged[1]);
+    assert!(half > 12.0 && number(judged[1], "/corrected/high") == 1.0, "{}", judged[1]);
     assert_eq!((&judged[1]["verdict"], number(judged[1], "/mean")), (&json!("no_difference"), 0.5));
     // the average: tasks' means 1 and 1/2 have the variance 1/8, half of which is that of their mean, the seeds' step is
     // sqrt(1/16 + 1/4) / 2, and one comparison leaves 5% to it
     let half = (0.475 * std::f64::consts::PI).tan() * (1.0f64 / 16.0 + 5.0 / 64.0 / 36.0).sqrt();
-    assert!((number(judged[2], "/corrected/low") - (0.75 - half)).abs() < 1e-6, "{}", judged[2]);
+    assert!(half > 3.0 && number(judged[2], "/corrected/low") == -1.0, "{}", judged[2]);
     assert_eq!((&judged[2]["verdict"], number(judged[2], "/mean")), (&json!("no_difference"), 0.75));
 
     let (terminal, code) = say(&study, &["report", "out"]);
     assert_eq!(code, Some(0), "{terminal}");
     assert!(terminal.contains("Accuracy on tasks, averaged over them:"), "{terminal}");
-    assert!(terminal.contains("odd: no difference detected; these 3 seeds, fewer than five, could have detected"), "{terminal}");
+    assert!(
+        terminal.contains("odd: no difference detected; these 3 seeds, fewer than five, could not have detected any"),
+        "{terminal}"
+    );
     let page = std::fs::read_to_string(study.path().join("out/report.html")).unwrap();
     for part in ["better (3 seeds)", "average of 2 tasks", "Each item of a task counts 1 where the arm alone has it right"] {
         assert!(page.contains(part), "{part}");

@@ -212,3 +212,74 @@ fn every_config_parses() {
     }
     assert!(seen >= 3, "{seen} configs");
 }
+
+/// A million threads stopped the machine for minutes, and a word meant all processors.
+#[test]
+fn numbers_of_threads_that_cannot_be_meant_are_refused() {
+    let study = Study::new(&tiny(""));
+    for (variable, value) in [("RAYON_NUM_THREADS", "1000000"), ("RAYON_NUM_THREADS", "foo"), ("CANDLE_NUM_THREADS", "0")] {
+        let output = study.command(&["check", "study.yaml"]).env(variable, value).output().unwrap();
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert_eq!(said, format!("error: {variable}: expected a number of threads from 1 to 1024, found `{value}`\n"));
+    }
+    assert!(study.command(&["list"]).env("RAYON_NUM_THREADS", "3").output().unwrap().status.success());
+}
+
+#[test]
+fn outputs_replace_no_file_of_someone_elses() {
+    let study = Study::new(&tiny(""));
+    let yaml = || std::fs::read_to_string(study.path().join("study.yaml")).unwrap();
+    let before = yaml();
+    let pairs =
+        [&["evaluate", "none", "--minimal-pairs", "p.jsonl", "--items", "study.yaml"][..], &["schema", "--out", "study.yaml"]];
+    for arguments in pairs {
+        let output = study.regatta(arguments);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("study.yaml: expected a new file, or ") && said.contains("found another file"), "{said}");
+    }
+    assert_eq!(yaml(), before);
+}
+
+#[test]
+fn a_checkpoint_without_a_tokenizer_says_why() {
+    let study = Study::new(&tiny("").replace("seeds: [0, 1]", "seeds: [0]"));
+    study.run("out", &[], 0);
+    study.write("text.txt", "words");
+    for verb in ["evaluate", "diagnose"] {
+        let output = study.regatta(&[verb, "out/trials/baseline/seed-0/checkpoint", "--text", "text.txt"]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("tokenizer.json: expected the tokenizer") && said.contains("a model of synthetic data"), "{said}");
+        let help = text(&study.regatta(&[verb, "--help"]).stdout);
+        assert!(!help.contains("runs/quickstart") && help.contains("with its tokenizer"), "{help}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_written_is_named() {
+    let study = Study::new(&tiny(""));
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let program = env!("CARGO_BIN_EXE_regatta-under-test");
+    let output = std::process::Command::new(program).arg("list").current_dir(study.path()).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.starts_with("error: could not write to stdout: No space left on device"), "{said}");
+}
+
+#[test]
+fn settings_without_effect_are_named_and_trained_all_the_same() {
+    let study = Study::new(&tiny("").replace("seeds: [0, 1]", "seeds: [0]").replace("constant", "{cosine: {warmup: 8}}"));
+    let note = "train.schedule.cosine: a `warmup` of 8 steps takes all 8 steps of a trial";
+    let said = text(&study.run("out", &[], 0).stderr);
+    assert!(said.contains(note), "{said}");
+    let checked = text(&study.regatta(&["check", "study.yaml"]).stdout);
+    assert!(
+        checked.contains(&format!("no effect   {note}")) && checked.contains("not included: each trial's start"),
+        "{checked}"
+    );
+    let refused = study.run("unset", &["--set", "train.steps="], 2);
+    assert!(text(&refused.stderr).contains("train.steps: expected a value behind the `=`, found nothing"));
+}

@@ -24,7 +24,9 @@ impl Costs {
     pub fn read(path: &Path, cards: &BTreeMap<&'static str, &'static Card>) -> Result<Self, String> {
         let at = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         let text = std::fs::read_to_string(path).map_err(|error| at(&error))?;
-        let costs: Self = serde_json::from_str(&text).map_err(|error| at(&error))?;
+        let costs: Self = serde_json::from_str(&text).map_err(|error| {
+            at(&format!("expected costs as `regatta bench --costs` writes them, found another file ({error})"))
+        })?;
         let known: Vec<String> = cards.values().flat_map(|card| forms(card)).map(|(words, _)| words).collect();
         for words in costs.shares.keys() {
             if !known.contains(words) {
@@ -171,6 +173,7 @@ mod tests {
         };
         assert_eq!(read(r#"{"mean_square": 0.5}"#).unwrap().shares["mean_square"], Some(0.5));
         assert!(read(r#"{"mean_sqare": 0.5}"#).unwrap_err().contains("did you mean `mean_square`?"));
-        assert!(read(r#"{"mean_square": "half"}"#).is_err());
+        let refused = read(r#"{"mean_square": "half"}"#).unwrap_err();
+        assert!(refused.contains("expected costs as `regatta bench --costs` writes them, found another file"), "{refused}");
     }
 }

@@ -1,8 +1,9 @@
 //! `regatta diagnose CHECKPOINT --text FILE`
 
+use super::evaluate::tokenizer_of;
 use crate::failure::{Failure, say};
 use comfy_table::{CellAlignment, Table, TableStyle};
-use regatta_lm::data::{Split, Tokenizer, token_counts};
+use regatta_lm::data::{Split, token_counts};
 use regatta_lm::model::Model;
 use regatta_lm::tasks::SimilarityPairs;
 use regatta_lm::training::{Anisotropy, CloudDiagnosis, Diagnosed, Diagnosis, Mapped, diagnose as measure};
@@ -15,7 +16,7 @@ const ROWS: usize = 16;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// A folder in Hugging Face's layout, such as runs/quickstart/trials/baseline/seed-0/checkpoint
+    /// A folder in Hugging Face's layout with its tokenizer, such as runs/shakespeare/trials/baseline/seed-0/checkpoint
     checkpoint: PathBuf,
     /// A text to run through the model
     #[arg(long, value_name = "FILE")]
@@ -41,7 +42,7 @@ pub(crate) struct Arguments {
 pub(crate) fn diagnose(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let folder = &arguments.checkpoint;
     let model = Model::read(folder).map_err(Failure::refused)?;
-    let tokenizer = Tokenizer::file(&folder.join("tokenizer.json")).map_err(Failure::refused)?;
+    let tokenizer = tokenizer_of(folder)?;
     let split = Split::read(&arguments.text, &tokenizer).map_err(Failure::refused)?;
     let (config, pairs) = (model.decoder(), arguments.pairs.as_deref());
     let context = arguments.context.unwrap_or(config.context);

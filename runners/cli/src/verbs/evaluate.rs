@@ -9,7 +9,7 @@ use regatta_lm::tasks::{Asked, NamedScore, Task, TaskScore, Tasks, ask, log_like
 use regatta_lm::training::{Evaluated, Evaluation, Worth, worth};
 use serde_json::{Value, json};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Windows of the text per batch.
@@ -19,7 +19,7 @@ const ROWS: usize = 16;
 #[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["minimal_pairs", "multiple_choice", "tasks", "text"]))]
 #[command(group = clap::ArgGroup::new("scored").multiple(true).args(["minimal_pairs", "multiple_choice", "tasks"]))]
 pub(crate) struct Arguments {
-    /// A folder in Hugging Face's layout, such as runs/quickstart/trials/baseline/seed-0/checkpoint
+    /// A folder in Hugging Face's layout with its tokenizer, such as runs/shakespeare/trials/baseline/seed-0/checkpoint
     checkpoint: PathBuf,
     /// JSONL files of minimal pairs: `sentence_good`, `sentence_bad`
     #[arg(long, value_name = "FILE", num_args = 1..)]
@@ -52,9 +52,12 @@ pub(crate) struct Arguments {
 
 /// Prints a checkpoint's scores; writes only the file that `--items` names.
 pub(crate) fn evaluate(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    if let Some(path) = &arguments.items {
+        super::output::check(path, "a file of items", is_of_items)?;
+    }
     let folder = &arguments.checkpoint;
     let model = Model::read(folder).map_err(Failure::refused)?;
-    let tokenizer = Tokenizer::file(&folder.join("tokenizer.json")).map_err(Failure::refused)?;
+    let tokenizer = tokenizer_of(folder)?;
     let spec = spec(arguments)?;
     let tasks = Tasks::read(&spec, Some(&tokenizer));
     let tasks = tasks.map_err(|(_, error)| Failure::refused(error))?;
@@ -92,6 +95,28 @@ pub(crate) fn evaluate(arguments: &Arguments) -> Result<ExitCode, Failure> {
     }
     say(if arguments.json { as_json(found, measures) } else { as_text(&found, measures.as_ref()) }.trim_end())?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The tokenizer beside a model.
+///
+/// # Errors
+/// When there is none, as where the model saw no text, or it cannot be read.
+pub(super) fn tokenizer_of(folder: &Path) -> Result<Tokenizer, Failure> {
+    let file = folder.join("tokenizer.json");
+    if folder.is_dir() && !file.exists() {
+        return Err(Failure::refused(format!(
+            "{}: expected the tokenizer that the model was trained with, found no such file: a model of synthetic data, or of token \
+             files, has none, and cannot read text",
+            file.display()
+        )));
+    }
+    Tokenizer::file(&file).map_err(Failure::refused)
+}
+
+/// Whether a text is what `--items` writes.
+fn is_of_items(text: &str) -> bool {
+    let of_an_item = |line: &str| serde_json::from_str::<Value>(line).is_ok_and(|item| item.get("log_likelihoods").is_some());
+    text.lines().next().is_some_and(of_an_item)
 }
 
 fn spec(arguments: &Arguments) -> Result<EvaluateSpec, Failure> {
@@ -196,6 +221,22 @@ mod tests {
     struct Program {
         #[command(flatten)]
         arguments: Arguments,
+    }
+
+    #[test]
+    fn a_model_without_a_tokenizer_is_refused_with_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = format!("{:?}", tokenizer_of(folder.path()).unwrap_err());
+        assert!(
+            refused.contains("tokenizer.json: expected the tokenizer that") && refused.contains("synthetic data"),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn a_file_of_items_is_told_from_others() {
+        assert!(!is_of_items("") && !is_of_items("arms: {a: []}") && !is_of_items("{\"task\": \"sleep\"}"));
+        assert!(is_of_items("{\"task\": \"a\", \"log_likelihoods\": [-1.5], \"answer\": 0}\n"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub(crate) mod export;
 pub(crate) mod list;
 pub(crate) mod man;
 pub(crate) mod new;
+mod output;
 pub(crate) mod probe;
 pub(crate) mod report;
 pub(crate) mod results;

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 pub(crate) struct Arguments {
     /// A study's folder of results, such as runs/quickstart
     dir: PathBuf,
-    /// Format of the table
+    /// Format of the table; a program built with `--features parquet` has `parquet` too
     #[arg(long, value_enum, default_value = "md")]
     format: Format,
 }
@@ -46,14 +46,12 @@ pub(crate) fn results(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 #[cfg(feature = "parquet")]
 fn parquet(results: &regatta_report::Results) -> Result<ExitCode, Failure> {
-    use std::io::{IsTerminal, Write};
-    let mut stdout = std::io::stdout().lock();
-    if stdout.is_terminal() {
+    use std::io::IsTerminal;
+    if std::io::stdout().is_terminal() {
         return Err(Failure::refused(
             "--format parquet: expected a file or a pipe to write to, as in > arms.parquet, found a terminal",
         ));
     }
-    stdout.write_all(&regatta_report::arms_parquet(results).map_err(Failure::failed)?)?;
-    stdout.flush()?;
+    crate::failure::say_bytes(&regatta_report::arms_parquet(results).map_err(Failure::failed)?)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -103,6 +103,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     for (arm, first) in file.study.twins() {
         tracing::warn!("{arm} is {first} under another name: their trials have the same bytes");
     }
+    for note in file.without_effect() {
+        tracing::warn!("{note}");
+    }
     if let Some(seed) = arguments.seeds.iter().flatten().find(|seed| !file.study.seeds.contains(seed)) {
         let known: Vec<String> = file.study.seeds.iter().map(u64::to_string).collect();
         return Err(Failure::refused(format!("--seeds: expected seeds of the study ({}), found {seed}", known.join(", "))));

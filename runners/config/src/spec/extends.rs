@@ -49,7 +49,7 @@ pub(super) fn layers(first: Layer) -> Result<Vec<Layer>, Refusal> {
 fn base(layer: &mut Layer) -> Result<Option<PathBuf>, Refusal> {
     let written = layer.document.as_object_mut().and_then(|study| study.shift_remove("extends"));
     match written {
-        None | Some(Value::Null) => Ok(None),
+        None => Ok(None),
         Some(Value::String(path)) if !path.is_empty() => Ok(Some(layer.file.with_file_name(path))),
         Some(other) => {
             let message = format!("expected the path of a study, found {}", found(&other));

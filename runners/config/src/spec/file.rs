@@ -8,6 +8,7 @@ use super::{Study, limits, path, schedules};
 use crate::yaml::Target;
 use regatta_lm::model::Decoder;
 use regatta_lm::spec::Steps;
+use serde_json::Value;
 use std::fmt::Display;
 use std::path::Path;
 
@@ -41,7 +42,8 @@ impl StudyFile {
     fn read_within(path: &Path, overrides: &[String], memory: Option<u128>) -> Result<Self, Refusal> {
         let source = Source::read(path, overrides)?;
         let folder = |field: &[String]| source.folder(field);
-        let understood = understand(&source.document, &folder, memory);
+        let understood = understand(&source.document, &folder, memory)
+            .and_then(|study| understand::no_field_is_empty(&source.document).map(|()| study));
         let mut study = understood.map_err(|misfit| source.refuse(misfit))?;
         let sweep = Sweep::of(&source, &mut study, memory)?;
         study.open = understand::open(&source.document, &mut study);
@@ -106,6 +108,11 @@ impl StudyFile {
     pub fn check_trained(&self, variant: &Variant, model: &Decoder, steps: Steps) -> Result<(), Refusal> {
         let fits = schedules::optimizer(&variant.study, model).and_then(|()| schedules::timing(&variant.study, steps));
         fits.map_err(|misfit| self.sweep.refuse(&self.source, variant, misfit))
+    }
+
+    /// The values of all its files, with overrides.
+    pub(super) fn document(&self) -> &Value {
+        &self.source.document
     }
 
     fn misfit(&self, path: &str, message: impl Display) -> Misfit {

@@ -2,6 +2,7 @@
 
 mod arms;
 mod baseline;
+mod effects;
 mod extends;
 mod file;
 mod files;
@@ -127,7 +128,12 @@ impl Study {
     /// Each arm that says, every default spelled out, the same as one before it, and the first that does: they are one arm under two
     /// names, and a comparison of them compares it with itself.
     pub fn twins(&self) -> Vec<(&str, &str)> {
-        let lists: Vec<_> = self.arms.iter().map(|arm| serde_json::to_string(&arm.list()).ok()).collect();
+        let whole = |arm: &Arm| {
+            let mut list = serde_json::to_value(arm.list()).ok()?;
+            list.as_array_mut().into_iter().for_each(|list| list.retain(|entry| entry.get("lr").is_none()));
+            Some(format!("{} {list}", self.train_of(arm).lr.get())) // a learning rate may be the study's or the arm's own
+        };
+        let lists: Vec<_> = self.arms.iter().map(whole).collect();
         let first =
             |index: usize| lists.iter().position(|list| list.is_some() && *list == lists[index]).filter(|first| *first < index);
         let twin = |index: usize| Some((self.arms[index].name.as_str(), self.arms[first(index)?].name.as_str()));

@@ -36,6 +36,9 @@ pub(super) fn apply(document: &mut Value, assignment: &str) -> Result<Override, 
     if value.len() > yaml::MAX_BYTES || path.split('.').count() > MAX_STEPS {
         return Err(refuse("", "expected a shorter path or value".into()));
     }
+    if value.trim().is_empty() {
+        return Err(refuse(path, "expected a value behind the `=`, found nothing".into())); // of a shell's variable, which is not set
+    }
     let value = yaml::decode(value.into()).and_then(|value| yaml::parse(&value)).map_err(|fault| refuse(path, fault.message))?;
     let parts: Vec<&str> = path.split('.').collect();
     let mut taken = Vec::new();
@@ -146,6 +149,8 @@ mod tests {
     fn what_leads_nowhere_is_refused() {
         check("train.steps", Err("--set train.steps: expected `path=value`"));
         check("=3", Err("expected `path=value`"));
+        check("train.steps=", Err("--set train.steps=: train.steps: expected a value behind the `=`, found nothing"));
+        check("seeds= ", Err("found nothing"));
         check("a..b=3", Err("expected `path=value`"));
         check("seeds.2=7", Err("--set seeds.2=7: seeds.2: expected an index from 0 to 1, found `2`"));
         check("arms.c.0.weight=7", Err("the list is empty"));

@@ -1,5 +1,6 @@
 //! A part of a study by itself, as a command line names it.
 
+use super::understand::no_field_is_empty;
 use super::wording;
 use crate::yaml;
 use regatta_core::Plugin;
@@ -19,7 +20,9 @@ pub fn regularizer(text: &str) -> Result<Plugin, String> {
 /// As [`regularizer`].
 pub fn section<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     let document = yaml::parse(text).map_err(|fault| format!("{text}: {}", fault.message))?;
-    wording::typed(&document).map_err(|misfit| {
+    let read = wording::typed(&document);
+    let whole = if document.is_null() { Ok(()) } else { no_field_is_empty(&document) };
+    read.and_then(|section| whole.map(|()| section)).map_err(|misfit| {
         let at = if misfit.path.is_empty() { String::new() } else { format!("{}: ", misfit.path.join(".")) };
         format!("{at}{}", misfit.message)
     })

@@ -39,7 +39,7 @@ pub(super) const CHOICES: [&[&str]; 5] =
 /// A section or a choice with nothing behind its name takes its defaults.
 pub(super) fn nothing_means_defaults(document: &mut Value) {
     let Some(study) = document.as_object_mut() else { return };
-    let optional = ["name", "question", "seeds", "model", "tokenizer", "data", "train", "evaluate", "vary", "tune", "extends"];
+    let optional = ["model", "tokenizer", "data", "train", "evaluate", "vary", "tune"];
     study.retain(|section, value| !(value.is_null() && optional.contains(&section.as_str())));
     for choice in CHOICES {
         path::get_mut(document, choice).into_iter().for_each(empty_choice);
@@ -56,6 +56,34 @@ pub(super) fn nothing_means_defaults(document: &mut Value) {
         for kind in ["regularizer", "intervention"] {
             entry.get_mut(kind).into_iter().for_each(empty_choice);
         }
+    }
+}
+
+/// Refuses a field with nothing behind its name, which is not a section or a choice: somebody meant to write a value there, and its
+/// default would be trained instead. A point of `vary` may say that a field takes its default.
+pub(super) fn no_field_is_empty(document: &Value) -> Result<(), Misfit> {
+    fn empty(value: &Value, path: &mut Vec<String>) -> bool {
+        let mut within = |key: String, value: &Value| {
+            path.push(key);
+            let found = empty(value, path);
+            if !found {
+                path.pop();
+            }
+            found
+        };
+        match value {
+            Value::Null => true,
+            Value::Object(map) => map.iter().any(|(key, value)| within(key.clone(), value)),
+            Value::Array(list) => list.iter().enumerate().any(|(index, value)| within(index.to_string(), value)),
+            _ => false,
+        }
+    }
+    let mut document = document.clone();
+    document.as_object_mut().into_iter().for_each(|study| _ = study.shift_remove("vary"));
+    let mut path = Vec::new();
+    match empty(&document, &mut path) {
+        true => Err(Misfit::new(path, "expected a value, found nothing: without its name a field takes its default")),
+        false => Ok(()),
     }
 }
 

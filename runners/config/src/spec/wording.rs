@@ -11,11 +11,34 @@ use serde_path_to_error::Segment;
 /// Known names are listed when they are at most this many.
 const MAX_LISTED: usize = 32;
 
+/// What the type of a count expects, whose range is checked later.
+const WHOLE: &str = "expected a whole number, 0 or above";
+
 /// Reads `document` as a `T`.
 ///
 /// # Errors
 /// At the first thing that does not fit, in the words of a study.
 pub(super) fn typed<T: DeserializeOwned>(document: &Value) -> Result<T, Misfit> {
+    read(document).map_err(|misfit| with_range::<T>(document, misfit))
+}
+
+/// What a whole number may be, where the type alone was found wrong: a range is checked after the type, so that a number beyond
+/// every range says it.
+fn with_range<T: DeserializeOwned>(document: &Value, misfit: Misfit) -> Misfit {
+    let Some(found) = misfit.message.strip_prefix(WHOLE).and_then(|rest| rest.strip_prefix(", found ")) else { return misfit };
+    let mut beyond = document.clone();
+    let Some(here) = path::get_mut(&mut beyond, &misfit.path) else { return misfit };
+    *here = u64::MAX.into();
+    match read::<T>(&beyond) {
+        Err(Misfit { path, message, .. }) if path == misfit.path => match message.split_once(", found ") {
+            Some((range, _)) => Misfit { message: format!("{range}, found {found}"), ..misfit },
+            None => misfit,
+        },
+        _ => misfit,
+    }
+}
+
+fn read<T: DeserializeOwned>(document: &Value) -> Result<T, Misfit> {
     serde_path_to_error::deserialize(document).map_err(|error| {
         let path = error.path().iter().filter_map(|segment| match segment {
             Segment::Seq { index } => Some(index.to_string()),
@@ -123,7 +146,7 @@ fn in_words(expected: &str) -> String {
         "f32" | "f64" => "a number",
         "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or above",
         "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number",
-        "a string" | "string" => "words",
+        "a string" | "string" => "a string",
         "path string" => "a path",
         "a boolean" => "true or false",
         "a sequence" => "a list",
@@ -162,7 +185,7 @@ mod tests {
         check("invalid type: floating point `1.5`, expected usize", "expected a whole number, 0 or above, found 1.5");
         check("invalid value: integer `-1`, expected u64", "expected a whole number, 0 or above, found -1");
         check("invalid type: null, expected struct TrainSpec", "expected a map of fields, found nothing");
-        check("invalid type: sequence, expected a string", "expected words, found a list");
+        check("invalid type: sequence, expected a string", "expected a string, found a list");
         check("invalid length 1, expected an array of length 3", "expected a list of 3, found 1");
         check("invalid length 2, expected fewer elements in map", "expected one name, found 2");
         check(

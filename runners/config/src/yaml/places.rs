@@ -305,6 +305,11 @@ impl Reading {
         if error.problem().contains("<document start>") {
             return self.fault(place, "expected one document, found a second");
         }
+        let mark = error.problem_mark();
+        let there = mark.and_then(|mark| text.split('\n').nth(mark.line as usize)?.chars().nth(mark.column as usize));
+        if there == Some('\t') {
+            return self.fault(place, "expected spaces, found a tab: YAML is indented by spaces alone");
+        }
         let context = error.context().zip(error.context_mark()).map(|(context, mark)| format!(" {context} at {mark}"));
         let message = format!("expected YAML, found a mistake: {}{}", error.problem(), context.unwrap_or_default());
         self.fault(place, message)

@@ -53,8 +53,13 @@ pub fn one_machine(results: &Results) -> Option<String> {
     let processor = machine.processor.as_deref().unwrap_or("a processor without a name");
     let (threads, instructions) = (counted(machine.threads, "thread"), instructions(machine));
     let instructions = if instructions.is_empty() { String::new() } else { format!(", {instructions}") };
-    let (trials, hours) = (counted(machine.trials, "trial"), hours(machine));
-    Some(format!("One machine, {host}{processor}, {threads}{instructions}; {trials} in {hours} hours"))
+    let trials = counted(machine.trials, "trial");
+    let time = if machine.hours < 0.1 {
+        format!("{} seconds", significant(machine.hours * 3600.0, 2))
+    } else {
+        format!("{} hours", hours(machine))
+    };
+    Some(format!("One machine, {host}{processor}, {threads}{instructions}; {trials} in {time}"))
 }
 
 /// More digits than a study of a few seconds has would only look exact.

@@ -27,7 +27,7 @@ pub fn targets(results: &Results) -> Option<Further> {
     let remark = format!(
         "What an arm's training takes until its validation loss is first at most {which}: mean ± standard deviation over the seeds \
          that reach it, on straight lines between measurements. Ratios are to the baseline, paired by seed: below 1 is quicker, and \
-         an interval{} that leaves out 1 tells a difference. There is no ratio where a seed of either does not reach the target.{}",
+         an interval{} that excludes 1 indicates a difference. There is no ratio where a seed of either does not reach the target.{}",
         comparisons.filter(|&count| count > 1).map_or_else(String::new, |count| format!(", corrected for {count} comparisons,")),
         if results.has_mixed_machines() { MIXED } else { "" }
     );
@@ -53,7 +53,12 @@ fn row(arm: &Arm, of: &ToTarget) -> Row {
     let ratio = |of: Option<PairedRatio>| {
         let text = |of: &PairedRatio| {
             let Interval { low, high } = of.corrected;
-            format!("{}x ({} to {})", fixed(of.mean, 2), fixed(low, 2), fixed(high, 2)) + &fewer(of.pairs)
+            let interval = if low.is_finite() && high.is_finite() {
+                format!(" ({} to {})", fixed(low, 2), fixed(high, 2))
+            } else {
+                " (interval unknown)".to_owned()
+            };
+            format!("{}×{interval}{}", fixed(of.mean, 2), fewer(of.pairs))
         };
         of.map_or(Cell::words(""), |of| Cell::number(text(&of), of.mean))
     };
@@ -101,14 +106,17 @@ mod tests {
         assert_eq!(row(&table, 0), ["3.600", "baseline", "0 of 3", "", "", "", "", ""]);
         assert_eq!(
             row(&table, 1),
-            ["3.600", "dispersion", "2 of 3", "1,200 ± 50", "1,200,000", "14.6 ± 0.500", "0.80x (0.70 to 0.91)", ""]
+            ["3.600", "dispersion", "2 of 3", "1,200 ± 50", "1,200,000", "14.6 ± 0.500", "0.80× (0.70 to 0.91)", ""]
         );
         assert!(!table.remark.contains("machine"), "{}", table.remark);
         let mut mixed = Results { arms: results.arms, ..sample::mixed() };
         let steps = mixed.arms[1].to_target[0].steps_ratio;
         mixed.arms[1].to_target[0].seconds_ratio = steps.map(|of| PairedRatio { pairs: 2, ..of });
+        mixed.arms[1].to_target[0].steps_ratio =
+            steps.map(|of| PairedRatio { corrected: Interval { low: f64::NAN, high: f64::NAN }, ..of });
         let table = targets(&mixed).unwrap();
-        assert_eq!(row(&table, 1).last(), Some(&"0.80x (0.70 to 0.91), 2 pairs"));
+        assert_eq!(row(&table, 1)[6], "0.80× (interval unknown)");
+        assert_eq!(row(&table, 1).last(), Some(&"0.80× (0.70 to 0.91), 2 pairs"));
         assert!(table.remark.ends_with(MIXED), "{}", table.remark);
     }
 }

@@ -142,15 +142,11 @@ pub fn words(of: &TaskVerdict) -> String {
         Verdict::Worse => format!("worse: {}", sized(-1.0, "lower")),
         _ if two_models => "no difference detected between the two models of one seed".to_owned(),
         _ => {
-            let detectable = of.detectable.map(|size| {
-                format!(
-                    "; these {}{few}{} could have detected {}",
-                    counted(of.pairs, "seed"),
-                    if few.is_empty() { "" } else { "," },
-                    brief(size, 2)
-                )
-            });
-            format!("no difference detected{}", detectable.unwrap_or_default())
+            let seeds = format!("these {}{few}{}", counted(of.pairs, "seed"), if few.is_empty() { "" } else { "," });
+            match of.detectable {
+                Some(size) => format!("no difference detected; {seeds} could have detected {}", brief(size, 2)),
+                None => format!("no difference detected; {seeds} could not have detected any"),
+            }
         }
     }
 }

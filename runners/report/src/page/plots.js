@@ -65,7 +65,7 @@ function put(id, group, height, caption) {
   if (remark) remark.textContent = caption;
 }
 
-const titleOf = (id) => document.querySelector(`#${id} svg`).getAttribute("aria-label").split(";")[0];
+const titleOf = (id) => document.querySelector(`#${id} svg`)?.getAttribute("aria-label").split(";")[0] ?? "";
 const isBaseline = (arm) => series.baselines[arm] === arm;
 
 // Each chosen arm with its colour and dash; baselines have the ink.
@@ -117,7 +117,12 @@ function drawCurve(curve, shown) {
 
 function drawDifferences(shown) {
   const rows = shown.map(({ arm }) => [arm, series.differences[arm]]).filter(([, of]) => of);
-  if (!rows.length || !document.getElementById("differences")) return;
+  if (!document.getElementById("differences")) return;
+  if (!rows.length) {
+    const title = words(14, 20, titleOf("differences"), { "font-size": 14.5, fill: "var(--ink)" });
+    const empty = words(WIDTH / 2, 64, "No arm with a difference is chosen.", { "text-anchor": "middle" });
+    return put("differences", svg("g", {}, title, empty), 100, "Drawn as chosen above.");
+  }
   rows.sort((a, b) => a[1][0] - b[1][0]);
   const reaches = rows.map(([, of]) => Math.max(...of.filter(Number.isFinite).map(Math.abs))).sort((a, b) => a - b);
   const reach = Math.min(reaches.at(-1), 6 * reaches[(reaches.length - 1) >> 1]) || 0.01;
@@ -132,11 +137,17 @@ function drawDifferences(shown) {
     const y = 56 + index * 24;
     const colour = high < 0 ? "var(--better)" : low > 0 ? "var(--worse)" : "var(--muted)";
     group.append(words(left - 10, y, series.names[arm].slice(0, 26), { "text-anchor": "end", "font-size": 12.5, fill: "var(--ink)" }));
-    if (Number.isFinite(low) && Number.isFinite(high)) group.append(line(across(low), y, across(high), y, colour, 2));
+    if (Number.isFinite(low) && Number.isFinite(high)) {
+      group.append(line(across(low), y, across(high), y, colour, 2));
+      // an interval that goes on beyond the frame ends in an arrowhead
+      const head = (at, back) => `M${at + back} ${y - 4}L${at} ${y}L${at + back} ${y + 4}`;
+      const heads = [low < x[0] && head(across(low), 5), high > x[1] && head(across(high), -5)].filter(Boolean);
+      if (heads.length) group.append(svg("path", { d: heads.join(""), fill: "none", stroke: colour, "stroke-width": 2 }));
+    }
     if (Math.abs(mean) <= reach) group.append(svg("circle", { cx: across(mean), cy: y, r: 4.5, fill: colour }));
   });
   group.append(words(left, bottom + 34, "← lower loss"), words(WIDTH - RIGHT, bottom + 34, "higher loss →", { "text-anchor": "end" }));
-  put("differences", group, bottom + 48, "Drawn as chosen above, with 95% intervals corrected for all comparisons.");
+  put("differences", group, bottom + 48, "Drawn as chosen above, with 95% intervals corrected for all comparisons. An arrowhead marks an interval that goes on beyond the frame.");
 }
 
 function drawCosts(shown) {

@@ -22,7 +22,7 @@ fn optional<'a>(title: &'static str, of: fn(&Arm) -> Option<f64>, text: impl Fn(
     (title, Box::new(move |arm| of(arm).map(|value| Cell::number(text(value), value))))
 }
 
-/// The main table, a row for each arm. A dense table has short verdicts and no terms.
+/// The main table, a row for each arm. A dense table has short verdicts and short terms; in a sweep none.
 pub fn arms(results: &Results, dense: bool) -> Table {
     let loss_decimals = loss_decimals(results);
     let terms = Terms::of(results);
@@ -40,7 +40,11 @@ pub fn arms(results: &Results, dense: bool) -> Table {
     let cells = |arm: &Arm, look: Option<Look>| {
         let name = Cell {
             colour: look.map(|look| colour(&look)).unwrap_or_default(),
-            code: if dense { String::new() } else { shortened(&terms.of_arm(arm), 400) },
+            code: match (dense, results.is_sweep()) {
+                (true, true) => String::new(), // a row's name has its point
+                (true, false) => shortened(&terms.of_arm(arm), 160),
+                (false, _) => shortened(&terms.of_arm(arm), 400),
+            },
             ..Cell::words(shortened(&arm.name, 80))
         };
         let optional = columns.iter().map(|column| column.1(arm).unwrap_or_else(|| Cell::maybe(None, fixed_0)));
@@ -193,7 +197,7 @@ pub fn further(table: &Further, indices: &BTreeMap<&str, usize>) -> Table {
     };
     Table {
         class: if table.titles.len() > 10 { "further wide" } else { "further" },
-        titles: table.titles.iter().map(|(text, number)| Title { text: (*text).to_owned(), number: *number }).collect(),
+        titles: table.titles.iter().map(|(text, number)| Title { text: capitalised(text), number: *number }).collect(),
         rows: table.rows.iter().map(row).collect(),
         ..Table::default()
     }
@@ -246,15 +250,42 @@ pub fn trials(results: &Results, indices: &BTreeMap<&str, usize>) -> Table {
     let mut titles = vec![Title::words("Arm"), Title::number("Seed"), Title::words("State")];
     titles.extend(reasons.then(|| Title::words("Reason")));
     titles.extend(hosts.then(|| Title::words("Host")));
-    titles.extend(names.iter().map(|name| Title::number(one_line(name))));
+    titles.extend(names.iter().map(|name| Title::number(one_line(&title_of(name)))));
     let row = |trial: &Trial| Row { cells: cells(trial), marked: false, arm: indices.get(trial.arm.as_str()).copied() };
     Table { class: "trials", titles, rows: results.trials.iter().map(row).collect(), ..Table::default() }
 }
 
-/// The measures of all trials, in the order of their first trial.
+/// The title of a measure, with its unit; of one that tasks or texts name, its column in `results.csv` in words.
+fn title_of(name: &str) -> String {
+    match name {
+        "test_loss" => "Test loss, nats".into(),
+        "test_loss_se" => "Test loss, standard error".into(),
+        "validation_loss" => "Validation loss, nats".into(),
+        "excess_loss" => "Excess loss, nats".into(),
+        "unigram_entropy" => "Unigram entropy, nats".into(),
+        "mean_cosine_last" => "Mean cosine, last layer".into(),
+        "effective_rank_last" => "Effective rank, last layer".into(),
+        "step_ms" => "Step, ms".into(),
+        "wall_seconds" => "Time, s".into(),
+        "peak_memory_mib" => "Peak memory, MiB".into(),
+        "peak_rss_mib" => "Peak memory of the process, MiB".into(),
+        "flops_per_token" => "FLOP per token".into(),
+        "training_flops" => "FLOP of training".into(),
+        "energy_joules" => "Energy, J".into(),
+        other => capitalised(&other.replace('_', " ")),
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// The measures that a trial has a value of, in the order of their first trial.
 fn measure_names(results: &Results) -> Vec<&str> {
     let mut known = std::collections::BTreeSet::new();
-    let all = results.trials.iter().flat_map(|trial| &trial.measures).map(|(name, _)| name.as_str());
+    let measured = results.trials.iter().flat_map(|trial| &trial.measures).filter(|(_, value)| value.is_some());
+    let all = measured.map(|(name, _)| name.as_str());
     all.filter(|name| known.insert(*name)).collect()
 }
 
@@ -286,6 +317,25 @@ mod tests {
         let column = table.titles.iter().position(|of| of.text == title).unwrap();
         let cell = &table.rows[row].cells[column];
         (format!("{}{}", cell.strong, cell.text), cell.small.clone())
+    }
+
+    #[test]
+    fn trials_have_titles_with_units_and_no_empty_column() {
+        let mut results = sample::results();
+        let measures = [("test_loss", Some(3.5)), ("energy_joules", None), ("accuracy_pairs", Some(0.5)), ("step_ms", Some(2.0))];
+        let of = |trial: &mut Trial| trial.measures = measures.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        results.trials.iter_mut().for_each(of);
+        let table = trials(&results, &BTreeMap::new());
+        let titles: Vec<&str> = table.titles.iter().map(|title| title.text.as_str()).collect();
+        assert_eq!(titles[titles.len() - 3..], ["Test loss, nats", "Accuracy pairs", "Step, ms"]);
+        assert_eq!(table.rows[0].cells.len(), titles.len());
+    }
+
+    #[test]
+    fn many_arms_show_what_differs_and_many_points_do_not() {
+        let code = |results: &Results| arms(results, true).rows[1].cells[0].code.clone();
+        assert_eq!(code(&sample::results()), "[{regularizer: dispersion, weight: 0.1}]");
+        assert_eq!(code(&sample::sweep()), "");
     }
 
     #[test]

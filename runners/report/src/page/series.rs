@@ -22,13 +22,14 @@ struct Plot {
 /// The points of an arm, as x and value.
 type Points = Box<dyn Fn(&Arm) -> Vec<(f64, f64)>>;
 
-/// The series as JSON that is safe in a script element, of at most about `most` bytes; `None` where the plots draw all arms. Arms
+/// The series of the plots that are `on_page` as JSON that is safe in a script element, of at most about `most` bytes; `None` where the plots draw all arms. Arms
 /// beyond the limit, those with the largest `priority`, cannot be chosen.
-pub fn series(results: &Results, priority: &[usize], most: usize) -> Option<String> {
+pub fn series(results: &Results, on_page: &[&str], priority: &[usize], most: usize) -> Option<String> {
     if drawn::all(results) {
         return None;
     }
-    let curves: Vec<Value> = plots().iter().filter_map(|plot| encoded(plot, &results.arms)).collect();
+    let drawn = plots().into_iter().filter(|plot| on_page.contains(&plot.id));
+    let curves: Vec<Value> = drawn.filter_map(|plot| encoded(&plot, &results.arms)).collect();
     let bytes = |index: usize| {
         let curves: usize = curves.iter().map(|curve| curve["rows"][index].as_str().map_or(0, str::len) + 3).sum();
         curves + results.arms[index].name.len().min(80) + 80
@@ -160,6 +161,8 @@ mod tests {
     use super::*;
     use crate::sample;
 
+    const ALL: [&str; 5] = ["validation_loss", "validation_loss_late", "training_loss", "mean_cosine", "effective_rank"];
+
     #[test]
     fn three_signs_hold_a_number() {
         let grid = [[0.0, 0.0], [1.0, 2.0], [3.0, 3.0], [4.0, 4.0]];
@@ -180,14 +183,14 @@ mod tests {
     fn arms_beyond_the_bytes_cannot_be_chosen() {
         let results = sample::many(100);
         let priority: Vec<usize> = (0..101).collect();
-        let all: Value = serde_json::from_str(&series(&results, &priority, 1_000_000).unwrap()).unwrap();
+        let all: Value = serde_json::from_str(&series(&results, &ALL, &priority, 1_000_000).unwrap()).unwrap();
         assert_eq!((all["names"].as_array().unwrap().len(), &all["left_out"]), (101, &json!("")));
         assert_eq!((&all["ranked"][0], &all["baselines"][5]), (&json!(1), &json!(0)));
-        let some: Value = serde_json::from_str(&series(&results, &priority, 20_000).unwrap()).unwrap();
+        let some: Value = serde_json::from_str(&series(&results, &ALL, &priority, 20_000).unwrap()).unwrap();
         let count = some["names"].as_array().unwrap().len();
         assert!((20..100).contains(&count), "{count}");
         assert_eq!(some["curves"][0]["rows"].as_array().unwrap().len(), count);
         assert_eq!(some["left_out"], format!(" {} rows between the best and the worst cannot be chosen here.", 101 - count));
-        assert!(series(&sample::results(), &[], 1_000_000).is_none());
+        assert!(series(&sample::results(), &ALL, &[], 1_000_000).is_none());
     }
 }

@@ -87,13 +87,13 @@ impl Cell {
         }
     }
 
-    /// The cell as the script reads it: its text, or a list of text, key, small text and class without what is empty at the end.
+    /// The cell as the script reads it: its text, or a list of text, key, small text, class and code without what is empty at the end.
     /// A key is left out where the script can read it from the text.
     fn data(&self) -> serde_json::Value {
         let key = self.sort.as_deref().filter(|key| leading_number(&self.text).is_none() || key.is_empty());
         let text = format!("{}{}", self.strong, self.text);
         let mut parts = vec![text.as_str().into(), key.map_or(serde_json::Value::Null, Into::into)];
-        parts.extend([self.small.as_str().into(), self.class.into()]);
+        parts.extend([self.small.as_str().into(), self.class.into(), self.code.as_str().into()]);
         while parts.len() > 1 && matches!(parts.last(), Some(last) if last.is_null() || last == "") {
             if parts.len() == 2 && parts[1] == "" {
                 break; // an empty key: sorted last

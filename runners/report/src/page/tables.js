@@ -19,10 +19,11 @@ const dataRow = (titles) => (data) => {
   const cells = data.slice(0, titles.length).map((cell) => (Array.isArray(cell) ? cell : [cell]));
   const build = () => {
     const row = make("tr", { className: data.length > titles.length ? "marked" : "" });
-    cells.forEach(([text, , small, kind], index) => {
+    cells.forEach(([text, , small, kind, code], index) => {
       const cell = make(index ? "td" : "th", { className: titles[index].classList.contains("number") ? "number" : kind ?? "" });
       if (index === 0) cell.scope = "row";
       cell.append(text);
+      if (code) cell.append(make("code", { textContent: code }));
       if (small) cell.append(" ", make("small", { textContent: small }));
       row.append(cell);
     });
@@ -30,7 +31,7 @@ const dataRow = (titles) => (data) => {
   };
   return {
     keys: cells.map(([text, key]) => key ?? text),
-    text: plain(cells.map(([text, , small]) => `${text} ${small ?? ""}`).join(" ")),
+    text: plain(cells.map(([text, , small, , code]) => `${text} ${code ?? ""} ${small ?? ""}`).join(" ")),
     element: build,
   };
 };
@@ -70,8 +71,9 @@ for (const table of document.querySelectorAll("table.sortable")) {
     page = Math.min(Math.max(to, 0), last);
     body.replaceChildren(...left.slice(page * size, (page + 1) * size).map((row) => row.element()));
     const from = left.length ? page * size + 1 : 0;
+    const none = words.length && !left.length;
     const range = source ? `${from} to ${Math.min((page + 1) * size, left.length)} of ` : "";
-    found.textContent = source || words.length ? `${range}${left.length} ${words.length ? `(of ${rows.length}) ` : ""}rows` : "";
+    found.textContent = none ? `no row of ${rows.length}` : source || words.length ? `${range}${left.length} ${words.length ? `(of ${rows.length}) ` : ""}rows` : "";
     turns[0].disabled = page === 0;
     turns[1].disabled = page === last;
     if (source) box.scrollTop = 0;

@@ -99,6 +99,13 @@ pub fn kind(size: f64, colour: RGBColor, side: HPos) -> TextStyle<'static> {
     ("sans-serif", size * f64::from(SCALE) * 1.24).into_font().color(&colour).pos(Pos::new(side, VPos::Center))
 }
 
+/// The head of an arrow at drawn pixels, in place of an end beyond the frame; `back` leads into the frame, along one axis.
+pub fn arrowhead(area: &Area, (x, y): (i32, i32), back: (i32, i32), style: ShapeStyle) -> Drawn {
+    let (along, aside) = ((back.0 * px(5.0), back.1 * px(5.0)), (back.1 * px(3.5), back.0 * px(3.5)));
+    let wing = |side: i32| (x + along.0 + side * aside.0, y + along.1 + side * aside.1);
+    area.draw(&PathElement::new(vec![wing(1), (x, y), wing(-1)], style))
+}
+
 /// Writes a line of text at shown pixels.
 pub fn write(area: &Area, text: &str, (x, y): (i32, i32), style: &TextStyle) -> Drawn {
     area.draw(&Text::new(text.to_owned(), (x * SCALE, y * SCALE), style.clone()))

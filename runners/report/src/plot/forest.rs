@@ -4,7 +4,7 @@ use super::canvas::*;
 use crate::drawn;
 use crate::text::shortened;
 use crate::verdict::VerdictWords;
-use crate::{Difference, Results, UNIT, Verdict};
+use crate::{Difference, Interval, Results, UNIT, Verdict};
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
@@ -98,7 +98,10 @@ impl<'a> Forest<'a> {
             if ends.into_iter().all(plottable) {
                 let line = ends.map(|end| (end.clamp(-self.reach, self.reach), y));
                 chart.draw_series([PathElement::new(line.to_vec(), stroke(colour, 2.0))])?;
-                // an end beyond the frame has no cap
+                for (end, back) in beyond(difference.corrected, self.reach) {
+                    let tip = chart.plotting_area().map_coordinate(&(end, y));
+                    arrowhead(area, tip, (back, 0), stroke(colour, 2.0))?;
+                }
                 let caps = ends.into_iter().filter(|end| end.abs() <= self.reach);
                 let cap = |end| PathElement::new(vec![(end, y - 0.14), (end, y + 0.14)], stroke(colour, 2.0));
                 chart.draw_series(caps.map(cap))?;
@@ -133,6 +136,11 @@ pub fn colour(verdict: Verdict) -> RGBColor {
     }
 }
 
+/// Where an interval goes on beyond the frame, and the way back to its middle.
+fn beyond(of: Interval, reach: f64) -> impl Iterator<Item = (f64, i32)> {
+    [(of.low < -reach).then_some((-reach, 1)), (of.high > reach).then_some((reach, -1))].into_iter().flatten()
+}
+
 fn plottable(value: f64) -> bool {
     value.is_finite() && value.abs() < 1e9
 }
@@ -163,6 +171,14 @@ mod tests {
         for word in ["dispersion", "infonce", "vicreg", "none detected", "lower loss"] {
             assert!(svg.contains(word), "{word}");
         }
+    }
+
+    #[test]
+    fn an_interval_that_goes_on_beyond_the_frame_is_marked() {
+        let marks = |low, high| beyond(Interval { low, high }, 1.0).collect::<Vec<_>>();
+        assert_eq!(marks(-1.0, 1.0), []);
+        assert_eq!(marks(-3.0, 0.5), [(-1.0, 1)]);
+        assert_eq!(marks(-3.0, 2.0), [(-1.0, 1), (1.0, -1)]);
     }
 
     #[test]

@@ -82,7 +82,11 @@ fn differences(results: &Results) -> Option<Plot> {
         remarks.push(format!("Intervals are {corrected}."));
     }
     if !with.iter().all(|(_, of)| within(of)) {
-        remarks.push("Points beyond the frame and unknown intervals are not drawn: the table has the figures.".into());
+        remarks.push(
+            "An arrowhead marks an interval that goes on beyond the frame. Points beyond it and unknown intervals are not drawn: the \
+             table has the figures."
+                .into(),
+        );
     }
     Some(Plot { name: "differences".into(), title, remark: remarks.join(" "), svg, data_csv })
 }

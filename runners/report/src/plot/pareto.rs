@@ -61,10 +61,15 @@ pub fn plot(results: &Results) -> Option<Plot> {
     let svg = described(svg, title, "loss", places);
     let comparisons = results.arms.iter().find_map(|arm| arm.difference).and_then(|of| corrected_for(of.comparisons));
     let corrected = comparisons.map(|words| format!(", {words}")).unwrap_or_default();
+    let cut = if are_cut(&spots, &others, sweep) {
+        " An arrowhead marks a whisker that goes on beyond the frame; one that does on both sides is not drawn: the table has it."
+    } else {
+        ""
+    };
     let dots = if others.is_empty() { "" } else { " Small dots: the other rows, the outermost 1% cut off." };
     let remark = format!(
-        "Lower and further left is better. Upright whiskers: the 95% interval of the paired difference from the baseline{corrected}; \
-         level ones: least to greatest over seeds. Stepped line: by their means, no arm has both a lower loss and a lower cost \
+        "Lower and further left is better. Vertical whiskers: the 95% interval of the paired difference from the baseline{corrected}; \
+         horizontal whiskers: minimum to maximum over seeds.{cut} Stepped line: by their means, no arm has both a lower loss and a lower cost \
          than those on it.{dots} {}",
         times(results)
     );
@@ -99,7 +104,7 @@ fn plottable(value: f64) -> bool {
 
 /// `others` are arms that are drawn as dots alone.
 fn svg(title: &str, results: &Results, spots: &[Spot], others: &[(f64, f64)]) -> String {
-    let (x, y) = ranges(spots, others);
+    let (x, y) = ranges(spots, others, results.is_sweep());
     sheet(title, WIDTH as u32, HEIGHT as u32, |area| {
         let frame = Frame {
             x: x.clone(),
@@ -120,8 +125,17 @@ fn svg(title: &str, results: &Results, spots: &[Spot], others: &[(f64, f64)]) ->
         for spot in spots {
             let style = stroke(spot.look.colour.mix(0.55), 1.5);
             let whisker = |from, to| PathElement::new(vec![within(from), within(to)], style);
-            chart.draw_series(spot.losses.map(|of| whisker((spot.cost, of.low), (spot.cost, of.high))))?;
-            chart.draw_series(spot.costs.map(|of| whisker((of.low, spot.loss), (of.high, spot.loss))))?;
+            let (losses, costs) =
+                (spot.losses.and_then(|of| within_frame(of, &y)), spot.costs.and_then(|of| within_frame(of, &x)));
+            chart.draw_series(losses.map(|(of, _)| whisker((spot.cost, of.low), (spot.cost, of.high))))?;
+            chart.draw_series(costs.map(|(of, _)| whisker((of.low, spot.loss), (of.high, spot.loss))))?;
+            let place = |at: (f64, f64)| chart.plotting_area().map_coordinate(&within(at));
+            for (end, beyond) in losses.into_iter().flat_map(|(of, [low, high])| [(of.low, low), (of.high, -high)]) {
+                arrowheads(area, place((spot.cost, end)), (0, -beyond), style)?;
+            }
+            for (end, beyond) in costs.into_iter().flat_map(|(of, [low, high])| [(of.low, low), (of.high, -high)]) {
+                arrowheads(area, place((end, spot.loss)), (beyond, 0), style)?;
+            }
         }
         let place = |spot: &Spot| {
             let (x, y) = chart.plotting_area().map_coordinate(&within((spot.cost, spot.loss)));
@@ -139,6 +153,26 @@ fn svg(title: &str, results: &Results, spots: &[Spot], others: &[(f64, f64)]) ->
         }
         Ok(())
     })
+}
+
+/// Whether a whisker goes on beyond the frame.
+fn are_cut(spots: &[Spot], others: &[(f64, f64)], sweep: bool) -> bool {
+    let (x, y) = ranges(spots, others, sweep);
+    let cut = |of: Option<Interval>, frame: &Range<f64>| of.is_some_and(|of| of.low < frame.start || of.high > frame.end);
+    spots.iter().any(|spot| cut(spot.losses, &y) || cut(spot.costs, &x))
+}
+
+/// The part of an interval that a frame shows, and 1 for each end that goes on beyond it; `None` where both do: it would be a bar
+/// across the whole frame.
+fn within_frame(of: Interval, frame: &Range<f64>) -> Option<(Interval, [i32; 2])> {
+    let beyond = [of.low < frame.start, of.high > frame.end];
+    let shown = Interval { low: of.low.clamp(frame.start, frame.end), high: of.high.clamp(frame.start, frame.end) };
+    (beyond != [true; 2]).then_some((shown, beyond.map(i32::from)))
+}
+
+/// An arrowhead, where its direction is not 0.
+fn arrowheads(area: &Area, at: (i32, i32), back: (i32, i32), style: ShapeStyle) -> Drawn {
+    if back == (0, 0) { Ok(()) } else { arrowhead(area, at, back, style) }
 }
 
 /// The dots inside the frame, one for each place of [`DOT`] shown pixels, so that their number has a bound.
@@ -163,19 +197,22 @@ fn middle(mut values: Vec<f64>) -> Option<[f64; 2]> {
     Some([values[last / 100], values[last - last / 100]])
 }
 
-/// Both axes: all spots and their whiskers, but no farther than twice the span of the spots and dots themselves.
-fn ranges(spots: &[Spot], others: &[(f64, f64)]) -> (Range<f64>, Range<f64>) {
-    let range = |at: fn(&Spot) -> f64, whisker: fn(&Spot) -> Option<Interval>, dots: Option<[f64; 2]>| {
+/// Both axes: all spots and their whiskers, but on either side no farther than twice the span of the spots and dots themselves. Of
+/// differences, 0 is on the axis.
+fn ranges(spots: &[Spot], others: &[(f64, f64)], of_differences: bool) -> (Range<f64>, Range<f64>) {
+    let range = |at: fn(&Spot) -> f64, whisker: fn(&Spot) -> Option<Interval>, dots: Vec<f64>| {
         let fold = |values: &mut dyn Iterator<Item = f64>| {
             values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)))
         };
-        let (low, high) = fold(&mut spots.iter().map(at).chain(dots.into_iter().flatten()));
+        let (low, high) = fold(&mut spots.iter().map(at).chain(dots));
         let (least, greatest) = fold(&mut spots.iter().filter_map(whisker).flat_map(|of| [of.low, of.high]));
-        let reach = high - low;
+        let reach = 2.0 * (high - low);
         with_air(least.clamp(low - reach, low), greatest.clamp(high, high + reach), 0.08)
     };
     let (costs, losses) = others.iter().copied().unzip();
-    (range(|spot| spot.cost, |spot| spot.costs, middle(costs)), range(|spot| spot.loss, |spot| spot.losses, middle(losses)))
+    let of_costs = middle(costs).into_iter().flatten().collect();
+    let of_losses = middle(losses).into_iter().flatten().chain(of_differences.then_some(0.0)).collect();
+    (range(|spot| spot.cost, |spot| spot.costs, of_costs), range(|spot| spot.loss, |spot| spot.losses, of_losses))
 }
 
 /// The stairs below which no arm is.
@@ -240,6 +277,24 @@ mod tests {
         let spots = [spot(1.0, 3.0), spot(1.5, 2.0), spot(1.2, 3.5), spot(2.0, 2.5)];
         let found = front(&spots, &[], &(0.9..2.1), &(1.9..3.6));
         assert_eq!(found, [(1.0, 3.6), (1.0, 3.0), (1.5, 3.0), (1.5, 2.0), (2.1, 2.0)]);
+    }
+
+    #[test]
+    fn an_interval_is_shown_whole_or_marked() {
+        let with = |loss: f64, low: f64, high: f64| Spot { losses: Some(Interval { low, high }), ..spot(1.0, loss) };
+        // losses 3.4 to 3.5: the frame reaches 0.2 beyond them, and a bit of air
+        let near = [with(3.4, 3.226, 3.574), with(3.5, 3.45, 3.55)];
+        let (_, y) = ranges(&near, &[], false);
+        assert!(y.start < 3.226 && y.end > 3.574 && !are_cut(&near, &[], false), "{y:?}");
+        let far = [with(3.4, 3.0, 3.45), with(3.5, -9.0, 16.0)];
+        let (_, y) = ranges(&far, &[], false);
+        assert!(are_cut(&far, &[], false) && y.start > 3.0, "{y:?}");
+        let shown = within_frame(far[0].losses.unwrap(), &y).unwrap();
+        assert_eq!((shown.0.low, shown.1), (y.start, [1, 0]));
+        assert!(within_frame(far[1].losses.unwrap(), &y).is_none(), "a bar across the whole frame");
+        let (_, y) = ranges(&[with(0.05, -0.21, 0.31), with(0.13, -0.12, 0.38)], &[], true);
+        assert!(y.start < -0.21 && y.end > 0.38, "{y:?}");
+        assert!(ranges(&[spot(1.0, 0.1), spot(1.1, 0.12)], &[], true).1.contains(&0.0), "no difference is on the axis");
     }
 
     #[test]

@@ -3,13 +3,44 @@
 use regatta_lm::Device;
 use serde_json::Value;
 
-/// Which inputs differ from those of another trial: `train.lr: 0.001, was 0.01`.
-pub(super) fn differences(now: &Value, was: &Value) -> Vec<String> {
+/// Which inputs differ from those of another trial: `train.lr: 0.001, was 0.01`. Of files whose contents changed, `sources` names
+/// those that an input is read from.
+pub(super) fn differences(now: &Value, was: &Value, sources: &dyn Fn(&str) -> Vec<String>) -> Vec<String> {
     let (mut found, formulas) = (Vec::new(), [FINGERPRINTS]);
     let [named_now, named_was] = [now, was].map(|inputs| with_device(without(inputs, &formulas)));
     differ(&mut found, String::new(), &named_now, &named_was);
-    found.extend(other_formulas(now, was));
-    found
+    let words = found.into_iter().map(|(path, now, was)| {
+        if !are_other_contents(&now, &was) {
+            return format!("{path}: {now}, was {was}");
+        }
+        let contents = match &sources(&path)[..] {
+            [] => "other contents".to_owned(),
+            [file] => format!("other contents of {file}"),
+            files => format!("other contents of one of {}", files.join(", ")),
+        };
+        format!("{path}: {contents} than it was trained with")
+    });
+    words.chain(other_formulas(now, was)).collect()
+}
+
+/// Whether two trials differ in the contents of their files alone.
+pub(super) fn differ_in_contents(now: &Value, was: &Value) -> bool {
+    let mut found = Vec::new();
+    differ(&mut found, String::new(), now, was);
+    !found.is_empty() && found.iter().all(|(_, now, was)| are_other_contents(now, was))
+}
+
+/// Whether two values that differ are the same but for hashes of contents, which tell a reader nothing.
+fn are_other_contents(now: &Value, was: &Value) -> bool {
+    fn without_hashes(value: &Value) -> Value {
+        match value {
+            Value::String(text) if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) => "#".into(),
+            Value::Array(list) => list.iter().map(without_hashes).collect(),
+            Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), without_hashes(value))).collect(),
+            other => other.clone(),
+        }
+    }
+    now != was && without_hashes(now) == without_hashes(was)
 }
 
 /// The code or the device that differs, where two trials have the same settings.
@@ -99,7 +130,7 @@ fn other_formulas(now: &Value, was: &Value) -> Vec<String> {
     words
 }
 
-fn differ(found: &mut Vec<String>, path: String, now: &Value, was: &Value) {
+fn differ(found: &mut Vec<(String, Value, Value)>, path: String, now: &Value, was: &Value) {
     match (now, was) {
         (Value::Object(now), Value::Object(was)) => {
             let keys: std::collections::BTreeSet<&String> = now.keys().chain(was.keys()).collect();
@@ -110,7 +141,7 @@ fn differ(found: &mut Vec<String>, path: String, now: &Value, was: &Value) {
             }
         }
         _ if now == was => {}
-        _ => found.push(format!("{path}: {now}, was {was}")),
+        _ => found.push((path, now.clone(), was.clone())),
     }
 }
 
@@ -119,12 +150,36 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn differences(now: &Value, was: &Value) -> Vec<String> {
+        super::differences(now, was, &|_| Vec::new())
+    }
+
     #[test]
     fn differences_are_named_by_their_paths() {
         let now = json!({"train": {"lr": 0.1, "steps": 3}, "terms": [1]});
         let other = json!({"train": {"lr": 0.2, "steps": 3}, "terms": [1], "seed": 1});
         assert_eq!(differences(&now, &other), ["seed: null, was 1", "train.lr: 0.1, was 0.2"]);
         assert!(differences(&now, &now).is_empty());
+    }
+
+    #[test]
+    fn of_other_contents_the_file_is_named_and_no_hash() {
+        let [one, other] = ["5", "e"].map(|digit| digit.repeat(64));
+        let inputs = |hash: &str, lr: f64| json!({"tokens": hash, "evaluate": {"minimal_pairs": [{"task": "agreement", "items": hash}]}, "train": {"lr": lr}});
+        let sources = |input: &str| if input == "tokens" { vec!["a.txt".to_owned()] } else { vec!["b".into(), "c".into()] };
+        let (now, was) = (inputs(&one, 0.1), inputs(&other, 0.1));
+        assert_eq!(
+            super::differences(&now, &was, &sources),
+            [
+                "evaluate.minimal_pairs: other contents of one of b, c than it was trained with",
+                "tokens: other contents of a.txt than it was trained with",
+            ]
+        );
+        let nowhere = differences(&now, &was);
+        assert_eq!(nowhere[1], "tokens: other contents than it was trained with");
+        assert!(differ_in_contents(&now, &was) && !differ_in_contents(&now, &now));
+        assert!(!differ_in_contents(&now, &inputs(&other, 0.2)), "a setting differs too");
+        assert!(!differ_in_contents(&json!({"tokens": one}), &json!({"tokens": "none"})));
     }
 
     #[test]

@@ -31,8 +31,18 @@ pub struct Identity {
 
 impl Identity {
     /// Which inputs differ from those of another trial: `train.lr: 0.001, was 0.01`.
-    pub fn differences(&self, other: &Value) -> Vec<String> {
-        differences::differences(&self.inputs, other)
+    /// `sources` names the files that an input is read from.
+    pub fn differences(&self, other: &Value, sources: &dyn Fn(&str) -> Vec<String>) -> Vec<String> {
+        differences::differences(&self.inputs, other, sources)
+    }
+
+    /// What differs from that other trial, in a word.
+    pub(crate) fn differing(&self, other: &Value) -> &'static str {
+        match self.differing_code(other) {
+            Some(code) => code.word(),
+            None if differences::differ_in_contents(&self.inputs, other) => "data",
+            None => "settings",
+        }
     }
 
     /// Whether that other trial is this one, trained by other code or on another device; and by which: another version of the program

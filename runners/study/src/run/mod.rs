@@ -36,7 +36,7 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
     let out = options.out;
     check_out(out).map_err(RunError::Folder)?;
     let (prepared, device) = prepared(file, options)?;
-    let fingerprints = Fingerprints::measure(file, out, &options.limits, options.probe)?;
+    let fingerprints = Fingerprints::measure(file, out, &options.limits, options.probe).map_err(RunError::Folder)?;
     let supplies = Supply::of(&prepared);
     let manifest = Manifest { device: (options.device != Device::Cpu).then_some(device), ..prepared[0].manifest(file)? };
     drop(prepared); // the tokens are the workers'

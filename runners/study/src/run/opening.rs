@@ -9,7 +9,7 @@ use crate::fingerprints::Fingerprints;
 use crate::options::Options;
 use crate::plan::PlannedTrial;
 use crate::tuning;
-use regatta_records::{Card, Holder, Lease, Manifest, Others, RecordError, Runner, TuningRow, present, read_json};
+use regatta_records::{Card, Holder, Lease, Manifest, Others, RecordError, Runner, TuningRow, not_of_trials, present, read_json};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -61,6 +61,11 @@ pub(super) fn open(
     }
     if options.fresh {
         let trials = out.join("trials");
+        if let Some(file) = not_of_trials(&trials).map_err(RunError::Folder)? {
+            let message =
+                "expected trials alone, found a file that no run made and --fresh would remove: move it elsewhere first";
+            return Err(RunError::Folder(RecordError::new(&file, message)));
+        }
         let count = settled(&trials).map_err(RunError::Folder)?;
         if count > 0 && !(options.may_discard)(count) {
             return Err(RunError::Kept { folder: out.display().to_string(), trials: count });

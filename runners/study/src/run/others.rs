@@ -18,7 +18,7 @@ pub(super) fn refuse_others(trials: &mut [PlannedTrial], options: &Options<'_>) 
             continue;
         };
         let inputs = trial.folder.inputs().map_err(RunError::Folder)?.unwrap_or_default();
-        let differences = if inputs.is_null() { Vec::new() } else { trial.identity.differences(&inputs) };
+        let differences = if inputs.is_null() { Vec::new() } else { trial.differences(&inputs) };
         let differences = if differences.is_empty() { format!("identity {}", status.identity) } else { differences.join("; ") };
         let code = trial.identity.differing_code(&inputs);
         if code.is_none() || !options.allow_mismatch {
@@ -27,6 +27,7 @@ pub(super) fn refuse_others(trials: &mut [PlannedTrial], options: &Options<'_>) 
                 name: trial.name.clone(),
                 seed: trial.key.seed,
                 code,
+                what: trial.identity.differing(&inputs),
                 differences,
             });
         }

@@ -43,13 +43,16 @@ pub(super) fn print(
         say(format_args!("  {name:<32} {how}{ms:>8.1} ms per step, {} {of}", duration(time)))?;
     }
     say(format_args!(
-        "time        {} of training{} on this machine, {} threads, one trial after the other",
+        "time        {} of training steps{} on this machine, {} threads, one trial after the other",
         duration(total),
         if outlook.is_some() { " left" } else { "" },
         prepared[0].manifest(file).map_err(Failure::refused)?.threads
     ))?;
-    Ok(())
+    Ok(say(LEFT_OUT)?)
 }
+
+/// Most of the time of trials of a few steps.
+const LEFT_OUT: &str = "            not included: each trial's start in a process of its own, its measurements and its files";
 
 /// The shortest of a few steps of a variant.
 fn step_seconds(variant: &Variant, prepared: &Prepared, compute: &Compute) -> Result<f64, TrainError> {

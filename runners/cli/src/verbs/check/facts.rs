@@ -27,6 +27,9 @@ pub(super) fn print(file: &StudyFile, prepared: &[Prepared], trials: Trials, fol
     for (arm, first) in file.study.twins() {
         say(format_args!("same arm    {arm} is {first} under another name: their trials have the same bytes"))?;
     }
+    for note in file.without_effect() {
+        say(format_args!("no effect   {note}"))?;
+    }
     if let Some(note) = slow_precision(file.variants()) {
         say(format_args!("precision   {note}"))?;
     }
@@ -40,9 +43,10 @@ pub(super) fn print(file: &StudyFile, prepared: &[Prepared], trials: Trials, fol
 fn of_trials(file: &StudyFile, trials: Trials) -> String {
     let Trials { tuning, seeds } = trials;
     let variants = file.variants().len();
-    let arms = if variants == file.study.arms.len() { "arms" } else { "arms at points of the sweep" };
-    let tuned = if tuning > 0 { format!("{tuning} tuning trials and ") } else { String::new() };
-    format!("trials      {} ({variants} {arms} x {tuned}{seeds} seeds)", variants * trials.each())
+    let arms = if variants == file.study.arms.len() { "arms" } else { "combinations of an arm and a point of the sweep" };
+    let counted = |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
+    let tuned = if tuning > 0 { format!("{} and ", counted(tuning, "tuning trial")) } else { String::new() };
+    format!("trials      {} ({variants} {arms}, each with {tuned}{})", variants * trials.each(), counted(seeds, "seed"))
 }
 
 fn model(prepared: &[Prepared]) -> Result<(), Failure> {

@@ -138,7 +138,9 @@ impl Names {
         let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
         let begins = name.starts_with(|c: char| c.is_ascii_lowercase());
         if !begins || name.len() > 64 || !name.chars().all(legal) || name.ends_with(['_', '-']) {
-            let hint = snake(name).map(|word| format!("; did you mean `{word}`?")).unwrap_or_default();
+            // what is left of a word without its letters of other alphabets is nobody's name
+            let hint =
+                snake(name).filter(|_| name.is_ascii()).map(|word| format!("; did you mean `{word}`?")).unwrap_or_default();
             return Err(format!("{shape}, found {name:?}{hint}"));
         }
         let library = name.replace('-', "_");
@@ -221,7 +223,10 @@ mod tests {
         check("my spread", Err("did you mean `my_spread`?"));
         check("2fast", Err("did you mean `fast`?"));
         check("../spread", Err("did you mean `spread`?"));
-        check("größe", Err("did you mean `gr_e`?"));
+        for name in ["größe", "été"] {
+            let refused = Names::of(name, &BTreeMap::new()).unwrap_err();
+            assert!(refused.ends_with(&format!("beginning with a letter, found {name:?}")), "{refused}");
+        }
         check("spread-", Err("did you mean `spread`?"));
         check("", Err("found \"\""));
         check(&"a".repeat(65), Err("1 to 64"));

@@ -1,5 +1,6 @@
 //! Studies and what is said of them. The regularizers are small ones of these tests' own.
 
+mod effects;
 mod extends;
 mod faults;
 mod files;
@@ -144,6 +145,33 @@ fn all_but_arms_has_defaults() {
     assert_eq!(Desk::with("tokenizer: bytes\narms: {a: []}").read(&[]).unwrap().tokenizer, Some(TokenizerSpec::Bytes));
 }
 
+/// A shell's variable that is not set trained 300 steps in place of the study's 20.
+#[test]
+fn a_field_with_nothing_behind_its_name_is_refused() {
+    let nothing = "expected a value, found nothing";
+    check_changed("steps: 20", "steps: ", "x.yaml:11:9: train.steps: ", nothing);
+    check_changed("steps: 20", "steps: ~", "x.yaml:11:10: train.steps: ", nothing);
+    check_changed("context: 16", "context: null", "x.yaml:10:12: train.context: ", nothing);
+    check_changed("[0, 1, 2]", "", "x.yaml:3:", "expected a count of seeds from 1 to 10000, or a list of them, found nothing");
+    check_changed("whole\n", "\n", "x.yaml:1:", "expected a string, found nothing");
+    check_changed("Does it help?", "", "x.yaml:2:", nothing);
+    check_changed("mlp_width: 256", "mlp_width: ", "x.yaml:4:", nothing);
+    check_changed("max_points: 64", "max_points: ", "x.yaml:27:", nothing);
+    check_changed("evaluate: {every: 5", "evaluate: {target: , every: 5", "x.yaml:19:", nothing);
+    check("extends:\narms: {a: []}", "x.yaml:1:9: extends: ", "expected the path of a study, found nothing");
+    check("tune: {weight: }\narms: {a: []}", "x.yaml:1:15: tune.weight: ", nothing);
+    let desk = Desk::with(WHOLE);
+    for (set, part) in [
+        ("train.steps=", "--set train.steps=: train.steps: expected a value behind the `=`, found nothing"),
+        ("train= ", "train: expected a value behind the `=`"),
+        ("train.steps=~", "--set train.steps=~: train.steps: expected a value, found nothing"),
+    ] {
+        assert!(desk.refusal(&[set]).starts_with(part) || desk.refusal(&[set]).contains(part), "{}", desk.refusal(&[set]));
+    }
+    let unset = Desk::with("vary: {train.context: [~, 64]}\narms: {a: []}");
+    assert_eq!(StudyFile::read(&unset.study, &[]).unwrap().variants().len(), 2, "a point may take the default");
+}
+
 #[test]
 fn a_study_written_and_read_again_is_equal() {
     for text in [WHOLE, "arms: {b: [], a: []}", "question: \"no: 'x' \\n 1e3\"\nseeds: [5, 1]\ntokenizer: bytes\narms: {'1': []}"]
@@ -195,8 +223,12 @@ fn values_that_do_not_fit_are_refused_where_they_are() {
         "steps: 20",
         "steps: many",
         "x.yaml:11:10: train.steps: ",
-        "expected a whole number, 0 or above, found \"many\"",
+        "expected a whole number from 1 to 100000000, found \"many\"",
     );
+    for found in ["-1", "1.5", "1000.0"] {
+        let expected = format!("expected a whole number from 1 to 100000000, found {found}");
+        check_changed("steps: 20", &format!("steps: {found}"), "x.yaml:11:10: train.steps: ", &expected);
+    }
     check_changed("steps: 20", "steps: 0", "x.yaml:11:10: train.steps: ", "expected a whole number from 1 to 100000000, found 0");
     check_changed("steps: 20", "steps: 1099511627776", "x.yaml:11:10: train.steps: ", "from 1 to 100000000, found 1099511627776");
     check_changed("lr: 1.0e-3", "lr: -1", "x.yaml:13:7: train.lr: ", "expected a finite number above 0, found -1");
@@ -294,7 +326,7 @@ fn overrides_are_judged_as_the_file_is() {
         assert!(message.starts_with(expected), "{message}");
     };
     refused("train.stesp=5", "--set train.stesp=5: train.stesp: unknown name `stesp`, expected one of `context`, `steps`, ");
-    refused("train.steps=x", "--set train.steps=x: train.steps: expected a whole number, 0 or above, found \"x\"");
+    refused("train.steps=x", "--set train.steps=x: train.steps: expected a whole number from 1 to 100000000, found \"x\"");
     refused("arms.spread-0.1.7.weight=1", "--set arms.spread-0.1.7.weight=1: arms.spread-0.1.7: expected an index from 0 to 1");
     refused(
         "model.heads=3",
