@@ -1,8 +1,8 @@
 """The same work as `regatta bench`, in PyTorch: one small model and the same penalties, written as their papers write them.
 
 A step is forward, cross-entropy over the vocabulary, the penalty averaged over all blocks' outputs with weight 0.1, backward,
-clip by global norm 1, fused AdamW; float32, random tokens, on the CPU or the device that is named. Pairwise penalties see each sequence by itself, those of
-moments all tokens of the batch. Prints one line of JSON with the keys of `regatta bench --json`.
+clip by global norm 1, fused AdamW; float32, random tokens, on the CPU or the device that is named. Pairwise penalties see each
+sequence by itself, those of moments all tokens of the batch. Prints one line of JSON with the keys of `regatta bench --json`.
 """
 
 import argparse
@@ -222,7 +222,8 @@ def main():
     parser.add_argument("--steps", type=int, default=10, help="steps that are measured (default: 10)")
     parser.add_argument("--warmup", type=int, default=3, help="steps before them that are not (default: 3)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="default: as PyTorch chooses")
-    parser.add_argument("--device", default="cpu", help="of training and product, in PyTorch's words: cpu, cuda:0, mps (default: cpu)")
+    device = "of training and product, in PyTorch's words: cpu, cuda:0, mps (default: cpu)"
+    parser.add_argument("--device", default="cpu", help=device)
     parser.add_argument("--compile", action="store_true", help="compile the model; the penalty stays as it is")
     parser.add_argument("--autocast", action="store_true", help="the model's forward under autocast to bfloat16")
     parser.add_argument("--cloud", metavar="NxD", help="instead of training, value and gradient of one penalty on random points")

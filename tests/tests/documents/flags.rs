@@ -41,7 +41,7 @@ impl Known {
                 self.fault_of_regatta(&words[start + 1..])
             }
             ["cargo", words @ ..] => self.fault_of_cargo(words),
-            ["python" | "python3", "-m", ..] | ["cd" | "mdbook" | "perf", ..] | [] => None,
+            ["python" | "python3", "-m", ..] | ["cd" | "mdbook" | "perf" | "wait", ..] | [] => None,
             ["python" | "python3", script, words @ ..] => {
                 let Ok(text) = std::fs::read_to_string(root().join(script)) else { return Some(format!("no script {script}")) };
                 let unknown = flags(words).find(|flag| !text.contains(&format!("\"{flag}\"")));
