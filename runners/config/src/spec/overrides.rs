@@ -36,7 +36,8 @@ pub(super) fn apply(document: &mut Value, assignment: &str) -> Result<Override, 
     if value.len() > yaml::MAX_BYTES || path.split('.').count() > MAX_STEPS {
         return Err(refuse("", "expected a shorter path or value".into()));
     }
-    if value.trim().is_empty() {
+    let switches_off = ["vary", "tune"].contains(&path);
+    if value.trim().is_empty() && !switches_off {
         return Err(refuse(path, "expected a value behind the `=`, found nothing".into())); // of a shell's variable, which is not set
     }
     let value = yaml::decode(value.into()).and_then(|value| yaml::parse(&value)).map_err(|fault| refuse(path, fault.message))?;

@@ -275,7 +275,7 @@ mod tests {
         refused("a:\n  3: 1", (2, 3), "a", "expected a name before the `:`, found 3");
         refused("a:\n  ~: 1", (2, 3), "a", "found nothing");
         refused("a:\n\tb: 1", (2, 1), "a", "expected spaces, found a tab");
-        refused("a:\n  b: 1\n\tc: 2", (3, 1), "a", "expected spaces, found a tab");
+        refused("a:\n  b: 1\n\tc: 2", (3, 1), "a.b", "expected spaces, found a tab");
         refused("a: \"\\", (1, 6), "a", "unexpected end of stream");
         refused("a: [!x {}, b]", (1, 5), "a.0", "found a tag");
         refused("- &a !x [b]", (1, 3), "0", "found a tag");

@@ -62,7 +62,12 @@ fn nothing_drops_an_arm_or_goes_back_to_defaults() {
         "x.yaml:3:10: arms.spraed: ",
         "expected a list of terms and interventions, `[]` for a baseline, found nothing",
     );
-    assert!(desk("extends:\narms: {a: []}", &[]).read(&[]).is_ok());
+    check_refused(
+        &desk("extends:\narms: {a: []}", &[]),
+        &[],
+        "x.yaml:1:9: extends: ",
+        "expected the path of a study, found nothing",
+    );
 }
 
 #[test]

@@ -156,10 +156,10 @@ fn a_field_with_nothing_behind_its_name_is_refused() {
     check_changed("whole\n", "\n", "x.yaml:1:", "expected a string, found nothing");
     check_changed("Does it help?", "", "x.yaml:2:", nothing);
     check_changed("mlp_width: 256", "mlp_width: ", "x.yaml:4:", nothing);
-    check_changed("max_points: 64", "max_points: ", "x.yaml:27:", nothing);
+    check_changed("max_points: 64", "max_points: ", "x.yaml:27:", "expected a number or `none`, found nothing");
     check_changed("evaluate: {every: 5", "evaluate: {target: , every: 5", "x.yaml:19:", nothing);
     check("extends:\narms: {a: []}", "x.yaml:1:9: extends: ", "expected the path of a study, found nothing");
-    check("tune: {weight: }\narms: {a: []}", "x.yaml:1:15: tune.weight: ", nothing);
+    check("tune: {weight: }\narms: {a: []}", "x.yaml:1:16: tune.weight: ", "expected a list, found nothing");
     let desk = Desk::with(WHOLE);
     for (set, part) in [
         ("train.steps=", "--set train.steps=: train.steps: expected a value behind the `=`, found nothing"),
