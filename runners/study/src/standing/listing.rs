@@ -138,7 +138,8 @@ mod tests {
     #[test]
     fn a_study_that_names_no_seeds_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("manifest.json"), "{}").unwrap();
+        std::fs::create_dir(folder.path().join("runners")).unwrap();
+        std::fs::write(folder.path().join("runners/turn.1"), "").unwrap();
         let read = |text: &str| {
             std::fs::write(folder.path().join("study.yaml"), text).unwrap();
             Listing::read(folder.path()).map_err(|error| error.to_string())

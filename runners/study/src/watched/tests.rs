@@ -11,7 +11,7 @@ impl Folder {
     fn new(study: &str) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         folder.write("study.yaml", study);
-        folder.write("manifest.json", "{}");
+        folder.write("runners/turn.1", "");
         folder
     }
 

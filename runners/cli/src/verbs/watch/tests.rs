@@ -20,7 +20,7 @@ impl Folder {
         let arms: String = arms.iter().map(|arm| format!("  {arm}: []\n")).collect();
         let seeds: Vec<usize> = (0..seeds).collect();
         folder.write("study.yaml", &format!("name: small\nseeds: {seeds:?}\ntrain: {{steps: 50}}\narms:\n{arms}"));
-        folder.write("manifest.json", "{}");
+        folder.write("runners/turn.1", "");
         folder
     }
 
