@@ -81,10 +81,10 @@ pub(super) fn no_field_is_empty(document: &Value) -> Result<(), Misfit> {
     let mut document = document.clone();
     document.as_object_mut().into_iter().for_each(|study| _ = study.shift_remove("vary"));
     let mut path = Vec::new();
-    match empty(&document, &mut path) {
-        true => Err(Misfit::new(path, "expected a value, found nothing: without its name a field takes its default")),
-        false => Ok(()),
+    if empty(&document, &mut path) {
+        return Err(Misfit::new(path, "expected a value, found nothing: without its name a field takes its default"));
     }
+    Ok(())
 }
 
 /// `{name: }` means `{name: {}}`, but for the names that have no fields.
