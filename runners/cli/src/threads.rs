@@ -26,8 +26,7 @@ const MOST: usize = 1024;
 /// What sizes a pool: those of rayon, of which the second is an older name of the first, and candle's own.
 const VARIABLES: [&str; 3] = ["RAYON_NUM_THREADS", "RAYON_RS_NUM_CPUS", "CANDLE_NUM_THREADS"];
 
-/// Refuses a variable whose number of threads cannot be meant: the pools take what is no number for the number of processors, and
-/// start any number of threads.
+/// Refuses a number of threads that cannot be meant. The pools would ignore text, and start as many threads as a number asks for.
 ///
 /// # Errors
 /// At the first that is set to something else than a number from 1 to 1024.

@@ -3,7 +3,7 @@
 use super::activations::Activations;
 use super::batch::{BatchError, Keep, Upstream};
 use super::measured::Measured;
-use super::numbers::Numbers;
+use super::numbers::{Groups, Numbers};
 use super::randomness::Randomness;
 use super::sum::{Scalar, Sum};
 use super::{candle, kernels};
@@ -24,9 +24,6 @@ pub(crate) enum Engine {
     /// candle's operations, on a device.
     Candle(Box<candle::State>),
 }
-
-/// Tensors by group, as checkpoints name them.
-type Groups<'a> = Vec<(&'static str, Cow<'a, Parameters>)>;
 
 /// `call` on the state of whichever engine it is.
 macro_rules! on {

@@ -1,8 +1,13 @@
 //! The numbers of an activation, or of its gradient, as an engine has them.
 
+use crate::model::Parameters;
 use candle_core::{Device, Result, Shape, Tensor, Var};
 use regatta_kernels::vector;
+use std::borrow::Cow;
 use std::ops::Range;
+
+/// Tensors by group, as checkpoints name them.
+pub(crate) type Groups<'a> = Vec<(&'static str, Cow<'a, Parameters>)>;
 
 /// Numbers of an activation or a matrix, or their gradient.
 #[derive(Debug, Clone)]

@@ -3,10 +3,8 @@
 use super::known::known;
 use crate::model::{Decoder, Mlp};
 use candle_core::{Result, Tensor};
+use regatta_kernels::model::CUBE;
 use std::f64::consts::FRAC_2_PI;
-
-/// The factor of the cube in GELU's tanh form.
-const CUBE: f64 = 0.044715;
 
 /// Of the first map's outputs. (r, m), or (r, 2m) with gates -> (r, m)
 pub(super) fn hidden(decoder: &Decoder, first: &Tensor) -> Result<Tensor> {
@@ -20,12 +18,12 @@ pub(super) fn hidden(decoder: &Decoder, first: &Tensor) -> Result<Tensor> {
 /// `x/2·(1 + tanh u)`, `u = sqrt(2/π)·(x + 0.044715·x³)`; its gradient is `1/2·(1 + tanh u) + x/2·(1 - tanh² u)·u'`.
 fn gelu_tanh(x: &Tensor) -> Result<Tensor> {
     known(x, x.detach().gelu()?, |x, _, grad| {
-        let root = FRAC_2_PI.sqrt();
+        let (root, cube) = (FRAC_2_PI.sqrt(), f64::from(CUBE));
         let square = x.sqr()?;
-        let tanh = x.mul(&square.affine(root * CUBE, root)?)?.tanh()?;
-        let slope = square.affine(1.5 * root * CUBE, 0.5 * root)?; // u' / 2
-        let bent = tanh.sqr()?.affine(-1.0, 1.0)?.mul(&slope)?.mul(x)?;
-        tanh.affine(0.5, 0.5)?.add(&bent)?.mul(grad)
+        let tanh = x.mul(&square.affine(root * cube, root)?)?.tanh()?;
+        let half_slope = square.affine(1.5 * root * cube, 0.5 * root)?; // u' / 2
+        let of_tanh = tanh.sqr()?.affine(-1.0, 1.0)?.mul(&half_slope)?.mul(x)?;
+        tanh.affine(0.5, 0.5)?.add(&of_tanh)?.mul(grad)
     })
 }
 

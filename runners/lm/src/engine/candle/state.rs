@@ -7,7 +7,7 @@ use super::second::{Second, output};
 use super::weights::Weights;
 use crate::engine::activations::Activations;
 use crate::engine::batch::{BatchError, Keep, Upstream};
-use crate::engine::numbers::Numbers;
+use crate::engine::numbers::{Groups, Numbers};
 use crate::engine::randomness::Randomness;
 use crate::engine::sum::{Scalar, Sum};
 use crate::model::{Decoder, Map, Model, Parameters, Role};
@@ -35,8 +35,6 @@ pub(crate) struct State {
     seconds: Vec<Second>,
     own: Option<Own>,
 }
-
-type Groups<'a> = Vec<(&'static str, Cow<'a, Parameters>)>;
 
 impl State {
     pub fn new(model: &Model, train: &TrainSpec, device: &Device) -> Result<Self> {
