@@ -88,6 +88,15 @@ pub trait OutputUpdate: Debug + Send + Sync {
     /// # Shapes
     /// matrix (vocabulary, dims), a row per token
     fn apply(&self, matrix: &mut [f32], dims: usize);
+
+    /// The changed matrix, by operations on the tensor's own device: [`Self::apply`] up to rounding. Where there is none, a
+    /// matrix on a GPU goes to the host and back after each update.
+    ///
+    /// # Errors
+    /// Returns an error if a tensor operation fails.
+    fn apply_on_device(&self, _matrix: &Tensor) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
 }
 
 /// Noise on embeddings, during training only.
@@ -108,6 +117,15 @@ pub trait WeightRounding: Debug + Send + Sync {
     /// # Shapes
     /// weights (inputs, outputs)
     fn round(&self, weights: &mut [f32], inputs: usize, outputs: usize);
+
+    /// The rounded weights, by operations on the tensor's own device: [`Self::round`] up to the last digits of a scale. Where
+    /// there is none, weights on a GPU go to the host and back after each update.
+    ///
+    /// # Errors
+    /// Returns an error if a tensor operation fails.
+    fn round_on_device(&self, _weights: &Tensor) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
 }
 
 /// An objective that compares the model's outputs with those of a second model, its companion.

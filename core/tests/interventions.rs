@@ -14,6 +14,7 @@ enum Broken {
     ActsNowhere,
     SilentNoise,
     RoundsNothing,
+    RoundsOtherwise,
     HiddenCheckpoint,
     Nothing,
 }
@@ -31,7 +32,7 @@ impl Intervention for Promises {
         match self.broken {
             Broken::ActsNowhere => None,
             Broken::SilentNoise => Some(Action::EmbeddingNoise(self)),
-            Broken::RoundsNothing => Some(Action::WeightRounding(self)),
+            Broken::RoundsNothing | Broken::RoundsOtherwise => Some(Action::WeightRounding(self)),
             Broken::HiddenCheckpoint | Broken::Nothing => Some(Action::Objective(self)),
         }
     }
@@ -46,7 +47,15 @@ impl EmbeddingNoise for Promises {
 }
 
 impl WeightRounding for Promises {
-    fn round(&self, _: &mut [f32], _: usize, _: usize) {}
+    fn round(&self, weights: &mut [f32], _: usize, _: usize) {
+        if self.broken == Broken::RoundsOtherwise {
+            weights.iter_mut().for_each(|weight| *weight *= 0.5);
+        }
+    }
+
+    fn round_on_device(&self, weights: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some((weights * 0.25)?))
+    }
 }
 
 impl CompanionObjective for Promises {
@@ -92,6 +101,12 @@ fn noise_of_zeros_is_reported() {
 #[should_panic(expected = "to themselves")]
 fn rounding_to_the_same_weights_is_reported() {
     check(&with(Broken::RoundsNothing));
+}
+
+#[test]
+#[should_panic(expected = "`round_on_device`: a number is")]
+fn other_rounding_on_a_device_is_reported() {
+    check(&with(Broken::RoundsOtherwise));
 }
 
 #[test]

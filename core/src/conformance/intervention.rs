@@ -84,7 +84,19 @@ fn updates_depend_on_the_matrix_alone(update: &dyn OutputUpdate) {
         assert_eq!(bits(&once), bits(&updated()), "{update:?}: the same matrix becomes another one");
         assert!(once.iter().all(|x| x.is_finite()), "{update:?}: a matrix that is not finite");
         assert!(once != before, "{update:?}: a matrix of {rows} rows is left as it was");
+        let tensor = Tensor::from_slice(&before, (rows, DIMS), &Device::Cpu).expect("a matrix");
+        let on_device = update.apply_on_device(&tensor).unwrap_or_else(|error| panic!("{update:?}: {error}"));
+        is_near(&format!("{update:?}: `apply_on_device`"), on_device.as_ref(), &once);
     }
+}
+
+/// What is found on a device, where there is something, is what loops on slices give, within 1e-5 of the largest number.
+fn is_near(what: &str, found: Option<&Tensor>, expected: &[f32]) {
+    let Some(found) = found.map(floats) else { return };
+    let largest = expected.iter().fold(0f32, |most, x| most.max(x.abs()));
+    assert_eq!(found.len(), expected.len(), "{what}: other numbers than on slices");
+    let apart = found.iter().zip(expected).map(|(found, expected)| (found - expected).abs()).fold(0f32, f32::max);
+    assert!(apart <= 1e-5 * largest.max(1e-3), "{what}: a number is {apart} from that on slices, of at most {largest}");
 }
 
 /// The same draw gives the same noise, which is finite and not all 0.
@@ -113,11 +125,18 @@ fn rounding_depends_on_the_weights_alone(it: &dyn WeightRounding) {
     let once = rounded(&weights, 12);
     assert_eq!(bits(&once), bits(&rounded(&weights, 12)), "{it:?}: the same weights are rounded to other numbers");
     assert_ne!(bits(&once), bits(&weights), "{it:?} rounds 12·5 normal weights to themselves");
+    let on_device = |weights: &[f32], inputs: usize| {
+        let weights = Tensor::from_slice(weights, (inputs, weights.len() / inputs), &Device::Cpu).expect("weights");
+        it.round_on_device(&weights).unwrap_or_else(|error| panic!("{it:?}: {error}"))
+    };
+    is_near(&format!("{it:?}: `round_on_device`"), on_device(&weights, 12).as_ref(), &once);
     let cases = [("all zero", vec![0.0; 12]), ("near 1e30", numbers(12, 1e30)), ("near 1e-30", numbers(12, 1e-30))];
     for (what, weights) in cases.iter().chain([&("a single one", vec![0.5])]) {
         for inputs in [1, weights.len()] {
             let finite = rounded(weights, inputs).iter().all(|x| x.is_finite());
             assert!(finite, "{it:?}: weights {what} are rounded to numbers that are not finite");
+            let finite = on_device(weights, inputs).iter().flat_map(floats).all(f32::is_finite);
+            assert!(finite, "{it:?}: weights {what} are rounded to numbers that are not finite on a device");
         }
     }
 }

@@ -17,9 +17,11 @@
 //! - binary: Rastegari et al. 2016, arXiv:1603.05279, section 3.1, with one scale per output channel.
 
 mod bits;
+mod on_device;
 
 use crate::simd::Simd;
 pub use bits::{Bits, Granularity};
+pub use on_device::round_linear;
 
 /// The smallest scale of ternary weights.
 const LEAST_SCALE: f32 = 1e-5;

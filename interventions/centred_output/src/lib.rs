@@ -15,7 +15,7 @@
 //! matrix (v, d)
 
 use regatta_core::kernels::vector;
-use regatta_core::{Action, Intervention, OutputUpdate, intervention, typetag};
+use regatta_core::{Action, Intervention, OutputUpdate, Result, Tensor, intervention, typetag};
 
 intervention! {
     name: "centred_output",
@@ -39,6 +39,10 @@ impl OutputUpdate for CentredOutput {
         for row in matrix.chunks_exact_mut(dims) {
             row.iter_mut().zip(&mean).for_each(|(x, mean)| *x = (f64::from(*x) - mean) as f32);
         }
+    }
+
+    fn apply_on_device(&self, matrix: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(matrix.broadcast_sub(&matrix.mean_keepdim(0)?)?))
     }
 }
 

@@ -30,8 +30,8 @@
 //! # Shapes
 //! weights (inputs, outputs)
 
-use regatta_core::rounding::{Bits, Granularity, Layout, round};
-use regatta_core::{Action, Intervention, WeightRounding, intervention, typetag};
+use regatta_core::rounding::{Bits, Granularity, Layout, round, round_linear};
+use regatta_core::{Action, Intervention, Result, Tensor, WeightRounding, intervention, typetag};
 
 intervention! {
     name: "quantised_weights",
@@ -61,6 +61,10 @@ impl Intervention for QuantisedWeights {
 impl WeightRounding for QuantisedWeights {
     fn round(&self, weights: &mut [f32], inputs: usize, outputs: usize) {
         round(weights, Layout::linear(inputs, outputs), self.bits, self.granularity);
+    }
+
+    fn round_on_device(&self, weights: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(round_linear(weights, self.bits, self.granularity)?))
     }
 }
 
