@@ -15,7 +15,8 @@ pub struct Machine {
     pub threads: usize,
     /// The instruction set that kernels used: in float32 it changes no bytes of a trial.
     pub instructions: Option<Level>,
-    /// What computed, in the words of `Compute::words`: `cpu`, `candle`, or a GPU with its name. Times are compared on one device only.
+    /// What computed, in the words of `Trial::device`: `cpu`, `candle`, or a GPU with its name. Times are compared on one device
+    /// only.
     pub device: String,
 }
 

@@ -3,7 +3,7 @@
 use crate::prepare::Prepared;
 use regatta_config::{Refusal, StudyFile};
 use regatta_lm::Compute;
-use regatta_lm::training::{Estimate, Fit, Needs, fit};
+use regatta_lm::training::{Estimate, Needs};
 
 /// The trial that needs most of a device's memory.
 #[derive(Debug, Clone)]
@@ -12,18 +12,28 @@ pub struct Neediest {
     pub name: String,
     /// What it needs, with all activations kept.
     pub estimate: Estimate,
-    /// What it does to fit.
-    pub fit: Fit,
+    /// Whether it fits only if the backward pass computes blocks again. Then all trials of the study do, so that their times
+    /// compare.
+    pub recompute: bool,
 }
 
-/// Estimates what each trial needs, where `jobs` of them share the device: that of the neediest, or nothing on the CPU by kernels.
+/// Estimates what each trial needs, where `jobs` of them train at once on the device, of which this much is `free`: that of the
+/// neediest, or nothing on the CPU by kernels.
 ///
 /// # Errors
-/// When one does not fit, with the numbers.
-pub fn fits(file: &StudyFile, prepared: &[Prepared], compute: &Compute, jobs: usize) -> Result<Option<Neediest>, Refusal> {
+/// When one does not fit into its part, with the numbers.
+pub fn fits(
+    file: &StudyFile,
+    prepared: &[Prepared],
+    compute: &Compute,
+    free: Option<u128>,
+    jobs: usize,
+) -> Result<Option<Neediest>, Refusal> {
     if matches!(compute, Compute::Kernels) {
         return Ok(None);
     }
+    let part = free.map(|free| free / jobs.max(1) as u128);
+    let place = if jobs > 1 { format!("{} beside {} like it", compute.words(), jobs - 1) } else { compute.words() };
     let mut neediest: Option<Neediest> = None;
     for (variant, prepared) in file.variants().iter().zip(prepared) {
         let train = variant.study.train_of(&variant.study.arms[variant.index]);
@@ -32,10 +42,14 @@ pub fn fits(file: &StudyFile, prepared: &[Prepared], compute: &Compute, jobs: us
             ..Needs::of(&prepared.model, &train, variant.terms(), variant.interventions())
         };
         let estimate = needs.estimate();
-        let refused = |message| file.refuse_variant(variant, "train", message);
-        let fit = fit(needs, compute, jobs).map_err(refused)?;
+        let recompute = part.is_some_and(|part| part < estimate.bytes());
+        if let Some(part) = part.filter(|_| recompute) {
+            let fewer = if jobs > 1 { "; fewer `--jobs` leave more for each" } else { "" };
+            let refused = |message| file.refuse_variant(variant, "train", message + fewer);
+            Needs { recompute, ..needs }.check(&place, part).map_err(refused)?;
+        }
         if neediest.as_ref().is_none_or(|other| other.estimate.bytes() < estimate.bytes()) {
-            neediest = Some(Neediest { name: variant.arm().name.clone(), estimate, fit });
+            neediest = Some(Neediest { name: variant.arm().name.clone(), estimate, recompute });
         }
     }
     Ok(neediest)

@@ -34,6 +34,9 @@ pub(crate) struct Setup {
     pub every: Every,
     /// What it trains on, from its first trial to its last.
     pub device: Device,
+    /// Whether its trials compute blocks again, so that all that train at once fit on the device. The run decides it, once for
+    /// all: a worker cannot know what the others are about to take, and times of trials that did otherwise are not compared.
+    pub recompute: bool,
 }
 
 /// A trial to run.
@@ -67,8 +70,8 @@ mod tests {
     fn a_setup_arrives_as_it_was_sent_whatever_its_paths() {
         use std::os::unix::ffi::OsStringExt;
         for every in [Every::Time(Duration::from_millis(1500)), Every::Steps(200)] {
-            let setup =
-                Setup { out: OsString::from_vec(b"a \xff\n".to_vec()), session: "one".into(), every, device: Device::Cuda(1) };
+            let out = OsString::from_vec(b"a \xff\n".to_vec());
+            let setup = Setup { out, session: "one".into(), every, device: Device::Cuda(1), recompute: true };
             let line = serde_json::to_string(&Request::<()>::Setup(setup.clone())).unwrap();
             assert!(!line.contains('\n'));
             assert_eq!(serde_json::from_str::<Request<'_, ()>>(&line).unwrap(), Request::Setup(setup));

@@ -21,10 +21,10 @@ pub(crate) struct Resolved<'a> {
 
 impl<'a> Resolved<'a> {
     /// What the trainer needs of it.
-    pub fn on(self, corpus: &'a Corpus, tasks: &'a Tasks, compute: &'a Compute) -> Trial<'a> {
+    pub fn on(self, corpus: &'a Corpus, tasks: &'a Tasks, compute: &'a Compute, recompute: bool) -> Trial<'a> {
         let Self { model, train, evaluate, arm, seed } = self;
         let Arm { terms, interventions, .. } = arm;
-        Trial { model, train, evaluate, terms, interventions, corpus, tasks, seed, compute }
+        Trial { model, train, evaluate, terms, interventions, corpus, tasks, seed, compute, recompute }
     }
 }
 

@@ -129,7 +129,7 @@ impl Ready {
             memory: work.memory,
             emit: &mut emit,
         };
-        Ok(run_trial(&trial.on(corpus, tasks, &self.compute), surroundings)?)
+        Ok(run_trial(&trial.on(corpus, tasks, &self.compute, self.setup.recompute), surroundings)?)
     }
 }
 
@@ -205,9 +205,9 @@ mod tests {
         assert!(refused("{\"Trial\": 3}\n".into()).starts_with("stdin of a worker: invalid type"));
         assert!(refused("hello\n".into()).starts_with("stdin of a worker: expected value"));
         let every = crate::options::Every::Steps(1);
-        let setup = Request::<()>::Setup(Setup { out: "out".into(), session: String::new(), every, device: Device::Cpu });
-        let line = serde_json::to_string(&setup).unwrap();
-        let nowhere = Setup { out: "out".into(), session: String::new(), every, device: Device::Cuda(usize::MAX) };
+        let setup = Setup { out: "out".into(), session: String::new(), every, device: Device::Cpu, recompute: false };
+        let line = serde_json::to_string(&Request::<()>::Setup(setup.clone())).unwrap();
+        let nowhere = Setup { device: Device::Cuda(usize::MAX), ..setup };
         let message = refused(serde_json::to_string(&Request::<()>::Setup(nowhere)).unwrap() + "\n");
         assert!(message.starts_with(&format!("cuda:{}: ", usize::MAX)), "{message}");
         assert!(refused(line + "\n{\"Trial\": {\"name\": \"a\"}}\n").starts_with("stdin of a worker: missing field `folder`"));

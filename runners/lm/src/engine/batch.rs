@@ -1,4 +1,4 @@
-//! What a pass keeps of a batch, what perturbs its embeddings, and what comes from elsewhere than the loss on the way back.
+//! What a pass keeps of a batch, what perturbs its embeddings, and what comes from elsewhere than the loss in the backward pass.
 
 use super::gates::Gates;
 use crate::model::Map;
@@ -12,7 +12,7 @@ pub enum Keep {
     Last,
     /// All hidden states.
     HiddenStates,
-    /// All that the way back needs.
+    /// All that the backward pass needs.
     ForBackward {
         /// And what attention and MLP of each block add to the residual stream.
         contributions: bool,

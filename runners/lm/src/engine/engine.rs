@@ -70,7 +70,8 @@ impl Engine {
 
 /// How much it remembers.
 impl Engine {
-    /// From now on, the way back computes each block again from its input; the kernels, whose buffers are small, go on as they are.
+    /// From now on, the backward pass computes each block again from its input; the kernels, whose buffers are small, go on as
+    /// they are.
     pub fn recompute(&mut self) {
         match self {
             Self::Kernels(_) => {}

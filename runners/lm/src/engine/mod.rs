@@ -7,7 +7,7 @@
 //! | `kernels` | loops on slices, on the CPU: fast, with the same bytes on every processor |
 //! | `candle` | candle's differentiable operations, on any device that candle knows |
 //! | `activations`, `numbers`, `sum` | what passes between a step and its engine |
-//! | `batch` | what a pass keeps, what perturbs it, and what comes from elsewhere on the way back |
+//! | `batch` | what a pass keeps, what perturbs it, and what comes from elsewhere in the backward pass |
 //! | `dropout`, `place`, `randomness` | masks as values, where they come from, and noise |
 //! | `angles` | of rotary positions |
 //! | `gates` | on the gradient of the output matrix |

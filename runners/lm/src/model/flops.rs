@@ -6,7 +6,7 @@
 //! matrices  N                                        numbers of the blocks' matrices and of the output matrix
 //! attention A = L · 2 · 2a · (t + 1)/2 = 2 L a (t+1)   scores and their weighted sum: a token sees (t + 1)/2 keys on average, itself included
 //! forward   F = 2 N + A
-//! training  3 F = 6 N + 6 L a (t + 1)                the way back has two products for each one of the way forward
+//! training  3 F = 6 N + 6 L a (t + 1)                the backward pass has two products for each one of the forward pass
 //! ```
 //! Of a GPT-2 of width d, MLP width m and a vocabulary of v, N = L (4d² + 2dm) + v d and a = d.
 //! | source | the same | other |

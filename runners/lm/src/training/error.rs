@@ -52,9 +52,6 @@ pub enum TrainError {
     /// A record could not be written.
     #[error("{0}")]
     Record(#[from] std::io::Error),
-    /// It needs more memory than the device has.
-    #[error("{0}")]
-    Memory(String),
     /// A term names a place that the model does not have.
     #[error("{0}")]
     Place(String),

@@ -76,7 +76,7 @@ impl<'a> Learner<'a> {
         })
     }
 
-    /// Lets the way back compute each block again from its input, where the engine can: less memory, the same numbers.
+    /// Lets the backward pass compute each block again from its input, where the engine can: less memory, the same numbers.
     pub fn recompute(&mut self) {
         self.engine.recompute();
     }

@@ -7,7 +7,6 @@
 //! parameters, and what the device's driver takes for itself, some 0.5 GiB with CUDA.
 
 use super::interventions::{Interventions, objectives, roundings};
-use crate::device::Compute;
 use crate::engine::memory::{NUMBER, PassBytes, Setting, update_bytes};
 use crate::model::{Decoder, Role};
 use crate::spec::{At, Points, Site, Term, TrainSpec};
@@ -38,30 +37,9 @@ pub struct Needs<'a> {
     pub checkpoint: &'a dyn Fn(&Path) -> Option<Decoder>,
     /// Whether the device is candle's CPU.
     pub on_cpu: bool,
-    /// Whether the way back computes each block again from its input.
+    /// Whether the backward pass computes each block again from its input, for less memory and a third more work; the numbers are
+    /// the same.
     pub recompute: bool,
-}
-
-/// What a trial does to fit on a device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fit {
-    /// The way back finds each block as it was.
-    Kept,
-    /// The way back computes each block again from its input, for less memory and a third more work; the numbers are the same.
-    Recomputed,
-}
-
-/// How a trial fits on a device, of which it may take 1 / `share`.
-///
-/// # Errors
-/// Where it does not: with the numbers, and what would do.
-pub fn fit(needs: Needs<'_>, compute: &Compute, share: usize) -> Result<Fit, String> {
-    let Some(free) = compute.free_memory() else { return Ok(Fit::Kept) };
-    let (free, on_cpu) = (free / share.max(1) as u128, compute.is_candle_on_cpu());
-    if (Needs { on_cpu, recompute: false, ..needs }).estimate().bytes() <= free {
-        return Ok(Fit::Kept);
-    }
-    Needs { on_cpu, recompute: true, ..needs }.check(&compute.words(), free).map(|_| Fit::Recomputed)
 }
 
 /// Bytes that a trial needs on a device, by what they are for; the largest first.
@@ -88,7 +66,7 @@ impl Needs<'_> {
         moments.max_by_key(Estimate::bytes).expect("a step has moments")
     }
 
-    /// The estimate, where that much is `free` on `device`.
+    /// The estimate, where that much is `free` for it on `device`.
     ///
     /// # Errors
     /// Where it is not: with the numbers, and the least `train.accumulate` that would do.
@@ -111,7 +89,7 @@ impl Needs<'_> {
             None => "a smaller model, a shorter `train.context` or another device is needed".into(),
         };
         Err(format!(
-            "expected a study that fits on {device}, where {} are free, found one that needs {estimate}: {way_out}",
+            "expected a study that fits on {device}, where {} are free for a trial, found one that needs {estimate}: {way_out}",
             Size(free)
         ))
     }

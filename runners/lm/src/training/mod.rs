@@ -27,7 +27,7 @@ pub use evaluation::{Accuracy, CloudDiagnosis, Diagnosed, Diagnosis, Evaluated, 
 pub use flops::flops_per_token;
 pub use interventions::Interventions;
 pub use learner::Learner;
-pub use memory::{Estimate, Fit, Needs, fit};
+pub use memory::{Estimate, Needs};
 pub use record::StepRecord;
 pub use regatta_diagnostics::{Anisotropy, Mapped}; // what a diagnosis is made of
 pub use snapshot::{Restored, Snapshot, SnapshotError};

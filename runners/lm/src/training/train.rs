@@ -1,7 +1,6 @@
 //! The loop of one trial.
 
 use super::evaluation::{Diagnosed, Diagnosis, Evaluated, diagnose, gather, mean_loss, named_scores};
-use super::memory::{Fit, Needs, fit};
 use super::{Learner, Restored, StepRecord, TrainError, Trial};
 use crate::data::{Batches, token_counts};
 use crate::engine::Measured;
@@ -79,11 +78,9 @@ pub fn train<'a>(
     from: Option<(Restored, &[StepRecord])>,
     recorder: &mut impl Recorder,
 ) -> Result<Outcome<'a>, TrainError> {
-    let Trial { compute, train, terms, interventions, seed, .. } = *trial;
-    let model = trial.start()?;
-    let fit = fit(Needs::of(model.decoder(), train, terms, interventions), compute, 1).map_err(TrainError::Memory)?;
-    let mut learner = Box::new(Learner::on(compute, model, train, terms, interventions, seed)?);
-    if fit == Fit::Recomputed {
+    let Trial { compute, train, terms, interventions, seed, recompute, .. } = *trial;
+    let mut learner = Box::new(Learner::on(compute, trial.start()?, train, terms, interventions, seed)?);
+    if recompute {
         learner.recompute();
     }
     let first = from.as_ref().map_or(0, |(restored, _)| restored.steps);
@@ -240,6 +237,7 @@ mod tests {
             tasks: &tasks,
             seed: 0,
             compute: &crate::device::Compute::Kernels,
+            recompute: false,
         };
         let Err(error) = train(&trial, None, &mut Truncates(train_file.clone(), 0)) else { panic!("it read what is not there") };
         let expected = format!("{}: expected 4000 bytes, as when the data were opened, found 2 (id ", train_file.display());

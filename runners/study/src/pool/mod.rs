@@ -23,6 +23,8 @@ const TICK: Duration = Duration::from_millis(50);
 /// A run's workers, and the trials that they are given.
 pub(crate) struct Pool<'a, 'b> {
     trials: &'a [PlannedTrial],
+    /// Of each worker.
+    setup: Setup,
     options: &'a Options<'a>,
     watcher: &'b mut dyn Watcher,
     /// The trials that no worker has yet.
@@ -52,6 +54,7 @@ impl<'a, 'b> Pool<'a, 'b> {
     pub fn new(
         trials: &'a [PlannedTrial],
         missing: Vec<usize>,
+        setup: Setup,
         options: &'a Options<'a>,
         runner: &'a Runner,
         watcher: &'b mut dyn Watcher,
@@ -60,7 +63,7 @@ impl<'a, 'b> Pool<'a, 'b> {
         let leases = trials.iter().map(|_| None).collect();
         let (tries, workers) = (vec![0; trials.len()], Vec::new());
         let taking = Taking::new(trials, missing, options, runner);
-        Self { trials, options, watcher, taking, leases, tries, workers, any_failed: false, sender, receiver }
+        Self { trials, setup, options, watcher, taking, leases, tries, workers, any_failed: false, sender, receiver }
     }
 
     /// Runs those that other runners do not, and waits for these.
@@ -158,16 +161,14 @@ impl<'a, 'b> Pool<'a, 'b> {
     /// Starts a worker; its place among them.
     fn start(&mut self) -> Result<usize, RunError> {
         let place = self.workers.iter().position(Option::is_none).unwrap_or(self.workers.len());
-        let Options { out, every, device, worker, limits, .. } = self.options;
-        let session = self.taking.session().to_owned();
-        let setup = Setup { out: out.as_os_str().to_owned(), session, every: *every, device: *device };
+        let Options { out, worker, limits, .. } = self.options;
         let threads = (rayon::current_num_threads() / limits.jobs).max(1);
         let mut command = worker();
         command.env("RAYON_NUM_THREADS", threads.to_string());
         let sender = self.sender.clone();
         let hear = move |output| drop(sender.send((place, output))); // the run may have ended
         let failed = |error| RecordError::new(out, format!("could not start a worker process: {error}"));
-        let started = Some(Worker::start(command, &setup, hear).map_err(failed)?);
+        let started = Some(Worker::start(command, &self.setup, hear).map_err(failed)?);
         if place == self.workers.len() {
             self.workers.push(started);
         } else {

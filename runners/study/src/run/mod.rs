@@ -13,6 +13,7 @@ use crate::options::Options;
 use crate::plan::{PlannedTrial, TrialKey, judged_keys, planned, tuning_keys};
 use crate::pool::{Pool, Until};
 use crate::prepare::{Prepared, prepare_with};
+use crate::protocol::Setup;
 use crate::supply::Supply;
 use crate::tokens::tokens_of;
 use crate::tuning;
@@ -35,12 +36,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -> Result<Ended, RunError> {
     let out = options.out;
     check_out(out).map_err(RunError::Folder)?;
-    let (prepared, device) = prepared(file, options)?;
+    let Readied { prepared, device, recompute } = readied(file, options)?;
     let fingerprints = Fingerprints::measure(file, out, &options.limits, options.probe).map_err(RunError::Folder)?;
     let supplies = Supply::of(&prepared);
     let manifest = Manifest { device: (options.device != Device::Cpu).then_some(device), ..prepared[0].manifest(file)? };
     drop(prepared); // the tokens are the workers'
-    let mut plan = Plan { file, supplies, fingerprints, options };
+    let mut plan = Plan { file, supplies, fingerprints, options, recompute };
     refuse_others(&mut plan.first()?, options)?; // at once, and again when nobody else can change the folder
     disk::create_folder(out).map_err(|error| RunError::Folder(RecordError::new(out, error)))?;
     let runner = Runner::join(out, options.session).map_err(RunError::Folder)?;
@@ -49,9 +50,9 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
         return Ok(Ended::Interrupted);
     };
     if !plan.is_tuned() {
-        return train(&first, options, &runner, watcher, plan.until());
+        return plan.train(&first, &runner, watcher, plan.until());
     }
-    let ended = train(&first, options, &runner, watcher, Until::AllSettled)?;
+    let ended = plan.train(&first, &runner, watcher, Until::AllSettled)?;
     // a candidate that diverged is a result of tuning, and no failure
     if ended == Ended::Interrupted || (options.limits.fail_fast && has_failed(&first)?) {
         return Ok(ended);
@@ -59,20 +60,36 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
     let Some(turn) = turn(&runner, &mut others, options)? else { return Ok(Ended::Interrupted) };
     let (judged, all_chosen) = judged(&plan, &first, &mut manifest, &turn)?;
     drop(turn);
-    let judged_ended = train(&judged, options, &runner, watcher, plan.until())?;
+    let judged_ended = plan.train(&judged, &runner, watcher, plan.until())?;
     Ok(if judged_ended == Ended::AllDone && !(all_chosen && ended == Ended::AllDone) { Ended::SomeFailed } else { judged_ended })
 }
 
-/// The variants' data, and the device in words. The device is closed again: the workers open it for themselves.
-fn prepared(file: &StudyFile, options: &Options<'_>) -> Result<(Vec<Prepared>, String), RunError> {
+/// What is known before a plan is made.
+struct Readied {
+    /// The variants' data.
+    prepared: Vec<Prepared>,
+    /// The device in words. It is closed again: the workers open it for themselves.
+    device: String,
+    /// Whether trials compute blocks again, to fit beside each other on the device.
+    recompute: bool,
+}
+
+fn readied(file: &StudyFile, options: &Options<'_>) -> Result<Readied, RunError> {
     let compute = options.device.open()?;
     let device = compute.words();
     if options.device != Device::Cpu {
         tracing::info!("device: {device}");
     }
     let prepared = prepare_with(file, Some(&tokens_of(options.out)), options.tokens)?;
-    fits(file, &prepared, &compute, options.limits.jobs)?;
-    Ok((prepared, device))
+    let neediest = fits(file, &prepared, &compute, compute.free_memory(), options.limits.jobs)?;
+    let recompute = neediest.is_some_and(|neediest| neediest.recompute);
+    if recompute {
+        tracing::info!(
+            "{device}: blocks are computed again in the backward pass, for {} trials at once to fit",
+            options.limits.jobs
+        );
+    }
+    Ok(Readied { prepared, device, recompute })
 }
 
 fn has_failed(trials: &[PlannedTrial]) -> Result<bool, RecordError> {
@@ -104,6 +121,7 @@ struct Plan<'a> {
     supplies: Vec<Supply>,
     fingerprints: Fingerprints,
     options: &'a Options<'a>,
+    recompute: bool,
 }
 
 impl Plan<'_> {
@@ -123,6 +141,34 @@ impl Plan<'_> {
 
     fn until(&self) -> Until {
         if self.options.no_wait { Until::NothingToTake } else { Until::AllSettled }
+    }
+
+    /// Trains what is not settled of these trials.
+    fn train(
+        &self,
+        trials: &[PlannedTrial],
+        runner: &Runner,
+        watcher: &mut dyn Watcher,
+        until: Until,
+    ) -> Result<Ended, RunError> {
+        let mut planned = Vec::new();
+        for trial in trials {
+            let status = trial.folder.status().map_err(RunError::Folder)?;
+            if let Some(Status { state: State::Incomplete, reason: Some(reason), .. }) = &status {
+                tracing::warn!("{}, seed {}: {reason}", trial.name, trial.key.seed);
+            }
+            let settled = status.is_some_and(|status| status.state.is_settled() && trial.is_meant_by(&status));
+            planned.push(Planned { name: trial.name.clone(), seed: trial.key.seed, steps: trial.steps(), settled });
+        }
+        watcher.planned(&planned);
+        let missing = (0..trials.len()).filter(|&trial| !planned[trial].settled).collect();
+        Pool::new(trials, missing, self.setup(runner), self.options, runner, watcher).run(until)
+    }
+
+    /// Of each worker.
+    fn setup(&self, runner: &Runner) -> Setup {
+        let Options { out, every, device, .. } = *self.options;
+        Setup { out: out.into(), session: runner.card().session.clone(), every, device, recompute: self.recompute }
     }
 }
 
@@ -159,26 +205,4 @@ fn judged(
     }
     adopt(&judged, out, fence).map_err(RunError::Folder)?;
     Ok((judged, chosen.iter().all(Option::is_some)))
-}
-
-/// Trains what is not settled of these trials.
-fn train(
-    trials: &[PlannedTrial],
-    options: &Options<'_>,
-    runner: &Runner,
-    watcher: &mut dyn Watcher,
-    until: Until,
-) -> Result<Ended, RunError> {
-    let mut planned = Vec::new();
-    for trial in trials {
-        let status = trial.folder.status().map_err(RunError::Folder)?;
-        if let Some(Status { state: State::Incomplete, reason: Some(reason), .. }) = &status {
-            tracing::warn!("{}, seed {}: {reason}", trial.name, trial.key.seed);
-        }
-        let settled = status.is_some_and(|status| status.state.is_settled() && trial.is_meant_by(&status));
-        planned.push(Planned { name: trial.name.clone(), seed: trial.key.seed, steps: trial.steps(), settled });
-    }
-    watcher.planned(&planned);
-    let missing = (0..trials.len()).filter(|&trial| !planned[trial].settled).collect();
-    Pool::new(trials, missing, options, runner, watcher).run(until)
 }

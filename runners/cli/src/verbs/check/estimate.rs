@@ -60,7 +60,7 @@ fn step_seconds(variant: &Variant, prepared: &Prepared, compute: &Compute) -> Re
     let (model, train, evaluate) = (&study.model, &study.train_of(&study.arms[variant.index]), &study.evaluate);
     let (terms, interventions) = (variant.terms(), variant.interventions());
     let (corpus, tasks) = (&prepared.corpus, &*prepared.tasks);
-    let trial = Trial { model, train, evaluate, terms, interventions, corpus, tasks, seed: 0, compute };
+    let trial = Trial { model, train, evaluate, terms, interventions, corpus, tasks, seed: 0, compute, recompute: false };
     let mut learner = Learner::on(compute, trial.start()?, train, terms, interventions, 0)?;
     let rows = train.batch_size.get();
     let (started, mut best) = (Instant::now(), f64::INFINITY);

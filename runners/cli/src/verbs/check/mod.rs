@@ -13,7 +13,6 @@ use regatta_core::simd;
 use regatta_kernels::Precision;
 use regatta_lm::Device;
 use regatta_lm::data::Unwatched;
-use regatta_lm::training::Fit;
 use regatta_study::projection::Request;
 use regatta_study::{Neediest, Outlook, Prepared, fits, prepare_with, tokens_there};
 use std::path::{Path, PathBuf};
@@ -49,7 +48,7 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let compute = arguments.device.open()?;
     let results = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&file.study.name));
     let prepared = prepare_with(&file, Some(&tokens_there(&results)), &Unwatched)?;
-    let neediest = fits(&file, &prepared, &compute, 1)?;
+    let neediest = fits(&file, &prepared, &compute, compute.free_memory(), 1)?;
     if let Some(request) = &request {
         return project::project(&file, &prepared, request, arguments.out.as_deref());
     }
@@ -61,8 +60,8 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if arguments.device != Device::Cpu {
         say(format_args!("device      {}", compute.words()))?;
     }
-    if let Some(Neediest { name, estimate, fit }) = neediest {
-        let how = if fit == Fit::Recomputed { ", or less: blocks are computed again on the way back" } else { "" };
+    if let Some(Neediest { name, estimate, recompute }) = neediest {
+        let how = if recompute { ", or less: blocks are computed again in the backward pass" } else { "" };
         say(format_args!("memory      about {estimate} on the device ({name}){how}"))?;
     }
     estimate::print(&file, &prepared, &compute, trials, outlook.as_ref().map(|(_, outlook)| outlook))?;

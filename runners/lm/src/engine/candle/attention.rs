@@ -1,7 +1,7 @@
 //! The heads of attention: `softmax(q·kᵀ / sqrt(c), causal)·v`, with dropout on the weights; Vaswani et al. 2017, arXiv:1706.03762.
 //!
 //! Queries are taken a few rows at a time, each with the keys that the last of them sees. The weights (b·h, t, t) are never whole:
-//! the way forward keeps the logarithm of each softmax's denominator, and the way back computes the weights again from it
+//! the forward pass keeps the logarithm of each softmax's denominator, and the backward pass computes the weights again from it
 //! (Dao et al. 2022, arXiv:2205.14135):
 //!
 //! ```text

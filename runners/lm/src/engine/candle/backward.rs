@@ -1,4 +1,4 @@
-//! The way back: from the gradient of the final norm's output to those of all parameters, block by block.
+//! The backward pass: from the gradient of the final norm's output to those of all parameters, block by block.
 
 use super::embedding::{embedding_backward, positions_backward};
 use super::norm::norm;
@@ -11,7 +11,7 @@ use crate::model::Role;
 use candle_core::backprop::GradStore;
 use candle_core::{Result, Tensor, Var};
 
-/// What a way back gives.
+/// What a backward pass gives.
 pub(crate) struct Backward {
     /// The cross-entropy of each token (b·t), nats; zeros without a loss.
     pub losses: Tensor,
@@ -37,7 +37,7 @@ impl Pass {
         loss: Option<(&[u32], usize)>,
         upstream: &Upstream<Tensor>,
     ) -> Result<Backward> {
-        assert!(matches!(self.keep, Keep::ForBackward { .. }), "the way back needs what {:?} forgets", self.keep);
+        assert!(matches!(self.keep, Keep::ForBackward { .. }), "the backward pass needs what {:?} forgets", self.keep);
         let (sequences, time) = self.shape();
         let loss = loss.map(|(targets, tokens)| Loss { targets, tokens });
         assert!(loss.is_none_or(|loss| loss.targets.len() == sequences * time), "one target per token");

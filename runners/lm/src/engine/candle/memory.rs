@@ -1,5 +1,5 @@
 //! How many bytes a pass holds on a device, by the shape of the model and of the batch: what candle's graph keeps of each block
-//! until the way back has gone through it, and what a block and the output layer need for a moment.
+//! until the backward pass has gone through it, and what a block and the output layer need for a moment.
 //!
 //! The counts follow `block`, `attention`, `mlp`, `norm` and `output`, operation by operation: candle's graph keeps the arguments and
 //! the result of each. The tests hold them to what a pass allocates on the CPU.
@@ -24,29 +24,29 @@ pub(crate) struct Setting<'a> {
     pub precision: Precision,
     /// candle's CPU has the rounded factors of products in float32, beside those in bfloat16.
     pub on_cpu: bool,
-    /// Whether the way back computes each block again from its input.
+    /// Whether the backward pass computes each block again from its input.
     pub recompute: bool,
 }
 
 /// Of one pass, forward and backward. Bytes
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct PassBytes {
-    /// What the way forward leaves of all blocks.
+    /// What the forward pass leaves of all blocks.
     pub activations: u128,
-    /// What is left of it when the way back is through.
+    /// What is left of it when the backward pass is through.
     pub stream: u128,
     /// What the graph keeps of one block.
     pub block: u128,
-    /// Beside it on the way back through the block, for a moment.
+    /// Beside it in the backward pass through the block, for a moment.
     pub block_working: u128,
-    /// On the way forward through a block without a graph, for a moment.
+    /// In the forward pass through a block without a graph, for a moment.
     pub forward_working: u128,
     /// Of the losses, their gradients, and that of the output matrix, for a moment.
     pub output_working: u128,
 }
 
 impl Setting<'_> {
-    /// The memory of a pass that keeps what the way back needs.
+    /// The memory of a pass that keeps what the backward pass needs.
     pub fn bytes(&self) -> PassBytes {
         let block = self.block();
         let layers = self.decoder.layers as u128;

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `weights` | the parameters of a model on a device |
 //! | `pass` | a batch's way from token ids to the final norm, and what the pass keeps |
-//! | `backward` | the way back |
+//! | `backward` | the backward pass |
 //! | `embedding`, `norm`, `rotary`, `attention`, `mlp`, `output` | a part of the model each |
 //! | `block` | how attention and MLP meet in the residual stream |
 //! | `state` | a model in training: what a step asks of this engine |

@@ -28,7 +28,7 @@ pub(super) fn rows_together(decoder: &Decoder) -> usize {
     (LOGITS / decoder.vocab_size).max(1)
 }
 
-/// The mean loss of which a way back takes a part.
+/// The mean loss of which a backward pass takes a part.
 #[derive(Clone, Copy)]
 pub(super) struct Loss<'a> {
     /// (r)
@@ -37,7 +37,7 @@ pub(super) struct Loss<'a> {
     pub tokens: usize,
 }
 
-/// What the way back through the output gives.
+/// What the backward pass through the output gives.
 pub(super) struct OutputGradients {
     /// Of each token; zeros without a loss. (r)
     pub losses: Tensor,
@@ -94,7 +94,7 @@ impl Output {
         Tensor::cat(&parts, 0)
     }
 
-    /// The way back of the loss and of what `upstream` has for the logits. normed (r, d)
+    /// The backward pass of the loss and of what `upstream` has for the logits. normed (r, d)
     pub fn backward(&self, normed: &Tensor, loss: Option<Loss<'_>>, upstream: &Upstream<Tensor>) -> Result<OutputGradients> {
         let rows = normed.dim(0)?;
         let mut losses = Vec::new();

@@ -40,7 +40,7 @@ pub(super) struct Seen {
     pub dropout: Option<Dropout>,
     /// The stream before each block and after the last (b·t, d); empty where the last is kept alone.
     pub stream: Vec<Tensor>,
-    /// Each block from its input on, until the way back has gone through it; empty where blocks are computed again.
+    /// Each block from its input on, until the backward pass has gone through it; empty where blocks are computed again.
     pub blocks: Vec<Option<Differentiable>>,
     /// What attention adds to the stream, block by block, where contributions are kept. (b·t, d)
     attention: Vec<Tensor>,
@@ -73,7 +73,7 @@ impl Pass {
         })
     }
 
-    /// Whether the way back computes each block again from its input, in place of remembering it.
+    /// Whether the backward pass computes each block again from its input, in place of remembering it.
     pub fn recompute(&mut self, recompute: bool) {
         self.recompute = recompute;
     }

@@ -39,7 +39,7 @@ impl Passes {
         Ok(kept.insert(passes))
     }
 
-    /// Whether the way back computes each block again from its input.
+    /// Whether the backward pass computes each block again from its input.
     pub fn recompute(&mut self, recompute: bool) {
         std::iter::once(&mut self.pass).chain(&mut self.view).for_each(|pass| pass.recompute(recompute));
     }

@@ -13,7 +13,7 @@ use crate::engine::sum::{Scalar, Sum};
 use crate::model::{Decoder, Map, Model, Parameters, Role};
 use crate::optimizer::Pace;
 use crate::spec::TrainSpec;
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{Device, Error, Result, Tensor, Var};
 use regatta_core::{Cloud, CompanionObjective, Compared, Draw, OutputUpdate, Regularizer, Site, WeightRounding, differentiate};
 use regatta_kernels::Precision;
 use std::borrow::Cow;
@@ -30,7 +30,7 @@ pub(crate) struct State {
     gradients: Vec<Tensor>,
     optimizer: Optimizer,
     passes: Option<Passes>,
-    /// Whether the way back computes each block again from its input.
+    /// Whether the backward pass computes each block again from its input.
     recompute: bool,
     seconds: Vec<Second>,
     own: Option<Own>,
@@ -59,7 +59,6 @@ impl State {
         self.rounded.as_ref().unwrap_or(&self.latent)
     }
 
-    /// Roundings are loops on slices: each matrix goes to the host and back.
     pub fn round(&mut self, roundings: &[&dyn WeightRounding]) -> Result<()> {
         if roundings.is_empty() {
             return Ok(());
@@ -71,7 +70,11 @@ impl State {
         let rounded = self.model();
         for (spec, var) in rounded.specs().iter().zip(rounded.vars()) {
             if let (Role::Matrix(_), &[inputs, outputs]) = (spec.role, &spec.shape[..]) {
-                through_host(var, |weights| roundings.iter().for_each(|rounding| rounding.round(weights, inputs, outputs)))?;
+                let each = |weights: Tensor, rounding: &&dyn WeightRounding| {
+                    let rounded = rounding.round_on_device(&weights).map_err(Error::wrap)?;
+                    rounded.map_or_else(|| on_host(&weights, |weights| rounding.round(weights, inputs, outputs)), Ok)
+                };
+                var.set(&roundings.iter().try_fold(var.as_detached_tensor(), each)?)?;
             }
         }
         Ok(())
@@ -214,12 +217,13 @@ impl State {
         Ok((total.sqrt(), broken.map(|((name, _), _)| (*name).clone())))
     }
 
-    /// Changes of the output matrix are loops on slices: it goes to the host and back.
     pub fn update(&mut self, factor: f64, clip: f64, embedding: Option<Pace>, outputs: &[&dyn OutputUpdate]) -> Result<()> {
         self.optimizer.step(self.latent.vars(), &self.gradients, factor, clip, embedding)?;
-        let dims = self.latent.decoder().width;
-        if !outputs.is_empty() {
-            through_host(self.latent.unembedding(), |matrix| outputs.iter().for_each(|update| update.apply(matrix, dims)))?;
+        let (dims, var) = (self.latent.decoder().width, self.latent.unembedding());
+        for update in outputs {
+            let matrix = var.as_detached_tensor();
+            let changed = update.apply_on_device(&matrix).map_err(Error::wrap)?;
+            var.set(&changed.map_or_else(|| on_host(&matrix, |matrix| update.apply(matrix, dims)), Ok)?)?;
         }
         Ok(())
     }
@@ -233,7 +237,8 @@ impl State {
     }
 
     pub fn reset_embedding(&mut self, draw: &mut Draw) -> Result<()> {
-        through_host(self.latent.embedding(), |numbers| Model::draw_embedding(numbers, draw))?;
+        let embedding = self.latent.embedding();
+        embedding.set(&on_host(embedding, |numbers| Model::draw_embedding(numbers, draw))?)?;
         self.optimizer.forget_embedding()
     }
 
@@ -282,11 +287,11 @@ fn found((value, gradients): (Tensor, Vec<Option<Tensor>>)) -> (Scalar, Vec<Opti
     (Scalar::Tensor(value), gradients.into_iter().map(|gradient| gradient.map(Numbers::Tensor)).collect())
 }
 
-/// Changes the numbers of a variable on the host.
-fn through_host(var: &Var, change: impl FnOnce(&mut [f32])) -> Result<()> {
-    let mut numbers = var.as_detached_tensor().flatten_all()?.to_vec1::<f32>()?;
+/// A copy that was changed on the host, by a loop on slices.
+fn on_host(tensor: &Tensor, change: impl FnOnce(&mut [f32])) -> Result<Tensor> {
+    let mut numbers = tensor.detach().flatten_all()?.to_vec1::<f32>()?;
     change(&mut numbers);
-    var.set(&Tensor::from_vec(numbers, var.shape(), var.device())?)
+    Tensor::from_vec(numbers, tensor.shape(), tensor.device())
 }
 
 #[cfg(test)]

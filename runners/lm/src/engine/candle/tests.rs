@@ -131,7 +131,11 @@ fn blocks_computed_again_give_the_same_bits() {
     let targets = tokens(40, 11, "targets");
     for _ in 0..2 {
         let again = pass.backward(&weights, Some((&targets, 40)), &Upstream::default()).unwrap();
-        assert_eq!(again.gradients.iter().map(numbers).collect::<Vec<_>>(), remembered.1, "a second way back after one forward");
+        assert_eq!(
+            again.gradients.iter().map(numbers).collect::<Vec<_>>(),
+            remembered.1,
+            "a second backward pass after one forward"
+        );
     }
 }
 

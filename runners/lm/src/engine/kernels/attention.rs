@@ -13,7 +13,7 @@ use regatta_kernels::model::{
     Attention as Heads, AttentionScratch, DropoutMasks, Rotation, linear, rms_norm_heads, rms_norm_heads_backward,
 };
 
-/// What the way back needs.
+/// What the backward pass needs.
 pub(super) struct AttentionKept {
     /// Queries, keys and values, as the heads see them. (r, (h + 2k)·c)
     qkv: Vec<f32>,
@@ -98,7 +98,7 @@ impl AttentionKept {
 
     /// From the gradient of what attention adds, in `grads.output.outputs`, to that of x, added to `stream`. passing (r, h·c or d,
     /// the wider) is written over.
-    #[allow(clippy::too_many_arguments)] // the state of one step of the way back
+    #[allow(clippy::too_many_arguments)] // the state of one step of the backward pass
     pub fn backward(
         &self,
         setting: Setting<'_>,

@@ -17,7 +17,7 @@ use regatta_kernels::Precision;
 use regatta_kernels::model::{AttentionScratch, sum};
 use std::ops::Range;
 
-/// What the way back needs of one block.
+/// What the backward pass needs of one block.
 pub(super) struct BlockKept {
     pub attention: AttentionKept,
     pub mlp: MlpKept,

@@ -1,5 +1,5 @@
-//! The linear maps of a block: weights packed for products, the way back through them, and the gradients of the weights, which are
-//! summed over all parts of a batch, each tile of a matrix by one thread, parts in order.
+//! The linear maps of a block: weights packed for products, the backward pass through them, and the gradients of the weights,
+//! which are summed over all parts of a batch, each tile of a matrix by one thread, parts in order.
 
 use crate::model::{Affine, BlockTensors, Decoder};
 use rayon::prelude::*;
@@ -27,7 +27,7 @@ impl<T> Maps<T> {
 }
 
 /// Right factors of products, packed once a pass: a product that is given them as they are stored packs them again. On the way
-/// forward the weights (i, o), on the way back their transposes (o, i) in the same room.
+/// forward the weights (i, o), in the backward pass their transposes (o, i) in the same room.
 pub(super) type PackedMaps = Maps<Panels>;
 
 impl PackedMaps {

@@ -1,4 +1,4 @@
-//! The MLP as a part of a block: norm, hidden layer, and the way back to the residual stream.
+//! The MLP as a part of a block: norm, hidden layer, and the backward pass to the residual stream.
 
 use super::linear::{MapGradients, PackedMaps, Pairs, input_grad};
 use super::norm::{NormGradients, Placed};
@@ -8,7 +8,7 @@ use crate::model::{Decoder, Mlp, MlpTensors};
 use regatta_kernels::Precision;
 use regatta_kernels::model::{gelu, gelu_backward, gelu_exact, gelu_exact_backward, linear, swiglu, swiglu_backward};
 
-/// What the way back needs.
+/// What the backward pass needs.
 pub(super) struct MlpKept {
     /// The first map's outputs. (r, m), or (r, 2m) with gates
     first: Vec<f32>,
@@ -58,7 +58,7 @@ impl MlpKept {
 
     /// From the gradient of what the MLP adds, in `grads.output.outputs`, to that of x, added to `stream`. passing (r, d) is
     /// written over.
-    #[allow(clippy::too_many_arguments)] // the state of one step of the way back
+    #[allow(clippy::too_many_arguments)] // the state of one step of the backward pass
     pub fn backward(
         &self,
         Setting { decoder, dropout, time, first, layer, .. }: Setting<'_>,

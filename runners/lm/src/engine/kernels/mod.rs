@@ -1,7 +1,7 @@
-//! A pass over a batch by kernels on slices, on the CPU: activations on the way forward, gradients on the way back.
+//! A pass over a batch by kernels on slices, on the CPU: activations in the forward pass, gradients in the backward pass.
 //!
 //! A batch is split into parts of whole sequences. Each part goes from the embedding to the final norm on one thread, without
-//! waiting for the others; the way back does the same block by block, while the gradients of the block above are summed over
+//! waiting for the others; the backward pass does the same block by block, while the gradients of the block above are summed over
 //! all parts, tile by tile of each weight matrix. So every number is made by one thread in one order: results depend on the
 //! batch's shape and not on the number of threads. All buffers are allocated once and overwritten at every step.
 //!
@@ -117,7 +117,7 @@ impl Pass {
     }
 
     /// As [`Self::forward`], where `perturb` changes the embeddings of each sequence before dropout, by amounts that do not depend
-    /// on them: the way back is the same.
+    /// on them: the backward pass is the same.
     pub(crate) fn perturbed_forward(
         &mut self,
         model: &Model,
@@ -176,7 +176,7 @@ impl Pass {
         dropout: Option<&Dropout>,
         gradients: &mut Parameters,
     ) -> Vec<f32> {
-        assert!(matches!(self.keep, Keep::ForBackward { .. }), "the way back needs what {:?} forgets", self.keep);
+        assert!(matches!(self.keep, Keep::ForBackward { .. }), "the backward pass needs what {:?} forgets", self.keep);
         let losses = self.cross_entropy(model, targets, tokens, Some(upstream), Some(gradients));
         self.blocks_backward(model, upstream, dropout, gradients);
         losses
@@ -190,7 +190,7 @@ impl Pass {
         dropout: Option<&Dropout>,
         gradients: &mut Parameters,
     ) {
-        assert!(matches!(self.keep, Keep::ForBackward { .. }), "the way back needs what {:?} forgets", self.keep);
+        assert!(matches!(self.keep, Keep::ForBackward { .. }), "the backward pass needs what {:?} forgets", self.keep);
         match &upstream.logits {
             Some(grads) => self.logits_backward(model, grads, gradients),
             None => {

@@ -90,7 +90,7 @@ impl Pass {
         }
     }
 
-    /// The log-normaliser of the logits of each token (b·t), after a way back whose upstream has a factor of them.
+    /// The log-normaliser of the logits of each token (b·t), after a backward pass whose upstream has a factor of them.
     pub(crate) fn normalizers(&self) -> impl Iterator<Item = f32> {
         self.parts.iter().flat_map(|part| part.normalizers.iter().copied())
     }

@@ -49,13 +49,12 @@ fn what_does_not_fit_is_refused_with_a_way_out() {
     let gib = 1 << 30;
     assert_eq!(needs.check("cuda:0", 16 * gib), Ok(needs.estimate()));
     let refused = needs.check("cuda:0", 8 * gib).unwrap_err();
-    let start =
-        "expected a study that fits on cuda:0, where 8.0 GiB are free, found one that needs about 11.8 GiB (activations 9.1, ";
+    let start = "expected a study that fits on cuda:0, where 8.0 GiB are free for a trial, found one that needs about 11.8 GiB (";
     assert!(refused.starts_with(start), "{refused}");
     assert!(refused.ends_with("gradients 0.2): `train.accumulate: 2` needs about 7.2 GiB, with the same result"), "{refused}");
     let refused = needs.check("cuda:0", 2 * gib).unwrap_err();
     assert!(refused.ends_with(": a smaller model, a shorter `train.context` or another device is needed"), "{refused}");
-    assert!(needs.check("cuda:0", 100 * MIB).unwrap_err().contains("where 100.0 MiB are free"));
+    assert!(needs.check("cuda:0", 100 * MIB).unwrap_err().contains("where 100.0 MiB are free for a trial"));
 }
 
 regularizer! {
