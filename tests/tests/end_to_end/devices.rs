@@ -1,6 +1,7 @@
 //! `--device`: what cannot be trained on is refused before anything is written, and what was is recorded.
 
-use crate::{Study, tiny};
+use crate::{Study, named_tasks, tiny};
+use serde_json::Value;
 use std::process::Output;
 
 fn words(output: &Output) -> String {
@@ -31,6 +32,8 @@ fn a_device_that_was_not_built_in_is_refused_with_what_to_do_and_nothing_is_writ
         &["check", "study.yaml"],
         &["submit", "study.yaml", "--out", "out", "--print"],
         &["bench", "--shape", "tiny"],
+        &["evaluate", "checkpoint", "--text", "text.txt"],
+        &["diagnose", "checkpoint", "--text", "text.txt"],
     ] {
         refused(&study, &[verb, &["--device", "cuda:1"]].concat(), &["error: cuda:1: ", cuda]);
     }
@@ -179,8 +182,112 @@ fn what_does_not_fit_on_the_device_is_refused_with_the_numbers_before_anything_i
         .replace("train_tokens: 4000", "train_tokens: 400000");
     let study = Study::new(&yaml);
     for verb in [&["run", "study.yaml", "--out", "out"][..], &["check", "study.yaml"]] {
-        let parts =
-            ["study.yaml:5:", "train: expected a study that fits on candle, where ", "are free, found one that needs ", "GiB"];
+        let parts = [
+            "study.yaml:5:",
+            "train: expected a study that fits on candle, where ",
+            "are free for a trial, found one that needs ",
+            "GiB",
+        ];
         refused(&study, &[verb, &["--device", "candle"]].concat(), &parts);
+    }
+    let beside = ["fits on candle beside 3 like it, where ", "; fewer `--jobs` leave more for each"];
+    refused(&study, &["run", "study.yaml", "--out", "out", "--device", "candle", "--jobs", "4"], &beside);
+}
+
+/// So many trials at once that each has to compute its blocks again; a run of two trials starts no more than two.
+#[test]
+fn trials_that_fit_beside_each_other_only_so_compute_blocks_again_and_keep_their_bytes() {
+    let free = free_memory_mib();
+    let part = (free / 1000).max(60); // `--jobs` takes 1,024 at most
+    let yaml = tiny("")
+        .replace("layers: 1, width: 16, heads: 2, context: 16", "layers: 12, width: 64, heads: 2, context: 64")
+        .replace("steps: 8, batch_size: 4", &format!("steps: 3, batch_size: {}", 16 * part / 60));
+    let study = Study::new(&yaml);
+    let run = |out: &str, jobs: &str, status: i32| {
+        words(&study.run(out, &["--device", "candle", "--memory-limit", "2048", "--jobs", jobs], status))
+    };
+    let device = |out: &str| study.json(out, "baseline", 1, "evaluation.json")["machine"]["device"].clone();
+    // 110 MiB for a batch of 16 with all blocks kept, 20 without
+    assert!(!run("kept", "1", 0).contains("computed again"));
+    let log = run("again", &(free / part).to_string(), 0);
+    assert!(log.contains("candle: blocks are computed again in the backward pass"), "{log}");
+    assert_eq!((device("kept"), device("again")), ("candle".into(), "candle (blocks computed twice)".into()));
+    assert_eq!(study.weights("kept", "baseline", 1), study.weights("again", "baseline", 1));
+}
+
+fn free_memory_mib() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:")).unwrap();
+    line.trim().trim_end_matches("kB").trim().parse::<u64>().unwrap() / 1024
+}
+
+/// Fields of a trial's measurements that do not belong to its weights.
+const OF_THE_MACHINE: [&str; 7] =
+    ["wall_seconds", "step_ms", "tokens_per_second", "peak_memory_mib", "peak_rss_mib", "energy_joules", "machine"];
+
+/// What differs most between two measurements, relative to numbers above 1, and its place. Words, and all that does not belong to
+/// the weights, are left out.
+fn largest_difference(place: &str, one: &Value, other: &Value) -> (f64, String) {
+    let inside = |key: String, one: &Value, other: &Value| largest_difference(&format!("{place}.{key}"), one, other);
+    let all: Vec<(f64, String)> = match (one, other) {
+        (Value::Object(one), Value::Object(_)) => {
+            let of_weights = |key: &str| !OF_THE_MACHINE.contains(&key);
+            one.iter().filter(|(key, _)| of_weights(key)).map(|(key, one)| inside(key.clone(), one, &other[key])).collect()
+        }
+        (Value::Array(one), Value::Array(many)) => {
+            assert_eq!(one.len(), many.len(), "{place}");
+            one.iter().zip(many).enumerate().map(|(index, (one, other))| inside(index.to_string(), one, other)).collect()
+        }
+        (Value::Number(one), Value::Number(other)) => {
+            let [one, other] = [one, other].map(|number| number.as_f64().unwrap());
+            vec![((one - other).abs() / one.abs().max(1.0), format!("{place}: {one} and {other}"))]
+        }
+        (one, other) => {
+            assert_eq!(one, other, "{place}");
+            Vec::new()
+        }
+    };
+    all.into_iter().max_by(|one, other| one.0.total_cmp(&other.0)).unwrap_or_default()
+}
+
+/// Losses on texts, tasks of each form, rounded weights and diagnoses, while a trial trains, at its end, and of its checkpoint.
+#[test]
+fn measurements_are_near_the_kernels() {
+    let evaluate = format!(
+        "{}  texts: {{same: same.txt}}\n  minimal_pairs: [pairs.jsonl]\n  multiple_choice: [questions.jsonl]\n  \
+         quantisation: {{bits: [8, 4], granularity: [channel]}}\n  diagnostics: {{every: 4, points: 64}}\n",
+        named_tasks::TASKS
+    );
+    let study = named_tasks::with_items(&evaluate);
+    let device = crate::test_device();
+    study.run("cpu", &["--set", "seeds=1"], 0);
+    study.run("device", &["--set", "seeds=1", "--device", &device], 0);
+    let near = |name: &str, cpu: &Value, device: &Value| {
+        let (difference, place) = largest_difference(name, cpu, device);
+        println!("at most {difference:.1e}: {place}");
+        assert!(difference <= 1e-4, "{difference}: {place}");
+    };
+    let json = |out: &str, file: &str| study.json(out, "baseline", 0, file);
+    near("evaluation.json", &json("cpu", "evaluation.json"), &json("device", "evaluation.json"));
+    for file in ["validation.jsonl", "tasks.jsonl", "diagnostics.jsonl", "items.jsonl"] {
+        let lines = |out: &str| -> Value {
+            let text = std::fs::read_to_string(study.trial(out, "baseline", 0).join(file)).unwrap();
+            text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).collect()
+        };
+        assert!(!lines("cpu").as_array().unwrap().is_empty(), "{file}");
+        near(file, &lines("cpu"), &lines("device"));
+    }
+    let of_a_checkpoint = |arguments: &[&str], device: &str| -> Value {
+        let arguments =
+            [&[arguments[0], "cpu/trials/baseline/seed-0/checkpoint"], &arguments[1..], &["--json", "--device", device]];
+        let output = study.regatta(&arguments.concat());
+        assert_eq!(output.status.code(), Some(0), "{}", words(&output));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    for arguments in [
+        &["evaluate", "--text", "text.txt", "--quantisation", "{bits: [4]}", "--minimal-pairs", "pairs.jsonl"][..],
+        &["diagnose", "--text", "text.txt", "--points", "64"],
+    ] {
+        near(arguments[0], &of_a_checkpoint(arguments, "cpu"), &of_a_checkpoint(arguments, &device));
     }
 }

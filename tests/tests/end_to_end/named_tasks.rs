@@ -5,7 +5,7 @@ use crate::worth::study;
 use serde_json::{Value, json};
 use std::path::Path;
 
-const TASKS: &str = "\
+pub const TASKS: &str = "\
 evaluate:
   every: 4
   tasks_at: [0, 3, 0.5]
@@ -18,7 +18,7 @@ evaluate:
 ";
 
 /// A study on a text of its own with the items of tests/golden/tasks beside it.
-fn with_items(evaluate: &str) -> Study {
+pub fn with_items(evaluate: &str) -> Study {
     let study = study(evaluate.trim_end());
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("golden/tasks");
     for file in std::fs::read_dir(golden).unwrap().map(|entry| entry.unwrap().path()) {

@@ -3,7 +3,9 @@
 use super::evaluate::tokenizer_of;
 use crate::failure::{Failure, say};
 use comfy_table::{CellAlignment, Table, TableStyle};
+use regatta_lm::Device;
 use regatta_lm::data::{Split, token_counts};
+use regatta_lm::engine::Resident;
 use regatta_lm::model::Model;
 use regatta_lm::tasks::SimilarityPairs;
 use regatta_lm::training::{Anisotropy, CloudDiagnosis, Diagnosed, Diagnosis, Mapped, diagnose as measure};
@@ -33,6 +35,10 @@ pub(crate) struct Arguments {
     /// With --pairs: also whiten to this many dims
     #[arg(long, value_name = "COUNT", requires = "pairs")]
     dims: Option<usize>,
+    /// What to compute on: cpu (the kernels of this program), candle (candle on the CPU), cuda or cuda:N (an NVIDIA GPU), metal
+    /// (Apple's); `regatta --version` lists what was built in
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: Device,
     /// Print JSON, with histograms and spectra
     #[arg(long)]
     json: bool,
@@ -41,6 +47,7 @@ pub(crate) struct Arguments {
 /// Prints the geometry of a checkpoint's points, and writes nothing.
 pub(crate) fn diagnose(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let folder = &arguments.checkpoint;
+    let compute = arguments.device.open()?;
     let model = Model::read(folder).map_err(Failure::refused)?;
     let tokenizer = tokenizer_of(folder)?;
     let split = Split::read(&arguments.text, &tokenizer).map_err(Failure::refused)?;
@@ -62,9 +69,11 @@ pub(crate) fn diagnose(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let pairs = pairs.map(|path| SimilarityPairs::read(path, &tokenizer)).transpose().map_err(Failure::refused)?;
 
     let counts = token_counts(&split, config.vocab_size).map_err(Failure::failed)?;
+    let on_device = Resident::new(&compute, model).map_err(Failure::failed)?;
+    let model = on_device.measured();
     let of = Diagnosed { split: &split, counts: &counts, context, rows: ROWS, points: arguments.points as usize };
-    let found = measure((&model).into(), 0, of, &|| true).map_err(Failure::failed)?;
-    let mapped = pairs.map(|pairs| pairs.after_training((&model).into(), arguments.dims, &|| true));
+    let found = measure(model, 0, of, &|| true).map_err(Failure::failed)?;
+    let mapped = pairs.map(|pairs| pairs.after_training(model, arguments.dims, &|| true));
     let mapped = mapped.transpose().map_err(Failure::failed)?.unwrap_or_default();
     if arguments.json {
         say(format!("{:#}", json!({ "diagnosis": found, "after_training": mapped })))?;

@@ -2,7 +2,9 @@
 
 use crate::failure::{Failure, say};
 use regatta_core::number::Count;
+use regatta_lm::Device;
 use regatta_lm::data::{Split, Tokenizer};
+use regatta_lm::engine::Resident;
 use regatta_lm::model::{Decoder, Model};
 use regatta_lm::spec::{EvaluateSpec, OrNone, TaskForm};
 use regatta_lm::tasks::{Asked, NamedScore, Task, TaskScore, Tasks, ask, log_likelihoods};
@@ -45,6 +47,10 @@ pub(crate) struct Arguments {
     /// Write the log-likelihoods of every item of the tasks, one JSON object per line
     #[arg(long, value_name = "FILE", requires = "scored")]
     items: Option<PathBuf>,
+    /// What to compute on: cpu (the kernels of this program), candle (candle on the CPU), cuda or cuda:N (an NVIDIA GPU), metal
+    /// (Apple's); `regatta --version` lists what was built in
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    device: Device,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -56,6 +62,7 @@ pub(crate) fn evaluate(arguments: &Arguments) -> Result<ExitCode, Failure> {
         super::output::check(path, "a file of items", is_of_items)?;
     }
     let folder = &arguments.checkpoint;
+    let compute = arguments.device.open()?;
     let model = Model::read(folder).map_err(Failure::refused)?;
     let tokenizer = tokenizer_of(folder)?;
     let spec = spec(arguments)?;
@@ -65,18 +72,21 @@ pub(crate) fn evaluate(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let context = context(arguments, model.decoder())?;
     split.iter().try_for_each(|split| split.check(context)).map_err(Failure::refused)?;
 
+    let on_device = Resident::new(&compute, model).map_err(Failure::failed)?;
+    let model = on_device.measured();
+
     let (mut found, mut items) = (Worth::default(), String::new());
     for (form, scores) in
         [(TaskForm::MinimalPairs, &mut found.minimal_pairs), (TaskForm::MultipleChoice, &mut found.multiple_choice)]
     {
         for task in tasks.of(form) {
-            let numbers = log_likelihoods((&model).into(), &task.items, &|| true).map_err(Failure::failed)?;
+            let numbers = log_likelihoods(model, &task.items, &|| true).map_err(Failure::failed)?;
             scores.push(TaskScore::of(task, &numbers, model.decoder().context));
             write_items(&mut items, task, &Asked { log_likelihoods: numbers, greedy: Vec::new() });
         }
     }
     for task in &tasks.named {
-        let asked = ask((&model).into(), task, &|| true).map_err(Failure::failed)?;
+        let asked = ask(model, task, &|| true).map_err(Failure::failed)?;
         write_items(&mut items, task, &asked);
         found.tasks.push(NamedScore::of(task, &asked, model.decoder().context).0);
     }
@@ -87,8 +97,8 @@ pub(crate) fn evaluate(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if let Some(split) = &split {
         let none = Tasks::default();
         let of = Evaluated { split, context, rows: ROWS, spec: &spec };
-        let on_text = regatta_lm::training::evaluate((&model).into(), of, &|| true)
-            .and_then(|measures| Ok((measures, worth((&model).into(), &none, of, &|| true)?)));
+        let on_text = regatta_lm::training::evaluate(model, of, &|| true)
+            .and_then(|measures| Ok((measures, worth(model, &none, of, &|| true)?)));
         let (of_text, rounded) = on_text.map_err(Failure::failed)?;
         found.quantised = rounded.quantised;
         measures = Some(of_text);
