@@ -23,7 +23,7 @@ regularizer! {
     paper: "Mardia & Jupp, Directional Statistics, Wiley 2000, section 9.2",
     formula: "max(0, ‖mean_i z_i/‖z_i‖‖² - allowed)",
     expects: "points of a sequence, at any scale",
-    /// Penalizes a common direction.
+    /// Penalises a common direction.
     pub struct Resultant {
         /// R² that costs nothing.
         pub allowed: Fraction = Fraction::new(0.0),

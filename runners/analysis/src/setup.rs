@@ -121,12 +121,13 @@ fn optimizer(study: &StudyRecord, arms: &[ArmRecords]) -> String {
 
 /// Program and machine; where several machines trained the trials, their table has them.
 fn made_with(manifest: &Manifest, arms: &[ArmRecords]) -> String {
-    let machines = Machines::of(&arms.iter().collect::<Vec<_>>()).rows().len();
-    if machines > 1 {
-        return format!("{} on {machines} machines", manifest.program);
+    let machines = Machines::of(&arms.iter().collect::<Vec<_>>()).rows();
+    if machines.len() > 1 {
+        return format!("{} on {} machines", manifest.program, machines.len());
     }
     let processor = manifest.processor.as_ref().unwrap_or(&manifest.platform);
-    let threads = if manifest.threads == 1 { "1 thread".to_owned() } else { format!("{} threads", manifest.threads) };
+    let threads = machines.first().map_or(manifest.threads, |machine| machine.threads); // of a trial, where trials recorded it
+    let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
     let device = manifest.device.as_ref().map(|device| format!(", {device}")).unwrap_or_default();
     format!("{} on {processor}, {threads}{device}", manifest.program)
 }

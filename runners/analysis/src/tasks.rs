@@ -118,6 +118,7 @@ fn over_seeds(seeds: &[Vec<Accuracy<'_>>]) -> Vec<TaskResult> {
             standard_error: mean(&all(1))?,
             normalised: over(&all(2)).filter(|_| has_lengths),
             normalised_standard_error: mean(&all(3)).filter(|_| has_lengths),
+            chance: named.chance,
             items: named.items,
             truncated: named.truncated,
             judged: None,

@@ -15,6 +15,7 @@ pub(super) fn measures(worth: &Worth) -> Vec<(String, Option<f64>)> {
             add("standard_error", score.standard_error);
             add("accuracy_normalised", score.accuracy_normalised);
             add("standard_error_normalised", score.standard_error_normalised);
+            score.chance.into_iter().for_each(|chance| add("chance", chance));
             add("items", score.items as f64);
             add("truncated", score.truncated as f64);
         }
@@ -22,6 +23,7 @@ pub(super) fn measures(worth: &Worth) -> Vec<(String, Option<f64>)> {
     for score in &worth.tasks {
         let mut add = |name: &str, value: f64| measures.push((format!("task_{}_{name}", score.task), Some(value)));
         score.measures.iter().for_each(|(name, value)| add(name, *value));
+        score.chance.into_iter().for_each(|chance| add("chance", chance));
         add("items", score.items as f64);
         add("truncated", score.truncated as f64);
     }
@@ -70,10 +72,11 @@ mod tests {
 
     #[test]
     fn named_tasks_have_a_column_for_each_measure() {
-        let score = r#"{"task": "wiki", "form": "rolling", "items": 2, "truncated": 0, "measures": {"bits_per_byte": 1.5}}"#;
+        let score = r#"{"task": "wiki", "form": "multiple_choice", "chance": 0.25, "items": 2, "truncated": 0,
+                        "measures": {"accuracy": 0.5}}"#;
         let measures = measures(&serde_json::from_str(&format!(r#"{{"tasks": [{score}]}}"#)).unwrap());
         let names: Vec<&str> = measures.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["task_wiki_bits_per_byte", "task_wiki_items", "task_wiki_truncated"]);
+        assert_eq!(names, ["task_wiki_accuracy", "task_wiki_chance", "task_wiki_items", "task_wiki_truncated"]);
     }
 
     #[test]

@@ -115,6 +115,9 @@ pub struct TaskResult {
     /// Its standard error, mean over seeds.
     #[serde(serialize_with = "json::maybe", skip_serializing_if = "Option::is_none")]
     pub normalised_standard_error: Option<f64>,
+    /// The accuracy of answers at random; none where no choices are given, and in folders of older versions.
+    #[serde(serialize_with = "json::maybe", skip_serializing_if = "Option::is_none")]
+    pub chance: Option<f64>,
     /// Items.
     pub items: usize,
     /// Choices of which only the last tokens fit the model.

@@ -2,7 +2,7 @@
 
 use super::outcomes::{Outcomes, likeliest_is_right};
 use super::request::Item;
-use super::score::{Asked, ask, indistinct, truncated};
+use super::score::{Asked, ask, chance, indistinct, truncated};
 use super::task::Task;
 use crate::engine::Measured;
 use crate::measure::{MeasureError, Watch};
@@ -20,6 +20,9 @@ pub struct NamedScore {
     pub task: String,
     /// What it asks.
     pub form: TaskForm,
+    /// The accuracy, or probability mass, of answers at random, where choices are given; not recorded by older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chance: Option<f64>,
     /// Items, or documents.
     pub items: usize,
     /// Choices of which only the last tokens fit the model's positions.
@@ -74,6 +77,7 @@ impl NamedScore {
         let score = Self {
             task: task.name.clone(),
             form: task.form,
+            chance: (!matches!(task.form, TaskForm::LastWord | TaskForm::Rolling)).then(|| chance(&task.items)),
             items: task.items.len().max(task.documents.len()),
             truncated: truncated(&task.items, positions),
             indistinct: if task.form == TaskForm::ProbabilityMass { 0 } else { indistinct(&task.items, positions) },
@@ -226,6 +230,8 @@ mod tests {
         let far = [0.125f64.ln(), 0.25f64.ln(), 0.625f64.ln(), -5000.0, -5000.0];
         let outcomes = check(&task, &far, &[], &[("probability_mass", 0.625), ("standard_error", 0.125)]);
         assert!(outcomes.is_none());
+        let of_random_answers = chance(&task.items);
+        assert!((of_random_answers - 7.0 / 12.0).abs() < 1e-15); // (2/3 + 1/2)/2
     }
 
     #[test]

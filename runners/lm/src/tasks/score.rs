@@ -28,6 +28,9 @@ pub struct TaskScore {
     pub accuracy_normalised: f64,
     /// Its standard error.
     pub standard_error_normalised: f64,
+    /// The accuracy of answers at random; not recorded by older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chance: Option<f64>,
     /// Items.
     pub items: usize,
     /// Choices of which only the last tokens fit the model's positions.
@@ -59,11 +62,21 @@ impl TaskScore {
             standard_error: error(fraction(right)),
             accuracy_normalised: fraction(right_normalised),
             standard_error_normalised: error(fraction(right_normalised)),
+            chance: Some(chance(&task.items)),
             items,
             truncated: truncated(&task.items, positions),
             indistinct: indistinct(&task.items, positions),
         }
     }
+}
+
+/// The mean over items of the fraction of choices that are right.
+pub(super) fn chance(items: &[Item]) -> f64 {
+    let fraction = |item: &Item| {
+        let right = (0..item.choices.len()).filter(|&index| item.is_right(index)).count();
+        right as f64 / item.choices.len() as f64
+    };
+    items.iter().map(fraction).sum::<f64>() / items.len() as f64
 }
 
 /// Items whose right choice the model cannot tell from a wrong one.
@@ -184,6 +197,7 @@ mod tests {
         let found = [-5.0, -8.0, -10.0, -8.0, -3.0, -3.0, -9.0, -8.0, -7.0, -1.0, -2.0];
         let score = TaskScore::of(&task, &found, 8);
         assert_eq!((score.accuracy, score.accuracy_normalised, score.items), (0.6, 0.8, 5));
+        assert!((score.chance.unwrap() - 7.0 / 15.0).abs() < 1e-15); // (4/2 + 1/3)/5
         assert!((score.standard_error - (0.6f64 * 0.4 / 4.0).sqrt()).abs() < 1e-15);
         assert!((score.standard_error_normalised - 0.2).abs() < 1e-12); // sqrt(0.8·0.2/4)
     }

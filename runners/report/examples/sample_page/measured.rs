@@ -40,6 +40,7 @@ fn of_arm(index: usize, arm: Arm) -> Arm {
         standard_error: 0.0154,
         normalised: Some(over(base + 0.01 * index as f64, 0.012)),
         normalised_standard_error: Some(0.0156),
+        chance: Some(if pairs { 0.5 } else { 0.25 }),
         items: 1000,
         truncated: 0,
         judged: None,

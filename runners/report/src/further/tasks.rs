@@ -83,7 +83,7 @@ fn remark(results: &Results, judged: Option<TaskVerdict>) -> String {
     format!(
         "Fraction of items whose right choice the model finds likeliest, and the same with log-likelihoods divided by length. \
          {over_seeds}the standard error of one model's accuracy as an estimate for more such items: not that of a difference between \
-         arms, which answer the same items. Chance is 0.5 on minimal pairs, and 1 over the number of choices on multiple choice.{cut} \
+         arms, which answer the same items. Chance is the accuracy of answers at random.{cut} \
          {verdicts}"
     )
 }
@@ -172,11 +172,7 @@ fn row(arm: &Arm, task: &TaskResult) -> Row {
             (Some(of), Some(error)) => fraction(of, error),
             _ => Cell::words(""),
         },
-        match &task.form[..] {
-            "minimal pairs" => Cell::number("0.5", 0.5),
-            "last word" => Cell::words(""),
-            _ => Cell::words("1 / choices"),
-        },
+        task.chance.map_or(Cell::words(""), |chance| Cell::number(fixed(chance, 3), chance)),
         Cell::number(task.items.to_string(), task.items as f64),
         Cell::number(task.truncated.to_string(), task.truncated as f64),
     ];
@@ -214,11 +210,11 @@ mod tests {
     #[test]
     fn the_arms_of_a_task_stand_together() {
         let table = accuracies(&sample::measured()).unwrap();
-        let expected = ["agreement", "minimal pairs", "baseline", "0.750 ± 0.040", "0.700 ± 0.050", "0.5", "100", "3"];
+        let expected = ["agreement", "minimal pairs", "baseline", "0.750 ± 0.040", "0.700 ± 0.050", "0.500", "100", "3"];
         assert_eq!(row(&table, 0), expected);
         assert_eq!(row(&table, 3)[..3], ["agreement", "minimal pairs", "vicreg"]);
         assert_eq!(row(&table, 4)[..2], ["questions", "multiple choice"]);
-        assert!(table.remark.contains("Chance is 0.5 on minimal pairs") && table.remark.contains("up to 3 choices"));
+        assert!(row(&table, 4)[5] == "0.250" && table.remark.contains("up to 3 choices"));
         assert!(accuracies(&sample::results()).is_none());
     }
 

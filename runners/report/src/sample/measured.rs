@@ -90,6 +90,7 @@ fn task(task: &str, pairs: bool) -> TaskResult {
         standard_error: 0.04,
         normalised: Some(over(0.7)),
         normalised_standard_error: Some(0.05),
+        chance: Some(if pairs { 0.5 } else { 0.25 }),
         items: 100,
         truncated: 3,
         judged: None,

@@ -58,6 +58,8 @@ pub struct Accuracy<'a> {
     pub standard_error: f64,
     /// Both for the likeliest choice for its length, where the form takes lengths.
     pub normalised: Option<[f64; 2]>,
+    /// That of answers at random, where it was recorded and choices are given.
+    pub chance: Option<f64>,
     /// Items.
     pub items: usize,
     /// Choices of which only the last tokens fit the model's positions.
@@ -74,6 +76,7 @@ impl<'a> Accuracy<'a> {
             accuracy: score.accuracy,
             standard_error: score.standard_error,
             normalised: Some([score.accuracy_normalised, score.standard_error_normalised]),
+            chance: score.chance,
             items: score.items,
             truncated: score.truncated,
             indistinct: score.indistinct,
@@ -84,8 +87,8 @@ impl<'a> Accuracy<'a> {
         let measure = |name: &str| score.measures.get(name).copied();
         let normalised = measure("accuracy_normalised").zip(measure("standard_error_normalised")).map(|(p, error)| [p, error]);
         let (accuracy, standard_error) = (measure("accuracy")?, measure("standard_error")?);
-        let NamedScore { form, ref task, items, truncated, indistinct, .. } = *score;
-        Some(Self { form, task, accuracy, standard_error, normalised, items, truncated, indistinct })
+        let NamedScore { form, ref task, chance, items, truncated, indistinct, .. } = *score;
+        Some(Self { form, task, accuracy, standard_error, normalised, chance, items, truncated, indistinct })
     }
 }
 
