@@ -122,7 +122,6 @@ pub(crate) fn job_of_command<'a>(output: &'a str, path: &Path) -> Option<&'a str
 pub(crate) mod tests {
     use super::*;
     use std::cell::RefCell;
-    use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
     thread_local! {
@@ -147,9 +146,12 @@ pub(crate) mod tests {
         pub fn new(programs: &[(&str, &str)]) -> Self {
             let folder = tempfile::tempdir().unwrap();
             for (name, body) in programs {
-                let file = folder.path().join(name);
-                std::fs::write(&file, format!("#!/bin/sh\nHERE={}\n{body}\n", folder.path().display())).unwrap();
-                std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+                // Written by another process: a test beside this one that starts a program would hold the file open for
+                // writing until its program runs, and what is open for writing cannot be run.
+                let script = format!("#!/bin/sh\nHERE={}\n{body}\n", folder.path().display());
+                let write = r#"printf %s "$2" > "$1" && chmod 755 "$1""#;
+                let status = Command::new("/bin/sh").args(["-c", write, "sh"]).arg(folder.path().join(name)).arg(script).status();
+                assert!(status.unwrap().success());
             }
             Self { folder }
         }

@@ -62,7 +62,10 @@ impl Slurm {
 
     /// The most tasks that an array may have.
     fn max_array(&self) -> usize {
-        let config = self.call("scontrol", &["show", "config"]).unwrap_or_default();
+        let config = self.call("scontrol", &["show", "config"]).unwrap_or_else(|error| {
+            tracing::warn!("{error}; taking Slurm's default for the most tasks of an array, {MAX_ARRAY}");
+            String::new()
+        });
         let line = config.lines().find_map(|line| line.trim().strip_prefix("MaxArraySize")?.trim().strip_prefix('='));
         line.and_then(|size| size.trim().parse().ok()).unwrap_or(MAX_ARRAY).max(1)
     }

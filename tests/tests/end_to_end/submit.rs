@@ -2,7 +2,7 @@
 //! a study on a real Slurm.
 
 use crate::{Study, tiny};
-use std::os::unix::fs::PermissionsExt;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -39,13 +39,21 @@ struct Site {
     programs: tempfile::TempDir,
 }
 
+/// Writes a program by another process. A test beside this one that starts a program would hold the file open for writing until its
+/// program runs, and what is open for writing cannot be run.
+fn write_program(path: &Path, bytes: &[u8]) {
+    let mut shell = Command::new("/bin/sh");
+    let mut shell = shell.args(["-c", r#"cat > "$1" && chmod 755 "$1""#, "sh"]).arg(path).stdin(Stdio::piped()).spawn().unwrap();
+    shell.stdin.take().unwrap().write_all(bytes).unwrap();
+    assert!(shell.wait().unwrap().success());
+}
+
 impl Site {
     fn new(yaml: &str) -> Self {
         let (study, programs) = (Study::new(yaml), tempfile::tempdir().unwrap());
         for (name, body) in [("sbatch", SBATCH), ("squeue", SQUEUE), ("scontrol", SCONTROL), ("scancel", SCANCEL)] {
-            let file = programs.path().join(name);
-            std::fs::write(&file, format!("#!/bin/bash\nHERE={}\n{body}", programs.path().display())).unwrap();
-            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+            let script = format!("#!/bin/bash\nHERE={}\n{body}", programs.path().display());
+            write_program(&programs.path().join(name), script.as_bytes());
         }
         Self { study, programs }
     }
@@ -235,8 +243,7 @@ fn a_study_that_is_edited_changes_nothing_in_the_queue_and_data_that_change_are_
     let program = site.submission(1).join("regatta-under-test");
     let bytes = std::fs::read(&program).unwrap();
     std::fs::remove_file(&program).unwrap();
-    std::fs::write(&program, [&bytes[..], b"another"].concat()).unwrap();
-    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    write_program(&program, &[&bytes[..], b"another"].concat());
     let (code, stderr) = ended(site.task());
     assert!(code == Some(2) && stderr.contains("regatta-under-test: it is not the file that was submitted"), "{stderr}");
 }

@@ -1,6 +1,6 @@
 //! Progress of tokenizing, and the way to stop it.
 
-use super::cache::Entry;
+use super::entry::Entry;
 use std::path::Path;
 
 /// Sees the progress of tokenizing, and may stop it.

@@ -13,12 +13,11 @@
 //! nothing that looks like an entry. What a killed process left is removed by the next that makes an entry.
 
 mod disk;
-mod entry;
 mod writer;
 
 pub use disk::{Disk, Output};
-pub use entry::{Entry, EntrySplit, Mark};
 
+use super::entry::{self, Entry, EntrySplit};
 use super::origin::Choice;
 use super::texts::Texts;
 use super::tokenizing::Tokenizing;

@@ -1,7 +1,7 @@
 //! The files of an entry while it is made.
 
+use super::super::entry::Mark;
 use super::disk::{Disk, Output};
-use super::entry::Mark;
 use crate::spec::Dtype;
 use std::io;
 use std::path::Path;

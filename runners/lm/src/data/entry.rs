@@ -1,8 +1,7 @@
 //! `corpus.json`: what an entry of a cache holds, and whether it still does.
 
-use super::super::DataError;
-use super::super::tokens::TokenFile;
-use super::super::{Split, Tokens};
+use super::tokens::TokenFile;
+use super::{DataError, Split, Tokens};
 use crate::spec::Dtype;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
