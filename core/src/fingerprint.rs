@@ -20,6 +20,9 @@ pub struct Fingerprint {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     float64: BTreeMap<String, String>,
     float32: BTreeMap<String, String>,
+    /// By a form for tensors, which decides where a model is trained by candle.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    on_device: BTreeMap<String, String>,
 }
 
 /// The tolerance of two numbers, relative to the largest of the gradient's or to the value. It is more than ten times the
@@ -58,7 +61,13 @@ impl Fingerprint {
     /// # Errors
     /// When an input cannot be made. An error of the intervention becomes part of its fingerprint.
     pub fn of_intervention(intervention: &dyn Intervention) -> Result<Self> {
-        let mut float32 = BTreeMap::new();
+        let (mut float32, mut on_device) = (BTreeMap::new(), BTreeMap::new());
+        let mut put_on_device = |place: &str, found: Result<Option<Tensor>>| {
+            let numbers = found.and_then(|found| Ok(found.map(|found| found.flatten_all()?.to_vec1::<f32>()).transpose()?));
+            if let Some(numbers) = numbers.transpose() {
+                on_device.insert(place.to_owned(), line(numbers.map(|numbers| (0.0, wide(&numbers)))));
+            }
+        };
         let mut put = |place: &str, numbers| drop(float32.insert(place.to_owned(), line(numbers)));
         match intervention.action() {
             None => {}
@@ -72,6 +81,10 @@ impl Fingerprint {
                 let mut weights = normals(0, 12 * 5, 0.02)?;
                 rounding.round(&mut weights, 12, 5);
                 put("rounds", Ok((0.0, wide(&weights))));
+                put_on_device(
+                    "rounds",
+                    rounding.round_on_device(&Tensor::from_vec(normals(0, 12 * 5, 0.02)?, (12, 5), &Device::Cpu)?),
+                );
             }
             Some(Action::EmbeddingNoise(noise)) => {
                 let (mut embeddings, mut added) = (normals(1, 5 * DIMS, 1.0)?, [0.0; 5 * DIMS]);
@@ -97,14 +110,24 @@ impl Fingerprint {
                 let mut matrix = normals(4, 7 * DIMS, 1.0)?;
                 update.apply(&mut matrix, DIMS);
                 put("output update", Ok((0.0, wide(&matrix))));
+                let matrix = Tensor::from_vec(normals(4, 7 * DIMS, 1.0)?, (7, DIMS), &Device::Cpu)?;
+                put_on_device("output update", update.apply_on_device(&matrix));
             }
         }
-        Ok(Self { float64: BTreeMap::new(), float32 })
+        Ok(Self { float64: BTreeMap::new(), float32, on_device })
+    }
+
+    /// That of a plugin where the kernels train: without its forms for tensors.
+    #[must_use]
+    pub fn by_kernels(&self) -> Self {
+        Self { on_device: BTreeMap::new(), ..self.clone() }
     }
 
     /// Whether two fingerprints agree within the tolerance, as those of the same formula do.
     pub fn agrees(&self, other: &Self) -> bool {
-        all_agree(&self.float64, &other.float64, OF_FLOAT64) && all_agree(&self.float32, &other.float32, OF_FLOAT32)
+        all_agree(&self.float64, &other.float64, OF_FLOAT64)
+            && all_agree(&self.float32, &other.float32, OF_FLOAT32)
+            && all_agree(&self.on_device, &other.on_device, OF_FLOAT32)
     }
 }
 

@@ -89,8 +89,8 @@ pub trait OutputUpdate: Debug + Send + Sync {
     /// matrix (vocabulary, dims), a row per token
     fn apply(&self, matrix: &mut [f32], dims: usize);
 
-    /// The changed matrix, by operations on the tensor's own device: [`Self::apply`] up to rounding. Where there is none, a
-    /// matrix on a GPU goes to the host and back after each update.
+    /// The changed matrix, by operations on the tensor's own device: a new float32 tensor of its shape, [`Self::apply`] up to
+    /// rounding. Where there is none, a matrix on a GPU goes to the host and back after each update.
     ///
     /// # Errors
     /// Returns an error if a tensor operation fails.
@@ -118,8 +118,9 @@ pub trait WeightRounding: Debug + Send + Sync {
     /// weights (inputs, outputs)
     fn round(&self, weights: &mut [f32], inputs: usize, outputs: usize);
 
-    /// The rounded weights, by operations on the tensor's own device: [`Self::round`] up to the last digits of a scale. Where
-    /// there is none, weights on a GPU go to the host and back after each update.
+    /// The rounded weights, by operations on the tensor's own device: a new float32 tensor of their shape. It is what [`Self::round`]
+    /// gives up to the last digits of a scale, which move a weight at a tie by a whole step. Where there is none, weights on a GPU go
+    /// to the host and back after each update.
     ///
     /// # Errors
     /// Returns an error if a tensor operation fails.

@@ -104,7 +104,7 @@ fn rounding_to_the_same_weights_is_reported() {
 }
 
 #[test]
-#[should_panic(expected = "`round_on_device`: a number is")]
+#[should_panic(expected = "`round_on_device`: a number and that on slices")]
 fn other_rounding_on_a_device_is_reported() {
     check(&with(Broken::RoundsOtherwise));
 }

@@ -73,7 +73,7 @@ pub fn round(weights: &mut [f32], layout: Layout, bits: Bits, granularity: Granu
 fn round_group(weights: &mut [f32], bits: Bits) {
     match bits {
         Bits::Whole(bits) => {
-            let most = f32::from((1u8 << (bits - 1)) - 1);
+            let most = most_of(bits);
             let scale = weights.iter().fold(0f32, |most, w| most.max(w.abs())) / most;
             if scale > 0.0 {
                 to_multiples(weights, scale, most);
@@ -85,6 +85,11 @@ fn round_group(weights: &mut [f32], bits: Bits) {
             weights.iter_mut().for_each(|w| *w = if *w >= 0.0 { scale } else { -scale });
         }
     }
+}
+
+/// The largest integer of so many bits.
+fn most_of(bits: u8) -> f32 {
+    f32::from((1u8 << (bits - 1)) - 1)
 }
 
 crate::vectorize! {

@@ -1,6 +1,6 @@
 //! The same rounding by operations of tensors, on whatever device they are.
 
-use super::{Bits, Granularity, LEAST_SCALE};
+use super::{Bits, Granularity, LEAST_SCALE, most_of};
 use candle_core::{DType, Result, Tensor};
 
 /// Added to and subtracted from a float32 below 2^22, it leaves the nearest integer, ties to even: 1.5 * 2^23, from where on
@@ -36,17 +36,16 @@ pub fn round_linear(weights: &Tensor, bits: Bits, granularity: Granularity) -> R
 /// Each channel of each group with a scale of its own. (groups, weights of each, channels)
 fn rounded(weights: &Tensor, bits: Bits) -> Result<Tensor> {
     let sizes = weights.abs()?;
-    let mean = || {
-        let (groups, size, channels) = sizes.dims3()?;
-        // in two stages where it is long: a running sum of so many numbers would lose digits
-        let part = (1..=size.isqrt()).rev().find(|part| size % part == 0).unwrap_or(1);
-        sizes.reshape((groups, part, size / part, channels))?.mean(2)?.mean_keepdim(1)
-    };
+    let (groups, size, channels) = sizes.dims3()?;
+    // scales in two stages: a running sum of many numbers loses digits, and a GPU reduces one dim in one block
+    let part = (1..=size.isqrt()).rev().find(|part| size % part == 0).unwrap_or(1);
+    let sizes = sizes.reshape((groups, part, size / part, channels))?;
+    let mean = || sizes.mean(2)?.mean_keepdim(1);
     let (scale, most) = match bits {
         Bits::Whole(bits) => {
-            let most = f32::from((1u8 << (bits - 1)) - 1);
+            let most = most_of(bits);
             // divided by a tensor: a number would be multiplied by its inverse, which moves ties
-            let scale = sizes.max_keepdim(1)?.broadcast_div(&Tensor::new(most, weights.device())?)?;
+            let scale = sizes.max(2)?.max_keepdim(1)?.broadcast_div(&Tensor::new(most, weights.device())?)?;
             (scale.maximum(f64::from(f32::MIN_POSITIVE))?, f64::from(most)) // weights that are all 0 stay 0
         }
         Bits::Ternary => (mean()?.maximum(f64::from(LEAST_SCALE))?, 1.0),

@@ -13,6 +13,7 @@ pub(super) struct Kind<'a> {
     threads: usize,
     instructions: Option<Level>,
     device: &'a str,
+    recomputes: bool,
 }
 
 /// What decides the bytes of a trial on a machine: the device, and where factors are rounded to bfloat16 also the instruction that
@@ -25,8 +26,9 @@ struct Rounding<'a> {
 }
 
 impl<'a> Kind<'a> {
-    pub fn of(Machine { processor, threads, instructions, device, .. }: &'a Machine) -> Self {
-        Self { processor: processor.as_deref(), threads: *threads, instructions: *instructions, device }
+    pub fn of(Machine { processor, threads, instructions, device, recomputes, .. }: &'a Machine) -> Self {
+        let (processor, threads, instructions, recomputes) = (processor.as_deref(), *threads, *instructions, *recomputes);
+        Self { processor, threads, instructions, device, recomputes }
     }
 
     fn rounding(self, bfloat16: bool) -> Rounding<'a> {
@@ -46,7 +48,10 @@ impl fmt::Display for Kind<'_> {
         let processor = self.processor.unwrap_or("a processor without a name");
         write!(f, "{processor} ({} thread{}", self.threads, if self.threads == 1 { "" } else { "s" })?;
         self.instructions.map_or(Ok(()), |level| write!(f, ", {level}"))?;
-        if self.device == Machine::CPU { write!(f, ")") } else { write!(f, ", {})", self.device) }
+        if self.device != Machine::CPU {
+            write!(f, ", {}", self.device)?;
+        }
+        f.write_str(if self.recomputes { ", activations recomputed)" } else { ")" })
     }
 }
 
@@ -112,6 +117,9 @@ mod tests {
         assert!(!alike(&own, &machine("a", "EPYC", 1, Level::Avx2)));
         assert!(!alike(&own, &machine("a", "EPYC", 2, Level::Avx512)));
         assert!(!alike(&own, &Machine { device: "cuda:0".into(), ..own.clone() }));
+        let recomputes = Machine { recomputes: true, ..own.clone() };
+        assert!(!alike(&own, &recomputes) && has_same_bytes(&cost_on(&own), &cost_on(&recomputes), true), "times alone");
+        assert_eq!(words(&cost_on(&recomputes)), "EPYC (2 threads, avx2, activations recomputed)");
         assert!(is_alike(&Cost::default(), &Cost::default()), "older folders");
         assert!(!is_alike(&Cost::default(), &cost_on(&own)));
         assert_eq!(words(&cost_on(&own)), "EPYC (2 threads, avx2)");

@@ -72,7 +72,7 @@ impl<'a> Machines<'a> {
                 processor: machine.processor.clone(),
                 threads: machine.threads,
                 instructions: machine.instructions.map(Level::name).map(str::to_owned),
-                device: machine.device.clone(),
+                device: machine.device.clone() + if machine.recomputes { ", activations recomputed" } else { "" },
                 kind: place + 1,
                 trials: worked.trials,
                 hours: worked.seconds / 3600.0,

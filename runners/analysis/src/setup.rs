@@ -8,6 +8,7 @@ use super::study::{StudyRecord, TrainSection, TuneSection, assignments};
 use super::terms::in_one_line;
 use regatta_records::{DataFacts, Manifest, ModelFacts};
 use serde_json::Number;
+use std::collections::BTreeSet;
 
 /// Label and value of each line. Varied and tuned settings come first; a line that does not apply to all rows says so.
 pub(super) fn lines(records: &Records) -> Vec<(String, String)> {
@@ -119,14 +120,17 @@ fn optimizer(study: &StudyRecord, arms: &[ArmRecords]) -> String {
     format!("{words}; lr {lr}, schedule {schedule}, gradient clip {clip}{but}")
 }
 
-/// Program and machine; where several machines trained the trials, their table has them.
+/// Program and machine; where several machines trained the trials, their table has them. What trials did not record is the run's.
 fn made_with(manifest: &Manifest, arms: &[ArmRecords]) -> String {
     let machines = Machines::of(&arms.iter().collect::<Vec<_>>()).rows();
-    if machines.len() > 1 {
-        return format!("{} on {} machines", manifest.program, machines.len());
+    let hosts = machines.iter().map(|machine| &machine.host).collect::<BTreeSet<_>>().len();
+    if hosts > 1 {
+        return format!("{} on {hosts} machines", manifest.program);
     }
-    let processor = manifest.processor.as_ref().unwrap_or(&manifest.platform);
-    let threads = machines.first().map_or(manifest.threads, |machine| machine.threads); // of a trial, where trials recorded it
+    let first = machines.first();
+    let processor = first.and_then(|machine| machine.processor.as_ref()).or(manifest.processor.as_ref());
+    let processor = processor.unwrap_or(&manifest.platform);
+    let threads = first.map_or(manifest.threads, |machine| machine.threads);
     let threads = if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") };
     let device = manifest.device.as_ref().map(|device| format!(", {device}")).unwrap_or_default();
     format!("{} on {processor}, {threads}{device}", manifest.program)

@@ -34,7 +34,7 @@ pub(crate) fn arm(name: &str, losses: &[Option<f64>]) -> ArmRecords {
 /// A machine without a GPU.
 pub(crate) fn machine(host: &str, processor: &str, threads: usize, level: Level) -> Machine {
     let (host, processor, instructions) = (Some(host.to_owned()), Some(processor.to_owned()), Some(level));
-    Machine { host, processor, threads, instructions, device: Machine::CPU.to_owned() }
+    Machine { host, processor, threads, instructions, device: Machine::CPU.to_owned(), recomputes: false }
 }
 
 /// The cost of a trial of one second that a machine trained.

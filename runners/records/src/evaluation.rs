@@ -78,7 +78,14 @@ mod tests {
     use super::*;
 
     fn machine(host: &str) -> Machine {
-        Machine { host: Some(host.into()), processor: None, threads: 2, instructions: Some(Level::Avx2), device: "cpu".into() }
+        Machine {
+            host: Some(host.into()),
+            processor: None,
+            threads: 2,
+            instructions: Some(Level::Avx2),
+            device: "cpu".into(),
+            recomputes: false,
+        }
     }
 
     #[test]

@@ -15,9 +15,12 @@ pub struct Machine {
     pub threads: usize,
     /// The instruction set that kernels used: in float32 it changes no bytes of a trial.
     pub instructions: Option<Level>,
-    /// What computed, in the words of `Trial::device`: `cpu`, `candle`, or a GPU with its name. Times are compared on one device
+    /// What computed, in the words of `Compute::words`: `cpu`, `candle`, or a GPU with its name. Times are compared on one device
     /// only.
     pub device: String,
+    /// Whether the backward pass recomputed activations, which takes longer and changes no number.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recomputes: bool,
 }
 
 /// A part of a trial: what one machine trained before the trial went on elsewhere.
@@ -35,8 +38,9 @@ impl Machine {
     pub const CPU: &str = "cpu";
 
     /// This machine, of which this process uses `threads` and `device`.
-    pub fn this(threads: usize, device: String) -> Self {
-        Self { host: Some(host()), processor: Manifest::this_processor(), threads, instructions: Some(simd::level()), device }
+    pub fn this(threads: usize, device: String, recomputes: bool) -> Self {
+        let (host, processor, instructions) = (Some(host()), Manifest::this_processor(), Some(simd::level()));
+        Self { host, processor, threads, instructions, device, recomputes }
     }
 }
 
@@ -45,7 +49,14 @@ impl Manifest {
     pub fn machine(&self) -> Machine {
         let Self { processor, threads, instructions, device, .. } = self;
         let device = device.clone().unwrap_or_else(|| Machine::CPU.to_owned());
-        Machine { host: None, processor: processor.clone(), threads: *threads, instructions: *instructions, device }
+        Machine {
+            host: None,
+            processor: processor.clone(),
+            threads: *threads,
+            instructions: *instructions,
+            device,
+            recomputes: false,
+        }
     }
 }
 
@@ -75,6 +86,7 @@ mod tests {
             threads,
             instructions: Some(Level::Avx2),
             device: "cpu".into(),
+            recomputes: false,
         }
     }
 
@@ -100,7 +112,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_a_name() {
-        let this = Machine::this(3, "candle".into());
+        let this = Machine::this(3, "candle".into(), false);
         assert_eq!((this.threads, this.device.as_str(), this.instructions), (3, "candle", Some(simd::level())));
         assert!(this.host.is_some_and(|host| !host.is_empty() && host.trim() == host));
     }

@@ -54,7 +54,7 @@ mod worker;
 pub use ended::{Ended, RunError};
 pub use event::{Event, Planned, Watcher};
 pub use fingerprints::probe;
-pub use fits::{Neediest, fits};
+pub use fits::{Neediest, Room, fits};
 pub use identity::Code;
 pub use memory::MemoryMeter;
 pub use options::{Every, Limits, Options};

@@ -34,7 +34,7 @@ pub(crate) struct Setup {
     pub every: Every,
     /// What it trains on, from its first trial to its last.
     pub device: Device,
-    /// Whether its trials compute blocks again, so that all that train at once fit on the device. The run decides it, once for
+    /// Whether its trials recompute activations, so that all that train at once fit on the device. The run decides it, once for
     /// all: a worker cannot know what the others are about to take, and times of trials that did otherwise are not compared.
     pub recompute: bool,
 }

@@ -183,6 +183,11 @@ fn as_json(worth: Worth, measures: Option<Evaluation>) -> String {
     format!("{:#}", value.unwrap_or(Value::Null))
 }
 
+/// Four digits; empty where it is unknown.
+fn number(value: Option<f64>) -> String {
+    value.map(|value| format!("{value:.4}")).unwrap_or_default()
+}
+
 fn as_text(worth: &Worth, measures: Option<&Evaluation>) -> String {
     let mut text = String::new();
     let mut line = |arguments: std::fmt::Arguments<'_>| {
@@ -191,14 +196,15 @@ fn as_text(worth: &Worth, measures: Option<&Evaluation>) -> String {
     for (kind, scores) in [("minimal pairs", &worth.minimal_pairs), ("multiple choice", &worth.multiple_choice)] {
         for (index, score) in scores.iter().enumerate() {
             if index == 0 {
-                line(format_args!("{kind:<48} {:>17} {:>17} {:>7}", "accuracy", "normalised", "items"));
+                line(format_args!("{kind:<48} {:>17} {:>17} {:>7} {:>7}", "accuracy", "normalised", "chance", "items"));
             }
             let fraction = |value: f64, error: f64| format!("{value:.4} ± {error:.4}");
             let (plain, normalised) = (
                 fraction(score.accuracy, score.standard_error),
                 fraction(score.accuracy_normalised, score.standard_error_normalised),
             );
-            line(format_args!("  {:<46} {plain:>17} {normalised:>17} {:>7}", score.task, score.items));
+            let chance = number(score.chance);
+            line(format_args!("  {:<46} {plain:>17} {normalised:>17} {chance:>7} {:>7}", score.task, score.items));
             if score.truncated > 0 {
                 line(format_args!("    of {} choices only the last tokens fit the model's positions", score.truncated));
             }
@@ -206,7 +212,9 @@ fn as_text(worth: &Worth, measures: Option<&Evaluation>) -> String {
     }
     for score in &worth.tasks {
         line(format_args!("{} ({}, {} items)", score.task, score.form.field().replace('_', " "), score.items));
-        score.measures.iter().for_each(|(name, value)| line(format_args!("  {name:<46} {value:>17.4}")));
+        let measures = score.measures.iter().map(|(name, value)| (name.as_str(), *value));
+        let measures = measures.chain(score.chance.map(|chance| ("chance", chance)));
+        measures.for_each(|(name, value)| line(format_args!("  {name:<46} {value:>17.4}")));
         if score.truncated > 0 {
             line(format_args!("    of {} choices only the last tokens fit the model's positions", score.truncated));
         }

@@ -149,7 +149,7 @@ pub struct Affine<T> {
 }
 
 impl<T> Tensors<T> {
-    /// What `of` makes of each, in the order of the way forward.
+    /// What `of` makes of each, in the order of the forward pass.
     pub fn map<U>(self, mut of: impl FnMut(T) -> U) -> Tensors<U> {
         let of = &mut of;
         Tensors {
@@ -161,7 +161,7 @@ impl<T> Tensors<T> {
         }
     }
 
-    /// All of them, in the order of the way forward.
+    /// All of them, in the order of the forward pass.
     pub fn list(self) -> Vec<T> {
         let mut all = Vec::new();
         self.map(|tensor| all.push(tensor));

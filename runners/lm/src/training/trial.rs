@@ -29,8 +29,8 @@ pub struct Trial<'a> {
     pub seed: u64,
     /// What it is trained on.
     pub compute: &'a Compute,
-    /// Whether the backward pass computes each block again from its input, where the engine can: [`Needs`](super::Needs) tells
-    /// whether it has to.
+    /// Whether the backward pass recomputes the activations of each block from its input, where the engine can:
+    /// [`Needs`](super::Needs) tells whether it has to.
     pub recompute: bool,
 }
 
@@ -55,12 +55,6 @@ impl Trial<'_> {
             ModelSpec::Fresh(fresh) => Model::fresh(self.decoder()?, self.seed).with_biases(fresh.bias_std, self.seed),
             ModelSpec::Init(folder) => Model::read(folder)?,
         })
-    }
-
-    /// What it is trained on, in words for records. Times are compared where these are the same.
-    pub fn device(&self) -> String {
-        let words = self.compute.words();
-        if self.recompute { words + " (blocks computed twice)" } else { words }
     }
 
     /// Tokens per sequence.

@@ -103,8 +103,11 @@ pub(crate) fn identity(
         "versions": versions,
         "seed": seed,
     });
-    if !fingerprints.is_empty() {
-        inputs[FINGERPRINTS] = to_value(&fingerprints)?; // a baseline of before there were any is the same
+    if !fingerprints.is_empty() && device == Device::default() {
+        let by_kernels: Vec<_> = fingerprints.iter().map(|found| found.as_ref().map(Fingerprint::by_kernels)).collect();
+        inputs[FINGERPRINTS] = to_value(&by_kernels)?; // a baseline of before there were any is the same
+    } else if !fingerprints.is_empty() {
+        inputs[FINGERPRINTS] = to_value(&fingerprints)?;
     }
     if device != Device::default() {
         // a trial of before there were others is the same

@@ -8,7 +8,7 @@ use crate::adopt::adopt;
 use crate::ended::{Ended, RunError};
 use crate::event::{Planned, Watcher};
 use crate::fingerprints::Fingerprints;
-use crate::fits::fits;
+use crate::fits::{Room, fits};
 use crate::options::Options;
 use crate::plan::{PlannedTrial, TrialKey, judged_keys, planned, tuning_keys};
 use crate::pool::{Pool, Until};
@@ -21,7 +21,7 @@ use folder::rows;
 use opening::{Opened, open, turn};
 use others::refuse_others;
 use regatta_config::StudyFile;
-use regatta_lm::Device;
+use regatta_lm::{Compute, Device};
 use regatta_records::{Fence, Lease, Manifest, Others, REPORT, RecordError, Runner, State, Status, TuningRow, check_out, disk};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,13 +36,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -> Result<Ended, RunError> {
     let out = options.out;
     check_out(out).map_err(RunError::Folder)?;
-    let Readied { prepared, device, recompute } = readied(file, options)?;
+    let compute = options.device.open()?;
+    let device = compute.words();
+    if options.device != Device::Cpu {
+        tracing::info!("device: {device}");
+    }
+    let prepared = prepare_with(file, Some(&tokens_of(out)), options.tokens)?;
     let fingerprints = Fingerprints::measure(file, out, &options.limits, options.probe).map_err(RunError::Folder)?;
     let supplies = Supply::of(&prepared);
     let manifest = Manifest { device: (options.device != Device::Cpu).then_some(device), ..prepared[0].manifest(file)? };
-    drop(prepared); // the tokens are the workers'
-    let mut plan = Plan { file, supplies, fingerprints, options, recompute };
-    refuse_others(&mut plan.first()?, options)?; // at once, and again when nobody else can change the folder
+    let mut plan = Plan { file, supplies, fingerprints, options, recompute: false };
+    let mut first = plan.first()?;
+    refuse_others(&mut first, options)?; // at once, and again when nobody else can change the folder
+    plan.recompute = plan.recomputes(&first, &prepared, &compute)?;
+    drop((first, prepared, compute)); // tokens and device are the workers'
     disk::create_folder(out).map_err(|error| RunError::Folder(RecordError::new(out, error)))?;
     let runner = Runner::join(out, options.session).map_err(RunError::Folder)?;
     let mut others = Others::of(out);
@@ -62,34 +69,6 @@ pub fn run(file: &StudyFile, options: &Options<'_>, watcher: &mut dyn Watcher) -
     drop(turn);
     let judged_ended = plan.train(&judged, &runner, watcher, plan.until())?;
     Ok(if judged_ended == Ended::AllDone && !(all_chosen && ended == Ended::AllDone) { Ended::SomeFailed } else { judged_ended })
-}
-
-/// What is known before a plan is made.
-struct Readied {
-    /// The variants' data.
-    prepared: Vec<Prepared>,
-    /// The device in words. It is closed again: the workers open it for themselves.
-    device: String,
-    /// Whether trials compute blocks again, to fit beside each other on the device.
-    recompute: bool,
-}
-
-fn readied(file: &StudyFile, options: &Options<'_>) -> Result<Readied, RunError> {
-    let compute = options.device.open()?;
-    let device = compute.words();
-    if options.device != Device::Cpu {
-        tracing::info!("device: {device}");
-    }
-    let prepared = prepare_with(file, Some(&tokens_of(options.out)), options.tokens)?;
-    let neediest = fits(file, &prepared, &compute, compute.free_memory(), options.limits.jobs)?;
-    let recompute = neediest.is_some_and(|neediest| neediest.recompute);
-    if recompute {
-        tracing::info!(
-            "{device}: blocks are computed again in the backward pass, for {} trials at once to fit",
-            options.limits.jobs
-        );
-    }
-    Ok(Readied { prepared, device, recompute })
 }
 
 fn has_failed(trials: &[PlannedTrial]) -> Result<bool, RecordError> {
@@ -121,6 +100,7 @@ struct Plan<'a> {
     supplies: Vec<Supply>,
     fingerprints: Fingerprints,
     options: &'a Options<'a>,
+    /// Whether trials recompute activations, to fit beside each other on the device.
     recompute: bool,
 }
 
@@ -137,6 +117,48 @@ impl Plan<'_> {
 
     fn planned(&self, keys: Vec<TrialKey>) -> Result<Vec<PlannedTrial>, RecordError> {
         planned(self.file, &self.supplies, self.options.out, &self.fingerprints, self.options.device, keys)
+    }
+
+    /// Whether trials have to recompute activations to fit on the device, of which those of tuning, or that are judged, are `first`.
+    ///
+    /// # Errors
+    /// When they do not fit in any way. Where none is left, none has to fit.
+    fn recomputes(&self, first: &[PlannedTrial], prepared: &[Prepared], compute: &Compute) -> Result<bool, RunError> {
+        let at_once = self.left(first)?.min(self.options.limits.jobs);
+        if at_once == 0 {
+            return Ok(false);
+        }
+        let room = Room::of(compute, at_once, self.options.limits.memory);
+        let recompute = fits(self.file, prepared, compute, room)?.is_some_and(|neediest| neediest.recompute);
+        if recompute {
+            let what = if at_once == 1 { "a trial fits".to_owned() } else { format!("{at_once} trials fit at once") };
+            tracing::info!("{}: activations are recomputed in the backward pass, so that {what}", compute.words());
+        }
+        Ok(recompute)
+    }
+
+    /// How many trials are left that this runner may train, of which `first` are those of tuning where there is any. While it is not
+    /// over, those that are judged count as left.
+    fn left(&self, first: &[PlannedTrial]) -> Result<usize, RunError> {
+        let is_meant = |key: &TrialKey| key.tuning || self.options.seeds.is_none_or(|seeds| seeds.contains(&key.seed));
+        let unsettled = |trials: &[PlannedTrial]| {
+            let mut left = 0;
+            for trial in trials.iter().filter(|trial| is_meant(&trial.key)) {
+                let status = trial.folder.status().map_err(RunError::Folder)?;
+                let settled = status.is_some_and(|status| status.state.is_settled() && trial.is_meant_by(&status));
+                left += usize::from(self.options.fresh || !settled);
+            }
+            Ok::<_, RunError>(left)
+        };
+        let left = unsettled(first)?;
+        if !self.is_tuned() {
+            return Ok(left);
+        }
+        if left > 0 {
+            return Ok(left.max(judged_keys(self.file, &vec![None; self.file.variants().len()]).len()));
+        }
+        let chosen: Vec<_> = tuning::table(self.file, first)?.iter().map(TuningRow::chosen).collect();
+        unsettled(&self.planned(judged_keys(self.file, &chosen))?)
     }
 
     fn until(&self) -> Until {

@@ -72,7 +72,7 @@ impl<'a> ToFolder<'a> {
             seconds_before: began.seconds,
             energy: RefCell::new(EnergyMeter::start()),
             joules_before: if began.restored.is_some() { began.joules } else { Some(0.0) },
-            machine: Machine::this(rayon::current_num_threads(), trial.device()),
+            machine: Machine::this(rayon::current_num_threads(), trial.compute.words(), trial.recompute),
             machines_before: began.machines.clone(),
             kept: (Instant::now(), made.len()),
         })

@@ -12,11 +12,12 @@ use std::time::Instant;
 /// Variants whose steps are timed; those of further ones are estimated from the last one of their arm, by parameters and tokens.
 const MOST_MEASURED: usize = 24;
 
-/// Prints the time of a step and of all trials of each variant, and of the whole study.
+/// Prints the time of a step and of all trials of each variant, and of the whole study, on a device and with activations recomputed
+/// or not.
 pub(super) fn print(
     file: &StudyFile,
     prepared: &[Prepared],
-    compute: &Compute,
+    compute: (&Compute, bool),
     trials: Trials,
     outlook: Option<&Outlook>,
 ) -> Result<(), Failure> {
@@ -55,13 +56,16 @@ pub(super) fn print(
 const LEFT_OUT: &str = "            not included: each trial's start in a process of its own, its measurements and its files";
 
 /// The shortest of a few steps of a variant.
-fn step_seconds(variant: &Variant, prepared: &Prepared, compute: &Compute) -> Result<f64, TrainError> {
+fn step_seconds(variant: &Variant, prepared: &Prepared, (compute, recompute): (&Compute, bool)) -> Result<f64, TrainError> {
     let study = &variant.study;
     let (model, train, evaluate) = (&study.model, &study.train_of(&study.arms[variant.index]), &study.evaluate);
     let (terms, interventions) = (variant.terms(), variant.interventions());
     let (corpus, tasks) = (&prepared.corpus, &*prepared.tasks);
-    let trial = Trial { model, train, evaluate, terms, interventions, corpus, tasks, seed: 0, compute, recompute: false };
+    let trial = Trial { model, train, evaluate, terms, interventions, corpus, tasks, seed: 0, compute, recompute };
     let mut learner = Learner::on(compute, trial.start()?, train, terms, interventions, 0)?;
+    if recompute {
+        learner.recompute();
+    }
     let rows = train.batch_size.get();
     let (started, mut best) = (Instant::now(), f64::INFINITY);
     for step in 0..4 {

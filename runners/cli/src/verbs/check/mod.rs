@@ -14,7 +14,7 @@ use regatta_kernels::Precision;
 use regatta_lm::Device;
 use regatta_lm::data::Unwatched;
 use regatta_study::projection::Request;
-use regatta_study::{Neediest, Outlook, Prepared, fits, prepare_with, tokens_there};
+use regatta_study::{Neediest, Outlook, Prepared, Room, fits, prepare_with, tokens_there};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -48,7 +48,7 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let compute = arguments.device.open()?;
     let results = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&file.study.name));
     let prepared = prepare_with(&file, Some(&tokens_there(&results)), &Unwatched)?;
-    let neediest = fits(&file, &prepared, &compute, compute.free_memory(), 1)?;
+    let neediest = fits(&file, &prepared, &compute, Room::of(&compute, 1, None))?;
     if let Some(request) = &request {
         return project::project(&file, &prepared, request, arguments.out.as_deref());
     }
@@ -60,11 +60,12 @@ pub(crate) fn check(arguments: &Arguments) -> Result<ExitCode, Failure> {
     if arguments.device != Device::Cpu {
         say(format_args!("device      {}", compute.words()))?;
     }
-    if let Some(Neediest { name, estimate, recompute }) = neediest {
-        let how = if recompute { ", or less: blocks are computed again in the backward pass" } else { "" };
-        say(format_args!("memory      about {estimate} on the device ({name}){how}"))?;
+    let recompute = neediest.as_ref().is_some_and(|neediest| neediest.recompute);
+    if let Some(Neediest { name, estimate, .. }) = neediest {
+        let how = if recompute { ", or less: activations are recomputed in the backward pass" } else { "" };
+        say(format_args!("memory      {estimate} on the device ({name}){how}"))?;
     }
-    estimate::print(&file, &prepared, &compute, trials, outlook.as_ref().map(|(_, outlook)| outlook))?;
+    estimate::print(&file, &prepared, (&compute, recompute), trials, outlook.as_ref().map(|(_, outlook)| outlook))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -17,7 +17,7 @@ mod writer;
 
 pub use disk::{Disk, Output};
 
-use super::entry::{self, Entry, EntrySplit};
+use super::entry::{self, Entry, EntrySplit, Mark};
 use super::origin::Choice;
 use super::texts::Texts;
 use super::tokenizing::Tokenizing;

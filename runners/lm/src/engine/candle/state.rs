@@ -74,7 +74,7 @@ impl State {
                     let rounded = rounding.round_on_device(&weights).map_err(Error::wrap)?;
                     rounded.map_or_else(|| on_host(&weights, |weights| rounding.round(weights, inputs, outputs)), Ok)
                 };
-                var.set(&roundings.iter().try_fold(var.as_detached_tensor(), each)?)?;
+                var.set(&roundings.iter().try_fold(var.as_detached_tensor(), each)?.copy()?)?; // a plugin may return its input
             }
         }
         Ok(())
@@ -223,7 +223,7 @@ impl State {
         for update in outputs {
             let matrix = var.as_detached_tensor();
             let changed = update.apply_on_device(&matrix).map_err(Error::wrap)?;
-            var.set(&changed.map_or_else(|| on_host(&matrix, |matrix| update.apply(matrix, dims)), Ok)?)?;
+            var.set(&changed.map_or_else(|| on_host(&matrix, |matrix| update.apply(matrix, dims)), Ok)?.copy()?)?;
         }
         Ok(())
     }

@@ -26,8 +26,8 @@ impl<T> Maps<T> {
     }
 }
 
-/// Right factors of products, packed once a pass: a product that is given them as they are stored packs them again. On the way
-/// forward the weights (i, o), in the backward pass their transposes (o, i) in the same room.
+/// Right factors of products, packed once a pass: a product that is given them as they are stored packs them again. In the
+/// forward pass the weights (i, o), in the backward pass their transposes (o, i) in the same room.
 pub(super) type PackedMaps = Maps<Panels>;
 
 impl PackedMaps {

@@ -46,7 +46,7 @@ pub(super) struct Part {
     pub scratch: Scratch,
 }
 
-/// Of a whole model, what the parts share on the way forward or back.
+/// Of a whole model, what the parts share in the forward or the backward pass.
 #[derive(Clone, Copy)]
 pub(super) struct Shared<'a> {
     pub decoder: &'a Decoder,
