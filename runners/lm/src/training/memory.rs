@@ -2,9 +2,10 @@
 //!
 //! Moments of a step are compared, and the largest counts: penalties and objectives, the output layer and the last block, where all
 //! activations stand; the first block, where nearly all gradients do; the optimizer's update. What a pass needs is counted in
-//! `engine/candle/memory`. Assumed, since only a plugin knows: a penalty holds 12 tensors as large as its cloud, an objective 6 as
-//! large as the outputs that it compares. Not counted: what a penalty has for each pair of points, an intervention's own
-//! parameters, and what the device's driver takes for itself, some 0.5 GiB with CUDA.
+//! `engine/candle/memory`. Assumed, since only a plugin knows: a penalty holds 12 tensors as large as its cloud, and 22 numbers for
+//! each pair of points where it is at home on a limited number of them; an objective holds 6 tensors as large as the outputs that
+//! it compares. Not counted: random projections of points, an intervention's own parameters, and what the device's driver takes
+//! for itself, some 0.5 GiB with CUDA.
 
 use super::interventions::{Interventions, objectives, roundings};
 use crate::engine::memory::{NUMBER, PassBytes, Setting, update_bytes};
@@ -18,6 +19,9 @@ use std::path::Path;
 
 /// Tensors as large as its cloud that a penalty holds.
 const OF_A_CLOUD: u128 = 12;
+
+/// Numbers that it holds for each pair of points: on candle's CPU `mmd` held 22, `supervised_contrastive` 18, `dispersion` 12.
+const OF_A_PAIR: u128 = 22;
 
 /// Tensors as large as the compared outputs that an objective holds.
 const OF_AN_OUTPUT: u128 = 6;
@@ -226,7 +230,11 @@ impl Needs<'_> {
             let leaf = self.site(term.at.site, parts * self.rows());
             let views = 1 + u128::from(term.regularizer.0.needs_view());
             let gathered = if parts > 1 { self.layers_of(term) * leaf } else { 0 };
-            views * (3 * leaf + OF_A_CLOUD * self.cloud(&term.at, leaf) + gathered)
+            let (groups, points) = self.cloud(&term.at, leaf);
+            let cloud = leaf.min(NUMBER * groups * points * self.decoder.width as u128);
+            // its home has a limit because all pairs count
+            let pairs = term.regularizer.0.home().max_points.map_or(0, |_| NUMBER * groups * points * points);
+            views * (3 * leaf + OF_A_CLOUD * cloud + gathered) + OF_A_PAIR * pairs
         };
         self.terms.iter().map(of).max().unwrap_or(0)
     }
@@ -235,18 +243,16 @@ impl Needs<'_> {
         term.at.layer_indices(self.decoder.layers).map_or(0, |layers| layers.len() as u128)
     }
 
-    /// Of the points that are chosen of a leaf: all, or the most of each group.
-    fn cloud(&self, at: &At, leaf: u128) -> u128 {
+    /// Groups of points, and how many of each are chosen of a leaf.
+    fn cloud(&self, at: &At, leaf: u128) -> (u128, u128) {
         let (sequences, time) = self.pass(self.decoder).shape;
-        let sequences = sequences as u128;
+        let (sequences, rows) = (sequences as u128, leaf / (NUMBER * self.decoder.width as u128));
         let (groups, points) = match (at.site.is_matrix(), at.points) {
-            (true, _) => return leaf,
-            (_, Points::Batch) => (1, u128::MAX),
+            (true, _) | (_, Points::Batch) => (1, rows),
             (_, Points::Tokens) => (sequences, time as u128),
             (_, Points::Pooled) => (1, sequences * self.train.accumulate.get() as u128),
         };
-        let most = at.max_points.get().map_or(u128::MAX, |most| most.get() as u128).min(points);
-        leaf.min(most.saturating_mul(groups * NUMBER * self.decoder.width as u128))
+        (groups, at.max_points.get().map_or(points, |most| points.min(most.get() as u128)))
     }
 }
 

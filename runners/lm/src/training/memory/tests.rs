@@ -9,7 +9,8 @@ use crate::training::Learner;
 use candle_core::Tensor;
 use regatta_core::number::Finite;
 use regatta_core::{
-    Action, Cloud, CompanionObjective, Draw, Home, Intervention, Outputs, Plugin, Regularizer, intervention, regularizer, typetag,
+    Action, Cloud, CompanionObjective, Draw, Home, Intervention, MaxPoints, Outputs, Plugin, Regularizer, intervention,
+    regularizer, typetag,
 };
 use serde_json::{Value, json};
 
@@ -75,6 +76,10 @@ impl Regularizer for FarAway {
     fn needs_view(&self) -> bool {
         true
     }
+
+    fn home(&self) -> Home {
+        Home::BATCH
+    }
 }
 
 /// On all hidden states.
@@ -138,6 +143,41 @@ fn what_an_arm_adds_is_counted() {
     let muon =
         super::TrainSpec { optimizer: serde_json::from_value(json!({"muon": MuonSpec::default()})).unwrap(), ..train.clone() };
     assert_eq!(of(Needs { train: &muon, ..plain }, "optimizer"), 8 * 124_439_808 - 4 * 12 * 12 * 768 * 768); // one moment of matrices
+}
+
+regularizer! {
+    name: "all_pairs",
+    summary: "each point and each other one",
+    paper: "none: for tests",
+    formula: "none",
+    expects: "not too many points",
+    struct AllPairs {}
+}
+
+#[typetag::serde(name = "all_pairs")]
+impl Regularizer for AllPairs {
+    fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> regatta_core::Result<Tensor> {
+        Ok(cloud.points().matmul(&cloud.points().t()?)?.mean_all()?)
+    }
+}
+
+/// 8 groups of 512 points, or 64 of them, in 768 dims; and one group of all.
+#[test]
+fn pairs_of_points_are_counted_where_a_home_limits_them() {
+    let (decoder, train) = (small(), train(json!({"batch_size": 8, "context": 512})));
+    let of = |regularizer: fn() -> Box<dyn Regularizer>, home: Home| {
+        let weight = Weight::Constant(Finite::new(1.0));
+        let terms = [Term { regularizer: Plugin(regularizer()), weight, at: At::from(home) }];
+        Needs { terms: &terms, ..needs(&decoder, &train) }.penalties()
+    };
+    let all_pairs: fn() -> Box<dyn Regularizer> = || Box::new(AllPairs {});
+    let (leaf, cloud) = (4 * 8 * 512 * 768, |points: u128| 12 * 4 * 8 * points * 768);
+    let whole = Home { max_points: None, ..Home::DEFAULT };
+    assert_eq!(of(all_pairs, whole), 3 * leaf + cloud(512) + 22 * 4 * 8 * 512 * 512);
+    let few = Home { max_points: Some(MaxPoints::new(64)), ..Home::DEFAULT };
+    assert_eq!(of(all_pairs, few), 3 * leaf + cloud(64) + 22 * 4 * 8 * 64 * 64);
+    assert_eq!(of(all_pairs, Home::BATCH), 3 * leaf + cloud(512) + 22 * 4 * 4096 * 4096);
+    assert_eq!(of(|| Box::new(FarAway {}), whole), 2 * (3 * leaf + cloud(512)), "two views, and no pairs");
 }
 
 /// Within an eighth of the most that the thread held during two steps; what only a plugin knows is assumed, and may be less.
