@@ -114,7 +114,7 @@ fn every_field_has_an_effect(card: &Card) {
                 others.filter_map(|changed| Some(fingerprint(card.kind, &changed)? != before.clone()?)).collect();
             assert!(
                 found.contains(&true),
-                "`{}` of {written} has no effect: say in `{}!` which variants have it",
+                "`{}` of {written} has no effect: nothing computes with it, or `{}!` should say which variants do",
                 field,
                 card.kind.word()
             );

@@ -261,6 +261,21 @@ macro_rules! declare_plugin {
         paper: $paper:literal,
         formula: $formula:literal,
         expects: $expects:literal,
+        variants: $variants:tt,
+        $($rest:tt)*
+    ) => {
+        ::std::compile_error!(concat!(
+            "plugin `", $name, "`: expected a struct each of whose settings has a doc comment, a type and a default: ",
+            "`/// What it is.`, then `pub name: Type = default,`"
+        ));
+    };
+    (
+        $kind:ident
+        name: $name:literal,
+        summary: $summary:literal,
+        paper: $paper:literal,
+        formula: $formula:literal,
+        expects: $expects:literal,
         $($rest:tt)*
     ) => {
         $crate::declare_plugin! {

@@ -71,6 +71,11 @@ fn what_makes_no_sense_is_refused_in_one_line() {
         parts.iter().for_each(|part| assert!(text.contains(part), "{entries}: no {part:?} in {text}"));
     };
     let at = "arms.d.0.intervention: ";
+    refused(
+        "{intervention: of_my_own_crate}",
+        &[],
+        &[at, "unknown name `of_my_own_crate`", "known to the program that links it"],
+    );
     refused("{intervention: noisy_embeding}", &[], &[at, "unknown name `noisy_embeding`", "did you mean `noisy_embedding`?"]);
     refused("{intervention: }", &[], &[at, "expected the name of an intervention, or one name with its fields, found nothing"]);
     refused("{intervention: {}}", &[], &[at, "expected"]);

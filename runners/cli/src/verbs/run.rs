@@ -9,6 +9,7 @@ use crate::failure::Failure;
 use crate::progress::Tokens;
 use crate::{memory, progress, signals::Signals};
 use clap::Parser;
+use regatta_config::StudyFile;
 use regatta_lm::Device;
 use regatta_records::{Fence, present};
 use regatta_slurm::memory_of_job;
@@ -92,11 +93,8 @@ impl FromStr for CheckpointEvery {
     }
 }
 
-/// Trains what is not done yet, then reports.
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let signals = Signals::listen()?;
-    let file = study_for(arguments.device, &arguments.study, &arguments.set)?;
-    let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&file.study.name));
+/// Warns of what in a study may not be meant.
+fn warn_of(file: &StudyFile) {
     if let Some(note) = slow_precision(file.variants()) {
         tracing::warn!("precision: {note}");
     }
@@ -106,23 +104,49 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     for note in file.without_effect() {
         tracing::warn!("{note}");
     }
-    if let Some(seed) = arguments.seeds.iter().flatten().find(|seed| !file.study.seeds.contains(seed)) {
-        let known: Vec<String> = file.study.seeds.iter().map(u64::to_string).collect();
-        return Err(Failure::refused(format!("--seeds: expected seeds of the study ({}), found {seed}", known.join(", "))));
-    }
-    let program = this_program()?;
-    let worker = || worker::command(&program);
-    let probe = || probe::command(&program);
-    let jobs = usize::from(arguments.jobs);
+}
+
+fn check_seeds(arguments: &Arguments, file: &StudyFile) -> Result<(), Failure> {
+    let Some(seed) = arguments.seeds.iter().flatten().find(|seed| !file.study.seeds.contains(seed)) else { return Ok(()) };
+    let known: Vec<String> = file.study.seeds.iter().map(u64::to_string).collect();
+    Err(Failure::refused(format!("--seeds: expected seeds of the study ({}), found {seed}", known.join(", "))))
+}
+
+/// Memory is by default an equal part of nine tenths of the machine's, or of the job's.
+fn limits(arguments: &Arguments) -> Limits {
     let here = memory::of_the_machine().into_iter().chain(memory_of_job()).min();
     let share = here.map(|bytes| bytes / 10 * 9 / u64::from(arguments.jobs));
-    let limits = Limits {
-        jobs,
+    Limits {
+        jobs: arguments.jobs.into(),
         timeout: Duration::from_secs(arguments.timeout.into()),
         memory: arguments.memory_limit.map(|mib| mib << 20).or(share),
         retry: arguments.retry,
         fail_fast: arguments.fail_fast,
+    }
+}
+
+/// Writes the report and prints its table, while no other runner works on the results as a whole.
+fn write_report(out: &Path, signals: &Signals) -> Result<(), Failure> {
+    let write = |fence: &Fence| {
+        let results = regatta_analysis::results(out).map_err(Failure::failed)?;
+        report::write(out, &results, Some(fence)).map(|()| results)
     };
+    match regatta_study::in_turn(out, &signals.stop, write).map_err(Failure::failed)? {
+        Some(results) => report::print(out, &results?),
+        None => Ok(()),
+    }
+}
+
+/// Trains what is not done yet, then reports.
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let signals = Signals::listen()?;
+    let file = study_for(arguments.device, &arguments.study, &arguments.set)?;
+    let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(&file.study.name));
+    warn_of(&file);
+    check_seeds(arguments, &file)?;
+    let program = this_program()?;
+    let worker = || worker::command(&program);
+    let probe = || probe::command(&program);
     let (fresh, allow_mismatch) = (arguments.fresh, arguments.allow_mismatch);
     let may_discard = |trials| discard::may(trials, &out, arguments.yes, &signals.stop);
     let tokens = Tokens::new(&signals.stop);
@@ -139,7 +163,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         tokens: &tokens,
         worker: &worker,
         probe: &probe,
-        limits,
+        limits: limits(arguments),
         session: session.as_deref(),
         seeds: arguments.seeds.as_deref(),
         no_wait: arguments.no_wait,
@@ -172,13 +196,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         return Ok(code); // Slurm ends this process in seconds; whoever goes on writes the report
     }
     if ended != Ended::Interrupted || is_mine_to_report(&out)? {
-        let write = |fence: &Fence| {
-            let results = regatta_analysis::results(&out).map_err(Failure::failed)?;
-            report::write(&out, &results, Some(fence)).map(|()| results)
-        };
-        if let Some(results) = regatta_study::in_turn(&out, &signals.stop, write).map_err(Failure::failed)? {
-            report::print(&out, &results?)?;
-        }
+        write_report(&out, &signals)?;
     }
     Ok(match ended {
         Ended::AllDone | Ended::LeftToOthers => ExitCode::SUCCESS,
