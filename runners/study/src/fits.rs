@@ -53,11 +53,17 @@ pub fn fits(file: &StudyFile, prepared: &[Prepared], compute: &Compute, room: Ro
     if matches!(compute, Compute::Kernels) {
         return Ok(None);
     }
-    let (on_cpu, all) = (compute.is_candle_on_cpu(), || file.variants().iter().zip(prepared));
+    let on_cpu = compute.is_candle_on_cpu();
+    let trains: Vec<_> =
+        file.variants().iter().map(|variant| variant.study.train_of(&variant.study.arms[variant.index])).collect();
+    let all = |recompute: bool| {
+        file.variants().iter().zip(prepared).zip(&trains).map(move |((variant, prepared), train)| {
+            let needs = Needs::of(&prepared.model, train, variant.terms(), variant.interventions());
+            (variant, Needs { on_cpu, recompute, ..needs })
+        })
+    };
     let mut neediest: Option<Neediest> = None;
-    for (variant, prepared) in all() {
-        let train = variant.study.train_of(&variant.study.arms[variant.index]);
-        let needs = Needs { on_cpu, ..Needs::of(&prepared.model, &train, variant.terms(), variant.interventions()) };
+    for (variant, needs) in all(false) {
         let estimate = needs.estimate();
         if neediest.as_ref().is_none_or(|other| other.estimate.bytes() < estimate.bytes()) {
             let recompute = room.bytes.is_some_and(|room| room < estimate.bytes());
@@ -71,11 +77,9 @@ pub fn fits(file: &StudyFile, prepared: &[Prepared], compute: &Compute, room: Ro
         1 => (compute.words(), ""),
         many => (format!("{} with {many} trials at once", compute.words()), ", or fewer `--jobs`"),
     };
-    for (variant, prepared) in all() {
-        let train = variant.study.train_of(&variant.study.arms[variant.index]);
-        let needs = Needs::of(&prepared.model, &train, variant.terms(), variant.interventions());
+    for (variant, needs) in all(true) {
         let refused = |message| file.refuse_variant(variant, "train", message + fewer);
-        Needs { on_cpu, recompute: true, ..needs }.check(&place, bytes).map_err(refused)?;
+        needs.check(&place, bytes).map_err(refused)?;
     }
     Ok(neediest)
 }

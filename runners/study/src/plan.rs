@@ -116,6 +116,11 @@ impl PlannedTrial {
         status.identity == self.identity.hash || self.stand_in.as_ref() == Some(&status.identity)
     }
 
+    /// Whether a status says that this trial is over, and need not be trained.
+    pub fn is_settled_by(&self, status: &Status) -> bool {
+        status.state.is_settled() && self.is_meant_by(status)
+    }
+
     /// Its status, where no runner of `session` needs to train it: it is settled, or it failed in that session and nobody holds it,
     /// to try it again.
     ///

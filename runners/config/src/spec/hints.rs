@@ -11,18 +11,17 @@ pub(super) fn meant(word: &str, known: &[String], path: &[String]) -> Option<Str
     if let Some(hint) = moved(path).or_else(|| other_kind(word, known)) {
         return Some(hint);
     }
-    let names = known;
-    let near = near(word, names);
+    let near = near(word, known);
     let slip = near.filter(|near| strsim::damerau_levenshtein(&plain(word), near) <= 1);
-    let known = |name: &str| format!("did you mean `{name}`?");
-    slip.map(known).or_else(|| elsewhere(word, path)).or(near.map(known)).or_else(|| of_ones_own(names))
+    let ask = |name: &str| format!("did you mean `{name}`?");
+    slip.map(ask).or_else(|| elsewhere(word, path)).or(near.map(ask)).or_else(|| of_ones_own(known))
 }
 
 /// Where a plugin is expected that this program does not link.
 fn of_ones_own(known: &[String]) -> Option<String> {
     let cards = registry::cards().unwrap_or_default();
     let of_plugins = !known.is_empty() && known.iter().all(|name| cards.contains_key(name.as_str()));
-    of_plugins.then(|| "a plugin of your own is known to the program that links it: `cargo run -- ` in its crate".into())
+    of_plugins.then(|| "a plugin of your own is known to the program that links it: `cargo run -- run STUDY` in its crate".into())
 }
 
 /// Where a name of older versions went.

@@ -145,7 +145,7 @@ impl Plan<'_> {
             let mut left = 0;
             for trial in trials.iter().filter(|trial| is_meant(&trial.key)) {
                 let status = trial.folder.status().map_err(RunError::Folder)?;
-                let settled = status.is_some_and(|status| status.state.is_settled() && trial.is_meant_by(&status));
+                let settled = status.is_some_and(|status| trial.is_settled_by(&status));
                 left += usize::from(self.options.fresh || !settled);
             }
             Ok::<_, RunError>(left)
@@ -179,7 +179,7 @@ impl Plan<'_> {
             if let Some(Status { state: State::Incomplete, reason: Some(reason), .. }) = &status {
                 tracing::warn!("{}, seed {}: {reason}", trial.name, trial.key.seed);
             }
-            let settled = status.is_some_and(|status| status.state.is_settled() && trial.is_meant_by(&status));
+            let settled = status.is_some_and(|status| trial.is_settled_by(&status));
             planned.push(Planned { name: trial.name.clone(), seed: trial.key.seed, steps: trial.steps(), settled });
         }
         watcher.planned(&planned);
