@@ -2,7 +2,7 @@
 //! autograd. The trainer, `regatta bench` and fingerprints all use these functions, so that all measure what training computes.
 
 use crate::kernel::{FloatCloud, FloatOutputs, Floats, Kernel, ObjectiveKernel};
-use crate::maths::{is_float32_on_cpu, with_floats};
+use crate::maths::{is_float32_on_cpu, mean_all, with_floats};
 use crate::{Cloud, CompanionObjective, Draw, Error, Outputs, Regularizer, Result};
 use candle_core::{CpuStorage, CustomOp1, Device, Layout, Shape, Tensor, Var};
 use regatta_kernels::vector;
@@ -143,7 +143,7 @@ fn mean(values: Vec<f64>, count: usize, weight: f64, gradients: [&mut [f32]; 2])
         return Err(Error::KernelValues { expected: count, found: values.len() });
     }
     let values: Vec<f32> = values.into_iter().map(|value| value as f32).collect();
-    let mean = Tensor::from_vec(values, count, &Device::Cpu)?.mean_all()?.to_scalar::<f32>()?;
+    let mean = mean_all(&Tensor::from_vec(values, count, &Device::Cpu)?)?.to_scalar::<f32>()?;
     let factor = weight as f32 * (1.0 / count as f64) as f32;
     gradients.into_iter().for_each(|gradient| vector::scale(gradient, factor));
     Ok(mean)

@@ -76,14 +76,23 @@ impl Draw {
     /// When the device cannot hold it.
     pub fn normals(&mut self, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
         let mut numbers = vec![0f64; shape.iter().product()];
+        self.fill(&mut numbers, |normal| normal);
+        Ok(Tensor::from_vec(numbers, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?)
+    }
+
+    /// Overwrites `numbers` with the normals that [`Self::normals`] would draw in float32, without a tensor.
+    pub fn fill_normals(&mut self, numbers: &mut [f32]) {
+        self.fill(numbers, |normal| normal as f32);
+    }
+
+    fn fill<T>(&mut self, numbers: &mut [T], of: impl Fn(f64) -> T) {
         for chunk in numbers.chunks_mut(2 * PAIRS) {
             let mut bytes = [[0u8; 8]; 2 * PAIRS]; // the bytes of as many calls of `uniform`
             self.stream.fill_bytes(bytes[..2 * chunk.len().div_ceil(2)].as_flattened_mut());
             let mut pairs = bytes.map(|bytes| unit_interval(u64::from_le_bytes(bytes)));
             to_normals(&mut pairs);
-            chunk.copy_from_slice(&pairs[..chunk.len()]);
+            chunk.iter_mut().zip(pairs).for_each(|(number, normal)| *number = of(normal));
         }
-        Ok(Tensor::from_vec(numbers, shape, &Device::Cpu)?.to_dtype(dtype)?.to_device(device)?)
     }
 
     /// `count` of the numbers 0..total without replacement, in increasing order (Floyd's algorithm).
@@ -252,6 +261,15 @@ mod tests {
             }
         }
         assert_eq!(draw.bits(), plain.bits());
+    }
+
+    #[test]
+    fn normals_fill_a_slice_as_a_tensor() {
+        let (mut of_slice, mut of_tensor) = (Draw::new(3, "test", 0, 0), Draw::new(3, "test", 0, 0));
+        let mut found = [0.0; 131]; // more than one batch, and an odd number
+        of_slice.fill_normals(&mut found);
+        assert_eq!(found.to_vec(), of_tensor.normals(&[131], DType::F32, &Device::Cpu).unwrap().to_vec1::<f32>().unwrap());
+        assert_eq!(of_slice.bits(), of_tensor.bits());
     }
 
     #[test]

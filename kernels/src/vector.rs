@@ -166,6 +166,33 @@ crate::vectorize! {
 }
 
 crate::vectorize! {
+    /// The sum of each row, in 32 running sums: the order of candle on processors with AVX2. x (rows, columns), sums (rows)
+    pub fn sums_of_rows(x: &[f32], columns: usize, sums: &mut [f32]) = sums_of_rows_with;
+}
+
+#[inline(always)]
+fn sums_of_rows_with<S: Simd>(x: &[f32], columns: usize, sums: &mut [f32]) {
+    if columns == 0 {
+        return sums.fill(0.0);
+    }
+    for (sum, row) in sums.iter_mut().zip(x.chunks_exact(columns)) {
+        let mut running = [0f32; 32];
+        let (whole, rest) = row.as_chunks::<32>();
+        for chunk in whole {
+            for lane in 0..32 {
+                running[lane] += chunk[lane];
+            }
+        }
+        let mut folded = [0f32; 8];
+        for lane in 0..8 {
+            folded[lane] = (running[lane] + running[8 + lane]) + (running[16 + lane] + running[24 + lane]);
+        }
+        let [a, b, c, d] = [0, 1, 2, 3].map(|lane| folded[lane] + folded[4 + lane]);
+        *sum = rest.iter().fold((a + b) + (c + d), |sum, x| sum + x);
+    }
+}
+
+crate::vectorize! {
     /// Adds each row of points (n, d) to sums (d).
     fn add_rows(sums: &mut [f64], points: &[f32]) = add_rows_with;
 }
@@ -205,6 +232,21 @@ mod tests {
         assert_eq!(exp(0.0), 1.0);
         assert_eq!(exp(f32::NEG_INFINITY), 0.0);
         assert!(exp(f32::NAN).is_nan());
+    }
+
+    /// 2²⁴ + 1 is no float32: what is lost tells the order. The running sums of 35 numbers are one number each, and three are left.
+    #[test]
+    fn rows_are_summed_in_32_running_sums() {
+        const LARGE: f32 = 16_777_216.0;
+        let mut row = [0f32; 35];
+        (row[0], row[8], row[16], row[24]) = (LARGE, 1.0, 1.0, 1.0); // (2²⁴ + 1) + (1 + 1) = 2²⁴ + 2
+        (row[4], row[12]) = (-LARGE, 3.0); // -2²⁴ + 3, added to it: 5
+        (row[32], row[33], row[34]) = (LARGE, 1.0, -LARGE); // 2²⁴ + 5 is rounded to 2²⁴ + 4, and with 1 again: 4
+        let mut sums = [7.0; 2];
+        sums_of_rows(&[row, [1.0; 35]].concat(), 35, &mut sums);
+        assert_eq!(sums, [4.0, 35.0]);
+        sums_of_rows(&[], 0, &mut sums);
+        assert_eq!(sums, [0.0; 2]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Functions of all pairs of points of a group. Results are (g, n, n), so time and memory are quadratic in n.
 
-use super::{attach_gradient, centred, matmul};
+use super::{attach_gradient, centred, matmul, repeat_last, sum_last};
 use crate::Result;
 use candle_core::{D, Tensor};
 use regatta_kernels::TINY_SQUARE;
@@ -11,12 +11,12 @@ use std::f64::consts::PI;
 /// # Errors
 /// When a tensor operation fails.
 pub fn unit(points: &Tensor) -> Result<Tensor> {
-    Ok(points.broadcast_div(&norms(points)?)?)
+    Ok((points / repeat_last(&norms(points)?, points.dim(D::Minus1)?)?)?)
 }
 
 /// Norm of each point. (g, n, d) -> (g, n, 1)
 fn norms(points: &Tensor) -> Result<Tensor> {
-    Ok((points.sqr()?.sum_keepdim(D::Minus1)? + TINY_SQUARE)?.sqrt()?)
+    Ok((sum_last(&points.sqr()?)? + TINY_SQUARE)?.sqrt()?)
 }
 
 /// Dot products of the points `z_i / (‖z_i‖ + epsilon)`: cosines, slightly shrunk if epsilon is above 0, as in some published code.
@@ -25,7 +25,7 @@ fn norms(points: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// When a tensor operation fails.
 pub fn cosines(points: &Tensor, epsilon: f64) -> Result<Tensor> {
-    let u = points.broadcast_div(&(norms(points)? + epsilon)?)?;
+    let u = (points / repeat_last(&(norms(points)? + epsilon)?, points.dim(D::Minus1)?)?)?;
     matmul(&u, &u.transpose(1, 2)?)
 }
 
@@ -35,7 +35,7 @@ pub fn cosines(points: &Tensor, epsilon: f64) -> Result<Tensor> {
 /// When a tensor operation fails.
 pub fn squared_distances(points: &Tensor) -> Result<Tensor> {
     let z = centred(points)?;
-    let square = z.sqr()?.sum_keepdim(D::Minus1)?; // (g, n, 1)
+    let square = sum_last(&z.sqr()?)?; // (g, n, 1)
     let product = matmul(&z, &z.transpose(1, 2)?)?; // (g, n, n)
     let distance = square.broadcast_add(&square.transpose(1, 2)?)?.sub(&(product * 2.0)?)?;
     Ok(distance.relu()?)

@@ -31,8 +31,8 @@
 //! # Errors
 //! `objective` returns an error for sequences of fewer than two tokens.
 
-use regatta_core::candle::{D, DType, Device};
-use regatta_core::maths::{gelu_of, matmul, unit};
+use regatta_core::candle::{DType, Device};
+use regatta_core::maths::{gelu_of, matmul, mean_all, sum_last, unit};
 use regatta_core::number::{Count, Fraction, NonNegative};
 use regatta_core::{
     Action, Companion, CompanionObjective, Compared, Draw, Error, Intervention, Outputs, Result, Tensor, intervention, typetag,
@@ -109,8 +109,8 @@ impl CompanionObjective for Byol {
                 return Err(Error::Tensor(regatta_core::candle::Error::msg(message)));
             }
         };
-        let cosines = (unit(&predicted)? * unit(&next.detach())?)?.sum(D::Minus1)?;
-        Ok(((cosines.mean_all()? * -2.0)? + 2.0)?)
+        let cosines = sum_last(&(unit(&predicted)? * unit(&next.detach())?)?)?;
+        Ok(((mean_all(&cosines)? * -2.0)? + 2.0)?)
     }
 }
 

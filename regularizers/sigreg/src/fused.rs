@@ -64,12 +64,11 @@ impl Kernel for Slices {
 
 impl Slices {
     /// directions (k, d), in row-major order
-    pub fn new(directions: &[f32], dims: usize, knots: Vec<Knot>) -> Self {
+    pub fn new(mut directions: Vec<f32>, dims: usize, knots: Vec<Knot>) -> Self {
         let count = directions.len() / dims;
         let padded = count.next_multiple_of(LANES);
-        let mut rows = directions.to_vec();
-        rows.resize(padded * dims, 0.0);
-        let rows = Matrix::new(&rows, padded, dims);
+        directions.resize(padded * dims, 0.0);
+        let rows = Matrix::new(&directions, padded, dims);
         let phase = |knot: usize| TurnsPerUnit::new(knots[1].t / std::f64::consts::TAU * knot as f64);
         let runs = (8 * RUN..knots.len() - 1).step_by(8 * RUN).map(phase).collect();
         let (directions, transposed) = (Panels::of(rows), Panels::of(rows.transposed()));
@@ -164,26 +163,38 @@ vectorize! {
 fn sums_with<S: Simd>(slices: &Slices, x: &[f32]) -> Vec<Octet> {
     let k = slices.padded();
     let mut sums = vec![[Stored::ZERO; 8]; k / LANES * slices.octets()];
-    let mut scratch = [Recurrence::<S>::ZERO; TILE];
+    let mut phasors = [[Stored::ZERO; 2]; TILE]; // of one knot and at the start of the run
+    let mut recurrences = [Recurrence::<S>::ZERO; TILE];
     for rows in x.chunks(TILE * k) {
+        let count = rows.len() / k;
         for (register, sums) in sums.chunks_exact_mut(slices.octets()).enumerate() {
             for (run, sums) in slices.runs().zip(sums.chunks_mut(RUN)) {
-                let recurrences = start_run(slices, rows, register, run, &mut scratch);
-                let (last, earlier) = sums.split_last_mut().expect("a chunk");
-                for octet in earlier {
-                    let mut accumulators = loaded(octet); // in registers
-                    for recurrence in &mut *recurrences {
-                        let mut advanced = recurrence.clone();
-                        advanced.add_octet(&mut accumulators);
-                        *recurrence = advanced;
+                // Apart from the sums below, which fill the registers.
+                for (phasors, row) in phasors.iter_mut().zip(rows.chunks_exact(k)) {
+                    let x = load(&row[register * LANES..]);
+                    phasors[0] = Phasor::<S>::of(x, &slices.step).store();
+                    if let Some(run) = run {
+                        phasors[1] = Phasor::<S>::of(x, run).store();
+                    }
+                }
+                let (first, second) = sums.split_first_mut().expect("a chunk");
+                let mut accumulators = loaded(first); // in registers
+                for (recurrence, [one, start]) in recurrences.iter_mut().zip(&phasors[..count]) {
+                    let mut advanced = Recurrence::new(Phasor::load(*one));
+                    if run.is_some() {
+                        advanced = advanced.turned(&Phasor::load(*start));
+                    }
+                    advanced.add_octet(&mut accumulators);
+                    *recurrence = advanced;
+                }
+                *first = stored(&accumulators);
+                for octet in second {
+                    let mut accumulators = loaded(octet);
+                    for recurrence in &recurrences[..count] {
+                        recurrence.clone().add_octet(&mut accumulators); // the run ends here, so the new state is not stored
                     }
                     *octet = stored(&accumulators);
                 }
-                let mut accumulators = loaded(last);
-                for recurrence in recurrences {
-                    recurrence.clone().add_octet(&mut accumulators); // the run ends here, so the new state is not stored
-                }
-                *last = stored(&accumulators);
             }
         }
     }
@@ -210,38 +221,19 @@ fn stored<S: Simd>(phasors: &[Phasor<S>; 8]) -> Octet {
     octet
 }
 
-/// Starts the recurrences of a run for one register of each row. They are written to `scratch`.
-#[inline(always)]
-fn start_run<'a, S: Simd>(
-    slices: &Slices,
-    rows: &[f32],
-    register: usize,
-    run: Option<&TurnsPerUnit>,
-    scratch: &'a mut [Recurrence<S>; TILE],
-) -> &'a mut [Recurrence<S>] {
-    let rows = rows.chunks_exact(slices.padded());
-    let recurrences = &mut scratch[..rows.len()];
-    for (recurrence, row) in recurrences.iter_mut().zip(rows) {
-        *recurrence = Recurrence::start(load(&row[register * LANES..]), &slices.step, run);
-    }
-    recurrences
-}
-
 #[inline(always)]
 fn projection_gradients_with<S: Simd>(slices: &Slices, x: &mut [f32], coefficients: &[Octet]) {
     let k = slices.padded();
-    let mut scratch = [Recurrence::<S>::ZERO; TILE];
     for rows in x.chunks_mut(TILE * k) {
         for (register, coefficients) in coefficients.chunks_exact(slices.octets()).enumerate() {
-            let mut gradients = [Lanes::<S>::ZERO; TILE];
-            for (run, octets) in slices.runs().zip(coefficients.chunks(RUN)) {
-                let recurrences = start_run(slices, rows, register, run, &mut scratch);
-                for (gradient, recurrence) in gradients.iter_mut().zip(recurrences) {
-                    *gradient += recurrence.series(octets);
+            for row in rows.chunks_exact_mut(k) {
+                let row = &mut row[register * LANES..(register + 1) * LANES];
+                let projections = load(row);
+                let mut gradients = Lanes::<S>::ZERO;
+                for (run, octets) in slices.runs().zip(coefficients.chunks(RUN)) {
+                    gradients += Recurrence::start(projections, &slices.step, run).series(octets);
                 }
-            }
-            for (row, gradient) in rows.chunks_exact_mut(k).zip(&gradients) {
-                store(&mut row[register * LANES..(register + 1) * LANES], *gradient);
+                store(row, gradients);
             }
         }
     }
@@ -322,20 +314,26 @@ struct Recurrence<S: Simd> {
 impl<S: Simd> Recurrence<S> {
     const ZERO: Self = Self { factor: Lanes::ZERO, next: [Phasor::ZERO; 2], previous: [Phasor::ZERO; 2] };
 
+    /// The state at the start of the first run. `one` is the phasor of one knot.
+    #[inline(always)]
+    fn new(one: Phasor<S>) -> Self {
+        let two = one.squared();
+        Self { factor: two.cos + two.cos, next: [one, two], previous: [one.conjugate(), Phasor::ONE] }
+    }
+
+    /// The state at the start of a later run. `start` is the phasor at the knot before the run.
+    #[inline(always)]
+    fn turned(self, start: &Phasor<S>) -> Self {
+        let Self { factor, next: [one, two], previous: [before, zero] } = self; // arrays, not loops, stay in registers
+        Self { factor, next: [start.times(&one), start.times(&two)], previous: [start.times(&before), start.times(&zero)] }
+    }
+
     /// The state at the start of a run. `step` is the phase of one knot, `run` the phase at the knot before the run, except for the
     /// first run.
     #[inline(always)]
     fn start(x: Lanes<S>, step: &TurnsPerUnit, run: Option<&TurnsPerUnit>) -> Self {
-        let one = Phasor::of(x, step);
-        let two = one.squared();
-        let mut state = Self { factor: two.cos + two.cos, next: [one, two], previous: [one.conjugate(), Phasor::ONE] };
-        if let Some(run) = run {
-            let start = Phasor::of(x, run);
-            for phasor in state.next.iter_mut().chain(&mut state.previous) {
-                *phasor = start.times(phasor);
-            }
-        }
-        state
+        let first = Self::new(Phasor::of(x, step));
+        if let Some(run) = run { first.turned(&Phasor::of(x, run)) } else { first }
     }
 
     /// Adds the phasors at the next eight knots to `sums` and advances by eight knots.

@@ -49,8 +49,8 @@ mod sliced;
 use fused::Slices;
 use knots::{Knot, knots};
 pub use normality::Test;
-use regatta_core::candle::{DType, Device};
-use regatta_core::maths::{matmul, unit, with_floats};
+use regatta_core::kernels::{TINY_SQUARE, vector};
+use regatta_core::maths::matmul;
 use regatta_core::number::{Count, Positive};
 use regatta_core::{Cloud, Draw, FloatCloud, Home, Kernel, Regularizer, Result, Scale, Tensor, regularizer, typetag};
 use sliced::Sliced;
@@ -89,9 +89,9 @@ jarque_bera: n mean²/variance + (n - 1)/2 (variance - 1)² + n/6 [skewness² + 
 #[typetag::serde(name = "sigreg")]
 impl Regularizer for SigReg {
     fn penalty(&self, cloud: &Cloud, draw: &mut Draw) -> Result<Tensor> {
-        let z = cloud.points();
-        let directions = self.directions(cloud.dims(), draw)?;
-        self.penalty_along(z, &directions.t()?.to_dtype(z.dtype())?.to_device(z.device())?)
+        let (z, dims) = (cloud.points(), cloud.dims());
+        let directions = Tensor::from_vec(self.directions(dims, draw), ((), dims), z.device())?;
+        self.penalty_along(z, &directions.t()?.to_dtype(z.dtype())?)
     }
 
     fn home(&self) -> Home {
@@ -105,15 +105,24 @@ impl Regularizer for SigReg {
 
 impl Kernel for SigReg {
     fn penalties(&self, cloud: FloatCloud<'_>, draw: &mut Draw) -> Result<Vec<f64>> {
-        let directions = self.directions(cloud.dims(), draw)?;
-        self.kernel_along(&directions.t()?)?.penalties(cloud, draw)
+        let directions = self.directions(cloud.dims(), draw);
+        self.along(directions, cloud.dims()).penalties(cloud, draw)
     }
 }
 
 impl SigReg {
     /// Random unit directions, drawn in float32 on the CPU so that they do not depend on the cloud's dtype. -> (k, d)
-    fn directions(&self, dims: usize, draw: &mut Draw) -> Result<Tensor> {
-        unit(&draw.normals(&[self.slices.get(), dims], DType::F32, &Device::Cpu)?)
+    fn directions(&self, dims: usize, draw: &mut Draw) -> Vec<f32> {
+        let mut directions = vec![0.0; self.slices.get() * dims];
+        draw.fill_normals(&mut directions);
+        let squares: Vec<f32> = directions.iter().map(|x| x * x).collect();
+        let mut sums = vec![0.0; self.slices.get()];
+        vector::sums_of_rows(&squares, dims, &mut sums);
+        for (direction, square) in directions.chunks_exact_mut(dims).zip(sums) {
+            let norm = (square + TINY_SQUARE as f32).sqrt();
+            direction.iter_mut().for_each(|x| *x /= norm);
+        }
+        directions
     }
 
     /// The penalty for given unit directions, the columns of `slices`.
@@ -155,11 +164,15 @@ impl SigReg {
     /// Returns an error for another dtype.
     pub fn kernel_along(&self, slices: &Tensor) -> Result<impl Kernel + use<>> {
         let (dims, _) = slices.dims2()?;
-        let directions = slices.t()?.contiguous()?; // (k, d)
-        Ok(with_floats([&directions], "sigreg", |[directions]| match self.test {
+        Ok(self.along(slices.t()?.flatten_all()?.to_vec1()?, dims))
+    }
+
+    /// The kernel for given unit directions. directions (k, d)
+    fn along(&self, directions: Vec<f32>, dims: usize) -> Along {
+        match self.test {
             Test::EppsPulley => Along::Knots(Slices::new(directions, dims, self.quadrature())),
             test => Along::Values(Sliced::new(directions, dims, test)),
-        })?)
+        }
     }
 
     fn quadrature(&self) -> Vec<Knot> {
@@ -187,6 +200,7 @@ impl Kernel for Along {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use regatta_core::candle::Device;
     use regatta_core::serde::{Deserialize, Serialize};
     use std::f64::consts::FRAC_PI_2;
 
@@ -236,7 +250,7 @@ mod tests {
     impl AlongOthers {
         /// (d, k)
         fn slices(&self, dims: usize) -> Result<Tensor> {
-            Ok(self.0.directions(dims, &mut Draw::new(0, "test", 0, 0))?.t()?)
+            Ok(Tensor::from_vec(self.0.directions(dims, &mut Draw::new(0, "test", 0, 0)), ((), dims), &Device::Cpu)?.t()?)
         }
     }
 

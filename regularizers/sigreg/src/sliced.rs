@@ -54,9 +54,9 @@ impl Room {
 
 impl Sliced {
     /// Of directions (k, d), row after row.
-    pub fn new(directions: &[f32], dims: usize, test: Test) -> Self {
-        let panels = Panels::of(Matrix::new(directions, directions.len() / dims, dims));
-        Self { directions: directions.to_vec(), panels, dims, test }
+    pub fn new(directions: Vec<f32>, dims: usize, test: Test) -> Self {
+        let panels = Panels::of(Matrix::new(&directions, directions.len() / dims, dims));
+        Self { directions, panels, dims, test }
     }
 
     /// The mean over slices of the statistic of one group. points (n, d), gradient (n, d)

@@ -20,8 +20,9 @@
 //! When the cloud has no labels.
 
 use regatta_core::candle::D;
+use regatta_core::maths::{log_sum_exp, matmul, mean_all, sum_last, unit};
 use regatta_core::number::Positive;
-use regatta_core::{Cloud, Draw, Home, Points, Regularizer, Result, Tensor, maths, regularizer, typetag};
+use regatta_core::{Cloud, Draw, Home, Points, Regularizer, Result, Tensor, regularizer, typetag};
 
 /// Added to the exponent of a point with itself, which its normaliser leaves out.
 const NEVER: f64 = -1e9;
@@ -45,17 +46,17 @@ impl Regularizer for SupervisedContrastive {
     fn penalty(&self, cloud: &Cloud, _: &mut Draw) -> Result<Tensor> {
         let labels = cloud.labels()?; // (g, n)
         let (n, dtype) = (cloud.count(), cloud.points().dtype());
-        let u = maths::unit(cloud.points())?; // (g, n, d)
-        let logits = (u.matmul(&u.transpose(1, 2)?.contiguous()?)? / self.temperature.get())?; // (g, n, n)
+        let u = unit(cloud.points())?; // (g, n, d)
+        let logits = (matmul(&u, &u.transpose(1, 2)?)? / self.temperature.get())?; // (g, n, n)
         let itself = Tensor::eye(n, dtype, u.device())?.unsqueeze(0)?; // (1, n, n)
         let same = labels.unsqueeze(2)?.broadcast_eq(&labels.unsqueeze(1)?)?.to_dtype(dtype)?;
         let positives = same.broadcast_sub(&itself)?; // (g, n, n)
         let count = positives.sum(D::Minus1)?; // (g, n)
-        let normalizers = logits.broadcast_add(&(&itself * NEVER)?)?.log_sum_exp(D::Minus1)?; // (g, n)
-        let attraction = ((positives * logits)?.sum(D::Minus1)? / count.maximum(1f64)?)?;
+        let normalizers = log_sum_exp(&logits.broadcast_add(&(&itself * NEVER)?)?)?; // (g, n)
+        let attraction = (sum_last(&(positives * logits)?)?.squeeze(D::Minus1)? / count.maximum(1f64)?)?;
         let has_one = count.minimum(1f64)?; // 1 where a point has a positive, else 0
-        let total = ((normalizers - attraction)? * &has_one)?.sum(D::Minus1)?; // (g)
-        Ok((total / has_one.sum(D::Minus1)?.maximum(1f64)?)?.mean_all()?)
+        let total = sum_last(&((normalizers - attraction)? * &has_one)?)?; // (g, 1)
+        mean_all(&(total / has_one.sum_keepdim(D::Minus1)?.maximum(1f64)?)?)
     }
 
     fn needs_labels(&self) -> bool {

@@ -3,6 +3,7 @@
 use crate::engine::{Activations, Engine};
 use crate::spec::{At, Points, Scale, Site};
 use candle_core::{D, Result, Tensor, Var};
+use regatta_core::maths::{mean_last, repeat_last, unit};
 use regatta_core::{Cloud, Draw};
 
 /// The numbers whose gradient is taken, grouped except for the mean over a sequence: (g, n, d). A weight matrix is one group of its
@@ -105,12 +106,13 @@ fn subsample(points: &Tensor, rows: &Tensor) -> Result<Tensor> {
 fn scaled(points: &Tensor, scale: Scale) -> regatta_core::Result<Tensor> {
     Ok(match scale {
         Scale::None => points.clone(),
-        Scale::Unit => regatta_core::maths::unit(points)?,
-        Scale::UnitSqrtDim => (regatta_core::maths::unit(points)? * (points.dim(D::Minus1)? as f64).sqrt())?,
+        Scale::Unit => unit(points)?,
+        Scale::UnitSqrtDim => (unit(points)? * (points.dim(D::Minus1)? as f64).sqrt())?,
         Scale::LayerNorm => {
-            let centred = points.broadcast_sub(&points.mean_keepdim(D::Minus1)?)?;
-            let deviation = (centred.sqr()?.mean_keepdim(D::Minus1)? + 1e-5)?.sqrt()?;
-            centred.broadcast_div(&deviation)?
+            let dims = points.dim(D::Minus1)?;
+            let centred = (points - repeat_last(&mean_last(points)?, dims)?)?;
+            let deviation = (mean_last(&centred.sqr()?)? + 1e-5)?.sqrt()?;
+            (&centred / repeat_last(&deviation, dims)?)?
         }
     })
 }
