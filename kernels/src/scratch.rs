@@ -11,12 +11,18 @@ thread_local! {
 /// another buffer.
 pub fn with_scratch<R>(len: usize, body: impl FnOnce(&mut [f32]) -> R) -> R {
     let mut buffer = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
-    }
-    let result = body(&mut buffer[..len]);
+    let result = body(first(&mut buffer, len, 0.0));
     BUFFERS.with_borrow_mut(|buffers| buffers.push(buffer));
     result
+}
+
+/// The first `len` numbers of a buffer, which grows if it is shorter and never shrinks: resized for each use, its end would be filled
+/// with zeros again and again. The numbers are those of its last use.
+pub(crate) fn first<T: Copy>(buffer: &mut Vec<T>, len: usize, zero: T) -> &mut [T] {
+    if buffer.len() < len {
+        buffer.resize(len, zero);
+    }
+    &mut buffer[..len]
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use super::Matrix;
 use super::tiles::Factor;
+use crate::scratch::first;
 use crate::simd::{Bits, DotBf16, LANES, Lanes, Register, Simd};
 use std::cell::Cell;
 
@@ -62,22 +63,22 @@ thread_local! {
 /// Runs `body` on a left factor packed into pairs of terms, in the storage order of `left`. left (m, k) -> (m, ceil(k/2))
 pub(super) fn with_pairs(left: Matrix<'_>, body: impl FnOnce(Matrix<'_, Pair>)) {
     let mut buffer = PAIRS.take();
-    buffer.resize(left.rows * left.columns.div_ceil(2), Pair(0));
-    fill_pairs(left, &mut buffer);
     let (rows, columns) = (left.rows, left.columns.div_ceil(2));
+    let pairs = first(&mut buffer, rows * columns, Pair(0));
+    fill_pairs(left, pairs);
     let (row_stride, column_stride) = if left.column_stride == 1 { (columns, 1) } else { (1, rows) };
-    body(Matrix { numbers: &buffer, rows, columns, row_stride, column_stride });
+    body(Matrix { numbers: pairs, rows, columns, row_stride, column_stride });
     PAIRS.set(buffer);
 }
 
 /// Runs `body` on a left factor with its numbers rounded, in the storage order of `left`.
 pub(super) fn with_rounded(left: Matrix<'_>, body: impl FnOnce(Matrix<'_>)) {
     let mut buffer = ROUNDED.take();
-    buffer.resize(left.rows * left.columns, 0.0);
-    fill_rounded(left, &mut buffer);
     let Matrix { rows, columns, .. } = left;
+    let rounded = first(&mut buffer, rows * columns, 0.0);
+    fill_rounded(left, rounded);
     let (row_stride, column_stride) = if left.column_stride == 1 { (columns, 1) } else { (1, rows) };
-    body(Matrix { numbers: &buffer, rows, columns, row_stride, column_stride });
+    body(Matrix { numbers: rounded, rows, columns, row_stride, column_stride });
     ROUNDED.set(buffer);
 }
 

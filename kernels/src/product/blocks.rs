@@ -13,6 +13,7 @@
 use super::bfloat16::pair;
 use super::tiles::{Band, Initial, MOST_ACROSS, Panel, Vector, depths};
 use super::{Matrix, MatrixMut};
+use crate::scratch::first;
 use crate::simd::{LANES, Lanes, Register, SIDE, Simd, Sums, Tile, TileColumn, TileUnit};
 use std::cell::Cell;
 use std::ops::Range;
@@ -36,20 +37,20 @@ pub(super) fn by_tiles<'a>(
         return;
     }
     let count = left.columns.div_ceil(2 * SIDE);
-    let mut tiles = LEFT.take();
-    tiles.resize(left.rows.div_ceil(SIDE) * count, NO_TILE);
-    pack_left(&mut tiles, left);
+    let mut buffer = LEFT.take();
+    let tiles = first(&mut buffer, left.rows.div_ceil(SIDE) * count, NO_TILE);
+    pack_left(tiles, left);
     for (columns, Panel { registers, across }) in panels {
         for terms in depths(left.columns.div_ceil(2)) {
             let registers = &registers[terms.start * across..terms.end * across];
             let numbers = &mut out.numbers[columns.start..];
             let initial = initial.of(&columns, terms.start);
             let out = Band { numbers, columns: columns.len(), stride: out.stride, initial, scale };
-            let left = Left { tiles: &tiles, count, rows: left.rows, terms: terms.start / SIDE..terms.end.div_ceil(SIDE) };
+            let left = Left { tiles, count, rows: left.rows, terms: terms.start / SIDE..terms.end.div_ceil(SIDE) };
             of_panel(unit, out, &left, Panel { registers, across });
         }
     }
-    LEFT.set(tiles);
+    LEFT.set(buffer);
 }
 
 /// Terms of the packed left factor. It is stored as lines of `count` tiles, one line per 16 rows.

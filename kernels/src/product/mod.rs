@@ -6,6 +6,7 @@
 //!   depend neither on the width of registers nor on the size of caches.
 
 mod bfloat16;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // other architectures have no unit for tiles
 mod blocks;
 #[cfg(debug_assertions)]
 mod counted;

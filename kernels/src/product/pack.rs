@@ -3,6 +3,7 @@
 use super::bfloat16::{pair, round};
 use super::tiles::WideRegister;
 use super::{Matrix, Precision};
+use crate::scratch::first;
 use crate::simd::{DOUBLES, LANES, Register, Simd, level};
 use std::cell::Cell;
 
@@ -80,15 +81,19 @@ fn pack_with<S: Simd>(panel: &mut [Register], matrix: Matrix<'_>) {
 #[inline(always)]
 fn pack_rounded_with<S: Simd>(panel: &mut [Register], matrix: Matrix<'_>) {
     pack_with::<S>(panel, matrix);
-    panel.iter_mut().for_each(|register| register.0 = register.0.map(round));
+    for register in panel {
+        for x in &mut register.0 {
+            *x = round(*x); // by `map`, the compiler would use no vector instructions
+        }
+    }
 }
 
 #[inline(always)]
 fn pack_pairs_with<S: Simd>(panel: &mut [Register<u32>], matrix: Matrix<'_>) {
     let across = matrix.columns.div_ceil(LANES);
-    let mut rows = ROWS.take();
-    rows.resize(matrix.rows * across, Register::ZERO);
-    pack_with::<S>(&mut rows, matrix);
+    let mut buffer = ROWS.take();
+    let rows = first(&mut buffer, matrix.rows * across, Register::ZERO);
+    pack_with::<S>(rows, matrix);
     for (pairs, rows) in panel.chunks_exact_mut(across).zip(rows.chunks(2 * across)) {
         let (first, second) = rows.split_at(across);
         for (register, pairs) in pairs.iter_mut().enumerate() {
@@ -98,7 +103,7 @@ fn pack_pairs_with<S: Simd>(panel: &mut [Register<u32>], matrix: Matrix<'_>) {
             }
         }
     }
-    ROWS.set(rows);
+    ROWS.set(buffer);
 }
 
 #[inline(always)]
@@ -126,10 +131,17 @@ fn pack_columns<S: Simd>(registers: &mut [Register], stride: usize, matrix: Matr
     let column = |column: usize| &matrix.numbers[column * matrix.column_stride..][..matrix.rows];
     let mut transposed = 0;
     if matrix.columns == LANES {
-        let columns: [&[[f32; SIDE]]; LANES] = std::array::from_fn(|index| column(index).as_chunks::<SIDE>().0);
+        let mut columns = [column(0).as_chunks::<SIDE>().0; LANES];
+        for (index, squares) in columns.iter_mut().enumerate().skip(1) {
+            *squares = column(index).as_chunks::<SIDE>().0;
+        }
         for (square, registers) in registers.chunks_mut(SIDE * stride).take(matrix.rows / SIDE).enumerate() {
             for half in 0..LANES / SIDE {
-                let rows = S::transpose(std::array::from_fn(|index| columns[half * SIDE + index][square]));
+                let mut rows = [[0f32; SIDE]; SIDE];
+                for (row, column) in rows.iter_mut().zip(&columns[half * SIDE..]) {
+                    *row = column[square];
+                }
+                let rows = S::transpose(rows);
                 for (register, row) in registers.iter_mut().step_by(stride).zip(rows) {
                     register.0[half * SIDE..][..SIDE].copy_from_slice(&row);
                 }

@@ -6,6 +6,7 @@ use super::blocks::by_tiles;
 use super::pack::{Packed, pack, pack_pairs, pack_rounded};
 use super::tiles::{Band, Factor, Initial, MOST_ACROSS, Number, Panel, Vector, depths, multiply};
 use super::{Matrix, MatrixMut, Onto, Precision, check_shapes};
+use crate::scratch::first;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Amx;
 use crate::simd::{Level, Register, Simd, level, sets};
@@ -253,16 +254,16 @@ pub(super) fn by_matrix<S: Simd, T>(
     T: Factor<S>,
     T::Sum: Vector<Number = T>,
 {
-    let mut panel = buffer.take();
+    let mut kept = buffer.take();
     for columns in bands(out.columns, across() * T::Sum::COUNT) {
         for rows in depths(right.rows) {
             let across = columns.len().div_ceil(T::Sum::COUNT);
-            panel.resize(rows.len() * across, zero);
-            pack(&mut panel, right.block(rows.clone(), columns.clone()));
-            band::<S, T>(&mut out, columns.clone(), onto.into(), scale, left, rows, Panel { registers: &panel, across });
+            let panel = first(&mut kept, rows.len() * across, zero);
+            pack(panel, right.block(rows.clone(), columns.clone()));
+            band::<S, T>(&mut out, columns.clone(), onto.into(), scale, left, rows, Panel { registers: panel, across });
         }
     }
-    buffer.set(panel);
+    buffer.set(kept);
 }
 
 /// The columns of each panel, at most `width`.

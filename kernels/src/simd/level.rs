@@ -2,10 +2,12 @@
 
 use crate::nearest;
 use serde::{Deserialize, Serialize};
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::__cpuid;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// The environment variable that selects a level below the machine's highest.
+/// The environment variable that selects another level of the machine's than [`choose`] would.
 pub const VARIABLE: &str = "REGATTA_INSTRUCTIONS";
 
 /// Instruction sets. Each includes all sets before it.
@@ -136,17 +138,52 @@ fn choose_or_panic() -> Level {
     choose().unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// Selects the level that [`VARIABLE`] names or, if it is unset or empty, this machine's highest.
+/// Selects the level that [`VARIABLE`] names or, if it is unset or empty, this machine's highest, except for `avx512_bf16` where its
+/// instruction is slower than products in float32: `avx512` then.
 ///
 /// # Errors
 /// When there is no such level, or the machine lacks its instructions.
 pub fn choose() -> Result<Level, LevelError> {
     let level = match std::env::var_os(VARIABLE) {
         Some(name) if !name.is_empty() => parse(&name.to_string_lossy())?,
-        _ => available().pop().unwrap_or(Level::Portable),
+        _ => preferred(&available(), is_bf16_slow()),
     };
     LEVEL.store(level as u8, Ordering::Relaxed);
     Ok(level)
+}
+
+/// The last of `available`, the lowest first, without `avx512_bf16` as the last if it is slow.
+fn preferred(available: &[Level], bf16_is_slow: bool) -> Level {
+    match available {
+        [.., before, Level::Avx512Bf16] if bf16_is_slow => *before,
+        [.., highest] => *highest,
+        [] => Level::Portable,
+    }
+}
+
+/// Whether a product of bfloat16 by `VDPBF16PS` takes longer than one in float32.
+///
+/// On a Sapphire Rapids the instruction starts once in two cycles: 170 GFLOP/s on two cores, where float32 reaches 345. Its
+/// successors multiply bfloat16 in the same unit, meant to be replaced by AMX, which virtual machines often hide. Cooper Lake, which
+/// introduced the instruction for training and has no AMX, and AMD's processors are faster with it.
+#[cfg(target_arch = "x86_64")]
+fn is_bf16_slow() -> bool {
+    let vendor = __cpuid(0);
+    let is_intel = [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"GenuineIntel";
+    is_intel && !is_cooper_lake(__cpuid(1).eax)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn is_bf16_slow() -> bool {
+    false
+}
+
+/// Whether an Intel processor of this signature (CPUID 1, EAX) that has `VDPBF16PS` is a Cooper Lake, which shares family 6, model 85
+/// with two generations before it that lack the instruction.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+fn is_cooper_lake(signature: u32) -> bool {
+    let (family, model) = (signature >> 8 & 0xf, signature >> 12 & 0xf0 | signature >> 4 & 0xf);
+    (family, model) == (6, 85)
 }
 
 fn parse(name: &str) -> Result<Level, LevelError> {
@@ -169,6 +206,25 @@ mod tests {
             LevelError::Missing { level: Level::Amx }.to_string().split(';').next(),
             Some("REGATTA_INSTRUCTIONS: this machine has no `amx` instructions")
         );
+    }
+
+    #[test]
+    fn the_highest_level_is_preferred_unless_it_is_slow() {
+        let all = Level::ALL;
+        for slow in [false, true] {
+            assert_eq!(preferred(&all, slow), Level::Amx, "faster than both");
+            assert_eq!(preferred(&all[..3], slow), Level::Avx512);
+            assert_eq!(preferred(&all[..1], slow), Level::Portable);
+        }
+        assert_eq!(preferred(&all[..4], false), Level::Avx512Bf16);
+        assert_eq!(preferred(&all[..4], true), Level::Avx512);
+    }
+
+    /// The signatures of a Cooper Lake (family 6, model 85, stepping 11), a Sapphire Rapids (model 143, stepping 8) and a Zen 4 (family
+    /// 25, model 17).
+    #[test]
+    fn a_cooper_lake_is_known_by_its_signature() {
+        assert_eq!([0x0005_065b, 0x0008_06f8, 0x00a1_0f11].map(is_cooper_lake), [true, false, false]);
     }
 
     #[test]

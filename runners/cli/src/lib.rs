@@ -121,7 +121,7 @@ fn long_version() -> &'static str {
     static TEXT: OnceLock<String> = OnceLock::new();
     TEXT.get_or_init(|| {
         format!(
-            "{}\ninstructions: {running} (this machine has {}; {} chooses a lower level)\ndevices: {} (built in; --device chooses one)",
+            "{}\ninstructions: {running} (this machine has {}; {} chooses another)\ndevices: {} (built in; --device chooses one)",
             env!("CARGO_PKG_VERSION"),
             available.join(", "),
             simd::VARIABLE,

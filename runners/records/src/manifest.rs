@@ -81,10 +81,36 @@ impl Manifest {
         format!("{} {}", std::env::consts::OS, std::env::consts::ARCH)
     }
 
-    /// The name of this machine's processor, where `/proc/cpuinfo` has it.
+    /// The name of this machine's processor, where `/proc/cpuinfo` has one.
     pub fn this_processor() -> Option<String> {
-        let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-        let line = text.lines().find(|line| line.starts_with("model name"))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
+        processor(&std::fs::read_to_string("/proc/cpuinfo").ok()?)
+    }
+}
+
+/// The name in the text of `/proc/cpuinfo`. That of an ARM processor has numbers only: implementer, part, variant and revision.
+fn processor(cpuinfo: &str) -> Option<String> {
+    let field = |name: &str| {
+        let mut fields = cpuinfo.lines().filter_map(|line| line.split_once(':'));
+        fields.find(|(key, _)| key.trim() == name).map(|(_, value)| value.trim())
+    };
+    let of_arm = || {
+        let [implementer, part, variant, revision] =
+            ["CPU implementer", "CPU part", "CPU variant", "CPU revision"].map(|name| field(name).unwrap_or("?"));
+        field("CPU part").map(|_| format!("ARM {implementer} {part} {variant}.{revision}"))
+    };
+    field("model name").map(str::to_owned).or_else(of_arm)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_processor_has_its_name_or_its_numbers() {
+        let x86 = "processor\t: 0\nvendor_id\t: AuthenticAMD\nmodel name\t: AMD EPYC 9R14\nmodel\t\t: 17\n";
+        assert_eq!(processor(x86).as_deref(), Some("AMD EPYC 9R14"));
+        let arm = "processor\t: 0\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU variant\t: 0x1\nCPU part\t: 0xd40\nCPU revision\t: 1\n";
+        assert_eq!(processor(arm).as_deref(), Some("ARM 0x41 0xd40 0x1.1"));
+        assert_eq!(processor("processor\t: 0\n"), None);
     }
 }

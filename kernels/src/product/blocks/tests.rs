@@ -1,6 +1,5 @@
 //! Whole products by the emulated unit, which test everything but the instruction itself on every machine.
 
-use super::super::Precision;
 use super::super::bfloat16::round;
 use super::super::panels::with_tiles::{pairs_of, product};
 use super::*;
@@ -149,7 +148,7 @@ fn denormal_factors_and_products_are_zeros() {
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn the_instruction_gives_the_bytes_of_its_emulation() {
-    use super::super::{Onto, Panels, product_of_panels};
+    use super::super::{Onto, Panels, Precision, product_of_panels};
     use crate::simd::{Amx, Level, level};
 
     let Some(mut amx) = Amx::configure() else { return };
