@@ -13,11 +13,11 @@ use regatta_lm::training::Learner;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 
-const STEPS: usize = 4;
-const BATCH: usize = 9;
+const STEPS: usize = 3;
+const BATCH: usize = 5;
 
 fn model() -> Model {
-    let sizes = Sizes { layers: 2, width: 40, heads: 5, context: 12, mlp_width: 72 };
+    let sizes = Sizes { layers: 1, width: 40, heads: 5, context: 12, mlp_width: 72 };
     Model::fresh(Decoder::new(Family::Gpt2, sizes, 37), 0)
 }
 

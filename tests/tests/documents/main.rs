@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 const LANGUAGES: [&str; 8] = ["yaml", "sh", "json", "rust", "toml", "text", "python", "r"];
 
 /// The documents outside the book.
-const PAGES: [&str; 10] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "METHODOLOGY.md",
@@ -40,6 +40,7 @@ const PAGES: [&str; 10] = [
     "tests/devices/README.md",
     "tests/golden/README.md",
     "tests/peers/README.md",
+    "tests/processors/README.md",
 ];
 
 fn root() -> PathBuf {

@@ -1,8 +1,8 @@
 //! `regatta list`
 
 use super::costs::Costs;
+use super::table::wrapped;
 use crate::failure::{Failure, say};
-use comfy_table::{ContentArrangement, Table};
 use regatta_core::{Card, registry};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,8 +48,7 @@ pub(crate) fn list(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let rows = sorted.into_iter().map(row);
     match arguments.format {
         Format::Text => {
-            let mut table = Table::new();
-            table.load_style(comfy_table::presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+            let mut table = wrapped();
             say(table.set_header(header).add_rows(rows))?;
         }
         Format::Md => say(markdown(&header, rows))?,

@@ -24,6 +24,7 @@ pub(crate) mod schema;
 pub(crate) mod status;
 pub(crate) mod submit;
 mod submitted;
+mod table;
 pub(crate) mod tokenize;
 #[cfg(feature = "tui")]
 pub(crate) mod watch;

@@ -1,7 +1,7 @@
 //! `regatta status DIR`
 
+use super::table::wrapped;
 use crate::failure::{Failure, say};
-use comfy_table::{ContentArrangement, Table, TableStyle};
 use regatta_records::{Holder, Submission};
 use regatta_slurm::Array;
 use regatta_study::Standing;
@@ -30,8 +30,7 @@ pub(crate) fn status(arguments: &Arguments) -> Result<ExitCode, Failure> {
 /// The table of the trials, how many are in which state, who is running the study, and what was submitted.
 pub(crate) fn print(dir: &Path, standing: Standing) -> Result<ExitCode, Failure> {
     let is_run = standing.trials.iter().any(|trial| trial.runner.is_some());
-    let mut table = Table::new();
-    table.load_style(TableStyle::new()).set_content_arrangement(ContentArrangement::Dynamic);
+    let mut table = wrapped();
     let by = is_run.then_some("trained by");
     table.set_header(["trial", "seed", "state", "steps"].into_iter().chain(by).chain([""]));
     for trial in &standing.trials {
