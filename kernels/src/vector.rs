@@ -234,7 +234,8 @@ mod tests {
         assert!(exp(f32::NAN).is_nan());
     }
 
-    /// 2²⁴ + 1 is no float32: what is lost tells the order. The running sums of 35 numbers are one number each, and three are left.
+    /// float32 cannot hold 2²⁴ + 1, so what rounding loses reveals the order. Of 35 numbers, 32 start a running sum each and 3 are added
+    /// at the end.
     #[test]
     fn rows_are_summed_in_32_running_sums() {
         const LARGE: f32 = 16_777_216.0;

@@ -22,6 +22,7 @@ const ROWS: usize = 512;
 const TILE: usize = 16;
 /// Octets of knots per run; the phasors are exact at the start of each run.
 const RUN: usize = 2;
+const _: () = assert!(RUN == 2, "`sums` stores no state after the second octet of a run");
 
 /// Phasors, sums of phasors or coefficients at eight consecutive knots, in memory.
 type Octet = [Stored; 8];

@@ -47,10 +47,7 @@ pub(crate) fn list(arguments: &Arguments) -> Result<ExitCode, Failure> {
     sorted.sort_by_key(|card| std::cmp::Reverse(card.kind.word())); // regularizers first; stable: by name within a kind
     let rows = sorted.into_iter().map(row);
     match arguments.format {
-        Format::Text => {
-            let mut table = wrapped();
-            say(table.set_header(header).add_rows(rows))?;
-        }
+        Format::Text => say(wrapped().set_header(header).add_rows(rows))?,
         Format::Md => say(markdown(&header, rows))?,
     }
     Ok(ExitCode::SUCCESS)
