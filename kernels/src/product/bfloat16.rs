@@ -7,7 +7,7 @@
 use super::Matrix;
 use super::tiles::Factor;
 use crate::scratch::first;
-use crate::simd::{Bits, DotBf16, LANES, Lanes, Register, Simd};
+use crate::simd::{Bits, DotBf16, LANES, Lanes, Register, Simd, load, store};
 use std::cell::Cell;
 
 /// Two terms of a row of the left factor: the first in the lower half.
@@ -36,23 +36,38 @@ impl<S: DotBf16> Factor<S> for Pair {
     }
 }
 
-/// The bits of the nearest bfloat16, ties to even, in the upper half; the lower half is meaningless. NaN stays NaN.
+/// The bits of the nearest bfloat16, ties to even, in the upper half of each lane; the lower half is meaningless. NaN stays NaN.
 #[inline(always)]
-fn rounded(x: f32) -> u32 {
+fn nearest<S: Simd>(x: Lanes<S>) -> Bits<S> {
     let bits = x.to_bits();
-    if x.is_nan() { bits | 0x0040_0000 } else { bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) }
+    let odd = (bits >> 16) & Bits::splat(1);
+    x.is_nan().select_bits(bits | Bits::splat(0x0040_0000), bits + odd + Bits::splat(0x7fff))
 }
 
-/// The nearest bfloat16, ties to even.
+/// The nearest bfloat16 of each lane, ties to even.
 #[inline(always)]
-pub(super) fn round(x: f32) -> f32 {
-    f32::from_bits(rounded(x) & 0xffff_0000)
+pub(super) fn round<S: Simd>(x: Lanes<S>) -> Lanes<S> {
+    Lanes::from_bits(nearest(x) & Bits::splat(0xffff_0000))
 }
 
-/// Two numbers rounded to bfloat16, the first in the lower half.
+/// Two numbers of each lane rounded to bfloat16, the first in the lower half.
 #[inline(always)]
-pub(super) fn pair(first: f32, second: f32) -> u32 {
-    (rounded(first) >> 16) | (rounded(second) & 0xffff_0000)
+pub(super) fn pairs<S: Simd>(first: Lanes<S>, second: Lanes<S>) -> Bits<S> {
+    (nearest(first) >> 16) | (nearest(second) & Bits::splat(0xffff_0000))
+}
+
+/// Each two consecutive numbers rounded to bfloat16, the first in the lower half.
+#[inline(always)]
+pub(super) fn consecutive_pairs<S: Simd>(x: &[f32; 2 * LANES]) -> [u32; LANES] {
+    let mut rounded = [[0; LANES]; 2];
+    for (out, x) in rounded.iter_mut().zip(x.as_chunks().0) {
+        *out = nearest::<S>(Lanes::from(*x)).to_array();
+    }
+    let mut pairs = [0; LANES];
+    for (pair, &[first, second]) in pairs.iter_mut().zip(rounded.as_flattened().as_chunks().0) {
+        *pair = (first >> 16) | (second & 0xffff_0000);
+    }
+    pairs
 }
 
 thread_local! {
@@ -92,23 +107,47 @@ crate::vectorize! {
 fn fill_pairs_with<S: Simd>(left: Matrix<'_>, buffer: &mut [Pair]) {
     if left.column_stride == 1 {
         let terms = left.columns.div_ceil(2);
-        for (row, pairs) in buffer.chunks_exact_mut(terms.max(1)).enumerate() {
+        for (row, out) in buffer.chunks_exact_mut(terms.max(1)).enumerate() {
             let row = &left.numbers[row * left.row_stride..][..left.columns];
-            let (twos, rest) = row.as_chunks::<2>();
-            pairs.iter_mut().zip(twos).for_each(|(out, &[first, second])| *out = Pair(pair(first, second)));
-            rest.iter().for_each(|&last| pairs[terms - 1] = Pair(pair(last, 0.0)));
+            let ((out, out_rest), (numbers, rest)) = (out.as_chunks_mut::<LANES>(), row.as_chunks::<{ 2 * LANES }>());
+            for (out, numbers) in out.iter_mut().zip(numbers) {
+                *out = consecutive_pairs::<S>(numbers).map(Pair);
+            }
+            store_pairs(out_rest, consecutive_pairs::<S>(&padded(rest)));
         }
     } else {
         let column = |column: usize| &left.numbers[column * left.column_stride..][..left.rows];
-        for (term, pairs) in buffer.chunks_exact_mut(left.rows.max(1)).enumerate() {
-            let first = column(2 * term);
-            if 2 * term + 1 < left.columns {
-                let numbers = first.iter().zip(column(2 * term + 1));
-                pairs.iter_mut().zip(numbers).for_each(|(out, (&first, &second))| *out = Pair(pair(first, second)));
-            } else {
-                pairs.iter_mut().zip(first).for_each(|(out, &first)| *out = Pair(pair(first, 0.0)));
+        let zeros = vec![0.0; if left.columns.is_multiple_of(2) { 0 } else { left.rows }];
+        for (term, out) in buffer.chunks_exact_mut(left.rows.max(1)).enumerate() {
+            let second = if 2 * term + 1 < left.columns { column(2 * term + 1) } else { &zeros };
+            let (out, out_rest) = out.as_chunks_mut::<LANES>();
+            let ((first, first_rest), (second, second_rest)) = (column(2 * term).as_chunks(), second.as_chunks());
+            for ((out, first), second) in out.iter_mut().zip(first).zip(second) {
+                *out = pairs::<S>(Lanes::from(*first), Lanes::from(*second)).to_array().map(Pair);
             }
+            store_pairs(out_rest, pairs::<S>(load(first_rest), load(second_rest)).to_array());
         }
+    }
+}
+
+/// The first numbers of a line, padded with zeros.
+#[inline(always)]
+pub(super) fn padded<const N: usize>(numbers: &[f32]) -> [f32; N] {
+    match numbers.first_chunk() {
+        Some(whole) => *whole,
+        None => {
+            let mut padded = [0.0; N];
+            padded[..numbers.len()].copy_from_slice(numbers);
+            padded
+        }
+    }
+}
+
+/// Writes the first pairs, as many as there is room for.
+#[inline(always)]
+fn store_pairs(out: &mut [Pair], pairs: [u32; LANES]) {
+    for (out, pair) in out.iter_mut().zip(pairs) {
+        *out = Pair(pair);
     }
 }
 
@@ -118,7 +157,11 @@ fn fill_rounded_with<S: Simd>(left: Matrix<'_>, buffer: &mut [f32]) {
         if left.column_stride == 1 { (left.columns, left.row_stride) } else { (left.rows, left.column_stride) };
     for (line, rounded) in buffer.chunks_exact_mut(length.max(1)).enumerate() {
         let numbers = &left.numbers[line * stride..][..length];
-        rounded.iter_mut().zip(numbers).for_each(|(out, &x)| *out = round(x));
+        let ((out, out_rest), (numbers, rest)) = (rounded.as_chunks_mut(), numbers.as_chunks::<LANES>());
+        for (out, numbers) in out.iter_mut().zip(numbers) {
+            *out = round::<S>(Lanes::from(*numbers)).to_array();
+        }
+        store(out_rest, round::<S>(load(rest)));
     }
 }
 
@@ -127,9 +170,14 @@ const _: () = assert!(size_of::<Pair>() * LANES == size_of::<Register<u32>>());
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::simd::sets::Portable;
 
     fn value(x: f32) -> f32 {
-        f32::from_bits(rounded(x) & 0xffff_0000)
+        round::<Portable>(Lanes::splat(x)).to_array()[0]
+    }
+
+    fn pair(first: f32, second: f32) -> u32 {
+        pairs::<Portable>(Lanes::splat(first), Lanes::splat(second)).to_array()[0]
     }
 
     #[test]
@@ -165,10 +213,10 @@ mod tests {
         let numbers = numbers(67 * 33 - 8);
         for matrix in [Matrix::new(&numbers, 67, 33), Matrix::new(&numbers, 33, 67).transposed()] {
             let at = |i: usize, j: usize| matrix.numbers[i * matrix.row_stride + j * matrix.column_stride];
-            with_pairs(matrix, |pairs| {
+            with_pairs(matrix, |found| {
                 for (i, j) in (0..67).flat_map(|i| (0..17).map(move |j| (i, j))) {
                     let expected = pair(at(i, 2 * j), if j == 16 { 0.0 } else { at(i, 2 * j + 1) });
-                    assert_eq!(pairs.numbers[i * pairs.row_stride + j * pairs.column_stride].0, expected);
+                    assert_eq!(found.numbers[i * found.row_stride + j * found.column_stride].0, expected);
                 }
             });
             with_rounded(matrix, |rounded| {
@@ -184,7 +232,7 @@ mod tests {
     #[cfg(target_arch = "x86_64")]
     #[test]
     fn the_instruction_agrees_with_its_definition() {
-        use crate::simd::{Kernel, Level, available, sealed::Operations, sets};
+        use crate::simd::{Kernel, Level, available, sealed::Operations, sets::Avx512Bf16};
 
         struct Dot([[u32; LANES]; 2], [f32; LANES]);
         impl<S: DotBf16> Kernel<S> for Dot {
@@ -202,10 +250,10 @@ mod tests {
         let numbers = numbers(4_088);
         let at = |index: usize| numbers[index % (numbers.len() - 8)];
         for index in (0..4_000).step_by(7) {
-            let pairs = |first: usize| std::array::from_fn(|lane| pair(at(first + 5 * lane), at(first + 5 * lane + 3)));
+            let terms = |first: usize| std::array::from_fn(|lane| pair(at(first + 5 * lane), at(first + 5 * lane + 3)));
             let sum: [f32; LANES] = std::array::from_fn(|lane| at(index + 7 + 11 * lane));
-            let factors = [pairs(index), pairs(index + 1)];
-            let (found, expected) = (sets::Avx512Bf16::run(Dot(factors, sum)), sets::Portable::run(Dot(factors, sum)));
+            let factors = [terms(index), terms(index + 1)];
+            let (found, expected) = (Avx512Bf16::run(Dot(factors, sum)), Portable::run(Dot(factors, sum)));
             for (found, expected) in found.iter().zip(expected) {
                 assert!((found - expected).abs() <= 3e-7 * expected.abs().max(1e-3), "{found}, {expected}");
             }

@@ -10,11 +10,11 @@
 //! - The last terms of the right factor are padded with zeros, in a copy.
 //! - If a block has a single tile of rows or of columns, the unit multiplies that tile twice.
 
-use super::bfloat16::pair;
+use super::bfloat16::{consecutive_pairs, padded, pairs};
 use super::tiles::{Band, Initial, MOST_ACROSS, Panel, Vector, depths};
 use super::{Matrix, MatrixMut};
 use crate::scratch::first;
-use crate::simd::{LANES, Lanes, Register, SIDE, Simd, Sums, Tile, TileColumn, TileUnit};
+use crate::simd::{LANES, Lanes, Register, SIDE, Simd, Sums, Tile, TileColumn, TileUnit, load};
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -132,25 +132,18 @@ fn pack_left_with<S: Simd>(tiles: &mut [Tile], left: Matrix<'_>) {
         for (index, tile) in tiles.iter_mut().enumerate() {
             let columns = index * 2 * SIDE..left.columns.min((index + 1) * 2 * SIDE);
             let block = left.block(rows.clone(), columns);
-            *tile = if left.column_stride == 1 { tile_of_rows(block) } else { tile_of_columns::<S>(block) };
+            *tile = if left.column_stride == 1 { tile_of_rows::<S>(block) } else { tile_of_columns::<S>(block) };
         }
     }
 }
 
 /// Packs a tile of a factor whose rows are contiguous.
 #[inline(always)]
-fn tile_of_rows(block: Matrix<'_>) -> Tile {
+fn tile_of_rows<S: Simd>(block: Matrix<'_>) -> Tile {
     let mut tile = NO_TILE;
-    for (row, pairs) in tile.iter_mut().take(block.rows).enumerate() {
+    for (row, out) in tile.iter_mut().take(block.rows).enumerate() {
         let numbers = &block.numbers[row * block.row_stride..][..block.columns];
-        let mut padded = [0.0; 2 * SIDE];
-        match numbers.first_chunk() {
-            Some(whole) => padded = *whole,
-            None => padded[..numbers.len()].copy_from_slice(numbers),
-        }
-        for (out, &[first, second]) in pairs.0.iter_mut().zip(padded.as_chunks().0) {
-            *out = pair(first, second);
-        }
+        out.0 = consecutive_pairs::<S>(&padded(numbers));
     }
     tile
 }
@@ -159,27 +152,15 @@ fn tile_of_rows(block: Matrix<'_>) -> Tile {
 #[inline(always)]
 fn tile_of_columns<S: Simd>(block: Matrix<'_>) -> Tile {
     const HALF: usize = SIDE / 2;
-    let column = |column: usize| {
-        let mut padded = [0.0; SIDE];
-        if column < block.columns {
-            let numbers = &block.numbers[column * block.column_stride..][..block.rows];
-            match numbers.first_chunk() {
-                Some(whole) => padded = *whole,
-                None => padded[..numbers.len()].copy_from_slice(numbers),
-            }
-        }
-        padded
-    };
-    let mut terms = [[[0f32; HALF]; 2]; SIDE]; // bits of pairs, not numbers
-    for (term, pairs) in terms.iter_mut().enumerate() {
-        let (first, second) = (column(2 * term), column(2 * term + 1));
-        for row in 0..SIDE {
-            pairs[row / HALF][row % HALF] = f32::from_bits(pair(first[row], second[row]));
-        }
+    let mut terms = [[0f32; SIDE]; SIDE]; // bits of pairs, not numbers
+    for (term, out) in terms.iter_mut().take(block.columns.div_ceil(2)).enumerate() {
+        let column = |column: usize| load(&block.numbers[column * block.column_stride..][..block.rows]);
+        let second = if 2 * term + 1 < block.columns { column(2 * term + 1) } else { Lanes::ZERO };
+        *out = Lanes::from_bits(pairs::<S>(column(2 * term), second)).to_array();
     }
     let mut tile = NO_TILE;
     for (rows, of_terms) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
-        let square = S::transpose(std::array::from_fn(|term| terms[of_terms * HALF + term][rows]));
+        let square = S::transpose(std::array::from_fn(|term| terms[of_terms * HALF + term].as_chunks().0[rows]));
         for (pairs, row) in tile[rows * HALF..].iter_mut().zip(square) {
             pairs.0[of_terms * HALF..][..HALF].copy_from_slice(&row.map(f32::to_bits));
         }

@@ -1,10 +1,10 @@
 //! Packing of a right factor into the registers of panels.
 
-use super::bfloat16::{pair, round};
+use super::bfloat16::{padded, pairs, round};
 use super::tiles::WideRegister;
 use super::{Matrix, Precision};
 use crate::scratch::first;
-use crate::simd::{DOUBLES, LANES, Register, Simd, level};
+use crate::simd::{DOUBLES, LANES, Lanes, Register, Simd, level};
 use std::cell::Cell;
 
 /// A packed matrix: panel by panel, term by term within a panel. The last panel may have fewer registers per term.
@@ -59,31 +59,33 @@ crate::vectorize! {
 
 #[inline(always)]
 fn pack_with<S: Simd>(panel: &mut [Register], matrix: Matrix<'_>) {
+    pack_each::<S, false>(panel, matrix);
+}
+
+#[inline(always)]
+fn pack_rounded_with<S: Simd>(panel: &mut [Register], matrix: Matrix<'_>) {
+    pack_each::<S, true>(panel, matrix);
+}
+
+/// Packs the columns of one panel, rounded to bfloat16 if `ROUND`.
+#[inline(always)]
+fn pack_each<S: Simd, const ROUND: bool>(panel: &mut [Register], matrix: Matrix<'_>) {
     let across = matrix.columns.div_ceil(LANES);
     if matrix.column_stride == 1 {
         for (row, registers) in panel.chunks_exact_mut(across).enumerate() {
             let row = &matrix.numbers[row * matrix.row_stride..][..matrix.columns];
             let (whole, rest) = row.as_chunks::<LANES>();
-            registers.iter_mut().zip(whole).for_each(|(register, row)| register.0 = *row);
+            for (register, row) in registers.iter_mut().zip(whole) {
+                *register = finished::<S, ROUND>(*row);
+            }
             if !rest.is_empty() {
-                registers[across - 1] = Register::ZERO;
-                registers[across - 1].0[..rest.len()].copy_from_slice(rest);
+                registers[across - 1] = finished::<S, ROUND>(padded(rest));
             }
         }
     } else {
         for (register, first) in (0..matrix.columns).step_by(LANES).enumerate() {
             let columns = first..(first + LANES).min(matrix.columns);
-            pack_columns::<S>(&mut panel[register..], across, matrix.block(0..matrix.rows, columns));
-        }
-    }
-}
-
-#[inline(always)]
-fn pack_rounded_with<S: Simd>(panel: &mut [Register], matrix: Matrix<'_>) {
-    pack_with::<S>(panel, matrix);
-    for register in panel {
-        for x in &mut register.0 {
-            *x = round(*x); // by `map`, the compiler would use no vector instructions
+            pack_columns::<S, ROUND>(&mut panel[register..], across, matrix.block(0..matrix.rows, columns));
         }
     }
 }
@@ -94,13 +96,11 @@ fn pack_pairs_with<S: Simd>(panel: &mut [Register<u32>], matrix: Matrix<'_>) {
     let mut buffer = ROWS.take();
     let rows = first(&mut buffer, matrix.rows * across, Register::ZERO);
     pack_with::<S>(rows, matrix);
-    for (pairs, rows) in panel.chunks_exact_mut(across).zip(rows.chunks(2 * across)) {
+    for (out, rows) in panel.chunks_exact_mut(across).zip(rows.chunks(2 * across)) {
         let (first, second) = rows.split_at(across);
-        for (register, pairs) in pairs.iter_mut().enumerate() {
+        for (register, out) in out.iter_mut().enumerate() {
             let second = second.get(register).unwrap_or(&Register::ZERO);
-            for lane in 0..LANES {
-                pairs.0[lane] = pair(first[register].0[lane], second.0[lane]);
-            }
+            out.0 = pairs::<S>(Lanes::from(first[register]), Lanes::from(*second)).to_array();
         }
     }
     ROWS.set(buffer);
@@ -124,9 +124,15 @@ fn pack_wide_with<S: Simd>(panel: &mut [WideRegister], matrix: Matrix<'_, f64>) 
     }
 }
 
+/// A register as it is packed.
+#[inline(always)]
+fn finished<S: Simd, const ROUND: bool>(numbers: [f32; LANES]) -> Register {
+    if ROUND { round::<S>(Lanes::from(numbers)).into() } else { Register(numbers) }
+}
+
 /// Packs up to sixteen contiguous columns into every `stride`th register, by transposing squares of eight where there are sixteen.
 #[inline(always)]
-fn pack_columns<S: Simd>(registers: &mut [Register], stride: usize, matrix: Matrix<'_>) {
+fn pack_columns<S: Simd, const ROUND: bool>(registers: &mut [Register], stride: usize, matrix: Matrix<'_>) {
     const SIDE: usize = 8;
     let column = |column: usize| &matrix.numbers[column * matrix.column_stride..][..matrix.rows];
     let mut transposed = 0;
@@ -146,12 +152,17 @@ fn pack_columns<S: Simd>(registers: &mut [Register], stride: usize, matrix: Matr
                     register.0[half * SIDE..][..SIDE].copy_from_slice(&row);
                 }
             }
+            if ROUND {
+                for register in registers.iter_mut().step_by(stride) {
+                    *register = finished::<S, ROUND>(register.0);
+                }
+            }
         }
         transposed = matrix.rows / SIDE * SIDE;
     }
     for row in transposed..matrix.rows {
         let mut numbers = [0f32; LANES];
         numbers[..matrix.columns].iter_mut().enumerate().for_each(|(index, x)| *x = column(index)[row]);
-        registers[row * stride].0 = numbers;
+        registers[row * stride] = finished::<S, ROUND>(numbers);
     }
 }

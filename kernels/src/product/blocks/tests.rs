@@ -4,6 +4,7 @@ use super::super::bfloat16::round;
 use super::super::panels::with_tiles::{pairs_of, product};
 use super::*;
 use crate::simd::Emulated;
+use crate::simd::sets::Portable;
 
 /// Small integers, whose sums are exact in any order.
 fn numbers(count: usize, modulus: usize) -> Vec<f32> {
@@ -70,7 +71,7 @@ fn products_of_rounded_factors_are_close_to_float64() {
             let mut out = vec![f32::NAN; m * n];
             product(&mut Emulated, MatrixMut::new(&mut out, m, n), Initial::Zero, 1.0, left, &pairs_of(right));
             for (index, &found) in out.iter().enumerate() {
-                let rounded = |x: f32| f64::from(round(x));
+                let rounded = |x: f32| f64::from(round::<Portable>(Lanes::splat(x)).to_array()[0]);
                 let term = |p: usize| rounded(at(left, index / n, p)) * rounded(at(right, p, index % n));
                 let (sum, size) = (0..k).fold((0.0, 0.0), |(sum, size), p| (sum + term(p), size + term(p).abs()));
                 let bound = size * 2f64.powi(-24) * (k as f64 / 2.0 + 4.0).min(80.0); // 16 terms per chain, then one sum per tile
