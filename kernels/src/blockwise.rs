@@ -9,7 +9,7 @@
 
 use super::scratch::with_scratch;
 use super::vector::{self, sum_with};
-use super::{Matrix, MatrixMut, Onto, product};
+use super::{Matrix, MatrixMut, Onto, Panels, product, product_of_panels};
 use crate::simd::Simd;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -115,8 +115,12 @@ impl<'a> Pairs<'a> {
 
     fn compute(&self, rows: &Range<usize>, columns: &Range<usize>, left: &[f32], right: &[f32], q: &mut [f32]) {
         let (m, k, n) = (rows.len(), self.dims, columns.len());
-        let right = Matrix::new(right, n, k).transposed();
-        product(MatrixMut::new(q, m, n), Onto::Replace, 1.0, Matrix::new(left, m, k), right);
+        if rows == columns {
+            dot_products_among(left, k, q);
+        } else {
+            let right = Matrix::new(right, n, k).transposed();
+            product(MatrixMut::new(q, m, n), Onto::Replace, 1.0, Matrix::new(left, m, k), right);
+        }
         if !self.half_squares.is_empty() {
             let halves = &self.half_squares[columns.clone()];
             subtract_halves(q, &self.half_squares[rows.clone()], halves);
@@ -146,7 +150,26 @@ impl<'a> Pairs<'a> {
     }
 }
 
+/// Rows of a symmetric block that are computed at once.
+const STRIP: usize = 32;
+
+/// `q = x·xᵀ`, of which little more than the lower triangle is computed. x (n, d), q (n, n)
+fn dot_products_among(points: &[f32], dims: usize, q: &mut [f32]) {
+    let count = points.len() / dims;
+    let right = Panels::of(Matrix::new(points, count, dims).transposed());
+    for (strip, rows) in points.chunks(STRIP * dims).enumerate() {
+        let (first, rows) = (strip * STRIP, Matrix::new(rows, rows.len() / dims, dims));
+        let end = first + rows.shape().0;
+        let out = MatrixMut::part(&mut q[first * count..], end - first, end, count);
+        product_of_panels(out, Onto::Replace, 1.0, rows, right.part(0..dims, end));
+    }
+    mirror(q, count);
+}
+
 crate::vectorize! {
+    /// Fills what is above the strips on the diagonal of a symmetric matrix from what is below. q (n, n)
+    fn mirror(q: &mut [f32], n: usize) = mirror_with;
+
     /// `q - (a_i + b_j)`, at most 0. q (rows, columns), a (rows), b (columns)
     fn subtract_halves(q: &mut [f32], of_rows: &[f32], of_columns: &[f32]) = subtract_halves_with;
 
@@ -158,6 +181,29 @@ crate::vectorize! {
 
     /// `x_i = scale·(x_i - w_i·u_i)`. x, u (n, d), w (n)
     fn settle_distances(x: &mut [f32], points: &[f32], weights: &[f32], scale: f32) = settle_distances_with;
+}
+
+/// In squares of eight, by way of registers.
+#[inline(always)]
+fn mirror_with<S: Simd>(q: &mut [f32], n: usize) {
+    const SIDE: usize = 8;
+    for row in (STRIP..n).step_by(SIDE) {
+        for column in (0..row / STRIP * STRIP).step_by(SIDE) {
+            if row + SIDE <= n {
+                let mut square = [[0f32; SIDE]; SIDE];
+                for (index, numbers) in square.iter_mut().enumerate() {
+                    numbers.copy_from_slice(&q[(row + index) * n + column..][..SIDE]);
+                }
+                for (index, numbers) in S::transpose(square).iter().enumerate() {
+                    q[(column + index) * n + row..][..SIDE].copy_from_slice(numbers);
+                }
+            } else {
+                for (row, column) in (row..n).flat_map(|row| (column..column + SIDE).map(move |column| (row, column))) {
+                    q[column * n + row] = q[row * n + column];
+                }
+            }
+        }
+    }
 }
 
 #[inline(always)]
