@@ -9,7 +9,7 @@
 
 use super::scratch::with_scratch;
 use super::vector::{self, sum_with};
-use super::{Matrix, MatrixMut, Onto, Panels, product, product_of_panels};
+use super::{Matrix, MatrixMut, Onto, Panels, Precision, product, product_of_panels};
 use crate::simd::Simd;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -41,16 +41,15 @@ impl<'a> Pairs<'a> {
 
     /// Pairs with `q = -‖u_i - u_j‖² / 2`, never above 0. Points with a large common offset lose digits. points (n, d)
     pub fn distances(points: &'a [f32], dims: usize) -> Self {
-        // By matrix products, in small blocks, so that sums have the same order as in q: equal points then have distance exactly 0.
-        const ROWS: usize = 32;
-        let half_squares = points.chunks(ROWS * dims).flat_map(|rows| {
-            let count = rows.len() / dims;
-            let mut squares = [0.0; ROWS * ROWS];
-            let rows = Matrix::new(rows, count, dims);
-            product(MatrixMut::new(&mut squares[..count * count], count, count), Onto::Replace, 1.0, rows, rows.transposed());
-            (0..count).map(move |i| 0.5 * squares[i * (count + 1)])
-        });
-        Self { half_squares: half_squares.collect(), ..Self::products(points, dims) }
+        let pairs = Self::products(points, dims);
+        let mut half_squares = Vec::with_capacity(pairs.count());
+        let mut packed = Panels::default();
+        for panel in points.chunks(pairs.panel * dims) {
+            packed.pack(columns_of(panel, dims), Precision::Float32);
+            // In the order of q's sums, so that equal points have distance exactly 0.
+            half_squares.extend(packed.column_squares().into_iter().map(|square| 0.5 * square));
+        }
+        Self { half_squares, ..pairs }
     }
 
     /// Computes all q now and keeps them, if there are at most 1024 points: for kernels that make several passes.
@@ -118,8 +117,7 @@ impl<'a> Pairs<'a> {
         if rows == columns {
             dot_products_among(left, k, q);
         } else {
-            let right = Matrix::new(right, n, k).transposed();
-            product(MatrixMut::new(q, m, n), Onto::Replace, 1.0, Matrix::new(left, m, k), right);
+            product(MatrixMut::new(q, m, n), Onto::Replace, 1.0, Matrix::new(left, m, k), columns_of(right, k));
         }
         if !self.half_squares.is_empty() {
             let halves = &self.half_squares[columns.clone()];
@@ -153,15 +151,19 @@ impl<'a> Pairs<'a> {
 /// Rows of a symmetric block that are computed at once.
 const STRIP: usize = 32;
 
+/// Points as the columns of a matrix. (n, d) -> (d, n)
+fn columns_of(points: &[f32], dims: usize) -> Matrix<'_> {
+    Matrix::new(points, points.len() / dims, dims).transposed()
+}
+
 /// `q = x·xᵀ`, of which little more than the lower triangle is computed. x (n, d), q (n, n)
 fn dot_products_among(points: &[f32], dims: usize, q: &mut [f32]) {
     let count = points.len() / dims;
-    let right = Panels::of(Matrix::new(points, count, dims).transposed());
-    for (strip, rows) in points.chunks(STRIP * dims).enumerate() {
-        let (first, rows) = (strip * STRIP, Matrix::new(rows, rows.len() / dims, dims));
-        let end = first + rows.shape().0;
-        let out = MatrixMut::part(&mut q[first * count..], end - first, end, count);
-        product_of_panels(out, Onto::Replace, 1.0, rows, right.part(0..dims, end));
+    let right = Panels::of(columns_of(points, dims));
+    for (strip, points) in points.chunks(STRIP * dims).enumerate() {
+        let (first, rows) = (strip * STRIP, points.len() / dims);
+        let out = MatrixMut::part(&mut q[first * count..], rows, first + rows, count);
+        product_of_panels(out, Onto::Replace, 1.0, Matrix::new(points, rows, dims), right.part(0..dims, first + rows));
     }
     mirror(q, count);
 }

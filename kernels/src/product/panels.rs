@@ -9,7 +9,7 @@ use super::{Matrix, MatrixMut, Onto, Precision, check_shapes};
 use crate::scratch::first;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::Amx;
-use crate::simd::{Level, Register, Simd, level, sets};
+use crate::simd::{Lanes, Level, Register, Simd, level, sets, store};
 use rayon::prelude::*;
 use std::cell::Cell;
 use std::ops::Range;
@@ -67,6 +67,19 @@ impl Panels {
         (self.rows, self.columns)
     }
 
+    /// The sum of the squares of each column of a matrix in float32, in the order of a product: the diagonal of `xᵀx`.
+    ///
+    /// # Panics
+    /// When the matrix was packed in another precision.
+    pub fn column_squares(&self) -> Vec<f32> {
+        let Packed::Float32(registers) = &self.packed else { panic!("packed in float32") };
+        let mut squares = vec![0.0; self.columns];
+        for (columns, panel) in panels(registers, self.into(), Register::COUNT, 1) {
+            sum_squares(panel, &mut squares[columns]);
+        }
+        squares
+    }
+
     /// The submatrix of these rows and the first `columns` columns.
     ///
     /// # Panics
@@ -103,6 +116,26 @@ impl PanelsPart<'_> {
 impl<'a> From<&'a Panels> for PanelsPart<'a> {
     fn from(panels: &'a Panels) -> Self {
         Self { panels, first: 0, rows: panels.rows, columns: panels.columns }
+    }
+}
+
+crate::vectorize! {
+    fn sum_squares(panel: Panel<'_, Register>, squares: &mut [f32]) = sum_squares_with;
+}
+
+#[inline(always)]
+fn sum_squares_with<S: Simd>(panel: Panel<'_, Register>, squares: &mut [f32]) {
+    for (register, squares) in squares.chunks_mut(Register::COUNT).enumerate() {
+        let mut all = Lanes::<S>::ZERO;
+        for terms in depths(panel.registers.len() / panel.across) {
+            let mut sums = Lanes::ZERO;
+            for term in terms {
+                let x = Lanes::from(panel.registers[term * panel.across + register]);
+                sums = x.mul_add(x, sums);
+            }
+            all += sums;
+        }
+        store(squares, all);
     }
 }
 
@@ -417,6 +450,17 @@ mod tests {
                 assert_eq!(out, expected, "{precision:?} {of_rows:?} x {n}");
             }
         }
+    }
+
+    #[test]
+    fn squares_of_columns_are_the_diagonal_of_a_product() {
+        let (k, n) = (1_101, 150);
+        let b: Vec<f32> = numbers(k * n, 1009).into_iter().map(|x| x / 3.0).collect();
+        let (x, mut out) = (Matrix::new(&b, k, n), vec![0.0; n * n]);
+        product(MatrixMut::new(&mut out, n, n), Onto::Replace, 1.0, x.transposed(), x);
+        let diagonal: Vec<f32> = out.into_iter().step_by(n + 1).collect();
+        assert_eq!(Panels::of(x).column_squares(), diagonal);
+        assert_eq!(Panels::of(Matrix::new(&[], 0, 2)).column_squares(), [0.0; 2]);
     }
 
     #[test]
