@@ -9,7 +9,7 @@
 
 use super::scratch::with_scratch;
 use super::vector::{self, sum_with};
-use super::{Matrix, MatrixMut, Onto, Panels, Precision, product, product_of_panels};
+use super::{Matrix, MatrixMut, Onto, Panels, Precision, product};
 use crate::simd::Simd;
 use rayon::prelude::*;
 use std::ops::Range;
@@ -41,15 +41,14 @@ impl<'a> Pairs<'a> {
 
     /// Pairs with `q = -‖u_i - u_j‖² / 2`, never above 0. Points with a large common offset lose digits. points (n, d)
     pub fn distances(points: &'a [f32], dims: usize) -> Self {
-        let pairs = Self::products(points, dims);
-        let mut half_squares = Vec::with_capacity(pairs.count());
+        let mut half_squares = Vec::with_capacity(points.len() / dims);
         let mut packed = Panels::default();
-        for panel in points.chunks(pairs.panel * dims) {
-            packed.pack(columns_of(panel, dims), Precision::Float32);
+        for points in points.chunks(STRIP * dims) {
+            packed.pack(columns_of(points, dims), Precision::Float32);
             // In the order of q's sums, so that equal points have distance exactly 0.
             half_squares.extend(packed.column_squares().into_iter().map(|square| 0.5 * square));
         }
-        Self { half_squares, ..pairs }
+        Self { half_squares, ..Self::products(points, dims) }
     }
 
     /// Computes all q now and keeps them, if there are at most 1024 points: for kernels that make several passes.
@@ -115,7 +114,7 @@ impl<'a> Pairs<'a> {
     fn compute(&self, rows: &Range<usize>, columns: &Range<usize>, left: &[f32], right: &[f32], q: &mut [f32]) {
         let (m, k, n) = (rows.len(), self.dims, columns.len());
         if rows == columns {
-            dot_products_among(left, k, q);
+            products_among(left, k, q);
         } else {
             product(MatrixMut::new(q, m, n), Onto::Replace, 1.0, Matrix::new(left, m, k), columns_of(right, k));
         }
@@ -148,7 +147,7 @@ impl<'a> Pairs<'a> {
     }
 }
 
-/// Rows of a symmetric block that are computed at once.
+/// Columns of a symmetric block that are computed at once.
 const STRIP: usize = 32;
 
 /// Points as the columns of a matrix. (n, d) -> (d, n)
@@ -157,19 +156,20 @@ fn columns_of(points: &[f32], dims: usize) -> Matrix<'_> {
 }
 
 /// `q = x·xᵀ`, of which little more than the lower triangle is computed. x (n, d), q (n, n)
-fn dot_products_among(points: &[f32], dims: usize, q: &mut [f32]) {
+fn products_among(points: &[f32], dims: usize, q: &mut [f32]) {
     let count = points.len() / dims;
-    let right = Panels::of(columns_of(points, dims));
-    for (strip, points) in points.chunks(STRIP * dims).enumerate() {
-        let (first, rows) = (strip * STRIP, points.len() / dims);
-        let out = MatrixMut::part(&mut q[first * count..], rows, first + rows, count);
-        product_of_panels(out, Onto::Replace, 1.0, Matrix::new(points, rows, dims), right.part(0..dims, first + rows));
+    for first in (0..count).step_by(STRIP) {
+        let points = &points[first * dims..];
+        let (rows, columns) = (count - first, STRIP.min(count - first));
+        let out = MatrixMut::part(&mut q[first * (count + 1)..], rows, columns, count);
+        let right = columns_of(&points[..columns * dims], dims);
+        product(out, Onto::Replace, 1.0, Matrix::new(points, rows, dims), right);
     }
     mirror(q, count);
 }
 
 crate::vectorize! {
-    /// Fills what is above the strips on the diagonal of a symmetric matrix from what is below. q (n, n)
+    /// Copies the lower triangle to the upper one, except in the squares of [`STRIP`] on the diagonal, which are complete. q (n, n)
     fn mirror(q: &mut [f32], n: usize) = mirror_with;
 
     /// `q - (a_i + b_j)`, at most 0. q (rows, columns), a (rows), b (columns)
@@ -185,10 +185,11 @@ crate::vectorize! {
     fn settle_distances(x: &mut [f32], points: &[f32], weights: &[f32], scale: f32) = settle_distances_with;
 }
 
-/// In squares of eight, by way of registers.
+/// Transposes 8 x 8 numbers at a time.
 #[inline(always)]
 fn mirror_with<S: Simd>(q: &mut [f32], n: usize) {
     const SIDE: usize = 8;
+    const { assert!(STRIP.is_multiple_of(SIDE)) };
     for row in (STRIP..n).step_by(SIDE) {
         for column in (0..row / STRIP * STRIP).step_by(SIDE) {
             if row + SIDE <= n {
@@ -351,6 +352,36 @@ mod tests {
             check(300, distances, kept); // three panels, the last of 44 points
             check(513, distances, kept); // five panels, the last of one point
         }
+    }
+
+    /// Thirds, whose sums depend on their order.
+    fn thirds(count: usize) -> Vec<f32> {
+        (0..count).map(|i| ((i * 7919 % 1013) as f32 - 506.0) / 3.0).collect()
+    }
+
+    #[test]
+    fn products_among_points_have_the_bits_of_one_product() {
+        for (n, d) in [1, 31, 32, 33, 44, 128].into_iter().flat_map(|n| [3, 520, 1_101].map(|d| (n, d))) {
+            let points = thirds(n * d);
+            let (mut found, mut expected) = (vec![7.0; n * n], vec![0.0; n * n]);
+            products_among(&points, d, &mut found);
+            let x = Matrix::new(&points, n, d);
+            product(MatrixMut::new(&mut expected, n, n), Onto::Replace, 1.0, x, x.transposed());
+            assert!(found == expected, "{n} x {d}");
+        }
+    }
+
+    #[test]
+    fn equal_points_have_distance_0() {
+        let (half, d) = (130, 1_101); // the equal of each point is in another panel
+        let points = thirds(half * d).repeat(2);
+        let pairs = Pairs::distances(&points, d);
+        let mut zeros = vec![0; (2 * half).div_ceil(pairs.panel())];
+        pairs.visit(&mut zeros, |block, zeros, there| {
+            let count = block.q.iter().filter(|&&q| q == 0.0).count();
+            *zeros += if there.is_some() { 2 * count } else { count };
+        });
+        assert_eq!(zeros.iter().sum::<usize>(), 2 * half);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use super::Matrix;
 use super::tiles::Factor;
 use crate::scratch::first;
-use crate::simd::{Bits, DotBf16, LANES, Lanes, Register, Simd, load, store};
+use crate::simd::{Bits, DotBf16, LANES, Lanes, Register, Simd, load, padded, store};
 use std::cell::Cell;
 
 /// Two terms of a row of the left factor: the first in the lower half.
@@ -50,13 +50,13 @@ pub(super) fn round<S: Simd>(x: Lanes<S>) -> Lanes<S> {
     Lanes::from_bits(nearest(x) & Bits::splat(0xffff_0000))
 }
 
-/// Two numbers of each lane rounded to bfloat16, the first in the lower half.
+/// The two numbers of each lane as a pair, rounded to bfloat16, the first in the lower half.
 #[inline(always)]
 pub(super) fn pairs<S: Simd>(first: Lanes<S>, second: Lanes<S>) -> Bits<S> {
     (nearest(first) >> 16) | (nearest(second) & Bits::splat(0xffff_0000))
 }
 
-/// Each two consecutive numbers rounded to bfloat16, the first in the lower half.
+/// Every two consecutive numbers as a pair, rounded to bfloat16, the first in the lower half.
 #[inline(always)]
 pub(super) fn consecutive_pairs<S: Simd>(x: &[f32; 2 * LANES]) -> [u32; LANES] {
     let mut rounded = [[0; LANES]; 2];
@@ -109,45 +109,31 @@ fn fill_pairs_with<S: Simd>(left: Matrix<'_>, buffer: &mut [Pair]) {
         let terms = left.columns.div_ceil(2);
         for (row, out) in buffer.chunks_exact_mut(terms.max(1)).enumerate() {
             let row = &left.numbers[row * left.row_stride..][..left.columns];
-            let ((out, out_rest), (numbers, rest)) = (out.as_chunks_mut::<LANES>(), row.as_chunks::<{ 2 * LANES }>());
-            for (out, numbers) in out.iter_mut().zip(numbers) {
-                *out = consecutive_pairs::<S>(numbers).map(Pair);
+            for (out, numbers) in out.chunks_mut(LANES).zip(row.chunks(2 * LANES)) {
+                store_pairs(out, consecutive_pairs::<S>(&padded(numbers, 0.0)));
             }
-            store_pairs(out_rest, consecutive_pairs::<S>(&padded(rest)));
         }
     } else {
         let column = |column: usize| &left.numbers[column * left.column_stride..][..left.rows];
-        let zeros = vec![0.0; if left.columns.is_multiple_of(2) { 0 } else { left.rows }];
+        let zeros = vec![0.0; if left.columns.is_multiple_of(2) { 0 } else { left.rows }]; // beside the last of an odd number
         for (term, out) in buffer.chunks_exact_mut(left.rows.max(1)).enumerate() {
             let second = if 2 * term + 1 < left.columns { column(2 * term + 1) } else { &zeros };
-            let (out, out_rest) = out.as_chunks_mut::<LANES>();
-            let ((first, first_rest), (second, second_rest)) = (column(2 * term).as_chunks(), second.as_chunks());
+            let (first, first_rest) = column(2 * term).as_chunks();
+            let ((second, second_rest), (out, out_rest)) = (second.as_chunks(), out.as_chunks_mut::<LANES>());
             for ((out, first), second) in out.iter_mut().zip(first).zip(second) {
-                *out = pairs::<S>(Lanes::from(*first), Lanes::from(*second)).to_array().map(Pair);
+                store_pairs(out, pairs::<S>(Lanes::from(*first), Lanes::from(*second)).to_array());
             }
             store_pairs(out_rest, pairs::<S>(load(first_rest), load(second_rest)).to_array());
         }
     }
 }
 
-/// The first numbers of a line, padded with zeros.
-#[inline(always)]
-pub(super) fn padded<const N: usize>(numbers: &[f32]) -> [f32; N] {
-    match numbers.first_chunk() {
-        Some(whole) => *whole,
-        None => {
-            let mut padded = [0.0; N];
-            padded[..numbers.len()].copy_from_slice(numbers);
-            padded
-        }
-    }
-}
-
-/// Writes the first pairs, as many as there is room for.
+/// Writes sixteen pairs, or as many as there is room for.
 #[inline(always)]
 fn store_pairs(out: &mut [Pair], pairs: [u32; LANES]) {
-    for (out, pair) in out.iter_mut().zip(pairs) {
-        *out = Pair(pair);
+    match out.first_chunk_mut() {
+        Some(whole) => *whole = pairs.map(Pair),
+        None => out.iter_mut().zip(pairs).for_each(|(out, pair)| *out = Pair(pair)),
     }
 }
 
@@ -157,7 +143,7 @@ fn fill_rounded_with<S: Simd>(left: Matrix<'_>, buffer: &mut [f32]) {
         if left.column_stride == 1 { (left.columns, left.row_stride) } else { (left.rows, left.column_stride) };
     for (line, rounded) in buffer.chunks_exact_mut(length.max(1)).enumerate() {
         let numbers = &left.numbers[line * stride..][..length];
-        let ((out, out_rest), (numbers, rest)) = (rounded.as_chunks_mut(), numbers.as_chunks::<LANES>());
+        let ((out, out_rest), (numbers, rest)) = (rounded.as_chunks_mut(), numbers.as_chunks());
         for (out, numbers) in out.iter_mut().zip(numbers) {
             *out = round::<S>(Lanes::from(*numbers)).to_array();
         }
@@ -207,24 +193,28 @@ mod tests {
         numbers
     }
 
-    /// Covers row-major and transposed factors, with odd numbers of terms.
+    /// Row-major and transposed factors, with whole registers and all kinds of rests.
     #[test]
     fn a_left_factor_is_rounded_number_by_number() {
-        let numbers = numbers(67 * 33 - 8);
-        for matrix in [Matrix::new(&numbers, 67, 33), Matrix::new(&numbers, 33, 67).transposed()] {
-            let at = |i: usize, j: usize| matrix.numbers[i * matrix.row_stride + j * matrix.column_stride];
-            with_pairs(matrix, |found| {
-                for (i, j) in (0..67).flat_map(|i| (0..17).map(move |j| (i, j))) {
-                    let expected = pair(at(i, 2 * j), if j == 16 { 0.0 } else { at(i, 2 * j + 1) });
-                    assert_eq!(found.numbers[i * found.row_stride + j * found.column_stride].0, expected);
-                }
-            });
-            with_rounded(matrix, |rounded| {
-                for (i, j) in (0..67).flat_map(|i| (0..33).map(move |j| (i, j))) {
-                    let found = rounded.numbers[i * rounded.row_stride + j * rounded.column_stride];
-                    assert_eq!(found.to_bits(), value(at(i, j)).to_bits());
-                }
-            });
+        for (rows, columns) in [1, 15, 16, 17, 67].into_iter().flat_map(|rows| (1..=66).map(move |columns| (rows, columns))) {
+            let numbers: Vec<f32> = numbers(64).into_iter().cycle().take(rows * columns).collect();
+            let row_major = Matrix::new(&numbers, rows, columns);
+            for matrix in [row_major, Matrix::new(&numbers, columns, rows).transposed()] {
+                let at = |i: usize, j: usize| if j < columns { matrix.at(i, j) } else { 0.0 };
+                let stale = [7.0; 67 * 67]; // what is not written would show
+                with_pairs(Matrix::new(&stale, 67, 67), |_| {});
+                with_pairs(matrix, |found| {
+                    for (i, j) in (0..rows).flat_map(|i| (0..columns.div_ceil(2)).map(move |j| (i, j))) {
+                        assert_eq!(found.at(i, j), Pair(pair(at(i, 2 * j), at(i, 2 * j + 1))), "{rows} x {columns}: ({i}, {j})");
+                    }
+                });
+                with_rounded(Matrix::new(&stale, 67, 67), |_| {});
+                with_rounded(matrix, |found| {
+                    for (i, j) in (0..rows).flat_map(|i| (0..columns).map(move |j| (i, j))) {
+                        assert_eq!(found.at(i, j).to_bits(), value(at(i, j)).to_bits(), "{rows} x {columns}: ({i}, {j})");
+                    }
+                });
+            }
         }
     }
 

@@ -10,11 +10,11 @@
 //! - The last terms of the right factor are padded with zeros, in a copy.
 //! - If a block has a single tile of rows or of columns, the unit multiplies that tile twice.
 
-use super::bfloat16::{consecutive_pairs, padded, pairs};
+use super::bfloat16::{consecutive_pairs, pairs};
 use super::tiles::{Band, Initial, MOST_ACROSS, Panel, Vector, depths};
 use super::{Matrix, MatrixMut};
 use crate::scratch::first;
-use crate::simd::{LANES, Lanes, Register, SIDE, Simd, Sums, Tile, TileColumn, TileUnit, load};
+use crate::simd::{LANES, Lanes, Register, SIDE, Simd, Sums, Tile, TileColumn, TileUnit, load, padded};
 use std::cell::Cell;
 use std::ops::Range;
 
@@ -143,7 +143,7 @@ fn tile_of_rows<S: Simd>(block: Matrix<'_>) -> Tile {
     let mut tile = NO_TILE;
     for (row, out) in tile.iter_mut().take(block.rows).enumerate() {
         let numbers = &block.numbers[row * block.row_stride..][..block.columns];
-        out.0 = consecutive_pairs::<S>(&padded(numbers));
+        out.0 = consecutive_pairs::<S>(&padded(numbers, 0.0));
     }
     tile
 }
@@ -154,9 +154,9 @@ fn tile_of_columns<S: Simd>(block: Matrix<'_>) -> Tile {
     const HALF: usize = SIDE / 2;
     let mut terms = [[0f32; SIDE]; SIDE]; // bits of pairs, not numbers
     for (term, out) in terms.iter_mut().take(block.columns.div_ceil(2)).enumerate() {
-        let column = |column: usize| load(&block.numbers[column * block.column_stride..][..block.rows]);
-        let second = if 2 * term + 1 < block.columns { column(2 * term + 1) } else { Lanes::ZERO };
-        *out = Lanes::from_bits(pairs::<S>(column(2 * term), second)).to_array();
+        let column = |column: usize| &block.numbers[column * block.column_stride..][..block.rows];
+        let second = if 2 * term + 1 < block.columns { column(2 * term + 1) } else { &[] };
+        *out = Lanes::from_bits(pairs::<S>(load(column(2 * term)), load(second))).to_array();
     }
     let mut tile = NO_TILE;
     for (rows, of_terms) in [(0, 0), (0, 1), (1, 0), (1, 1)] {

@@ -1,10 +1,10 @@
 //! Packing of a right factor into the registers of panels.
 
-use super::bfloat16::{padded, pairs, round};
+use super::bfloat16::{pairs, round};
 use super::tiles::WideRegister;
 use super::{Matrix, Precision};
 use crate::scratch::first;
-use crate::simd::{DOUBLES, LANES, Lanes, Register, Simd, level};
+use crate::simd::{DOUBLES, LANES, Lanes, Register, Simd, level, padded};
 use std::cell::Cell;
 
 /// A packed matrix: panel by panel, term by term within a panel. The last panel may have fewer registers per term.
@@ -59,34 +59,29 @@ crate::vectorize! {
 
 #[inline(always)]
 fn pack_with<S: Simd>(panel: &mut [Register], matrix: Matrix<'_>) {
-    pack_each::<S, false>(panel, matrix);
-}
-
-#[inline(always)]
-fn pack_rounded_with<S: Simd>(panel: &mut [Register], matrix: Matrix<'_>) {
-    pack_each::<S, true>(panel, matrix);
-}
-
-/// Packs the columns of one panel, rounded to bfloat16 if `ROUND`.
-#[inline(always)]
-fn pack_each<S: Simd, const ROUND: bool>(panel: &mut [Register], matrix: Matrix<'_>) {
     let across = matrix.columns.div_ceil(LANES);
     if matrix.column_stride == 1 {
         for (row, registers) in panel.chunks_exact_mut(across).enumerate() {
             let row = &matrix.numbers[row * matrix.row_stride..][..matrix.columns];
             let (whole, rest) = row.as_chunks::<LANES>();
-            for (register, row) in registers.iter_mut().zip(whole) {
-                *register = finished::<S, ROUND>(*row);
-            }
+            registers.iter_mut().zip(whole).for_each(|(register, row)| register.0 = *row);
             if !rest.is_empty() {
-                registers[across - 1] = finished::<S, ROUND>(padded(rest));
+                registers[across - 1].0 = padded(rest, 0.0);
             }
         }
     } else {
         for (register, first) in (0..matrix.columns).step_by(LANES).enumerate() {
             let columns = first..(first + LANES).min(matrix.columns);
-            pack_columns::<S, ROUND>(&mut panel[register..], across, matrix.block(0..matrix.rows, columns));
+            pack_columns::<S>(&mut panel[register..], across, matrix.block(0..matrix.rows, columns));
         }
+    }
+}
+
+#[inline(always)]
+fn pack_rounded_with<S: Simd>(panel: &mut [Register], matrix: Matrix<'_>) {
+    pack_with::<S>(panel, matrix);
+    for register in panel {
+        *register = round::<S>(Lanes::from(*register)).into();
     }
 }
 
@@ -124,15 +119,9 @@ fn pack_wide_with<S: Simd>(panel: &mut [WideRegister], matrix: Matrix<'_, f64>) 
     }
 }
 
-/// A register as it is packed.
-#[inline(always)]
-fn finished<S: Simd, const ROUND: bool>(numbers: [f32; LANES]) -> Register {
-    if ROUND { round::<S>(Lanes::from(numbers)).into() } else { Register(numbers) }
-}
-
 /// Packs up to sixteen contiguous columns into every `stride`th register, by transposing squares of eight where there are sixteen.
 #[inline(always)]
-fn pack_columns<S: Simd, const ROUND: bool>(registers: &mut [Register], stride: usize, matrix: Matrix<'_>) {
+fn pack_columns<S: Simd>(registers: &mut [Register], stride: usize, matrix: Matrix<'_>) {
     const SIDE: usize = 8;
     let column = |column: usize| &matrix.numbers[column * matrix.column_stride..][..matrix.rows];
     let mut transposed = 0;
@@ -152,17 +141,42 @@ fn pack_columns<S: Simd, const ROUND: bool>(registers: &mut [Register], stride: 
                     register.0[half * SIDE..][..SIDE].copy_from_slice(&row);
                 }
             }
-            if ROUND {
-                for register in registers.iter_mut().step_by(stride) {
-                    *register = finished::<S, ROUND>(register.0);
-                }
-            }
         }
         transposed = matrix.rows / SIDE * SIDE;
     }
     for row in transposed..matrix.rows {
         let mut numbers = [0f32; LANES];
         numbers[..matrix.columns].iter_mut().enumerate().for_each(|(index, x)| *x = column(index)[row]);
-        registers[row * stride] = finished::<S, ROUND>(numbers);
+        registers[row * stride].0 = numbers;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simd::sets::Portable;
+
+    /// Row-major and transposed factors, with whole squares of the transposition and all kinds of rests.
+    #[test]
+    fn a_panel_has_the_numbers_of_its_columns() {
+        let special = [f32::NAN, f32::INFINITY, -0.0, f32::MAX, f32::MIN_POSITIVE];
+        let numbers: Vec<f32> =
+            (0..17 * 64).map(|i| if i % 41 == 0 { special[i % 5] } else { (i * 7919 % 1013) as f32 / 3.0 - 168.0 }).collect();
+        for (rows, columns) in (1..=17).flat_map(|rows| (1..=64).map(move |columns| (rows, columns))) {
+            let numbers = &numbers[..rows * columns];
+            let across = columns.div_ceil(LANES);
+            for matrix in [Matrix::new(numbers, rows, columns), Matrix::new(numbers, columns, rows).transposed()] {
+                let at = |row: usize, column: usize| if column < columns { matrix.at(row, column) } else { 0.0 };
+                let [mut plain, mut rounded] = [(); 2].map(|()| vec![Register([7.0; LANES]); rows * across]);
+                pack(&mut plain, matrix);
+                pack_rounded(&mut rounded, matrix);
+                for (row, column) in (0..rows).flat_map(|row| (0..across * LANES).map(move |column| (row, column))) {
+                    let found = |panel: &[Register]| panel[row * across + column / LANES].0[column % LANES].to_bits();
+                    let nearest = round::<Portable>(Lanes::splat(at(row, column))).to_array()[0];
+                    assert_eq!(found(&plain), at(row, column).to_bits(), "{rows} x {columns}: ({row}, {column})");
+                    assert_eq!(found(&rounded), nearest.to_bits(), "{rows} x {columns}: ({row}, {column})");
+                }
+            }
+        }
     }
 }

@@ -67,12 +67,9 @@ impl Panels {
         (self.rows, self.columns)
     }
 
-    /// The sum of the squares of each column of a matrix in float32, in the order of a product: the diagonal of `xᵀx`.
-    ///
-    /// # Panics
-    /// When the matrix was packed in another precision.
-    pub fn column_squares(&self) -> Vec<f32> {
-        let Packed::Float32(registers) = &self.packed else { panic!("packed in float32") };
+    /// The sum of the squares of each column, in the order of a product: the diagonal of `xᵀx`. The matrix is packed in float32.
+    pub(crate) fn column_squares(&self) -> Vec<f32> {
+        let Packed::Float32(registers) = &self.packed else { panic!("squares of columns that are not packed in float32") };
         let mut squares = vec![0.0; self.columns];
         for (columns, panel) in panels(registers, self.into(), Register::COUNT, 1) {
             sum_squares(panel, &mut squares[columns]);
@@ -362,16 +359,23 @@ mod tests {
 
     #[test]
     fn products_of_all_shapes_and_transposes_agree_with_the_definition() {
-        for (m, k, n) in
-            [(1, 1, 1), (9, 1, 70), (70, 5, 1), (5, 3, 2), (7, 20, 15), (6, 8, 16), (13, 515, 70), (64, 33, 130), (3, 1030, 64)]
-        {
+        for (m, k, n) in [
+            (1, 1, 1),
+            (9, 1, 70),
+            (70, 5, 1),
+            (5, 3, 2),
+            (7, 20, 15),
+            (6, 8, 16),
+            (13, 515, 70),
+            (9, 95, 40),
+            (64, 33, 130),
+            (3, 1030, 64),
+        ] {
             let (a, b, bias) = (numbers(m * k, 13), numbers(k * n, 11), numbers(n, 5));
             for (left_transposed, right_transposed) in [(false, false), (false, true), (true, false), (true, true)] {
                 let left = if left_transposed { Matrix::new(&a, k, m).transposed() } else { Matrix::new(&a, m, k) };
                 let right = if right_transposed { Matrix::new(&b, n, k).transposed() } else { Matrix::new(&b, k, n) };
-                let at =
-                    |matrix: Matrix<'_>, i: usize, j: usize| matrix.numbers[i * matrix.row_stride + j * matrix.column_stride];
-                let sum = |i: usize, j: usize| (0..k).map(|p| at(left, i, p) * at(right, p, j)).sum::<f32>();
+                let sum = |i: usize, j: usize| (0..k).map(|p| left.at(i, p) * right.at(p, j)).sum::<f32>();
                 let expected = |initial: &dyn Fn(usize) -> f32, scale: f32| -> Vec<f32> {
                     (0..m * n).map(|index| initial(index % n) + scale * sum(index / n, index % n)).collect()
                 };

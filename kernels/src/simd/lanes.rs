@@ -49,12 +49,18 @@ pub fn load<S: Simd>(x: &[f32]) -> Lanes<S> {
 /// Loads the first sixteen numbers, padded with `rest` if there are fewer.
 #[inline(always)]
 pub fn load_or<S: Simd>(x: &[f32], rest: f32) -> Lanes<S> {
-    match x.first_chunk::<LANES>() {
-        Some(whole) => Lanes::from(*whole),
+    Lanes::from(padded::<f32, LANES>(x, rest))
+}
+
+/// The first `N` numbers, padded with `rest` if there are fewer.
+#[inline(always)]
+pub(crate) fn padded<T: Copy, const N: usize>(x: &[T], rest: T) -> [T; N] {
+    match x.first_chunk() {
+        Some(whole) => *whole,
         None => {
-            let mut padded = [rest; LANES];
+            let mut padded = [rest; N];
             padded[..x.len()].copy_from_slice(x);
-            Lanes::from(padded)
+            padded
         }
     }
 }

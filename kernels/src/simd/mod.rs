@@ -56,6 +56,7 @@ mod x86;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use amx::Amx;
 pub use doubles::{DOUBLES, Doubles};
+pub(crate) use lanes::padded;
 pub use lanes::{Bits, LANES, Lanes, Mask, Register, load, load_or, store, total};
 pub use level::{Level, LevelError, VARIABLE, available, choose, level};
 pub(crate) use sealed::Kernel;

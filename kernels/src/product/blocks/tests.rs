@@ -11,10 +11,6 @@ fn numbers(count: usize, modulus: usize) -> Vec<f32> {
     (0..count).map(|i| (i * 7919 % modulus) as f32 - (modulus / 2) as f32).collect()
 }
 
-fn at(matrix: Matrix<'_>, i: usize, j: usize) -> f32 {
-    matrix.numbers[i * matrix.row_stride + j * matrix.column_stride]
-}
-
 /// Both factors, each row-major or transposed.
 fn storage_orders<'a>(a: &'a [f32], b: &'a [f32], (m, k, n): (usize, usize, usize)) -> [(Matrix<'a>, Matrix<'a>); 4] {
     let (left, left_transposed) = (Matrix::new(a, m, k), Matrix::new(a, k, m).transposed());
@@ -44,7 +40,7 @@ fn products_of_all_shapes_and_transposes_agree_with_the_definition() {
     for shape @ (m, k, n) in SHAPES {
         let (a, b, bias) = (numbers(m * k, 13), numbers(k * n, 11), numbers(n, 5));
         for (left, right) in storage_orders(&a, &b, shape) {
-            let sum = |i: usize, j: usize| (0..k).map(|p| at(left, i, p) * at(right, p, j)).sum::<f32>();
+            let sum = |i: usize, j: usize| (0..k).map(|p| left.at(i, p) * right.at(p, j)).sum::<f32>();
             let expected = |initial: &dyn Fn(usize) -> f32, scale: f32| -> Vec<f32> {
                 (0..m * n).map(|index| initial(index % n) + scale * sum(index / n, index % n)).collect()
             };
@@ -72,7 +68,7 @@ fn products_of_rounded_factors_are_close_to_float64() {
             product(&mut Emulated, MatrixMut::new(&mut out, m, n), Initial::Zero, 1.0, left, &pairs_of(right));
             for (index, &found) in out.iter().enumerate() {
                 let rounded = |x: f32| f64::from(round::<Portable>(Lanes::splat(x)).to_array()[0]);
-                let term = |p: usize| rounded(at(left, index / n, p)) * rounded(at(right, p, index % n));
+                let term = |p: usize| rounded(left.at(index / n, p)) * rounded(right.at(p, index % n));
                 let (sum, size) = (0..k).fold((0.0, 0.0), |(sum, size), p| (sum + term(p), size + term(p).abs()));
                 let bound = size * 2f64.powi(-24) * (k as f64 / 2.0 + 4.0).min(80.0); // 16 terms per chain, then one sum per tile
                 assert!((f64::from(found) - sum).abs() <= bound, "{m} x {k} x {n}: {found}, expected {sum}");
