@@ -12,6 +12,8 @@ mod blocks;
 mod counted;
 mod pack;
 mod panels;
+#[cfg(test)]
+mod testing;
 mod tiles;
 
 #[cfg(debug_assertions)]

@@ -2,38 +2,10 @@
 
 use super::super::bfloat16::round;
 use super::super::panels::with_tiles::{pairs_of, product};
+use super::super::testing::{SHAPES, numbers, storage_orders};
 use super::*;
 use crate::simd::Emulated;
 use crate::simd::sets::Portable;
-
-/// Small integers, whose sums are exact in any order.
-fn numbers(count: usize, modulus: usize) -> Vec<f32> {
-    (0..count).map(|i| (i * 7919 % modulus) as f32 - (modulus / 2) as f32).collect()
-}
-
-/// Both factors, each row-major or transposed.
-fn storage_orders<'a>(a: &'a [f32], b: &'a [f32], (m, k, n): (usize, usize, usize)) -> [(Matrix<'a>, Matrix<'a>); 4] {
-    let (left, left_transposed) = (Matrix::new(a, m, k), Matrix::new(a, k, m).transposed());
-    let (right, right_transposed) = (Matrix::new(b, k, n), Matrix::new(b, n, k).transposed());
-    [(left, right), (left, right_transposed), (left_transposed, right), (left_transposed, right_transposed)]
-}
-
-const SHAPES: [(usize, usize, usize); 14] = [
-    (1, 1, 1),
-    (9, 1, 70),
-    (70, 5, 1),
-    (5, 3, 2),
-    (7, 20, 15),
-    (6, 8, 16),
-    (13, 515, 70),
-    (64, 33, 130),
-    (3, 1030, 64),
-    (32, 32, 32),
-    (16, 31, 48),
-    (33, 65, 97),
-    (17, 1024, 33),
-    (50, 1057, 20),
-];
 
 #[test]
 fn products_of_all_shapes_and_transposes_agree_with_the_definition() {
