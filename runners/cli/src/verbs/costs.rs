@@ -49,7 +49,8 @@ impl Costs {
         let mut known: Vec<f64> = forms.iter().filter_map(|(words, _)| share(words)).collect();
         known.sort_by(f64::total_cmp);
         if let [least, .., most] = known[..] {
-            cell += &format!("; by form {} to {}", percent(least), percent(most));
+            let (least, most) = (percent(least), percent(most));
+            cell += &if least == most { format!("; each form {least}") } else { format!("; by form {least} to {most}") };
             let missing = forms.len() - known.len();
             if missing > 0 {
                 cell += &format!(", {missing} not measured");
@@ -161,6 +162,8 @@ mod tests {
         assert_eq!(cell(&[("mean_square", Some(-0.002))]), "below 1%");
         let two = [("mean_square", Some(0.05)), (SECOND, Some(0.2184))];
         assert_eq!(cell(&two), "5.0%; by form 5.0% to 21.8%, 1 not measured");
+        let equal = [("mean_square", Some(0.0429)), (SECOND, Some(0.0434))];
+        assert_eq!(cell(&equal), "4.3%; each form 4.3%, 1 not measured");
     }
 
     #[test]
