@@ -5,7 +5,7 @@
 //! the panel and one for the left factor fill most of the rest, and keep both multipliers of a core busy.
 
 use super::Matrix;
-use crate::simd::{DOUBLES, Doubles, Kernel, LANES, Lanes, Register, Simd, padded};
+use crate::simd::{DOUBLES, Doubles, Kernel, LANES, Lanes, Register, Simd};
 use std::ops::Range;
 
 /// Rows per tile.
@@ -48,7 +48,12 @@ macro_rules! vector {
 
             #[inline(always)]
             fn load(x: &[$number]) -> Self {
-                Self::from(padded::<$number, $count>(x, 0.0))
+                let mut padded = [0.0; $count];
+                match x.first_chunk::<$count>() {
+                    Some(whole) => padded = *whole,
+                    None => padded[..x.len()].copy_from_slice(x),
+                }
+                Self::from(padded)
             }
 
             #[inline(always)]
