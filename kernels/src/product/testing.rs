@@ -14,6 +14,13 @@ pub fn storage_orders<'a>(a: &'a [f32], b: &'a [f32], (m, k, n): (usize, usize, 
     [(left, right), (left, right_transposed), (left_transposed, right), (left_transposed, right_transposed)]
 }
 
+/// `initial + scale·left·right`, with an initial value per column, for factors whose sums are exact. left (m, k), right (k, n)
+pub fn by_definition(left: Matrix<'_>, right: Matrix<'_>, initial: impl Fn(usize) -> f32, scale: f32) -> Vec<f32> {
+    let ((m, k), (_, n)) = (left.shape(), right.shape());
+    let sum = |i: usize, j: usize| (0..k).map(|p| left.at(i, p) * right.at(p, j)).sum::<f32>();
+    (0..m * n).map(|index| initial(index % n) + scale * sum(index / n, index % n)).collect()
+}
+
 /// (m, k, n), with whole tiles and all kinds of rests.
 pub const SHAPES: [(usize, usize, usize); 15] = [
     (1, 1, 1),

@@ -2,7 +2,7 @@
 
 use super::super::bfloat16::round;
 use super::super::panels::with_tiles::{pairs_of, product};
-use super::super::testing::{SHAPES, numbers, storage_orders};
+use super::super::testing::{SHAPES, by_definition, numbers, storage_orders};
 use super::*;
 use crate::simd::Emulated;
 use crate::simd::sets::Portable;
@@ -12,10 +12,7 @@ fn products_of_all_shapes_and_transposes_agree_with_the_definition() {
     for shape @ (m, k, n) in SHAPES {
         let (a, b, bias) = (numbers(m * k, 13), numbers(k * n, 11), numbers(n, 5));
         for (left, right) in storage_orders(&a, &b, shape) {
-            let sum = |i: usize, j: usize| (0..k).map(|p| left.at(i, p) * right.at(p, j)).sum::<f32>();
-            let expected = |initial: &dyn Fn(usize) -> f32, scale: f32| -> Vec<f32> {
-                (0..m * n).map(|index| initial(index % n) + scale * sum(index / n, index % n)).collect()
-            };
+            let expected = |initial: &dyn Fn(usize) -> f32, scale: f32| by_definition(left, right, initial, scale);
             let panels = pairs_of(right);
             let mut out = vec![3.0; m * n];
             let mut check = |initial: Initial<'_, f32>, scale: f32, expected: Vec<f32>| {
